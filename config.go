@@ -1,0 +1,241 @@
+package hermetic
+
+import (
+	"crypto"
+	"crypto/tls"
+	"crypto/x509"
+	"io"
+	"sync"
+	"time"
+)
+
+// Mode is the protocol and the role of a connection.
+type Mode uint8
+
+const (
+	TLSClient Mode = iota + 1
+	TLSServer
+	DTLSClient
+	DTLSServer
+)
+
+// String returns the mode's name in the Lua API: "tls-client" and so on.
+func (m Mode) String() string {
+	switch m {
+	case TLSClient:
+		return "tls-client"
+	case TLSServer:
+		return "tls-server"
+	case DTLSClient:
+		return "dtls-client"
+	case DTLSServer:
+		return "dtls-server"
+	}
+	return "invalid mode"
+}
+
+// ParseMode is the inverse of [Mode.String]. The match is exact.
+func ParseMode(name string) (Mode, error) {
+	for m := TLSClient; m <= DTLSServer; m++ {
+		if m.String() == name {
+			return m, nil
+		}
+	}
+	return 0, configError("mode", "'"+name+"' is none of tls-client, tls-server, dtls-client, dtls-server")
+}
+
+// IsServer reports whether m is TLSServer or DTLSServer.
+func (m Mode) IsServer() bool { return m == TLSServer || m == DTLSServer }
+
+// IsDTLS reports whether m is DTLSClient or DTLSServer.
+func (m Mode) IsDTLS() bool { return m == DTLSClient || m == DTLSServer }
+
+// Async names the questions that an engine asks its caller, through
+// [Engine.Pending], instead of answering them from the [Config].
+type Async uint8
+
+const (
+	// AsyncCertificate asks which certificate to send: a [ChooseRequest].
+	AsyncCertificate Async = 1 << iota
+	// AsyncSign asks for a signature: a [SignRequest]. The PrivateKey of the
+	// certificate is then only asked for its public key.
+	AsyncSign
+	// AsyncVerify asks for a verdict on the peer's certificate, after the
+	// checks that the Config demands: a [VerifyRequest].
+	AsyncVerify
+)
+
+// CertificateType is what stands in a Certificate message (RFC 7250).
+type CertificateType uint8
+
+const (
+	X509         CertificateType = 0
+	RawPublicKey CertificateType = 2
+)
+
+// A Config says how connections are made. It serves any number of them, at the
+// same time, and must not be modified after its first use. The zero value is a
+// client that verifies the server by the system's roots, or a server with a
+// self-signed certificate made at first use.
+type Config struct {
+	// Time and Rand are where the engine gets the time and its randomness.
+	// Nil stands for time.Now and crypto/rand.Reader. Rand must be safe for
+	// concurrent use when the Config is.
+	Time func() time.Time
+	Rand io.Reader
+
+	// Certificates are the certificates to choose from: by the peer's
+	// signature schemes, server name and accepted authorities, the first that
+	// fits. One without Certificate, only a PrivateKey, stands for the raw
+	// public key of that key (RFC 7250). A server that has none, and no
+	// GetCertificate, uses a self-signed one that is made in the process and
+	// whose key never leaves it.
+	Certificates []tls.Certificate
+
+	// GetCertificate, on a server, is asked before Certificates are looked at;
+	// it answers nil, nil to leave the choice to them.
+	GetCertificate func(*ClientHello) (*tls.Certificate, error)
+
+	// GetClientCertificate, on a client, is asked when the server requests a
+	// certificate; a certificate without contents sends none.
+	GetClientCertificate func(*CertificateRequest) (*tls.Certificate, error)
+
+	// GetConfigForClient, on a server, may return another Config for this
+	// client, or nil for this one.
+	GetConfigForClient func(*ClientHello) (*Config, error)
+
+	// RootCAs verify servers, ClientCAs verify clients. Nil: the system's.
+	RootCAs   *x509.CertPool
+	ClientCAs *x509.CertPool
+
+	// ClientAuth is what a server demands of its clients.
+	ClientAuth tls.ClientAuthType
+
+	// ServerName is the name (or IP address) that the server's certificate
+	// must have, and that is sent as server_name unless it is an address. A
+	// client needs it, or InsecureSkipVerify.
+	ServerName string
+
+	// InsecureSkipVerify accepts any certificate of the server: whoever is
+	// between can read everything. VerifyConnection is still called.
+	InsecureSkipVerify bool
+
+	// VerifyPeerCertificate and VerifyConnection are called after the
+	// ordinary verification, with the same meaning as in crypto/tls; an
+	// error ends the handshake with bad_certificate. VerifyConnection is
+	// also called when there is no certificate.
+	VerifyPeerCertificate func(rawCerts [][]byte, verifiedChains [][]*x509.Certificate) error
+	VerifyConnection      func(*ConnectionState) error
+
+	// PeerCertificateTypes are the types of certificate that the peer may
+	// send, the preferred first. Empty: X.509 only. With RawPublicKey there
+	// must be PeerPublicKeys, a VerifyConnection, AsyncVerify or
+	// InsecureSkipVerify, for a raw key has no authority behind it.
+	PeerCertificateTypes []CertificateType
+
+	// PeerPublicKeys are the raw public keys that are accepted.
+	PeerPublicKeys []crypto.PublicKey
+
+	// NextProtos are the ALPN protocols, the preferred first. A server that
+	// has some and shares none with a client that offers some ends the
+	// handshake with no_application_protocol.
+	NextProtos []string
+
+	// MinVersion and MaxVersion are tls.VersionTLS12 or tls.VersionTLS13; for
+	// DTLS they mean DTLS 1.2 and DTLS 1.3. Zero: 1.2 and 1.3.
+	MinVersion, MaxVersion uint16
+
+	// CipherSuites are the cipher suites of both versions, the preferred
+	// first. Nil: all but CCM. A version without any suite here is not
+	// offered or accepted.
+	CipherSuites []uint16
+
+	// CurvePreferences are the groups, the preferred first. Nil: X25519MLKEM768,
+	// SecP256r1MLKEM768, SecP384r1MLKEM1024, X25519, P-256, P-384, P-521.
+	CurvePreferences []tls.CurveID
+
+	// KeyShares is which of CurvePreferences a client sends key shares for in
+	// its first ClientHello. Nil: the first, and the first that is not
+	// post-quantum. Empty: none, so that the server chooses by HelloRetryRequest.
+	KeyShares []tls.CurveID
+
+	// SignatureSchemes are the signature schemes that the peer may use, and
+	// that we sign with, the preferred first. Nil: ECDSA, RSA-PSS, Ed25519,
+	// and RSA PKCS #1 in certificates and TLS 1.2.
+	SignatureSchemes []tls.SignatureScheme
+
+	// RequireExtendedMasterSecret refuses TLS 1.2 without RFC 7627.
+	RequireExtendedMasterSecret bool
+
+	// Async are the questions that the caller answers: see Engine.Pending.
+	Async Async
+
+	// KeyLogWriter gets the secrets in NSS key log format, which lets anybody
+	// who reads it decrypt the connections: for debugging only. Writes are
+	// serialized.
+	KeyLogWriter io.Writer
+
+	// ReadAhead lets a Context ask its BIO for more than the current record
+	// still lacks.
+	ReadAhead bool
+
+	// MaxCertificateMessage is the largest Certificate message accepted, in
+	// bytes. Zero: 64 KiB, the limit of all other messages.
+	MaxCertificateMessage int
+
+	// MaxFragment is how many bytes of plaintext a sent record has at most,
+	// 512 to 16,384. Zero: 16,384.
+	MaxFragment int
+
+	// DTLS options.
+
+	// MTU is the largest datagram sent in a handshake, in bytes. Zero: 1,200.
+	MTU int
+
+	nameOptional bool // set by LoadConfig: the chain is checked without a name
+
+	once     sync.Once
+	compiled *compiled
+	err      error
+}
+
+// Clone returns a copy of c that may be modified.
+func (c *Config) Clone() *Config {
+	panic("skeleton")
+}
+
+// ClientHello is what a server knows of its client when it chooses a
+// certificate or a Config. It is valid as long as the caller likes.
+type ClientHello struct {
+	Mode              Mode
+	ServerName        string
+	SupportedVersions []uint16
+	CipherSuites      []uint16
+	SupportedCurves   []tls.CurveID
+	SignatureSchemes  []tls.SignatureScheme
+	SupportedProtos   []string
+	PeerID            []byte // as given to SetPeerID
+}
+
+// SupportsCertificate returns nil if the client can use c, else the reason.
+func (h *ClientHello) SupportsCertificate(c *tls.Certificate) error {
+	panic("skeleton")
+}
+
+// CertificateRequest is what a server asks of its client's certificate.
+type CertificateRequest struct {
+	AcceptableCAs    [][]byte // DER distinguished names; empty: any
+	SignatureSchemes []tls.SignatureScheme
+	Version          uint16
+}
+
+// SupportsCertificate returns nil if the server would take c, else the reason.
+func (r *CertificateRequest) SupportsCertificate(c *tls.Certificate) error {
+	panic("skeleton")
+}
+
+// FromTLS takes over a crypto/tls configuration. A field that is set and has
+// no counterpart here is an error that names it.
+func FromTLS(t *tls.Config) (*Config, error) {
+	panic("skeleton")
+}

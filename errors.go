@@ -1,0 +1,76 @@
+package hermetic
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/hermetic-tls/hermetic/internal/alert"
+)
+
+// The non-fatal results of operations. Their texts are those of the Lua API.
+var (
+	// ErrWantRead: the transport has nothing to read now. Call again when it has.
+	ErrWantRead = errors.New("want-read")
+	// ErrWantWrite: the transport takes no bytes now. Call again, with the
+	// same arguments, when it does.
+	ErrWantWrite = errors.New("want-write")
+	// ErrClosed: the peer's close_notify has come; it will send nothing more.
+	ErrClosed = errors.New("closed")
+	// ErrInvalidOperation: the operation does not fit the connection's state
+	// or arguments. errors.Is matches every error of this kind.
+	ErrInvalidOperation = errors.New("invalid operation")
+	// ErrBusy: a call from inside a callback of the same context. It is an
+	// ErrInvalidOperation.
+	ErrBusy error = &invalidOperation{"context is busy"}
+	// ErrPending: an answer is awaited, see [Engine.Pending].
+	ErrPending = errors.New("an answer is pending")
+)
+
+// ErrTimeout is DTLS giving up on a peer that does not answer. It is a
+// net.Error with Timeout() true.
+var ErrTimeout error = timeoutError{}
+
+type timeoutError struct{}
+
+func (timeoutError) Error() string   { return "handshake timed out: the peer does not answer" }
+func (timeoutError) Timeout() bool   { return true }
+func (timeoutError) Temporary() bool { return false }
+
+// invalidOperation is an ErrInvalidOperation with a reason.
+type invalidOperation struct{ reason string }
+
+func (e *invalidOperation) Error() string        { return e.reason }
+func (e *invalidOperation) Is(target error) bool { return target == ErrInvalidOperation }
+
+// configError is bad configuration: the field or file, and the reason.
+func configError(field, reason string) error {
+	return fmt.Errorf("hermetic: Config.%s: %s", field, reason)
+}
+
+// Alert is an alert description (RFC 9846, Section 6).
+type Alert uint8
+
+// String returns the RFC's name: "handshake_failure".
+func (a Alert) String() string { return alert.Description(a).String() }
+
+// AlertError is a connection that failed: the alert, who sent it, and why.
+type AlertError struct {
+	Alert    Alert
+	Received bool   // by the peer; else we found the fault and told the peer
+	Cause    string // what happened, in words; empty when Received
+	err      error  // what is behind it, e.g. an x509 error
+}
+
+func (e *AlertError) Error() string {
+	switch {
+	case e.Received:
+		return "peer sent alert " + e.Alert.String()
+	case e.err != nil:
+		return fmt.Sprintf("%s (%v): %v", e.Cause, e.Alert, e.err)
+	}
+	return fmt.Sprintf("%s (%v)", e.Cause, e.Alert)
+}
+
+// Unwrap returns the error behind the failure: an x509 error for a certificate
+// that does not verify, what a callback returned.
+func (e *AlertError) Unwrap() error { return e.err }

@@ -1,0 +1,71 @@
+package handshake
+
+import (
+	"github.com/hermetic-tls/hermetic/internal/alert"
+	"github.com/hermetic-tls/hermetic/internal/suite"
+	"github.com/hermetic-tls/hermetic/internal/wire"
+)
+
+// Level is the protection under which a message travels. In DTLS 1.3 it is the
+// epoch (RFC 9147bis, Section 6.1); DTLS 1.2 writes Application as epoch 1.
+type Level uint8
+
+const (
+	Initial     Level = iota // no protection
+	EarlyData                // client_early_traffic_secret
+	Handshake                // [sender]_handshake_traffic_secret
+	Application              // [sender]_application_traffic_secret_N
+)
+
+// Carrier moves handshake messages for the states: over a stream of records,
+// or over datagrams with flights, fragments and acknowledgements. The states
+// do not know which.
+type Carrier interface {
+	// Transport is the form of the hellos.
+	Transport() wire.Transport
+
+	// SetVersion tells the version that the hellos have agreed on.
+	SetVersion(version uint16)
+
+	// Send queues one message, in TLS form (type, 24-bit length, body), under
+	// the sending keys of now. It returns the message_seq that the message
+	// got, which is 0 over a stream. msg is copied.
+	Send(msg []byte) (seq uint16)
+
+	// InstallRead and InstallWrite change the keys. Reading fails with
+	// unexpected_message when a part of a message is left from the old keys
+	// (RFC 9846, Section 5.1).
+	InstallRead(level Level, k suite.Keys) error
+	InstallWrite(level Level, k suite.Keys)
+
+	// ExpectChangeCipherSpec and SendChangeCipherSpec are TLS 1.2's way to the
+	// same: the keys are in use from the ChangeCipherSpec on.
+	ExpectChangeCipherSpec(k suite.Keys) error
+	SendChangeCipherSpec(k suite.Keys)
+
+	// SendCompatibilityCCS is the dummy ChangeCipherSpec of RFC 9846,
+	// Appendix E.4; datagrams have none.
+	SendCompatibilityCCS()
+
+	// SendKeyUpdate queues a KeyUpdate and changes the sending keys: at once
+	// over a stream, when it is acknowledged over datagrams.
+	SendKeyUpdate(msg []byte, next suite.Keys)
+
+	// SendWarning queues an alert of level warning: no_renegotiation.
+	SendWarning(d alert.Description)
+
+	// Complete tells that the handshake is over: what only it needed can be
+	// dropped, application data may flow.
+	Complete()
+}
+
+// Handler is the other direction: what the carrier gives messages to.
+type Handler interface {
+	// Handle takes the next message, in order. The message's body is valid
+	// only during the call. An error is an *alert.Error and fatal.
+	Handle(m wire.Message) error
+
+	// Waiting reports that an answer is awaited (a signature, a certificate
+	// choice, a verdict): the carrier keeps further messages until it is there.
+	Waiting() bool
+}

@@ -1,0 +1,59 @@
+// Package suite is the cryptography that TLS negotiates, by its names: cipher
+// suites with their AEADs, groups, signature schemes, and the key schedules of
+// TLS 1.2 and 1.3. It knows no messages and no connection.
+package suite
+
+import (
+	"crypto"
+	"crypto/cipher"
+)
+
+// ID is a cipher suite's number.
+type ID uint16
+
+// KeyExchange is how a TLS 1.2 suite agrees on the premain secret.
+type KeyExchange uint8
+
+const (
+	AnyKeyExchange KeyExchange = iota // TLS 1.3: not in the suite
+	ECDHE
+	PSK
+	ECDHEPSK
+)
+
+// Authentication is the key that a TLS 1.2 suite signs with.
+type Authentication uint8
+
+const (
+	AnyAuthentication Authentication = iota // TLS 1.3: not in the suite
+	ECDSA                                   // ECDSA and EdDSA
+	RSA
+	NoSignature // PSK
+)
+
+// Suite is a cipher suite: one row of the table in suites.go.
+type Suite struct {
+	ID          ID
+	Name        string
+	Version     uint16 // the only version that has it: 0x0303 or 0x0304
+	Hash        crypto.Hash
+	KeyExchange KeyExchange
+	Auth        Authentication
+	KeyLen      int
+	IVLen       int // TLS 1.2: fixed_iv_length from the key block: 4 or 12
+	ExplicitLen int // TLS 1.2: record_iv_length, 8 for GCM and CCM, else 0
+	TagLen      int
+	AEAD        func(key []byte) cipher.AEAD // panics on a wrong key length only
+	Mask        func(key []byte) Masker      // DTLS 1.3 record number encryption
+	// SealLimit is how many records one key may protect, IntegrityLimit how
+	// many forged records it may meet (RFC 9846, Section 5.5; RFC 9147bis,
+	// Section 4.5.3).
+	SealLimit, IntegrityLimit uint64
+	OnRequest                 bool // not offered unless the configuration names it (CCM)
+}
+
+// Masker encrypts record numbers (RFC 9147bis, Section 4.2.3): it computes the
+// mask for the first 16 bytes of a record's ciphertext.
+type Masker interface {
+	Mask(sample *[16]byte) (mask [16]byte)
+}
