@@ -61,6 +61,8 @@ type Carrier interface {
 	// Output appends what must be sent now: all of it (streams), or exactly
 	// one datagram.
 	Output(now time.Time, dst []byte) []byte
+	// HasOutput reports whether Output has something to append.
+	HasOutput() bool
 
 	// SendAlert queues an alert: close_notify, or the fatal one that is owed.
 	SendAlert(d alert.Description)

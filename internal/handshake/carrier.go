@@ -24,6 +24,10 @@ type Carrier interface {
 	// Transport is the form of the hellos.
 	Transport() wire.Transport
 
+	// HelloRoom is how many bytes a first ClientHello may have, so that it
+	// fits one datagram; over a stream there is no limit that matters.
+	HelloRoom() int
+
 	// SetVersion tells the version that the hellos have agreed on.
 	SetVersion(version uint16)
 
@@ -68,4 +72,8 @@ type Handler interface {
 	// Waiting reports that an answer is awaited (a signature, a certificate
 	// choice, a verdict): the carrier keeps further messages until it is there.
 	Waiting() bool
+
+	// KeysExhausted is called when the sending keys near the limit of what they
+	// may protect (RFC 9846, Section 5.5): the handler sends a KeyUpdate.
+	KeysExhausted()
 }

@@ -1,0 +1,434 @@
+package carrier
+
+import (
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/hermetic-tls/hermetic/internal/alert"
+	"github.com/hermetic-tls/hermetic/internal/handshake"
+	"github.com/hermetic-tls/hermetic/internal/record"
+	"github.com/hermetic-tls/hermetic/internal/suite"
+	"github.com/hermetic-tls/hermetic/internal/wire"
+)
+
+// Bounds on what a peer may send without getting anywhere.
+const (
+	// maxMessage bounds a handshake message, but for Certificate.
+	maxMessage = 1 << 16
+	// maxEmptyRecords bounds records without content in a row.
+	maxEmptyRecords = 32
+	// maxWarnings bounds warning alerts in a row.
+	maxWarnings = 4
+	// maxDroppedCCS bounds the dummy ChangeCipherSpec records of a handshake.
+	maxDroppedCCS = 32
+	// maxIdleMessages bounds the messages after the handshake (KeyUpdate,
+	// tickets, HelloRequest) that come without application data in between.
+	maxIdleMessages = 32
+)
+
+var (
+	errNotTLS         = alert.New(alert.ProtocolVersion, "the peer does not speak TLS")
+	errHTTP           = alert.New(alert.ProtocolVersion, "the peer speaks HTTP without TLS")
+	errRecordVersion  = alert.New(alert.ProtocolVersion, "a record has the wrong version")
+	errContentType    = alert.New(alert.UnexpectedMessage, "a record has an unknown content type")
+	errPlainRecord    = alert.New(alert.UnexpectedMessage, "a record is not encrypted where it must be")
+	errEmptyRecords   = alert.New(alert.UnexpectedMessage, "too many empty records")
+	errEmptyHandshake = alert.New(alert.UnexpectedMessage, "a handshake record is empty")
+	errWarnings       = alert.New(alert.UnexpectedMessage, "too many warning alerts")
+	errBadAlert       = alert.New(alert.DecodeError, "an alert is malformed")
+	errAlertLevel     = alert.New(alert.IllegalParameter, "an alert has an unknown level")
+	errBadCCS         = alert.New(alert.IllegalParameter, "a ChangeCipherSpec is malformed")
+	errUnexpectedCCS  = alert.New(alert.UnexpectedMessage, "a ChangeCipherSpec comes where none may")
+	errExpectedCCS    = alert.New(alert.UnexpectedMessage, "a handshake message comes before the ChangeCipherSpec")
+	errEarlyAppData   = alert.New(alert.UnexpectedMessage, "application data comes before the handshake is complete")
+	errInterleaved    = alert.New(alert.UnexpectedMessage, "a handshake message is interleaved with another record type")
+	errKeyBoundary    = alert.New(alert.UnexpectedMessage, "a record holds data beyond a change of keys")
+	errMessageSize    = alert.New(alert.IllegalParameter, "a handshake message is larger than the limit")
+	errIdleMessages   = alert.New(alert.UnexpectedMessage, "too many handshake messages without application data")
+)
+
+// StreamOptions are what a Stream needs to know of the configuration.
+type StreamOptions struct {
+	MaxFragment    int // bytes of plaintext per sent record
+	MaxCertificate int // largest Certificate message accepted
+}
+
+// Stream carries a connection over a stream of TLS records.
+type Stream struct {
+	handler handshake.Handler
+	opt     StreamOptions
+	in, out record.Stream
+	version uint16 // 0 until the hellos have agreed
+
+	queued []byte // handshake messages that are in no record yet
+	output []byte // records to be sent
+	kept   []byte // what came of a message, or behind one that must wait
+	behind int    // bytes behind the message that is being handled
+
+	expectCCS *suite.Keys // TLS 1.2: the keys from the ChangeCipherSpec on
+	write     handshake.Level
+	complete  bool
+	started   bool // the first record is sent
+	closed    bool // the peer's close_notify has come
+	count     counts
+}
+
+// counts are of what a peer may not send without end.
+type counts struct {
+	empty, warnings, ccs, messages uint8
+}
+
+// NewStream returns a carrier at the start of a connection.
+func NewStream(h handshake.Handler, opt StreamOptions) *Stream {
+	return &Stream{handler: h, opt: opt}
+}
+
+func (s *Stream) Transport() wire.Transport { return wire.Stream }
+func (s *Stream) HelloRoom() int            { return math.MaxInt }
+func (s *Stream) SetVersion(version uint16) { s.version = version }
+
+// Deadline and Expire: a stream has no timer.
+func (s *Stream) Deadline() (time.Time, bool) { return time.Time{}, false }
+func (s *Stream) Expire(time.Time) error      { return nil }
+
+// Missing returns how many bytes the record at in[0] still lacks.
+func (s *Stream) Missing(in []byte) int {
+	if len(in) < record.HeaderLen {
+		return record.HeaderLen - len(in)
+	}
+	return max(0, record.HeaderLen+length(in)-len(in))
+}
+
+// length is what the record header in says.
+func length(in []byte) int { return int(in[3])<<8 | int(in[4]) }
+
+func (s *Stream) MaxData() int  { return s.opt.MaxFragment }
+func (s *Stream) Overhead() int { return s.out.Overhead() }
+
+// Open consumes one record of in.
+func (s *Stream) Open(_ time.Time, in []byte) (Opened, error) {
+	switch {
+	case s.handler.Waiting():
+		return Opened{}, ErrPending
+	case s.closed:
+		return Opened{}, ErrClosed
+	case len(in) < record.HeaderLen:
+		return Opened{}, nil
+	}
+	if err := s.checkHeader(in); err != nil {
+		return Opened{}, err
+	}
+	n := record.HeaderLen + length(in)
+	if len(in) < n {
+		return Opened{}, nil
+	}
+	rec := in[:n:n]
+	if record.ContentType(rec[0]) == record.ChangeCipherSpec {
+		return Opened{N: n}, s.handleCCS(rec[record.HeaderLen:])
+	}
+	typ, content, err := s.in.Open(rec)
+	if err != nil {
+		return Opened{}, err
+	}
+	if len(content) == 0 {
+		if s.count.empty++; s.count.empty > maxEmptyRecords {
+			return Opened{}, errEmptyRecords
+		}
+	} else {
+		s.count.empty = 0
+	}
+	switch typ {
+	case record.ApplicationData:
+		if err := s.checkData(); err != nil {
+			return Opened{}, err
+		}
+		return Opened{Data: content, N: n, Kind: Data}, nil
+	case record.Handshake:
+		return Opened{N: n}, s.handleHandshake(content)
+	case record.Alert:
+		return Opened{N: n}, s.handleAlert(content)
+	}
+	return Opened{}, errContentType
+}
+
+// checkHeader refuses what cannot be a record of this connection as soon as
+// its header is there.
+func (s *Stream) checkHeader(in []byte) error {
+	typ := record.ContentType(in[0])
+	if s.version == 0 && !s.in.Protected() {
+		// RFC 9846, Section 5.1: legacy_record_version must be ignored; but
+		// what is no version at all is not TLS.
+		if in[1] != 3 {
+			return notTLS(in)
+		}
+	} else if in[1] != 3 || in[2] != 3 {
+		return errRecordVersion
+	}
+	switch {
+	case typ < record.ChangeCipherSpec || typ > record.ApplicationData:
+		return errContentType
+	case length(in) > s.in.MaxLength():
+		return alert.New(alert.RecordOverflow, "a record is longer than the protocol allows")
+	case s.in.Protected() && s.version == wire.VersionTLS13 &&
+		typ != record.ApplicationData && typ != record.ChangeCipherSpec:
+		// Everything but the dummy ChangeCipherSpec looks like application
+		// data now (RFC 9846, Section 5.2). A plaintext alert of a peer that
+		// could not derive the keys is believed as far as its words go: the
+		// connection is over in any case.
+		return errPlainRecord
+	}
+	return nil
+}
+
+// notTLS tells the commonest mistakes apart.
+func notTLS(in []byte) error {
+	switch string(in[:5]) {
+	case "GET /", "POST ", "HEAD ", "PUT /", "CONNE", "HTTP/", "OPTIO":
+		return errHTTP
+	}
+	return errNotTLS
+}
+
+func (s *Stream) checkData() error {
+	switch {
+	case !s.complete:
+		return errEarlyAppData
+	case len(s.kept) > 0:
+		return errInterleaved
+	}
+	s.count.messages, s.count.warnings = 0, 0
+	return nil
+}
+
+// handleCCS: in TLS 1.2 the change of keys, in TLS 1.3 nothing (RFC 9846,
+// Section 5): "An implementation may receive an unencrypted record of type
+// change_cipher_spec consisting of the single byte value 0x01 at any time
+// after the first ClientHello message has been sent or received and before
+// the peer's Finished message has been received and MUST simply drop it".
+func (s *Stream) handleCCS(body []byte) error {
+	if len(body) != 1 || body[0] != 1 {
+		if s.version == wire.VersionTLS13 {
+			return errUnexpectedCCS
+		}
+		return errBadCCS
+	}
+	switch {
+	case s.complete || len(s.kept) > 0:
+		return errUnexpectedCCS
+	case s.version == wire.VersionTLS13:
+		if s.count.ccs++; s.count.ccs > maxDroppedCCS {
+			return errUnexpectedCCS
+		}
+		return nil
+	case s.expectCCS == nil:
+		return errUnexpectedCCS
+	}
+	s.in.Install(*s.expectCCS)
+	s.expectCCS = nil
+	return nil
+}
+
+func (s *Stream) handleAlert(body []byte) error {
+	if len(body) != 2 {
+		return errBadAlert
+	}
+	level, description := body[0], alert.Description(body[1])
+	switch {
+	case level != 1 && level != 2:
+		return errAlertLevel
+	case description == alert.CloseNotify:
+		s.closed = true
+		return ErrClosed
+	case s.version == wire.VersionTLS13 && description != alert.UserCanceled, level == 2:
+		return &PeerAlert{description}
+	}
+	if s.count.warnings++; s.count.warnings > maxWarnings {
+		return errWarnings
+	}
+	return nil
+}
+
+func (s *Stream) handleHandshake(content []byte) error {
+	switch {
+	case len(content) == 0:
+		return errEmptyHandshake
+	case s.expectCCS != nil:
+		return errExpectedCCS
+	case len(s.kept) > 0:
+		s.kept = append(s.kept, content...)
+		content = s.kept
+	}
+	return s.handleMessages(content)
+}
+
+// handleMessages gives the whole messages of b to the handler, and keeps the
+// rest.
+func (s *Stream) handleMessages(b []byte) error {
+	for !s.handler.Waiting() {
+		typ, n, ok := wire.ParseHeader(b)
+		if !ok {
+			break
+		}
+		if n > s.maxMessage(typ) {
+			return errMessageSize
+		}
+		if len(b) < 4+n {
+			break
+		}
+		if s.complete {
+			if s.count.messages++; s.count.messages > maxIdleMessages {
+				return errIdleMessages
+			}
+		}
+		s.behind = len(b) - 4 - n
+		if err := s.handler.Handle(wire.Message{Type: typ, Body: b[4 : 4+n]}); err != nil {
+			return err
+		}
+		b = b[4+n:]
+	}
+	s.behind = 0
+	if len(b) == 0 {
+		s.kept = nil
+		return nil
+	}
+	s.kept = append(s.kept[:0], b...)
+	return nil
+}
+
+func (s *Stream) maxMessage(t wire.Type) int {
+	if t == wire.TypeCertificate {
+		return s.opt.MaxCertificate
+	}
+	return maxMessage
+}
+
+// Resume goes on with the messages that were kept.
+func (s *Stream) Resume(time.Time) error {
+	if len(s.kept) == 0 {
+		return nil
+	}
+	return s.handleMessages(s.kept)
+}
+
+// Send queues a message: messages share records as long as keys are the same.
+func (s *Stream) Send(msg []byte) uint16 {
+	s.queued = append(s.queued, msg...)
+	return 0
+}
+
+// flush puts the queued messages into records.
+func (s *Stream) flush() {
+	for len(s.queued) > 0 {
+		n := min(len(s.queued), s.opt.MaxFragment)
+		start := len(s.output)
+		s.output = s.out.Seal(s.output, record.Handshake, s.queued[:n])
+		if !s.started {
+			// RFC 9846, Section 5.1: the first ClientHello's record says 0x0301,
+			// for the sake of old servers.
+			if s.version == 0 {
+				s.output[start+2] = 1
+			}
+		}
+		s.queued = s.queued[n:]
+	}
+	s.queued = s.queued[:0]
+	s.started = s.started || len(s.output) > 0
+}
+
+func (s *Stream) InstallRead(_ handshake.Level, k suite.Keys) error {
+	if s.behind > 0 {
+		return errKeyBoundary
+	}
+	s.in.Install(k)
+	return nil
+}
+
+func (s *Stream) InstallWrite(level handshake.Level, k suite.Keys) {
+	s.flush()
+	s.out.Install(k)
+	s.write = level
+}
+
+func (s *Stream) ExpectChangeCipherSpec(k suite.Keys) error {
+	if s.behind > 0 {
+		return errKeyBoundary
+	}
+	s.expectCCS = &k
+	return nil
+}
+
+func (s *Stream) SendChangeCipherSpec(k suite.Keys) {
+	s.flush()
+	s.output = s.out.Seal(s.output, record.ChangeCipherSpec, []byte{1})
+	s.out.Install(k)
+}
+
+func (s *Stream) SendCompatibilityCCS() {
+	s.flush()
+	s.output = append(s.output, byte(record.ChangeCipherSpec), 3, 3, 0, 1, 1)
+}
+
+func (s *Stream) SendKeyUpdate(msg []byte, next suite.Keys) {
+	s.Send(msg)
+	s.InstallWrite(handshake.Application, next)
+}
+
+func (s *Stream) SendWarning(d alert.Description) {
+	s.flush()
+	s.output = s.out.Seal(s.output, record.Alert, []byte{1, byte(d)})
+}
+
+// SendAlert: close_notify is a warning, everything else here is fatal.
+func (s *Stream) SendAlert(d alert.Description) {
+	if d == alert.CloseNotify {
+		s.SendWarning(d)
+		return
+	}
+	s.flush()
+	s.output = s.out.Seal(s.output, record.Alert, []byte{2, byte(d)})
+}
+
+func (s *Stream) Complete() {
+	s.complete = true
+	s.write = handshake.Application
+}
+
+// Output appends all that must be sent.
+func (s *Stream) Output(_ time.Time, dst []byte) []byte {
+	s.flush()
+	dst = append(dst, s.output...)
+	s.output, s.queued = nil, nil
+	return dst
+}
+
+// HasOutput reports whether Output has something to append.
+func (s *Stream) HasOutput() bool { return len(s.output)+len(s.queued) > 0 }
+
+// Seal appends the output and then data as records.
+func (s *Stream) Seal(now time.Time, dst, data []byte) ([]byte, error) {
+	if s.write != handshake.Application {
+		return dst, ErrNotReady
+	}
+	if s.HasOutput() {
+		dst = s.Output(now, dst)
+	}
+	for {
+		n := min(len(data), s.opt.MaxFragment)
+		dst = s.out.Seal(dst, record.ApplicationData, data[:n])
+		if s.out.Exhausted() {
+			s.handler.KeysExhausted()
+			dst = s.Output(now, dst)
+		}
+		if data = data[n:]; len(data) == 0 {
+			return dst, nil
+		}
+	}
+}
+
+var _ Carrier = (*Stream)(nil)
+
+// String describes s in a debugger's terms.
+func (s *Stream) String() string {
+	return fmt.Sprintf("stream(version %#04x, read %d, written %d)", s.version, s.in.Sequence(), s.out.Sequence())
+}

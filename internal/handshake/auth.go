@@ -1,0 +1,214 @@
+package handshake
+
+import (
+	"slices"
+
+	"github.com/hermetic-tls/hermetic/internal/alert"
+	"github.com/hermetic-tls/hermetic/internal/pki"
+	"github.com/hermetic-tls/hermetic/internal/suite"
+	"github.com/hermetic-tls/hermetic/internal/wire"
+)
+
+var (
+	errNoCertificate   = alert.New(alert.DecodeError, "the server sent an empty Certificate message")
+	errCertRequired    = alert.New(alert.CertificateRequired, "the client sent no certificate")
+	errCertRequired12  = alert.New(alert.HandshakeFailure, "the client sent no certificate")
+	errSchemeOffered   = alert.New(alert.IllegalParameter, "the peer signed with a scheme that was not offered")
+	errSchemeKey       = alert.New(alert.IllegalParameter, "the peer signed with a scheme that does not fit its key")
+	errNoCertFits      = alert.New(alert.HandshakeFailure, "no certificate fits what the peer supports")
+	errRawKeyCount     = alert.New(alert.DecodeError, "a raw public key stands alone in its message")
+	errSignature       = "the private key failed to sign"
+	errEmptySignatures = alert.New(alert.DecodeError, "the list of signature schemes is empty")
+)
+
+// peerAuth is how the peer proves who it is.
+type peerAuth struct {
+	question Verify
+}
+
+// parse13 reads the peer's Certificate message of TLS 1.3 into the
+// connection. An empty one leaves Peer nil.
+func (a *peerAuth) parse13(m *Machine, body []byte, certType uint8) error {
+	var msg wire.Certificate13
+	if err := msg.Parse(body); err != nil {
+		return err
+	}
+	if len(msg.Context) != 0 {
+		return errContext
+	}
+	var chain [][]byte
+	peer := new(Peer)
+	asked := wire.ExtensionSet(0).With(wire.ExtStatusRequest).With(wire.ExtSCT)
+	if m.params.Server {
+		asked = 0 // our CertificateRequest asks for neither
+	}
+	for rest := msg.Entries; len(rest) > 0; {
+		var e wire.CertificateEntry
+		var err error
+		if e, rest, err = wire.NextEntry(rest); err != nil {
+			return err
+		}
+		if e.Unknown || e.Has.Minus(asked) != 0 {
+			return errUnsolicited
+		}
+		if len(chain) == 0 {
+			peer.OCSP, peer.SCTs = slices.Clone(e.OCSP), slices.Clone(e.SCTs)
+		}
+		chain = append(chain, e.Data)
+	}
+	return a.accept(m, peer, chain, certType)
+}
+
+// parse12 is the same for TLS 1.2.
+func (a *peerAuth) parse12(m *Machine, body []byte, certType uint8) error {
+	if certType == pki.RawPublicKey {
+		// RFC 7250, Section 3: the message is the key, without a list.
+		var raw wire.Certificate12
+		if err := raw.Parse(body); err != nil {
+			return err
+		}
+		return a.accept(m, new(Peer), [][]byte{raw.List}, certType)
+	}
+	var msg wire.Certificate12
+	if err := msg.Parse(body); err != nil {
+		return err
+	}
+	var chain [][]byte
+	for rest := msg.List; len(rest) > 0; {
+		var der []byte
+		var err error
+		if der, rest, err = wire.NextCertificate(rest); err != nil {
+			return err
+		}
+		chain = append(chain, der)
+	}
+	return a.accept(m, new(Peer), chain, certType)
+}
+
+func (a *peerAuth) accept(m *Machine, peer *Peer, chain [][]byte, certType uint8) (err error) {
+	switch {
+	case len(chain) == 0:
+		return nil
+	case certType != pki.RawPublicKey:
+		peer.Chain, err = m.params.Chains.Get(chain)
+	case len(chain) != 1:
+		return errRawKeyCount
+	default:
+		peer.RawKey, err = pki.ParseRawKey(chain[0])
+	}
+	if err != nil {
+		return err
+	}
+	m.conn.Peer = peer
+	return nil
+}
+
+// verify asks for the verdict, and goes on with next.
+func (a *peerAuth) verify(m *Machine, next step) (step, error) {
+	a.question = Verify{Peer: m.conn.Peer}
+	return ask(&a.question, func() (step, error) {
+		if a.question.Err != nil {
+			return step{}, a.question.Err
+		}
+		return next, nil
+	}), nil
+}
+
+// verifySignature13 checks a CertificateVerify of TLS 1.3 (RFC 9846, Section
+// 4.5.2). The transcript ends before it.
+func (a *peerAuth) verifySignature13(m *Machine, body []byte, context string) error {
+	var cv wire.CertificateVerify
+	if err := cv.Parse(body); err != nil {
+		return err
+	}
+	var buf [64 + 40 + 64]byte
+	return a.check(m, &cv, suite.SignedMessage13(buf[:0], context, m.transcript.sum()))
+}
+
+// check checks a signature of either version.
+func (a *peerAuth) check(m *Machine, cv *wire.CertificateVerify, message []byte) error {
+	s, key := suite.Scheme(cv.Scheme), m.conn.Peer.PublicKey()
+	switch {
+	case !slices.Contains(m.params.Schemes, s):
+		return errSchemeOffered
+	case !s.Usable(key, m.conn.Version):
+		return errSchemeKey
+	}
+	m.conn.PeerScheme = s
+	return s.Verify(key, message, cv.Signature)
+}
+
+// certificateRequest is what a server asks of our certificate, kept until we
+// answer.
+type certificateRequest struct {
+	schemes     wire.Uint16s
+	authorities wire.Names
+	types       []byte // TLS 1.2: certificate_types
+}
+
+func newCertificateRequest13(req *wire.CertificateRequest13) *certificateRequest {
+	return &certificateRequest{
+		schemes:     slices.Clone(req.SignatureSchemes),
+		authorities: slices.Clone(req.Authorities),
+	}
+}
+
+// choose is the question which certificate answers the request.
+func (r *certificateRequest) choose(m *Machine, certType uint8) *Choose {
+	return &Choose{
+		Authorities: r.authorities,
+		Schemes:     r.schemes,
+		Criteria: pki.Criteria{
+			Version:     m.conn.Version,
+			Schemes:     r.schemes,
+			OurSchemes:  m.params.SigningSchemes,
+			Authorities: r.authorities,
+			Types:       []uint8{certType},
+		},
+	}
+}
+
+// sendCertificate13 sends id's chain, or none at all; staple and scts say
+// whether the peer asked for what proves the certificate.
+func (m *Machine) sendCertificate13(id *pki.Identity, context []byte, staple, scts bool) {
+	msg := wire.Certificate13{Context: context}
+	if id != nil {
+		m.conn.LocalScheme = 0
+		for i, der := range id.Chain() {
+			e := wire.CertificateEntry{Data: der}
+			if i == 0 && staple && len(id.Certificate.OCSPStaple) > 0 {
+				e.OCSP = id.Certificate.OCSPStaple
+				e.Has = e.Has.With(wire.ExtStatusRequest)
+			}
+			if i == 0 && scts && len(id.Certificate.SignedCertificateTimestamps) > 0 {
+				e.SCTs = wire.AppendSCTs(nil, id.Certificate.SignedCertificateTimestamps)
+				e.Has = e.Has.With(wire.ExtSCT)
+			}
+			msg.Entries = wire.AppendEntry(msg.Entries, &e)
+		}
+	}
+	m.send(msg.Append(m.scratch[:0]))
+}
+
+// sign13 asks for the signature of a CertificateVerify, sends it and goes on
+// with next.
+func (m *Machine) sign13(id *pki.Identity, scheme suite.Scheme, context string, next func() (step, error)) (step, error) {
+	q := &Sign{Identity: id, Scheme: scheme, Message: suite.SignedMessage13(nil, context, m.transcript.sum())}
+	return ask(q, func() (step, error) {
+		if q.Err != nil {
+			return step{}, alert.Wrap(alert.InternalError, errSignature, q.Err)
+		}
+		m.conn.LocalScheme = scheme
+		cv := wire.CertificateVerify{Scheme: uint16(scheme), Signature: q.Signature}
+		m.send(cv.Append(m.scratch[:0]))
+		return next()
+	}), nil
+}
+
+func acceptsType(types []uint8, t uint8) bool {
+	if len(types) == 0 {
+		return t == pki.X509
+	}
+	return slices.Contains(types, t)
+}
+

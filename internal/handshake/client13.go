@@ -1,0 +1,217 @@
+package handshake
+
+import (
+	"crypto/subtle"
+
+	"github.com/hermetic-tls/hermetic/internal/alert"
+	"github.com/hermetic-tls/hermetic/internal/suite"
+	"github.com/hermetic-tls/hermetic/internal/wire"
+)
+
+var (
+	errNoKeyShare    = alert.New(alert.MissingExtension, "the peer sent no key share")
+	errWrongShare    = alert.New(alert.IllegalParameter, "the server's key share is of a group that was not offered")
+	errExtPlace      = alert.New(alert.IllegalParameter, "an extension stands in a message where it does not belong")
+	errALPNChoice    = alert.New(alert.IllegalParameter, "the server chose an ALPN protocol that was not offered")
+	errCertType      = alert.New(alert.IllegalParameter, "the server chose a certificate type that was not offered")
+	errContext       = alert.New(alert.DecodeError, "certificate_request_context is not what it must be")
+	errNoSchemes     = alert.New(alert.MissingExtension, "the peer sent no signature_algorithms")
+	errWrongFinished = alert.New(alert.DecryptError, "the Finished message is wrong: the two sides saw different handshakes")
+)
+
+// client13 is a TLS 1.3 client after the ServerHello. RFC 9846, Section 2, with
+// the keys in brackets ([] handshake, [[]] application):
+//
+//	                        <-------- ServerHello
+//	                        <-------- [EncryptedExtensions]
+//	                        <-------- [CertificateRequest]
+//	                        <-------- [Certificate, CertificateVerify]
+//	                        <-------- [Finished]
+//	[Certificate*, CertificateVerify*]
+//	[Finished]              -------->
+//	[[data]]                <-------> [[data]]
+type client13 struct {
+	*Machine
+	offered wire.ExtensionSet
+	shares  []keyShare
+	secret  *suite.HandshakeSecret
+	client  []byte // client_handshake_traffic_secret
+	server  []byte // server_handshake_traffic_secret
+
+	serverCertType, clientCertType uint8
+	peer                           peerAuth
+	request                        *certificateRequest // nil: no certificate is asked of us
+}
+
+func newClient13(c *clientHello) *client13 {
+	return &client13{Machine: c.Machine, offered: c.hello.Has, shares: c.shares}
+}
+
+func (c *client13) serverHello(sh *wire.ServerHello) (step, error) {
+	allowed := wire.ExtensionSet(0).With(wire.ExtSupportedVersions).With(wire.ExtKeyShare)
+	switch {
+	case sh.Unknown || sh.Has.Minus(allowed) != 0:
+		return step{}, errUnsolicited
+	case !sh.Has.Has(wire.ExtKeyShare):
+		return step{}, errNoKeyShare
+	}
+	shared, err := c.agree(sh.KeyShare)
+	if err != nil {
+		return step{}, err
+	}
+	early := suite.NewEarlySecret(c.conn.Suite.Hash, c.prefix(), nil)
+	c.secret = early.HandshakeSecret(shared)
+	c.shares = nil
+	sum := c.transcript.sum()
+	c.client, c.server = c.secret.ClientTrafficSecret(sum), c.secret.ServerTrafficSecret(sum)
+	c.keyLog("CLIENT_HANDSHAKE_TRAFFIC_SECRET", c.client)
+	c.keyLog("SERVER_HANDSHAKE_TRAFFIC_SECRET", c.server)
+	if err := c.carrier.InstallRead(Handshake, c.conn.Suite.TrafficKeys(c.prefix(), c.server)); err != nil {
+		return step{}, err
+	}
+	if !c.conn.Retried {
+		c.carrier.SendCompatibilityCCS()
+	}
+	c.carrier.InstallWrite(Handshake, c.conn.Suite.TrafficKeys(c.prefix(), c.client))
+	return expect(c.encryptedExtensions, wire.TypeEncryptedExtensions), nil
+}
+
+// agree computes the (EC)DHE secret.
+func (c *client13) agree(share wire.KeyShare) ([]byte, error) {
+	for _, s := range c.shares {
+		if uint16(s.group) == share.Group {
+			c.conn.Group = s.group
+			return s.key.SharedSecret(share.Data)
+		}
+	}
+	return nil, errWrongShare
+}
+
+func (c *client13) encryptedExtensions(msg wire.Message) (step, error) {
+	var ee wire.EncryptedExtensions
+	if err := ee.Parse(msg.Body); err != nil {
+		return step{}, err
+	}
+	c.transcript.add(msg)
+	allowed := wire.ExtensionSet(0).With(wire.ExtServerName).With(wire.ExtSupportedGroups).With(wire.ExtALPN).
+		With(wire.ExtServerCertificateType).With(wire.ExtClientCertificateType)
+	switch {
+	case ee.Unknown || ee.Has.Minus(c.offered) != 0:
+		return step{}, errUnsolicited
+	case ee.Has.Minus(allowed) != 0:
+		return step{}, errExtPlace
+	}
+	if ee.Has.Has(wire.ExtALPN) {
+		if !offersALPN(c.params.ALPN, ee.ALPN) {
+			return step{}, errALPNChoice
+		}
+		c.conn.ALPN = string(ee.ALPN)
+	}
+	if err := c.certTypes(&ee); err != nil {
+		return step{}, err
+	}
+	return expect(c.certificateOrRequest, wire.TypeCertificateRequest, wire.TypeCertificate), nil
+}
+
+// certTypes: RFC 7250, Section 4.2.
+func (c *client13) certTypes(ee *wire.EncryptedExtensions) error {
+	c.serverCertType, c.clientCertType = ee.ServerCertType, ee.ClientCertType
+	if !acceptsType(c.params.PeerCertTypes, c.serverCertType) ||
+		ee.Has.Has(wire.ExtClientCertificateType) && !acceptsType(c.params.LocalCertTypes, c.clientCertType) {
+		return errCertType
+	}
+	return nil
+}
+
+func (c *client13) certificateOrRequest(msg wire.Message) (step, error) {
+	if msg.Type == wire.TypeCertificate {
+		return c.certificate(msg)
+	}
+	var req wire.CertificateRequest13
+	if err := req.Parse(msg.Body); err != nil {
+		return step{}, err
+	}
+	switch {
+	case len(req.Context) != 0:
+		return step{}, errContext
+	case !req.Has.Has(wire.ExtSignatureAlgorithms):
+		return step{}, errNoSchemes
+	}
+	c.transcript.add(msg)
+	c.request = newCertificateRequest13(&req)
+	return expect(c.certificate, wire.TypeCertificate), nil
+}
+
+func (c *client13) certificate(msg wire.Message) (step, error) {
+	if err := c.peer.parse13(c.Machine, msg.Body, c.serverCertType); err != nil {
+		return step{}, err
+	}
+	if c.conn.Peer == nil {
+		return step{}, errNoCertificate
+	}
+	c.transcript.add(msg)
+	return c.peer.verify(c.Machine, expect(c.certificateVerify, wire.TypeCertificateVerify))
+}
+
+func (c *client13) certificateVerify(msg wire.Message) (step, error) {
+	if err := c.peer.verifySignature13(c.Machine, msg.Body, suite.ServerContext); err != nil {
+		return step{}, err
+	}
+	c.transcript.add(msg)
+	return expect(c.finished, wire.TypeFinished), nil
+}
+
+func (c *client13) finished(msg wire.Message) (step, error) {
+	want := suite.FinishedMAC(c.conn.Suite.Hash, c.prefix(), c.server, c.transcript.sum())
+	if subtle.ConstantTimeCompare(want, msg.Body) != 1 {
+		return step{}, wrongFinished(msg.Body, len(want))
+	}
+	c.transcript.add(msg)
+	main := c.secret.MainSecret()
+	c.conn.applicationSecrets(c.Machine, main, c.transcript.sum())
+	if err := c.carrier.InstallRead(Application, c.conn.Suite.TrafficKeys(c.prefix(), c.conn.readSecret)); err != nil {
+		return step{}, err
+	}
+	if c.request == nil {
+		return c.finish13()
+	}
+	return c.authenticate()
+}
+
+// wrongFinished: a Finished of the wrong size does not parse.
+func wrongFinished(got []byte, size int) error {
+	if len(got) != size {
+		return alert.New(alert.DecodeError, "the Finished message has the wrong length")
+	}
+	return errWrongFinished
+}
+
+// authenticate answers the CertificateRequest.
+func (c *client13) authenticate() (step, error) {
+	q := c.request.choose(c.Machine, c.clientCertType)
+	return ask(q, func() (step, error) {
+		if q.Err != nil {
+			return step{}, q.Err
+		}
+		c.sendCertificate13(q.Identity, nil, false, false)
+		if q.Identity == nil {
+			return c.finish13()
+		}
+		return c.sign13(q.Identity, q.Scheme, suite.ClientContext, c.finish13)
+	}), nil
+}
+
+func (c *client13) finish13() (step, error) {
+	c.send(wire.AppendFinished(c.scratch[:0], suite.FinishedMAC(c.conn.Suite.Hash, c.prefix(), c.client, c.transcript.sum())))
+	c.carrier.InstallWrite(Application, c.conn.Suite.TrafficKeys(c.prefix(), c.conn.writeSecret))
+	return c.finish()
+}
+
+func offersALPN(ours []string, chosen []byte) bool {
+	for _, p := range ours {
+		if p == string(chosen) {
+			return true
+		}
+	}
+	return false
+}

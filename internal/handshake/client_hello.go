@@ -1,0 +1,339 @@
+package handshake
+
+import (
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/hermetic-tls/hermetic/internal/alert"
+	"github.com/hermetic-tls/hermetic/internal/suite"
+	"github.com/hermetic-tls/hermetic/internal/wire"
+)
+
+var (
+	errVersion          = alert.New(alert.ProtocolVersion, "no protocol version in common")
+	errDowngrade        = alert.New(alert.IllegalParameter, "the server says that somebody made it choose an older version")
+	errSuiteNotOffered  = alert.New(alert.IllegalParameter, "the server chose a cipher suite that was not offered")
+	errSuiteChanged     = alert.New(alert.IllegalParameter, "the server changed the cipher suite after its HelloRetryRequest")
+	errVersionChanged   = alert.New(alert.IllegalParameter, "the server changed the version after its HelloRetryRequest")
+	errCompression      = alert.New(alert.IllegalParameter, "compression is not supported")
+	errSessionEcho      = alert.New(alert.IllegalParameter, "the server did not echo the session id")
+	errUnsolicited      = alert.New(alert.UnsupportedExtension, "the peer answered an extension that was not sent")
+	errVersionNotWanted = alert.New(alert.IllegalParameter, "the server chose a version that was not offered")
+	errSecondRetry      = alert.New(alert.UnexpectedMessage, "a second HelloRetryRequest")
+	errEmptyRetry       = alert.New(alert.IllegalParameter, "the HelloRetryRequest asks for no change")
+	errRetryGroup       = alert.New(alert.IllegalParameter, "the HelloRetryRequest asks for a group that was not offered, or whose share it has")
+)
+
+// keyShare is a client's private half of one group.
+type keyShare struct {
+	group suite.Group
+	key   suite.PrivateKey
+}
+
+// clientHello is a client until the version is known.
+//
+//	ClientHello            -------->
+//	                       <-------- HelloVerifyRequest (DTLS 1.2)
+//	ClientHello + cookie   -------->
+//	                       <-------- HelloRetryRequest (1.3)
+//	ClientHello + share    -------->
+//	                       <-------- ServerHello
+type clientHello struct {
+	*Machine
+	hello      wire.ClientHello
+	shares     []keyShare
+	retrySuite uint16 // of the HelloRetryRequest
+	verified   bool   // a HelloVerifyRequest has come
+}
+
+func newClientHello(m *Machine) *clientHello { return &clientHello{Machine: m} }
+
+func (c *clientHello) start() (step, error) {
+	if err := c.random(c.conn.clientRandom[:]); err != nil {
+		return step{}, err
+	}
+	if err := c.fill(); err != nil {
+		return step{}, err
+	}
+	c.transmit()
+	return c.await(), nil
+}
+
+func (c *clientHello) await() step {
+	if c.carrier.Transport() == wire.Datagram && c.params.MinVersion == wire.VersionTLS12 && !c.verified && !c.conn.Retried {
+		return expect(c.answer, wire.TypeServerHello, wire.TypeHelloVerifyRequest)
+	}
+	return expect(c.answer, wire.TypeServerHello)
+}
+
+func (c *clientHello) transmit() {
+	c.send(c.hello.Append(c.scratch[:0], c.carrier.Transport()))
+}
+
+// offers reports whether the client offers version.
+func (c *clientHello) offers(version uint16) bool {
+	return c.params.MinVersion <= version && version <= c.params.MaxVersion
+}
+
+// fill makes the ClientHello from the parameters.
+func (c *clientHello) fill() error {
+	p, h := c.params, &c.hello
+	h.Version = wireVersion(wire.VersionTLS12, c.carrier.Transport())
+	h.Random = c.conn.clientRandom
+	h.Compression = []byte{0}
+	for _, s := range p.Suites {
+		h.CipherSuites = wire.AppendUint16s(h.CipherSuites, uint16(s.ID))
+	}
+	h.StatusRequest = true
+	h.Has = h.Has.With(wire.ExtStatusRequest).With(wire.ExtSCT)
+	if name := sniName(c.serverName); name != "" {
+		h.ServerName = name
+		h.Has = h.Has.With(wire.ExtServerName)
+	}
+	if len(p.Groups) > 0 {
+		for _, g := range p.Groups {
+			h.Groups = wire.AppendUint16s(h.Groups, uint16(g))
+		}
+		h.Has = h.Has.With(wire.ExtSupportedGroups)
+	}
+	h.SignatureSchemes = appendSchemes(nil, p.Schemes)
+	h.Has = h.Has.With(wire.ExtSignatureAlgorithms)
+	if p.SchemesCert != nil {
+		h.SignatureSchemesCert = appendSchemes(nil, p.SchemesCert)
+		h.Has = h.Has.With(wire.ExtSignatureAlgsCert)
+	}
+	if len(p.ALPN) > 0 {
+		h.ALPN = wire.AppendALPN(nil, p.ALPN...)
+		h.Has = h.Has.With(wire.ExtALPN)
+	}
+	c.fillCertTypes()
+	if c.offers(wire.VersionTLS12) {
+		h.PointFormats = []byte{0}
+		h.Has = h.Has.With(wire.ExtECPointFormats).With(wire.ExtExtendedMainSecret).With(wire.ExtRenegotiationInfo)
+	}
+	if c.offers(wire.VersionTLS13) {
+		return c.fill13()
+	}
+	return nil
+}
+
+// fillCertTypes: RFC 7250, Section 4.1: what is only X.509 is not sent.
+func (c *clientHello) fillCertTypes() {
+	if p, h := c.params, &c.hello; !onlyX509(p.PeerCertTypes) {
+		h.ServerCertTypes = p.PeerCertTypes
+		h.Has = h.Has.With(wire.ExtServerCertificateType)
+	}
+	if p, h := c.params, &c.hello; !onlyX509(p.LocalCertTypes) {
+		h.ClientCertTypes = p.LocalCertTypes
+		h.Has = h.Has.With(wire.ExtClientCertificateType)
+	}
+}
+
+// fill13 adds what only TLS 1.3 has.
+func (c *clientHello) fill13() error {
+	h, t := &c.hello, c.carrier.Transport()
+	for v := c.params.MaxVersion; v >= c.params.MinVersion; v-- {
+		h.SupportedVersions = wire.AppendUint16s(h.SupportedVersions, wireVersion(v, t))
+	}
+	h.Has = h.Has.With(wire.ExtSupportedVersions).With(wire.ExtKeyShare)
+	if t == wire.Stream {
+		// RFC 9846, Appendix E.4: a session id makes it look like a resumption.
+		h.SessionID = make([]byte, 32)
+		if err := c.random(h.SessionID); err != nil {
+			return err
+		}
+	}
+	// What does not fit one datagram waits for the HelloRetryRequest.
+	room := c.carrier.HelloRoom() - len(h.Append(c.scratch[:0], t))
+	for _, g := range c.params.KeyShares {
+		if size := 4 + g.KeyShareSize(); size <= room {
+			if err := c.addShare(g); err != nil {
+				return err
+			}
+			room -= size
+		}
+	}
+	return nil
+}
+
+func (c *clientHello) addShare(g suite.Group) error {
+	key, err := g.GenerateKey(c.params.Rand)
+	if err != nil {
+		return alert.Wrap(alert.InternalError, "cannot make a key share", err)
+	}
+	c.shares = append(c.shares, keyShare{g, key})
+	c.hello.KeyShares = wire.AppendKeyShare(c.hello.KeyShares, uint16(g), key.Public())
+	return nil
+}
+
+// answer takes a ServerHello, a HelloRetryRequest or a HelloVerifyRequest.
+func (c *clientHello) answer(msg wire.Message) (step, error) {
+	if msg.Type == wire.TypeHelloVerifyRequest {
+		return c.verifyRequest(msg)
+	}
+	var sh wire.ServerHello
+	if err := sh.Parse(msg.Body); err != nil {
+		return step{}, err
+	}
+	version, err := c.version(&sh)
+	if err != nil {
+		return step{}, err
+	}
+	s := suite.ByID(sh.CipherSuite)
+	switch {
+	case s == nil || s.Version != version || !slices.Contains(c.params.Suites, s):
+		return step{}, errSuiteNotOffered
+	case c.conn.Retried && sh.CipherSuite != c.retrySuite:
+		return step{}, errSuiteChanged
+	case sh.Compression != 0:
+		return step{}, errCompression
+	}
+	c.conn.Version, c.conn.Suite = version, s
+	c.conn.serverRandom = sh.Random
+	c.conn.ServerName = c.hello.ServerName
+	if version == wire.VersionTLS12 {
+		c.carrier.SetVersion(version)
+		c.transcript.start(s.Hash, c.carrier.Transport() == wire.Datagram)
+		c.transcript.add(msg)
+		return newClient12(c).serverHello(&sh)
+	}
+	if string(sh.SessionID) != string(c.hello.SessionID) {
+		return step{}, errSessionEcho
+	}
+	if sh.IsRetry() {
+		return c.retry(msg, &sh)
+	}
+	c.carrier.SetVersion(version)
+	if !c.conn.Retried {
+		c.transcript.start(s.Hash, false)
+	}
+	c.transcript.add(msg)
+	return newClient13(c).serverHello(&sh)
+}
+
+// version is what the server has chosen.
+func (c *clientHello) version(sh *wire.ServerHello) (uint16, error) {
+	v := tlsVersion(sh.Version, c.carrier.Transport())
+	if sh.Has.Has(wire.ExtSupportedVersions) {
+		if !c.offers(wire.VersionTLS13) {
+			return 0, errUnsolicited
+		}
+		// RFC 9846, Section 4.3.1: a version before 1.3, or one that was not
+		// offered, is an illegal_parameter here.
+		v = tlsVersion(sh.SupportedVersion, c.carrier.Transport())
+		if v != wire.VersionTLS13 {
+			return 0, errVersionNotWanted
+		}
+	} else if v > wire.VersionTLS12 {
+		return 0, errVersion
+	}
+	switch {
+	case !c.offers(v):
+		return 0, errVersion
+	case v == wire.VersionTLS12 && c.conn.Retried:
+		return 0, errVersionChanged
+	case v == wire.VersionTLS12 && c.offers(wire.VersionTLS13) && downgraded(sh.Random):
+		return 0, errDowngrade
+	}
+	return v, nil
+}
+
+// downgraded looks for the sentinel of RFC 9846, Section 4.2.3.
+func downgraded(random [32]byte) bool {
+	tail := string(random[24:])
+	return tail == wire.DowngradeTLS12 || tail == wire.DowngradeTLS11
+}
+
+// retry answers a HelloRetryRequest: RFC 9846, Section 4.2.4.
+func (c *clientHello) retry(msg wire.Message, sh *wire.ServerHello) (step, error) {
+	allowed := wire.ExtensionSet(0).With(wire.ExtSupportedVersions).With(wire.ExtKeyShare).With(wire.ExtCookie)
+	switch {
+	case c.conn.Retried:
+		return step{}, errSecondRetry
+	case sh.Unknown || sh.Has.Minus(allowed) != 0:
+		return step{}, errUnsolicited
+	case !sh.Has.Has(wire.ExtKeyShare) && !sh.Has.Has(wire.ExtCookie):
+		return step{}, errEmptyRetry
+	}
+	c.conn.Retried = true
+	c.retrySuite = sh.CipherSuite
+	c.carrier.SetVersion(wire.VersionTLS13)
+	c.transcript.start(c.conn.Suite.Hash, false)
+	c.transcript.retry()
+	c.transcript.add(msg)
+	if sh.Has.Has(wire.ExtKeyShare) {
+		g := suite.Group(sh.KeyShare.Group)
+		if !slices.Contains(c.params.Groups, g) || slices.ContainsFunc(c.shares, func(s keyShare) bool { return s.group == g }) {
+			return step{}, errRetryGroup
+		}
+		c.shares, c.hello.KeyShares = nil, nil
+		if err := c.addShare(g); err != nil {
+			return step{}, err
+		}
+	}
+	if sh.Has.Has(wire.ExtCookie) {
+		c.hello.Cookie = slices.Clone(sh.Cookie)
+		c.hello.Has = c.hello.Has.With(wire.ExtCookie)
+	}
+	c.hello.LegacyCookie = nil
+	c.carrier.SendCompatibilityCCS()
+	c.transmit()
+	return c.await(), nil
+}
+
+// verifyRequest repeats the ClientHello with a cookie: RFC 6347, Section 4.2.1.
+func (c *clientHello) verifyRequest(msg wire.Message) (step, error) {
+	var hvr wire.HelloVerifyRequest
+	if err := hvr.Parse(msg.Body); err != nil {
+		return step{}, err
+	}
+	c.verified = true
+	c.hello.LegacyCookie = slices.Clone(hvr.Cookie)
+	c.transcript.forget()
+	c.transmit()
+	return c.await(), nil
+}
+
+// sniName is the name as server_name may have it: RFC 6066, Section 3, permits
+// no address and no trailing dot.
+func sniName(name string) string {
+	if _, err := netip.ParseAddr(strings.Trim(name, "[]")); err == nil {
+		return ""
+	}
+	return strings.TrimSuffix(name, ".")
+}
+
+// wireVersion is how transport writes version.
+func wireVersion(version uint16, t wire.Transport) uint16 {
+	if t == wire.Datagram {
+		return ^(version - 0x0201)
+	}
+	return version
+}
+
+// tlsVersion is the inverse of wireVersion; 0 is a version that the transport
+// does not have.
+func tlsVersion(version uint16, t wire.Transport) uint16 {
+	if t == wire.Stream {
+		return version
+	}
+	switch version {
+	case wire.VersionDTLS12:
+		return wire.VersionTLS12
+	case wire.VersionDTLS13:
+		return wire.VersionTLS13
+	}
+	return 0
+}
+
+func appendSchemes(b wire.Uint16s, schemes []suite.Scheme) wire.Uint16s {
+	for _, s := range schemes {
+		b = wire.AppendUint16s(b, uint16(s))
+	}
+	return b
+}
+
+func onlyX509(types []uint8) bool {
+	return len(types) == 0 || len(types) == 1 && types[0] == 0
+}

@@ -1,0 +1,96 @@
+package handshake
+
+import (
+	"github.com/hermetic-tls/hermetic/internal/alert"
+	"github.com/hermetic-tls/hermetic/internal/suite"
+	"github.com/hermetic-tls/hermetic/internal/wire"
+)
+
+var (
+	errKeyUpdateValue = alert.New(alert.IllegalParameter, "a KeyUpdate has an unknown request")
+	errRenegotiation  = alert.New(alert.NoRenegotiation, "the peer insists on renegotiation")
+)
+
+// applicationSecrets are what the connection lives on: RFC 9846, Section 7.1.
+// sum is the transcript hash up to the server's Finished.
+func (c *Connection) applicationSecrets(m *Machine, main *suite.MainSecret, sum []byte) {
+	client, server := main.ClientTrafficSecret(sum), main.ServerTrafficSecret(sum)
+	c.exporterSecret = main.ExporterSecret(sum)
+	c.prefix = m.prefix()
+	m.keyLog("CLIENT_TRAFFIC_SECRET_0", client)
+	m.keyLog("SERVER_TRAFFIC_SECRET_0", server)
+	m.keyLog("EXPORTER_SECRET", c.exporterSecret)
+	c.readSecret, c.writeSecret = server, client
+	if m.params.Server {
+		c.readSecret, c.writeSecret = client, server
+	}
+}
+
+// Handle takes a message after the handshake.
+func (c *Connection) Handle(carrier Carrier, server bool, msg wire.Message) error {
+	if c.Version == wire.VersionTLS12 {
+		return c.handle12(carrier, server, msg)
+	}
+	switch {
+	case msg.Type == wire.TypeKeyUpdate:
+		return c.keyUpdate(carrier, msg)
+	case msg.Type == wire.TypeNewSessionTicket && !server:
+		var t wire.NewSessionTicket13
+		return t.Parse(msg.Body)
+	}
+	return unexpected(msg.Type, wire.Types(wire.TypeKeyUpdate))
+}
+
+// handle12 refuses renegotiation: RFC 5246, Section 7.2.2: no_renegotiation is
+// a warning; the connection goes on.
+func (c *Connection) handle12(carrier Carrier, server bool, msg wire.Message) error {
+	switch {
+	case msg.Type == wire.TypeHelloRequest && !server:
+		if len(msg.Body) != 0 {
+			return alert.New(alert.DecodeError, "a HelloRequest has a body")
+		}
+		carrier.SendWarning(alert.NoRenegotiation)
+		return nil
+	case msg.Type == wire.TypeClientHello && server:
+		return errRenegotiation
+	}
+	return unexpected(msg.Type, 0)
+}
+
+// keyUpdate: RFC 9846, Section 4.7.3.
+func (c *Connection) keyUpdate(carrier Carrier, msg wire.Message) error {
+	var ku wire.KeyUpdate
+	if err := ku.Parse(msg.Body); err != nil {
+		return err
+	}
+	if ku.RequestUpdate > 1 {
+		return errKeyUpdateValue
+	}
+	c.readSecret = suite.NextTrafficSecret(c.Suite.Hash, c.prefix, c.readSecret)
+	if err := carrier.InstallRead(Application, c.Suite.TrafficKeys(c.prefix, c.readSecret)); err != nil {
+		return err
+	}
+	if ku.RequestUpdate == 1 {
+		c.UpdateKeys(carrier, false)
+	}
+	return nil
+}
+
+// UpdateKeys sends a KeyUpdate and changes the sending keys.
+func (c *Connection) UpdateKeys(carrier Carrier, request bool) {
+	var ku wire.KeyUpdate
+	if request {
+		ku.RequestUpdate = 1
+	}
+	c.writeSecret = suite.NextTrafficSecret(c.Suite.Hash, c.prefix, c.writeSecret)
+	carrier.SendKeyUpdate(ku.Append(nil), c.Suite.TrafficKeys(c.prefix, c.writeSecret))
+}
+
+// Export derives keying material: RFC 9846, Section 7.5; RFC 5705. A nil
+// context differs from an empty one in TLS 1.2 only.
+func (c *Connection) Export(label string, context []byte, n int) []byte {
+	if c.Version == wire.VersionTLS12 {
+		return suite.Export12(c.Suite.Hash, c.mainSecret, c.clientRandom[:], c.serverRandom[:], label, context, n)
+	}
+	return suite.Export13(c.Suite.Hash, c.prefix, c.exporterSecret, label, context, n)
+}

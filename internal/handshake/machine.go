@@ -1,0 +1,214 @@
+// Package handshake is the handshakes of TLS 1.2 and 1.3 as chains of states.
+// A state says which messages it accepts, takes one, and returns the next
+// state. It moves bytes through a Carrier, and asks questions where others
+// decide: which certificate, which signature, is this peer trusted.
+//
+// The versions share a file only where the protocol makes them meet, in the
+// hellos: client_hello.go and server_hello.go.
+package handshake
+
+import (
+	"crypto"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/hermetic-tls/hermetic/internal/alert"
+	"github.com/hermetic-tls/hermetic/internal/pki"
+	"github.com/hermetic-tls/hermetic/internal/suite"
+	"github.com/hermetic-tls/hermetic/internal/wire"
+)
+
+// Params is the configuration as the states need it: checked, with defaults
+// filled in, shared by many handshakes and never modified by them.
+type Params struct {
+	Server                 bool
+	MinVersion, MaxVersion uint16
+	Suites                 []*suite.Suite // the preferred first
+	Groups                 []suite.Group  // the preferred first
+	KeyShares              []suite.Group  // a client's first offer, of Groups
+	Schemes                []suite.Scheme // accepted from the peer
+	SchemesCert            []suite.Scheme // accepted in certificates; nil: Schemes
+	SigningSchemes         []suite.Scheme // our own, the preferred first; nil: as Schemes
+	ALPN                   []string
+	RequireEMS             bool
+
+	RequestCertificate bool // a server asks for a certificate
+	RequireCertificate bool // and insists
+	Authorities        wire.Names
+	LocalCertTypes     []uint8 // what we can send, RFC 7250; the preferred first
+	PeerCertTypes      []uint8 // what we accept; the preferred first
+	Chains             *pki.Cache
+
+	AskConfig bool // a server asks Configure first
+
+	Rand   io.Reader
+	KeyLog func(label string, clientRandom, secret []byte) // may be nil
+}
+
+// Connection is what survives a handshake.
+type Connection struct {
+	Version     uint16
+	Suite       *suite.Suite
+	Group       suite.Group
+	ServerName  string
+	ALPN        string
+	Peer        *Peer // nil: it has not shown a certificate
+	LocalScheme suite.Scheme
+	PeerScheme  suite.Scheme
+	EMS         bool
+	Retried     bool // by HelloRetryRequest
+	Resumed     bool
+
+	prefix suite.Prefix
+	// TLS 1.3: the traffic secrets of now, for the next KeyUpdate.
+	readSecret, writeSecret []byte
+	exporterSecret          []byte
+	// TLS 1.2: what RFC 5705 derives from.
+	mainSecret                 []byte
+	clientRandom, serverRandom [32]byte
+}
+
+// Peer is the certificate that the peer has shown.
+type Peer struct {
+	Chain  *pki.Chain       // nil for a raw public key
+	RawKey crypto.PublicKey // RFC 7250
+	OCSP   []byte
+	SCTs   []byte // SignedCertificateTimestampList, length included
+}
+
+// PublicKey is the key that signs the handshake.
+func (p *Peer) PublicKey() crypto.PublicKey {
+	if p.Chain == nil {
+		return p.RawKey
+	}
+	return p.Chain.PublicKey()
+}
+
+// step is a state: what it waits for, and what it does with it. A state waits
+// for a message of a set of types, or for the answer to a question.
+type step struct {
+	want     wire.TypeSet
+	run      func(wire.Message) (step, error)
+	question Question
+	then     func() (step, error)
+}
+
+// expect is the state that waits for one of the given messages.
+func expect(run func(wire.Message) (step, error), types ...wire.Type) step {
+	return step{want: wire.Types(types...), run: run}
+}
+
+// ask is the state that waits for an answer.
+func ask(q Question, then func() (step, error)) step {
+	return step{question: q, then: then}
+}
+
+// Machine runs one handshake. It is what only the handshake needs, and is
+// dropped with its end.
+type Machine struct {
+	carrier    Carrier
+	params     *Params
+	conn       *Connection
+	transcript transcript
+	now        func() time.Time
+	serverName string // a client's: to be sent
+	step       step
+	finished   bool
+	scratch    []byte // a message is built here before it is sent
+}
+
+// NewClient returns a client's handshake. Start sends the ClientHello.
+func NewClient(p *Params, c Carrier, serverName string) *Machine {
+	return &Machine{params: p, carrier: c, serverName: serverName, conn: new(Connection)}
+}
+
+// NewServer returns a server's handshake, which waits for a ClientHello.
+func NewServer(p *Params, c Carrier) *Machine {
+	return &Machine{params: p, carrier: c, conn: new(Connection)}
+}
+
+// Start begins the handshake.
+func (m *Machine) Start() (err error) {
+	if m.params.Server {
+		m.step = newServerHello(m).start()
+		return nil
+	}
+	m.step, err = newClientHello(m).start()
+	return err
+}
+
+// Handle takes the next message.
+func (m *Machine) Handle(msg wire.Message) (err error) {
+	if !m.step.want.Has(msg.Type) {
+		if msg.Type == wire.TypeHelloRequest && !m.params.Server && len(msg.Body) == 0 && m.conn.Version != wire.VersionTLS13 {
+			// RFC 5246, Section 7.4.1.1: "This message will be ignored by the
+			// client if the client is currently negotiating a session."
+			return nil
+		}
+		return unexpected(msg.Type, m.step.want)
+	}
+	m.step, err = m.step.run(msg)
+	return err
+}
+
+// unexpected is the failure of a message that has no place here.
+func unexpected(got wire.Type, want wire.TypeSet) error {
+	if want == 0 {
+		return alert.New(alert.UnexpectedMessage, fmt.Sprintf("unexpected message: got %v", got))
+	}
+	return alert.New(alert.UnexpectedMessage, fmt.Sprintf("unexpected message: got %v, expected %v", got, want))
+}
+
+// Question is what the handshake waits on, or nil.
+func (m *Machine) Question() Question { return m.step.question }
+
+// Resume goes on after the question has been answered.
+func (m *Machine) Resume() (err error) {
+	m.step, err = m.step.then()
+	return err
+}
+
+// Finished reports that the handshake is complete.
+func (m *Machine) Finished() bool { return m.finished }
+
+// Connection is what is known of the connection so far.
+func (m *Machine) Connection() *Connection { return m.conn }
+
+// finish ends the handshake.
+func (m *Machine) finish() (step, error) {
+	m.finished = true
+	m.carrier.Complete()
+	return step{}, nil
+}
+
+// send sends a message and adds it to the transcript.
+func (m *Machine) send(msg []byte) {
+	seq := m.carrier.Send(msg)
+	m.transcript.add(wire.Message{Type: wire.Type(msg[0]), Seq: seq, Body: msg[4:]})
+	m.scratch = msg[:0]
+}
+
+// random fills b from the configured source.
+func (m *Machine) random(b []byte) error {
+	if _, err := io.ReadFull(m.params.Rand, b); err != nil {
+		return alert.Wrap(alert.InternalError, "the random source failed", err)
+	}
+	return nil
+}
+
+// keyLog writes a line of the NSS key log.
+func (m *Machine) keyLog(label string, secret []byte) {
+	if m.params.KeyLog != nil {
+		m.params.KeyLog(label, m.conn.clientRandom[:], secret)
+	}
+}
+
+// keyLogPrefix: tools tell DTLS 1.3 from TLS 1.3 by the packets, the labels
+// are the same.
+func (m *Machine) prefix() suite.Prefix {
+	if m.carrier.Transport() == wire.Datagram {
+		return suite.DTLS
+	}
+	return suite.TLS
+}

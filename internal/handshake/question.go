@@ -1,0 +1,53 @@
+package handshake
+
+import (
+	"github.com/hermetic-tls/hermetic/internal/pki"
+	"github.com/hermetic-tls/hermetic/internal/suite"
+	"github.com/hermetic-tls/hermetic/internal/wire"
+)
+
+// Question is a *Configure, *Choose, *Sign or *Verify: what a handshake does
+// not decide itself. Whoever drives the machine fills in the answer and calls
+// Resume, now or later.
+type Question interface{ question() }
+
+// Configure asks a server which configuration is for this client.
+type Configure struct {
+	Hello  *wire.ClientHello // valid until the answer
+	Params *Params           // the answer; nil: the one there is
+	Err    error
+}
+
+// Choose asks which certificate to send.
+type Choose struct {
+	Hello       *wire.ClientHello // on a server
+	Authorities wire.Names        // on a client: what the server accepts
+	Schemes     wire.Uint16s      // on a client: the server's
+	Criteria    pki.Criteria      // to choose by
+	// The answer: nil sends none (clients), or fails (servers).
+	Identity *pki.Identity
+	Scheme   suite.Scheme
+	Err      error
+}
+
+// Sign asks for a signature over Message with the key of Identity.
+type Sign struct {
+	Identity  *pki.Identity
+	Scheme    suite.Scheme
+	Message   []byte
+	Signature []byte // the answer
+	Err       error
+}
+
+// Verify asks whether the peer's certificate is trusted. Without one Peer is
+// nil, and a server that accepts this is asked nothing.
+type Verify struct {
+	Peer *Peer
+	Err  error // the answer: nil, or an *alert.Error
+}
+
+func (*Configure) question() {}
+func (*Choose) question()    {}
+func (*Sign) question()      {}
+func (*Verify) question()    {}
+

@@ -1,0 +1,296 @@
+package handshake
+
+import (
+	"crypto/subtle"
+	"slices"
+
+	"github.com/hermetic-tls/hermetic/internal/alert"
+	"github.com/hermetic-tls/hermetic/internal/pki"
+	"github.com/hermetic-tls/hermetic/internal/suite"
+	"github.com/hermetic-tls/hermetic/internal/wire"
+)
+
+var (
+	errCompression13 = alert.New(alert.IllegalParameter, "a TLS 1.3 ClientHello offers compression")
+	errNoGroups      = alert.New(alert.MissingExtension, "the client sent no supported_groups")
+	errHelloChanged  = alert.New(alert.IllegalParameter, "the second ClientHello differs from the first")
+	errRetryShare    = alert.New(alert.IllegalParameter, "the second ClientHello has not the one key share that was asked for")
+)
+
+// server13 is a TLS 1.3 server from the ClientHello on. RFC 9846, Section 2,
+// with the keys in brackets ([] handshake, [[]] application):
+//
+//	ClientHello             -------->
+//	                        <-------- HelloRetryRequest*
+//	ClientHello*            -------->
+//	                        <-------- ServerHello
+//	                        <-------- [EncryptedExtensions]
+//	                        <-------- [CertificateRequest*]
+//	                        <-------- [Certificate, CertificateVerify]
+//	                        <-------- [Finished]
+//	[Certificate*, CertificateVerify*]
+//	[Finished]              -------->
+//	[[data]]                <-------> [[data]]
+type server13 struct {
+	*serverHello
+	retried retriedHello
+	client  []byte // client_handshake_traffic_secret
+	server  []byte // server_handshake_traffic_secret
+	secret  *suite.HandshakeSecret
+
+	clientType uint8
+	chosen     *Choose
+	peer       peerAuth
+}
+
+// retriedHello is what must not change after a HelloRetryRequest.
+type retriedHello struct {
+	suites []byte
+	group  suite.Group
+}
+
+func newServer13(s *serverHello) *server13 { return &server13{serverHello: s} }
+
+// clientHello goes on with a ClientHello that negotiates TLS 1.3.
+func (s *server13) clientHello() (step, error) {
+	h := &s.hello
+	switch {
+	case len(h.Compression) != 1:
+		return step{}, errCompression13
+	case len(h.LegacyCookie) != 0:
+		return step{}, errLegacyCookie
+	case !h.Has.Has(wire.ExtSignatureAlgorithms):
+		return step{}, errNoSchemes
+	case !h.Has.Has(wire.ExtSupportedGroups):
+		return step{}, errNoGroups
+	case !h.Has.Has(wire.ExtKeyShare):
+		return step{}, errNoKeyShare
+	}
+	c := s.chooseSuite(func(*suite.Suite) bool { return true })
+	if c == nil {
+		return step{}, errNoSuite
+	}
+	s.conn.Suite = c
+	s.transcript.start(c.Hash, false)
+	group, share := s.chooseGroup()
+	if group == 0 {
+		return step{}, errNoGroup
+	}
+	s.conn.Group = group
+	if share.Data == nil {
+		return s.helloRetryRequest(group), nil
+	}
+	return s.respond(share)
+}
+
+// chooseGroup picks the first of ours that the client has. It takes one with a
+// key share before it, unless that would give up post-quantum security for
+// the saved round trip.
+func (s *server13) chooseGroup() (best suite.Group, share wire.KeyShare) {
+	for _, g := range s.params.Groups {
+		if !s.hello.Groups.Contains(uint16(g)) {
+			continue
+		}
+		ks, ok := s.hello.KeyShares.Find(uint16(g))
+		switch {
+		case best == 0:
+			best = g
+		case best.Hybrid() && !g.Hybrid():
+			return best, wire.KeyShare{}
+		}
+		if ok {
+			return g, ks
+		}
+	}
+	return best, wire.KeyShare{}
+}
+
+// helloRetryRequest asks for a share of group: RFC 9846, Section 4.2.4.
+func (s *server13) helloRetryRequest(group suite.Group) step {
+	s.retried = retriedHello{suites: s.hello.CipherSuites, group: group}
+	s.conn.Retried = true
+	s.transcript.retry()
+	hrr := wire.ServerHello{
+		Version:          wireVersion(wire.VersionTLS12, s.carrier.Transport()),
+		Random:           wire.RetryRandom,
+		SessionID:        s.hello.SessionID,
+		CipherSuite:      uint16(s.conn.Suite.ID),
+		SupportedVersion: wireVersion(wire.VersionTLS13, s.carrier.Transport()),
+		KeyShare:         wire.KeyShare{Group: uint16(group)},
+	}
+	hrr.Has = hrr.Has.With(wire.ExtSupportedVersions).With(wire.ExtKeyShare)
+	s.send(hrr.Append(s.scratch[:0]))
+	s.compatibilityCCS()
+	return expect(s.secondClientHello, wire.TypeClientHello)
+}
+
+// compatibilityCCS: RFC 9846, Appendix E.4.
+func (s *server13) compatibilityCCS() {
+	if len(s.hello.SessionID) > 0 {
+		s.carrier.SendCompatibilityCCS()
+	}
+}
+
+func (s *server13) secondClientHello(msg wire.Message) (step, error) {
+	s.body = slices.Clone(msg.Body)
+	h := &s.hello
+	session := h.SessionID
+	if err := h.Parse(s.body, s.carrier.Transport()); err != nil {
+		return step{}, err
+	}
+	s.transcript.add(msg)
+	switch {
+	case h.Random != s.conn.clientRandom, string(h.SessionID) != string(session),
+		string(h.CipherSuites) != string(s.retried.suites), len(h.Compression) != 1,
+		h.ServerName != s.conn.ServerName, !s.offersVersion(wire.VersionTLS13):
+		return step{}, errHelloChanged
+	case !h.Has.Has(wire.ExtSignatureAlgorithms):
+		return step{}, errNoSchemes
+	case !h.Has.Has(wire.ExtKeyShare):
+		return step{}, errNoKeyShare
+	}
+	share, ok := h.KeyShares.Find(uint16(s.retried.group))
+	if !ok || len(h.KeyShares) != 4+len(share.Data) {
+		return step{}, errRetryShare
+	}
+	return s.respond(share)
+}
+
+// respond sends ServerHello and what follows it. The certificate is chosen
+// before, so that a client without one that fits costs no key exchange.
+func (s *server13) respond(share wire.KeyShare) (step, error) {
+	if err := s.chooseALPN(); err != nil {
+		return step{}, err
+	}
+	if s.params.RequestCertificate {
+		var err error
+		if s.clientType, err = s.clientCertType(); err != nil {
+			return step{}, err
+		}
+	}
+	s.chosen = s.choose()
+	return ask(s.chosen, func() (step, error) {
+		switch {
+		case s.chosen.Err != nil:
+			return step{}, s.chosen.Err
+		case s.chosen.Identity == nil:
+			return step{}, errNoCertFits
+		}
+		return s.sendServerHello(share)
+	}), nil
+}
+
+func (s *server13) sendServerHello(share wire.KeyShare) (step, error) {
+	public, shared, err := s.conn.Group.Respond(s.params.Rand, share.Data)
+	if err != nil {
+		return step{}, err
+	}
+	if err := s.random(s.conn.serverRandom[:]); err != nil {
+		return step{}, err
+	}
+	sh := wire.ServerHello{
+		Version:          wireVersion(wire.VersionTLS12, s.carrier.Transport()),
+		Random:           s.conn.serverRandom,
+		SessionID:        s.hello.SessionID,
+		CipherSuite:      uint16(s.conn.Suite.ID),
+		SupportedVersion: wireVersion(wire.VersionTLS13, s.carrier.Transport()),
+		KeyShare:         wire.KeyShare{Group: uint16(s.conn.Group), Data: public},
+	}
+	sh.Has = sh.Has.With(wire.ExtSupportedVersions).With(wire.ExtKeyShare)
+	s.send(sh.Append(s.scratch[:0]))
+	if !s.conn.Retried {
+		s.compatibilityCCS()
+	}
+	s.secret = suite.NewEarlySecret(s.conn.Suite.Hash, s.prefix(), nil).HandshakeSecret(shared)
+	sum := s.transcript.sum()
+	s.client, s.server = s.secret.ClientTrafficSecret(sum), s.secret.ServerTrafficSecret(sum)
+	s.keyLog("CLIENT_HANDSHAKE_TRAFFIC_SECRET", s.client)
+	s.keyLog("SERVER_HANDSHAKE_TRAFFIC_SECRET", s.server)
+	s.carrier.InstallWrite(Handshake, s.conn.Suite.TrafficKeys(s.prefix(), s.server))
+	if err := s.carrier.InstallRead(Handshake, s.conn.Suite.TrafficKeys(s.prefix(), s.client)); err != nil {
+		return step{}, err
+	}
+	s.sendEncryptedExtensions()
+	if s.params.RequestCertificate {
+		s.sendCertificateRequest()
+	}
+	s.sendCertificate13(s.chosen.Identity, nil, s.hello.StatusRequest, s.hello.Has.Has(wire.ExtSCT))
+	return s.sign13(s.chosen.Identity, s.chosen.Scheme, suite.ServerContext, s.sendFinished)
+}
+
+func (s *server13) sendEncryptedExtensions() {
+	var ee wire.EncryptedExtensions
+	if s.conn.ALPN != "" {
+		ee.ALPN = []byte(s.conn.ALPN)
+		ee.Has = ee.Has.With(wire.ExtALPN)
+	}
+	if s.hello.Has.Has(wire.ExtServerCertificateType) && s.chosen.Identity.Type != pki.X509 {
+		ee.ServerCertType = s.chosen.Identity.Type
+		ee.Has = ee.Has.With(wire.ExtServerCertificateType)
+	}
+	if s.params.RequestCertificate && s.clientType != pki.X509 {
+		ee.ClientCertType = s.clientType
+		ee.Has = ee.Has.With(wire.ExtClientCertificateType)
+	}
+	s.send(ee.Append(s.scratch[:0]))
+}
+
+func (s *server13) sendCertificateRequest() {
+	req := wire.CertificateRequest13{
+		SignatureSchemes: appendSchemes(nil, s.params.Schemes),
+		Authorities:      s.params.Authorities,
+	}
+	req.Has = req.Has.With(wire.ExtSignatureAlgorithms)
+	if s.params.SchemesCert != nil {
+		req.SignatureSchemesCert = appendSchemes(nil, s.params.SchemesCert)
+		req.Has = req.Has.With(wire.ExtSignatureAlgsCert)
+	}
+	if len(req.Authorities) > 0 {
+		req.Has = req.Has.With(wire.ExtCertificateAuthorities)
+	}
+	s.send(req.Append(s.scratch[:0]))
+}
+
+func (s *server13) sendFinished() (step, error) {
+	s.send(wire.AppendFinished(s.scratch[:0], suite.FinishedMAC(s.conn.Suite.Hash, s.prefix(), s.server, s.transcript.sum())))
+	s.conn.applicationSecrets(s.Machine, s.secret.MainSecret(), s.transcript.sum())
+	s.carrier.InstallWrite(Application, s.conn.Suite.TrafficKeys(s.prefix(), s.conn.writeSecret))
+	if s.params.RequestCertificate {
+		return expect(s.certificate, wire.TypeCertificate), nil
+	}
+	return expect(s.finished, wire.TypeFinished), nil
+}
+
+func (s *server13) certificate(msg wire.Message) (step, error) {
+	if err := s.peer.parse13(s.Machine, msg.Body, s.clientType); err != nil {
+		return step{}, err
+	}
+	s.transcript.add(msg)
+	if s.conn.Peer == nil {
+		if s.params.RequireCertificate {
+			return step{}, errCertRequired
+		}
+		return s.peer.verify(s.Machine, expect(s.finished, wire.TypeFinished))
+	}
+	return s.peer.verify(s.Machine, expect(s.certificateVerify, wire.TypeCertificateVerify))
+}
+
+func (s *server13) certificateVerify(msg wire.Message) (step, error) {
+	if err := s.peer.verifySignature13(s.Machine, msg.Body, suite.ClientContext); err != nil {
+		return step{}, err
+	}
+	s.transcript.add(msg)
+	return expect(s.finished, wire.TypeFinished), nil
+}
+
+func (s *server13) finished(msg wire.Message) (step, error) {
+	want := suite.FinishedMAC(s.conn.Suite.Hash, s.prefix(), s.client, s.transcript.sum())
+	if subtle.ConstantTimeCompare(want, msg.Body) != 1 {
+		return step{}, wrongFinished(msg.Body, len(want))
+	}
+	s.transcript.add(msg)
+	if err := s.carrier.InstallRead(Application, s.conn.Suite.TrafficKeys(s.prefix(), s.conn.readSecret)); err != nil {
+		return step{}, err
+	}
+	return s.finish()
+}

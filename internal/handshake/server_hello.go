@@ -1,0 +1,165 @@
+package handshake
+
+import (
+	"slices"
+
+	"github.com/hermetic-tls/hermetic/internal/alert"
+	"github.com/hermetic-tls/hermetic/internal/pki"
+	"github.com/hermetic-tls/hermetic/internal/suite"
+	"github.com/hermetic-tls/hermetic/internal/wire"
+)
+
+var (
+	errNoSuite       = alert.New(alert.HandshakeFailure, "no cipher suite in common")
+	errNoGroup       = alert.New(alert.HandshakeFailure, "no group in common")
+	errNoALPN        = alert.New(alert.NoApplicationProtocol, "no ALPN protocol in common")
+	errFallback      = alert.New(alert.InappropriateFallback, "the client fell back to an older version although both know a newer one")
+	errNoCompression = alert.New(alert.IllegalParameter, "the client does not offer the null compression")
+	errRenegInfo     = alert.New(alert.HandshakeFailure, "renegotiation_info is not empty in a first handshake")
+	errNoCertType    = alert.New(alert.UnsupportedCertificate, "no certificate type in common")
+	errLegacyCookie  = alert.New(alert.IllegalParameter, "a DTLS 1.3 ClientHello has a legacy cookie")
+)
+
+const fallbackSCSV = 0x5600 // RFC 7507
+
+// serverHello is a server until the version is known. The ClientHello is
+// copied, for it is needed until our answer is complete.
+type serverHello struct {
+	*Machine
+	body  []byte
+	hello wire.ClientHello
+}
+
+func newServerHello(m *Machine) *serverHello { return &serverHello{Machine: m} }
+
+func (s *serverHello) start() step {
+	return expect(s.clientHello, wire.TypeClientHello)
+}
+
+func (s *serverHello) clientHello(msg wire.Message) (step, error) {
+	s.body = slices.Clone(msg.Body)
+	if err := s.hello.Parse(s.body, s.carrier.Transport()); err != nil {
+		return step{}, err
+	}
+	s.conn.clientRandom = s.hello.Random
+	s.conn.ServerName = s.hello.ServerName
+	s.transcript.add(msg)
+	if !s.params.AskConfig {
+		return s.negotiate()
+	}
+	q := &Configure{Hello: &s.hello}
+	return ask(q, func() (step, error) {
+		if q.Err != nil {
+			return step{}, q.Err
+		}
+		if q.Params != nil {
+			s.params = q.Params
+		}
+		return s.negotiate()
+	}), nil
+}
+
+// negotiate chooses the version.
+func (s *serverHello) negotiate() (step, error) {
+	version := s.version()
+	if version == 0 {
+		return step{}, errVersion
+	}
+	if s.hello.CipherSuites.Contains(fallbackSCSV) && version < s.params.MaxVersion {
+		return step{}, errFallback
+	}
+	if !slices.Contains(s.hello.Compression, 0) {
+		return step{}, errNoCompression
+	}
+	s.conn.Version = version
+	s.carrier.SetVersion(version)
+	if version == wire.VersionTLS13 {
+		return newServer13(s).clientHello()
+	}
+	return newServer12(s).clientHello()
+}
+
+// version is the newest that both know, or 0.
+func (s *serverHello) version() uint16 {
+	for v := s.params.MaxVersion; v >= s.params.MinVersion; v-- {
+		if s.offersVersion(v) {
+			return v
+		}
+	}
+	return 0
+}
+
+func (s *serverHello) offersVersion(v uint16) bool {
+	t := s.carrier.Transport()
+	if s.hello.Has.Has(wire.ExtSupportedVersions) {
+		return s.hello.SupportedVersions.Contains(wireVersion(v, t))
+	}
+	if t == wire.Datagram {
+		return v == wire.VersionTLS12 && s.hello.Version <= wire.VersionDTLS12 && s.hello.Version>>8 == 0xfe
+	}
+	return v == wire.VersionTLS12 && s.hello.Version >= v
+}
+
+// chooseSuite picks the first of ours that the client has and that ok accepts.
+func (s *serverHello) chooseSuite(ok func(*suite.Suite) bool) *suite.Suite {
+	for _, c := range s.params.Suites {
+		if c.Version == s.conn.Version && s.hello.CipherSuites.Contains(uint16(c.ID)) && ok(c) {
+			return c
+		}
+	}
+	return nil
+}
+
+// chooseALPN: RFC 7301, Section 3.2.
+func (s *serverHello) chooseALPN() error {
+	if !s.hello.Has.Has(wire.ExtALPN) || len(s.params.ALPN) == 0 {
+		return nil
+	}
+	for _, ours := range s.params.ALPN {
+		for theirs := range s.hello.ALPN.All() {
+			if ours == string(theirs) {
+				s.conn.ALPN = ours
+				return nil
+			}
+		}
+	}
+	return errNoALPN
+}
+
+// clientCertType chooses the type of certificate to ask for (RFC 7250).
+func (s *serverHello) clientCertType() (uint8, error) {
+	offered := s.hello.ClientCertTypes
+	if !s.hello.Has.Has(wire.ExtClientCertificateType) {
+		offered = []byte{pki.X509}
+	}
+	ours := s.params.PeerCertTypes
+	if len(ours) == 0 {
+		ours = []uint8{pki.X509}
+	}
+	for _, t := range ours {
+		if slices.Contains(offered, t) {
+			return t, nil
+		}
+	}
+	return 0, errNoCertType
+}
+
+// choose is the question which certificate to send.
+func (s *serverHello) choose() *Choose {
+	types := []uint8{pki.X509}
+	if s.hello.Has.Has(wire.ExtServerCertificateType) {
+		types = s.hello.ServerCertTypes
+	}
+	return &Choose{
+		Hello: &s.hello,
+		Criteria: pki.Criteria{
+			Version:     s.conn.Version,
+			Schemes:     s.hello.SignatureSchemes,
+			OurSchemes:  s.params.SigningSchemes,
+			ServerName:  s.hello.ServerName,
+			Authorities: s.hello.Authorities,
+			Types:       types,
+			Groups:      s.hello.Groups,
+		},
+	}
+}

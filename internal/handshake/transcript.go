@@ -1,0 +1,77 @@
+package handshake
+
+import (
+	"crypto"
+	"hash"
+
+	"github.com/hermetic-tls/hermetic/internal/wire"
+)
+
+// transcript is the handshake messages so far: as bytes until the hello says
+// which hash they go into, and for as long as TLS 1.2 may have to sign them
+// with another hash.
+type transcript struct {
+	messages []byte
+	first    wire.Message // header of the first message, for DTLS 1.2
+	keep     bool         // keep messages beside the hash
+	hash     hash.Hash
+	alg      crypto.Hash
+	fragment bool // DTLS 1.2: headers as if each message were one fragment
+}
+
+// add appends a message.
+func (t *transcript) add(m wire.Message) {
+	if t.hash == nil {
+		if len(t.messages) == 0 {
+			t.first = wire.Message{Type: m.Type, Seq: m.Seq}
+		}
+		t.messages = append(wire.AppendHeader(t.messages, m.Type, len(m.Body)), m.Body...)
+		return
+	}
+	var header [12]byte
+	h := t.header(header[:0], m)
+	t.hash.Write(h)
+	t.hash.Write(m.Body)
+	if t.keep {
+		t.messages = append(append(t.messages, h...), m.Body...)
+	}
+}
+
+// header is the message's header as the transcript has it. RFC 9147bis,
+// Section 5.2: DTLS 1.3 hashes the header of TLS; DTLS 1.2 its own.
+func (t *transcript) header(b []byte, m wire.Message) []byte {
+	if t.fragment {
+		h := wire.FragmentHeader{Type: m.Type, Length: len(m.Body), Seq: m.Seq, FragmentLength: len(m.Body)}
+		return h.Append(b)
+	}
+	return wire.AppendHeader(b, m.Type, len(m.Body))
+}
+
+// start says which hash the messages go into. One message, a ClientHello, has
+// come before it.
+func (t *transcript) start(alg crypto.Hash, fragment bool) {
+	hello := t.messages[4:]
+	t.alg, t.hash, t.fragment, t.messages = alg, alg.New(), fragment, nil
+	t.add(wire.Message{Type: t.first.Type, Seq: t.first.Seq, Body: hello})
+}
+
+// forget empties a transcript: RFC 6347, Section 4.2.1, leaves the first
+// ClientHello and the HelloVerifyRequest out.
+func (t *transcript) forget() { *t = transcript{keep: t.keep} }
+
+// retry replaces the first ClientHello by its hash: RFC 9846, Section 4.1.1.
+func (t *transcript) retry() {
+	sum := t.sum()
+	t.hash.Reset()
+	t.add(wire.Message{Type: wire.TypeMessageHash, Body: sum})
+}
+
+// resume is the transcript of a server that kept nothing of the first
+// ClientHello but its hash.
+func (t *transcript) resume(alg crypto.Hash, firstHello []byte) {
+	*t = transcript{alg: alg, hash: alg.New()}
+	t.add(wire.Message{Type: wire.TypeMessageHash, Body: firstHello})
+}
+
+// sum is the transcript hash of now.
+func (t *transcript) sum() []byte { return t.hash.Sum(make([]byte, 0, t.alg.Size())) }

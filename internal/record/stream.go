@@ -1,0 +1,199 @@
+// Package record protects records: it knows keys, sequence numbers and bytes,
+// and nothing of handshakes. Streams are TLS, datagrams DTLS.
+package record
+
+import (
+	"encoding/binary"
+	"slices"
+
+	"github.com/hermetic-tls/hermetic/internal/alert"
+	"github.com/hermetic-tls/hermetic/internal/suite"
+	"github.com/hermetic-tls/hermetic/internal/wire"
+)
+
+// ContentType is what a record holds (RFC 9846, Section 5.1).
+type ContentType uint8
+
+const (
+	ChangeCipherSpec ContentType = 20
+	Alert            ContentType = 21
+	Handshake        ContentType = 22
+	ApplicationData  ContentType = 23
+	TLS12CID         ContentType = 25 // RFC 9146
+	ACK              ContentType = 26 // RFC 9147bis, Section 7
+)
+
+const (
+	// HeaderLen is the size of a TLS record's header.
+	HeaderLen = 5
+	// MaxPlaintext is how much a record may hold.
+	MaxPlaintext = 1 << 14
+	// MaxOverhead13 and MaxOverhead12 are how much longer its ciphertext may
+	// be (RFC 9846, Section 5.2; RFC 5246, Section 6.2.3).
+	MaxOverhead13 = 256
+	MaxOverhead12 = 2048
+)
+
+var (
+	errBadMAC    = alert.New(alert.BadRecordMAC, "a record does not authenticate: it was damaged, or the keys differ")
+	errOverflow  = alert.New(alert.RecordOverflow, "a record is longer than the protocol allows")
+	errNoContent = alert.New(alert.UnexpectedMessage, "a record has no content type, only padding")
+)
+
+// Stream protects the records of one direction of a TLS connection. Its zero
+// value is a connection's start: no protection.
+type Stream struct {
+	keys suite.Keys
+	seq  uint64
+	// The nonce and the additional data stand here, not on the stack, since
+	// what is passed to an AEAD through its interface escapes to the heap.
+	nonce [12]byte
+	aad   [13]byte
+}
+
+// Install changes the keys. The sequence number starts again at zero.
+func (s *Stream) Install(k suite.Keys) {
+	s.keys = k
+	s.seq = 0
+}
+
+// Protected reports whether records are encrypted.
+func (s *Stream) Protected() bool { return s.keys.AEAD != nil }
+
+// Sequence is the number of the next record.
+func (s *Stream) Sequence() uint64 { return s.seq }
+
+// Exhausted reports that the keys near the limit of what they may protect.
+func (s *Stream) Exhausted() bool {
+	return s.keys.AEAD != nil && s.modern() && s.seq >= s.keys.Suite.SealLimit
+}
+
+// Overhead is how many bytes a record has beside its data.
+func (s *Stream) Overhead() int {
+	switch {
+	case s.keys.AEAD == nil:
+		return HeaderLen
+	case s.modern():
+		return HeaderLen + 1 + s.keys.Suite.TagLen
+	}
+	return HeaderLen + s.keys.Suite.ExplicitLen + s.keys.Suite.TagLen
+}
+
+// MaxLength is the largest length that the header of a record to be opened may
+// have.
+func (s *Stream) MaxLength() int {
+	switch {
+	case s.keys.AEAD == nil:
+		return MaxPlaintext
+	case s.modern():
+		return MaxPlaintext + MaxOverhead13
+	}
+	return MaxPlaintext + MaxOverhead12
+}
+
+func (s *Stream) modern() bool { return s.keys.Suite.Version == wire.VersionTLS13 }
+
+// Open decrypts the record rec, header included, in place. The content aliases
+// rec.
+func (s *Stream) Open(rec []byte) (ContentType, []byte, error) {
+	typ, body := ContentType(rec[0]), rec[HeaderLen:]
+	if len(body) > s.MaxLength() {
+		return 0, nil, errOverflow
+	}
+	if s.keys.AEAD == nil {
+		return typ, body, nil
+	}
+	if s.modern() {
+		return s.open13(rec, body)
+	}
+	return s.open12(typ, body)
+}
+
+// open13: RFC 9846, Section 5.2.
+func (s *Stream) open13(rec, body []byte) (ContentType, []byte, error) {
+	s.setNonce()
+	copy(s.aad[:], rec[:HeaderLen])
+	plain, err := s.keys.AEAD.Open(body[:0], s.nonce[:], body, s.aad[:HeaderLen])
+	if err != nil {
+		return 0, nil, errBadMAC
+	}
+	s.seq++
+	if len(plain) > MaxPlaintext+1 {
+		return 0, nil, errOverflow
+	}
+	for i := len(plain) - 1; i >= 0; i-- {
+		if plain[i] != 0 {
+			return ContentType(plain[i]), plain[:i], nil
+		}
+	}
+	return 0, nil, errNoContent
+}
+
+// open12: RFC 5246, Section 6.2.3.3.
+func (s *Stream) open12(typ ContentType, body []byte) (ContentType, []byte, error) {
+	overhead := s.keys.Suite.ExplicitLen + s.keys.Suite.TagLen
+	if len(body) < overhead {
+		return 0, nil, errBadMAC
+	}
+	s.setNonce()
+	n := copy(s.nonce[12-s.keys.Suite.ExplicitLen:], body[:s.keys.Suite.ExplicitLen])
+	s.setAAD12(typ, len(body)-overhead)
+	plain, err := s.keys.AEAD.Open(body[n:n], s.nonce[:], body[n:], s.aad[:])
+	if err != nil {
+		return 0, nil, errBadMAC
+	}
+	s.seq++
+	if len(plain) > MaxPlaintext {
+		return 0, nil, errOverflow
+	}
+	return typ, plain, nil
+}
+
+// Seal appends one record with data, at most MaxPlaintext bytes, which must not
+// overlap dst's spare capacity.
+func (s *Stream) Seal(dst []byte, typ ContentType, data []byte) []byte {
+	dst = slices.Grow(dst, len(data)+s.Overhead())
+	length := len(data) + s.Overhead() - HeaderLen
+	outer := typ
+	if s.keys.AEAD != nil && s.modern() {
+		outer = ApplicationData
+	}
+	start := len(dst)
+	dst = append(dst, byte(outer), 3, 3, byte(length>>8), byte(length))
+	switch {
+	case s.keys.AEAD == nil:
+		return append(dst, data...)
+	case s.modern():
+		s.setNonce()
+		copy(s.aad[:], dst[start:])
+		dst = append(append(dst, data...), byte(typ))
+		plain := dst[start+HeaderLen:]
+		dst = s.keys.AEAD.Seal(dst[:start+HeaderLen], s.nonce[:], plain, s.aad[:HeaderLen])
+	default:
+		s.setNonce()
+		// The sequence number serves as the explicit nonce: it never repeats
+		// (RFC 5288, Section 3).
+		explicit := s.nonce[12-s.keys.Suite.ExplicitLen:]
+		if len(explicit) > 0 {
+			binary.BigEndian.PutUint64(explicit, s.seq)
+		}
+		s.setAAD12(typ, len(data))
+		dst = s.keys.AEAD.Seal(append(dst, explicit...), s.nonce[:], data, s.aad[:])
+	}
+	s.seq++
+	return dst
+}
+
+// setNonce computes the nonce of RFC 9846, Section 5.3, and RFC 7905. The
+// suites of TLS 1.2 with an explicit nonce overwrite its last part.
+func (s *Stream) setNonce() {
+	s.nonce = s.keys.IV
+	tail := s.nonce[4:]
+	binary.BigEndian.PutUint64(tail, binary.BigEndian.Uint64(tail)^s.seq)
+}
+
+func (s *Stream) setAAD12(typ ContentType, n int) {
+	binary.BigEndian.PutUint64(s.aad[:], s.seq)
+	s.aad[8], s.aad[9], s.aad[10] = byte(typ), 3, 3
+	binary.BigEndian.PutUint16(s.aad[11:], uint16(n))
+}
