@@ -31,3 +31,115 @@ type NewConnectionID struct {
 	CIDs  []byte // each with an 8-bit length, without the outer length
 	Usage uint8  // 0: cid_immediate, 1: cid_spare
 }
+
+// Parse reads the body of a NewSessionTicket of TLS 1.3.
+func (m *NewSessionTicket13) Parse(body []byte) error {
+	*m = NewSessionTicket13{}
+	c := cursor{b: body}
+	m.Lifetime = c.uint32()
+	m.AgeAdd = c.uint32()
+	m.Nonce = c.vec8()
+	m.Ticket = c.nonEmpty(c.vec16())
+	x := extensions{cursor: cursor{b: c.vec16()}}
+	if !c.done() {
+		return malformed("NewSessionTicket")
+	}
+	for {
+		e, ext, ok, err := x.next()
+		if err != nil {
+			return err
+		}
+		if !ok {
+			m.Has = x.has
+			return nil
+		}
+		if e == ExtEarlyData {
+			m.MaxEarlyData = ext.uint32()
+		} else {
+			ext.b = nil // unknown ones are to be ignored
+		}
+		if !ext.done() {
+			return malformed(e.String())
+		}
+	}
+}
+
+// Append appends the whole message.
+func (m *NewSessionTicket13) Append(b []byte) []byte {
+	b, at := beginMessage(b, TypeNewSessionTicket)
+	b = appendUint32(appendUint32(b, m.Lifetime), m.AgeAdd)
+	b = append16(append8(b, m.Nonce), m.Ticket)
+	b, list := begin16(b)
+	if m.Has.Has(ExtEarlyData) {
+		var ext int
+		b, ext = beginExtension(b, ExtEarlyData)
+		b = end16(appendUint32(b, m.MaxEarlyData), ext)
+	}
+	return endMessage(end16(b, list), at)
+}
+
+// Parse reads the body of a NewSessionTicket of TLS 1.2.
+func (m *NewSessionTicket12) Parse(body []byte) error {
+	c := cursor{b: body}
+	m.Lifetime = c.uint32()
+	m.Ticket = c.vec16()
+	if !c.done() {
+		return malformed("NewSessionTicket")
+	}
+	return nil
+}
+
+// Append appends the whole message.
+func (m *NewSessionTicket12) Append(b []byte) []byte {
+	b, at := beginMessage(b, TypeNewSessionTicket)
+	return endMessage(append16(appendUint32(b, m.Lifetime), m.Ticket), at)
+}
+
+// Parse reads the body of a KeyUpdate.
+func (m *KeyUpdate) Parse(body []byte) error {
+	if len(body) != 1 {
+		return malformed("KeyUpdate")
+	}
+	m.RequestUpdate = body[0]
+	return nil
+}
+
+// Append appends the whole message.
+func (m *KeyUpdate) Append(b []byte) []byte {
+	return append(AppendHeader(b, TypeKeyUpdate, 1), m.RequestUpdate)
+}
+
+// Parse reads the body of a RequestConnectionId.
+func (m *RequestConnectionID) Parse(body []byte) error {
+	if len(body) != 1 {
+		return malformed("RequestConnectionId")
+	}
+	m.Count = body[0]
+	return nil
+}
+
+// Append appends the whole message.
+func (m *RequestConnectionID) Append(b []byte) []byte {
+	return append(AppendHeader(b, TypeRequestConnectionID, 1), m.Count)
+}
+
+// Parse reads the body of a NewConnectionId.
+func (m *NewConnectionID) Parse(body []byte) error {
+	c := cursor{b: body}
+	m.CIDs = c.vec16()
+	m.Usage = c.uint8()
+	for l := (cursor{b: m.CIDs}); l.more(); {
+		l.vec8()
+		c.bad = c.bad || l.bad
+	}
+	if !c.done() {
+		return malformed("NewConnectionId")
+	}
+	return nil
+}
+
+// Append appends the whole message.
+func (m *NewConnectionID) Append(b []byte) []byte {
+	b, at := beginMessage(b, TypeNewConnectionID)
+	return endMessage(append(append16(b, m.CIDs), m.Usage), at)
+}

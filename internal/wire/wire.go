@@ -9,6 +9,13 @@
 // state that receives it to judge.
 package wire
 
+import (
+	"fmt"
+	"iter"
+	"math/bits"
+	"strings"
+)
+
 // Transport says in which form a message travels: a DTLS ClientHello has a
 // cookie field, a DTLS header is longer (RFC 9147bis, Section 5.2).
 type Transport uint8
@@ -43,6 +50,36 @@ const (
 	TypeMessageHash         Type = 254 // only in the transcript
 )
 
+var typeNames = map[Type]string{
+	TypeHelloRequest:        "HelloRequest",
+	TypeClientHello:         "ClientHello",
+	TypeServerHello:         "ServerHello",
+	TypeHelloVerifyRequest:  "HelloVerifyRequest",
+	TypeNewSessionTicket:    "NewSessionTicket",
+	TypeEndOfEarlyData:      "EndOfEarlyData",
+	TypeEncryptedExtensions: "EncryptedExtensions",
+	TypeRequestConnectionID: "RequestConnectionId",
+	TypeNewConnectionID:     "NewConnectionId",
+	TypeCertificate:         "Certificate",
+	TypeServerKeyExchange:   "ServerKeyExchange",
+	TypeCertificateRequest:  "CertificateRequest",
+	TypeServerHelloDone:     "ServerHelloDone",
+	TypeCertificateVerify:   "CertificateVerify",
+	TypeClientKeyExchange:   "ClientKeyExchange",
+	TypeFinished:            "Finished",
+	TypeCertificateStatus:   "CertificateStatus",
+	TypeKeyUpdate:           "KeyUpdate",
+	TypeMessageHash:         "message_hash",
+}
+
+// String returns the type's name in the RFC.
+func (t Type) String() string {
+	if s, ok := typeNames[t]; ok {
+		return s
+	}
+	return fmt.Sprintf("message type %d", uint8(t))
+}
+
 // TypeSet is the set of message types that a state accepts. It prints as an
 // error would say it: "Certificate or CertificateRequest".
 type TypeSet uint32
@@ -58,6 +95,15 @@ func Types(types ...Type) TypeSet {
 
 // Has reports whether t, as a peer sent it, is in s.
 func (s TypeSet) Has(t Type) bool { return t < 32 && s&(1<<t) != 0 }
+
+// String names the types, as an error would.
+func (s TypeSet) String() string {
+	var names []string
+	for ; s != 0; s &= s - 1 {
+		names = append(names, Type(bits.TrailingZeros32(uint32(s))).String())
+	}
+	return strings.Join(names, " or ")
+}
 
 // Message is one whole handshake message, reassembled.
 type Message struct {
@@ -81,37 +127,60 @@ const (
 // Uint16s is a vector of 16-bit values as it stands in a message.
 type Uint16s []byte
 
-// Extension numbers an extension (IANA's ExtensionType).
-type Extension uint16
+// AppendUint16s appends values to a vector.
+func AppendUint16s(b Uint16s, values ...uint16) Uint16s {
+	for _, v := range values {
+		b = appendUint16(b, v)
+	}
+	return b
+}
 
-const (
-	ExtServerName             Extension = 0
-	ExtStatusRequest          Extension = 5
-	ExtSupportedGroups        Extension = 10
-	ExtECPointFormats         Extension = 11
-	ExtSignatureAlgorithms    Extension = 13
-	ExtUseSRTP                Extension = 14
-	ExtALPN                   Extension = 16
-	ExtSCT                    Extension = 18
-	ExtClientCertificateType  Extension = 19
-	ExtServerCertificateType  Extension = 20
-	ExtPadding                Extension = 21
-	ExtExtendedMainSecret     Extension = 23
-	ExtSessionTicket          Extension = 35
-	ExtPreSharedKey           Extension = 41
-	ExtEarlyData              Extension = 42
-	ExtSupportedVersions      Extension = 43
-	ExtCookie                 Extension = 44
-	ExtPSKKeyExchangeModes    Extension = 45
-	ExtCertificateAuthorities Extension = 47
-	ExtOIDFilters             Extension = 48
-	ExtPostHandshakeAuth      Extension = 49
-	ExtSignatureAlgsCert      Extension = 50
-	ExtKeyShare               Extension = 51
-	ExtConnectionID           Extension = 54
-	ExtRenegotiationInfo      Extension = 0xff01
-)
+// Len is the number of values.
+func (u Uint16s) Len() int { return len(u) / 2 }
 
-// ExtensionSet is the set of extensions, of those that this package knows,
-// that a message has.
-type ExtensionSet uint32
+// At is the value at position i.
+func (u Uint16s) At(i int) uint16 { return uint16(u[2*i])<<8 | uint16(u[2*i+1]) }
+
+// Contains reports whether v is one of them.
+func (u Uint16s) Contains(v uint16) bool {
+	for i := range u.Len() {
+		if u.At(i) == v {
+			return true
+		}
+	}
+	return false
+}
+
+// All yields the values in order.
+func (u Uint16s) All() iter.Seq[uint16] {
+	return func(yield func(uint16) bool) {
+		for i := range u.Len() {
+			if !yield(u.At(i)) {
+				return
+			}
+		}
+	}
+}
+
+// AppendHeader appends the header of a handshake message of n bytes (RFC 9846,
+// Section 4).
+func AppendHeader(b []byte, t Type, n int) []byte { return appendUint24(append(b, byte(t)), n) }
+
+// ParseHeader reads that header; ok is false when b is too short for it.
+func ParseHeader(b []byte) (t Type, n int, ok bool) {
+	if len(b) < 4 {
+		return 0, 0, false
+	}
+	return Type(b[0]), int(b[1])<<16 | int(b[2])<<8 | int(b[3]), true
+}
+
+// AppendMessage appends a whole message: for those whose body is all there is
+// to them, such as ServerHelloDone.
+func AppendMessage(b []byte, t Type, body []byte) []byte {
+	return append(AppendHeader(b, t, len(body)), body...)
+}
+
+// AppendFinished appends a Finished (RFC 9846, Section 4.5.3).
+func AppendFinished(b []byte, verifyData []byte) []byte {
+	return AppendMessage(b, TypeFinished, verifyData)
+}

@@ -1,0 +1,187 @@
+package wire
+
+import (
+	"fmt"
+	"math/bits"
+	"strings"
+
+	"github.com/hermetic-tls/hermetic/internal/alert"
+)
+
+// Extension numbers an extension (IANA's ExtensionType).
+type Extension uint16
+
+const (
+	ExtServerName             Extension = 0
+	ExtStatusRequest          Extension = 5
+	ExtSupportedGroups        Extension = 10
+	ExtECPointFormats         Extension = 11
+	ExtSignatureAlgorithms    Extension = 13
+	ExtUseSRTP                Extension = 14
+	ExtALPN                   Extension = 16
+	ExtSCT                    Extension = 18
+	ExtClientCertificateType  Extension = 19
+	ExtServerCertificateType  Extension = 20
+	ExtPadding                Extension = 21
+	ExtExtendedMainSecret     Extension = 23
+	ExtSessionTicket          Extension = 35
+	ExtPreSharedKey           Extension = 41
+	ExtEarlyData              Extension = 42
+	ExtSupportedVersions      Extension = 43
+	ExtCookie                 Extension = 44
+	ExtPSKKeyExchangeModes    Extension = 45
+	ExtCertificateAuthorities Extension = 47
+	ExtOIDFilters             Extension = 48
+	ExtPostHandshakeAuth      Extension = 49
+	ExtSignatureAlgsCert      Extension = 50
+	ExtKeyShare               Extension = 51
+	ExtConnectionID           Extension = 54
+	ExtRenegotiationInfo      Extension = 0xff01
+)
+
+// known are the extensions of this package: the position is the bit in an
+// ExtensionSet.
+var known = [...]struct {
+	number Extension
+	name   string
+}{
+	{ExtServerName, "server_name"},
+	{ExtStatusRequest, "status_request"},
+	{ExtSupportedGroups, "supported_groups"},
+	{ExtECPointFormats, "ec_point_formats"},
+	{ExtSignatureAlgorithms, "signature_algorithms"},
+	{ExtUseSRTP, "use_srtp"},
+	{ExtALPN, "application_layer_protocol_negotiation"},
+	{ExtSCT, "signed_certificate_timestamp"},
+	{ExtClientCertificateType, "client_certificate_type"},
+	{ExtServerCertificateType, "server_certificate_type"},
+	{ExtPadding, "padding"},
+	{ExtExtendedMainSecret, "extended_main_secret"},
+	{ExtSessionTicket, "session_ticket"},
+	{ExtPreSharedKey, "pre_shared_key"},
+	{ExtEarlyData, "early_data"},
+	{ExtSupportedVersions, "supported_versions"},
+	{ExtCookie, "cookie"},
+	{ExtPSKKeyExchangeModes, "psk_key_exchange_modes"},
+	{ExtCertificateAuthorities, "certificate_authorities"},
+	{ExtOIDFilters, "oid_filters"},
+	{ExtPostHandshakeAuth, "post_handshake_auth"},
+	{ExtSignatureAlgsCert, "signature_algorithms_cert"},
+	{ExtKeyShare, "key_share"},
+	{ExtConnectionID, "connection_id"},
+	{ExtRenegotiationInfo, "renegotiation_info"},
+}
+
+// String returns the extension's name in its RFC.
+func (e Extension) String() string {
+	if i := e.bit(); i >= 0 {
+		return known[i].name
+	}
+	return fmt.Sprintf("extension %d", uint16(e))
+}
+
+// bit is the extension's place in an ExtensionSet, or -1.
+func (e Extension) bit() int {
+	for i := range known {
+		if known[i].number == e {
+			return i
+		}
+	}
+	return -1
+}
+
+// ExtensionSet is the set of extensions, of those that this package knows,
+// that a message has.
+type ExtensionSet uint32
+
+// Extensions is the set of the given ones.
+func Extensions(list ...Extension) (s ExtensionSet) {
+	for _, e := range list {
+		s = s.With(e)
+	}
+	return s
+}
+
+// Has reports whether e is in s.
+func (s ExtensionSet) Has(e Extension) bool { return s&ExtensionSet(0).With(e) != 0 }
+
+// With returns s and e, which must be an extension that this package knows.
+func (s ExtensionSet) With(e Extension) ExtensionSet { return s | 1<<e.bit() }
+
+// Minus returns what is in s and not in other.
+func (s ExtensionSet) Minus(other ExtensionSet) ExtensionSet { return s &^ other }
+
+// String joins the names.
+func (s ExtensionSet) String() string {
+	var names []string
+	for ; s != 0; s &= s - 1 {
+		names = append(names, known[bits.TrailingZeros32(uint32(s))].name)
+	}
+	return strings.Join(names, ", ")
+}
+
+var (
+	errDuplicate = alert.New(alert.DecodeError, "an extension stands in a message twice")
+	errPSKLast   = alert.New(alert.IllegalParameter, "pre_shared_key is not the last extension of the ClientHello")
+)
+
+// maxUnknown bounds the extensions of a message that this package does not
+// know: enough for anyone, and few enough to compare each with each.
+const maxUnknown = 64
+
+// extensions walks a list of extensions, and watches that none comes twice.
+type extensions struct {
+	cursor
+	has     ExtensionSet
+	unknown []Extension
+	seen    [maxUnknown]Extension
+}
+
+// next returns the next extension, or ok false at the end or after an error.
+func (x *extensions) next() (e Extension, body cursor, ok bool, err error) {
+	if !x.more() {
+		if x.bad {
+			err = errDecode
+		}
+		return 0, cursor{}, false, err
+	}
+	e = Extension(x.uint16())
+	body.b = x.vec16()
+	if x.bad {
+		return 0, cursor{}, false, malformed("the list of extensions")
+	}
+	if i := e.bit(); i >= 0 {
+		if x.has&(1<<i) != 0 {
+			return 0, cursor{}, false, errDuplicate
+		}
+		x.has |= 1 << i
+		return e, body, true, nil
+	}
+	return e, body, true, x.addUnknown(e)
+}
+
+func (x *extensions) addUnknown(e Extension) error {
+	if x.unknown == nil {
+		x.unknown = x.seen[:0]
+	}
+	for _, u := range x.unknown {
+		if u == e {
+			return errDuplicate
+		}
+	}
+	if len(x.unknown) == maxUnknown {
+		return malformed("a list of that many extensions")
+	}
+	x.unknown = append(x.unknown, e)
+	return nil
+}
+
+// beginExtension starts an extension, end16 ends it.
+func beginExtension(b []byte, e Extension) ([]byte, int) {
+	return begin16(appendUint16(b, uint16(e)))
+}
+
+// appendExtension appends a whole extension.
+func appendExtension(b []byte, e Extension, body []byte) []byte {
+	return append16(appendUint16(b, uint16(e)), body)
+}

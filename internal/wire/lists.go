@@ -1,0 +1,268 @@
+package wire
+
+import (
+	"iter"
+	"strings"
+
+	"github.com/hermetic-tls/hermetic/internal/alert"
+)
+
+var (
+	errShareTwice  = alert.New(alert.IllegalParameter, "the client sent two key shares of one group")
+	errBinderCount = alert.New(alert.IllegalParameter, "pre_shared_key has not as many binders as identities")
+)
+
+// KeyShare is a KeyShareEntry (RFC 9846, Section 4.3.8).
+type KeyShare struct {
+	Group uint16
+	Data  []byte
+}
+
+// KeyShares is client_shares as it stands in the message, without the outer
+// length.
+type KeyShares []byte
+
+// ALPN is a ProtocolNameList as it stands in the message (RFC 7301), without
+// the outer length.
+type ALPN []byte
+
+// Names is a list of DER distinguished names, each with a 16-bit length, as
+// it stands in certificate_authorities or CertificateRequest, without the
+// outer length.
+type Names []byte
+
+// SRTP is use_srtp (RFC 5764, Section 4.1.1).
+type SRTP struct {
+	Profiles Uint16s
+	MKI      []byte
+}
+
+// OfferedPSKs is pre_shared_key in a ClientHello (RFC 9846, Section 4.3.11).
+type OfferedPSKs struct {
+	Identities []byte // identities as they stand in the message, without the outer length
+	Binders    []byte // likewise
+}
+
+// PSKIdentity is one identity of OfferedPSKs.
+type PSKIdentity struct {
+	Identity  []byte
+	TicketAge uint32 // obfuscated_ticket_age
+}
+
+// All yields the shares in order.
+func (s KeyShares) All() iter.Seq[KeyShare] {
+	return func(yield func(KeyShare) bool) {
+		for c := (cursor{b: s}); c.more(); {
+			if !yield(KeyShare{Group: c.uint16(), Data: c.vec16()}) {
+				return
+			}
+		}
+	}
+}
+
+// Find returns the share of group.
+func (s KeyShares) Find(group uint16) (KeyShare, bool) {
+	for k := range s.All() {
+		if k.Group == group {
+			return k, true
+		}
+	}
+	return KeyShare{}, false
+}
+
+// AppendKeyShare appends a share to a list.
+func AppendKeyShare(s KeyShares, group uint16, data []byte) KeyShares {
+	return append16(appendUint16(s, group), data)
+}
+
+// maxKeyShares bounds the list, which is compared each with each.
+const maxKeyShares = 64
+
+func (c *cursor) keyShares() (KeyShares, error) {
+	list := KeyShares(c.vec16())
+	var groups [maxKeyShares]uint16
+	n := 0
+	for s := (cursor{b: list}); s.more(); n++ {
+		g := s.uint16()
+		s.nonEmpty(s.vec16())
+		if s.bad || n == maxKeyShares {
+			c.bad = true
+			return nil, nil
+		}
+		for _, other := range groups[:n] {
+			if other == g {
+				return nil, errShareTwice
+			}
+		}
+		groups[n] = g
+	}
+	return list, nil
+}
+
+// All yields the protocols in order.
+func (a ALPN) All() iter.Seq[[]byte] {
+	return func(yield func([]byte) bool) {
+		for c := (cursor{b: a}); c.more(); {
+			if !yield(c.vec8()) {
+				return
+			}
+		}
+	}
+}
+
+// AppendALPN appends protocols, of 1 to 255 bytes each, to a list.
+func AppendALPN(a ALPN, protocols ...string) ALPN {
+	for _, p := range protocols {
+		a = append(append(a, byte(len(p))), p...)
+	}
+	return a
+}
+
+// alpn reads a ProtocolNameList: RFC 7301, Section 3.1: no name is empty.
+func (c *cursor) alpn() ALPN {
+	list := c.nonEmpty(c.vec16())
+	for l := (cursor{b: list}); l.more(); {
+		l.nonEmpty(l.vec8())
+		c.bad = c.bad || l.bad
+	}
+	return list
+}
+
+// oneProtocol reads a ProtocolNameList of one, a server's answer.
+func (c *cursor) oneProtocol() []byte {
+	list := cursor{b: c.vec16()}
+	p := list.nonEmpty(list.vec8())
+	if !list.done() {
+		c.bad = true
+	}
+	return p
+}
+
+// All yields the names in order.
+func (n Names) All() iter.Seq[[]byte] {
+	return func(yield func([]byte) bool) {
+		for c := (cursor{b: n}); c.more(); {
+			if !yield(c.vec16()) {
+				return
+			}
+		}
+	}
+}
+
+// AppendNames appends distinguished names to a list.
+func AppendNames(n Names, names ...[]byte) Names {
+	for _, name := range names {
+		n = append16(n, name)
+	}
+	return n
+}
+
+func (c *cursor) names() Names {
+	list := c.vec16()
+	for l := (cursor{b: list}); l.more(); {
+		l.nonEmpty(l.vec16())
+		c.bad = c.bad || l.bad
+	}
+	return list
+}
+
+// serverName reads server_name: RFC 6066, Section 3. Names of other types are
+// skipped.
+func (c *cursor) serverName() (host string) {
+	list := cursor{b: c.nonEmpty(c.vec16())}
+	for list.more() {
+		typ := list.uint8()
+		name := list.nonEmpty(list.vec16())
+		if typ != 0 {
+			continue
+		}
+		if host != "" || strings.IndexByte(string(name), 0) >= 0 {
+			list.bad = true // two names of a type, or a NUL in one
+		}
+		host = string(name)
+	}
+	c.bad = c.bad || list.bad
+	return host
+}
+
+// scts reads a SignedCertificateTimestampList, and returns it with its length:
+// RFC 6962, Section 3.3.
+func (c *cursor) scts() []byte {
+	whole := c.b
+	list := cursor{b: c.nonEmpty(c.vec16())}
+	for list.more() {
+		list.nonEmpty(list.vec16())
+	}
+	if list.bad {
+		c.bad = true
+	}
+	return whole[:len(whole)-len(c.b)]
+}
+
+// AppendSCTs appends a SignedCertificateTimestampList.
+func AppendSCTs(b []byte, list [][]byte) []byte {
+	b, at := begin16(b)
+	for _, sct := range list {
+		b = append16(b, sct)
+	}
+	return end16(b, at)
+}
+
+// SCTs yields what AppendSCTs has written.
+func SCTs(list []byte) iter.Seq[[]byte] {
+	return func(yield func([]byte) bool) {
+		outer := cursor{b: list}
+		for c := (cursor{b: outer.vec16()}); c.more(); {
+			if !yield(c.vec16()) {
+				return
+			}
+		}
+	}
+}
+
+func (c *cursor) srtp() SRTP { return SRTP{Profiles: c.uint16s(), MKI: c.vec8()} }
+
+func (s *SRTP) append(b []byte) []byte { return append8(append16(b, s.Profiles), s.MKI) }
+
+func (c *cursor) offeredPSKs() (OfferedPSKs, error) {
+	p := OfferedPSKs{Identities: c.nonEmpty(c.vec16()), Binders: c.nonEmpty(c.vec16())}
+	identities, binders := 0, 0
+	for l := (cursor{b: p.Identities}); l.more(); identities++ {
+		l.nonEmpty(l.vec16())
+		l.uint32()
+		c.bad = c.bad || l.bad
+	}
+	for l := (cursor{b: p.Binders}); l.more(); binders++ {
+		if v := l.vec8(); l.bad || len(v) < 32 {
+			c.bad = true
+		}
+	}
+	if !c.bad && identities != binders {
+		return p, errBinderCount
+	}
+	return p, nil
+}
+
+// BindersLen is the size of the binders with their length: what a binder does
+// not cover (RFC 9846, Section 4.3.11.2).
+func (p OfferedPSKs) BindersLen() int { return 2 + len(p.Binders) }
+
+// All yields each identity with its binder.
+func (p OfferedPSKs) All() iter.Seq2[PSKIdentity, []byte] {
+	return func(yield func(PSKIdentity, []byte) bool) {
+		i, b := cursor{b: p.Identities}, cursor{b: p.Binders}
+		for i.more() {
+			if !yield(PSKIdentity{Identity: i.vec16(), TicketAge: i.uint32()}, b.vec8()) {
+				return
+			}
+		}
+	}
+}
+
+// AppendPSKIdentity appends one identity to OfferedPSKs.Identities.
+func AppendPSKIdentity(b []byte, id PSKIdentity) []byte {
+	return appendUint32(append16(b, id.Identity), id.TicketAge)
+}
+
+// AppendPSKBinder appends one binder to OfferedPSKs.Binders.
+func AppendPSKBinder(b, binder []byte) []byte { return append8(b, binder) }
