@@ -1,4 +1,307 @@
 package hermetic
 
-// compiled is what a Config amounts to: checked, and computed once.
-type compiled struct{}
+import (
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/hermetic-tls/hermetic/internal/handshake"
+	"github.com/hermetic-tls/hermetic/internal/pki"
+	"github.com/hermetic-tls/hermetic/internal/record"
+	"github.com/hermetic-tls/hermetic/internal/suite"
+	"github.com/hermetic-tls/hermetic/internal/wire"
+)
+
+// compileOnce holds what a Config amounts to, once it has been used.
+type compileOnce struct {
+	once   sync.Once
+	result *compiled
+	err    error
+}
+
+// compiled is a Config checked and with its defaults filled in: what can be
+// computed once is computed once.
+type compiled struct {
+	cfg            *Config
+	client, server handshake.Params
+	identities     []*pki.Identity
+	chains         pki.Cache
+
+	mu       sync.Mutex
+	prepared map[*tls.Certificate]*pki.Identity // given by callbacks and answers
+	builtin  *pki.Identity                      // the self-signed one
+}
+
+// maxPrepared bounds the certificates that callbacks give and we keep ready.
+const maxPrepared = 256
+
+func (c *Config) compiled() (*compiled, error) {
+	c.compile.once.Do(func() { c.compile.result, c.compile.err = newCompiled(c) })
+	return c.compile.result, c.compile.err
+}
+
+func newCompiled(cfg *Config) (*compiled, error) {
+	c := &compiled{cfg: cfg, prepared: make(map[*tls.Certificate]*pki.Identity)}
+	p := handshake.Params{Rand: cfg.Rand, Chains: &c.chains, RequireEMS: cfg.RequireExtendedMasterSecret}
+	if p.Rand == nil {
+		p.Rand = rand.Reader
+	}
+	for _, part := range []func(*handshake.Params) error{
+		c.versions, c.suites, c.groups, c.schemes, c.alpn, c.sizes, c.certificates, c.authorities,
+	} {
+		if err := part(&p); err != nil {
+			return nil, err
+		}
+	}
+	if cfg.KeyLogWriter != nil {
+		p.KeyLog = keyLogger(cfg.KeyLogWriter)
+	}
+	c.client, c.server = p, p
+	c.server.Server = true
+	c.server.AskConfig = cfg.GetConfigForClient != nil
+	c.server.AskVerify = cfg.VerifyConnection != nil || cfg.Async&AsyncVerify != 0
+	c.server.RequestCertificate = cfg.ClientAuth != tls.NoClientCert
+	c.server.RequireCertificate = cfg.ClientAuth == tls.RequireAnyClientCert || cfg.ClientAuth == tls.RequireAndVerifyClientCert
+	return c, nil
+}
+
+func (c *Config) now() time.Time {
+	if c.Time != nil {
+		return c.Time()
+	}
+	return time.Now()
+}
+
+func (c *compiled) versions(p *handshake.Params) error {
+	p.MinVersion, p.MaxVersion = c.cfg.MinVersion, c.cfg.MaxVersion
+	if p.MinVersion == 0 {
+		p.MinVersion = wire.VersionTLS12
+	}
+	if p.MaxVersion == 0 {
+		p.MaxVersion = wire.VersionTLS13
+	}
+	for field, v := range map[string]uint16{"MinVersion": p.MinVersion, "MaxVersion": p.MaxVersion} {
+		if v != wire.VersionTLS12 && v != wire.VersionTLS13 {
+			return configError(field, tls.VersionName(v)+" is neither TLS 1.2 nor TLS 1.3")
+		}
+	}
+	if p.MinVersion > p.MaxVersion {
+		return configError("MinVersion", "it is newer than MaxVersion")
+	}
+	return nil
+}
+
+// suites are the configured ones of the versions that are left, and without
+// any suite a version is not left.
+func (c *compiled) suites(p *handshake.Params) error {
+	enabled := func(s *suite.Suite) bool { return p.MinVersion <= s.Version && s.Version <= p.MaxVersion }
+	if c.cfg.CipherSuites == nil {
+		for _, s := range suite.All() {
+			if enabled(s) && !s.OnRequest && s.Auth != suite.NoSignature {
+				p.Suites = append(p.Suites, s)
+			}
+		}
+		return nil
+	}
+	has := map[uint16]bool{}
+	for _, id := range c.cfg.CipherSuites {
+		s := suite.ByID(id)
+		switch {
+		case s == nil:
+			return configError("CipherSuites", fmt.Sprintf("%s (%#04x) is not supported", tls.CipherSuiteName(id), id))
+		case s.Auth == suite.NoSignature:
+			return configError("CipherSuites", s.Name+" needs a pre-shared key, which is not supported yet")
+		case enabled(s):
+			p.Suites = append(p.Suites, s)
+			has[s.Version] = true
+		}
+	}
+	if !has[p.MaxVersion] {
+		p.MaxVersion = wire.VersionTLS12
+	}
+	if !has[p.MinVersion] {
+		p.MinVersion = wire.VersionTLS13
+	}
+	if p.MinVersion > p.MaxVersion {
+		return configError("CipherSuites", "none of them belongs to a version that is enabled")
+	}
+	return nil
+}
+
+func (c *compiled) groups(p *handshake.Params) error {
+	p.Groups = suite.Groups
+	if c.cfg.CurvePreferences != nil {
+		p.Groups = nil
+		for _, id := range c.cfg.CurvePreferences {
+			g := suite.Group(id)
+			if !g.Supported() {
+				return configError("CurvePreferences", fmt.Sprintf("%v is not supported", id))
+			}
+			p.Groups = append(p.Groups, g)
+		}
+	}
+	if p.MaxVersion == wire.VersionTLS12 {
+		p.Groups = slices.DeleteFunc(slices.Clone(p.Groups), suite.Group.Hybrid)
+	}
+	if len(p.Groups) == 0 {
+		return configError("CurvePreferences", "no group is left for the versions that are enabled")
+	}
+	if c.cfg.KeyShares == nil {
+		p.KeyShares = defaultShares(p.Groups)
+		return nil
+	}
+	for _, id := range c.cfg.KeyShares {
+		if !slices.Contains(p.Groups, suite.Group(id)) {
+			return configError("KeyShares", fmt.Sprintf("%v is not in CurvePreferences", id))
+		}
+		p.KeyShares = append(p.KeyShares, suite.Group(id))
+	}
+	return nil
+}
+
+// defaultShares are the preferred group, and the preferred one of those that
+// every server has.
+func defaultShares(groups []suite.Group) []suite.Group {
+	shares := groups[:1:1]
+	if i := slices.IndexFunc(groups, func(g suite.Group) bool { return !g.Hybrid() }); i > 0 {
+		shares = append(shares, groups[i])
+	}
+	return shares
+}
+
+func (c *compiled) schemes(p *handshake.Params) error {
+	p.Schemes = suite.Schemes
+	if c.cfg.SignatureSchemes == nil {
+		return nil
+	}
+	p.Schemes = nil
+	for _, id := range c.cfg.SignatureSchemes {
+		s := suite.Scheme(id)
+		if !s.Supported() {
+			return configError("SignatureSchemes", fmt.Sprintf("%v is not supported", id))
+		}
+		p.Schemes = append(p.Schemes, s)
+	}
+	p.SigningSchemes = p.Schemes
+	return nil
+}
+
+func (c *compiled) alpn(p *handshake.Params) error {
+	for _, name := range c.cfg.NextProtos {
+		if len(name) == 0 || len(name) > 255 {
+			return configError("NextProtos", fmt.Sprintf("%q has not 1 to 255 bytes", name))
+		}
+	}
+	p.ALPN = c.cfg.NextProtos
+	return nil
+}
+
+func (c *compiled) sizes(*handshake.Params) error {
+	if n := c.cfg.MaxFragment; n != 0 && (n < 512 || n > record.MaxPlaintext) {
+		return configError("MaxFragment", fmt.Sprintf("%d is not from 512 to %d", n, record.MaxPlaintext))
+	}
+	if n := c.cfg.MaxCertificateMessage; n < 0 || n >= 1<<24 {
+		return configError("MaxCertificateMessage", fmt.Sprintf("%d is not from 0 to 2^24-1", n))
+	}
+	return nil
+}
+
+func (c *compiled) certificates(p *handshake.Params) error {
+	for i := range c.cfg.Certificates {
+		id, err := pki.Prepare(&c.cfg.Certificates[i])
+		if err != nil {
+			return configError(fmt.Sprintf("Certificates[%d]", i), err.Error())
+		}
+		c.identities = append(c.identities, id)
+		if !slices.Contains(p.LocalCertTypes, id.Type) {
+			p.LocalCertTypes = append(p.LocalCertTypes, id.Type)
+		}
+	}
+	for _, t := range c.cfg.PeerCertificateTypes {
+		if t != X509 && t != RawPublicKey {
+			return configError("PeerCertificateTypes", fmt.Sprintf("%d is neither X509 nor RawPublicKey", t))
+		}
+		p.PeerCertTypes = append(p.PeerCertTypes, uint8(t))
+	}
+	if slices.Contains(c.cfg.PeerCertificateTypes, RawPublicKey) && !c.judgesRawKeys() {
+		return configError("PeerCertificateTypes", "RawPublicKey needs PeerPublicKeys, VerifyConnection, AsyncVerify or InsecureSkipVerify: a raw key has no authority behind it")
+	}
+	return nil
+}
+
+// judgesRawKeys reports whether something decides which raw keys are trusted.
+func (c *compiled) judgesRawKeys() bool {
+	return len(c.cfg.PeerPublicKeys) > 0 || c.cfg.VerifyConnection != nil || c.cfg.Async&AsyncVerify != 0 || c.cfg.InsecureSkipVerify
+}
+
+// authorities are the names that a server's CertificateRequest has.
+func (c *compiled) authorities(p *handshake.Params) error {
+	if c.cfg.ClientCAs == nil {
+		return nil
+	}
+	p.Authorities = wire.AppendNames(nil, subjects(c.cfg.ClientCAs)...)
+	if len(p.Authorities) > 1<<14 {
+		p.Authorities = nil // a list that long helps nobody
+	}
+	return nil
+}
+
+// subjects are the names of a pool made from certificates.
+func subjects(pool *x509.CertPool) [][]byte {
+	return pool.Subjects() //lint:ignore SA1019 only a system pool has no names, and those are not sent
+}
+
+// keyLogger writes lines of the NSS key log format, one at a time.
+func keyLogger(w io.Writer) func(label string, clientRandom, secret []byte) {
+	var mu sync.Mutex
+	return func(label string, clientRandom, secret []byte) {
+		line := label + " " + hex.EncodeToString(clientRandom) + " " + hex.EncodeToString(secret) + "\n"
+		mu.Lock()
+		defer mu.Unlock()
+		io.WriteString(w, line) // a key log that fails must not fail the connection
+	}
+}
+
+// prepare makes a certificate ready that a callback has given.
+func (c *compiled) prepare(cert *tls.Certificate) (*pki.Identity, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if id := c.prepared[cert]; id != nil {
+		return id, nil
+	}
+	id, err := pki.Prepare(cert)
+	if err != nil {
+		return nil, err
+	}
+	if len(c.prepared) >= maxPrepared {
+		clear(c.prepared)
+	}
+	c.prepared[cert] = id
+	return id, nil
+}
+
+// own are the certificates to choose from: the configured ones, or for a
+// server without any the one that it makes.
+func (c *compiled) own(server bool) ([]*pki.Identity, error) {
+	if !server || len(c.identities) > 0 {
+		return c.identities, nil
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.builtin == nil {
+		cert, err := pki.SelfSigned(c.server.Rand, c.cfg.now())
+		if err != nil {
+			return nil, err
+		}
+		if c.builtin, err = pki.Prepare(cert); err != nil {
+			return nil, err
+		}
+	}
+	return []*pki.Identity{c.builtin}, nil
+}

@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"io"
-	"sync"
 	"time"
 )
 
@@ -194,48 +193,41 @@ type Config struct {
 
 	nameOptional bool // set by LoadConfig: the chain is checked without a name
 
-	once     sync.Once
-	compiled *compiled
-	err      error
+	compile compileOnce
 }
 
 // Clone returns a copy of c that may be modified.
 func (c *Config) Clone() *Config {
-	panic("skeleton")
-}
-
-// ClientHello is what a server knows of its client when it chooses a
-// certificate or a Config. It is valid as long as the caller likes.
-type ClientHello struct {
-	Mode              Mode
-	ServerName        string
-	SupportedVersions []uint16
-	CipherSuites      []uint16
-	SupportedCurves   []tls.CurveID
-	SignatureSchemes  []tls.SignatureScheme
-	SupportedProtos   []string
-	PeerID            []byte // as given to SetPeerID
-}
-
-// SupportsCertificate returns nil if the client can use c, else the reason.
-func (h *ClientHello) SupportsCertificate(c *tls.Certificate) error {
-	panic("skeleton")
-}
-
-// CertificateRequest is what a server asks of its client's certificate.
-type CertificateRequest struct {
-	AcceptableCAs    [][]byte // DER distinguished names; empty: any
-	SignatureSchemes []tls.SignatureScheme
-	Version          uint16
-}
-
-// SupportsCertificate returns nil if the server would take c, else the reason.
-func (r *CertificateRequest) SupportsCertificate(c *tls.Certificate) error {
-	panic("skeleton")
-}
-
-// FromTLS takes over a crypto/tls configuration. A field that is set and has
-// no counterpart here is an error that names it.
-func FromTLS(t *tls.Config) (*Config, error) {
-	panic("skeleton")
+	return &Config{
+		Time:                        c.Time,
+		Rand:                        c.Rand,
+		Certificates:                c.Certificates,
+		GetCertificate:              c.GetCertificate,
+		GetClientCertificate:        c.GetClientCertificate,
+		GetConfigForClient:          c.GetConfigForClient,
+		RootCAs:                     c.RootCAs,
+		ClientCAs:                   c.ClientCAs,
+		ClientAuth:                  c.ClientAuth,
+		ServerName:                  c.ServerName,
+		InsecureSkipVerify:          c.InsecureSkipVerify,
+		VerifyPeerCertificate:       c.VerifyPeerCertificate,
+		VerifyConnection:            c.VerifyConnection,
+		PeerCertificateTypes:        c.PeerCertificateTypes,
+		PeerPublicKeys:              c.PeerPublicKeys,
+		NextProtos:                  c.NextProtos,
+		MinVersion:                  c.MinVersion,
+		MaxVersion:                  c.MaxVersion,
+		CipherSuites:                c.CipherSuites,
+		CurvePreferences:            c.CurvePreferences,
+		KeyShares:                   c.KeyShares,
+		SignatureSchemes:            c.SignatureSchemes,
+		RequireExtendedMasterSecret: c.RequireExtendedMasterSecret,
+		Async:                       c.Async,
+		KeyLogWriter:                c.KeyLogWriter,
+		ReadAhead:                   c.ReadAhead,
+		MaxCertificateMessage:       c.MaxCertificateMessage,
+		MaxFragment:                 c.MaxFragment,
+		MTU:                         c.MTU,
+		nameOptional:                c.nameOptional,
+	}
 }

@@ -1,6 +1,16 @@
 package hermetic
 
-import "time"
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/hermetic-tls/hermetic/internal/alert"
+	"github.com/hermetic-tls/hermetic/internal/carrier"
+	"github.com/hermetic-tls/hermetic/internal/handshake"
+	"github.com/hermetic-tls/hermetic/internal/record"
+	"github.com/hermetic-tls/hermetic/internal/wire"
+)
 
 // Kind says what a record that was opened meant for the caller.
 type Kind uint8
@@ -22,11 +32,161 @@ type Opened struct {
 // An Engine is one connection without I/O: records come in by Open and go out
 // by Output and Seal. It has no lock: calls must not be concurrent.
 type Engine struct {
+	mode       Mode
+	started    bool
+	closed     bool // we have sent close_notify
+	cfg        *compiled
+	carrier    carrier.Carrier
+	machine    *handshake.Machine // nil once the handshake is complete
+	conn       *handshake.Connection
+	question   handshake.Question // what the caller is asked; pending is its public form
+	pending    Pending
+	err        error // a fatal failure: final until Reset
+	serverName string
+	peerID     []byte
 }
 
 // NewEngine returns an engine at the start of a handshake. A client has its
 // ClientHello ready in Output. The error names what is wrong in cfg.
-func NewEngine(mode Mode, cfg *Config) (*Engine, error) { panic("skeleton") }
+func NewEngine(mode Mode, cfg *Config) (*Engine, error) {
+	if mode < TLSClient || mode > DTLSServer {
+		return nil, configError("mode", "it is none of TLSClient, TLSServer, DTLSClient, DTLSServer")
+	}
+	if cfg == nil {
+		return nil, errors.New("hermetic: the Config is nil")
+	}
+	c, err := cfg.compiled()
+	if err != nil {
+		return nil, err
+	}
+	e := &Engine{mode: mode, cfg: c}
+	if !mode.IsServer() {
+		if cfg.ServerName == "" && !cfg.InsecureSkipVerify && !cfg.nameOptional && len(cfg.PeerPublicKeys) == 0 {
+			return nil, configError("ServerName", "a client needs the name of its server, or InsecureSkipVerify")
+		}
+		e.serverName = cfg.ServerName
+	}
+	if mode.IsDTLS() {
+		return nil, configError("mode", "DTLS is not implemented yet")
+	}
+	e.Reset()
+	return e, nil
+}
+
+// handler is the engine as its carrier sees it.
+type handler struct{ *Engine }
+
+// Handle takes a handshake message.
+func (h handler) Handle(m wire.Message) error {
+	e := h.Engine
+	if e.machine == nil {
+		return e.conn.Handle(e.carrier, e.mode.IsServer(), m)
+	}
+	if err := e.machine.Handle(m); err != nil {
+		return err
+	}
+	return e.advance()
+}
+
+// Waiting reports that an answer is awaited.
+func (h handler) Waiting() bool { return h.pending != nil }
+
+// KeysExhausted sends a KeyUpdate.
+func (h handler) KeysExhausted() { h.conn.UpdateKeys(h.carrier, false) }
+
+// params are the handshake's, for the engine's role.
+func (e *Engine) params() *handshake.Params {
+	if e.mode.IsServer() {
+		return &e.cfg.server
+	}
+	return &e.cfg.client
+}
+
+// start begins the handshake with the first call that can make bytes of it, so
+// that SetServerName may come before.
+func (e *Engine) start() {
+	if e.started {
+		return
+	}
+	e.started = true
+	if e.mode.IsServer() {
+		e.machine = handshake.NewServer(e.params(), e.carrier)
+	} else {
+		e.machine = handshake.NewClient(e.params(), e.carrier, e.serverName)
+	}
+	e.conn = e.machine.Connection()
+	if err := e.machine.Start(); err != nil {
+		e.fail(err)
+	}
+}
+
+// advance answers what the Config answers, and stops at what the caller does.
+func (e *Engine) advance() error {
+	for {
+		if e.machine.Finished() {
+			e.machine = nil
+			return nil
+		}
+		q := e.machine.Question()
+		if q == nil {
+			return nil
+		}
+		if e.pending = e.answer(q); e.pending != nil {
+			e.question = q
+			return nil
+		}
+		if err := e.machine.Resume(); err != nil {
+			return err
+		}
+	}
+}
+
+// answered goes on after the caller's answer.
+func (e *Engine) answered() {
+	e.question, e.pending = nil, nil
+	err := e.machine.Resume()
+	if err == nil {
+		err = e.advance()
+	}
+	if err == nil && e.pending == nil {
+		err = e.carrier.Resume(e.now())
+	}
+	if err != nil {
+		e.fail(err)
+	}
+}
+
+// now is the time, for those carriers that have a timer.
+func (e *Engine) now() time.Time {
+	if e.mode.IsDTLS() {
+		return e.cfg.cfg.now()
+	}
+	return time.Time{}
+}
+
+// fail turns an error of the inner packages into the public one. A fatal one
+// is kept, and the peer is told.
+func (e *Engine) fail(err error) error {
+	var fault *alert.Error
+	var received *carrier.PeerAlert
+	switch {
+	case err == nil:
+		return nil
+	case err == carrier.ErrClosed:
+		return ErrClosed
+	case err == carrier.ErrPending:
+		return ErrPending
+	case errors.As(err, &fault):
+		e.carrier.SendAlert(fault.Description)
+		e.err = &AlertError{Alert: Alert(fault.Description), Cause: fault.Cause, err: fault.Err}
+	case errors.As(err, &received):
+		e.err = &AlertError{Alert: Alert(received.Description), Received: true}
+	default:
+		e.err = err
+	}
+	e.pending, e.question = nil, nil
+	return e.err
+}
 
 // Open consumes the first record of in. The bytes of in are the engine's
 // scratch from the call on: records are decrypted in place, and Opened.Data
@@ -38,75 +198,211 @@ func NewEngine(mode Mode, cfg *Config) (*Engine, error) { panic("skeleton") }
 // close_notify has come, ErrPending while an answer is awaited (nothing is
 // consumed), an *AlertError for a fatal failure: after it, send Output once more
 // (the alert that is owed) and Reset.
-func (e *Engine) Open(in []byte) (Opened, error) { panic("skeleton") }
+func (e *Engine) Open(in []byte) (Opened, error) {
+	e.start()
+	if e.err != nil {
+		return Opened{}, e.err
+	}
+	o, err := e.carrier.Open(e.now(), in)
+	if err != nil {
+		n := 0
+		if err == carrier.ErrClosed {
+			n = o.N
+		}
+		return Opened{N: n}, e.fail(err)
+	}
+	return Opened{Data: o.Data, N: o.N, Kind: Kind(o.Kind)}, nil
+}
 
 // Missing returns how many bytes the record at in[0] still lacks, as far as it
 // can be known: 5-len(in) for an incomplete header. TLS only; 0 in DTLS.
-func (e *Engine) Missing(in []byte) int { panic("skeleton") }
+func (e *Engine) Missing(in []byte) int {
+	return e.carrier.Missing(in)
+}
 
 // Pending returns the question that the engine waits on, or nil.
-func (e *Engine) Pending() Pending { panic("skeleton") }
+func (e *Engine) Pending() Pending {
+	return e.pending
+}
 
 // Seal appends to dst what Output would append and then data as protected
 // records (TLS: as many as needed; DTLS: one record in one datagram). dst's
 // spare capacity must not overlap data. Without application keys yet, after
 // Close or with more than one DTLS record takes it is an ErrInvalidOperation,
 // and dst is unchanged.
-func (e *Engine) Seal(dst, data []byte) ([]byte, error) { panic("skeleton") }
+func (e *Engine) Seal(dst, data []byte) ([]byte, error) {
+	e.start()
+	switch {
+	case e.err != nil:
+		return dst, e.err
+	case e.closed:
+		return dst, &invalidOperation{"the connection is closed for writing"}
+	}
+	out, err := e.carrier.Seal(e.now(), dst, data)
+	if err != nil {
+		return dst, &invalidOperation{err.Error()}
+	}
+	return out, nil
+}
 
 // Output appends what must be sent now: over TLS all of it, in DTLS exactly
 // one datagram (call it until nothing is appended). Bytes must leave in the
 // order in which Output and Seal returned them.
-func (e *Engine) Output(dst []byte) []byte { panic("skeleton") }
+func (e *Engine) Output(dst []byte) []byte {
+	e.start()
+	return e.carrier.Output(e.now(), dst)
+}
 
 // HasOutput reports whether Output has something to append.
-func (e *Engine) HasOutput() bool { panic("skeleton") }
+func (e *Engine) HasOutput() bool {
+	e.start()
+	return e.carrier.HasOutput()
+}
 
 // Deadline returns when Expire must be called if nothing came before. TLS has none.
-func (e *Engine) Deadline() (t time.Time, ok bool) { panic("skeleton") }
+func (e *Engine) Deadline() (t time.Time, ok bool) {
+	if e.err != nil {
+		return time.Time{}, false
+	}
+	return e.carrier.Deadline()
+}
 
 // Expire tells that the deadline has passed; before it, it does nothing. The
 // flight to send again is then in Output. ErrTimeout is DTLS giving up.
-func (e *Engine) Expire() error { panic("skeleton") }
+func (e *Engine) Expire() error {
+	if e.err != nil {
+		return e.err
+	}
+	return e.fail(e.carrier.Expire(e.now()))
+}
 
 // Close queues close_notify: Seal fails from now on, Open goes on. Before the
 // handshake is complete nothing is queued.
-func (e *Engine) Close() { panic("skeleton") }
+func (e *Engine) Close() {
+	if e.closed || e.err != nil || !e.HandshakeComplete() {
+		return
+	}
+	e.closed = true
+	e.carrier.SendAlert(alert.CloseNotify)
+}
 
 // Reset forgets the session and starts anew with the same mode, Config and
 // server name. The peer identity is forgotten.
-func (e *Engine) Reset() { panic("skeleton") }
+func (e *Engine) Reset() {
+	name := e.serverName
+	*e = Engine{mode: e.mode, cfg: e.cfg, serverName: name}
+	if base, err := e.cfg.cfg.compiled(); err == nil {
+		e.cfg = base
+	}
+	e.carrier = carrier.NewStream(handler{e}, carrier.StreamOptions{
+		MaxFragment:    orDefault(e.cfg.cfg.MaxFragment, record.MaxPlaintext),
+		MaxCertificate: orDefault(e.cfg.cfg.MaxCertificateMessage, 1<<16),
+	})
+}
 
 // KeyUpdate changes the sending keys (TLS 1.3), and asks the peer to change
 // its own if requestPeer is set. In TLS 1.2 it is an ErrInvalidOperation.
-func (e *Engine) KeyUpdate(requestPeer bool) error { panic("skeleton") }
+func (e *Engine) KeyUpdate(requestPeer bool) error {
+	switch {
+	case e.err != nil:
+		return e.err
+	case !e.HandshakeComplete():
+		return &invalidOperation{"the handshake is not complete"}
+	case e.conn.Version != wire.VersionTLS13:
+		return &invalidOperation{"TLS 1.2 has no KeyUpdate"}
+	case e.closed:
+		return &invalidOperation{"the connection is closed for writing"}
+	}
+	e.conn.UpdateKeys(e.carrier, requestPeer)
+	return nil
+}
 
 // ExportKeyingMaterial returns length bytes bound to the connection, label and
 // context (RFC 5705, RFC 9846 Section 7.5). Nil and empty context differ in TLS
 // 1.2 only. Before the handshake is complete, or in TLS 1.2 without extended
 // master secret, it is an ErrInvalidOperation.
 func (e *Engine) ExportKeyingMaterial(label string, context []byte, length int) ([]byte, error) {
-	panic("skeleton")
+	switch {
+	case e.err != nil:
+		return nil, e.err
+	case !e.HandshakeComplete():
+		return nil, &invalidOperation{"the handshake is not complete"}
+	}
+	return exportFrom(e.conn, label, context, length)
 }
 
-// State describes the connection. It makes copies; HandshakeComplete is cheap.
-func (e *Engine) State() ConnectionState { panic("skeleton") }
-
 // HandshakeComplete reports whether the handshake is over.
-func (e *Engine) HandshakeComplete() bool { panic("skeleton") }
+func (e *Engine) HandshakeComplete() bool {
+	return e.started && e.machine == nil && e.conn != nil
+}
 
-// MaxData is how many bytes one record takes; Overhead is how many bytes
-// protection adds to them at most.
-func (e *Engine) MaxData() int  { panic("skeleton") }
-func (e *Engine) Overhead() int { panic("skeleton") }
+// MaxData is how many bytes of data one record takes.
+func (e *Engine) MaxData() int {
+	return e.carrier.MaxData()
+}
+
+// Overhead is how many bytes protection adds to a record at most.
+func (e *Engine) Overhead() int {
+	return e.carrier.Overhead()
+}
 
 // SetServerName sets the name to verify and to send, in place of the Config's,
 // until the next call; it survives Reset. Clients only, before the handshake.
-func (e *Engine) SetServerName(name string) error { panic("skeleton") }
+func (e *Engine) SetServerName(name string) error {
+	switch {
+	case e.mode.IsServer():
+		return &invalidOperation{"operation not supported: only a client has a server's name"}
+	case len(name) > 255:
+		return &invalidOperation{"a server name has at most 255 bytes"}
+	case e.started:
+		return &invalidOperation{"the handshake has begun"}
+	}
+	e.serverName = name
+	return nil
+}
 
 // SetPeerID sets the identity of the peer on the transport, e.g. its address.
 // DTLS servers only.
-func (e *Engine) SetPeerID(id []byte) error { panic("skeleton") }
+func (e *Engine) SetPeerID(id []byte) error {
+	if e.mode != DTLSServer {
+		return &invalidOperation{"operation not supported: only a DTLS server has peer identities"}
+	}
+	e.peerID = append([]byte(nil), id...)
+	return nil
+}
 
 // SetMTU sets the largest datagram of the handshake from now on. DTLS only.
-func (e *Engine) SetMTU(bytes int) error { panic("skeleton") }
+func (e *Engine) SetMTU(bytes int) error {
+	if !e.mode.IsDTLS() {
+		return &invalidOperation{"operation not supported: only DTLS has an MTU"}
+	}
+	return nil
+}
+
+var errNoEMS = &invalidOperation{"TLS 1.2 without extended master secret has no safe exporter (RFC 7627)"}
+
+// reservedLabels are the PRF's own (RFC 5705, Section 4).
+var reservedLabels = map[string]bool{"client finished": true, "server finished": true, "master secret": true, "key expansion": true}
+
+func exportFrom(c *handshake.Connection, label string, context []byte, length int) ([]byte, error) {
+	switch {
+	case length < 0 || length > 255*32:
+		return nil, &invalidOperation{fmt.Sprintf("the length is not from 0 to %d", 255*32)}
+	case len(label) > 249-6:
+		return nil, &invalidOperation{"the label is longer than 243 bytes"}
+	case c.Version == wire.VersionTLS12 && !c.EMS:
+		return nil, errNoEMS
+	case c.Version == wire.VersionTLS12 && reservedLabels[label]:
+		return nil, &invalidOperation{"the label is reserved"}
+	case len(context) > 1<<16-1:
+		return nil, &invalidOperation{"the context is longer than 65535 bytes"}
+	}
+	return c.Export(label, context, length), nil
+}
+
+func orDefault(n, otherwise int) int {
+	if n == 0 {
+		return otherwise
+	}
+	return n
+}

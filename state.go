@@ -4,6 +4,10 @@ import (
 	"crypto"
 	"crypto/tls"
 	"crypto/x509"
+	"slices"
+
+	"github.com/hermetic-tls/hermetic/internal/handshake"
+	"github.com/hermetic-tls/hermetic/internal/wire"
 )
 
 // ConnectionState is what is known of a connection.
@@ -36,10 +40,49 @@ type ConnectionState struct {
 	OCSPResponse                []byte
 	SignedCertificateTimestamps [][]byte
 
-	exporter func(label string, context []byte, length int) ([]byte, error)
+	conn *handshake.Connection // for the exporter
 }
 
-// ExportKeyingMaterial is [Engine.ExportKeyingMaterial], for VerifyConnection.
+// ExportKeyingMaterial is [Engine.ExportKeyingMaterial].
 func (s *ConnectionState) ExportKeyingMaterial(label string, context []byte, length int) ([]byte, error) {
-	panic("skeleton")
+	if !s.HandshakeComplete {
+		return nil, &invalidOperation{"the handshake is not complete"}
+	}
+	return exportFrom(s.conn, label, context, length)
+}
+
+// State describes the connection. It makes copies; HandshakeComplete is cheap.
+func (e *Engine) State() ConnectionState {
+	c := e.conn
+	if c == nil {
+		return ConnectionState{Mode: e.mode}
+	}
+	s := ConnectionState{
+		Mode:                 e.mode,
+		Version:              c.Version,
+		HandshakeComplete:    e.HandshakeComplete(),
+		Curve:                tls.CurveID(c.Group),
+		ServerName:           c.ServerName,
+		NegotiatedProtocol:   c.ALPN,
+		DidResume:            c.Resumed,
+		HelloRetryRequest:    c.Retried,
+		ExtendedMasterSecret: c.EMS || c.Version == wire.VersionTLS13,
+		LocalSignatureScheme: tls.SignatureScheme(c.LocalScheme),
+		PeerSignatureScheme:  tls.SignatureScheme(c.PeerScheme),
+		conn:                 c,
+	}
+	if c.Suite != nil {
+		s.CipherSuite = uint16(c.Suite.ID)
+	}
+	if p := c.Peer; p != nil {
+		s.PeerPublicKey = p.PublicKey()
+		if p.Chain != nil {
+			s.PeerCertificates = slices.Clone(p.Chain.Certificates())
+		}
+		s.OCSPResponse = slices.Clone(p.OCSP)
+		for sct := range wire.SCTs(p.SCTs) {
+			s.SignedCertificateTimestamps = append(s.SignedCertificateTimestamps, slices.Clone(sct))
+		}
+	}
+	return s
 }

@@ -10,15 +10,13 @@ import (
 )
 
 var (
-	errNoCertificate   = alert.New(alert.DecodeError, "the server sent an empty Certificate message")
-	errCertRequired    = alert.New(alert.CertificateRequired, "the client sent no certificate")
-	errCertRequired12  = alert.New(alert.HandshakeFailure, "the client sent no certificate")
-	errSchemeOffered   = alert.New(alert.IllegalParameter, "the peer signed with a scheme that was not offered")
-	errSchemeKey       = alert.New(alert.IllegalParameter, "the peer signed with a scheme that does not fit its key")
-	errNoCertFits      = alert.New(alert.HandshakeFailure, "no certificate fits what the peer supports")
-	errRawKeyCount     = alert.New(alert.DecodeError, "a raw public key stands alone in its message")
-	errSignature       = "the private key failed to sign"
-	errEmptySignatures = alert.New(alert.DecodeError, "the list of signature schemes is empty")
+	errNoCertificate  = alert.New(alert.DecodeError, "the server sent an empty Certificate message")
+	errCertRequired   = alert.New(alert.CertificateRequired, "the client sent no certificate")
+	errCertRequired12 = alert.New(alert.HandshakeFailure, "the client sent no certificate")
+	errSchemeOffered  = alert.New(alert.IllegalParameter, "the peer signed with a scheme that was not offered")
+	errSchemeKey      = alert.New(alert.IllegalParameter, "the peer signed with a scheme that does not fit its key")
+	errNoCertFits     = alert.New(alert.HandshakeFailure, "no certificate fits what the peer supports")
+	errRawKeyCount    = alert.New(alert.DecodeError, "a raw public key stands alone in its message")
 )
 
 // peerAuth is how the peer proves who it is.
@@ -173,7 +171,6 @@ func (r *certificateRequest) choose(m *Machine, certType uint8) *Choose {
 func (m *Machine) sendCertificate13(id *pki.Identity, context []byte, staple, scts bool) {
 	msg := wire.Certificate13{Context: context}
 	if id != nil {
-		m.conn.LocalScheme = 0
 		for i, der := range id.Chain() {
 			e := wire.CertificateEntry{Data: der}
 			if i == 0 && staple && len(id.Certificate.OCSPStaple) > 0 {
@@ -193,16 +190,24 @@ func (m *Machine) sendCertificate13(id *pki.Identity, context []byte, staple, sc
 // sign13 asks for the signature of a CertificateVerify, sends it and goes on
 // with next.
 func (m *Machine) sign13(id *pki.Identity, scheme suite.Scheme, context string, next func() (step, error)) (step, error) {
-	q := &Sign{Identity: id, Scheme: scheme, Message: suite.SignedMessage13(nil, context, m.transcript.sum())}
-	return ask(q, func() (step, error) {
-		if q.Err != nil {
-			return step{}, alert.Wrap(alert.InternalError, errSignature, q.Err)
-		}
-		m.conn.LocalScheme = scheme
-		cv := wire.CertificateVerify{Scheme: uint16(scheme), Signature: q.Signature}
+	message := suite.SignedMessage13(nil, context, m.transcript.sum())
+	return m.sign(id, scheme, message, func(signature []byte) (step, error) {
+		cv := wire.CertificateVerify{Scheme: uint16(scheme), Signature: signature}
 		m.send(cv.Append(m.scratch[:0]))
 		return next()
 	}), nil
+}
+
+// sign asks for a signature and goes on with next.
+func (m *Machine) sign(id *pki.Identity, scheme suite.Scheme, message []byte, next func(signature []byte) (step, error)) step {
+	q := &Sign{Identity: id, Scheme: scheme, Message: message}
+	return ask(q, func() (step, error) {
+		if q.Err != nil {
+			return step{}, alert.Wrap(alert.InternalError, "the private key failed to sign", q.Err)
+		}
+		m.conn.LocalScheme = scheme
+		return next(q.Signature)
+	})
 }
 
 func acceptsType(types []uint8, t uint8) bool {
@@ -211,4 +216,3 @@ func acceptsType(types []uint8, t uint8) bool {
 	}
 	return slices.Contains(types, t)
 }
-

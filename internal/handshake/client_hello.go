@@ -194,6 +194,7 @@ func (c *clientHello) answer(msg wire.Message) (step, error) {
 	c.conn.ServerName = c.hello.ServerName
 	if version == wire.VersionTLS12 {
 		c.carrier.SetVersion(version)
+		c.transcript.keep = true // for a CertificateVerify
 		c.transcript.start(s.Hash, c.carrier.Transport() == wire.Datagram)
 		c.transcript.add(msg)
 		return newClient12(c).serverHello(&sh)

@@ -11,7 +11,6 @@ import (
 	"crypto"
 	"fmt"
 	"io"
-	"time"
 
 	"github.com/hermetic-tls/hermetic/internal/alert"
 	"github.com/hermetic-tls/hermetic/internal/pki"
@@ -41,6 +40,7 @@ type Params struct {
 	Chains             *pki.Cache
 
 	AskConfig bool // a server asks Configure first
+	AskVerify bool // a server asks Verify of a client without a certificate too
 
 	Rand   io.Reader
 	KeyLog func(label string, clientRandom, secret []byte) // may be nil
@@ -111,7 +111,6 @@ type Machine struct {
 	params     *Params
 	conn       *Connection
 	transcript transcript
-	now        func() time.Time
 	serverName string // a client's: to be sent
 	step       step
 	finished   bool
@@ -204,8 +203,7 @@ func (m *Machine) keyLog(label string, secret []byte) {
 	}
 }
 
-// keyLogPrefix: tools tell DTLS 1.3 from TLS 1.3 by the packets, the labels
-// are the same.
+// prefix is the one of the key schedule.
 func (m *Machine) prefix() suite.Prefix {
 	if m.carrier.Transport() == wire.Datagram {
 		return suite.DTLS

@@ -50,4 +50,3 @@ func (*Configure) question() {}
 func (*Choose) question()    {}
 func (*Sign) question()      {}
 func (*Verify) question()    {}
-

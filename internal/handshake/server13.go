@@ -258,6 +258,9 @@ func (s *server13) sendFinished() (step, error) {
 	if s.params.RequestCertificate {
 		return expect(s.certificate, wire.TypeCertificate), nil
 	}
+	if s.params.AskVerify {
+		return s.peer.verify(s.Machine, expect(s.finished, wire.TypeFinished))
+	}
 	return expect(s.finished, wire.TypeFinished), nil
 }
 

@@ -73,5 +73,8 @@ func (t *transcript) resume(alg crypto.Hash, firstHello []byte) {
 	t.add(wire.Message{Type: wire.TypeMessageHash, Body: firstHello})
 }
 
+// release ends keep: no other hash is needed any more.
+func (t *transcript) release() { t.keep, t.messages = false, nil }
+
 // sum is the transcript hash of now.
 func (t *transcript) sum() []byte { return t.hash.Sum(make([]byte, 0, t.alg.Size())) }

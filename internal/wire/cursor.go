@@ -83,16 +83,11 @@ func (c *cursor) done() bool { return !c.bad && len(c.b) == 0 }
 // more reports that there is something left to read.
 func (c *cursor) more() bool { return !c.bad && len(c.b) > 0 }
 
-// begin8, begin16 and begin24 start a vector whose length end8, end16 and
+// begin16 and begin24 start a vector whose length end16 and
 // end24 fill in.
-func begin8(b []byte) ([]byte, int)  { return append(b, 0), len(b) + 1 }
 func begin16(b []byte) ([]byte, int) { return append(b, 0, 0), len(b) + 2 }
 func begin24(b []byte) ([]byte, int) { return append(b, 0, 0, 0), len(b) + 3 }
 
-func end8(b []byte, at int) []byte {
-	b[at-1] = byte(len(b) - at)
-	return b
-}
 
 func end16(b []byte, at int) []byte {
 	n := len(b) - at

@@ -1,0 +1,216 @@
+package hermetic
+
+import (
+	"crypto"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/hermetic-tls/hermetic/internal/alert"
+	"github.com/hermetic-tls/hermetic/internal/handshake"
+	"github.com/hermetic-tls/hermetic/internal/pki"
+)
+
+var (
+	errRawKey    = alert.New(alert.BadCertificate, "the peer's raw public key is not one of PeerPublicKeys")
+	errUnfit     = alert.New(alert.HandshakeFailure, "the chosen certificate does not fit what the peer supports")
+	errCallback  = "the configuration's callback failed"
+	errBadConfig = "the configuration chosen for this client is invalid"
+)
+
+// answer answers a question of the handshake, or returns it in the form in
+// which the caller is asked.
+func (e *Engine) answer(q handshake.Question) Pending {
+	switch q := q.(type) {
+	case *handshake.Configure:
+		e.configure(q)
+	case *handshake.Choose:
+		return e.choose(q)
+	case *handshake.Sign:
+		if e.cfg.cfg.Async&AsyncSign != 0 {
+			return &SignRequest{
+				Certificate: q.Identity.Certificate,
+				Scheme:      tls.SignatureScheme(q.Scheme),
+				Message:     slices.Clone(q.Message),
+				question:    question{e},
+			}
+		}
+		q.Signature, q.Err = q.Scheme.Sign(e.params().Rand, q.Identity.Certificate.PrivateKey.(crypto.Signer), q.Message)
+	case *handshake.Verify:
+		return e.verify(q)
+	}
+	return nil
+}
+
+// configure asks GetConfigForClient.
+func (e *Engine) configure(q *handshake.Configure) {
+	criteria := &pki.Criteria{Version: tls.VersionTLS12, Schemes: q.Hello.SignatureSchemes, Types: []uint8{pki.X509}}
+	cfg, err := e.cfg.cfg.GetConfigForClient(newClientHello(e, q.Hello, criteria))
+	if err != nil {
+		q.Err = callbackError(alert.InternalError, err)
+		return
+	}
+	if cfg == nil {
+		return
+	}
+	c, err := cfg.compiled()
+	if err != nil {
+		q.Err = alert.Wrap(alert.InternalError, errBadConfig, err)
+		return
+	}
+	e.cfg = c
+	q.Params = &c.server
+}
+
+// callbackError is a failure of a callback: with the alert that it chose, if
+// it returned an *AlertError.
+func callbackError(otherwise alert.Description, err error) error {
+	var chosen *AlertError
+	if errors.As(err, &chosen) {
+		otherwise = alert.Description(chosen.Alert)
+	}
+	return alert.Wrap(otherwise, errCallback, err)
+}
+
+// choose picks the certificate to send.
+func (e *Engine) choose(q *handshake.Choose) Pending {
+	if e.cfg.cfg.Async&AsyncCertificate != 0 {
+		r := &ChooseRequest{question: question{e}}
+		if e.mode.IsServer() {
+			r.ClientHello = newClientHello(e, q.Hello, &q.Criteria)
+		} else {
+			r.CertificateRequest = newCertificateRequest(e.conn.Version, q)
+		}
+		return r
+	}
+	cert, asked, err := e.certificate(q)
+	switch {
+	case err != nil:
+		q.Err = callbackError(alert.InternalError, err)
+	case asked:
+		e.chosen(q, cert)
+	default:
+		e.chooseOwn(q)
+	}
+	return nil
+}
+
+// certificate asks the callbacks; asked is false when the choice is left to
+// Certificates.
+func (e *Engine) certificate(q *handshake.Choose) (cert *tls.Certificate, asked bool, err error) {
+	cfg := e.cfg.cfg
+	switch {
+	case e.mode.IsServer() && cfg.GetCertificate != nil:
+		cert, err = cfg.GetCertificate(newClientHello(e, q.Hello, &q.Criteria))
+		return cert, cert != nil, err
+	case !e.mode.IsServer() && cfg.GetClientCertificate != nil:
+		cert, err = cfg.GetClientCertificate(newCertificateRequest(e.conn.Version, q))
+		return cert, true, err
+	}
+	return nil, false, nil
+}
+
+// chosen takes the certificate that a callback or the caller has given.
+func (e *Engine) chosen(q *handshake.Choose, cert *tls.Certificate) {
+	if cert == nil || len(cert.Certificate) == 0 && cert.PrivateKey == nil {
+		return // none: for clients to say so
+	}
+	id, err := e.cfg.prepare(cert)
+	if err != nil {
+		q.Err = alert.Wrap(alert.InternalError, "the chosen certificate cannot be used", err)
+		return
+	}
+	if q.Scheme = id.Fits(&q.Criteria); q.Scheme != 0 {
+		q.Identity = id
+	} else {
+		q.Err = errUnfit
+	}
+}
+
+// chooseOwn picks one of Certificates.
+func (e *Engine) chooseOwn(q *handshake.Choose) {
+	server := e.mode.IsServer()
+	own, err := e.cfg.own(server)
+	if err != nil {
+		q.Err = alert.Wrap(alert.InternalError, "cannot make a self-signed certificate", err)
+		return
+	}
+	q.Identity, q.Scheme = pki.Choose(own, &q.Criteria, server)
+}
+
+// verify judges the peer, first by the Config and then by its callbacks.
+func (e *Engine) verify(q *handshake.Verify) Pending {
+	chains, err := e.verifyPeer(q.Peer)
+	if err != nil {
+		q.Err = err
+		return nil
+	}
+	cfg := e.cfg.cfg
+	if q.Peer != nil && q.Peer.Chain != nil && cfg.VerifyPeerCertificate != nil {
+		if err := cfg.VerifyPeerCertificate(q.Peer.Chain.DER(), chains); err != nil {
+			q.Err = callbackError(alert.BadCertificate, err)
+			return nil
+		}
+	}
+	if cfg.VerifyConnection == nil && cfg.Async&AsyncVerify == 0 {
+		return nil
+	}
+	state := e.State()
+	state.VerifiedChains = chains
+	if cfg.VerifyConnection != nil {
+		if err := cfg.VerifyConnection(&state); err != nil {
+			q.Err = callbackError(alert.BadCertificate, err)
+			return nil
+		}
+	}
+	if cfg.Async&AsyncVerify != 0 {
+		return &VerifyRequest{State: state, question: question{e}}
+	}
+	return nil
+}
+
+// verifyPeer is the verification that the Config demands.
+func (e *Engine) verifyPeer(p *handshake.Peer) ([][]*x509.Certificate, error) {
+	cfg := e.cfg.cfg
+	switch {
+	case p == nil:
+		return nil, nil
+	case p.Chain == nil:
+		return nil, e.verifyRawKey(p.RawKey)
+	}
+	v := pki.Verifier{Now: cfg.now()}
+	if e.mode.IsServer() {
+		if cfg.ClientAuth < tls.VerifyClientCertIfGiven {
+			return nil, nil
+		}
+		v.Roots, v.Usage = cfg.ClientCAs, x509.ExtKeyUsageClientAuth
+	} else {
+		if cfg.InsecureSkipVerify {
+			return nil, nil
+		}
+		v.Roots, v.Usage, v.Name = cfg.RootCAs, x509.ExtKeyUsageServerAuth, e.serverName
+	}
+	return v.Verify(p.Chain.Certificates())
+}
+
+// verifyRawKey looks a raw public key up: RFC 7250, Section 6, leaves the trust
+// to means out of band.
+func (e *Engine) verifyRawKey(key crypto.PublicKey) error {
+	cfg := e.cfg.cfg
+	if len(cfg.PeerPublicKeys) == 0 {
+		return nil // judged by a callback, see compiled.judgesRawKeys
+	}
+	for _, known := range cfg.PeerPublicKeys {
+		if pki.SameKey(key, known) {
+			return nil
+		}
+	}
+	return errRawKey
+}
+
+// stale is the error of an answer that nobody waits for.
+func stale(what string) error {
+	return &invalidOperation{fmt.Sprintf("nobody waits for this %s: it was answered before, or the engine was reset", what)}
+}

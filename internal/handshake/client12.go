@@ -1,0 +1,303 @@
+package handshake
+
+import (
+	"crypto/subtle"
+	"slices"
+
+	"github.com/hermetic-tls/hermetic/internal/alert"
+	"github.com/hermetic-tls/hermetic/internal/pki"
+	"github.com/hermetic-tls/hermetic/internal/suite"
+	"github.com/hermetic-tls/hermetic/internal/wire"
+)
+
+var (
+	errEMSRequired   = alert.New(alert.HandshakeFailure, "the peer does not support extended_main_secret, which is required")
+	errEchoed12      = alert.New(alert.IllegalParameter, "the server resumes a session that was not offered")
+	errPointFormat   = alert.New(alert.IllegalParameter, "the peer does not support uncompressed points")
+	errKeyForSuite   = alert.New(alert.IllegalParameter, "the server's key does not fit the cipher suite")
+	errGroupChoice   = alert.New(alert.IllegalParameter, "the server chose a group that was not offered")
+	errHelloDoneBody = alert.New(alert.DecodeError, "a ServerHelloDone has a body")
+)
+
+// client12 is a TLS 1.2 client after the ServerHello. RFC 5246, Section 7.3,
+// with the keys in brackets:
+//
+//	                        <-------- ServerHello
+//	                        <-------- Certificate, CertificateStatus*
+//	                        <-------- ServerKeyExchange
+//	                        <-------- CertificateRequest*
+//	                        <-------- ServerHelloDone
+//	Certificate*
+//	ClientKeyExchange
+//	CertificateVerify*
+//	ChangeCipherSpec, [Finished] ---->
+//	                        <-------- ChangeCipherSpec, [Finished]
+//	[data]                  <-------> [data]
+type client12 struct {
+	*Machine
+	offered        wire.ExtensionSet
+	session        []byte
+	serverHas      wire.ExtensionSet
+	serverCertType uint8
+	clientCertType uint8
+	peer           peerAuth
+	request        *certificateRequest
+	group          suite.Group
+	serverPublic   []byte
+	client, server suite.Keys
+}
+
+func newClient12(c *clientHello) *client12 {
+	return &client12{Machine: c.Machine, offered: c.hello.Has, session: c.hello.SessionID}
+}
+
+func (c *client12) serverHello(sh *wire.ServerHello) (step, error) {
+	allowed := wire.Extensions(wire.ExtServerName, wire.ExtStatusRequest, wire.ExtSupportedGroups, wire.ExtECPointFormats,
+		wire.ExtALPN, wire.ExtSCT, wire.ExtClientCertificateType, wire.ExtServerCertificateType,
+		wire.ExtExtendedMainSecret, wire.ExtRenegotiationInfo)
+	switch {
+	case sh.Unknown || sh.Has.Minus(c.offered) != 0 || sh.Has.Minus(allowed) != 0:
+		return step{}, errUnsolicited
+	case len(sh.SessionID) > 0 && string(sh.SessionID) == string(c.session):
+		return step{}, errEchoed12
+	case len(sh.RenegotiationInfo) != 0:
+		return step{}, errRenegInfo
+	case c.params.RequireEMS && !sh.Has.Has(wire.ExtExtendedMainSecret):
+		return step{}, errEMSRequired
+	case sh.Has.Has(wire.ExtECPointFormats) && !slices.Contains(sh.PointFormats, 0):
+		return step{}, errPointFormat
+	}
+	if sh.Has.Has(wire.ExtALPN) {
+		if !offersALPN(c.params.ALPN, sh.ALPN) {
+			return step{}, errALPNChoice
+		}
+		c.conn.ALPN = string(sh.ALPN)
+	}
+	c.serverCertType, c.clientCertType = sh.ServerCertType, sh.ClientCertType
+	if !acceptsType(c.params.PeerCertTypes, c.serverCertType) ||
+		sh.Has.Has(wire.ExtClientCertificateType) && !acceptsType(c.params.LocalCertTypes, c.clientCertType) {
+		return step{}, errCertType
+	}
+	c.conn.EMS = sh.Has.Has(wire.ExtExtendedMainSecret)
+	c.serverHas = sh.Has
+	scts := slices.Clone(sh.SCTs)
+	return expect(func(msg wire.Message) (step, error) { return c.certificate(msg, scts) }, wire.TypeCertificate), nil
+}
+
+func (c *client12) certificate(msg wire.Message, scts []byte) (step, error) {
+	if err := c.peer.parse12(c.Machine, msg.Body, c.serverCertType); err != nil {
+		return step{}, err
+	}
+	if c.conn.Peer == nil {
+		return step{}, errNoCertificate
+	}
+	c.conn.Peer.SCTs = scts
+	if authentication(c.conn.Peer) != c.conn.Suite.Auth {
+		return step{}, errKeyForSuite
+	}
+	c.transcript.add(msg)
+	if c.serverHas.Has(wire.ExtStatusRequest) {
+		// RFC 6066, Section 8: a server that has promised a staple need not send it.
+		return expect(c.statusOrKey, wire.TypeCertificateStatus, wire.TypeServerKeyExchange), nil
+	}
+	return c.peer.verify(c.Machine, c.expectKey())
+}
+
+func (c *client12) expectKey() step {
+	return expect(c.serverKeyExchange, wire.TypeServerKeyExchange)
+}
+
+// statusOrKey: the certificate is verified together with its staple.
+func (c *client12) statusOrKey(msg wire.Message) (step, error) {
+	if msg.Type == wire.TypeCertificateStatus {
+		var status wire.CertificateStatus
+		if err := status.Parse(msg.Body); err != nil {
+			return step{}, err
+		}
+		c.conn.Peer.OCSP = slices.Clone(status.OCSP)
+		c.transcript.add(msg)
+		return c.peer.verify(c.Machine, c.expectKey())
+	}
+	msg.Body = slices.Clone(msg.Body)
+	next, err := c.peer.verify(c.Machine, step{})
+	verdict := next.then
+	next.then = func() (step, error) {
+		if s, err := verdict(); err != nil {
+			return s, err
+		}
+		return c.serverKeyExchange(msg)
+	}
+	return next, err
+}
+
+func (c *client12) serverKeyExchange(msg wire.Message) (step, error) {
+	var ske wire.ServerKeyExchange
+	if err := ske.Parse(msg.Body, wire.KeyExchangeParts{ECDHE: true, Signed: true}); err != nil {
+		return step{}, err
+	}
+	c.group = suite.Group(ske.Group)
+	if !slices.Contains(c.params.Groups, c.group) || c.group.Hybrid() {
+		return step{}, errGroupChoice
+	}
+	cv := wire.CertificateVerify{Scheme: ske.Scheme, Signature: ske.Signature}
+	if err := c.peer.check(c.Machine, &cv, signedParams(c.conn, ske.Params)); err != nil {
+		return step{}, err
+	}
+	c.serverPublic = slices.Clone(ske.Public)
+	c.transcript.add(msg)
+	return expect(c.requestOrDone, wire.TypeCertificateRequest, wire.TypeServerHelloDone), nil
+}
+
+// signedParams is what a ServerKeyExchange signs: RFC 8422, Section 5.4.
+func signedParams(c *Connection, params []byte) []byte {
+	b := make([]byte, 0, 64+len(params))
+	b = append(b, c.clientRandom[:]...)
+	b = append(b, c.serverRandom[:]...)
+	return append(b, params...)
+}
+
+func (c *client12) requestOrDone(msg wire.Message) (step, error) {
+	c.transcript.add(msg)
+	if msg.Type == wire.TypeServerHelloDone {
+		return c.serverHelloDone(msg)
+	}
+	var req wire.CertificateRequest12
+	if err := req.Parse(msg.Body); err != nil {
+		return step{}, err
+	}
+	c.request = &certificateRequest{
+		schemes:     slices.Clone(req.SignatureSchemes),
+		authorities: slices.Clone(req.Authorities),
+		types:       slices.Clone(req.Types),
+	}
+	return expect(func(msg wire.Message) (step, error) {
+		c.transcript.add(msg)
+		return c.serverHelloDone(msg)
+	}, wire.TypeServerHelloDone), nil
+}
+
+func (c *client12) serverHelloDone(msg wire.Message) (step, error) {
+	if len(msg.Body) != 0 {
+		return step{}, errHelloDoneBody
+	}
+	if c.request == nil {
+		c.transcript.release()
+		if err := c.sendKeyExchange(); err != nil {
+			return step{}, err
+		}
+		return c.sendFinished()
+	}
+	q := c.request.choose(c.Machine, c.clientCertType)
+	q.Criteria.Auth = c.request.accepts
+	return ask(q, func() (step, error) {
+		if q.Err != nil {
+			return step{}, q.Err
+		}
+		return c.authenticate(q)
+	}), nil
+}
+
+// accepts reports whether certificate_types has that kind of key: RFC 5246,
+// Section 7.4.4, and RFC 8422, Section 5.5.
+func (r *certificateRequest) accepts(a suite.Authentication) bool {
+	if a == suite.RSA {
+		return slices.Contains(r.types, certTypeRSASign)
+	}
+	return slices.Contains(r.types, certTypeECDSASign)
+}
+
+// ClientCertificateType of TLS 1.2.
+const (
+	certTypeRSASign   = 1
+	certTypeECDSASign = 64
+)
+
+// authenticate answers the CertificateRequest, maybe with no certificate.
+func (c *client12) authenticate(q *Choose) (step, error) {
+	c.sendCertificate12(q.Identity)
+	if q.Identity == nil {
+		c.transcript.release()
+	}
+	if err := c.sendKeyExchange(); err != nil {
+		return step{}, err
+	}
+	if q.Identity == nil {
+		return c.sendFinished()
+	}
+	return c.sign(q.Identity, q.Scheme, c.transcript.messages, func(signature []byte) (step, error) {
+		c.transcript.release()
+		cv := wire.CertificateVerify{Scheme: uint16(q.Scheme), Signature: signature}
+		c.send(cv.Append(c.scratch[:0]))
+		return c.sendFinished()
+	}), nil
+}
+
+func (c *client12) sendKeyExchange() error {
+	key, err := c.group.GenerateKey(c.params.Rand)
+	if err != nil {
+		return alert.Wrap(alert.InternalError, "cannot make a key share", err)
+	}
+	premain, err := key.SharedSecret(c.serverPublic)
+	if err != nil {
+		return err
+	}
+	cke := wire.ClientKeyExchange{Public: key.Public()}
+	c.send(cke.Append(c.scratch[:0], wire.KeyExchangeParts{ECDHE: true}))
+	c.conn.Group = c.group
+	c.client, c.server = c.mainSecret12(premain)
+	return nil
+}
+
+// mainSecret12 derives the main secret and the keys. The transcript ends with
+// the ClientKeyExchange.
+func (m *Machine) mainSecret12(premain []byte) (client, server suite.Keys) {
+	c := m.conn
+	if c.EMS {
+		c.mainSecret = suite.ExtendedMainSecret12(c.Suite.Hash, premain, m.transcript.sum())
+	} else {
+		c.mainSecret = suite.MainSecret12(c.Suite.Hash, premain, c.clientRandom[:], c.serverRandom[:])
+	}
+	m.keyLog("CLIENT_RANDOM", c.mainSecret)
+	return c.Suite.Keys12(c.mainSecret, c.clientRandom[:], c.serverRandom[:])
+}
+
+// finished12 makes or checks a Finished of TLS 1.2.
+func (m *Machine) finished12(label string) []byte {
+	return suite.FinishedMAC12(m.conn.Suite.Hash, m.conn.mainSecret, label, m.transcript.sum())
+}
+
+func (c *client12) sendFinished() (step, error) {
+	c.carrier.SendChangeCipherSpec(c.client)
+	c.send(wire.AppendFinished(c.scratch[:0], c.finished12(suite.ClientFinished)))
+	if err := c.carrier.ExpectChangeCipherSpec(c.server); err != nil {
+		return step{}, err
+	}
+	return expect(c.finished, wire.TypeFinished), nil
+}
+
+func (c *client12) finished(msg wire.Message) (step, error) {
+	want := c.finished12(suite.ServerFinished)
+	if subtle.ConstantTimeCompare(want, msg.Body) != 1 {
+		return step{}, wrongFinished(msg.Body, len(want))
+	}
+	return c.finish()
+}
+
+// sendCertificate12 sends id's chain, or none at all.
+func (m *Machine) sendCertificate12(id *pki.Identity) {
+	if id != nil && id.Type == pki.RawPublicKey {
+		msg := wire.Certificate12{List: id.Chain()[0]}
+		m.send(msg.Append(m.scratch[:0]))
+		return
+	}
+	var msg wire.Certificate12
+	if id != nil {
+		for _, der := range id.Chain() {
+			msg.List = wire.AppendCertificate(msg.List, der)
+		}
+	}
+	m.send(msg.Append(m.scratch[:0]))
+}
+
+// authentication is the kind of signature that the peer's key makes.
+func authentication(p *Peer) suite.Authentication { return pki.Authentication(p.PublicKey()) }

@@ -1,0 +1,260 @@
+package handshake
+
+import (
+	"crypto/subtle"
+	"slices"
+
+	"github.com/hermetic-tls/hermetic/internal/alert"
+	"github.com/hermetic-tls/hermetic/internal/pki"
+	"github.com/hermetic-tls/hermetic/internal/suite"
+	"github.com/hermetic-tls/hermetic/internal/wire"
+)
+
+const emptyRenegotiationSCSV = 0x00ff // RFC 5746, Section 3.3
+
+// server12 is a TLS 1.2 server from the ClientHello on. RFC 5246, Section 7.3,
+// with the keys in brackets:
+//
+//	ClientHello             -------->
+//	                        <-------- ServerHello
+//	                        <-------- Certificate, CertificateStatus*
+//	                        <-------- ServerKeyExchange
+//	                        <-------- CertificateRequest*
+//	                        <-------- ServerHelloDone
+//	Certificate*
+//	ClientKeyExchange
+//	CertificateVerify*
+//	ChangeCipherSpec, [Finished] ---->
+//	                        <-------- ChangeCipherSpec, [Finished]
+//	[data]                  <-------> [data]
+type server12 struct {
+	*serverHello
+	chosen         *Choose
+	clientType     uint8
+	key            suite.PrivateKey
+	peer           peerAuth
+	client, server suite.Keys
+}
+
+func newServer12(s *serverHello) *server12 { return &server12{serverHello: s} }
+
+// clientHello goes on with a ClientHello that negotiates TLS 1.2.
+func (s *server12) clientHello() (step, error) {
+	h := &s.hello
+	switch {
+	case len(h.RenegotiationInfo) != 0:
+		return step{}, errRenegInfo
+	case s.params.RequireEMS && !h.Has.Has(wire.ExtExtendedMainSecret):
+		return step{}, errEMSRequired
+	case h.Has.Has(wire.ExtECPointFormats) && !slices.Contains(h.PointFormats, 0):
+		return step{}, errPointFormat
+	}
+	s.conn.EMS = h.Has.Has(wire.ExtExtendedMainSecret)
+	s.conn.Group = s.chooseGroup()
+	if s.chooseSuite(s.agreeable) == nil {
+		return step{}, errNoSuite
+	}
+	if err := s.chooseALPN(); err != nil {
+		return step{}, err
+	}
+	if s.params.RequestCertificate {
+		var err error
+		if s.clientType, err = s.clientCertType(); err != nil {
+			return step{}, err
+		}
+	}
+	s.chosen = s.choose()
+	s.chosen.Criteria.Auth = func(a suite.Authentication) bool {
+		return s.chooseSuite(func(c *suite.Suite) bool { return s.agreeable(c) && c.Auth == a }) != nil
+	}
+	return ask(s.chosen, func() (step, error) {
+		switch {
+		case s.chosen.Err != nil:
+			return step{}, s.chosen.Err
+		case s.chosen.Identity == nil:
+			return step{}, errNoCertFits
+		}
+		return s.respond()
+	}), nil
+}
+
+// chooseGroup picks the first of ours that the client has, or 0. RFC 8422,
+// Section 4, lets a server that hears of no groups take any; it could only
+// guess.
+func (s *server12) chooseGroup() suite.Group {
+	for _, g := range s.params.Groups {
+		if !g.Hybrid() && s.hello.Groups.Contains(uint16(g)) {
+			return g
+		}
+	}
+	return 0
+}
+
+// agreeable reports whether the two sides can agree on keys with c.
+func (s *server12) agreeable(c *suite.Suite) bool {
+	return c.KeyExchange == suite.ECDHE && s.conn.Group != 0
+}
+
+func (s *server12) respond() (step, error) {
+	auth := pki.Authentication(s.chosen.Identity.Public)
+	s.conn.Suite = s.chooseSuite(func(c *suite.Suite) bool { return s.agreeable(c) && c.Auth == auth })
+	if s.conn.Suite == nil {
+		return step{}, errNoCertFits
+	}
+	s.transcript.keep = s.params.RequestCertificate
+	s.transcript.start(s.conn.Suite.Hash, s.carrier.Transport() == wire.Datagram)
+	if err := s.sendServerHello(); err != nil {
+		return step{}, err
+	}
+	s.sendCertificate12(s.chosen.Identity)
+	if staple := s.chosen.Identity.Certificate.OCSPStaple; s.staples() {
+		status := wire.CertificateStatus{OCSP: staple}
+		s.send(status.Append(s.scratch[:0]))
+	}
+	return s.sendKeyExchange()
+}
+
+// staples reports whether a CertificateStatus follows the Certificate.
+func (s *server12) staples() bool {
+	return s.hello.StatusRequest && s.chosen.Identity.Type == pki.X509 && len(s.chosen.Identity.Certificate.OCSPStaple) > 0
+}
+
+func (s *server12) sendServerHello() error {
+	if err := s.random(s.conn.serverRandom[:]); err != nil {
+		return err
+	}
+	if s.params.MaxVersion > wire.VersionTLS12 {
+		// RFC 9846, Section 4.2.3
+		copy(s.conn.serverRandom[24:], wire.DowngradeTLS12)
+	}
+	h := &s.hello
+	sh := wire.ServerHello{
+		Version:     wireVersion(wire.VersionTLS12, s.carrier.Transport()),
+		Random:      s.conn.serverRandom,
+		CipherSuite: uint16(s.conn.Suite.ID),
+	}
+	if h.Has.Has(wire.ExtRenegotiationInfo) || h.CipherSuites.Contains(emptyRenegotiationSCSV) {
+		sh.Has = sh.Has.With(wire.ExtRenegotiationInfo)
+	}
+	if s.conn.EMS {
+		sh.Has = sh.Has.With(wire.ExtExtendedMainSecret)
+	}
+	if h.Has.Has(wire.ExtECPointFormats) {
+		sh.PointFormats = []byte{0}
+		sh.Has = sh.Has.With(wire.ExtECPointFormats)
+	}
+	if s.conn.ALPN != "" {
+		sh.ALPN = []byte(s.conn.ALPN)
+		sh.Has = sh.Has.With(wire.ExtALPN)
+	}
+	if s.staples() {
+		sh.Has = sh.Has.With(wire.ExtStatusRequest)
+	}
+	if scts := s.chosen.Identity.Certificate.SignedCertificateTimestamps; h.Has.Has(wire.ExtSCT) && len(scts) > 0 {
+		sh.SCTs = wire.AppendSCTs(nil, scts)
+		sh.Has = sh.Has.With(wire.ExtSCT)
+	}
+	if s.chosen.Identity.Type != pki.X509 {
+		sh.ServerCertType = s.chosen.Identity.Type
+		sh.Has = sh.Has.With(wire.ExtServerCertificateType)
+	}
+	if s.params.RequestCertificate && s.clientType != pki.X509 {
+		sh.ClientCertType = s.clientType
+		sh.Has = sh.Has.With(wire.ExtClientCertificateType)
+	}
+	s.send(sh.Append(s.scratch[:0]))
+	return nil
+}
+
+// sendKeyExchange sends the signed parameters, and the rest of the flight.
+func (s *server12) sendKeyExchange() (step, error) {
+	var err error
+	if s.key, err = s.conn.Group.GenerateKey(s.params.Rand); err != nil {
+		return step{}, alert.Wrap(alert.InternalError, "cannot make a key share", err)
+	}
+	ske := wire.ServerKeyExchange{Group: uint16(s.conn.Group), Public: s.key.Public(), Scheme: uint16(s.chosen.Scheme)}
+	message := signedParams(s.conn, wire.AppendECDHParams(nil, ske.Group, ske.Public))
+	return s.sign(s.chosen.Identity, s.chosen.Scheme, message, func(signature []byte) (step, error) {
+		ske.Signature = signature
+		s.send(ske.Append(s.scratch[:0], wire.KeyExchangeParts{ECDHE: true, Signed: true}))
+		return s.sendHelloDone()
+	}), nil
+}
+
+func (s *server12) sendHelloDone() (step, error) {
+	if s.params.RequestCertificate {
+		req := wire.CertificateRequest12{
+			Types:            []byte{certTypeRSASign, certTypeECDSASign},
+			SignatureSchemes: appendSchemes(nil, s.params.Schemes),
+			Authorities:      s.params.Authorities,
+		}
+		s.send(req.Append(s.scratch[:0]))
+	}
+	s.send(wire.AppendMessage(s.scratch[:0], wire.TypeServerHelloDone, nil))
+	if s.params.RequestCertificate {
+		return expect(s.certificate, wire.TypeCertificate), nil
+	}
+	if s.params.AskVerify {
+		return s.peer.verify(s.Machine, expect(s.clientKeyExchange, wire.TypeClientKeyExchange))
+	}
+	return expect(s.clientKeyExchange, wire.TypeClientKeyExchange), nil
+}
+
+func (s *server12) certificate(msg wire.Message) (step, error) {
+	if err := s.peer.parse12(s.Machine, msg.Body, s.clientType); err != nil {
+		return step{}, err
+	}
+	s.transcript.add(msg)
+	if s.conn.Peer == nil {
+		if s.params.RequireCertificate {
+			return step{}, errCertRequired12
+		}
+		s.transcript.release()
+	}
+	return s.peer.verify(s.Machine, expect(s.clientKeyExchange, wire.TypeClientKeyExchange))
+}
+
+func (s *server12) clientKeyExchange(msg wire.Message) (step, error) {
+	var cke wire.ClientKeyExchange
+	if err := cke.Parse(msg.Body, wire.KeyExchangeParts{ECDHE: true}); err != nil {
+		return step{}, err
+	}
+	premain, err := s.key.SharedSecret(cke.Public)
+	if err != nil {
+		return step{}, err
+	}
+	s.transcript.add(msg)
+	s.client, s.server = s.mainSecret12(premain)
+	if s.conn.Peer != nil {
+		return expect(s.certificateVerify, wire.TypeCertificateVerify), nil
+	}
+	return s.expectFinished()
+}
+
+func (s *server12) certificateVerify(msg wire.Message) (step, error) {
+	var cv wire.CertificateVerify
+	if err := cv.Parse(msg.Body); err != nil {
+		return step{}, err
+	}
+	if err := s.peer.check(s.Machine, &cv, s.transcript.messages); err != nil {
+		return step{}, err
+	}
+	s.transcript.release()
+	s.transcript.add(msg)
+	return s.expectFinished()
+}
+
+func (s *server12) expectFinished() (step, error) {
+	return expect(s.finished, wire.TypeFinished), s.carrier.ExpectChangeCipherSpec(s.client)
+}
+
+func (s *server12) finished(msg wire.Message) (step, error) {
+	want := s.finished12(suite.ClientFinished)
+	if subtle.ConstantTimeCompare(want, msg.Body) != 1 {
+		return step{}, wrongFinished(msg.Body, len(want))
+	}
+	s.transcript.add(msg)
+	s.carrier.SendChangeCipherSpec(s.server)
+	s.send(wire.AppendFinished(s.scratch[:0], s.finished12(suite.ServerFinished)))
+	return s.finish()
+}

@@ -1,0 +1,168 @@
+package pki
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/rsa"
+	"crypto/sha256"
+	"crypto/x509"
+	"slices"
+	"sync"
+
+	"github.com/hermetic-tls/hermetic/internal/alert"
+)
+
+const (
+	// maxChain bounds the certificates that a peer may send.
+	maxChain = 32
+	// maxRSA bounds the RSA keys that we verify with, in bits: the work grows
+	// with the square of it.
+	maxRSA = 8192
+	// cacheSize bounds the chains that a Cache holds.
+	cacheSize = 256
+)
+
+var (
+	errTooLong = alert.New(alert.BadCertificate, "the peer's chain has too many certificates")
+	errRSASize = alert.New(alert.BadCertificate, "the peer's RSA key is larger than 8192 bits")
+	errKeyKind = alert.New(alert.UnsupportedCertificate, "the peer's key is of a kind that TLS has no signatures for")
+)
+
+// Chain is the certificates that a peer has shown. It keeps their DER and the
+// leaf's key; the rest is parsed when somebody asks. It is safe for concurrent
+// use.
+type Chain struct {
+	der    [][]byte
+	public crypto.PublicKey
+
+	mu     sync.Mutex
+	parsed []*x509.Certificate
+}
+
+// PublicKey is the leaf's.
+func (c *Chain) PublicKey() crypto.PublicKey { return c.public }
+
+// DER is the certificates as they were sent, the leaf first.
+func (c *Chain) DER() [][]byte { return c.der }
+
+// Certificates are the certificates parsed, the leaf first. They must not be
+// modified.
+func (c *Chain) Certificates() []*x509.Certificate {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.parsed == nil {
+		c.parsed, _ = parse(c.der) // has parsed before
+	}
+	return c.parsed
+}
+
+// forget drops the parsed certificates: a connection with a peer that the cache
+// has no room for keeps the DER.
+func (c *Chain) forget() {
+	c.mu.Lock()
+	c.parsed = nil
+	c.mu.Unlock()
+}
+
+func newChain(der [][]byte) (*Chain, error) {
+	c := &Chain{der: make([][]byte, len(der))}
+	for i := range der {
+		c.der[i] = slices.Clone(der[i])
+	}
+	var err error
+	if c.parsed, err = parse(c.der); err != nil {
+		return nil, err
+	}
+	c.public = c.parsed[0].PublicKey
+	return c, checkKey(c.public)
+}
+
+func parse(ders [][]byte) ([]*x509.Certificate, error) {
+	list := make([]*x509.Certificate, len(ders))
+	for i, der := range ders {
+		var err error
+		if list[i], err = x509.ParseCertificate(der); err != nil {
+			return nil, alert.Wrap(alert.DecodeError, "the peer's certificate does not parse", err)
+		}
+	}
+	return list, nil
+}
+
+// checkKey refuses keys that TLS has no use for.
+func checkKey(public crypto.PublicKey) error {
+	switch key := public.(type) {
+	case *rsa.PublicKey:
+		if key.N.BitLen() > maxRSA {
+			return errRSASize
+		}
+	case *ecdsa.PublicKey, ed25519.PublicKey:
+	default:
+		return errKeyKind
+	}
+	return nil
+}
+
+// ParseRawKey reads a SubjectPublicKeyInfo (RFC 7250).
+func ParseRawKey(spki []byte) (crypto.PublicKey, error) {
+	key, err := x509.ParsePKIXPublicKey(spki)
+	if err != nil {
+		return nil, alert.Wrap(alert.DecodeError, "the peer's raw public key does not parse", err)
+	}
+	return key, checkKey(key)
+}
+
+// Cache is the chains of recent peers: many connections with one peer share one
+// copy of its chain and parse it once. It is safe for concurrent use.
+type Cache struct {
+	mu     sync.Mutex
+	chains map[[32]byte]*Chain
+	order  [cacheSize][32]byte // the keys, as they came
+	next   int
+}
+
+// Get returns the chain of the given certificates, which are copied.
+func (c *Cache) Get(der [][]byte) (*Chain, error) {
+	if len(der) > maxChain {
+		return nil, errTooLong
+	}
+	key := fingerprint(der)
+	c.mu.Lock()
+	chain := c.chains[key]
+	c.mu.Unlock()
+	if chain != nil {
+		return chain, nil
+	}
+	chain, err := newChain(der)
+	if err != nil {
+		return nil, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.chains == nil {
+		c.chains = make(map[[32]byte]*Chain)
+	}
+	if c.chains[key] == nil {
+		if old := c.chains[c.order[c.next]]; old != nil {
+			old.forget()
+			delete(c.chains, c.order[c.next])
+		}
+		c.order[c.next] = key
+		c.next = (c.next + 1) % cacheSize
+		c.chains[key] = chain
+	}
+	return chain, nil
+}
+
+// fingerprint is unambiguous: a certificate says how long it is.
+func fingerprint(der [][]byte) [32]byte {
+	if len(der) == 1 {
+		return sha256.Sum256(der[0])
+	}
+	h := sha256.New()
+	for _, d := range der {
+		h.Write([]byte{byte(len(d) >> 16), byte(len(d) >> 8), byte(len(d))})
+		h.Write(d)
+	}
+	return [32]byte(h.Sum(nil))
+}

@@ -1,0 +1,181 @@
+// Package pkitest makes certificates for tests.
+package pkitest
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"math/big"
+	"net"
+	"sync"
+	"testing"
+	"time"
+)
+
+// Now is the time at which the certificates are valid.
+var Now = time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)
+
+// The kinds of keys.
+const (
+	P256    = "ECDSA P-256"
+	P384    = "ECDSA P-384"
+	P521    = "ECDSA P-521"
+	RSA2048 = "RSA 2048"
+	Ed25519 = "Ed25519"
+)
+
+// Kinds are all of them.
+var Kinds = []string{P256, P384, P521, RSA2048, Ed25519}
+
+// Options say what a certificate is to be. The zero value is a leaf for
+// localhost and 127.0.0.1 with a P-256 key.
+type Options struct {
+	Name     string
+	Kind     string
+	Expired  bool
+	Future   bool
+	Usage    []x509.ExtKeyUsage // nil: both roles
+	KeyUsage x509.KeyUsage      // 0: digital signature
+	NewKey   bool               // not the shared one of its kind
+}
+
+// Authority is a CA.
+type Authority struct {
+	Certificate *x509.Certificate
+	key         crypto.Signer
+}
+
+var (
+	keysMu sync.Mutex
+	keys   = map[string]crypto.Signer{}
+	serial int64
+)
+
+// Key returns a key of that kind, the same for every call unless fresh.
+func Key(t testing.TB, kind string, fresh bool) crypto.Signer {
+	t.Helper()
+	keysMu.Lock()
+	defer keysMu.Unlock()
+	if k := keys[kind]; k != nil && !fresh {
+		return k
+	}
+	var key crypto.Signer
+	var err error
+	switch kind {
+	case P256, "":
+		key, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	case P384:
+		key, err = ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
+	case P521:
+		key, err = ecdsa.GenerateKey(elliptic.P521(), rand.Reader)
+	case RSA2048:
+		key, err = rsa.GenerateKey(rand.Reader, 2048)
+	case Ed25519:
+		_, key, err = ed25519.GenerateKey(rand.Reader)
+	default:
+		t.Fatalf("no kind of key %q", kind)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !fresh {
+		keys[kind] = key
+	}
+	return key
+}
+
+// CA makes an authority.
+func CA(t testing.TB) *Authority {
+	t.Helper()
+	key := Key(t, P256, true)
+	template := &x509.Certificate{
+		SerialNumber:          nextSerial(),
+		Subject:               pkix.Name{CommonName: "hermetic test CA"},
+		NotBefore:             Now.AddDate(-5, 0, 0),
+		NotAfter:              Now.AddDate(5, 0, 0),
+		IsCA:                  true,
+		BasicConstraintsValid: true,
+		KeyUsage:              x509.KeyUsageCertSign,
+	}
+	return &Authority{sign(t, template, template, key.Public(), key), key}
+}
+
+func nextSerial() *big.Int {
+	keysMu.Lock()
+	defer keysMu.Unlock()
+	serial++
+	return big.NewInt(serial)
+}
+
+func sign(t testing.TB, template, parent *x509.Certificate, public crypto.PublicKey, key crypto.Signer) *x509.Certificate {
+	t.Helper()
+	der, err := x509.CreateCertificate(rand.Reader, template, parent, public, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cert
+}
+
+// Pool is a pool with the authority.
+func (a *Authority) Pool() *x509.CertPool {
+	pool := x509.NewCertPool()
+	pool.AddCert(a.Certificate)
+	return pool
+}
+
+// Leaf makes a certificate.
+func (a *Authority) Leaf(t testing.TB, o Options) tls.Certificate {
+	t.Helper()
+	if o.Name == "" {
+		o.Name = "localhost"
+	}
+	if o.Usage == nil {
+		o.Usage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}
+	}
+	if o.KeyUsage == 0 {
+		o.KeyUsage = x509.KeyUsageDigitalSignature
+	}
+	template := &x509.Certificate{
+		SerialNumber: nextSerial(),
+		Subject:      pkix.Name{CommonName: o.Name},
+		DNSNames:     []string{o.Name},
+		IPAddresses:  []net.IP{net.IPv4(127, 0, 0, 1)},
+		NotBefore:    Now.AddDate(-1, 0, 0),
+		NotAfter:     Now.AddDate(1, 0, 0),
+		KeyUsage:     o.KeyUsage,
+		ExtKeyUsage:  o.Usage,
+	}
+	if o.Expired {
+		template.NotAfter = Now.AddDate(0, 0, -1)
+	}
+	if o.Future {
+		template.NotBefore = Now.AddDate(0, 0, 1)
+	}
+	key := Key(t, o.Kind, o.NewKey)
+	leaf := sign(t, template, a.Certificate, key.Public(), a.key)
+	return tls.Certificate{Certificate: [][]byte{leaf.Raw}, PrivateKey: key, Leaf: leaf}
+}
+
+// PEM is the chain and the key of c.
+func PEM(t testing.TB, c tls.Certificate) (chain, key []byte) {
+	t.Helper()
+	for _, der := range c.Certificate {
+		chain = append(chain, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})...)
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(c.PrivateKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return chain, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})
+}

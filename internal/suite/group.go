@@ -1,0 +1,212 @@
+package suite
+
+import (
+	"crypto/ecdh"
+	"crypto/mlkem"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/hermetic-tls/hermetic/internal/alert"
+)
+
+// Group is a NamedGroup (RFC 9846, Section 4.3.7).
+type Group uint16
+
+const (
+	P256               Group = 23
+	P384               Group = 24
+	P521               Group = 25
+	X25519             Group = 29
+	SecP256r1MLKEM768  Group = 4587
+	X25519MLKEM768     Group = 4588
+	SecP384r1MLKEM1024 Group = 4589
+)
+
+// Groups are all of them, the preferred first.
+var Groups = []Group{X25519MLKEM768, SecP256r1MLKEM768, SecP384r1MLKEM1024, X25519, P256, P384, P521}
+
+var errShare = alert.New(alert.IllegalParameter, "the peer's key share is no public key of its group")
+
+// groupRow is what a group consists of: a curve, and for the hybrids ML-KEM.
+type groupRow struct {
+	name     string
+	curve    ecdh.Curve
+	point    int // size of a public value of curve
+	kem      *kem
+	kemFirst bool // ML-KEM's part stands before the curve's
+}
+
+var groups = map[Group]*groupRow{
+	P256:               {name: "P-256", curve: ecdh.P256(), point: 65},
+	P384:               {name: "P-384", curve: ecdh.P384(), point: 97},
+	P521:               {name: "P-521", curve: ecdh.P521(), point: 133},
+	X25519:             {name: "X25519", curve: ecdh.X25519(), point: 32},
+	SecP256r1MLKEM768:  {name: "SecP256r1MLKEM768", curve: ecdh.P256(), point: 65, kem: mlkem768},
+	X25519MLKEM768:     {name: "X25519MLKEM768", curve: ecdh.X25519(), point: 32, kem: mlkem768, kemFirst: true},
+	SecP384r1MLKEM1024: {name: "SecP384r1MLKEM1024", curve: ecdh.P384(), point: 97, kem: mlkem1024},
+}
+
+// String returns the group's name.
+func (g Group) String() string {
+	if r := groups[g]; r != nil {
+		return r.name
+	}
+	return fmt.Sprintf("group %d", uint16(g))
+}
+
+// Supported reports whether g is one of Groups.
+func (g Group) Supported() bool { return groups[g] != nil }
+
+// Hybrid reports whether g is post-quantum as well; only TLS 1.3 has these.
+func (g Group) Hybrid() bool { return groups[g] != nil && groups[g].kem != nil }
+
+// KeyShareSize is the size of a client's key share.
+func (g Group) KeyShareSize() int {
+	r := groups[g]
+	if r.kem == nil {
+		return r.point
+	}
+	return r.point + r.kem.public
+}
+
+// PrivateKey is the half of a key agreement that its initiator keeps.
+type PrivateKey interface {
+	// Public is the key share to send.
+	Public() []byte
+	// SharedSecret computes the secret from the other side's key share. An
+	// invalid one is an illegal_parameter.
+	SharedSecret(peer []byte) ([]byte, error)
+}
+
+// GenerateKey makes an initiator's key.
+func (g Group) GenerateKey(rand io.Reader) (PrivateKey, error) {
+	r := groups[g]
+	key, err := r.generate(rand)
+	if err != nil {
+		return nil, err
+	}
+	if r.kem == nil {
+		return curveKey{r, key}, nil
+	}
+	seed := make([]byte, mlkem.SeedSize)
+	if _, err := io.ReadFull(rand, seed); err != nil {
+		return nil, err
+	}
+	dk, err := r.kem.newKey(seed)
+	if err != nil {
+		return nil, err
+	}
+	return &hybridKey{curveKey{r, key}, dk}, nil
+}
+
+// Respond makes the responder's key share and the secret, from the
+// initiator's key share.
+func (g Group) Respond(rand io.Reader, peer []byte) (public, secret []byte, err error) {
+	r := groups[g]
+	if len(peer) != g.KeyShareSize() {
+		return nil, nil, errShare
+	}
+	key, err := r.generate(rand)
+	if err != nil {
+		return nil, nil, alert.Wrap(alert.InternalError, "cannot make a key share", err)
+	}
+	if r.kem == nil {
+		secret, err = curveKey{r, key}.SharedSecret(peer)
+		return key.PublicKey().Bytes(), secret, err
+	}
+	kemPart, point := r.split(peer, r.kem.public)
+	shared, err := curveKey{r, key}.SharedSecret(point)
+	if err != nil {
+		return nil, nil, err
+	}
+	kemSecret, ciphertext, err := r.kem.encapsulate(kemPart)
+	if err != nil {
+		return nil, nil, errShare
+	}
+	return r.join(ciphertext, key.PublicKey().Bytes()), r.join(kemSecret, shared), nil
+}
+
+// generate draws a private key of the curve from rand, which ecdh's own
+// GenerateKey does not read.
+func (r *groupRow) generate(rand io.Reader) (*ecdh.PrivateKey, error) {
+	size := r.point
+	if r.curve != ecdh.X25519() {
+		size /= 2
+	}
+	b := make([]byte, size)
+	for range 128 {
+		if _, err := io.ReadFull(rand, b); err != nil {
+			return nil, err
+		}
+		if r.curve == ecdh.P521() {
+			b[0] &= 1 // 521 bits
+		}
+		// Numbers beyond the group's order are drawn again.
+		if key, err := r.curve.NewPrivateKey(b); err == nil {
+			return key, nil
+		}
+	}
+	return nil, errors.New("the random source does not give a private key")
+}
+
+// join and split put the parts of a hybrid in order.
+func (r *groupRow) join(kem, curve []byte) []byte {
+	if r.kemFirst {
+		return append(kem, curve...)
+	}
+	return append(curve, kem...)
+}
+
+func (r *groupRow) split(b []byte, kemSize int) (kem, curve []byte) {
+	if r.kemFirst {
+		return b[:kemSize], b[kemSize:]
+	}
+	return b[len(b)-kemSize:], b[:len(b)-kemSize]
+}
+
+// curveKey is a PrivateKey of (EC)DHE.
+type curveKey struct {
+	row *groupRow
+	key *ecdh.PrivateKey
+}
+
+func (k curveKey) Public() []byte { return k.key.PublicKey().Bytes() }
+
+// SharedSecret: crypto/ecdh refuses points that are not on the curve, and the
+// all-zero result of X25519 (RFC 9846, Section 7.4.2).
+func (k curveKey) SharedSecret(peer []byte) ([]byte, error) {
+	public, err := k.row.curve.NewPublicKey(peer)
+	if err != nil {
+		return nil, errShare
+	}
+	secret, err := k.key.ECDH(public)
+	if err != nil {
+		return nil, errShare
+	}
+	return secret, nil
+}
+
+// hybridKey is a PrivateKey of a curve and ML-KEM.
+type hybridKey struct {
+	curveKey
+	dk decapsulator
+}
+
+func (k *hybridKey) Public() []byte { return k.row.join(k.dk.public(), k.curveKey.Public()) }
+
+func (k *hybridKey) SharedSecret(peer []byte) ([]byte, error) {
+	if len(peer) != k.row.point+k.row.kem.ciphertext {
+		return nil, errShare
+	}
+	ciphertext, point := k.row.split(peer, k.row.kem.ciphertext)
+	shared, err := k.curveKey.SharedSecret(point)
+	if err != nil {
+		return nil, err
+	}
+	kemSecret, err := k.dk.Decapsulate(ciphertext)
+	if err != nil {
+		return nil, errShare
+	}
+	return k.row.join(kemSecret, shared), nil
+}

@@ -1,0 +1,43 @@
+/* The module's C half: Lua's arguments, callbacks and handles. */
+#ifndef HERMETIC_MODULE_H
+#define HERMETIC_MODULE_H
+
+#include "compat.h"
+#include "bridge.h"
+
+#define CONFIG_TYPE "mbedtls.ssl.config"
+#define CONTEXT_TYPE "mbedtls.ssl.context"
+
+struct config {
+	handle options, config;
+};
+
+/* Throws in a process that forked after it had loaded the module. */
+void check_process(lua_State *L);
+/* Frees *h, once; in such a process it does nothing. */
+void free_handle(handle *h);
+
+bytes check_bytes(lua_State *L, int arg);
+size_t check_count(lua_State *L, int arg);
+/* The part of the string `arg` that the optional pos and len after it mark. */
+bytes check_range(lua_State *L, int arg);
+/* Throws the text, whatever bytes are in it, with the caller's position. */
+int throw_text(lua_State *L, const char *text, size_t len);
+int throw_argument(lua_State *L, int arg, const char *text, size_t len);
+
+/* A userdata of a type: zeroed, with its metatable set, and hidden from Lua. */
+void *new_object(lua_State *L, const char *type, size_t size);
+void new_type(lua_State *L, const char *type, const luaL_Reg *methods, const luaL_Reg *meta);
+int object_tostring(lua_State *L);
+
+int ssl_newconfig(lua_State *L);
+int ssl_newcontext(lua_State *L);
+void open_config(lua_State *L);
+void open_context(lua_State *L);
+
+int luaopen_mbedtls(lua_State *L);
+int luaopen_mbedtls_ssl(lua_State *L);
+int luaopen_mbedtls_md(lua_State *L);
+int luaopen_mbedtls_base64(lua_State *L);
+
+#endif

@@ -1,0 +1,25 @@
+package mbedtls
+
+import (
+	"strings"
+)
+
+// Text is what Lua sees of an error: one line.
+func Text(err error) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' {
+			return ' '
+		}
+		return r
+	}, err.Error())
+}
+
+// What callbacks that return nonsense, and their callers, are told.
+const (
+	InvalidReadResult  = "invalid read result"
+	InvalidWriteResult = "invalid write result"
+	OutOfRange         = "value out of range"
+	InvalidValue       = "invalid value"
+	NotSupported       = "operation not supported"
+	Busy               = "context is busy"
+)
