@@ -1,54 +1,357 @@
 package hermetic
 
 import (
+	"errors"
 	"io"
+	"sync"
+	"syscall"
 	"time"
+
+	"github.com/hermetic-tls/hermetic/internal/record"
 )
 
 // A Context is an engine behind a non-blocking transport: the callback API of
-// the Lua module mbedtls.ssl, in Go. See the package documentation for its
-// contract with the BIO. It is not safe for concurrent use.
+// the Lua module mbedtls.ssl, in Go. It is not safe for concurrent use.
+//
+// An operation that returned [ErrWantRead] or [ErrWantWrite] is repeated, with
+// the same arguments, when the transport is ready; no byte is sent twice or
+// lost. These two, [ErrClosed], an [ErrInvalidOperation] and the BIO's own
+// errors, which come back unchanged, leave the context as it was. io.EOF before
+// close_notify comes back as [io.ErrUnexpectedEOF]. Any other error is fatal:
+// the alert that it owes is sent as far as the transport takes it, and the
+// context is reset: the next operation starts a new session.
 type Context struct {
+	engine *Engine
+	bio    io.ReadWriter
+	busy   bool
+	closed bool // the peer's close_notify has been reported by the engine
+
+	in   *[bufferSize]byte // from pool while there is something in it
+	from int               // the bytes in[from:to] are not opened yet
+	to   int
+	data []byte // application data not read yet: aliases in
+
+	out     []byte // bytes that the transport has not taken yet
+	written int    // bytes of data that out stands for
 }
+
+// bufferSize is the largest record, and more than the largest datagram asked
+// for.
+const bufferSize = record.HeaderLen + record.MaxPlaintext + record.MaxOverhead12
+
+// maxDatagram is the room that a DTLS context offers its BIO.
+const maxDatagram = 16717
+
+var buffers = sync.Pool{New: func() any { return new([bufferSize]byte) }}
+
+var (
+	errReadResult  = errors.New("invalid read result")
+	errWriteResult = errors.New("invalid write result")
+)
 
 // NewContext returns a context over bio, whose Read returns (0, nil) or an
 // EAGAIN when it would block, and whose Write may take fewer bytes than given,
 // or none, with a nil error. Nothing is called before the first operation.
-func NewContext(mode Mode, cfg *Config, bio io.ReadWriter) (*Context, error) { panic("skeleton") }
+func NewContext(mode Mode, cfg *Config, bio io.ReadWriter) (*Context, error) {
+	if bio == nil {
+		return nil, &invalidOperation{"the BIO is nil"}
+	}
+	e, err := NewEngine(mode, cfg)
+	if err != nil {
+		return nil, err
+	}
+	return &Context{engine: e, bio: bio}, nil
+}
+
+// enter begins an operation, which must not be called from inside another.
+func (c *Context) enter() error {
+	if c.busy {
+		return ErrBusy
+	}
+	c.busy = true
+	return nil
+}
+
+// leave ends an operation; a fatal error resets the context.
+func (c *Context) leave(err error) error {
+	if err != nil && c.engine.err != nil {
+		c.out = c.engine.Output(c.out)
+		c.flush() // as far as the transport takes it
+		c.reset()
+	}
+	c.busy = false
+	return err
+}
 
 // Handshake performs the handshake, or as much of it as the transport allows.
 // On a DTLS server the first nil says that a verified ClientHello has come, the
 // second that the handshake is complete.
-func (c *Context) Handshake() error { panic("skeleton") }
+func (c *Context) Handshake() error {
+	if err := c.enter(); err != nil {
+		return err
+	}
+	return c.leave(c.handshake())
+}
+
+func (c *Context) handshake() error {
+	for !c.engine.HandshakeComplete() {
+		if err := c.flush(); err != nil {
+			return err
+		}
+		if c.engine.Pending() != nil {
+			return ErrPending
+		}
+		if err := c.fill(); err != nil {
+			return err
+		}
+	}
+	return c.flush()
+}
 
 // Read reads up to len(p) bytes of what the peer sent, after the handshake,
-// which it performs if need be.
-func (c *Context) Read(p []byte) (int, error) { panic("skeleton") }
+// which it performs if need be. It returns at most one record.
+func (c *Context) Read(p []byte) (int, error) {
+	if err := c.enter(); err != nil {
+		return 0, err
+	}
+	n, err := c.read(p)
+	return n, c.leave(err)
+}
+
+func (c *Context) read(p []byte) (int, error) {
+	if !c.engine.HandshakeComplete() {
+		if err := c.handshake(); err != nil {
+			return 0, err
+		}
+	} else if err := c.flush(); err != nil && err != ErrWantWrite {
+		return 0, err
+	}
+	for len(c.data) == 0 {
+		if err := c.fill(); err != nil {
+			return 0, err
+		}
+	}
+	n := copy(p, c.data)
+	c.data = c.data[n:]
+	c.release()
+	return n, nil
+}
+
+// fill opens one record, and reads it before if need be.
+func (c *Context) fill() error {
+	if c.closed {
+		return ErrClosed
+	}
+	if c.from < c.to {
+		done, err := c.open()
+		if done || err != nil {
+			return err
+		}
+	}
+	for {
+		if err := c.receive(); err != nil {
+			return err
+		}
+		if done, err := c.open(); done || err != nil {
+			return err
+		}
+	}
+}
+
+// open opens the first record of what was read; false: it is incomplete.
+func (c *Context) open() (bool, error) {
+	o, err := c.engine.Open(c.in[c.from:c.to])
+	c.from += o.N
+	c.data = o.Data
+	if err == ErrClosed {
+		c.closed = true
+	}
+	if err == nil && o.N == 0 {
+		return false, nil
+	}
+	c.release()
+	return true, err
+}
+
+// receive asks the BIO for what the record lacks.
+func (c *Context) receive() error {
+	if c.in == nil {
+		c.in = buffers.Get().(*[bufferSize]byte)
+	}
+	if c.from > 0 {
+		c.to = copy(c.in[:], c.in[c.from:c.to])
+		c.from = 0
+	}
+	room := c.in[c.to:]
+	switch {
+	case c.engine.mode.IsDTLS():
+		room = room[:maxDatagram]
+	case !c.engine.cfg.cfg.ReadAhead:
+		room = room[:min(c.engine.Missing(c.in[:c.to]), len(room))]
+	}
+	n, err := c.bio.Read(room)
+	switch {
+	case n < 0 || n > len(room):
+		return errReadResult
+	case n > 0:
+		c.to += n
+		return nil
+	}
+	c.release()
+	switch {
+	case err == nil || errors.Is(err, syscall.EAGAIN):
+		return ErrWantRead
+	case err == io.EOF:
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}
+
+// release gives the buffer back once nothing is left in it.
+func (c *Context) release() {
+	if c.in != nil && c.from == c.to && len(c.data) == 0 {
+		buffers.Put(c.in)
+		c.in, c.from, c.to, c.data = nil, 0, 0, nil
+	}
+}
 
 // Write writes data, at most one record of it (16,384 bytes): it may return
 // less than len(data), with a nil error. After ErrWantWrite repeat it with the
 // same data.
-func (c *Context) Write(data []byte) (int, error) { panic("skeleton") }
+func (c *Context) Write(data []byte) (int, error) {
+	if err := c.enter(); err != nil {
+		return 0, err
+	}
+	n, err := c.write(data)
+	return n, c.leave(err)
+}
 
-// Close sends close_notify.
-func (c *Context) Close() error { panic("skeleton") }
+func (c *Context) write(data []byte) (int, error) {
+	if err := c.handshake(); err != nil {
+		return 0, err
+	}
+	if c.written == 0 && len(data) > 0 {
+		n := min(len(data), c.engine.MaxData())
+		out, err := c.engine.Seal(c.outBuffer(), data[:n])
+		if err != nil {
+			return 0, err
+		}
+		c.out, c.written = out, n
+		if err := c.flush(); err != nil {
+			return 0, err
+		}
+	}
+	n := c.written
+	c.written = 0
+	return n, nil
+}
 
-// Reset makes the context ready for a new session.
-func (c *Context) Reset() error { panic("skeleton") }
+// outBuffer is room for a record and what must go before it.
+func (c *Context) outBuffer() []byte {
+	return buffers.Get().(*[bufferSize]byte)[:0]
+}
+
+// flush writes what must be sent.
+func (c *Context) flush() error {
+	if len(c.out) == 0 && c.engine.HasOutput() {
+		c.out = c.engine.Output(c.outBuffer())
+	}
+	for len(c.out) > 0 {
+		n, err := c.bio.Write(c.out)
+		if n < 0 || n > len(c.out) {
+			return errWriteResult
+		}
+		if rest := c.out[n:]; len(rest) == 0 {
+			c.dropOut()
+		} else {
+			c.out = rest
+		}
+		switch {
+		case n > 0 && (err == nil || len(c.out) == 0):
+		case err == nil || errors.Is(err, syscall.EAGAIN):
+			return ErrWantWrite
+		default:
+			return err
+		}
+	}
+	return nil
+}
+
+// dropOut gives the output buffer back, if it came from the pool.
+func (c *Context) dropOut() { c.out = nil }
+
+// Close sends close_notify. It may return ErrWantWrite, and is repeated then.
+// Before the handshake is complete it sends nothing.
+func (c *Context) Close() error {
+	if err := c.enter(); err != nil {
+		return err
+	}
+	if !c.engine.HandshakeComplete() {
+		return c.leave(nil)
+	}
+	if err := c.flush(); err != nil {
+		return c.leave(err)
+	}
+	c.engine.Close()
+	return c.leave(c.flush())
+}
+
+// Reset makes the context ready for a new session. It forgets what was not
+// sent or read and the peer's identity, and keeps the BIO and the server name.
+func (c *Context) Reset() error {
+	if c.busy {
+		return ErrBusy
+	}
+	c.reset()
+	return nil
+}
+
+func (c *Context) reset() {
+	c.engine.Reset()
+	if c.in != nil {
+		buffers.Put(c.in)
+	}
+	*c = Context{engine: c.engine, bio: c.bio, busy: c.busy}
+}
 
 // SetBIO replaces the transport, at any time outside of its methods.
-func (c *Context) SetBIO(bio io.ReadWriter) error { panic("skeleton") }
+func (c *Context) SetBIO(bio io.ReadWriter) error {
+	switch {
+	case c.busy:
+		return ErrBusy
+	case bio == nil:
+		return &invalidOperation{"the BIO is nil"}
+	}
+	c.bio = bio
+	return nil
+}
 
 // SetPeerID sets the peer's identity. DTLS servers only.
-func (c *Context) SetPeerID(id []byte) error { panic("skeleton") }
+func (c *Context) SetPeerID(id []byte) error {
+	if c.busy {
+		return ErrBusy
+	}
+	return c.engine.SetPeerID(id)
+}
 
-// SetServerName is Engine.SetServerName.
-func (c *Context) SetServerName(name string) error { panic("skeleton") }
+// SetServerName is [Engine.SetServerName].
+func (c *Context) SetServerName(name string) error {
+	if c.busy {
+		return ErrBusy
+	}
+	return c.engine.SetServerName(name)
+}
 
 // Timeout returns how long the caller may wait before it repeats the
 // unfinished operation. Always false for TLS.
-func (c *Context) Timeout() (time.Duration, bool) { panic("skeleton") }
+func (c *Context) Timeout() (time.Duration, bool) {
+	at, ok := c.engine.Deadline()
+	if !ok {
+		return 0, false
+	}
+	return max(0, at.Sub(c.engine.now())), true
+}
 
 // Engine returns the engine below, for what the Context does not offer: its
 // State, Pending, KeyUpdate. Its Open, Seal and Output must not be called.
-func (c *Context) Engine() *Engine { panic("skeleton") }
+func (c *Context) Engine() *Engine { return c.engine }

@@ -88,7 +88,6 @@ func (c *cursor) more() bool { return !c.bad && len(c.b) > 0 }
 func begin16(b []byte) ([]byte, int) { return append(b, 0, 0), len(b) + 2 }
 func begin24(b []byte) ([]byte, int) { return append(b, 0, 0, 0), len(b) + 3 }
 
-
 func end16(b []byte, at int) []byte {
 	n := len(b) - at
 	b[at-2], b[at-1] = byte(n>>8), byte(n)
