@@ -93,6 +93,7 @@ int ssl_newconfig(lua_State *L)
 		luaL_optstring(L, 2, NULL);
 		luaL_optstring(L, 3, NULL);
 	}
+	lua_settop(L, 3);
 	struct config *c = new_object(L, CONFIG_TYPE, sizeof *c);
 	c->options = hermetic_options();
 	if (table)

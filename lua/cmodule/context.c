@@ -6,7 +6,6 @@
  */
 #include "module.h"
 
-#include <math.h>
 #include <string.h>
 
 enum { HEADER = 5, MAX_RECORD = 16384 + 2048 };
@@ -217,7 +216,7 @@ static int after_offer(lua_State *L, struct context *c)
 	lua_Number n = lua_tonumber(L, -1);
 	if (!lua_isnumber(L, -1) || (type != LUA_TSTRING && type != LUA_TNUMBER))
 		return fail(L, "invalid write result");
-	if (!(0 <= n && n <= (lua_Number)(len - c->offset)) || n != floor(n))
+	if (!(0 <= n && n <= (lua_Number)(len - c->offset)) || n != (lua_Number)(size_t)n)
 		return fail(L, "invalid write result");
 	if (n == 0)
 		return fail(L, "want-write");

@@ -9,6 +9,7 @@
 package main
 
 /*
+#cgo CFLAGS: -std=gnu99 -Wall -Wextra
 #cgo linux LDFLAGS: -Wl,--unresolved-symbols=ignore-all
 #cgo darwin LDFLAGS: -Wl,-undefined,dynamic_lookup
 #include "bridge.h"

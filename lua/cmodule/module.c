@@ -298,7 +298,11 @@ static void open_field(lua_State *L, const char *field, const char *name, lua_CF
 int luaopen_mbedtls(lua_State *L)
 {
 	check_process(L);
-	lua_newtable(L);
+#if LUA_VERSION_NUM < 502
+	lua_getglobal(L, "mbedtls");
+	if (!lua_istable(L, -1))
+#endif
+		lua_newtable(L);
 	open_field(L, "ssl", "mbedtls.ssl", luaopen_mbedtls_ssl);
 	open_field(L, "md", "mbedtls.md", luaopen_mbedtls_md);
 	open_field(L, "base64", "mbedtls.base64", luaopen_mbedtls_base64);

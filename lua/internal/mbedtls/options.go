@@ -112,7 +112,40 @@ func (o *Options) Config() (*hermetic.Config, error) {
 // load reads the certificates: from files, or from the options themselves if
 // they hold PEM.
 func (o *Options) load() (*hermetic.Config, error) {
-	return hermetic.LoadConfig(o.mode, o.cacert, o.cert)
+	cacert, cert := o.cacert, o.cert
+	if isPEM(cacert) {
+		cacert = ""
+	}
+	if isPEM(cert) {
+		cert = ""
+	}
+	config, err := hermetic.LoadConfig(o.mode, cacert, cert)
+	if err == nil && cacert != o.cacert {
+		err = o.parseAuthorities(config)
+	}
+	if err == nil && cert != o.cert {
+		var c tls.Certificate
+		c, err = hermetic.ParseCertificate([]byte(o.cert))
+		config.Certificates = []tls.Certificate{c}
+	}
+	if file := (*hermetic.FileError)(nil); errors.As(err, &file) {
+		err = errors.New(file.File + ": " + file.Problem)
+	}
+	return config, err
+}
+
+func (o *Options) parseAuthorities(config *hermetic.Config) error {
+	pool, err := hermetic.ParseCertPool([]byte(o.cacert))
+	if err != nil {
+		return errors.New("PEM: can't parse CA certificate")
+	}
+	config.InsecureSkipVerify = false
+	if o.mode.IsServer() {
+		config.ClientCAs, config.ClientAuth = pool, tls.RequireAndVerifyClientCert
+	} else {
+		config.RootCAs = pool
+	}
+	return nil
 }
 
 // verification applies verify and hostname. Without them the document's rule
