@@ -242,10 +242,11 @@ func (c *compiled) judgesRawKeys() bool {
 
 // authorities are the names that a server's CertificateRequest has.
 func (c *compiled) authorities(p *handshake.Params) error {
-	if c.cfg.ClientCAs == nil {
-		return nil
+	names := c.cfg.ClientCANames
+	if names == nil && c.cfg.ClientCAs != nil {
+		names = subjects(c.cfg.ClientCAs)
 	}
-	p.Authorities = wire.AppendNames(nil, subjects(c.cfg.ClientCAs)...)
+	p.Authorities = wire.AppendNames(nil, names...)
 	if len(p.Authorities) > 1<<14 {
 		p.Authorities = nil // a list that long helps nobody
 	}

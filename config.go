@@ -107,6 +107,10 @@ type Config struct {
 	RootCAs   *x509.CertPool
 	ClientCAs *x509.CertPool
 
+	// ClientCANames are the distinguished names (DER) that a server's request
+	// for a certificate has. Nil: the subjects of ClientCAs.
+	ClientCANames [][]byte
+
 	// ClientAuth is what a server demands of its clients.
 	ClientAuth tls.ClientAuthType
 
@@ -207,6 +211,7 @@ func (c *Config) Clone() *Config {
 		GetConfigForClient:          c.GetConfigForClient,
 		RootCAs:                     c.RootCAs,
 		ClientCAs:                   c.ClientCAs,
+		ClientCANames:               c.ClientCANames,
 		ClientAuth:                  c.ClientAuth,
 		ServerName:                  c.ServerName,
 		InsecureSkipVerify:          c.InsecureSkipVerify,

@@ -3,8 +3,6 @@ package hermetic
 import (
 	"errors"
 	"fmt"
-
-	"github.com/hermetic-tls/hermetic/internal/alert"
 )
 
 // The non-fatal results of operations. Their texts are those of the Lua API.
@@ -46,12 +44,6 @@ func (e *invalidOperation) Is(target error) bool { return target == ErrInvalidOp
 func configError(field, reason string) error {
 	return fmt.Errorf("hermetic: Config.%s: %s", field, reason)
 }
-
-// Alert is an alert description (RFC 9846, Section 6).
-type Alert uint8
-
-// String returns the RFC's name: "handshake_failure".
-func (a Alert) String() string { return alert.Description(a).String() }
 
 // AlertError is a connection that failed: the alert, who sent it, and why.
 type AlertError struct {

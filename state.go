@@ -37,6 +37,9 @@ type ConnectionState struct {
 	VerifiedChains [][]*x509.Certificate
 	PeerPublicKey  crypto.PublicKey // of the leaf, or the raw public key (RFC 7250)
 
+	// LocalCertificate is what we have shown, or nil.
+	LocalCertificate *tls.Certificate
+
 	OCSPResponse                []byte
 	SignedCertificateTimestamps [][]byte
 
@@ -73,6 +76,9 @@ func (e *Engine) State() ConnectionState {
 	}
 	if c.Suite != nil {
 		s.CipherSuite = uint16(c.Suite.ID)
+	}
+	if c.Local != nil {
+		s.LocalCertificate = c.Local.Certificate
 	}
 	if p := c.Peer; p != nil {
 		s.PeerPublicKey = p.PublicKey()

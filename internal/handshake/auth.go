@@ -205,7 +205,7 @@ func (m *Machine) sign(id *pki.Identity, scheme suite.Scheme, message []byte, ne
 		if q.Err != nil {
 			return step{}, alert.Wrap(alert.InternalError, "the private key failed to sign", q.Err)
 		}
-		m.conn.LocalScheme = scheme
+		m.conn.Local, m.conn.LocalScheme = id, scheme
 		return next(q.Signature)
 	})
 }

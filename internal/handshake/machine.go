@@ -53,7 +53,8 @@ type Connection struct {
 	Group       suite.Group
 	ServerName  string
 	ALPN        string
-	Peer        *Peer // nil: it has not shown a certificate
+	Peer        *Peer         // nil: it has not shown a certificate
+	Local       *pki.Identity // nil: we have not shown one
 	LocalScheme suite.Scheme
 	PeerScheme  suite.Scheme
 	EMS         bool

@@ -1,0 +1,72 @@
+package record
+
+import (
+	"cmp"
+	"errors"
+
+	"github.com/hermetic-tls/hermetic/internal/alert"
+)
+
+// MaxSequence is the largest sequence number. DTLS 1.2 has 48 bits; DTLS 1.3
+// has 64, but nobody lives to see the difference.
+const MaxSequence = 1<<48 - 1
+
+var (
+	// ErrDropped is what opening a record returns when it does not belong to
+	// the epoch, does not authenticate, or is a replay: as if it had not come
+	// (RFC 9147bis, Section 4.5.2).
+	ErrDropped = errors.New("the record is dropped")
+	// ErrSpent is what sealing returns when the keys may protect nothing more.
+	ErrSpent = errors.New("the keys have protected as many records as they may")
+
+	errForgeries = alert.New(alert.BadRecordMAC, "more forged records than the keys may meet")
+)
+
+// Number is a record number: RecordNumber of RFC 9147bis, Section 4.
+type Number struct{ Epoch, Sequence uint64 }
+
+// Compare orders record numbers as the RFC does: by epoch, then by sequence
+// number.
+func (n Number) Compare(o Number) int {
+	if c := cmp.Compare(n.Epoch, o.Epoch); c != 0 {
+		return c
+	}
+	return cmp.Compare(n.Sequence, o.Sequence)
+}
+
+// Sealer is one generation of sending keys.
+type Sealer interface {
+	// Seal appends one record with data, at most MaxPlaintext bytes, which
+	// must not overlap dst's spare capacity. ErrSpent leaves dst as it was.
+	Seal(dst []byte, typ ContentType, data []byte) ([]byte, error)
+	// Next is the number of the next record.
+	Next() Number
+	// Overhead is how many bytes a record has beside its data.
+	Overhead() int
+	// Exhausted reports that the keys near the limit of what they may protect.
+	Exhausted() bool
+}
+
+// forgeries counts the records that did not authenticate: RFC 9147bis, Section
+// 4.5.3: "If the number of packets that fail authentication exceeds a limit
+// that is specific to the AEAD in use, an implementation SHOULD immediately
+// close the connection."
+type forgeries uint64
+
+// add counts one more.
+func (f *forgeries) add(limit uint64) error {
+	if *f++; uint64(*f) > limit {
+		return errForgeries
+	}
+	return ErrDropped
+}
+
+// trim finds the content and its type in a DTLSInnerPlaintext.
+func trim(plain []byte) (ContentType, []byte, error) {
+	for i := len(plain) - 1; i >= 0; i-- {
+		if plain[i] != 0 {
+			return ContentType(plain[i]), plain[:i:i], nil
+		}
+	}
+	return 0, nil, errNoContent
+}

@@ -1,0 +1,216 @@
+package record
+
+import (
+	"encoding/binary"
+	"slices"
+
+	"github.com/hermetic-tls/hermetic/internal/suite"
+	"github.com/hermetic-tls/hermetic/internal/wire"
+)
+
+// ClassicHeaderLen is the size of the header of DTLSPlaintext, and of a DTLS
+// 1.2 record without a connection ID.
+const ClassicHeaderLen = 13
+
+// Classic is a record in the form of DTLS 1.2, which DTLS 1.3 has for its
+// plaintext: RFC 9147bis, Section 4; RFC 9146, Section 4.
+//
+//	ContentType type;
+//	ProtocolVersion version;
+//	uint16 epoch;
+//	uint48 sequence_number;
+//	opaque cid[cid_length];   // tls12_cid only
+//	uint16 length;
+//	opaque fragment[length];
+type Classic struct {
+	Type   ContentType // as in the header
+	Number Number
+	CID    []byte
+	Body   []byte
+}
+
+// ParseClassic reads the record at in[0] and returns how many bytes it has;
+// cidLen is the size of our connection IDs. What it returns aliases in.
+func ParseClassic(in []byte, cidLen int) (r Classic, n int, ok bool) {
+	if len(in) < ClassicHeaderLen {
+		return r, 0, false
+	}
+	r.Type = ContentType(in[0])
+	// The minor version says nothing before the hellos have agreed, and must be
+	// ignored after that in DTLS 1.3.
+	if in[1] != 0xfe {
+		return r, 0, false
+	}
+	r.Number.Epoch = uint64(binary.BigEndian.Uint16(in[3:]))
+	r.Number.Sequence = binary.BigEndian.Uint64(in[3:]) & MaxSequence
+	n = 11
+	if r.Type == TLS12CID {
+		if cidLen == 0 || len(in) < ClassicHeaderLen+cidLen {
+			return r, 0, false
+		}
+		r.CID = in[n : n+cidLen]
+		n += cidLen
+	}
+	length := int(binary.BigEndian.Uint16(in[n:]))
+	n += 2
+	if length > len(in)-n || length > MaxPlaintext+MaxOverhead12 {
+		return r, 0, false
+	}
+	r.Body = in[n : n+length : n+length]
+	return r, n + length, true
+}
+
+// Epoch12 is one generation of keys of DTLS 1.2, for one direction. Its zero
+// value is epoch 0 of both versions: no protection.
+type Epoch12 struct {
+	// Version is what the headers of sealed records say; 0 means DTLS 1.0, as
+	// the first ClientHello says it for the sake of old servers.
+	Version uint16
+
+	keys   suite.Keys
+	epoch  uint16
+	cid    []byte
+	next   uint64 // sequence number of the next record to seal
+	window Window
+	forged forgeries
+	// Here, not on the stack, since they escape through the AEAD.
+	nonce [12]byte
+	aad   []byte
+}
+
+// NewEpoch12 returns the protected epoch with these keys. Its records have the
+// connection ID cid unless that is empty.
+func NewEpoch12(epoch uint16, k suite.Keys, cid []byte) *Epoch12 {
+	return &Epoch12{
+		Version: wire.VersionDTLS12, keys: k, epoch: epoch, cid: cid,
+		aad: make([]byte, 0, 23+len(cid)),
+	}
+}
+
+// StartAt sets the sequence number of the first record: RFC 6347, Section
+// 4.2.1, has a server go on with that of the ClientHello whose predecessor was
+// answered statelessly.
+func (e *Epoch12) StartAt(sequence uint64) { e.next = max(e.next, sequence) }
+
+func (e *Epoch12) Next() Number    { return Number{uint64(e.epoch), e.next} }
+func (e *Epoch12) Exhausted() bool { return false } // DTLS 1.2 cannot change its keys
+
+// Overhead is how many bytes a record has beside its data.
+func (e *Epoch12) Overhead() int {
+	n := ClassicHeaderLen
+	if e.keys.AEAD != nil {
+		n += e.keys.Suite.ExplicitLen + e.keys.Suite.TagLen
+	}
+	if len(e.cid) > 0 {
+		n += len(e.cid) + 1
+	}
+	return n
+}
+
+// Open decrypts r, a record of this epoch, in place. The content aliases r.
+func (e *Epoch12) Open(r *Classic) (ContentType, []byte, error) {
+	if e.keys.AEAD == nil {
+		return e.openClear(r)
+	}
+	// RFC 9146, Section 3: a record without the CID that was negotiated, or
+	// with another one, is invalid.
+	if string(r.CID) != string(e.cid) || !e.window.Fresh(r.Number.Sequence) {
+		return 0, nil, ErrDropped
+	}
+	explicit := e.keys.Suite.ExplicitLen
+	length := len(r.Body) - explicit - e.keys.Suite.TagLen
+	if length < 0 {
+		return 0, nil, ErrDropped
+	}
+	e.setNonce(r.Number.Sequence)
+	copy(e.nonce[12-explicit:], r.Body[:explicit])
+	e.setAAD(r.Type, r.Number.Sequence, length)
+	plain, err := e.keys.AEAD.Open(r.Body[explicit:explicit], e.nonce[:], r.Body[explicit:], e.aad)
+	if err != nil {
+		return 0, nil, e.forged.add(e.keys.Suite.IntegrityLimit)
+	}
+	e.window.Mark(r.Number.Sequence)
+	if len(plain) > MaxPlaintext {
+		return 0, nil, errOverflow
+	}
+	if len(e.cid) > 0 {
+		return trim(plain)
+	}
+	return r.Type, plain, nil
+}
+
+// openClear drops duplicates, and nothing for its number: whoever forges one
+// must not shut out those that follow.
+func (e *Epoch12) openClear(r *Classic) (ContentType, []byte, error) {
+	if e.window.Seen(r.Number.Sequence) || len(r.Body) > MaxPlaintext {
+		return 0, nil, ErrDropped
+	}
+	e.window.Mark(r.Number.Sequence)
+	return r.Type, r.Body, nil
+}
+
+// Seal appends one record with data, at most MaxPlaintext bytes, which must not
+// overlap dst's spare capacity.
+func (e *Epoch12) Seal(dst []byte, typ ContentType, data []byte) ([]byte, error) {
+	if e.next > MaxSequence {
+		return dst, ErrSpent
+	}
+	seq := e.next
+	e.next++
+	dst = slices.Grow(dst, len(data)+e.Overhead())
+	length := len(data) + e.Overhead() - ClassicHeaderLen - len(e.cid)
+	outer := typ
+	if len(e.cid) > 0 {
+		outer = TLS12CID
+	}
+	version := e.Version
+	if version == 0 {
+		version = wire.VersionDTLS10
+	}
+	dst = append(dst, byte(outer), byte(version>>8), byte(version))
+	dst = binary.BigEndian.AppendUint64(dst, uint64(e.epoch)<<48|seq)
+	dst = append(dst, e.cid...)
+	dst = binary.BigEndian.AppendUint16(dst, uint16(length))
+	if e.keys.AEAD == nil {
+		return append(dst, data...), nil
+	}
+	e.setNonce(seq)
+	dst = append(dst, e.nonce[12-e.keys.Suite.ExplicitLen:]...)
+	start := len(dst)
+	dst = append(dst, data...)
+	if len(e.cid) > 0 {
+		dst = append(dst, byte(typ))
+	}
+	e.setAAD(outer, seq, len(dst)-start)
+	return e.keys.AEAD.Seal(dst[:start], e.nonce[:], dst[start:], e.aad), nil
+}
+
+// setNonce: epoch and sequence number together are what never repeats. AES-GCM
+// and AES-CCM have them as the explicit part of the nonce (RFC 5288, Section
+// 3; RFC 6655, Section 3), ChaCha20-Poly1305 adds them to the IV (RFC 7905,
+// Section 2).
+func (e *Epoch12) setNonce(seq uint64) {
+	number := uint64(e.epoch)<<48 | seq
+	e.nonce = e.keys.IV
+	if e.keys.Suite.ExplicitLen == 0 {
+		number ^= binary.BigEndian.Uint64(e.nonce[4:])
+	}
+	binary.BigEndian.PutUint64(e.nonce[4:], number)
+}
+
+// setAAD: RFC 6347, Section 4.1.2.1, and for records with a connection ID RFC
+// 9146, Section 5.3, whose placeholder is a sequence number that never occurs.
+func (e *Epoch12) setAAD(typ ContentType, seq uint64, length int) {
+	b := e.aad[:0]
+	number := uint64(e.epoch)<<48 | seq
+	if len(e.cid) > 0 {
+		b = binary.BigEndian.AppendUint64(b, 1<<64-1)
+		b = append(b, byte(TLS12CID), byte(len(e.cid)), byte(TLS12CID), 0xfe, 0xfd)
+		b = append(binary.BigEndian.AppendUint64(b, number), e.cid...)
+	} else {
+		b = append(binary.BigEndian.AppendUint64(b, number), byte(typ), 0xfe, 0xfd)
+	}
+	e.aad = binary.BigEndian.AppendUint16(b, uint16(length))
+}
+
+var _ Sealer = (*Epoch12)(nil)

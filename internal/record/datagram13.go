@@ -1,0 +1,165 @@
+package record
+
+import (
+	"encoding/binary"
+	"slices"
+
+	"github.com/hermetic-tls/hermetic/internal/suite"
+)
+
+// Form is how the headers of sealed records differ from the usual ones, which
+// have a 16-bit number and a length.
+type Form uint8
+
+const (
+	ShortNumber Form = 1 << iota // an 8-bit number
+	NoLength                     // the record reaches to the datagram's end
+)
+
+// Epoch13 is one generation of keys of DTLS 1.3, for one direction.
+type Epoch13 struct {
+	// CID is the connection ID of sealed records, if not empty.
+	CID  []byte
+	Form Form
+
+	keys   suite.Keys
+	epoch  uint64
+	next   uint64 // sequence number of the next record to seal
+	window Window
+	forged forgeries
+	nonce  [12]byte // here, not on the stack, since it escapes through the AEAD
+}
+
+// NewEpoch13 returns the protected epoch with these keys.
+func NewEpoch13(epoch uint64, k suite.Keys, cid []byte) *Epoch13 {
+	return &Epoch13{CID: cid, keys: k, epoch: epoch}
+}
+
+func (e *Epoch13) Next() Number { return Number{e.epoch, e.next} }
+
+// Exhausted reports that the keys near the limit of what they may protect (RFC
+// 9147bis, Section 4.5.3): time for a KeyUpdate.
+func (e *Epoch13) Exhausted() bool { return e.next >= e.keys.Suite.SealLimit }
+
+// spent: the KeyUpdate takes a while until it is acknowledged, but not forever.
+// The limits of the suites leave the room for it.
+func (e *Epoch13) spent() bool {
+	limit := e.keys.Suite.SealLimit
+	return e.next >= limit+limit/4 || e.next > MaxSequence
+}
+
+// Overhead is how many bytes a record has beside its data, unless that is so
+// short that it must be padded.
+func (e *Epoch13) Overhead() int {
+	n := 1 + len(e.CID) + 2 + 2 + 1 + e.keys.Suite.TagLen
+	if e.Form&ShortNumber != 0 {
+		n--
+	}
+	if e.Form&NoLength != 0 {
+		n -= 2
+	}
+	return n
+}
+
+// Epoch is the epoch's number.
+func (e *Epoch13) Epoch() uint64 { return e.epoch }
+
+// Open decrypts u, a record of this epoch, in place. The content aliases u.
+func (e *Epoch13) Open(u *Unified) (Number, ContentType, []byte, error) {
+	number := Number{Epoch: e.epoch}
+	if len(u.Body) < minCiphertext || len(u.Body) < e.keys.Suite.TagLen {
+		return number, 0, nil, ErrDropped
+	}
+	e.mask(u.number, u.Body)
+	low := uint64(u.number[0])
+	if len(u.number) == 2 {
+		low = low<<8 | uint64(u.number[1])
+	}
+	number.Sequence = reconstruct(low, 8*uint64(len(u.number)), e.window.Next())
+	e.setNonce(number.Sequence)
+	plain, err := e.keys.AEAD.Open(u.Body[:0], e.nonce[:], u.Body, u.header)
+	if err != nil {
+		return number, 0, nil, e.forged.add(e.keys.Suite.IntegrityLimit)
+	}
+	// RFC 9147bis, Section 4.5.1: "This check SHOULD happen after deprotecting
+	// the record; otherwise, the record discard might itself serve as a timing
+	// channel for the record number."
+	if !e.window.Fresh(number.Sequence) {
+		return number, 0, nil, ErrDropped
+	}
+	e.window.Mark(number.Sequence)
+	if len(plain) > MaxPlaintext+1 {
+		return number, 0, nil, errOverflow
+	}
+	typ, content, err := trim(plain)
+	return number, typ, content, err
+}
+
+// Seal appends one record with data, at most MaxPlaintext bytes, which must not
+// overlap dst's spare capacity.
+func (e *Epoch13) Seal(dst []byte, typ ContentType, data []byte) ([]byte, error) {
+	if e.spent() {
+		return dst, ErrSpent
+	}
+	padding := max(0, minCiphertext-e.keys.Suite.TagLen-1-len(data))
+	length := len(data) + 1 + padding + e.keys.Suite.TagLen
+	dst = slices.Grow(dst, e.Overhead()+len(data)+padding)
+	start := len(dst)
+	dst = e.appendHeader(dst, length)
+	body := len(dst)
+	dst = append(append(dst, data...), byte(typ))
+	for range padding {
+		dst = append(dst, 0)
+	}
+	e.setNonce(e.next)
+	dst = e.keys.AEAD.Seal(dst[:body], e.nonce[:], dst[body:], dst[start:body])
+	number := start + 1 + len(e.CID)
+	e.mask(dst[number:number+e.numberLen()], dst[body:])
+	e.next++
+	return dst, nil
+}
+
+func (e *Epoch13) numberLen() int {
+	if e.Form&ShortNumber != 0 {
+		return 1
+	}
+	return 2
+}
+
+// appendHeader appends the unified header, with the number in clear: so it is
+// the additional data (RFC 9147bis, Section 4).
+func (e *Epoch13) appendHeader(b []byte, length int) []byte {
+	first := len(b)
+	b = append(b, unifiedBits|byte(e.epoch&epochMask))
+	if len(e.CID) > 0 {
+		b[first] |= cidBit
+		b = append(b, e.CID...)
+	}
+	if e.Form&ShortNumber == 0 {
+		b[first] |= longBit
+		b = append(b, byte(e.next>>8))
+	}
+	b = append(b, byte(e.next))
+	if e.Form&NoLength == 0 {
+		b[first] |= lengthBit
+		b = binary.BigEndian.AppendUint16(b, uint16(length))
+	}
+	return b
+}
+
+// mask encrypts or decrypts a record number: RFC 9147bis, Section 4.2.3.
+func (e *Epoch13) mask(number, ciphertext []byte) {
+	mask := e.keys.Mask.Mask((*[16]byte)(ciphertext))
+	for i := range number {
+		number[i] ^= mask[i]
+	}
+}
+
+// setNonce: RFC 9846, Section 5.3; "unlike DTLS 1.2, the epoch is not included".
+func (e *Epoch13) setNonce(seq uint64) {
+	e.nonce = e.keys.IV
+	tail := e.nonce[4:]
+	binary.BigEndian.PutUint64(tail, binary.BigEndian.Uint64(tail)^seq)
+}
+
+var _ Sealer = (*Epoch13)(nil)

@@ -1,0 +1,238 @@
+package main
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/hex"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/hermetic-tls/hermetic"
+)
+
+// errVerify is what the runner's custom verification fails with.
+var errVerify = errors.New("CERTIFICATE_VERIFY_FAILED")
+
+// config makes the Config that the flags describe.
+func (o *options) config() (*hermetic.Config, error) {
+	c := &hermetic.Config{
+		InsecureSkipVerify:    true, // VerifyConnection decides, as the runner tells it
+		ServerName:            o.hostName,
+		MinVersion:            o.version(o.minVersion, tls.VersionTLS12),
+		MaxVersion:            o.version(o.maxVersion, tls.VersionTLS13),
+		MaxCertificateMessage: o.maxCertList,
+		MaxFragment:           o.maxFragment,
+		MTU:                   o.mtu,
+	}
+	if o.no13 {
+		c.MaxVersion = tls.VersionTLS12
+	}
+	if o.no12 {
+		c.MinVersion = tls.VersionTLS13
+	}
+	if c.MinVersion > c.MaxVersion {
+		return nil, fmt.Errorf("no version is left: %w", errUnimplemented)
+	}
+	for _, id := range o.curves {
+		c.CurvePreferences = append(c.CurvePreferences, tls.CurveID(id))
+	}
+	for _, id := range o.keyShares {
+		c.KeyShares = append(c.KeyShares, tls.CurveID(id))
+	}
+	if o.noKeyShares {
+		c.KeyShares = []tls.CurveID{}
+	}
+	for _, id := range o.verifyPrefs {
+		c.SignatureSchemes = append(c.SignatureSchemes, tls.SignatureScheme(id))
+	}
+	if o.cipher != "" {
+		if err := o.ciphers(c); err != nil {
+			return nil, err
+		}
+	}
+	for _, t := range o.acceptedTypes {
+		c.PeerCertificateTypes = append(c.PeerCertificateTypes, hermetic.CertificateType(t))
+	}
+	o.alpn(c)
+	o.verification(c)
+	if o.async {
+		c.Async = hermetic.AsyncCertificate | hermetic.AsyncSign
+		if o.customVerify {
+			c.Async |= hermetic.AsyncVerify
+		}
+	}
+	return c, o.certificates(c)
+}
+
+// version maps a version of the runner to ours: what is older than 1.2 is 1.2.
+func (o *options) version(v int, otherwise uint16) uint16 {
+	switch {
+	case v == 0:
+		return otherwise
+	case v == tls.VersionTLS13 || v == 0xfefc:
+		return tls.VersionTLS13
+	}
+	return tls.VersionTLS12
+}
+
+// ciphers reads OpenSSL's list of names as far as the runner uses it.
+func (o *options) ciphers(c *hermetic.Config) error {
+	var suites []uint16
+	for _, s := range tls.CipherSuites() {
+		if strings.Contains(":"+o.cipher+":", ":"+s.Name+":") {
+			suites = append(suites, s.ID)
+		}
+	}
+	if suites == nil {
+		return fmt.Errorf("-cipher %s: %w", o.cipher, errUnimplemented)
+	}
+	// The runner's list is of TLS 1.2 only.
+	c.CipherSuites = append(suites, tls.TLS_AES_128_GCM_SHA256, tls.TLS_AES_256_GCM_SHA384, tls.TLS_CHACHA20_POLY1305_SHA256)
+	return nil
+}
+
+func (o *options) alpn(c *hermetic.Config) {
+	list := []byte(o.advertiseALPN)
+	for len(list) > 0 {
+		n := int(list[0])
+		c.NextProtos = append(c.NextProtos, string(list[1:1+n]))
+		list = list[1+n:]
+	}
+	switch {
+	case o.selectALPN != "":
+		c.NextProtos = []string{o.selectALPN}
+	case o.rejectALPN:
+		c.NextProtos = []string{"none that anybody offers"}
+	}
+}
+
+// verification lets the runner's flags judge the peer.
+func (o *options) verification(c *hermetic.Config) {
+	switch {
+	case o.requireAny:
+		c.ClientAuth = tls.RequireAnyClientCert
+	case o.verifyPeer:
+		c.ClientAuth = tls.RequestClientCert
+	}
+	c.VerifyConnection = func(s *hermetic.ConnectionState) error {
+		if s.PeerPublicKey == nil || o.customVerify && o.async {
+			return nil
+		}
+		return o.judge(s)
+	}
+}
+
+func (o *options) judge(s *hermetic.ConnectionState) error {
+	if len(o.expect.ocsp) > 0 && len(s.OCSPResponse) == 0 {
+		return errors.New("no OCSP response at verification")
+	}
+	if want := o.expect.peerKeySHA256; len(want) > 0 {
+		spki, err := x509.MarshalPKIXPublicKey(s.PeerPublicKey)
+		if got := sha256.Sum256(spki); err != nil || !bytes.Equal(got[:], want) {
+			return errVerify
+		}
+	}
+	if o.verifyFail {
+		alert := hermetic.AlertHandshakeFailure
+		if o.customVerify {
+			alert = hermetic.AlertCertificateUnknown
+		}
+		return &hermetic.AlertError{Alert: alert, Cause: errVerify.Error()}
+	}
+	return nil
+}
+
+// certificates loads the credentials.
+func (o *options) certificates(c *hermetic.Config) error {
+	if o.credential.keyFile != "" {
+		o.credentials = append(o.credentials, &o.credential)
+	}
+	for _, cred := range o.credentials {
+		loaded, err := cred.load()
+		if err != nil {
+			return err
+		}
+		c.Certificates = append(c.Certificates, loaded)
+	}
+	if o.failCertCB || o.failEarlyCB {
+		c.GetConfigForClient = func(*hermetic.ClientHello) (*hermetic.Config, error) {
+			if o.failEarlyCB {
+				return nil, &hermetic.AlertError{Alert: hermetic.AlertHandshakeFailure, Cause: "CONNECTION_REJECTED"}
+			}
+			return nil, nil
+		}
+		c.GetCertificate = func(*hermetic.ClientHello) (*tls.Certificate, error) { return nil, errors.New("CERT_CB_ERROR") }
+		c.GetClientCertificate = func(*hermetic.CertificateRequest) (*tls.Certificate, error) { return nil, errors.New("CERT_CB_ERROR") }
+	}
+	if names, err := caNames(o.clientCAs); err != nil {
+		return err
+	} else if names != nil {
+		c.ClientCANames = names
+	}
+	for _, t := range o.clientTypes {
+		if !slices.ContainsFunc(c.Certificates, func(t2 tls.Certificate) bool { return (len(t2.Certificate) == 0) == (t == 2) }) {
+			return fmt.Errorf("-available-client-cert-types: %w", errUnimplemented)
+		}
+	}
+	return nil
+}
+
+func (c *credential) load() (tls.Certificate, error) {
+	var cert tls.Certificate
+	var err error
+	if !c.raw && c.certFile != "" {
+		pemBytes, err := os.ReadFile(c.certFile)
+		if err != nil {
+			return cert, err
+		}
+		for block, rest := pem.Decode(pemBytes); block != nil; block, rest = pem.Decode(rest) {
+			cert.Certificate = append(cert.Certificate, block.Bytes)
+		}
+	}
+	key, err := os.ReadFile(c.keyFile)
+	if err != nil {
+		return cert, err
+	}
+	block, _ := pem.Decode(key)
+	if cert.PrivateKey, err = x509.ParsePKCS8PrivateKey(block.Bytes); err != nil {
+		if cert.PrivateKey, err = x509.ParseECPrivateKey(block.Bytes); err != nil {
+			if cert.PrivateKey, err = x509.ParsePKCS1PrivateKey(block.Bytes); err != nil {
+				return cert, err
+			}
+		}
+	}
+	for _, p := range c.prefs {
+		cert.SupportedSignatureAlgorithms = append(cert.SupportedSignatureAlgorithms, tls.SignatureScheme(p))
+	}
+	cert.OCSPStaple = c.ocsp
+	if len(c.scts) > 2 {
+		for list := c.scts[2:]; len(list) > 2; {
+			n := int(list[0])<<8 | int(list[1])
+			cert.SignedCertificateTimestamps = append(cert.SignedCertificateTimestamps, list[2:2+n])
+			list = list[2+n:]
+		}
+	}
+	return cert, nil
+}
+
+// caNames reads a list of distinguished names in hexadecimal.
+func caNames(list string) ([][]byte, error) {
+	if list == "" || list == "<NULL>" || list == "<EMPTY>" {
+		return nil, nil
+	}
+	var names [][]byte
+	for part := range strings.SplitSeq(list, ",") {
+		name, err := hex.DecodeString(part)
+		if err != nil {
+			return nil, err
+		}
+		names = append(names, name)
+	}
+	return names, nil
+}

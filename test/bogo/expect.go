@@ -1,0 +1,211 @@
+package main
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"fmt"
+	"os"
+	"slices"
+
+	"github.com/hermetic-tls/hermetic"
+)
+
+// asked is what the engine asked about certificates, and what it got.
+type asked struct {
+	hello   *hermetic.ClientHello
+	request *hermetic.CertificateRequest
+	certs   []tls.Certificate
+	signed  *tls.Certificate
+}
+
+// watch notes what the callbacks see.
+func (c *connection) watch(cfg *hermetic.Config) {
+	c.asked.certs = cfg.Certificates
+	if cfg.GetCertificate == nil && c.o.server && !c.o.async {
+		cfg.GetCertificate = func(h *hermetic.ClientHello) (*tls.Certificate, error) {
+			c.asked.hello = h
+			return nil, c.checkHello()
+		}
+	}
+	if cfg.GetClientCertificate == nil && !c.o.server && !c.o.async {
+		cfg.GetClientCertificate = func(r *hermetic.CertificateRequest) (*tls.Certificate, error) {
+			c.asked.request = r
+			return c.pick(func(cert *tls.Certificate) bool { return r.SupportsCertificate(cert) == nil }), c.checkRequest()
+		}
+	}
+}
+
+// choose answers an asynchronous choice.
+func (c *connection) choose(p *hermetic.ChooseRequest) error {
+	c.asked.hello, c.asked.request = p.ClientHello, p.CertificateRequest
+	if c.o.failCertCB {
+		return p.Answer(nil, fmt.Errorf("CERT_CB_ERROR"))
+	}
+	if p.ClientHello != nil {
+		return p.Answer(nil, c.checkHello())
+	}
+	return p.Answer(c.pick(func(cert *tls.Certificate) bool { return p.CertificateRequest.SupportsCertificate(cert) == nil }), c.checkRequest())
+}
+
+// pick returns the first certificate that fits; none is an empty one.
+func (c *connection) pick(fits func(*tls.Certificate) bool) *tls.Certificate {
+	for i := range c.asked.certs {
+		if fits(&c.asked.certs[i]) {
+			return &c.asked.certs[i]
+		}
+	}
+	return new(tls.Certificate)
+}
+
+func (a *asked) keyOf(cert *tls.Certificate) crypto.Signer {
+	a.signed = cert
+	return cert.PrivateKey.(crypto.Signer)
+}
+
+func (c *connection) checkHello() error {
+	e := &c.o.expect
+	if e.serverName != "" && c.asked.hello.ServerName != e.serverName {
+		return fmt.Errorf("server_name %q, expected %q", c.asked.hello.ServerName, e.serverName)
+	}
+	if e.advertisedALPN != "" {
+		var list []byte
+		for _, p := range c.asked.hello.SupportedProtos {
+			list = append(append(list, byte(len(p))), p...)
+		}
+		if string(list) != e.advertisedALPN {
+			return fmt.Errorf("ALPN %q, expected %q", list, e.advertisedALPN)
+		}
+	}
+	return checkPrefs(e.peerVerifyPrefs, c.asked.hello.SignatureSchemes)
+}
+
+func (c *connection) checkRequest() error {
+	e := &c.o.expect
+	want, err := caNames(e.clientCAs)
+	if err != nil {
+		return err
+	}
+	if e.clientCAs != "" && !slices.EqualFunc(want, c.asked.request.AcceptableCAs, bytes.Equal) {
+		return fmt.Errorf("authorities %x, expected %x", c.asked.request.AcceptableCAs, want)
+	}
+	return checkPrefs(e.peerVerifyPrefs, c.asked.request.SignatureSchemes)
+}
+
+func checkPrefs(want ints, got []tls.SignatureScheme) error {
+	if want != nil && !slices.EqualFunc(want, got, func(a int, b tls.SignatureScheme) bool { return a == int(b) }) {
+		return fmt.Errorf("peer's signature schemes %v, expected %v", got, want)
+	}
+	return nil
+}
+
+// check compares what was negotiated with what the flags expect.
+func (c *connection) check() error {
+	s, e := c.engine.State(), &c.o.expect
+	number := func(what string, want, got int) error {
+		if want != 0 && want != got {
+			return fmt.Errorf("%s is %#04x, expected %#04x", what, got, want)
+		}
+		return nil
+	}
+	for _, err := range []error{
+		number("cipher suite", e.cipher, int(s.CipherSuite)),
+		number("group", e.curve, int(s.Curve)),
+		number("peer's signature scheme", e.peerScheme, int(s.PeerSignatureScheme)),
+		c.checkVersion(s),
+		c.checkPeer(s),
+		c.checkSelected(s),
+	} {
+		if err != nil {
+			return err
+		}
+	}
+	switch {
+	case e.alpn != "" && e.alpn != s.NegotiatedProtocol:
+		return fmt.Errorf("ALPN is %q, expected %q", s.NegotiatedProtocol, e.alpn)
+	case e.ems && !s.ExtendedMasterSecret:
+		return fmt.Errorf("no extended master secret")
+	case e.hrr != s.HelloRetryRequest && (e.hrr || e.noHRR):
+		return fmt.Errorf("HelloRetryRequest: %v", s.HelloRetryRequest)
+	case len(e.ocsp) > 0 && !bytes.Equal(e.ocsp, s.OCSPResponse):
+		return fmt.Errorf("OCSP response is %x, expected %x", s.OCSPResponse, e.ocsp)
+	case len(e.scts) > 0 && !bytes.Equal(e.scts, sctList(s.SignedCertificateTimestamps)):
+		return fmt.Errorf("SCTs are %x, expected %x", s.SignedCertificateTimestamps, e.scts)
+	}
+	return nil
+}
+
+func (c *connection) checkVersion(s hermetic.ConnectionState) error {
+	if want := c.o.version(c.o.expect.version, s.Version); want != s.Version {
+		return fmt.Errorf("version is %#04x, expected %#04x", s.Version, c.o.expect.version)
+	}
+	return nil
+}
+
+func (c *connection) checkPeer(s hermetic.ConnectionState) error {
+	e := &c.o.expect
+	switch {
+	case e.noPeerCert:
+		if len(s.PeerCertificates) > 0 {
+			return fmt.Errorf("unexpected peer certificate")
+		}
+		return nil
+	case len(e.peerKeySHA256) == 0 && (!c.o.server || c.o.requireAny) && len(s.PeerCertificates) == 0:
+		return fmt.Errorf("no peer certificate")
+	case e.peerCertType >= 0 && (e.peerCertType == 2) != (len(s.PeerCertificates) == 0 && s.PeerPublicKey != nil):
+		return fmt.Errorf("peer's certificate type is not %d", e.peerCertType)
+	case e.peerCertFile == "":
+		return nil
+	}
+	pemBytes, err := os.ReadFile(e.peerCertFile)
+	if err != nil {
+		return err
+	}
+	for _, cert := range s.PeerCertificates {
+		var block *pem.Block
+		if block, pemBytes = pem.Decode(pemBytes); block == nil || !bytes.Equal(block.Bytes, cert.Raw) {
+			return fmt.Errorf("peer's certificate chain is another one")
+		}
+	}
+	return nil
+}
+
+// checkSelected: the credentials are numbered as given; -1 is the default one.
+func (c *connection) checkSelected(s hermetic.ConnectionState) error {
+	want := c.o.expect.selected
+	if want == -2 || s.LocalSignatureScheme == 0 {
+		return nil
+	}
+	local := s.LocalCertificate
+	for i := range c.asked.certs {
+		cert := &c.asked.certs[i]
+		if !sameCertificate(cert, local) {
+			continue
+		}
+		if i == want || want == -1 && i == len(c.o.credentials)-1 {
+			return nil
+		}
+	}
+	return fmt.Errorf("another credential than number %d was used", want)
+}
+
+func sameCertificate(a, b *tls.Certificate) bool {
+	if a == nil || b == nil {
+		return false
+	}
+	ka, errA := x509.MarshalPKIXPublicKey(a.PrivateKey.(crypto.Signer).Public())
+	kb, errB := x509.MarshalPKIXPublicKey(b.PrivateKey.(crypto.Signer).Public())
+	return errA == nil && errB == nil && bytes.Equal(ka, kb) && slices.EqualFunc(a.Certificate, b.Certificate, bytes.Equal) &&
+		slices.Equal(a.SupportedSignatureAlgorithms, b.SupportedSignatureAlgorithms)
+}
+
+func sctList(scts [][]byte) []byte {
+	list := []byte{0, 0}
+	for _, s := range scts {
+		list = append(append(list, byte(len(s)>>8), byte(len(s))), s...)
+	}
+	list[0], list[1] = byte((len(list)-2)>>8), byte(len(list)-2)
+	return list
+}
