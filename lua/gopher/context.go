@@ -230,8 +230,12 @@ func (r raised) Error() string { return fmt.Sprint("callback raised ", r.value) 
 // call calls a callback and returns its first result.
 func (c *callbacks) call(f, argument lua.LValue) (lua.LValue, error) {
 	L := c.L
+	// Without a parent a thread cannot yield: the Go functions below would not
+	// be there any more when it is resumed.
+	parent := L.Parent
+	L.Parent = nil
 	c.busy = true
-	defer func() { c.busy = false }()
+	defer func() { c.busy, L.Parent = false, parent }()
 	args := []lua.LValue{argument}
 	if c.ref != lua.LNil {
 		args = []lua.LValue{c.ref, argument}

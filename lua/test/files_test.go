@@ -1,0 +1,149 @@
+package test
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"math/big"
+	"testing"
+	"time"
+)
+
+// authority signs the certificates of the tests.
+type authority struct {
+	t    *testing.T
+	cert *x509.Certificate
+	key  crypto.Signer
+	pem  []byte
+}
+
+func newKey(t *testing.T) *ecdsa.PrivateKey {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key
+}
+
+// newAuthority makes a CA: of its own, or under parent.
+func newAuthority(t *testing.T, name string, parent *authority) *authority {
+	key := newKey(t)
+	a := &authority{t: t, key: key}
+	template := &x509.Certificate{
+		Subject:               pkix.Name{CommonName: name},
+		KeyUsage:              x509.KeyUsageCertSign,
+		IsCA:                  true,
+		BasicConstraintsValid: true,
+	}
+	signer := parent
+	if signer == nil {
+		signer = &authority{t: t, cert: template, key: key}
+	}
+	a.cert, a.pem = signer.sign(template, key.Public())
+	return a
+}
+
+// sign completes and signs a certificate.
+func (a *authority) sign(template *x509.Certificate, key crypto.PublicKey) (*x509.Certificate, []byte) {
+	a.t.Helper()
+	template.SerialNumber = big.NewInt(time.Now().UnixNano())
+	if template.NotAfter.IsZero() {
+		template.NotBefore = time.Now().Add(-time.Hour)
+		template.NotAfter = time.Now().Add(time.Hour)
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, a.cert, key, a.key)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	cert, err := x509.ParseCertificate(der)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	return cert, block("CERTIFICATE", der)
+}
+
+// leaf is a certificate for a role, under a's signature.
+func (a *authority) leaf(name string, usage x509.ExtKeyUsage, key crypto.PublicKey) []byte {
+	_, text := a.sign(leafTemplate(name, usage), key)
+	return text
+}
+
+func leafTemplate(name string, usage x509.ExtKeyUsage) *x509.Certificate {
+	return &x509.Certificate{
+		Subject:     pkix.Name{CommonName: name},
+		DNSNames:    []string{name},
+		KeyUsage:    x509.KeyUsageDigitalSignature,
+		ExtKeyUsage: []x509.ExtKeyUsage{usage},
+	}
+}
+
+func block(kind string, der []byte) []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der})
+}
+
+func pkcs8(t *testing.T, key any) []byte {
+	t.Helper()
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return block("PRIVATE KEY", der)
+}
+
+// makeFiles writes the certificates, good and bad, that the tests load, and
+// returns their folder.
+func makeFiles(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	ca, otherCA := newAuthority(t, "Test CA", nil), newAuthority(t, "Other CA", nil)
+	middle := newAuthority(t, "Test Intermediate", ca)
+	key := newKey(t)
+	keyPEM := pkcs8(t, key)
+	server := ca.leaf("localhost", x509.ExtKeyUsageServerAuth, key.Public())
+	sec1, err := x509.MarshalECPrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rsaKey, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rsaServer := ca.leaf("localhost", x509.ExtKeyUsageServerAuth, rsaKey.Public())
+	expired := leafTemplate("localhost", x509.ExtKeyUsageServerAuth)
+	expired.NotBefore, expired.NotAfter = time.Now().Add(-48*time.Hour), time.Now().Add(-24*time.Hour)
+	_, expiredPEM := ca.sign(expired, key.Public())
+	self := leafTemplate("localhost", x509.ExtKeyUsageServerAuth)
+	_, selfPEM := (&authority{t: t, cert: self, key: key}).sign(self, key.Public())
+	text := []byte("This is no certificate.\n")
+
+	writeFile(t, dir, "ca.pem", ca.pem)
+	writeFile(t, dir, "many.pem", ca.pem, otherCA.pem)
+	writeFile(t, dir, "crlf.pem", bytes.ReplaceAll(ca.pem, []byte("\n"), []byte("\r\n")))
+	writeFile(t, dir, "mixed.pem", text, ca.pem, text, keyPEM, text, otherCA.pem)
+	writeFile(t, dir, "server.pem", server, keyPEM)
+	writeFile(t, dir, "pkcs8.pem", server, keyPEM)
+	writeFile(t, dir, "sec1.pem", server, block("EC PRIVATE KEY", sec1))
+	writeFile(t, dir, "pkcs1.pem", rsaServer, block("RSA PRIVATE KEY", x509.MarshalPKCS1PrivateKey(rsaKey)))
+	writeFile(t, dir, "keyfirst.pem", keyPEM, server)
+	writeFile(t, dir, "chain.pem", middle.leaf("localhost", x509.ExtKeyUsageServerAuth, key.Public()), middle.pem, keyPEM)
+	writeFile(t, dir, "client.pem", ca.leaf("client", x509.ExtKeyUsageClientAuth, key.Public()), keyPEM)
+	writeFile(t, dir, "other.pem", otherCA.leaf("localhost", x509.ExtKeyUsageServerAuth, key.Public()), keyPEM)
+	writeFile(t, dir, "expired.pem", expiredPEM, keyPEM)
+	writeFile(t, dir, "self.pem", selfPEM, keyPEM)
+
+	writeFile(t, dir, "empty")
+	writeFile(t, dir, "text", text)
+	writeFile(t, dir, "key.pem", keyPEM)
+	writeFile(t, dir, "truncated.pem", server[:len(server)/2])
+	writeFile(t, dir, "damaged.pem", bytes.Replace(server, []byte("\nMI"), []byte("\n!!"), 1))
+	writeFile(t, dir, "manybad.pem", ca.pem, block("CERTIFICATE", []byte("no certificate")))
+	writeFile(t, dir, "mismatch.pem", server, pkcs8(t, newKey(t)))
+	return dir
+}

@@ -1,0 +1,137 @@
+// Package test runs the Lua modules: one suite of Lua tests on every Lua there
+// is, on gopher-lua too; real sockets; the examples; and nonsense.
+package test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+)
+
+// interpreter is a real Lua with the C module installed for it.
+type interpreter struct {
+	name    string // 5.1 … 5.4 or jit
+	command string
+	abi     string // the version in paths
+}
+
+var known = []interpreter{
+	{"5.1", "lua5.1", "5.1"},
+	{"5.2", "lua5.2", "5.2"},
+	{"5.3", "lua5.3", "5.3"},
+	{"5.4", "lua5.4", "5.4"},
+	{"jit", "luajit", "5.1"},
+}
+
+// installed is where scripts/install-lua has put the module for a version.
+var installed = struct {
+	sync.Mutex
+	prefix string
+	errs   map[string]error
+}{errs: map[string]error{}}
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if installed.prefix != "" {
+		os.RemoveAll(installed.prefix)
+	}
+	os.Exit(code)
+}
+
+// install installs the module for one version, once, and returns the prefix.
+func install(t *testing.T, abi string) string {
+	t.Helper()
+	installed.Lock()
+	defer installed.Unlock()
+	if installed.prefix == "" {
+		dir, err := os.MkdirTemp("", "lua")
+		if err != nil {
+			t.Fatal(err)
+		}
+		installed.prefix = dir
+	}
+	err, done := installed.errs[abi]
+	if !done {
+		var out []byte
+		out, err = exec.Command("../../scripts/install-lua", "--lua", abi, "--prefix", installed.prefix).CombinedOutput()
+		if err != nil {
+			err = fmt.Errorf("install-lua: %v\n%s", err, out)
+		}
+		installed.errs[abi] = err
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return installed.prefix
+}
+
+// missing skips a test for want of a program; in CI it fails.
+func missing(t *testing.T, what string) {
+	t.Helper()
+	if os.Getenv("CI") == "true" {
+		t.Fatalf("%s is missing: scripts/test installs it", what)
+	}
+	t.Skipf("%s is missing", what)
+}
+
+// need finds a program.
+func need(t *testing.T, program string) string {
+	t.Helper()
+	path, err := exec.LookPath(program)
+	if err != nil {
+		missing(t, program)
+	}
+	return path
+}
+
+// need skips the test if this Lua is not there, and installs the module for it.
+func (lua interpreter) need(t *testing.T) {
+	t.Helper()
+	need(t, lua.command)
+	install(t, lua.abi)
+}
+
+// cmd is a script to be run, with the folder's Lua files to be found by require.
+func (lua interpreter) cmd(ctx context.Context, folder string, args ...string) *exec.Cmd {
+	c := exec.CommandContext(ctx, lua.command, args...)
+	c.Env = append(os.Environ(),
+		"LUA_PATH="+folder+"/?.lua;;",
+		"LUA_CPATH="+filepath.Join(installed.prefix, "lib/lua", lua.abi)+"/?.so;;",
+		"HERMETIC_TEST_LUA="+lua.name,
+	)
+	c.WaitDelay = 5 * time.Second
+	return c
+}
+
+// deadline is how long any script may take: far longer than it does.
+const deadline = 2 * time.Minute
+
+// run runs a script and returns what it prints.
+func (lua interpreter) run(t *testing.T, folder string, args ...string) string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), deadline)
+	defer cancel()
+	c := lua.cmd(ctx, folder, args...)
+	var stdout, stderr bytes.Buffer
+	c.Stdout, c.Stderr = &stdout, &stderr
+	if err := c.Run(); err != nil {
+		t.Fatalf("%v\n%s%s", err, &stdout, &stderr)
+	}
+	return stdout.String()
+}
+
+// eachLua runs f as a subtest for every real Lua.
+func eachLua(t *testing.T, f func(t *testing.T, lua interpreter)) {
+	for _, lua := range known {
+		t.Run(lua.name, func(t *testing.T) {
+			lua.need(t)
+			f(t, lua)
+		})
+	}
+}

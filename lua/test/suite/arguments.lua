@@ -1,0 +1,168 @@
+-- What is thrown, and for what.
+local h, t = require 'harness', require 'transport'
+local ssl = require 'mbedtls.ssl'
+
+local tests = {}
+
+tests['newconfig: the mode is matched exactly'] = function()
+  for _, mode in ipairs { 'tls-client', 'tls-server', 'dtls-client', 'dtls-server' } do
+    h.same(type(ssl.newconfig(mode)), 'userdata')
+  end
+  for _, mode in ipairs { 'TLS-client', ' tls-client', 'tls', '' } do
+    h.throws("bad argument #1", ssl.newconfig, mode)
+    h.throws("invalid option '" .. mode .. "'", ssl.newconfig, mode)
+  end
+  h.throws('bad argument #1', ssl.newconfig)
+  h.throws('bad argument #1', ssl.newconfig, true)
+end
+
+tests['newconfig: file names are strings, numbers or nil'] = function()
+  ssl.newconfig('tls-client', nil, nil)
+  h.throws("7: can't parse CA certificate", ssl.newconfig, 'tls-client', 7)
+  for _, bad in ipairs { true, {}, print } do
+    h.throws('bad argument #2', ssl.newconfig, 'tls-client', bad)
+    h.throws('bad argument #3', ssl.newconfig, 'tls-client', nil, bad)
+  end
+end
+
+tests['newconfig: files that load'] = function()
+  for _, file in ipairs { 'ca.pem', 'many.pem', 'crlf.pem', 'mixed.pem', 'server.pem' } do
+    ssl.newconfig('tls-client', h.file(file))
+  end
+  for _, file in ipairs { 'server.pem', 'pkcs8.pem', 'sec1.pem', 'pkcs1.pem', 'keyfirst.pem' } do
+    ssl.newconfig('tls-server', nil, h.file(file))
+  end
+end
+
+tests['newconfig: files that do not load'] = function()
+  for _, file in ipairs { 'missing.pem', 'empty', '.', 'text', 'truncated.pem', 'damaged.pem', 'manybad.pem' } do
+    h.throws(h.file(file) .. ": can't parse CA certificate", ssl.newconfig, 'tls-client', h.file(file))
+  end
+  for _, file in ipairs { 'missing.pem', 'empty', '.', 'text', 'truncated.pem', 'key.pem' } do
+    h.throws(h.file(file) .. ": can't parse certificate", ssl.newconfig, 'tls-server', nil, h.file(file))
+  end
+  h.throws(h.file('ca.pem') .. ": can't parse private key", ssl.newconfig, 'tls-server', nil, h.file('ca.pem'))
+  h.throws(h.file('mismatch.pem') .. ': certificate/private key mismatch',
+    ssl.newconfig, 'tls-server', nil, h.file('mismatch.pem'))
+end
+
+tests['newconfig: an error tells the caller\'s position'] = function()
+  local ok, err = pcall(function() return (ssl.newconfig('tls-client', 'nowhere')) end)
+  h.same(ok, false)
+  assert(err:find('arguments.lua:%d+: nowhere: can\'t parse CA certificate$'), err)
+end
+
+tests['newconfig: a table'] = function()
+  ssl.newconfig { mode = 'tls-client', hostname = 'localhost', versions = { '1.2', '1.3' }, alpn = { 'h2' },
+    groups = { 'X25519', 'P-256' }, ciphers = { 'TLS_AES_128_GCM_SHA256' }, verify = 'none' }
+  ssl.newconfig { mode = 'tls-server', alpn = 'h2', verify = 'optional', cacert = h.content('ca.pem'),
+    cert = h.content('server.pem') }
+  ssl.newconfig { mode = 'dtls-server', mtu = 1400 }
+  for _, bad in ipairs {
+    {}, { mode = 'x' }, { mode = 'tls-client', color = 'red' }, { mode = 'tls-client', versions = { '1.1' } },
+    { mode = 'tls-client', groups = { 'P-255' } }, { mode = 'tls-client', ciphers = 'RC4' },
+    { mode = 'tls-client', alpn = { '' } }, { mode = 'dtls-client', mtu = -1 }, { mode = 'dtls-client', mtu = 'x' },
+    { mode = 'tls-client', verify = 'maybe' }, { mode = 'tls-client', alpn = print }, { mode = 'tls-client', 'x' },
+    { mode = 'tls-client', alpn = { {} } }, { mode = 'tls-server', hostname = 'x' },
+    { mode = 'tls-client', verify = true },
+  } do
+    h.throws('', ssl.newconfig, bad)
+  end
+  h.throws("unknown option 'color'", ssl.newconfig, { mode = 'tls-client', color = 'red' })
+  h.throws("PEM: can't parse", ssl.newconfig, { mode = 'tls-client', cacert = '-----BEGIN CERTIFICATE-----' })
+end
+
+tests['newcontext: its arguments'] = function()
+  local cfg, f = ssl.newconfig('tls-client'), function() return '' end
+  h.throws('bad argument #1', ssl.newcontext)
+  h.throws('bad argument #1', ssl.newcontext, {}, f, f)
+  h.throws('bad argument #1', ssl.newcontext, ssl.newcontext(cfg, f, f), f, f)
+  h.throws('bad argument #2', ssl.newcontext, cfg)
+  h.throws('value is nil', ssl.newcontext, cfg, nil, f)
+  h.throws('value is nil', ssl.newcontext, cfg, f)
+  local ctx = ssl.newcontext(cfg, f, f, nil, 'more', 'arguments')
+  h.throws('value is nil', ctx.setbio, ctx, f)
+  h.results()(ctx:setbio(f, f))
+end
+
+tests['callbacks: their type is looked at when they are called'] = function()
+  local ctx = ssl.newcontext(ssl.newconfig('tls-client'), 1, 2)
+  local result, err = ctx:handshake()
+  h.same(result, nil)
+  assert(tostring(err):find('attempt to call'), err)
+  local called = setmetatable({}, { __call = function(_, data) return #data end })
+  ctx:setbio(function() return '' end, called)
+  h.results(nil, 'want-read')(ctx:handshake())
+end
+
+tests['methods: only contexts have them'] = function()
+  local cfg = ssl.newconfig('tls-client')
+  local ctx = ssl.newcontext(cfg, print, print)
+  for _, self in ipairs { cfg, {}, 1, 'x', io.stdout, print } do
+    for _, name in ipairs { 'handshake', 'read', 'write', 'close', 'reset', 'setbio', 'gettimeout', 'info' } do
+      h.throws('mbedtls.ssl.context expected', ctx[name], self, 1, 1)
+    end
+  end
+  h.throws('', ctx.handshake)
+end
+
+tests['read: size'] = function()
+  local c, s = t.established()
+  h.throws('value out of range', c.read, c, -1)
+  for _, bad in ipairs { 'x', '', {}, true, print } do h.throws('number expected', c.read, c, bad) end
+  h.throws('number expected', c.read, c)
+  h.throws('number expected', c.read, c, nil)
+  s:write('twelve bytes')
+  h.results('twelve')(c:read('6'))
+  h.results(' bytes')(c:read(2 ^ 40))
+  if h.version >= 5.3 then
+    h.throws('number has no integer representation', c.read, c, 1.5)
+  else
+    h.results(nil, 'want-read')(c:read(1.5))
+  end
+end
+
+tests['write: pos and len'] = function()
+  local c, s = t.established()
+  h.results(3)(c:write('abcdef', 4))
+  h.results('def')(s:read(9))
+  h.results(2)(c:write('abcdef', 2, 2))
+  h.results('bc')(s:read(9))
+  h.results(6)(c:write('abcdef', nil, nil))
+  h.results('abcdef')(s:read(9))
+  h.results(0)(c:write('abc', 4))
+  h.results(0)(c:write('abc', 2, 0))
+  h.results(2)(c:write(42))
+  h.results('42')(s:read(9))
+  for _, range in ipairs { { 0 }, { 5 }, { -1 }, { 1, 4 }, { 4, 1 }, { 1, -1 }, { 2 ^ 40 }, { 1, 2 ^ 40 } } do
+    h.throws('value out of range', c.write, c, 'abc', range[1], range[2])
+  end
+  for _, bad in ipairs { {}, true, print } do h.throws('string expected', c.write, c, bad) end
+  h.throws('string expected', c.write, c)
+  h.results(nil, 'want-read')(s:read(9))
+end
+
+tests['what fits no mode is thrown'] = function()
+  local c, s = t.pair()
+  h.throws('operation not supported', c.setpeerid, c, 'x')
+  h.throws('operation not supported', s.setpeerid, s, 'x')
+  h.throws('operation not supported', s.sethostname, s, 'x')
+  h.throws('string expected', c.setpeerid, c)
+  h.throws('bad argument', c.sethostname, c)
+  h.throws('bad argument', c.sethostname, c, ('x'):rep(256))
+  h.results()(c:sethostname('localhost'))
+  h.results()(c:sethostname(nil))
+  h.results(nil)(c:gettimeout())
+end
+
+tests['compat: the name of closed'] = function()
+  h.throws("invalid option '9'", ssl.compat, '9')
+  local c, s = t.established()
+  c:closenotify()
+  ssl.compat '0.2'
+  h.results(nil, 'close-notify')(s:read(1))
+  ssl.compat '0.1'
+  h.results(nil, 'closed')(s:read(1))
+end
+
+h.run(tests)
