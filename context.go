@@ -31,8 +31,9 @@ type Context struct {
 	to   int
 	data []byte // application data not read yet: aliases in
 
-	out     []byte // bytes that the transport has not taken yet
-	written int    // bytes of data that out stands for
+	out     []byte            // bytes that the transport has not taken yet
+	outRoom *[bufferSize]byte // from pool: what out began in
+	written int               // bytes of data that out stands for
 }
 
 // bufferSize is the largest record, and more than the largest datagram asked
@@ -248,7 +249,10 @@ func (c *Context) write(data []byte) (int, error) {
 
 // outBuffer is room for a record and what must go before it.
 func (c *Context) outBuffer() []byte {
-	return buffers.Get().(*[bufferSize]byte)[:0]
+	if c.outRoom == nil {
+		c.outRoom = buffers.Get().(*[bufferSize]byte)
+	}
+	return c.outRoom[:0]
 }
 
 // flush writes what must be sent.
@@ -278,7 +282,12 @@ func (c *Context) flush() error {
 }
 
 // dropOut gives the output buffer back, if it came from the pool.
-func (c *Context) dropOut() { c.out = nil }
+func (c *Context) dropOut() {
+	if c.outRoom != nil {
+		buffers.Put(c.outRoom)
+	}
+	c.out, c.outRoom = nil, nil
+}
 
 // Close sends close_notify. It may return ErrWantWrite, and is repeated then.
 // Before the handshake is complete it sends nothing.
@@ -308,6 +317,7 @@ func (c *Context) Reset() error {
 
 func (c *Context) reset() {
 	c.engine.Reset()
+	c.dropOut()
 	if c.in != nil {
 		buffers.Put(c.in)
 	}
