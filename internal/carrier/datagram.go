@@ -1,0 +1,398 @@
+package carrier
+
+import (
+	"errors"
+	"time"
+
+	"github.com/hermetic-tls/hermetic/internal/alert"
+	"github.com/hermetic-tls/hermetic/internal/flight"
+	"github.com/hermetic-tls/hermetic/internal/handshake"
+	"github.com/hermetic-tls/hermetic/internal/record"
+	"github.com/hermetic-tls/hermetic/internal/suite"
+	"github.com/hermetic-tls/hermetic/internal/wire"
+)
+
+var (
+	// ErrTimeout: the peer has not answered for as long as the retransmission
+	// timer runs.
+	ErrTimeout = errors.New("timeout")
+	// ErrDataSize: more data than one record takes.
+	ErrDataSize = errors.New("more data than one record takes")
+)
+
+const (
+	// DefaultMTU fits nearly every path.
+	DefaultMTU = 1200
+	// MinMTU is how far the MTU is lowered.
+	MinMTU = 256
+	// lowerMTU is after how many expiries in a row the MTU is lowered: RFC
+	// 9147bis, Section 4.4: "2-3 seems appropriate".
+	lowerMTU = 2
+	// twiceMSL is twice the maximum segment lifetime of RFC 793: how long old
+	// keys and a final flight are kept.
+	twiceMSL = 4 * time.Minute
+	// amplification is how many bytes may be sent for each one received until
+	// the peer's address is proved (RFC 9147bis, Section 5.1).
+	amplification = 3
+)
+
+// DatagramOptions are what a Datagram needs to know of the configuration.
+type DatagramOptions struct {
+	Server bool
+
+	// MTU is the largest datagram of a handshake; 0: DefaultMTU. KeepMTU does
+	// not lower it when flights are lost.
+	MTU     int
+	KeepMTU bool
+	// BoundData makes data that does not fit a datagram of MTU an error.
+	BoundData bool
+
+	// InitialTimeout and MaxTimeout are the retransmission timer's first and
+	// last value; 0: 1 s and 60 s. Timeouts is how many of them in a row are
+	// too many; 0: as many as it takes for one of MaxTimeout.
+	InitialTimeout, MaxTimeout time.Duration
+	Timeouts                   int
+	// Patience is how long the peer may pause in the middle of its flight when
+	// there is nothing for us to send again; 0: as long as all timeouts
+	// together, negative: forever.
+	Patience time.Duration
+
+	// Memory bounds what is kept of incomplete messages; 0: 64 KiB.
+	Memory         int
+	MaxCertificate int // largest Certificate message accepted; 0: 64 KiB
+
+	// FirstMessage is 1 on a server whose first ClientHello was answered
+	// without state: so many messages have been sent and received before.
+	FirstMessage uint16
+	// Unproved says that nobody knows yet whether the peer's address is its
+	// own: until it is proved, at most three times the bytes that have come are
+	// sent.
+	Unproved bool
+	// Strict makes every fault in an unprotected record fatal. Otherwise it is
+	// dropped, for anybody may have sent it.
+	Strict bool
+}
+
+func (o *DatagramOptions) setDefaults() {
+	if o.MTU == 0 {
+		o.MTU = DefaultMTU
+	}
+	if o.InitialTimeout == 0 {
+		o.InitialTimeout = flight.DefaultInitial
+	}
+	if o.MaxTimeout == 0 {
+		o.MaxTimeout = max(flight.DefaultMax, o.InitialTimeout)
+	}
+	if o.Memory == 0 {
+		o.Memory = flight.DefaultMemory
+	}
+	if o.MaxCertificate == 0 {
+		o.MaxCertificate = maxMessage
+	}
+}
+
+// Datagram carries a connection over datagrams of DTLS records: RFC 9147bis and
+// RFC 6347. This file and its neighbours datagram_open.go and datagram_send.go
+// are what both versions have in common; what differs is a protocol.
+type Datagram struct {
+	handler  handshake.Handler
+	opt      DatagramOptions
+	version  uint16 // 0 until the hellos have agreed
+	protocol protocol
+	now      time.Time // of the call under way
+
+	// What comes.
+	clearIn   record.Epoch12
+	in        flight.Reassembly
+	early     [][]byte // datagrams under keys that are not there yet
+	earlySize int
+	ready     bool // new reading keys are there, maybe for early ones
+	authentic bool // a record has authenticated: nothing new comes in clear
+	closed    bool // the peer's close_notify has come,
+	closedBy  record.Number
+	newest    record.Number // of all that have authenticated
+	localCIDs [][]byte      // of one size
+	count     counts
+	dropped   uint64
+
+	// What goes.
+	clearOut  record.Epoch12
+	write     record.Sealer
+	nextSeq   int // message_seq of the next message; 1<<16: there is none
+	flight    flight.Flight
+	timer     flight.Timer
+	building  bool           // messages were added since the last datagram
+	answered  bool           // a message has come since the flight was begun
+	queue     []queued       // messages behind a KeyUpdate
+	update    *suite.Keys    // the next sending keys, while their KeyUpdate is in flight
+	alerts    [][2]byte      // to be sent
+	peerCID   []byte         // of the records we send
+	mtu       int            // of now
+	credit    int            // bytes that may be sent while unproved
+	proved    bool           // the peer's address
+	patience  time.Time      // when the peer's pause is too long; zero: it makes none
+	overflow  error          // what Send could not return
+	exhausted bool           // the handler has been told
+	complete  bool           // the handshake
+	acks      acknowledgment // DTLS 1.3: of what has come
+}
+
+// acknowledgment is the ACK that is or will be due.
+type acknowledgment struct {
+	records flight.Received
+	start   time.Time // of the wait for more to acknowledge
+	waiting bool
+	due     bool
+}
+
+// queued is a message that must wait for its turn: a KeyUpdate until all before
+// it is acknowledged, the others until the KeyUpdate is.
+type queued struct {
+	msg  []byte
+	seq  uint16
+	keys *suite.Keys // of a KeyUpdate
+}
+
+// protocol is what differs between DTLS 1.2, 1.3, and not knowing yet.
+type protocol interface {
+	// openClassic and openUnified open a protected record of that form.
+	openClassic(r *record.Classic) (opened, error)
+	openUnified(u *record.Unified) (opened, error)
+	// newest is the epoch that new handshake messages must come under.
+	newest() uint64
+	// installRead and installWrite begin a new epoch.
+	installRead(level handshake.Level, k suite.Keys) error
+	installWrite(level handshake.Level, k suite.Keys) error
+	// received takes note of what a handshake record has brought.
+	received(n record.Number, got receipt)
+	// late takes a fragment that comes after the handshake, if it is one that
+	// has nothing to do with the order of messages.
+	late(h *wire.FragmentHeader, fragment []byte) (taken bool, err error)
+	// ack takes the body of an ACK.
+	ack(n record.Number, body []byte) error
+	// changeCipherSpec takes a ChangeCipherSpec.
+	changeCipherSpec(n record.Number, body []byte) error
+	// data says what application data of that epoch means.
+	data(epoch uint64) (Kind, error)
+	// sent says that a transmission of the flight is complete.
+	sent()
+	// completed says that the handshake is.
+	completed()
+	// sealsData reports whether there are keys for application data.
+	sealsData() bool
+	// acknowledged reports whether the peer has all that it must have.
+	acknowledged() bool
+}
+
+// NewDatagram returns a carrier at the start of a connection.
+func NewDatagram(h handshake.Handler, opt DatagramOptions) *Datagram {
+	opt.setDefaults()
+	d := &Datagram{
+		handler: h,
+		opt:     opt,
+		mtu:     opt.MTU,
+		nextSeq: int(opt.FirstMessage),
+		timer:   flight.Timer{Initial: opt.InitialTimeout, Max: opt.MaxTimeout, Attempts: opt.Timeouts},
+		proved:  !opt.Unproved,
+	}
+	d.in.Memory = opt.Memory
+	d.in.Limit = d.maxMessage
+	d.in.StartAt(opt.FirstMessage)
+	d.write = &d.clearOut
+	d.protocol = &undecided{d}
+	return d
+}
+
+func (d *Datagram) maxMessage(t wire.Type) int {
+	if t == wire.TypeCertificate {
+		return d.opt.MaxCertificate
+	}
+	return min(maxMessage, d.opt.MaxCertificate)
+}
+
+func (d *Datagram) Transport() wire.Transport { return wire.Datagram }
+
+// HelloRoom: the first ClientHello in one record in one datagram.
+func (d *Datagram) HelloRoom() int {
+	return d.mtu - record.ClassicHeaderLen - wire.FragmentHeaderLen + 4
+}
+
+// SetVersion decides what the protocol is.
+func (d *Datagram) SetVersion(version uint16) {
+	if d.version == version {
+		return
+	}
+	d.version = version
+	d.clearOut.Version = wire.VersionDTLS12
+	if version == wire.VersionTLS13 {
+		d.protocol = &dtls13{Datagram: d}
+	} else {
+		d.protocol = &dtls12{Datagram: d}
+	}
+}
+
+// SetMTU changes the largest datagram of the handshake.
+func (d *Datagram) SetMTU(bytes int) { d.mtu = bytes }
+
+// SetTimeout changes the retransmission timer's first value, also for the wait
+// that is under way.
+func (d *Datagram) SetTimeout(initial time.Duration) {
+	d.timer.Initial = initial
+	d.timer.Max = max(d.opt.MaxTimeout, initial)
+}
+
+// SetCIDs sets what the hellos have agreed on, before there are keys: the
+// connection ID that the peer sends to us, and the one that we send to it (RFC
+// 9146, Section 3). An empty one is none.
+func (d *Datagram) SetCIDs(local, peer []byte) {
+	if len(local) > 0 {
+		d.localCIDs = [][]byte{local}
+	}
+	d.peerCID = peer
+}
+
+// AddLocalCID adds a connection ID that the peer may send to us: we have
+// offered it in a NewConnectionId. All have one size.
+func (d *Datagram) AddLocalCID(cid []byte) { d.localCIDs = append(d.localCIDs, cid) }
+
+// SetPeerCID changes the connection ID of all records from now on, as the peer
+// asked for in a NewConnectionId of usage cid_immediate.
+func (d *Datagram) SetPeerCID(cid []byte) {
+	d.peerCID = cid
+	set := func(s record.Sealer) {
+		if e, ok := s.(*record.Epoch13); ok {
+			e.CID = cid
+		}
+	}
+	set(d.write)
+	d.flight.Epochs(set)
+}
+
+// CIDs returns the connection IDs that are in use: ours, which may be several,
+// and the peer's.
+func (d *Datagram) CIDs() (local [][]byte, peer []byte) { return d.localCIDs, d.peerCID }
+
+func (d *Datagram) cidLen() int {
+	if len(d.localCIDs) == 0 {
+		return 0
+	}
+	return len(d.localCIDs[0])
+}
+
+// Dropped is how many records were dropped without a trace.
+func (d *Datagram) Dropped() uint64 { return d.dropped }
+
+// Proved says that the peer's address is its own.
+func (d *Datagram) Proved() { d.proved = true }
+
+// Missing is for streams.
+func (d *Datagram) Missing([]byte) int { return 0 }
+
+// MaxData is how many bytes of data one record takes now.
+func (d *Datagram) MaxData() int {
+	if d.opt.BoundData {
+		return max(0, min(d.mtu-d.write.Overhead(), record.MaxPlaintext-1))
+	}
+	if d.version == wire.VersionTLS12 && len(d.peerCID) > 0 {
+		// RFC 9146, Section 5: with its type it "MUST NOT exceed 2^14".
+		return record.MaxPlaintext - 1
+	}
+	return record.MaxPlaintext
+}
+
+func (d *Datagram) Overhead() int { return d.write.Overhead() }
+
+// Acknowledged reports whether the peer has all that it must have: a DTLS 1.3
+// client's handshake is only then safe to be forgotten.
+func (d *Datagram) Acknowledged() bool { return d.protocol.acknowledged() }
+
+// Deadline is when Expire must be called.
+func (d *Datagram) Deadline() (t time.Time, ok bool) {
+	earliest := func(u time.Time) {
+		if !ok || u.Before(t) {
+			t, ok = u, true
+		}
+	}
+	if u, running := d.timer.Deadline(); running && !d.paused() {
+		earliest(u)
+	}
+	if d.acks.waiting {
+		earliest(d.ackDeadline())
+	}
+	if !d.patience.IsZero() && !d.handler.Waiting() {
+		earliest(d.patience)
+	}
+	return t, ok
+}
+
+// paused reports that it is not the peer who makes us wait: it has answered,
+// and somebody must decide about it.
+func (d *Datagram) paused() bool { return d.answered && d.handler.Waiting() }
+
+// ackDeadline: RFC 9147bis, Section 7.1: "One approach is to set a timer for 1/4
+// the current retransmit timer value when the first record in the flight is
+// received and then send an ACK when that timer expires."
+func (d *Datagram) ackDeadline() time.Time { return d.acks.start.Add(d.timer.Value() / 4) }
+
+// Expire does what is due.
+func (d *Datagram) Expire(now time.Time) error {
+	d.now = now
+	if d.acks.waiting && !now.Before(d.ackDeadline()) {
+		d.acks.waiting, d.acks.due = false, true
+	}
+	if !d.patience.IsZero() && !d.handler.Waiting() && !now.Before(d.patience) {
+		return ErrTimeout
+	}
+	if d.paused() || !d.timer.Due(now) {
+		return nil
+	}
+	if !d.timer.Expire(now) {
+		return ErrTimeout
+	}
+	if d.timer.Expired()%lowerMTU == 0 && !d.opt.KeepMTU {
+		d.mtu = max(min(MinMTU, d.mtu), d.mtu/2)
+	}
+	if !d.flight.Pending() {
+		d.flight.Restart()
+	}
+	return nil
+}
+
+// waitForPeer begins to lose patience, while the retransmission timer does not
+// run and the handshake is not over.
+func (d *Datagram) waitForPeer() {
+	switch {
+	case d.complete || d.opt.Patience < 0:
+	case d.opt.Patience > 0:
+		d.patience = d.now.Add(d.opt.Patience)
+	default:
+		d.patience = d.now.Add(d.timer.Schedule())
+	}
+}
+
+// Complete tells that the handshake is over.
+func (d *Datagram) Complete() {
+	d.complete = true
+	d.patience = time.Time{}
+	d.protocol.completed()
+}
+
+var (
+	_ Carrier  = (*Datagram)(nil)
+	_ protocol = (*undecided)(nil)
+	_ protocol = (*dtls12)(nil)
+	_ protocol = (*dtls13)(nil)
+)
+
+var (
+	errOldKeys     = alert.New(alert.UnexpectedMessage, "a handshake message comes under keys that have been replaced")
+	errBadFragment = alert.New(alert.DecodeError, "a handshake record does not parse")
+	errBadACK      = alert.New(alert.DecodeError, "an ACK does not parse")
+	errACKEpoch    = alert.New(alert.IllegalParameter, "an ACK names a record of a later epoch than its own")
+	errACKVersion  = alert.New(alert.UnexpectedMessage, "an ACK comes in DTLS 1.2")
+	errDataEpoch   = alert.New(alert.UnexpectedMessage, "application data comes under handshake keys")
+	errKeyUpdates  = alert.New(alert.UnexpectedMessage, "more key updates than there are epochs")
+	errEpochs      = alert.New(alert.InternalError, "no epoch is left for another key update")
+	errMessages    = alert.New(alert.InternalError, "no message_seq is left for another message")
+	errSpent       = alert.New(alert.InternalError, "the keys have protected as many records as they may")
+)

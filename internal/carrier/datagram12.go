@@ -1,0 +1,162 @@
+package carrier
+
+import (
+	"time"
+
+	"github.com/hermetic-tls/hermetic/internal/handshake"
+	"github.com/hermetic-tls/hermetic/internal/record"
+	"github.com/hermetic-tls/hermetic/internal/suite"
+	"github.com/hermetic-tls/hermetic/internal/wire"
+)
+
+// undecided is the protocol until the hellos have agreed on a version: there
+// are no keys, and what needs some is kept for later.
+type undecided struct{ *Datagram }
+
+func (p *undecided) openClassic(*record.Classic) (opened, error)             { return opened{}, errEarly }
+func (p *undecided) openUnified(*record.Unified) (opened, error)             { return opened{}, errEarly }
+func (p *undecided) newest() uint64                                          { return 0 }
+func (p *undecided) installRead(handshake.Level, suite.Keys) error           { return nil }
+func (p *undecided) installWrite(handshake.Level, suite.Keys) error          { return nil }
+func (p *undecided) late(*wire.FragmentHeader, []byte) (taken bool, _ error) { return false, nil }
+func (p *undecided) data(uint64) (Kind, error)                               { return None, record.ErrDropped }
+func (p *undecided) sent()                                                   { p.timer.Start(p.now) }
+func (p *undecided) completed()                                              {}
+func (p *undecided) sealsData() bool                                         { return false }
+func (p *undecided) acknowledged() bool                                      { return false }
+
+// received: what is being acknowledged in DTLS 1.3 may well have come before it
+// was known to be that.
+func (p *undecided) received(n record.Number, got receipt) {
+	if !got.refused {
+		p.acks.records.Add(n)
+	}
+	if got.again {
+		p.sendAgain(p.timer.Value() / 2)
+	}
+}
+
+// ack: RFC 9147bis, Section 7: "Until that point, ACK records received in epoch 0
+// MUST be ignored."
+func (p *undecided) ack(record.Number, []byte) error { return record.ErrDropped }
+
+func (p *undecided) changeCipherSpec(record.Number, []byte) error { return record.ErrDropped }
+
+// dtls12 is DTLS 1.2: RFC 6347. Epoch 0 is in clear, epoch 1 is protected. A
+// flight is acknowledged by the one that answers it, and the last one by
+// nothing at all: whoever sent it keeps it for a while, in case that the peer
+// sends its own again.
+type dtls12 struct {
+	*Datagram
+	read *record.Epoch12
+	// keep is until when the last flight is kept.
+	keep time.Time
+}
+
+func (p *dtls12) openClassic(c *record.Classic) (opened, error) {
+	switch {
+	case c.Number.Epoch != 1 || p.read == nil && p.complete:
+		return opened{}, record.ErrDropped
+	case p.read == nil:
+		return opened{}, errEarly
+	}
+	typ, content, err := p.read.Open(c)
+	if !p.keep.IsZero() && p.now.After(p.keep) {
+		p.flight.Clear()
+		p.keep = time.Time{}
+	}
+	return opened{typ: typ, number: c.Number, content: content, cid: len(c.CID) > 0}, err
+}
+
+func (p *dtls12) openUnified(*record.Unified) (opened, error) {
+	return opened{}, record.ErrDropped
+}
+
+func (p *dtls12) newest() uint64 {
+	if p.read == nil {
+		return 0
+	}
+	return 1
+}
+
+func (p *dtls12) installRead(_ handshake.Level, k suite.Keys) error {
+	var cid []byte
+	if len(p.localCIDs) > 0 {
+		cid = p.localCIDs[0]
+	}
+	p.read = record.NewEpoch12(1, k, cid)
+	return nil
+}
+
+func (p *dtls12) installWrite(_ handshake.Level, k suite.Keys) error {
+	p.write = record.NewEpoch12(1, k, p.peerCID)
+	return nil
+}
+
+// received: a flight that comes again means that the answer to it was lost (RFC
+// 6347, Section 4.2.4), or that the network duplicates.
+func (p *dtls12) received(_ record.Number, got receipt) {
+	if got.again {
+		p.sendAgain(p.timer.Value() / 2)
+	}
+}
+
+// late: the peer's Finished again means that ours was lost. The messages that
+// ask for a renegotiation begin to count at 0 again: RFC 6347, Section 4.2.2.
+func (p *dtls12) late(h *wire.FragmentHeader, fragment []byte) (taken bool, err error) {
+	switch {
+	case h.Type == wire.TypeFinished && p.in.Last(h.Seq):
+		if h.Offset == 0 {
+			p.sendAgain(0)
+		}
+		return true, nil
+	case h.Type == wire.TypeHelloRequest, h.Type == wire.TypeClientHello:
+		if len(fragment) < h.Length {
+			return true, nil
+		}
+		if err := p.countMessage(); err != nil {
+			return true, err
+		}
+		return true, p.handler.Handle(wire.Message{Type: h.Type, Seq: h.Seq, Body: fragment})
+	}
+	return false, nil
+}
+
+func (p *dtls12) ack(n record.Number, _ []byte) error { return p.fault(n, errACKVersion) }
+
+func (p *dtls12) changeCipherSpec(n record.Number, body []byte) error {
+	switch {
+	case n.Epoch > 0:
+		return errUnexpectedCCS
+	case len(body) != 1 || body[0] != 1:
+		return p.fault(n, errBadCCS)
+	}
+	return nil
+}
+
+// data: application data may overtake the Finished, and is not worth keeping.
+func (p *dtls12) data(uint64) (Kind, error) {
+	if !p.complete {
+		return None, record.ErrDropped
+	}
+	return Data, nil
+}
+
+func (p *dtls12) sent() {
+	p.timer.Start(p.now)
+	if p.complete {
+		p.timer.Stop()
+	}
+}
+
+func (p *dtls12) completed() {
+	p.timer.Stop()
+	if p.answered {
+		p.flight.Clear()
+		return
+	}
+	p.keep = p.now.Add(twiceMSL)
+}
+
+func (p *dtls12) sealsData() bool    { return p.complete }
+func (p *dtls12) acknowledged() bool { return p.complete }

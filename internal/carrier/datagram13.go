@@ -1,0 +1,231 @@
+package carrier
+
+import (
+	"time"
+
+	"github.com/hermetic-tls/hermetic/internal/flight"
+	"github.com/hermetic-tls/hermetic/internal/handshake"
+	"github.com/hermetic-tls/hermetic/internal/record"
+	"github.com/hermetic-tls/hermetic/internal/suite"
+	"github.com/hermetic-tls/hermetic/internal/wire"
+)
+
+// maxReadEpochs is how many generations of reading keys there are at a time:
+// the next, not in use yet, the one in use, and the one before, for what was
+// overtaken. With more, the two epoch bits of a record would not be enough.
+const maxReadEpochs = 3
+
+// maxEpoch: RFC 9147bis, Section 8, allows to end here.
+const maxEpoch = 1<<16 - 1
+
+// dtls13 is DTLS 1.3: RFC 9147bis. A level is an epoch, and each KeyUpdate
+// begins another. Whatever has no answer is acknowledged by an ACK.
+type dtls13 struct {
+	*Datagram
+	reads  []reader  // the oldest first
+	expire time.Time // when those before the one in use are dropped
+}
+
+// reader is one generation of reading keys.
+type reader struct {
+	*record.Epoch13
+	used bool // something has come under them
+}
+
+func (p *dtls13) openClassic(*record.Classic) (opened, error) {
+	return opened{}, record.ErrDropped
+}
+
+// openUnified chooses the keys by the two bits: "implementations SHOULD use the
+// most recent past epoch which has matching bits" (RFC 9147bis, Section
+// 4.2.2).
+func (p *dtls13) openUnified(u *record.Unified) (opened, error) {
+	if len(u.CID) > 0 && !p.ours(u.CID) {
+		return opened{}, record.ErrDropped
+	}
+	p.dropOld()
+	for i := len(p.reads) - 1; i >= 0; i-- {
+		if uint8(p.reads[i].Epoch()&3) != u.EpochBits {
+			continue
+		}
+		number, typ, content, err := p.reads[i].Open(u)
+		if err == nil && !p.reads[i].used {
+			p.use(i)
+		}
+		return opened{typ: typ, number: number, content: content, cid: len(u.CID) > 0}, err
+	}
+	if !p.complete && u.EpochBits == uint8(p.next(handshake.Handshake, p.newest())&3) {
+		return opened{}, errEarly
+	}
+	return opened{}, record.ErrDropped
+}
+
+// use: something has come under new keys, so that those before the last ones
+// have had their time, and the last ones will have it soon.
+func (p *dtls13) use(i int) {
+	p.reads[i].used = true
+	p.reads = p.reads[max(0, i-1):]
+	p.expire = p.now.Add(twiceMSL)
+}
+
+// dropOld drops the keys before those in use after a while.
+func (p *dtls13) dropOld() {
+	if p.expire.IsZero() || p.now.Before(p.expire) {
+		return
+	}
+	p.expire = time.Time{}
+	for len(p.reads) > 1 && p.reads[1].used {
+		p.reads = p.reads[1:]
+	}
+}
+
+func (p *dtls13) newest() uint64 {
+	if len(p.reads) == 0 {
+		return 0
+	}
+	return p.reads[len(p.reads)-1].Epoch()
+}
+
+// next is the epoch of new keys: RFC 9147bis, Section 6.1.
+func (p *dtls13) next(level handshake.Level, epoch uint64) uint64 {
+	return max(uint64(level), epoch+1)
+}
+
+func (p *dtls13) installRead(level handshake.Level, k suite.Keys) error {
+	epoch := p.next(level, p.newest())
+	if epoch > maxEpoch {
+		return errKeyUpdates
+	}
+	if len(p.reads) == maxReadEpochs {
+		p.reads = p.reads[1:]
+	}
+	p.reads = append(p.reads, reader{Epoch13: record.NewEpoch13(epoch, k, nil)})
+	return nil
+}
+
+func (p *dtls13) installWrite(level handshake.Level, k suite.Keys) error {
+	epoch := p.next(level, p.write.Next().Epoch)
+	if epoch > maxEpoch {
+		return errEpochs
+	}
+	p.write = record.NewEpoch13(epoch, k, p.peerCID)
+	return nil
+}
+
+// received: RFC 9147bis, Section 7. A record is acknowledged after a while, if
+// nothing has answered it before, unless something in it was not kept: then it
+// must come again.
+func (p *dtls13) received(n record.Number, got receipt) {
+	if got.fresh && !p.complete {
+		// "the receipt of any record responding to a given flight MUST be taken
+		// as an implicit acknowledgement for the entire flight".
+		p.flight.Clear()
+		p.timer.Stop()
+		if p.patience.IsZero() {
+			p.waitForPeer()
+		}
+	}
+	if got.again && !p.complete && p.sendAgain(p.timer.Value()/2) {
+		return
+	}
+	if got.refused {
+		return
+	}
+	p.acks.records.Add(n)
+	if !p.acks.waiting && !p.acks.due {
+		p.acks.waiting, p.acks.start = true, p.now
+	}
+}
+
+func (p *dtls13) late(*wire.FragmentHeader, []byte) (taken bool, _ error) { return false, nil }
+
+// ack: RFC 9147bis, Section 7.2.
+func (p *dtls13) ack(n record.Number, body []byte) error {
+	ack, ok := flight.ParseACK(body)
+	if !ok {
+		return p.fault(n, errBadACK)
+	}
+	for i := range ack.Len() {
+		acked := ack.At(i)
+		// "If any element of record_numbers in the ACK references an epoch that
+		// is higher than the epoch in which the ACK was received, the
+		// implementation MUST terminate the connection": during the handshake,
+		// for after it each side counts its own key updates.
+		if n.Epoch < uint64(handshake.Application) && acked.Epoch > n.Epoch {
+			return errACKEpoch
+		}
+		p.flight.Acknowledge(acked)
+	}
+	switch {
+	case p.flight.Empty():
+	case p.flight.Acknowledged():
+		return p.flightAcknowledged()
+	default:
+		// A peer that acknowledges a part waits for the rest. It has waited a
+		// while before it did, so that an ACK that comes at once means nothing.
+		p.sendAgain(p.timer.Value() / 4)
+	}
+	return nil
+}
+
+// flightAcknowledged: the peer has everything.
+func (p *dtls13) flightAcknowledged() error {
+	p.flight.Clear()
+	p.timer.Stop()
+	if !p.complete {
+		p.waitForPeer()
+		return nil
+	}
+	if !p.opt.Server && len(p.reads) > 0 && p.reads[0].Epoch() == uint64(handshake.Handshake) {
+		// The server has our Finished, so nothing of the handshake comes again.
+		p.reads = p.reads[1:]
+	}
+	if p.update != nil {
+		keys := *p.update
+		p.update = nil
+		if err := p.installWrite(handshake.Application, keys); err != nil {
+			return err
+		}
+		p.exhausted = false
+	}
+	p.sendQueued()
+	return nil
+}
+
+// changeCipherSpec: RFC 9147bis, Section 4.1, rejects it as it does garbage.
+func (p *dtls13) changeCipherSpec(n record.Number, _ []byte) error {
+	if n.Epoch > 0 {
+		return errContentType
+	}
+	return record.ErrDropped
+}
+
+func (p *dtls13) data(epoch uint64) (Kind, error) {
+	switch {
+	case epoch == uint64(handshake.EarlyData):
+		return EarlyData, nil
+	case epoch == uint64(handshake.Handshake):
+		return None, errDataEpoch
+	case !p.complete:
+		return None, record.ErrDropped
+	}
+	return Data, nil
+}
+
+func (p *dtls13) sent() { p.timer.Start(p.now) }
+
+// completed: the client's Finished is acknowledged at once, since nothing else
+// answers it.
+func (p *dtls13) completed() {
+	if p.answered {
+		p.flight.Clear()
+		p.timer.Stop()
+	}
+	if p.opt.Server {
+		p.acks.due, p.acks.waiting = true, false
+	}
+}
+
+func (p *dtls13) sealsData() bool { return p.write.Next().Epoch >= uint64(handshake.Application) }
+
+func (p *dtls13) acknowledged() bool { return p.complete && p.flight.Empty() && len(p.queue) == 0 }

@@ -1,0 +1,402 @@
+package carrier
+
+import (
+	"bytes"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/hermetic-tls/hermetic/internal/alert"
+	"github.com/hermetic-tls/hermetic/internal/flight"
+	"github.com/hermetic-tls/hermetic/internal/handshake"
+	"github.com/hermetic-tls/hermetic/internal/record"
+	"github.com/hermetic-tls/hermetic/internal/suite"
+	"github.com/hermetic-tls/hermetic/internal/wire"
+)
+
+// maxEarly is how many bytes of datagrams wait for their keys.
+const maxEarly = 16 << 10
+
+// errEarly: the keys of a record are not there yet.
+var errEarly = errors.New("a record is early")
+
+// opened is a record without its protection.
+type opened struct {
+	typ     record.ContentType
+	number  record.Number
+	content []byte
+	cid     bool // it came under our connection ID
+}
+
+func (r *opened) clear() bool { return r.number.Epoch == 0 }
+
+// receipt is what a handshake record has brought.
+type receipt struct {
+	fresh   bool // parts of messages that were not delivered yet
+	again   bool // the start of the message that was delivered last
+	refused bool // something that was not kept
+	early   bool // before the version was known
+}
+
+// Open consumes one record of in, the rest of a datagram. What is not
+// authentic, not for us or not for now is dropped. What cannot be parsed
+// swallows the rest.
+func (d *Datagram) Open(now time.Time, in []byte) (Opened, error) {
+	switch {
+	case len(in) == 0:
+		return Opened{}, nil
+	case d.handler.Waiting():
+		return Opened{}, ErrPending
+	}
+	d.now = now
+	o, err := d.openRecord(in)
+	if !d.proved {
+		d.credit += amplification * o.N
+	}
+	if err == nil {
+		err = d.advance()
+	}
+	return o, err
+}
+
+// Resume goes on with what was kept while the handler waited.
+func (d *Datagram) Resume(now time.Time) error {
+	d.now = now
+	if d.timer.Running() && d.answered {
+		d.timer.Start(now)
+	}
+	if !d.patience.IsZero() {
+		d.waitForPeer()
+	}
+	return d.advance()
+}
+
+// openRecord consumes one record, but gives no messages to the handler.
+func (d *Datagram) openRecord(in []byte) (Opened, error) {
+	r, n, err := d.unprotect(in)
+	if err == nil {
+		var o Opened
+		o, err = d.handle(&r)
+		if err == nil {
+			o.N = n
+			return o, nil
+		}
+	}
+	switch err {
+	case errEarly:
+		d.keepEarly(in)
+		return Opened{N: len(in)}, nil
+	case record.ErrDropped:
+		d.dropped++
+		err = nil
+	}
+	return Opened{N: n}, err
+}
+
+// unprotect opens the record at in[0], n bytes of it.
+func (d *Datagram) unprotect(in []byte) (r opened, n int, err error) {
+	if record.IsUnified(in[0]) {
+		u, n, ok := record.ParseUnified(in, d.cidLen())
+		if !ok {
+			return r, len(in), d.unparsed()
+		}
+		r, err = d.protocol.openUnified(&u)
+		return r, n, d.authenticated(&r, err)
+	}
+	c, n, ok := record.ParseClassic(in, d.cidLen())
+	switch {
+	case !ok && record.ContentType(in[0]) == record.TLS12CID:
+		return r, len(in), d.unparsed()
+	case !ok:
+		return r, len(in), record.ErrDropped
+	case c.Number.Epoch != 0:
+		r, err = d.protocol.openClassic(&c)
+		return r, n, d.authenticated(&r, err)
+	case c.Type == record.TLS12CID:
+		return r, n, record.ErrDropped
+	}
+	r.number = c.Number
+	r.typ, r.content, err = d.clearIn.Open(&c)
+	if d.opt.Server && d.version == 0 && d.opt.FirstMessage > 0 {
+		// RFC 6347, Section 4.2.1: the server goes on with the sequence number
+		// of the ClientHello, so that it repeats none of its stateless answer.
+		d.clearOut.StartAt(c.Number.Sequence)
+	}
+	return r, n, err
+}
+
+// unparsed: a record with a connection ID does not parse before its size is
+// known.
+func (d *Datagram) unparsed() error {
+	if !d.complete && d.cidLen() == 0 && d.protocol.newest() == 0 {
+		return errEarly
+	}
+	return record.ErrDropped
+}
+
+// authenticated takes note of a record that was protected.
+func (d *Datagram) authenticated(r *opened, err error) error {
+	if err != nil {
+		return err
+	}
+	d.authentic = true
+	// Early data may be a replay, from anywhere.
+	d.proved = d.proved || d.version == wire.VersionTLS12 || r.number.Epoch >= uint64(handshake.Handshake)
+	return nil
+}
+
+// keepEarly keeps datagrams that have overtaken what gives us their keys. A
+// server keeps nothing for a peer that has not said which version it speaks.
+func (d *Datagram) keepEarly(in []byte) {
+	if d.opt.Server && d.version == 0 || d.complete || d.earlySize+len(in) > maxEarly {
+		d.dropped++
+		return
+	}
+	d.early = append(d.early, bytes.Clone(in))
+	d.earlySize += len(in)
+}
+
+// advance gives the messages that are whole to the handler, and opens what has
+// waited for keys.
+func (d *Datagram) advance() error {
+	for {
+		if err := d.deliver(); err != nil {
+			return err
+		}
+		if d.handler.Waiting() || !d.ready {
+			return d.overflow
+		}
+		d.ready = false
+		early := d.early
+		d.early, d.earlySize = nil, 0
+		if err := d.openEarly(early); err != nil {
+			return err
+		}
+	}
+}
+
+func (d *Datagram) openEarly(early [][]byte) error {
+	for i, in := range early {
+		for len(in) > 0 {
+			if d.handler.Waiting() {
+				d.keepEarly(in)
+				for _, rest := range early[i+1:] {
+					d.keepEarly(rest)
+				}
+				d.ready = true
+				return nil
+			}
+			// Application data among it is lost: there is nobody to give it to.
+			o, err := d.openRecord(in)
+			if err != nil {
+				return err
+			}
+			if err := d.deliver(); err != nil {
+				return err
+			}
+			in = in[o.N:]
+		}
+	}
+	return nil
+}
+
+// deliver gives the messages that are whole to the handler, in order.
+func (d *Datagram) deliver() error {
+	for !d.handler.Waiting() {
+		m, ok := d.in.Next()
+		if !ok {
+			return nil
+		}
+		if err := d.countMessage(); err != nil {
+			return err
+		}
+		// During the handshake the peer's next message is the answer to our
+		// flight. After it, the peer may not even have our flight.
+		d.answered = d.answered || !d.complete
+		if err := d.handler.Handle(m); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (d *Datagram) countMessage() error {
+	if !d.complete {
+		return nil
+	}
+	if d.count.messages++; d.count.messages > maxIdleMessages {
+		return errIdleMessages
+	}
+	return nil
+}
+
+// handle takes a record by its content.
+func (d *Datagram) handle(r *opened) (Opened, error) {
+	path := r.cid && r.number.Compare(d.newest) > 0
+	if r.number.Compare(d.newest) > 0 {
+		d.newest = r.number
+	}
+	if r.clear() && d.authentic && (d.complete || r.typ != record.Handshake) {
+		return Opened{}, record.ErrDropped
+	}
+	switch r.typ {
+	case record.ApplicationData:
+		return d.handleData(r, path)
+	case record.Handshake:
+		return Opened{}, d.handleHandshake(r)
+	case record.Alert:
+		return Opened{}, d.handleAlert(r)
+	case record.ACK:
+		return Opened{}, d.protocol.ack(r.number, r.content)
+	case record.ChangeCipherSpec:
+		return Opened{}, d.protocol.changeCipherSpec(r.number, r.content)
+	}
+	if r.clear() {
+		return Opened{}, record.ErrDropped
+	}
+	return Opened{}, errContentType
+}
+
+// fault is what a mistake in a record comes to: where the record is not
+// protected anybody may have made it.
+func (d *Datagram) fault(n record.Number, err error) error {
+	if n.Epoch == 0 && !d.opt.Strict {
+		return record.ErrDropped
+	}
+	return err
+}
+
+func (d *Datagram) handleData(r *opened, path bool) (Opened, error) {
+	if r.clear() {
+		return Opened{}, d.fault(r.number, errEarlyAppData)
+	}
+	kind, err := d.protocol.data(r.number.Epoch)
+	if err != nil {
+		return Opened{}, err
+	}
+	// RFC 9147bis, Section 5.10: "Any data received with an epoch/sequence
+	// number pair after that of a valid received closure alert MUST be ignored."
+	if d.closed && r.number.Compare(d.closedBy) > 0 {
+		return Opened{}, ErrClosed
+	}
+	d.count.messages, d.count.warnings = 0, 0
+	if path && kind == Data {
+		kind = NewPath
+	}
+	return Opened{Data: r.content, Kind: kind}, nil
+}
+
+// handleAlert: an alert in clear is believed as long as nothing has proved that
+// the peer has keys: there is no other way to hear that it does not like our
+// hello (RFC 9147bis, Section 4.5.2).
+func (d *Datagram) handleAlert(r *opened) error {
+	if len(r.content) != 2 {
+		return d.fault(r.number, errBadAlert)
+	}
+	level, description := r.content[0], alert.Description(r.content[1])
+	switch {
+	case level != 1 && level != 2:
+		return d.fault(r.number, errAlertLevel)
+	case description == alert.CloseNotify:
+		d.closed, d.closedBy = true, r.number
+		return ErrClosed
+	case level == 2:
+		return &PeerAlert{description}
+	case r.clear():
+		return record.ErrDropped
+	case d.version == wire.VersionTLS13 && description != alert.UserCanceled:
+		return errBadAlert // RFC 9846, Section 6: no other alert is a warning
+	}
+	if d.count.warnings++; d.count.warnings > maxWarnings {
+		return errWarnings
+	}
+	return nil
+}
+
+// handleHandshake takes the fragments of a handshake record.
+func (d *Datagram) handleHandshake(r *opened) error {
+	if len(r.content) == 0 {
+		return d.fault(r.number, errEmptyHandshake)
+	}
+	got := receipt{early: d.version == 0}
+	for b := r.content; len(b) > 0; {
+		var h wire.FragmentHeader
+		fragment, rest, ok := h.Parse(b)
+		if !ok {
+			return d.fault(r.number, errBadFragment)
+		}
+		b = rest
+		if d.complete {
+			if taken, err := d.protocol.late(&h, fragment); err != nil {
+				return err
+			} else if taken {
+				continue
+			}
+		}
+		if d.in.Old(h.Seq) {
+			got.again = got.again || d.in.Last(h.Seq) && h.Offset == 0
+			continue
+		}
+		if r.number.Epoch != d.protocol.newest() {
+			if d.authentic && r.clear() {
+				return record.ErrDropped
+			}
+			return d.fault(r.number, errOldKeys)
+		}
+		kept, err := d.assemble(r.number, &h, fragment)
+		if err != nil {
+			return err
+		}
+		got.fresh = true
+		got.refused = got.refused || !kept
+	}
+	if got.fresh && !d.timer.Running() && d.patience.IsZero() {
+		d.waitForPeer()
+	}
+	d.protocol.received(r.number, got)
+	return nil
+}
+
+// assemble adds a fragment to its message. In the clear, the newer one of two
+// that contradict each other wins: then a forged one cannot keep the genuine
+// message out.
+func (d *Datagram) assemble(n record.Number, h *wire.FragmentHeader, fragment []byte) (kept bool, err error) {
+	kept, err = d.in.Add(h, fragment)
+	if err == nil {
+		return kept, nil
+	}
+	if err == flight.ErrContradiction && n.Epoch == 0 && !d.opt.Strict {
+		d.in.Forget(h.Seq)
+		return d.in.Add(h, fragment)
+	}
+	return false, d.fault(n, err)
+}
+
+// InstallRead begins a new epoch. What is left of messages under the old keys
+// can only be a violation (RFC 9846, Section 5.1) or a forgery.
+func (d *Datagram) InstallRead(level handshake.Level, k suite.Keys) error {
+	if !d.in.Empty() {
+		if d.protocol.newest() > 0 || d.opt.Strict {
+			return errKeyBoundary
+		}
+		d.in.Discard()
+	}
+	d.ready = true
+	return d.protocol.installRead(level, k)
+}
+
+// ExpectChangeCipherSpec: the epoch in each record says which keys it has, so
+// the ChangeCipherSpec itself is not needed, and may be lost or overtaken. From
+// here on all new messages come under the new keys.
+func (d *Datagram) ExpectChangeCipherSpec(k suite.Keys) error {
+	return d.InstallRead(handshake.Application, k)
+}
+
+// SkipEarlyData: datagrams have their epoch on them, and one without keys is
+// dropped.
+func (d *Datagram) SkipEarlyData() {}
+
+// ours reports whether a connection ID is one of ours.
+func (d *Datagram) ours(cid []byte) bool {
+	return slices.ContainsFunc(d.localCIDs, func(c []byte) bool { return string(c) == string(cid) })
+}

@@ -1,0 +1,254 @@
+package carrier
+
+import (
+	"bytes"
+	"time"
+
+	"github.com/hermetic-tls/hermetic/internal/alert"
+	"github.com/hermetic-tls/hermetic/internal/flight"
+	"github.com/hermetic-tls/hermetic/internal/handshake"
+	"github.com/hermetic-tls/hermetic/internal/record"
+	"github.com/hermetic-tls/hermetic/internal/suite"
+	"github.com/hermetic-tls/hermetic/internal/wire"
+)
+
+// Send adds a message to the flight.
+func (d *Datagram) Send(msg []byte) (seq uint16) {
+	seq, ok := d.takeSeq()
+	switch {
+	case !ok:
+	case d.update != nil || len(d.queue) > 0:
+		d.queue = append(d.queue, queued{msg: bytes.Clone(msg), seq: seq})
+	default:
+		d.add(msg, seq)
+	}
+	return seq
+}
+
+// takeSeq: RFC 9147bis, Section 5.2: "Implementations MUST NOT allow message_seq
+// to wrap".
+func (d *Datagram) takeSeq() (seq uint16, ok bool) {
+	if d.nextSeq > 0xffff {
+		d.overflow = errMessages
+		return 0, false
+	}
+	d.nextSeq++
+	return uint16(d.nextSeq - 1), true
+}
+
+func (d *Datagram) add(msg []byte, seq uint16) {
+	d.beginFlight()
+	d.flight.Add(d.write, wire.Type(msg[0]), seq, msg[4:])
+}
+
+// beginFlight forgets the flight before when the peer has answered it. Ours
+// answers the peer's in turn, so there is nothing left to acknowledge (RFC
+// 9147bis, Section 7.1), except by what is sent after the handshake.
+func (d *Datagram) beginFlight() {
+	d.building = true
+	if !d.answered {
+		return
+	}
+	d.answered = false
+	d.flight.Clear()
+	d.timer.Stop()
+	d.patience = time.Time{}
+	if d.write.Next().Epoch <= uint64(handshake.Handshake) {
+		d.acks = acknowledgment{}
+	}
+}
+
+// SendChangeCipherSpec adds a ChangeCipherSpec to the flight.
+func (d *Datagram) SendChangeCipherSpec(k suite.Keys) {
+	d.beginFlight()
+	d.flight.AddChangeCipherSpec(d.write)
+	d.InstallWrite(handshake.Application, k)
+}
+
+// SendCompatibilityCCS: RFC 9147bis, Section 5: "DTLS implementations do not use
+// the TLS 1.3 "compatibility mode"".
+func (d *Datagram) SendCompatibilityCCS() {}
+
+// InstallWrite begins a new epoch. The messages of the flight keep theirs.
+func (d *Datagram) InstallWrite(level handshake.Level, k suite.Keys) {
+	if err := d.protocol.installWrite(level, k); err != nil {
+		d.overflow = err
+	}
+	d.exhausted = false
+}
+
+// SendKeyUpdate queues a KeyUpdate. The new keys are in use when it has been
+// acknowledged (RFC 9147bis, Section 8).
+func (d *Datagram) SendKeyUpdate(msg []byte, next suite.Keys) {
+	seq, ok := d.takeSeq()
+	if !ok {
+		return
+	}
+	d.queue = append(d.queue, queued{msg: bytes.Clone(msg), seq: seq, keys: &next})
+	d.sendQueued()
+}
+
+// KeyUpdatePending reports whether a KeyUpdate is not acknowledged yet:
+// "implementations MUST NOT send KeyUpdate [...] messages if an earlier message
+// of the same type has not yet been acknowledged" (RFC 9147bis, Section
+// 5.8.4).
+func (d *Datagram) KeyUpdatePending() bool { return d.update != nil || len(d.queue) > 0 }
+
+// sendQueued sends what has waited for its turn. A KeyUpdate is the last
+// message of its epoch, and the next epoch begins when "the KeyUpdate and all
+// preceding messages have been acknowledged": so it goes alone.
+func (d *Datagram) sendQueued() {
+	for len(d.queue) > 0 && d.update == nil {
+		q := d.queue[0]
+		if q.keys != nil && !d.flight.Empty() {
+			return
+		}
+		d.queue = d.queue[1:]
+		d.add(q.msg, q.seq)
+		d.update = q.keys
+	}
+	if len(d.queue) == 0 {
+		d.queue = nil
+	}
+}
+
+// SendWarning queues an alert that is not fatal.
+func (d *Datagram) SendWarning(description alert.Description) {
+	d.alerts = append(d.alerts, [2]byte{1, byte(description)})
+}
+
+// SendAlert queues close_notify behind everything, or a fatal alert in its
+// stead.
+func (d *Datagram) SendAlert(description alert.Description) {
+	if description == alert.CloseNotify {
+		d.SendWarning(description)
+		return
+	}
+	d.flight.Clear()
+	d.timer.Stop()
+	d.acks, d.patience, d.queue, d.update = acknowledgment{}, time.Time{}, nil, nil
+	d.alerts = [][2]byte{{2, byte(description)}}
+}
+
+// room is how large the next datagram may be.
+func (d *Datagram) room() int {
+	if d.proved {
+		return d.mtu
+	}
+	return min(d.mtu, d.credit)
+}
+
+// sendable reports whether a part of the flight may leave. It waits until the
+// flight is whole.
+func (d *Datagram) sendable() bool {
+	if d.building && d.handler.Waiting() {
+		return false
+	}
+	d.building = false
+	return d.flight.Pending()
+}
+
+// minRecord is what the smallest record that gets anywhere needs.
+func minRecord(s record.Sealer) int { return s.Overhead() + wire.FragmentHeaderLen + 16 }
+
+// HasOutput reports whether Output has something to append.
+func (d *Datagram) HasOutput() bool {
+	return (d.acks.due || len(d.alerts) > 0 || d.sendable()) && d.room() >= minRecord(d.write)
+}
+
+// Output appends one datagram: the ACK that is due, as much of the flight as
+// fits, and alerts behind it.
+func (d *Datagram) Output(now time.Time, dst []byte) []byte {
+	d.now = now
+	if !d.HasOutput() {
+		return dst
+	}
+	start, room := len(dst), d.room()
+	if d.acks.due {
+		dst = d.appendACK(dst, room)
+	}
+	if d.sendable() {
+		before := len(dst)
+		var err error
+		if dst, err = d.flight.Append(dst, room-(len(dst)-start)); err != nil {
+			d.overflow = errSpent
+		}
+		if len(dst) > before {
+			d.protocol.sent()
+		}
+	}
+	if !d.sendable() {
+		dst = d.appendAlerts(dst, start, room)
+	}
+	if !d.proved {
+		d.credit -= len(dst) - start
+	}
+	return dst
+}
+
+// appendACK appends an ACK under the newest keys: RFC 9147bis, Section 7, except
+// those of early data.
+func (d *Datagram) appendACK(dst []byte, room int) []byte {
+	keys := d.write
+	if keys.Next().Epoch == uint64(handshake.EarlyData) {
+		keys = &d.clearOut
+	}
+	var buf [2 + 16*flight.MaxACK]byte
+	body := d.acks.records.Append(buf[:0], room-keys.Overhead())
+	d.acks.due = false
+	dst, err := keys.Seal(dst, record.ACK, body)
+	if err != nil {
+		d.overflow = errSpent
+	}
+	return dst
+}
+
+func (d *Datagram) appendAlerts(dst []byte, start, room int) []byte {
+	for len(d.alerts) > 0 && len(dst)-start+d.write.Overhead()+2 <= room {
+		dst, _ = d.write.Seal(dst, record.Alert, d.alerts[0][:])
+		d.alerts = d.alerts[1:]
+	}
+	if len(d.alerts) == 0 {
+		d.alerts = nil
+	}
+	return dst
+}
+
+// Seal appends data as one record: a datagram of its own.
+func (d *Datagram) Seal(now time.Time, dst, data []byte) ([]byte, error) {
+	d.now = now
+	size := len(data) + d.write.Overhead()
+	switch {
+	case !d.protocol.sealsData():
+		return dst, ErrNotReady
+	case len(data) > d.MaxData():
+		return dst, ErrDataSize
+	case !d.proved && size > d.credit:
+		return dst, ErrNotReady
+	case d.overflow != nil:
+		return dst, d.overflow
+	}
+	dst, err := d.write.Seal(dst, record.ApplicationData, data)
+	if err != nil {
+		return dst, errSpent
+	}
+	if !d.proved {
+		d.credit -= size
+	}
+	if d.write.Exhausted() && !d.exhausted && !d.KeyUpdatePending() {
+		d.exhausted = true
+		d.handler.KeysExhausted()
+	}
+	return dst, nil
+}
+
+// sendAgain sends the flight again because the peer seems to lack it, unless it
+// has left so lately that it may still be on its way: wait is the part of the
+// timer's value that must have passed.
+func (d *Datagram) sendAgain(wait time.Duration) bool {
+	if d.flight.Empty() || d.flight.Pending() || d.now.Sub(d.timer.Started()) < wait {
+		return false
+	}
+	d.flight.Restart()
+	return true
+}

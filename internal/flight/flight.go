@@ -1,0 +1,140 @@
+package flight
+
+import (
+	"github.com/hermetic-tls/hermetic/internal/record"
+	"github.com/hermetic-tls/hermetic/internal/wire"
+)
+
+// maxSent is how many sent records are remembered, for ACKs that name them. A
+// record that was forgotten is sent once more than it had to be.
+const maxSent = 64
+
+// Flight is the messages that are sent together, and sent again until the peer
+// has them. It is data: each transmission makes new records of the messages,
+// under the keys that they were first sent with.
+type Flight struct {
+	messages []message
+	bytes    []byte // of all messages' bodies
+	at       position
+	sent     []sentRecord // a ring
+	oldest   int          // of sent, when it is full
+	payload  []byte       // where a record's content is put together
+}
+
+// message is one handshake message, or a ChangeCipherSpec.
+type message struct {
+	epoch      record.Sealer
+	typ        wire.Type
+	seq        uint16
+	ccs        bool
+	start, end int // of the body, in bytes
+	acked      ranges
+}
+
+// position is a place in a flight.
+type position struct{ message, offset int }
+
+// sentRecord is what a record has carried: everything from first to last that
+// had not been acknowledged.
+type sentRecord struct {
+	number      record.Number
+	first, last position
+}
+
+// size is how many bytes must be acknowledged. A message without a body counts
+// as one byte, for its header.
+func (m *message) size() int { return max(1, m.end-m.start) }
+
+func (m *message) done() bool { return m.acked.cover(m.size()) }
+
+// Add appends a message, which is copied.
+func (f *Flight) Add(epoch record.Sealer, typ wire.Type, seq uint16, body []byte) {
+	start := len(f.bytes)
+	f.bytes = append(f.bytes, body...)
+	f.messages = append(f.messages, message{epoch: epoch, typ: typ, seq: seq, start: start, end: len(f.bytes)})
+}
+
+// AddChangeCipherSpec appends a ChangeCipherSpec: no handshake message, but in
+// its place among them each time that the flight is sent.
+func (f *Flight) AddChangeCipherSpec(epoch record.Sealer) {
+	f.messages = append(f.messages, message{epoch: epoch, ccs: true})
+}
+
+// Empty reports whether there is nothing to be sent or sent again.
+func (f *Flight) Empty() bool { return len(f.messages) == 0 }
+
+// Clear forgets the flight: the peer has it.
+func (f *Flight) Clear() { *f = Flight{} }
+
+// Restart sends the flight again, from its first message on.
+func (f *Flight) Restart() { f.at = position{} }
+
+// Pending reports whether something of this transmission is left to be sent.
+func (f *Flight) Pending() bool {
+	f.skip()
+	return f.at.message < len(f.messages)
+}
+
+// skip moves on to the next part that has not been acknowledged.
+func (f *Flight) skip() {
+	for ; f.at.message < len(f.messages); f.at = (position{f.at.message + 1, 0}) {
+		m := &f.messages[f.at.message]
+		gap := m.acked.gap(f.at.offset, m.size())
+		if gap.from < gap.to {
+			f.at.offset = gap.from
+			return
+		}
+	}
+}
+
+// Acknowledge takes note that the peer has the record with that number. It
+// reports whether the whole flight has now been acknowledged.
+func (f *Flight) Acknowledge(n record.Number) (all bool) {
+	for i := range f.sent {
+		if s := &f.sent[i]; s.number == n {
+			f.mark(s.first, s.last)
+		}
+	}
+	return f.Acknowledged()
+}
+
+func (f *Flight) mark(first, last position) {
+	for i := first.message; i <= last.message && i < len(f.messages); i++ {
+		m := &f.messages[i]
+		from, to := 0, m.size()
+		if i == first.message {
+			from = first.offset
+		}
+		if i == last.message {
+			to = last.offset
+		}
+		m.acked.add(from, to)
+	}
+}
+
+// Acknowledged reports whether the peer has everything.
+func (f *Flight) Acknowledged() bool {
+	for i := range f.messages {
+		if !f.messages[i].done() {
+			return false
+		}
+	}
+	return true
+}
+
+// remember takes note of what a record has carried.
+func (f *Flight) remember(s sentRecord) {
+	if len(f.sent) < maxSent {
+		f.sent = append(f.sent, s)
+		return
+	}
+	f.sent[f.oldest] = s
+	f.oldest = (f.oldest + 1) % maxSent
+}
+
+// Epochs calls do with the keys of each message, which may be the same ones.
+func (f *Flight) Epochs(do func(record.Sealer)) {
+	for i := range f.messages {
+		do(f.messages[i].epoch)
+	}
+}

@@ -1,0 +1,48 @@
+// Package flight makes datagrams reliable for handshake messages: a flight is
+// cut into fragments and sent again until the peer has it, what comes is put
+// together again, and DTLS 1.3 acknowledges both (RFC 9147bis, Section 5 and
+// Section 7). Nothing here knows time but what it is given.
+package flight
+
+import "slices"
+
+// ranges are the parts of a message that have been marked: sorted, apart from
+// each other.
+type ranges []span
+
+type span struct{ from, to int }
+
+// add marks from up to, but not including, to.
+func (r *ranges) add(from, to int) {
+	if from >= to {
+		return
+	}
+	first := 0
+	for first < len(*r) && (*r)[first].to < from {
+		first++
+	}
+	last := first
+	for last < len(*r) && (*r)[last].from <= to {
+		from, to = min(from, (*r)[last].from), max(to, (*r)[last].to)
+		last++
+	}
+	*r = slices.Replace(*r, first, last, span{from, to})
+}
+
+// gap returns the first part at or behind from, and before end, that is not
+// marked. It is empty when there is none.
+func (r ranges) gap(from, end int) span {
+	for _, s := range r {
+		if s.to <= from {
+			continue
+		}
+		if s.from > from {
+			return span{from, min(s.from, end)}
+		}
+		from = s.to
+	}
+	return span{min(from, end), end}
+}
+
+// cover reports whether all up to end is marked.
+func (r ranges) cover(end int) bool { return len(r) == 1 && r[0].from == 0 && r[0].to >= end }
