@@ -15,7 +15,6 @@ import (
 
 var (
 	errRawKey    = alert.New(alert.BadCertificate, "the peer's raw public key is not one of PeerPublicKeys")
-	errUnfit     = alert.New(alert.HandshakeFailure, "the chosen certificate does not fit what the peer supports")
 	errCallback  = "the configuration's callback failed"
 	errBadConfig = "the configuration chosen for this client is invalid"
 )
@@ -122,11 +121,11 @@ func (e *Engine) chosen(q *handshake.Choose, cert *tls.Certificate) {
 		q.Err = alert.Wrap(alert.InternalError, "the chosen certificate cannot be used", err)
 		return
 	}
-	if q.Scheme = id.Fits(&q.Criteria); q.Scheme != 0 {
-		q.Identity = id
-	} else {
-		q.Err = errUnfit
+	if q.Scheme, err = id.Fits(&q.Criteria); err != nil {
+		q.Err = alert.Wrap(alert.HandshakeFailure, "the chosen certificate does not fit", err)
+		return
 	}
+	q.Identity = id
 }
 
 // chooseOwn picks one of Certificates.

@@ -48,7 +48,14 @@ func (c *Config) compiled() (*compiled, error) {
 
 func newCompiled(cfg *Config) (*compiled, error) {
 	c := &compiled{cfg: cfg, prepared: make(map[*tls.Certificate]*pki.Identity)}
-	p := handshake.Params{Rand: cfg.Rand, Chains: &c.chains, RequireEMS: cfg.RequireExtendedMasterSecret}
+	p := handshake.Params{
+		Rand:             cfg.Rand,
+		Chains:           &c.chains,
+		RequireEMS:       cfg.RequireExtendedMasterSecret,
+		RequireRenegInfo: cfg.RequireSecureRenegotiation,
+		NoStatusRequest:  cfg.NoOCSPStapling,
+		NoSCTs:           cfg.NoSCTs,
+	}
 	if p.Rand == nil {
 		p.Rand = rand.Reader
 	}
@@ -165,11 +172,12 @@ func (c *compiled) groups(p *handshake.Params) error {
 	return nil
 }
 
-// defaultShares are the preferred group, and the preferred one of those that
-// every server has.
+// defaultShares are the preferred group, and the preferred one of the other
+// kind: post-quantum, or what every server has.
 func defaultShares(groups []suite.Group) []suite.Group {
 	shares := groups[:1:1]
-	if i := slices.IndexFunc(groups, func(g suite.Group) bool { return !g.Hybrid() }); i > 0 {
+	other := func(g suite.Group) bool { return g.Hybrid() != groups[0].Hybrid() }
+	if i := slices.IndexFunc(groups, other); i > 0 {
 		shares = append(shares, groups[i])
 	}
 	return shares
@@ -188,7 +196,6 @@ func (c *compiled) schemes(p *handshake.Params) error {
 		}
 		p.Schemes = append(p.Schemes, s)
 	}
-	p.SigningSchemes = p.Schemes
 	return nil
 }
 

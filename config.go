@@ -158,17 +158,26 @@ type Config struct {
 	CurvePreferences []tls.CurveID
 
 	// KeyShares is which of CurvePreferences a client sends key shares for in
-	// its first ClientHello. Nil: the first, and the first that is not
-	// post-quantum. Empty: none, so that the server chooses by HelloRetryRequest.
+	// its first ClientHello. Nil: the first, and the first of the other kind,
+	// post-quantum or not. Empty: none, so that the server chooses by
+	// HelloRetryRequest.
 	KeyShares []tls.CurveID
 
-	// SignatureSchemes are the signature schemes that the peer may use, and
-	// that we sign with, the preferred first. Nil: ECDSA, RSA-PSS, Ed25519,
-	// and RSA PKCS #1 in certificates and TLS 1.2.
+	// SignatureSchemes are the signature schemes that the peer may use, the
+	// preferred first. Nil: ECDSA, RSA-PSS, Ed25519, and RSA PKCS #1 in
+	// certificates and TLS 1.2. What we sign with is up to the peer and to
+	// the SupportedSignatureAlgorithms of each tls.Certificate.
 	SignatureSchemes []tls.SignatureScheme
 
 	// RequireExtendedMasterSecret refuses TLS 1.2 without RFC 7627.
 	RequireExtendedMasterSecret bool
+
+	// RequireSecureRenegotiation refuses TLS 1.2 servers without RFC 5746.
+	RequireSecureRenegotiation bool
+
+	// NoOCSPStapling and NoSCTs keep a client from asking for what it would
+	// not look at: an OCSP response, and signed certificate timestamps.
+	NoOCSPStapling, NoSCTs bool
 
 	// Async are the questions that the caller answers: see Engine.Pending.
 	Async Async
@@ -227,6 +236,9 @@ func (c *Config) Clone() *Config {
 		KeyShares:                   c.KeyShares,
 		SignatureSchemes:            c.SignatureSchemes,
 		RequireExtendedMasterSecret: c.RequireExtendedMasterSecret,
+		RequireSecureRenegotiation:  c.RequireSecureRenegotiation,
+		NoOCSPStapling:              c.NoOCSPStapling,
+		NoSCTs:                      c.NoSCTs,
 		Async:                       c.Async,
 		KeyLogWriter:                c.KeyLogWriter,
 		ReadAhead:                   c.ReadAhead,

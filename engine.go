@@ -238,6 +238,7 @@ func (e *Engine) Seal(dst, data []byte) ([]byte, error) {
 	case e.closed:
 		return dst, &invalidOperation{"the connection is closed for writing"}
 	}
+	e.conn.AnswerUpdate(e.carrier)
 	out, err := e.carrier.Seal(e.now(), dst, data)
 	if err != nil {
 		return dst, &invalidOperation{err.Error()}

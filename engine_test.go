@@ -20,7 +20,6 @@ type pair struct {
 	toServer       []byte
 	toClient       []byte
 	received       struct{ client, server []byte }
-	pieces         int // bytes given to Open at once; 0: all there is
 }
 
 // configs are a client's and a server's Config that get along.
@@ -47,10 +46,6 @@ func newPair(t testing.TB, client, server *Config) *pair {
 // feed opens the records of *in, and keeps what is incomplete.
 func (p *pair) feed(e *Engine, in *[]byte, data *[]byte) error {
 	for len(*in) > 0 {
-		b := *in
-		if p.pieces > 0 {
-			b = b[:min(len(b), max(p.pieces, len(b)-len(b)+p.pieces))]
-		}
 		o, err := e.Open(*in)
 		if err != nil {
 			return err

@@ -2,7 +2,6 @@ package hermetic
 
 import (
 	"crypto/tls"
-	"errors"
 
 	"github.com/hermetic-tls/hermetic/internal/handshake"
 	"github.com/hermetic-tls/hermetic/internal/pki"
@@ -19,25 +18,34 @@ type ClientHello struct {
 	SupportedCurves   []tls.CurveID
 	SignatureSchemes  []tls.SignatureScheme
 	SupportedProtos   []string
-	PeerID            []byte // as given to SetPeerID
+	AcceptableCAs     [][]byte // DER distinguished names; empty: any
+	PeerID            []byte   // as given to SetPeerID
 
 	criteria *pki.Criteria
 }
 
 // SupportsCertificate returns nil if the client can use c, else the reason.
 func (h *ClientHello) SupportsCertificate(c *tls.Certificate) error {
-	id, err := pki.Prepare(c)
-	if err != nil {
-		return err
-	}
-	criteria := *h.criteria
-	if id.Fits(&criteria) == 0 {
-		return errors.New("the client does not support the certificate's key or its type")
-	}
-	if h.ServerName != "" && id.Leaf != nil {
+	id, err := fits(c, h.criteria, h.AcceptableCAs)
+	if err == nil && h.ServerName != "" && id.Leaf != nil {
 		return id.Leaf.VerifyHostname(h.ServerName)
 	}
-	return nil
+	return err
+}
+
+// fits is what both forms of SupportsCertificate ask.
+func fits(c *tls.Certificate, criteria *pki.Criteria, authorities [][]byte) (*pki.Identity, error) {
+	id, err := pki.Prepare(c)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := id.Fits(criteria); err != nil {
+		return nil, err
+	}
+	if !id.Issued(wire.AppendNames(nil, authorities...)) {
+		return nil, pki.ErrIssuer
+	}
+	return id, nil
 }
 
 // newClientHello copies what a caller may want to keep.
@@ -57,6 +65,9 @@ func newClientHello(e *Engine, h *wire.ClientHello, criteria *pki.Criteria) *Cli
 		hello.SupportedCurves = append(hello.SupportedCurves, tls.CurveID(v))
 	}
 	hello.SignatureSchemes = schemeList(h.SignatureSchemes)
+	for name := range h.Authorities.All() {
+		hello.AcceptableCAs = append(hello.AcceptableCAs, name)
+	}
 	for p := range h.ALPN.All() {
 		hello.SupportedProtos = append(hello.SupportedProtos, string(p))
 	}
@@ -82,14 +93,8 @@ type CertificateRequest struct {
 
 // SupportsCertificate returns nil if the server would take c, else the reason.
 func (r *CertificateRequest) SupportsCertificate(c *tls.Certificate) error {
-	id, err := pki.Prepare(c)
-	if err != nil {
-		return err
-	}
-	if got, _ := pki.Choose([]*pki.Identity{id}, r.criteria, false); got == nil {
-		return errors.New("the server does not accept the certificate's issuer, key or type")
-	}
-	return nil
+	_, err := fits(c, r.criteria, r.AcceptableCAs)
+	return err
 }
 
 func newCertificateRequest(version uint16, q *handshake.Choose) *CertificateRequest {

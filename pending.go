@@ -2,6 +2,7 @@ package hermetic
 
 import (
 	"crypto"
+	"crypto/rand"
 	"crypto/tls"
 	"io"
 	"slices"
@@ -53,9 +54,13 @@ type SignRequest struct {
 }
 
 // Sign computes the signature with key: the answer, for a key at hand. It does
-// not touch the engine and may run on any goroutine.
-func (r *SignRequest) Sign(rand io.Reader, key crypto.Signer) ([]byte, error) {
-	return suite.Scheme(r.Scheme).Sign(rand, key, r.Message)
+// not touch the engine and may run on any goroutine. A nil source of randomness
+// is crypto/rand.Reader.
+func (r *SignRequest) Sign(source io.Reader, key crypto.Signer) ([]byte, error) {
+	if source == nil {
+		source = rand.Reader
+	}
+	return suite.Scheme(r.Scheme).Sign(source, key, r.Message)
 }
 
 // Answer gives the signature. An error ends the handshake with internal_error.

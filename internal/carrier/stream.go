@@ -22,6 +22,8 @@ const (
 	maxWarnings = 4
 	// maxDroppedCCS bounds the dummy ChangeCipherSpec records of a handshake.
 	maxDroppedCCS = 32
+	// maxSkipped bounds the early data that is dropped, in bytes.
+	maxSkipped = 1 << 14
 	// maxIdleMessages bounds the messages after the handshake (KeyUpdate,
 	// tickets, HelloRequest) that come without application data in between.
 	maxIdleMessages = 32
@@ -32,10 +34,10 @@ var (
 	errHTTP           = alert.New(alert.ProtocolVersion, "the peer speaks HTTP without TLS")
 	errRecordVersion  = alert.New(alert.ProtocolVersion, "a record has the wrong version")
 	errContentType    = alert.New(alert.UnexpectedMessage, "a record has an unknown content type")
-	errPlainRecord    = alert.New(alert.UnexpectedMessage, "a record is not encrypted where it must be")
 	errEmptyRecords   = alert.New(alert.UnexpectedMessage, "too many empty records")
 	errEmptyHandshake = alert.New(alert.UnexpectedMessage, "a handshake record is empty")
 	errWarnings       = alert.New(alert.UnexpectedMessage, "too many warning alerts")
+	errEarlyData      = alert.New(alert.UnexpectedMessage, "the client sends too much early data that was not accepted")
 	errBadAlert       = alert.New(alert.DecodeError, "an alert is malformed")
 	errAlertLevel     = alert.New(alert.IllegalParameter, "an alert has an unknown level")
 	errBadCCS         = alert.New(alert.IllegalParameter, "a ChangeCipherSpec is malformed")
@@ -44,6 +46,7 @@ var (
 	errEarlyAppData   = alert.New(alert.UnexpectedMessage, "application data comes before the handshake is complete")
 	errInterleaved    = alert.New(alert.UnexpectedMessage, "a handshake message is interleaved with another record type")
 	errKeyBoundary    = alert.New(alert.UnexpectedMessage, "a record holds data beyond a change of keys")
+	errFlightBoundary = alert.New(alert.UnexpectedMessage, "a handshake message comes before its turn: behind the end of the peer's flight")
 	errMessageSize    = alert.New(alert.IllegalParameter, "a handshake message is larger than the limit")
 	errIdleMessages   = alert.New(alert.UnexpectedMessage, "too many handshake messages without application data")
 )
@@ -70,7 +73,9 @@ type Stream struct {
 	write     handshake.Level
 	complete  bool
 	started   bool // the first record is sent
+	spoken    bool // a message was sent since the last record came
 	closed    bool // the peer's close_notify has come
+	skip      int  // bytes of early data that may still be skipped
 	count     counts
 }
 
@@ -127,16 +132,18 @@ func (s *Stream) Open(_ time.Time, in []byte) (Opened, error) {
 	if record.ContentType(rec[0]) == record.ChangeCipherSpec {
 		return Opened{N: n}, s.handleCCS(rec[record.HeaderLen:])
 	}
+	if s.skip > 0 {
+		if skipped, err := s.skipRecord(rec); skipped {
+			return Opened{N: n}, err
+		}
+	}
 	typ, content, err := s.in.Open(rec)
 	if err != nil {
 		return Opened{}, err
 	}
-	if len(content) == 0 {
-		if s.count.empty++; s.count.empty > maxEmptyRecords {
-			return Opened{}, errEmptyRecords
-		}
-	} else {
-		s.count.empty = 0
+	s.skip = 0
+	if err := s.countRecord(typ, content); err != nil {
+		return Opened{}, err
 	}
 	switch typ {
 	case record.ApplicationData:
@@ -170,13 +177,6 @@ func (s *Stream) checkHeader(in []byte) error {
 		return errContentType
 	case length(in) > s.in.MaxLength():
 		return alert.New(alert.RecordOverflow, "a record is longer than the protocol allows")
-	case s.in.Protected() && s.version == wire.VersionTLS13 &&
-		typ != record.ApplicationData && typ != record.ChangeCipherSpec:
-		// Everything but the dummy ChangeCipherSpec looks like application
-		// data now (RFC 9846, Section 5.2). A plaintext alert of a peer that
-		// could not derive the keys is believed as far as its words go: the
-		// connection is over in any case.
-		return errPlainRecord
 	}
 	return nil
 }
@@ -190,6 +190,36 @@ func notTLS(in []byte) error {
 	return errNotTLS
 }
 
+// countRecord bounds the records that bring nothing: neither kind resets the
+// count of the other.
+func (s *Stream) countRecord(typ record.ContentType, content []byte) error {
+	switch {
+	case len(content) == 0:
+		if s.count.empty++; s.count.empty > maxEmptyRecords {
+			return errEmptyRecords
+		}
+	case typ != record.Alert:
+		s.count.empty, s.count.warnings = 0, 0
+	}
+	return nil
+}
+
+// skipRecord drops a record of early data that the server did not accept. RFC
+// 9846, Section 4.3.10: what cannot be decrypted is early data, or, before the
+// second ClientHello, what looks like application data.
+func (s *Stream) skipRecord(rec []byte) (skipped bool, err error) {
+	if record.ContentType(rec[0]) != record.ApplicationData {
+		return false, nil
+	}
+	if s.in.Protected() && !s.in.Foreign(rec) {
+		return false, nil
+	}
+	if s.skip -= len(rec); s.skip <= 0 {
+		return true, errEarlyData
+	}
+	return true, nil
+}
+
 func (s *Stream) checkData() error {
 	switch {
 	case !s.complete:
@@ -197,7 +227,7 @@ func (s *Stream) checkData() error {
 	case len(s.kept) > 0:
 		return errInterleaved
 	}
-	s.count.messages, s.count.warnings = 0, 0
+	s.count.messages = 0
 	return nil
 }
 
@@ -240,8 +270,10 @@ func (s *Stream) handleAlert(body []byte) error {
 	case description == alert.CloseNotify:
 		s.closed = true
 		return ErrClosed
-	case s.version == wire.VersionTLS13 && description != alert.UserCanceled, level == 2:
+	case level == 2:
 		return &PeerAlert{description}
+	case s.version == wire.VersionTLS13 && description != alert.UserCanceled:
+		return errBadAlert // RFC 9846, Section 6: no other alert is a warning
 	}
 	if s.count.warnings++; s.count.warnings > maxWarnings {
 		return errWarnings
@@ -255,7 +287,9 @@ func (s *Stream) handleHandshake(content []byte) error {
 		return errEmptyHandshake
 	case s.expectCCS != nil:
 		return errExpectedCCS
-	case len(s.kept) > 0:
+	}
+	s.spoken = false
+	if len(s.kept) > 0 {
 		s.kept = append(s.kept, content...)
 		content = s.kept
 	}
@@ -286,6 +320,12 @@ func (s *Stream) handleMessages(b []byte) error {
 			return err
 		}
 		b = b[4+n:]
+		if s.spoken && !s.complete && len(b) > 0 {
+			if !s.out.Protected() {
+				s.queued, s.output = nil, nil // not worth an answer
+			}
+			return errFlightBoundary
+		}
 	}
 	s.behind = 0
 	if len(b) == 0 {
@@ -313,6 +353,7 @@ func (s *Stream) Resume(time.Time) error {
 
 // Send queues a message: messages share records as long as keys are the same.
 func (s *Stream) Send(msg []byte) uint16 {
+	s.spoken = true
 	s.queued = append(s.queued, msg...)
 	return 0
 }
@@ -373,6 +414,9 @@ func (s *Stream) SendKeyUpdate(msg []byte, next suite.Keys) {
 	s.Send(msg)
 	s.InstallWrite(handshake.Application, next)
 }
+
+// SkipEarlyData: a limit as others have it, more than one flight of data.
+func (s *Stream) SkipEarlyData() { s.skip = maxSkipped }
 
 func (s *Stream) SendWarning(d alert.Description) {
 	s.flush()

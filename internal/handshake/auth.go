@@ -36,10 +36,7 @@ func (a *peerAuth) parse13(m *Machine, body []byte, certType uint8) error {
 	}
 	var chain [][]byte
 	peer := new(Peer)
-	asked := wire.ExtensionSet(0).With(wire.ExtStatusRequest).With(wire.ExtSCT)
-	if m.params.Server {
-		asked = 0 // our CertificateRequest asks for neither
-	}
+	asked := m.askedOfCertificate()
 	for rest := msg.Entries; len(rest) > 0; {
 		var e wire.CertificateEntry
 		var err error
@@ -57,6 +54,18 @@ func (a *peerAuth) parse13(m *Machine, body []byte, certType uint8) error {
 	return a.accept(m, peer, chain, certType)
 }
 
+// askedOfCertificate is the extensions that a certificate may have: those that
+// we have asked for, which a server's CertificateRequest never does.
+func (m *Machine) askedOfCertificate() (asked wire.ExtensionSet) {
+	if !m.params.Server && !m.params.NoStatusRequest {
+		asked = asked.With(wire.ExtStatusRequest)
+	}
+	if !m.params.Server && !m.params.NoSCTs {
+		asked = asked.With(wire.ExtSCT)
+	}
+	return asked
+}
+
 // parse12 is the same for TLS 1.2.
 func (a *peerAuth) parse12(m *Machine, body []byte, certType uint8) error {
 	if certType == pki.RawPublicKey {
@@ -64,6 +73,9 @@ func (a *peerAuth) parse12(m *Machine, body []byte, certType uint8) error {
 		var raw wire.Certificate12
 		if err := raw.Parse(body); err != nil {
 			return err
+		}
+		if len(raw.List) == 0 {
+			return nil
 		}
 		return a.accept(m, new(Peer), [][]byte{raw.List}, certType)
 	}
@@ -159,7 +171,6 @@ func (r *certificateRequest) choose(m *Machine, certType uint8) *Choose {
 		Criteria: pki.Criteria{
 			Version:     m.conn.Version,
 			Schemes:     r.schemes,
-			OurSchemes:  m.params.SigningSchemes,
 			Authorities: r.authorities,
 			Types:       []uint8{certType},
 		},

@@ -55,6 +55,10 @@ type Carrier interface {
 	// over a stream, when it is acknowledged over datagrams.
 	SendKeyUpdate(msg []byte, next suite.Keys)
 
+	// SkipEarlyData drops the early data that the client sends, which a server
+	// that does not accept it cannot decrypt, within a limit.
+	SkipEarlyData()
+
 	// SendWarning queues an alert of level warning: no_renegotiation.
 	SendWarning(d alert.Description)
 

@@ -12,6 +12,8 @@ import (
 
 var (
 	errEMSRequired   = alert.New(alert.HandshakeFailure, "the peer does not support extended_main_secret, which is required")
+	errNoRenegInfo   = alert.New(alert.HandshakeFailure, "the server does not support secure renegotiation, which is required")
+	errLeafCurve     = alert.New(alert.IllegalParameter, "the server's certificate has a key on a curve that was not offered")
 	errEchoed12      = alert.New(alert.IllegalParameter, "the server resumes a session that was not offered")
 	errPointFormat   = alert.New(alert.IllegalParameter, "the peer does not support uncompressed points")
 	errKeyForSuite   = alert.New(alert.IllegalParameter, "the server's key does not fit the cipher suite")
@@ -62,6 +64,8 @@ func (c *client12) serverHello(sh *wire.ServerHello) (step, error) {
 		return step{}, errEchoed12
 	case len(sh.RenegotiationInfo) != 0:
 		return step{}, errRenegInfo
+	case c.params.RequireRenegInfo && !sh.Has.Has(wire.ExtRenegotiationInfo):
+		return step{}, errNoRenegInfo
 	case c.params.RequireEMS && !sh.Has.Has(wire.ExtExtendedMainSecret):
 		return step{}, errEMSRequired
 	case sh.Has.Has(wire.ExtECPointFormats) && !slices.Contains(sh.PointFormats, 0):
@@ -94,6 +98,9 @@ func (c *client12) certificate(msg wire.Message, scts []byte) (step, error) {
 	c.conn.Peer.SCTs = scts
 	if authentication(c.conn.Peer) != c.conn.Suite.Auth {
 		return step{}, errKeyForSuite
+	}
+	if g := pki.CurveOf(c.conn.Peer.PublicKey()); g != 0 && !slices.Contains(c.params.Groups, g) {
+		return step{}, errLeafCurve // RFC 8422, Section 5.1
 	}
 	c.transcript.add(msg)
 	if c.serverHas.Has(wire.ExtStatusRequest) {
@@ -278,7 +285,7 @@ func (c *client12) sendFinished() (step, error) {
 func (c *client12) finished(msg wire.Message) (step, error) {
 	want := c.finished12(suite.ServerFinished)
 	if subtle.ConstantTimeCompare(want, msg.Body) != 1 {
-		return step{}, wrongFinished(msg.Body, len(want))
+		return step{}, errWrongFinished
 	}
 	return c.finish()
 }

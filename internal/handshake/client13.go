@@ -11,7 +11,6 @@ import (
 var (
 	errNoKeyShare    = alert.New(alert.MissingExtension, "the peer sent no key share")
 	errWrongShare    = alert.New(alert.IllegalParameter, "the server's key share is of a group that was not offered")
-	errExtPlace      = alert.New(alert.IllegalParameter, "an extension stands in a message where it does not belong")
 	errALPNChoice    = alert.New(alert.IllegalParameter, "the server chose an ALPN protocol that was not offered")
 	errCertType      = alert.New(alert.IllegalParameter, "the server chose a certificate type that was not offered")
 	errContext       = alert.New(alert.DecodeError, "certificate_request_context is not what it must be")
@@ -95,11 +94,8 @@ func (c *client13) encryptedExtensions(msg wire.Message) (step, error) {
 	c.transcript.add(msg)
 	allowed := wire.ExtensionSet(0).With(wire.ExtServerName).With(wire.ExtSupportedGroups).With(wire.ExtALPN).
 		With(wire.ExtServerCertificateType).With(wire.ExtClientCertificateType)
-	switch {
-	case ee.Unknown || ee.Has.Minus(c.offered) != 0:
+	if ee.Unknown || ee.Has.Minus(c.offered) != 0 || ee.Has.Minus(allowed) != 0 {
 		return step{}, errUnsolicited
-	case ee.Has.Minus(allowed) != 0:
-		return step{}, errExtPlace
 	}
 	if ee.Has.Has(wire.ExtALPN) {
 		if !offersALPN(c.params.ALPN, ee.ALPN) {
@@ -164,7 +160,7 @@ func (c *client13) certificateVerify(msg wire.Message) (step, error) {
 func (c *client13) finished(msg wire.Message) (step, error) {
 	want := suite.FinishedMAC(c.conn.Suite.Hash, c.prefix(), c.server, c.transcript.sum())
 	if subtle.ConstantTimeCompare(want, msg.Body) != 1 {
-		return step{}, wrongFinished(msg.Body, len(want))
+		return step{}, errWrongFinished
 	}
 	c.transcript.add(msg)
 	main := c.secret.MainSecret()
@@ -176,14 +172,6 @@ func (c *client13) finished(msg wire.Message) (step, error) {
 		return c.finish13()
 	}
 	return c.authenticate()
-}
-
-// wrongFinished: a Finished of the wrong size does not parse.
-func wrongFinished(got []byte, size int) error {
-	if len(got) != size {
-		return alert.New(alert.DecodeError, "the Finished message has the wrong length")
-	}
-	return errWrongFinished
 }
 
 // authenticate answers the CertificateRequest.

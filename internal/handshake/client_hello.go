@@ -21,6 +21,8 @@ var (
 	errUnsolicited      = alert.New(alert.UnsupportedExtension, "the peer answered an extension that was not sent")
 	errVersionNotWanted = alert.New(alert.IllegalParameter, "the server chose a version that was not offered")
 	errSecondRetry      = alert.New(alert.UnexpectedMessage, "a second HelloRetryRequest")
+	errLegacyVersion    = alert.New(alert.IllegalParameter, "legacy_version is not TLS 1.2")
+	errRetryCompression = alert.New(alert.DecodeError, "a HelloRetryRequest chooses compression")
 	errEmptyRetry       = alert.New(alert.IllegalParameter, "the HelloRetryRequest asks for no change")
 	errRetryGroup       = alert.New(alert.IllegalParameter, "the HelloRetryRequest asks for a group that was not offered, or whose share it has")
 )
@@ -85,8 +87,13 @@ func (c *clientHello) fill() error {
 	for _, s := range p.Suites {
 		h.CipherSuites = wire.AppendUint16s(h.CipherSuites, uint16(s.ID))
 	}
-	h.StatusRequest = true
-	h.Has = h.Has.With(wire.ExtStatusRequest).With(wire.ExtSCT)
+	if !p.NoStatusRequest {
+		h.StatusRequest = true
+		h.Has = h.Has.With(wire.ExtStatusRequest)
+	}
+	if !p.NoSCTs {
+		h.Has = h.Has.With(wire.ExtSCT)
+	}
 	if name := sniName(c.serverName); name != "" {
 		h.ServerName = name
 		h.Has = h.Has.With(wire.ExtServerName)
@@ -186,6 +193,8 @@ func (c *clientHello) answer(msg wire.Message) (step, error) {
 		return step{}, errSuiteNotOffered
 	case c.conn.Retried && sh.CipherSuite != c.retrySuite:
 		return step{}, errSuiteChanged
+	case sh.Compression != 0 && sh.IsRetry():
+		return step{}, errRetryCompression
 	case sh.Compression != 0:
 		return step{}, errCompression
 	}
@@ -217,8 +226,11 @@ func (c *clientHello) answer(msg wire.Message) (step, error) {
 func (c *clientHello) version(sh *wire.ServerHello) (uint16, error) {
 	v := tlsVersion(sh.Version, c.carrier.Transport())
 	if sh.Has.Has(wire.ExtSupportedVersions) {
-		if !c.offers(wire.VersionTLS13) {
+		switch {
+		case !c.offers(wire.VersionTLS13):
 			return 0, errUnsolicited
+		case v != wire.VersionTLS12:
+			return 0, errLegacyVersion
 		}
 		// RFC 9846, Section 4.3.1: a version before 1.3, or one that was not
 		// offered, is an illegal_parameter here.

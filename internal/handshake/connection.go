@@ -8,7 +8,7 @@ import (
 
 var (
 	errKeyUpdateValue = alert.New(alert.IllegalParameter, "a KeyUpdate has an unknown request")
-	errRenegotiation  = alert.New(alert.NoRenegotiation, "the peer insists on renegotiation")
+	errRenegotiation  = alert.New(alert.NoRenegotiation, "the peer asks for a renegotiation")
 )
 
 // applicationSecrets are what the connection lives on: RFC 9846, Section 7.1.
@@ -29,7 +29,7 @@ func (c *Connection) applicationSecrets(m *Machine, main *suite.MainSecret, sum 
 // Handle takes a message after the handshake.
 func (c *Connection) Handle(carrier Carrier, server bool, msg wire.Message) error {
 	if c.Version == wire.VersionTLS12 {
-		return c.handle12(carrier, server, msg)
+		return c.handle12(server, msg)
 	}
 	switch {
 	case msg.Type == wire.TypeKeyUpdate:
@@ -41,17 +41,10 @@ func (c *Connection) Handle(carrier Carrier, server bool, msg wire.Message) erro
 	return unexpected(msg.Type, wire.Types(wire.TypeKeyUpdate))
 }
 
-// handle12 refuses renegotiation: RFC 5246, Section 7.2.2: no_renegotiation is
-// a warning; the connection goes on.
-func (c *Connection) handle12(carrier Carrier, server bool, msg wire.Message) error {
-	switch {
-	case msg.Type == wire.TypeHelloRequest && !server:
-		if len(msg.Body) != 0 {
-			return alert.New(alert.DecodeError, "a HelloRequest has a body")
-		}
-		carrier.SendWarning(alert.NoRenegotiation)
-		return nil
-	case msg.Type == wire.TypeClientHello && server:
+// handle12 refuses renegotiation, and ends the connection with it: RFC 5246,
+// Section 7.2.2, would let it go on, to no use for a peer that asked.
+func (c *Connection) handle12(server bool, msg wire.Message) error {
+	if server && msg.Type == wire.TypeClientHello || !server && msg.Type == wire.TypeHelloRequest && len(msg.Body) == 0 {
 		return errRenegotiation
 	}
 	return unexpected(msg.Type, 0)
@@ -70,10 +63,17 @@ func (c *Connection) keyUpdate(carrier Carrier, msg wire.Message) error {
 	if err := carrier.InstallRead(Application, c.Suite.TrafficKeys(c.prefix, c.readSecret)); err != nil {
 		return err
 	}
-	if ku.RequestUpdate == 1 {
+	c.owesUpdate = c.owesUpdate || ku.RequestUpdate == 1
+	return nil
+}
+
+// AnswerUpdate sends the KeyUpdate that the peer has asked for: RFC 9846,
+// Section 4.7.3: "prior to sending its next Application Data record", and one
+// for any number of requests.
+func (c *Connection) AnswerUpdate(carrier Carrier) {
+	if c.owesUpdate {
 		c.UpdateKeys(carrier, false)
 	}
-	return nil
 }
 
 // UpdateKeys sends a KeyUpdate and changes the sending keys.
@@ -82,6 +82,7 @@ func (c *Connection) UpdateKeys(carrier Carrier, request bool) {
 	if request {
 		ku.RequestUpdate = 1
 	}
+	c.owesUpdate = false
 	c.writeSecret = suite.NextTrafficSecret(c.Suite.Hash, c.prefix, c.writeSecret)
 	carrier.SendKeyUpdate(ku.Append(nil), c.Suite.TrafficKeys(c.prefix, c.writeSecret))
 }

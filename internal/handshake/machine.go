@@ -28,9 +28,11 @@ type Params struct {
 	KeyShares              []suite.Group  // a client's first offer, of Groups
 	Schemes                []suite.Scheme // accepted from the peer
 	SchemesCert            []suite.Scheme // accepted in certificates; nil: Schemes
-	SigningSchemes         []suite.Scheme // our own, the preferred first; nil: as Schemes
 	ALPN                   []string
 	RequireEMS             bool
+	RequireRenegInfo       bool // RFC 5746
+	NoStatusRequest        bool // a client asks for no OCSP staple
+	NoSCTs                 bool // and for no certificate timestamps
 
 	RequestCertificate bool // a server asks for a certificate
 	RequireCertificate bool // and insists
@@ -61,7 +63,8 @@ type Connection struct {
 	Retried     bool // by HelloRetryRequest
 	Resumed     bool
 
-	prefix suite.Prefix
+	owesUpdate bool // the peer has asked for a KeyUpdate
+	prefix     suite.Prefix
 	// TLS 1.3: the traffic secrets of now, for the next KeyUpdate.
 	readSecret, writeSecret []byte
 	exporterSecret          []byte
@@ -141,11 +144,6 @@ func (m *Machine) Start() (err error) {
 // Handle takes the next message.
 func (m *Machine) Handle(msg wire.Message) (err error) {
 	if !m.step.want.Has(msg.Type) {
-		if msg.Type == wire.TypeHelloRequest && !m.params.Server && len(msg.Body) == 0 && m.conn.Version != wire.VersionTLS13 {
-			// RFC 5246, Section 7.4.1.1: "This message will be ignored by the
-			// client if the client is currently negotiating a session."
-			return nil
-		}
 		return unexpected(msg.Type, m.step.want)
 	}
 	m.step, err = m.step.run(msg)

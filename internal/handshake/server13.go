@@ -83,26 +83,16 @@ func (s *server13) clientHello() (step, error) {
 	return s.respond(share)
 }
 
-// chooseGroup picks the first of ours that the client has. It takes one with a
-// key share before it, unless that would give up post-quantum security for
-// the saved round trip.
-func (s *server13) chooseGroup() (best suite.Group, share wire.KeyShare) {
+// chooseGroup picks the first of ours that the client has, and its key share
+// if the client has sent one.
+func (s *server13) chooseGroup() (suite.Group, wire.KeyShare) {
 	for _, g := range s.params.Groups {
-		if !s.hello.Groups.Contains(uint16(g)) {
-			continue
-		}
-		ks, ok := s.hello.KeyShares.Find(uint16(g))
-		switch {
-		case best == 0:
-			best = g
-		case best.Hybrid() && !g.Hybrid():
-			return best, wire.KeyShare{}
-		}
-		if ok {
-			return g, ks
+		if s.hello.Groups.Contains(uint16(g)) {
+			share, _ := s.hello.KeyShares.Find(uint16(g))
+			return g, share
 		}
 	}
-	return best, wire.KeyShare{}
+	return 0, wire.KeyShare{}
 }
 
 // helloRetryRequest asks for a share of group: RFC 9846, Section 4.2.4.
@@ -120,15 +110,9 @@ func (s *server13) helloRetryRequest(group suite.Group) step {
 	}
 	hrr.Has = hrr.Has.With(wire.ExtSupportedVersions).With(wire.ExtKeyShare)
 	s.send(hrr.Append(s.scratch[:0]))
-	s.compatibilityCCS()
+	s.carrier.SendCompatibilityCCS()
+	s.skipEarlyData()
 	return expect(s.secondClientHello, wire.TypeClientHello)
-}
-
-// compatibilityCCS: RFC 9846, Appendix E.4.
-func (s *server13) compatibilityCCS() {
-	if len(s.hello.SessionID) > 0 {
-		s.carrier.SendCompatibilityCCS()
-	}
 }
 
 func (s *server13) secondClientHello(msg wire.Message) (step, error) {
@@ -199,7 +183,7 @@ func (s *server13) sendServerHello(share wire.KeyShare) (step, error) {
 	sh.Has = sh.Has.With(wire.ExtSupportedVersions).With(wire.ExtKeyShare)
 	s.send(sh.Append(s.scratch[:0]))
 	if !s.conn.Retried {
-		s.compatibilityCCS()
+		s.carrier.SendCompatibilityCCS()
 	}
 	s.secret = suite.NewEarlySecret(s.conn.Suite.Hash, s.prefix(), nil).HandshakeSecret(shared)
 	sum := s.transcript.sum()
@@ -210,12 +194,23 @@ func (s *server13) sendServerHello(share wire.KeyShare) (step, error) {
 	if err := s.carrier.InstallRead(Handshake, s.conn.Suite.TrafficKeys(s.prefix(), s.client)); err != nil {
 		return step{}, err
 	}
+	if !s.conn.Retried {
+		s.skipEarlyData()
+	}
 	s.sendEncryptedExtensions()
 	if s.params.RequestCertificate {
 		s.sendCertificateRequest()
 	}
 	s.sendCertificate13(s.chosen.Identity, nil, s.hello.StatusRequest, s.hello.Has.Has(wire.ExtSCT))
 	return s.sign13(s.chosen.Identity, s.chosen.Scheme, suite.ServerContext, s.sendFinished)
+}
+
+// skipEarlyData: RFC 9846, Section 4.3.10: a server that does not accept early
+// data skips it.
+func (s *server13) skipEarlyData() {
+	if s.hello.Has.Has(wire.ExtEarlyData) {
+		s.carrier.SkipEarlyData()
+	}
 }
 
 func (s *server13) sendEncryptedExtensions() {
@@ -289,7 +284,7 @@ func (s *server13) certificateVerify(msg wire.Message) (step, error) {
 func (s *server13) finished(msg wire.Message) (step, error) {
 	want := suite.FinishedMAC(s.conn.Suite.Hash, s.prefix(), s.client, s.transcript.sum())
 	if subtle.ConstantTimeCompare(want, msg.Body) != 1 {
-		return step{}, wrongFinished(msg.Body, len(want))
+		return step{}, errWrongFinished
 	}
 	s.transcript.add(msg)
 	if err := s.carrier.InstallRead(Application, s.conn.Suite.TrafficKeys(s.prefix(), s.conn.readSecret)); err != nil {

@@ -17,6 +17,7 @@ var (
 	errNoCompression = alert.New(alert.IllegalParameter, "the client does not offer the null compression")
 	errRenegInfo     = alert.New(alert.HandshakeFailure, "renegotiation_info is not empty in a first handshake")
 	errNoCertType    = alert.New(alert.UnsupportedCertificate, "no certificate type in common")
+	errOnlyX509      = alert.New(alert.IllegalParameter, "a certificate type extension has only the default, X.509")
 	errLegacyCookie  = alert.New(alert.IllegalParameter, "a DTLS 1.3 ClientHello has a legacy cookie")
 )
 
@@ -64,6 +65,9 @@ func (s *serverHello) negotiate() (step, error) {
 	version := s.version()
 	if version == 0 {
 		return step{}, errVersion
+	}
+	if h := &s.hello; h.ClientCertTypes != nil && onlyX509(h.ClientCertTypes) || h.ServerCertTypes != nil && onlyX509(h.ServerCertTypes) {
+		return step{}, errOnlyX509 // RFC 7250, Section 4.1
 	}
 	if s.hello.CipherSuites.Contains(fallbackSCSV) && version < s.params.MaxVersion {
 		return step{}, errFallback
@@ -155,7 +159,6 @@ func (s *serverHello) choose() *Choose {
 		Criteria: pki.Criteria{
 			Version:     s.conn.Version,
 			Schemes:     s.hello.SignatureSchemes,
-			OurSchemes:  s.params.SigningSchemes,
 			ServerName:  s.hello.ServerName,
 			Authorities: s.hello.Authorities,
 			Types:       types,

@@ -14,8 +14,6 @@ import (
 )
 
 const (
-	// maxChain bounds the certificates that a peer may send.
-	maxChain = 32
 	// maxRSA bounds the RSA keys that we verify with, in bits: the work grows
 	// with the square of it.
 	maxRSA = 8192
@@ -24,7 +22,6 @@ const (
 )
 
 var (
-	errTooLong = alert.New(alert.BadCertificate, "the peer's chain has too many certificates")
 	errRSASize = alert.New(alert.BadCertificate, "the peer's RSA key is larger than 8192 bits")
 	errKeyKind = alert.New(alert.UnsupportedCertificate, "the peer's key is of a kind that TLS has no signatures for")
 )
@@ -75,6 +72,9 @@ func newChain(der [][]byte) (*Chain, error) {
 		return nil, err
 	}
 	c.public = c.parsed[0].PublicKey
+	if err := checkUsage(c.parsed[0]); err != nil {
+		return nil, err
+	}
 	return c, checkKey(c.public)
 }
 
@@ -123,9 +123,6 @@ type Cache struct {
 
 // Get returns the chain of the given certificates, which are copied.
 func (c *Cache) Get(der [][]byte) (*Chain, error) {
-	if len(der) > maxChain {
-		return nil, errTooLong
-	}
 	key := fingerprint(der)
 	c.mu.Lock()
 	chain := c.chains[key]

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"crypto"
 	"crypto/ecdsa"
+	"crypto/elliptic"
 	"crypto/rsa"
 	"crypto/tls"
 	"crypto/x509"
@@ -114,15 +115,24 @@ func SameKey(a, b crypto.PublicKey) bool {
 // Criteria are what a certificate must fit.
 type Criteria struct {
 	Version     uint16
-	Schemes     wire.Uint16s   // what the peer verifies
-	OurSchemes  []suite.Scheme // what we sign with, the preferred first; nil: by the key
-	ServerName  string         // what the client asks for
-	Authorities wire.Names     // what issuers the peer names; empty: any
-	Types       []uint8        // what types it takes, the preferred first
-	Groups      wire.Uint16s   // TLS 1.2: the curves for ECDSA keys; nil: any
+	Schemes     wire.Uint16s // what the peer verifies
+	ServerName  string       // what the client asks for
+	Authorities wire.Names   // what issuers the peer names; empty: any
+	Types       []uint8      // what types it takes, the preferred first
+	Groups      wire.Uint16s // TLS 1.2: the curves for ECDSA keys; nil: any
 	// Auth, in TLS 1.2, says which of the suites left need which key.
 	Auth func(suite.Authentication) bool
 }
+
+// Why a certificate does not fit.
+var (
+	errKind   = errors.New("the peer takes no certificate of this type")
+	errSuite  = errors.New("no cipher suite of the peer is for this kind of key")
+	errCurve  = errors.New("the peer does not support the curve of the key")
+	errScheme = errors.New("no signature scheme in common with the peer")
+	// ErrIssuer: the peer names the authorities that it accepts.
+	ErrIssuer = errors.New("the peer does not accept the issuer of the certificate")
+)
 
 // Choose returns the first of ids that fits, and what to sign with. A
 // certificate whose names or issuer do not fit is still better than none where
@@ -135,10 +145,10 @@ func Choose(ids []*Identity, c *Criteria, server bool) (*Identity, suite.Scheme)
 			if id.Type != t {
 				continue
 			}
-			scheme := id.scheme(c)
+			scheme, err := id.Fits(c)
 			switch {
-			case scheme == 0:
-			case (!server || id.named(c.ServerName)) && id.issued(c.Authorities):
+			case err != nil:
+			case (!server || id.named(c.ServerName)) && id.Issued(c.Authorities):
 				return id, scheme
 			case fallback == nil && server:
 				fallback, fallbackScheme = id, scheme
@@ -148,37 +158,27 @@ func Choose(ids []*Identity, c *Criteria, server bool) (*Identity, suite.Scheme)
 	return fallback, fallbackScheme
 }
 
-// Fits returns what id would sign with under c, or 0.
-func (id *Identity) Fits(c *Criteria) suite.Scheme {
-	if !slices.Contains(c.Types, id.Type) {
-		return 0
-	}
-	return id.scheme(c)
-}
-
-// scheme is the first signature scheme in common, or 0.
-func (id *Identity) scheme(c *Criteria) suite.Scheme {
-	if c.Auth != nil && !c.Auth(Authentication(id.Public)) || !id.onCurve(c) {
-		return 0
+// Fits returns what id would sign with under c, or why it cannot. Names and
+// issuers are not looked at.
+func (id *Identity) Fits(c *Criteria) (suite.Scheme, error) {
+	switch {
+	case !slices.Contains(c.Types, id.Type):
+		return 0, errKind
+	case c.Auth != nil && !c.Auth(Authentication(id.Public)):
+		return 0, errSuite
+	case !id.onCurve(c):
+		return 0, errCurve
 	}
 	usable := id.schemes[0]
 	if c.Version == wire.VersionTLS13 {
 		usable = id.schemes[1]
 	}
-	if c.OurSchemes == nil {
-		for _, s := range usable {
-			if c.Schemes.Contains(uint16(s)) {
-				return s
-			}
-		}
-		return 0
-	}
-	for _, s := range c.OurSchemes {
-		if slices.Contains(usable, s) && c.Schemes.Contains(uint16(s)) {
-			return s
+	for _, s := range usable {
+		if c.Schemes.Contains(uint16(s)) {
+			return s, nil
 		}
 	}
-	return 0
+	return 0, errScheme
 }
 
 // Authentication is which suites of TLS 1.2 a key signs for. EdDSA goes with
@@ -193,19 +193,23 @@ func Authentication(public crypto.PublicKey) suite.Authentication {
 // onCurve: RFC 8422, Section 5.1: in TLS 1.2 supported_groups binds ECDSA keys
 // too.
 func (id *Identity) onCurve(c *Criteria) bool {
-	key, ok := id.Public.(*ecdsa.PublicKey)
-	if !ok || c.Version != wire.VersionTLS12 || c.Groups == nil {
-		return true
+	g := CurveOf(id.Public)
+	return g == 0 || c.Version != wire.VersionTLS12 || c.Groups == nil || c.Groups.Contains(uint16(g))
+}
+
+// CurveOf is the curve of an ECDSA key, else 0.
+func CurveOf(public crypto.PublicKey) suite.Group {
+	if key, ok := public.(*ecdsa.PublicKey); ok {
+		switch key.Curve {
+		case elliptic.P256():
+			return suite.P256
+		case elliptic.P384():
+			return suite.P384
+		case elliptic.P521():
+			return suite.P521
+		}
 	}
-	switch key.Curve.Params().BitSize {
-	case 256:
-		return c.Groups.Contains(uint16(suite.P256))
-	case 384:
-		return c.Groups.Contains(uint16(suite.P384))
-	case 521:
-		return c.Groups.Contains(uint16(suite.P521))
-	}
-	return false
+	return 0
 }
 
 // named reports whether the certificate is for name.
@@ -213,9 +217,9 @@ func (id *Identity) named(name string) bool {
 	return name == "" || id.Leaf == nil || id.Leaf.VerifyHostname(name) == nil
 }
 
-// issued reports whether one of authorities has issued a certificate of the
-// chain.
-func (id *Identity) issued(authorities wire.Names) bool {
+// Issued reports whether one of authorities has issued a certificate of the
+// chain. No authorities are all of them.
+func (id *Identity) Issued(authorities wire.Names) bool {
 	if len(authorities) == 0 || id.Type == RawPublicKey {
 		return true
 	}

@@ -40,12 +40,12 @@ func (v *Verifier) Verify(chain []*x509.Certificate) ([][]*x509.Certificate, err
 			return nil, alert.Wrap(alert.BadCertificate, "the certificate is not for "+v.Name, err)
 		}
 	}
-	return chains, CheckUsage(chain[0])
+	return chains, nil
 }
 
-// CheckUsage: RFC 5246, Section 7.4.2, and RFC 9846, Section 4.5.1.2: a key
+// checkUsage: RFC 5246, Section 7.4.2, and RFC 9846, Section 4.5.1.2: a key
 // usage must permit digital signatures.
-func CheckUsage(leaf *x509.Certificate) error {
+func checkUsage(leaf *x509.Certificate) error {
 	if leaf.KeyUsage != 0 && leaf.KeyUsage&x509.KeyUsageDigitalSignature == 0 {
 		return errKeyUsage
 	}

@@ -37,6 +37,7 @@ const (
 var (
 	errBadMAC    = alert.New(alert.BadRecordMAC, "a record does not authenticate: it was damaged, or the keys differ")
 	errOverflow  = alert.New(alert.RecordOverflow, "a record is longer than the protocol allows")
+	errOuterType = alert.New(alert.UnexpectedMessage, "an encrypted record does not look like application data")
 	errNoContent = alert.New(alert.UnexpectedMessage, "a record has no content type, only padding")
 )
 
@@ -118,8 +119,11 @@ func (s *Stream) open13(rec, body []byte) (ContentType, []byte, error) {
 		return 0, nil, errBadMAC
 	}
 	s.seq++
-	if len(plain) > MaxPlaintext+1 {
+	switch {
+	case len(plain) > MaxPlaintext+1:
 		return 0, nil, errOverflow
+	case ContentType(rec[0]) != ApplicationData:
+		return 0, nil, errOuterType
 	}
 	for i := len(plain) - 1; i >= 0; i-- {
 		if plain[i] != 0 {
@@ -127,6 +131,14 @@ func (s *Stream) open13(rec, body []byte) (ContentType, []byte, error) {
 		}
 	}
 	return 0, nil, errNoContent
+}
+
+// Foreign reports whether rec was not sealed with the keys of now, and leaves
+// it and s as they were: early data that is to be skipped looks like this.
+func (s *Stream) Foreign(rec []byte) bool {
+	probe := *s
+	_, _, err := probe.Open(slices.Clone(rec))
+	return err == errBadMAC
 }
 
 // open12: RFC 5246, Section 6.2.3.3.

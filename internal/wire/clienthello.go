@@ -1,5 +1,7 @@
 package wire
 
+import "github.com/hermetic-tls/hermetic/internal/alert"
+
 // ClientHello is RFC 9846, Section 4.2.2, and RFC 5246, Section 7.4.1.2. The
 // zero value of an extension's fields, with its bit missing in Has, is an
 // absent extension.
@@ -34,6 +36,9 @@ type ClientHello struct {
 	PSK                  OfferedPSKs // always the last extension
 	PadTo                int         // Append only: the padding extension fills the message up to this size
 }
+
+// errCertTypes: a list that is empty, or not a list.
+var errCertTypes = alert.New(alert.IllegalParameter, "a certificate type extension does not parse")
 
 // Parse reads the body of a ClientHello. Extensions that this package does not
 // know are skipped.
@@ -73,6 +78,9 @@ func (m *ClientHello) Parse(body []byte, t Transport) error {
 			return err
 		}
 		if !ext.done() {
+			if e == ExtClientCertificateType || e == ExtServerCertificateType {
+				return errCertTypes
+			}
 			return malformed(e.String())
 		}
 	}

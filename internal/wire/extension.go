@@ -129,12 +129,16 @@ var (
 // know: enough for anyone, and few enough to compare each with each.
 const maxUnknown = 64
 
+// errIllegalTwice: RFC 9846 names no alert; peers tell messages apart.
+var errIllegalTwice = alert.New(alert.IllegalParameter, "an extension stands in a message twice")
+
 // extensions walks a list of extensions, and watches that none comes twice.
 type extensions struct {
 	cursor
 	has     ExtensionSet
 	unknown []Extension
 	seen    [maxUnknown]Extension
+	illegal bool // a duplicate is an illegal_parameter
 }
 
 // next returns the next extension, or ok false at the end or after an error.
@@ -152,12 +156,19 @@ func (x *extensions) next() (e Extension, body cursor, ok bool, err error) {
 	}
 	if i := e.bit(); i >= 0 {
 		if x.has&(1<<i) != 0 {
-			return 0, cursor{}, false, errDuplicate
+			return 0, cursor{}, false, x.duplicate()
 		}
 		x.has |= 1 << i
 		return e, body, true, nil
 	}
 	return e, body, true, x.addUnknown(e)
+}
+
+func (x *extensions) duplicate() error {
+	if x.illegal {
+		return errIllegalTwice
+	}
+	return errDuplicate
 }
 
 func (x *extensions) addUnknown(e Extension) error {
@@ -166,7 +177,7 @@ func (x *extensions) addUnknown(e Extension) error {
 	}
 	for _, u := range x.unknown {
 		if u == e {
-			return errDuplicate
+			return x.duplicate()
 		}
 	}
 	if len(x.unknown) == maxUnknown {

@@ -40,7 +40,7 @@ func (m *NewSessionTicket13) Parse(body []byte) error {
 	m.AgeAdd = c.uint32()
 	m.Nonce = c.vec8()
 	m.Ticket = c.nonEmpty(c.vec16())
-	x := extensions{cursor: cursor{b: c.vec16()}}
+	x := extensions{cursor: cursor{b: c.vec16()}, illegal: true}
 	if !c.done() {
 		return malformed("NewSessionTicket")
 	}

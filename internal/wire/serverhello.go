@@ -81,7 +81,7 @@ func (m *ServerHello) Parse(body []byte) error {
 	if len(c.b) == 0 {
 		return nil // TLS 1.2 permits a hello without extensions
 	}
-	x := extensions{cursor: cursor{b: c.vec16()}}
+	x := extensions{cursor: cursor{b: c.vec16()}, illegal: m.IsRetry()}
 	if !c.done() {
 		return malformed("ServerHello")
 	}

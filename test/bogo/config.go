@@ -29,6 +29,10 @@ func (o *options) config() (*hermetic.Config, error) {
 		MaxCertificateMessage: o.maxCertList,
 		MaxFragment:           o.maxFragment,
 		MTU:                   o.mtu,
+
+		RequireSecureRenegotiation: o.noLegacyServer,
+		NoOCSPStapling:             !o.ocspStapling,
+		NoSCTs:                     !o.scts,
 	}
 	if o.no13 {
 		c.MaxVersion = tls.VersionTLS12
@@ -47,6 +51,10 @@ func (o *options) config() (*hermetic.Config, error) {
 	}
 	if o.noKeyShares {
 		c.KeyShares = []tls.CurveID{}
+	}
+	if o.verifyPrefs == nil {
+		// BoringSSL does not verify with P-521 and Ed25519 unless told so.
+		o.verifyPrefs = ints{0x0403, 0x0804, 0x0401, 0x0503, 0x0805, 0x0501, 0x0806, 0x0601}
 	}
 	for _, id := range o.verifyPrefs {
 		c.SignatureSchemes = append(c.SignatureSchemes, tls.SignatureScheme(id))
@@ -211,14 +219,35 @@ func (c *credential) load() (tls.Certificate, error) {
 		cert.SupportedSignatureAlgorithms = append(cert.SupportedSignatureAlgorithms, tls.SignatureScheme(p))
 	}
 	cert.OCSPStaple = c.ocsp
-	if len(c.scts) > 2 {
-		for list := c.scts[2:]; len(list) > 2; {
-			n := int(list[0])<<8 | int(list[1])
-			cert.SignedCertificateTimestamps = append(cert.SignedCertificateTimestamps, list[2:2+n])
-			list = list[2+n:]
-		}
+	cert.SignedCertificateTimestamps, err = splitSCTs(c.scts)
+	return cert, err
+}
+
+var errSCTs = errors.New("INVALID_SCT_LIST")
+
+// splitSCTs splits a SignedCertificateTimestampList.
+func splitSCTs(list []byte) (scts [][]byte, err error) {
+	if list == nil {
+		return nil, nil
 	}
-	return cert, nil
+	if len(list) < 2 || int(list[0])<<8|int(list[1]) != len(list)-2 {
+		return nil, errSCTs
+	}
+	if len(list) == 2 {
+		return nil, errSCTs
+	}
+	for list = list[2:]; len(list) > 0; {
+		if len(list) < 2 {
+			return nil, errSCTs
+		}
+		n := int(list[0])<<8 | int(list[1])
+		if n == 0 || len(list) < 2+n {
+			return nil, errSCTs
+		}
+		scts = append(scts, list[2:2+n])
+		list = list[2+n:]
+	}
+	return scts, nil
 }
 
 // caNames reads a list of distinguished names in hexadecimal.

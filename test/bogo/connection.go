@@ -18,6 +18,7 @@ type connection struct {
 	socket net.Conn
 	in     []byte // received, not opened yet
 	data   []byte // opened, not read yet
+	held   []byte // the rest of a write that is kept unfinished
 	asked  asked
 }
 
@@ -115,7 +116,7 @@ func (c *connection) receive() error {
 // answer answers an asynchronous question.
 func (c *connection) answer(p hermetic.Pending) error {
 	if _, err := c.engine.Open(nil); err != hermetic.ErrPending {
-		return fmt.Errorf("Open with a question pending returned %v", err)
+		return fmt.Errorf("with a question pending, Open returned %v", err)
 	}
 	switch p := p.(type) {
 	case *hermetic.ChooseRequest:
@@ -142,7 +143,22 @@ func (c *connection) read(n int) ([]byte, error) {
 	return b, nil
 }
 
+// beginWrite lets only one byte of a write through, until the next write.
+func (c *connection) beginWrite(b []byte) error {
+	out, err := c.engine.Seal(nil, b)
+	if err != nil {
+		return err
+	}
+	c.held = out[1:]
+	_, err = c.socket.Write(out[:1])
+	return err
+}
+
 func (c *connection) write(b []byte) error {
+	if _, err := c.socket.Write(c.held); err != nil {
+		return err
+	}
+	c.held = nil
 	out, err := c.engine.Seal(nil, b)
 	if err != nil {
 		return err
@@ -162,7 +178,11 @@ func (c *connection) exchange() error {
 	if err := c.export(); err != nil {
 		return err
 	}
-	if c.o.writesFirst {
+	if c.o.unfinishedWrite {
+		if err := c.beginWrite([]byte(c.o.initialWrite)); err != nil {
+			return err
+		}
+	} else if c.o.writesFirst {
 		for range c.o.repeatWrite {
 			if err := c.handshakeThen(func() error { return c.write([]byte(c.o.initialWrite)) }); err != nil {
 				return err
@@ -272,7 +292,7 @@ func (c *connection) shutDown() error {
 		case err != nil:
 			return err
 		case len(c.data) > 0:
-			return errors.New(":APPLICATION_DATA_ON_SHUTDOWN:")
+			return errors.New("APPLICATION_DATA_ON_SHUTDOWN")
 		}
 	}
 }

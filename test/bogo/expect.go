@@ -24,18 +24,38 @@ type asked struct {
 // watch notes what the callbacks see.
 func (c *connection) watch(cfg *hermetic.Config) {
 	c.asked.certs = cfg.Certificates
-	if cfg.GetCertificate == nil && c.o.server && !c.o.async {
-		cfg.GetCertificate = func(h *hermetic.ClientHello) (*tls.Certificate, error) {
-			c.asked.hello = h
-			return nil, c.checkHello()
-		}
+	if cfg.GetCertificate == nil {
+		cfg.GetCertificate = c.chooseServer
 	}
-	if cfg.GetClientCertificate == nil && !c.o.server && !c.o.async {
-		cfg.GetClientCertificate = func(r *hermetic.CertificateRequest) (*tls.Certificate, error) {
-			c.asked.request = r
-			return c.pick(func(cert *tls.Certificate) bool { return r.SupportsCertificate(cert) == nil }), c.checkRequest()
-		}
+	if cfg.GetClientCertificate == nil {
+		cfg.GetClientCertificate = c.chooseClient
 	}
+}
+
+// chooseServer and chooseClient choose as the runner expects it: the first
+// credential that fits, and its issuer only where -must-match-issuer says so.
+func (c *connection) chooseServer(h *hermetic.ClientHello) (*tls.Certificate, error) {
+	c.asked.hello = h
+	if err := c.checkHello(); err != nil {
+		return nil, err
+	}
+	any, exact := *h, *h
+	any.AcceptableCAs, any.ServerName, exact.ServerName = nil, "", ""
+	return c.pick(any.SupportsCertificate, exact.SupportsCertificate)
+}
+
+func (c *connection) chooseClient(r *hermetic.CertificateRequest) (*tls.Certificate, error) {
+	c.asked.request = r
+	if err := c.checkRequest(); err != nil {
+		return nil, err
+	}
+	any := *r
+	any.AcceptableCAs = nil
+	cert, err := c.pick(any.SupportsCertificate, r.SupportsCertificate)
+	if cert == nil && err == nil {
+		cert = new(tls.Certificate)
+	}
+	return cert, err
 }
 
 // choose answers an asynchronous choice.
@@ -45,19 +65,28 @@ func (c *connection) choose(p *hermetic.ChooseRequest) error {
 		return p.Answer(nil, fmt.Errorf("CERT_CB_ERROR"))
 	}
 	if p.ClientHello != nil {
-		return p.Answer(nil, c.checkHello())
+		return p.Answer(c.chooseServer(p.ClientHello))
 	}
-	return p.Answer(c.pick(func(cert *tls.Certificate) bool { return p.CertificateRequest.SupportsCertificate(cert) == nil }), c.checkRequest())
+	return p.Answer(c.chooseClient(p.CertificateRequest))
 }
 
-// pick returns the first certificate that fits; none is an empty one.
-func (c *connection) pick(fits func(*tls.Certificate) bool) *tls.Certificate {
+// pick returns the first credential that fits. Where there are some and none
+// does, that is an error.
+func (c *connection) pick(any, exact func(*tls.Certificate) error) (*tls.Certificate, error) {
+	var reason error
 	for i := range c.asked.certs {
-		if fits(&c.asked.certs[i]) {
-			return &c.asked.certs[i]
+		fits := any
+		if c.o.credentials[i].matchIssuer {
+			fits = exact
+		}
+		if reason = fits(&c.asked.certs[i]); reason == nil {
+			return &c.asked.certs[i], nil
 		}
 	}
-	return new(tls.Certificate)
+	if reason != nil {
+		return nil, &hermetic.AlertError{Alert: hermetic.AlertHandshakeFailure, Cause: reason.Error()}
+	}
+	return nil, nil
 }
 
 func (a *asked) keyOf(cert *tls.Certificate) crypto.Signer {

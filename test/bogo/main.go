@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 )
 
 // exitUnimplemented tells the runner that a test asks for what is not built.
@@ -25,6 +26,10 @@ func main() {
 }
 
 func run(args []string) int {
+	if slices.Contains(args, "-is-handshaker-supported") {
+		fmt.Println("No") // handshake hints are BoringSSL's own
+		return 0
+	}
 	initial, resume, _, err := parseFlags(args)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
