@@ -230,16 +230,29 @@ func (c *compiled) certificates(p *handshake.Params) error {
 			p.LocalCertTypes = append(p.LocalCertTypes, id.Type)
 		}
 	}
-	for _, t := range c.cfg.PeerCertificateTypes {
-		if t != X509 && t != RawPublicKey {
-			return configError("PeerCertificateTypes", fmt.Sprintf("%d is neither X509 nor RawPublicKey", t))
+	var err error
+	if p.PeerCertTypes, err = certificateTypes("PeerCertificateTypes", c.cfg.PeerCertificateTypes); err != nil {
+		return err
+	}
+	if c.cfg.CertificateTypes != nil {
+		if p.LocalCertTypes, err = certificateTypes("CertificateTypes", c.cfg.CertificateTypes); err != nil {
+			return err
 		}
-		p.PeerCertTypes = append(p.PeerCertTypes, uint8(t))
 	}
 	if slices.Contains(c.cfg.PeerCertificateTypes, RawPublicKey) && !c.judgesRawKeys() {
 		return configError("PeerCertificateTypes", "RawPublicKey needs PeerPublicKeys, VerifyConnection, AsyncVerify or InsecureSkipVerify: a raw key has no authority behind it")
 	}
 	return nil
+}
+
+func certificateTypes(field string, types []CertificateType) (list []uint8, err error) {
+	for _, t := range types {
+		if t != X509 && t != RawPublicKey {
+			return nil, configError(field, fmt.Sprintf("%d is neither X509 nor RawPublicKey", t))
+		}
+		list = append(list, uint8(t))
+	}
+	return list, nil
 }
 
 // judgesRawKeys reports whether something decides which raw keys are trusted.

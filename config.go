@@ -130,6 +130,10 @@ type Config struct {
 	VerifyPeerCertificate func(rawCerts [][]byte, verifiedChains [][]*x509.Certificate) error
 	VerifyConnection      func(*ConnectionState) error
 
+	// CertificateTypes are the types of certificate that a client offers to
+	// send, the preferred first. Empty: those of its Certificates.
+	CertificateTypes []CertificateType
+
 	// PeerCertificateTypes are the types of certificate that the peer may
 	// send, the preferred first. Empty: X.509 only. With RawPublicKey there
 	// must be PeerPublicKeys, a VerifyConnection, AsyncVerify or
@@ -226,6 +230,7 @@ func (c *Config) Clone() *Config {
 		InsecureSkipVerify:          c.InsecureSkipVerify,
 		VerifyPeerCertificate:       c.VerifyPeerCertificate,
 		VerifyConnection:            c.VerifyConnection,
+		CertificateTypes:            c.CertificateTypes,
 		PeerCertificateTypes:        c.PeerCertificateTypes,
 		PeerPublicKeys:              c.PeerPublicKeys,
 		NextProtos:                  c.NextProtos,

@@ -10,7 +10,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"slices"
 	"strings"
 
 	"github.com/hermetic-tls/hermetic"
@@ -184,9 +183,7 @@ func (o *options) certificates(c *hermetic.Config) error {
 		c.ClientCANames = names
 	}
 	for _, t := range o.clientTypes {
-		if !slices.ContainsFunc(c.Certificates, func(t2 tls.Certificate) bool { return (len(t2.Certificate) == 0) == (t == 2) }) {
-			return fmt.Errorf("-available-client-cert-types: %w", errUnimplemented)
-		}
+		c.CertificateTypes = append(c.CertificateTypes, hermetic.CertificateType(t))
 	}
 	return nil
 }
