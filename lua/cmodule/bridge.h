@@ -14,7 +14,7 @@ typedef struct {
 
 /* As in Go: mbedtls.Op and mbedtls.Status. */
 enum { HANDSHAKE, READ, WRITE, CLOSE };
-enum { DONE, WANT_READ, WANT_WRITE, LAST_WRITE, CLOSED, INVALID, FAILED };
+enum { DONE, WANT_READ, WANT_WRITE, TRY_WRITE, LAST_WRITE, CLOSED, INVALID, FAILED };
 
 enum {
 	MAX_DATA = 16384,       /* what one read returns */
@@ -32,11 +32,13 @@ struct step {
 	size_t readlen;
 	bytes head, body;
 	size_t taken;
+	int settled, refused;
 	char *out; /* MAX_OUT bytes; texts of errors too */
 
 	int status;
 	size_t n;
-	int drained; /* nothing is left to read but what rcb gives */
+	int drained;
+	size_t whole;
 };
 
 extern void hermetic_step(struct step *step);

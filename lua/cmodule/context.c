@@ -25,7 +25,9 @@ struct context {
 	size_t at, len;     /* WRITE: which part of the string at index 2 */
 	size_t asked;       /* ASK: how much rcb may give */
 	size_t offset;      /* OFFER: how much of the string on the top wcb has taken */
-	int last;           /* OFFER: best effort, an alert */
+	int effort;         /* OFFER: WANT_WRITE, TRY_WRITE or LAST_WRITE */
+	size_t whole;       /* OFFER: what the write returns once all is taken, if not 0 */
+	int refused;        /* STEP: wcb took nothing after TRY_WRITE */
 	int given;          /* STEP: what rcb gave is on the top of the stack */
 
 	/*
@@ -38,6 +40,7 @@ struct context {
 	unsigned char head[HEADER];
 	size_t left;            /* bytes of the record that Go has not been given */
 	size_t taken;           /* by wcb, since the last step */
+	int settled;            /* it took a whole write, which has returned */
 };
 
 static int is_tls(const struct context *c) { return c->mode < 2; }
@@ -47,6 +50,7 @@ static void forget_transport(struct context *c)
 	c->ready = -1;
 	c->heading = c->have = 0;
 	c->left = c->taken = 0;
+	c->settled = 0;
 }
 
 /* nil and a text: what the transport, the peer and the protocol cause. */
@@ -79,7 +83,10 @@ static int step(lua_State *L, struct context *c)
 	s.readlen = c->op == READ ? c->size : 0;
 	s.out = out;
 	s.taken = c->taken;
+	s.settled = c->settled;
+	s.refused = c->refused;
 	c->taken = 0;
+	c->settled = c->refused = 0;
 	if (c->op == WRITE) {
 		s.write.at = lua_tostring(L, 2) + c->at;
 		s.write.len = c->len;
@@ -121,10 +128,12 @@ static int step(lua_State *L, struct context *c)
 		c->asked = s.n;
 		return 0;
 	case WANT_WRITE:
+	case TRY_WRITE:
 	case LAST_WRITE:
 		c->next = OFFER;
 		c->offset = 0;
-		c->last = s.status == LAST_WRITE;
+		c->effort = s.status;
+		c->whole = s.whole;
 		lua_pushlstring(L, out, s.n);
 		return 0;
 	case CLOSED:
@@ -218,14 +227,24 @@ static int after_offer(lua_State *L, struct context *c)
 		return fail(L, "invalid write result");
 	if (!(0 <= n && n <= (lua_Number)(len - c->offset)) || n != (lua_Number)(size_t)n)
 		return fail(L, "invalid write result");
+	if (n == 0 && c->effort == TRY_WRITE) {
+		c->refused = 1;
+		c->next = STEP;
+		return 0;
+	}
 	if (n == 0)
 		return fail(L, "want-write");
 	lua_pop(L, 1);
 	c->offset += (size_t)n;
 	c->taken = c->offset;
-	if (c->offset == len)
-		c->next = STEP;
-	return 0;
+	if (c->offset < len)
+		return 0;
+	c->next = STEP;
+	if (c->whole == 0)
+		return 0;
+	c->settled = 1; /* Go hears of it with the next operation */
+	lua_pushinteger(L, (lua_Integer)c->whole);
+	return 1;
 }
 
 /* A callback has returned. Returns the number of results, or 0 to go on. */
@@ -240,7 +259,7 @@ static int after_callback(lua_State *L, struct context *c, int status)
 	} else {
 		results = c->next == ASK ? after_ask(L, c) : after_offer(L, c);
 	}
-	if (results == 0 || c->next != OFFER || !c->last)
+	if (results == 0 || c->next != OFFER || c->effort != LAST_WRITE)
 		return results;
 	c->next = STEP; /* the alert is dropped: what matters is why it was due */
 	return 0;
@@ -278,7 +297,7 @@ static int drive(lua_State *L, struct context *c)
 static int operate(lua_State *L, struct context *c, int op)
 {
 	c->op = op;
-	c->given = c->last = 0;
+	c->given = c->refused = 0;
 	c->heading = c->ready == op;
 	if (!c->heading)
 		c->next = STEP;
@@ -293,7 +312,7 @@ static int operate(lua_State *L, struct context *c, int op)
 
 static struct context *check_context(lua_State *L)
 {
-	struct context *c = luaL_checkudata(L, 1, CONTEXT_TYPE);
+	struct context *c = check_self(L, CONTEXT_TYPE);
 	check_process(L);
 	luaL_argcheck(L, !c->busy, 1, "context is busy");
 	luaL_argcheck(L, c->session != 0, 1, "context is closed");

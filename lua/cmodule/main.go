@@ -56,11 +56,13 @@ func session(h C.handle) *mbedtls.Session { return cgo.Handle(h).Value().(*mbedt
 //export hermetic_step
 func hermetic_step(c *C.struct_step) {
 	st := mbedtls.Step{
-		Op:    mbedtls.Op(c.op),
-		Head:  view(c.head),
-		Body:  view(c.body),
-		Taken: int(c.taken),
-		Out:   room(c.out, C.MAX_OUT),
+		Op:      mbedtls.Op(c.op),
+		Head:    view(c.head),
+		Body:    view(c.body),
+		Taken:   int(c.taken),
+		Settled: c.settled != 0,
+		Refused: c.refused != 0,
+		Out:     room(c.out, C.MAX_OUT),
 	}
 	if st.Op == mbedtls.Write {
 		st.Data = view(c.write)
@@ -69,7 +71,7 @@ func hermetic_step(c *C.struct_step) {
 	}
 	session(c.session).Step(&st)
 	c.status = C.int(st.Status)
-	c.n = C.size_t(st.N)
+	c.n, c.whole = C.size_t(st.N), C.size_t(st.Whole)
 	if st.Status == mbedtls.Failed {
 		c.n = C.size_t(copy(st.Out[:C.MAX_TEXT], st.Text))
 	}

@@ -99,9 +99,22 @@ void new_type(lua_State *L, const char *type, const luaL_Reg *methods, const lua
 	lua_pushboolean(L, 0);
 	lua_setfield(L, -2, "__metatable");
 	lua_newtable(L);
-	set_functions(L, methods);
+	for (; methods->name; methods++) {
+		lua_pushvalue(L, -2);
+		lua_pushcclosure(L, methods->func, 1);
+		lua_setfield(L, -2, methods->name);
+	}
 	lua_setfield(L, -2, "__index");
 	lua_pop(L, 1);
+}
+
+void *check_self(lua_State *L, const char *type)
+{
+	if (!lua_isuserdata(L, 1) || !lua_getmetatable(L, 1))
+		return luaL_checkudata(L, 1, type);
+	int own = lua_rawequal(L, -1, lua_upvalueindex(1));
+	lua_pop(L, 1);
+	return own ? lua_touserdata(L, 1) : luaL_checkudata(L, 1, type);
 }
 
 int object_tostring(lua_State *L)

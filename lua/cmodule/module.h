@@ -25,9 +25,11 @@ bytes check_range(lua_State *L, int arg);
 int throw_text(lua_State *L, const char *text, size_t len);
 int throw_argument(lua_State *L, int arg, const char *text, size_t len);
 
-/* A userdata of a type: zeroed, with its metatable set, and hidden from Lua. */
+/* A userdata of a type: zeroed, with its metatable, which is hidden from Lua. */
 void *new_object(lua_State *L, const char *type, size_t size);
 void new_type(lua_State *L, const char *type, const luaL_Reg *methods, const luaL_Reg *meta);
+/* The object at index 1 in a method of its type: luaL_checkudata, but quick. */
+void *check_self(lua_State *L, const char *type);
 int object_tostring(lua_State *L);
 
 int ssl_newconfig(lua_State *L);

@@ -25,7 +25,8 @@ const (
 	Done      Status = iota // N: bytes read into Data, or taken from it
 	WantRead                // N: what rcb is to be asked for
 	WantWrite               // N: bytes in Out that wcb is to be offered
-	LastWrite               // the same, best effort: step again, whatever came of it
+	TryWrite                // the same; if wcb takes none, step again with Refused
+	LastWrite               // the same; step again whatever comes of it
 	Closed
 	Invalid // an invalid operation: nothing has changed
 	Failed  // Text; the session is over, and a new one begins
@@ -38,12 +39,15 @@ type Step struct {
 	Data       []byte // Read: where to; Write: what
 	Head, Body []byte // what rcb gave, in order
 	Taken      int    // what wcb took of the last Out
+	Settled    bool   // it took all of a Write that was Whole, which has returned
+	Refused    bool   // it took nothing after TryWrite
 	Out        []byte // room for what wcb is offered
 
 	Status  Status
 	N       int
 	Text    string
 	Drained bool // TLS: the next Read begins with a record's header
+	Whole   int  // WantWrite: once Out has gone, so many bytes of Data have; no need to step
 }
 
 // A Session is a [hermetic.Context] whose transport is whoever calls Step: where
@@ -70,17 +74,35 @@ func (s *Session) Step(st *Step) {
 	t.head, t.body, t.out = st.Head, st.Body, st.Out
 	t.taken += st.Taken
 	t.asked, t.offered = 0, 0
-	st.N, st.Text = 0, ""
+	st.N, st.Text, st.Whole = 0, "", 0
+	if st.Settled {
+		s.settle()
+	}
+	fresh := st.Op == Write && s.idle()
 
 	var err error
 	if s.failure != nil {
-		err, s.failure, t.taken = s.failure, nil, 0
+		err, s.failure = s.failure, nil
 	} else {
 		st.N, err = s.perform(st)
 	}
 	st.Status = s.outcome(st, err)
+	if fresh && st.Status == WantWrite && !t.partial {
+		st.Whole = min(len(st.Data), s.context.Engine().MaxData())
+	}
 	t.keep()
 	st.Drained = st.Op == Read && err == nil && st.N < len(st.Data) && len(t.rest) == 0 && !s.mode.IsDTLS()
+}
+
+// settle lets the context finish a write that its caller knows to be done: what
+// was offered has gone, and other data are not looked at.
+func (s *Session) settle() { s.perform(&Step{Op: Write}) }
+
+// idle reports whether nothing waits to be sent, so that what a write offers is
+// its data.
+func (s *Session) idle() bool {
+	e := s.context.Engine()
+	return !s.transit.blocked && e.HandshakeComplete() && !e.HasOutput()
 }
 
 // perform is the operation itself. A panic below is a defect of ours, and no
@@ -108,6 +130,9 @@ func (s *Session) outcome(st *Step, err error) Status {
 	switch {
 	case err == nil:
 		return Done
+	case err == hermetic.ErrWantRead && t.offered > 0 && !st.Refused:
+		st.N = t.offered
+		return TryWrite
 	case err == hermetic.ErrWantRead:
 		st.N = t.asked
 		return WantRead
@@ -121,10 +146,9 @@ func (s *Session) outcome(st *Step, err error) Status {
 	case t.offered > 0: // the alert, which the context has given up on
 		s.failure = err
 		st.N = t.offered
-		t.rest = nil
 		return LastWrite
 	}
-	t.rest, t.taken = nil, 0 // the context has reset itself
+	s.transit = transit{out: t.out} // the context has reset itself
 	st.Text = Text(err)
 	return Failed
 }
@@ -181,6 +205,8 @@ type transit struct {
 
 	out     []byte // room for what is offered
 	offered int    // how much of it is, by the last Write that was refused
+	partial bool   // there was more
+	blocked bool   // something was refused, and has not been taken since
 	taken   int    // how much of what is offered next has gone already
 }
 
@@ -203,9 +229,12 @@ func (t *transit) Write(p []byte) (n int, err error) {
 	if t.taken > 0 {
 		n = min(t.taken, len(p))
 		t.taken -= n
+		t.blocked = n < len(p)
 		return n, nil
 	}
+	t.blocked = true
 	t.offered = copy(t.out, p)
+	t.partial = t.offered < len(p)
 	return 0, nil
 }
 
