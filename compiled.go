@@ -69,6 +69,7 @@ func newCompiled(cfg *Config) (*compiled, error) {
 	if cfg.KeyLogWriter != nil {
 		p.KeyLog = keyLogger(cfg.KeyLogWriter)
 	}
+	p.Prepare()
 	c.client, c.server = p, p
 	c.server.Server = true
 	c.server.AskConfig = cfg.GetConfigForClient != nil

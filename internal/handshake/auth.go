@@ -131,8 +131,7 @@ func (a *peerAuth) verifySignature13(m *Machine, body []byte, context string) er
 	if err := cv.Parse(body); err != nil {
 		return err
 	}
-	var buf [64 + 40 + 64]byte
-	return a.check(m, &cv, suite.SignedMessage13(buf[:0], context, m.transcript.sum()))
+	return a.check(m, &cv, suite.SignedMessage13(nil, context, m.transcript.sum()))
 }
 
 // check checks a signature of either version.

@@ -34,8 +34,8 @@ type client13 struct {
 	offered wire.ExtensionSet
 	shares  []keyShare
 	secret  *suite.HandshakeSecret
-	client  []byte // client_handshake_traffic_secret
-	server  []byte // server_handshake_traffic_secret
+	client  *suite.TrafficSecret // client_handshake_traffic_secret
+	server  *suite.TrafficSecret // server_handshake_traffic_secret
 
 	serverCertType, clientCertType uint8
 	peer                           peerAuth
@@ -58,20 +58,18 @@ func (c *client13) serverHello(sh *wire.ServerHello) (step, error) {
 	if err != nil {
 		return step{}, err
 	}
-	early := suite.NewEarlySecret(c.conn.Suite.Hash, c.prefix(), nil)
-	c.secret = early.HandshakeSecret(shared)
+	c.secret = suite.NewHandshakeSecret(c.conn.Suite.Hash, c.prefix(), shared)
 	c.shares = nil
 	sum := c.transcript.sum()
-	c.client, c.server = c.secret.ClientTrafficSecret(sum), c.secret.ServerTrafficSecret(sum)
-	c.keyLog("CLIENT_HANDSHAKE_TRAFFIC_SECRET", c.client)
-	c.keyLog("SERVER_HANDSHAKE_TRAFFIC_SECRET", c.server)
-	if err := c.carrier.InstallRead(Handshake, c.conn.Suite.TrafficKeys(c.prefix(), c.server)); err != nil {
+	c.client = c.handshakeSecret("CLIENT_HANDSHAKE_TRAFFIC_SECRET", c.secret.ClientTrafficSecret(sum))
+	c.server = c.handshakeSecret("SERVER_HANDSHAKE_TRAFFIC_SECRET", c.secret.ServerTrafficSecret(sum))
+	if err := c.carrier.InstallRead(Handshake, c.server.Keys()); err != nil {
 		return step{}, err
 	}
 	if !c.conn.Retried {
 		c.carrier.SendCompatibilityCCS()
 	}
-	c.carrier.InstallWrite(Handshake, c.conn.Suite.TrafficKeys(c.prefix(), c.client))
+	c.carrier.InstallWrite(Handshake, c.client.Keys())
 	return expect(c.encryptedExtensions, wire.TypeEncryptedExtensions), nil
 }
 
@@ -158,7 +156,7 @@ func (c *client13) certificateVerify(msg wire.Message) (step, error) {
 }
 
 func (c *client13) finished(msg wire.Message) (step, error) {
-	want := suite.FinishedMAC(c.conn.Suite.Hash, c.prefix(), c.server, c.transcript.sum())
+	want := c.server.FinishedMAC(c.transcript.sum())
 	if subtle.ConstantTimeCompare(want, msg.Body) != 1 {
 		return step{}, errWrongFinished
 	}
@@ -190,7 +188,7 @@ func (c *client13) authenticate() (step, error) {
 }
 
 func (c *client13) finish13() (step, error) {
-	c.send(wire.AppendFinished(c.scratch[:0], suite.FinishedMAC(c.conn.Suite.Hash, c.prefix(), c.client, c.transcript.sum())))
+	c.send(wire.AppendFinished(c.scratch[:0], c.client.FinishedMAC(c.transcript.sum())))
 	c.carrier.InstallWrite(Application, c.conn.Suite.TrafficKeys(c.prefix(), c.conn.writeSecret))
 	return c.finish()
 }

@@ -84,9 +84,7 @@ func (c *clientHello) fill() error {
 	h.Version = wireVersion(wire.VersionTLS12, c.carrier.Transport())
 	h.Random = c.conn.clientRandom
 	h.Compression = []byte{0}
-	for _, s := range p.Suites {
-		h.CipherSuites = wire.AppendUint16s(h.CipherSuites, uint16(s.ID))
-	}
+	h.CipherSuites = p.lists.suites
 	if !p.NoStatusRequest {
 		h.StatusRequest = true
 		h.Has = h.Has.With(wire.ExtStatusRequest)
@@ -99,19 +97,17 @@ func (c *clientHello) fill() error {
 		h.Has = h.Has.With(wire.ExtServerName)
 	}
 	if len(p.Groups) > 0 {
-		for _, g := range p.Groups {
-			h.Groups = wire.AppendUint16s(h.Groups, uint16(g))
-		}
+		h.Groups = p.lists.groups
 		h.Has = h.Has.With(wire.ExtSupportedGroups)
 	}
-	h.SignatureSchemes = appendSchemes(nil, p.Schemes)
+	h.SignatureSchemes = p.lists.schemes
 	h.Has = h.Has.With(wire.ExtSignatureAlgorithms)
 	if p.SchemesCert != nil {
-		h.SignatureSchemesCert = appendSchemes(nil, p.SchemesCert)
+		h.SignatureSchemesCert = p.lists.schemesCert
 		h.Has = h.Has.With(wire.ExtSignatureAlgsCert)
 	}
 	if len(p.ALPN) > 0 {
-		h.ALPN = wire.AppendALPN(nil, p.ALPN...)
+		h.ALPN = p.lists.alpn
 		h.Has = h.Has.With(wire.ExtALPN)
 	}
 	c.fillCertTypes()

@@ -26,6 +26,12 @@ func (c *Connection) applicationSecrets(m *Machine, main *suite.MainSecret, sum 
 	}
 }
 
+// handshakeSecret logs a handshake traffic secret and makes it ready.
+func (m *Machine) handshakeSecret(label string, secret []byte) *suite.TrafficSecret {
+	m.keyLog(label, secret)
+	return m.conn.Suite.TrafficSecret(m.prefix(), secret)
+}
+
 // Handle takes a message after the handshake.
 func (c *Connection) Handle(carrier Carrier, server bool, msg wire.Message) error {
 	if c.Version == wire.VersionTLS12 {

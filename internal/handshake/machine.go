@@ -46,6 +46,27 @@ type Params struct {
 
 	Rand   io.Reader
 	KeyLog func(label string, clientRandom, secret []byte) // may be nil
+
+	lists lists
+}
+
+// lists are parts of the hellos that are always the same.
+type lists struct {
+	suites, groups, schemes, schemesCert wire.Uint16s
+	alpn                                 wire.ALPN
+}
+
+// Prepare computes what handshakes share. It is called once, when p is complete.
+func (p *Params) Prepare() {
+	for _, s := range p.Suites {
+		p.lists.suites = wire.AppendUint16s(p.lists.suites, uint16(s.ID))
+	}
+	for _, g := range p.Groups {
+		p.lists.groups = wire.AppendUint16s(p.lists.groups, uint16(g))
+	}
+	p.lists.schemes = appendSchemes(nil, p.Schemes)
+	p.lists.schemesCert = appendSchemes(nil, p.SchemesCert)
+	p.lists.alpn = wire.AppendALPN(nil, p.ALPN...)
 }
 
 // Connection is what survives a handshake.
@@ -123,12 +144,12 @@ type Machine struct {
 
 // NewClient returns a client's handshake. Start sends the ClientHello.
 func NewClient(p *Params, c Carrier, serverName string) *Machine {
-	return &Machine{params: p, carrier: c, serverName: serverName, conn: new(Connection)}
+	return &Machine{params: p, carrier: c, serverName: serverName, conn: new(Connection), scratch: make([]byte, 0, 1024)}
 }
 
 // NewServer returns a server's handshake, which waits for a ClientHello.
 func NewServer(p *Params, c Carrier) *Machine {
-	return &Machine{params: p, carrier: c, conn: new(Connection)}
+	return &Machine{params: p, carrier: c, conn: new(Connection), scratch: make([]byte, 0, 1024)}
 }
 
 // Start begins the handshake.

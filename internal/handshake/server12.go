@@ -185,7 +185,7 @@ func (s *server12) sendHelloDone() (step, error) {
 	if s.params.RequestCertificate {
 		req := wire.CertificateRequest12{
 			Types:            []byte{certTypeRSASign, certTypeECDSASign},
-			SignatureSchemes: appendSchemes(nil, s.params.Schemes),
+			SignatureSchemes: s.params.lists.schemes,
 			Authorities:      s.params.Authorities,
 		}
 		s.send(req.Append(s.scratch[:0]))

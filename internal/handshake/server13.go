@@ -34,8 +34,8 @@ var (
 type server13 struct {
 	*serverHello
 	retried retriedHello
-	client  []byte // client_handshake_traffic_secret
-	server  []byte // server_handshake_traffic_secret
+	client  *suite.TrafficSecret // client_handshake_traffic_secret
+	server  *suite.TrafficSecret // server_handshake_traffic_secret
 	secret  *suite.HandshakeSecret
 
 	clientType uint8
@@ -185,13 +185,12 @@ func (s *server13) sendServerHello(share wire.KeyShare) (step, error) {
 	if !s.conn.Retried {
 		s.carrier.SendCompatibilityCCS()
 	}
-	s.secret = suite.NewEarlySecret(s.conn.Suite.Hash, s.prefix(), nil).HandshakeSecret(shared)
+	s.secret = suite.NewHandshakeSecret(s.conn.Suite.Hash, s.prefix(), shared)
 	sum := s.transcript.sum()
-	s.client, s.server = s.secret.ClientTrafficSecret(sum), s.secret.ServerTrafficSecret(sum)
-	s.keyLog("CLIENT_HANDSHAKE_TRAFFIC_SECRET", s.client)
-	s.keyLog("SERVER_HANDSHAKE_TRAFFIC_SECRET", s.server)
-	s.carrier.InstallWrite(Handshake, s.conn.Suite.TrafficKeys(s.prefix(), s.server))
-	if err := s.carrier.InstallRead(Handshake, s.conn.Suite.TrafficKeys(s.prefix(), s.client)); err != nil {
+	s.client = s.handshakeSecret("CLIENT_HANDSHAKE_TRAFFIC_SECRET", s.secret.ClientTrafficSecret(sum))
+	s.server = s.handshakeSecret("SERVER_HANDSHAKE_TRAFFIC_SECRET", s.secret.ServerTrafficSecret(sum))
+	s.carrier.InstallWrite(Handshake, s.server.Keys())
+	if err := s.carrier.InstallRead(Handshake, s.client.Keys()); err != nil {
 		return step{}, err
 	}
 	if !s.conn.Retried {
@@ -232,12 +231,12 @@ func (s *server13) sendEncryptedExtensions() {
 
 func (s *server13) sendCertificateRequest() {
 	req := wire.CertificateRequest13{
-		SignatureSchemes: appendSchemes(nil, s.params.Schemes),
+		SignatureSchemes: s.params.lists.schemes,
 		Authorities:      s.params.Authorities,
 	}
 	req.Has = req.Has.With(wire.ExtSignatureAlgorithms)
 	if s.params.SchemesCert != nil {
-		req.SignatureSchemesCert = appendSchemes(nil, s.params.SchemesCert)
+		req.SignatureSchemesCert = s.params.lists.schemesCert
 		req.Has = req.Has.With(wire.ExtSignatureAlgsCert)
 	}
 	if len(req.Authorities) > 0 {
@@ -247,7 +246,7 @@ func (s *server13) sendCertificateRequest() {
 }
 
 func (s *server13) sendFinished() (step, error) {
-	s.send(wire.AppendFinished(s.scratch[:0], suite.FinishedMAC(s.conn.Suite.Hash, s.prefix(), s.server, s.transcript.sum())))
+	s.send(wire.AppendFinished(s.scratch[:0], s.server.FinishedMAC(s.transcript.sum())))
 	s.conn.applicationSecrets(s.Machine, s.secret.MainSecret(), s.transcript.sum())
 	s.carrier.InstallWrite(Application, s.conn.Suite.TrafficKeys(s.prefix(), s.conn.writeSecret))
 	if s.params.RequestCertificate {
@@ -282,7 +281,7 @@ func (s *server13) certificateVerify(msg wire.Message) (step, error) {
 }
 
 func (s *server13) finished(msg wire.Message) (step, error) {
-	want := suite.FinishedMAC(s.conn.Suite.Hash, s.prefix(), s.client, s.transcript.sum())
+	want := s.client.FinishedMAC(s.transcript.sum())
 	if subtle.ConstantTimeCompare(want, msg.Body) != 1 {
 		return step{}, errWrongFinished
 	}

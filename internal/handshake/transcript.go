@@ -16,6 +16,7 @@ type transcript struct {
 	keep     bool         // keep messages beside the hash
 	hash     hash.Hash
 	alg      crypto.Hash
+	buf      [wire.FragmentHeaderLen]byte
 	fragment bool // DTLS 1.2: headers as if each message were one fragment
 }
 
@@ -28,8 +29,7 @@ func (t *transcript) add(m wire.Message) {
 		t.messages = append(wire.AppendHeader(t.messages, m.Type, len(m.Body)), m.Body...)
 		return
 	}
-	var header [12]byte
-	h := t.header(header[:0], m)
+	h := t.header(t.buf[:0], m)
 	t.hash.Write(h)
 	t.hash.Write(m.Body)
 	if t.keep {

@@ -3,6 +3,7 @@ package suite
 import (
 	"crypto"
 	"crypto/hmac"
+	"sync"
 )
 
 // The key schedule of TLS 1.3 is a chain: an EarlySecret gives a
@@ -53,26 +54,14 @@ type HandshakeSecret struct{ secret13 }
 type MainSecret struct{ secret13 }
 
 // secret13 is one secret of the chain.
-type secret13 struct {
-	hash crypto.Hash
-	x    expander
-}
-
-func (s *secret13) init(h crypto.Hash, p Prefix, secret []byte) {
-	s.hash, s.x = h, newExpander(h, p, secret)
-}
-
-// derive is Derive-Secret with a transcript hash.
-func (s *secret13) derive(label string, transcriptHash []byte) []byte {
-	return s.x.label(label, transcriptHash, s.hash.Size())
-}
+type secret13 struct{ expander }
 
 // next is the secret below, from the input keying material.
 func (s *secret13) next(ikm []byte) []byte {
 	if ikm == nil {
 		ikm = make([]byte, s.hash.Size())
 	}
-	return extract(s.hash, ikm, s.derive("derived", sum(s.hash, nil)))
+	return extract(s.hash, ikm, s.label("derived", emptySum(s.hash), s.hash.Size()))
 }
 
 // BinderKind is what a PSK is, and so which label its binder key has.
@@ -84,19 +73,42 @@ const (
 	ImportedBinder   BinderKind = "imp binder" // RFC 9258
 )
 
-// NewEarlySecret begins the schedule. A nil psk stands for none.
+// NewEarlySecret begins the schedule of a handshake with a PSK.
 func NewEarlySecret(h crypto.Hash, p Prefix, psk []byte) *EarlySecret {
-	if psk == nil {
-		psk = make([]byte, h.Size())
-	}
 	s := new(EarlySecret)
 	s.init(h, p, extract(h, psk, nil))
 	return s
 }
 
+// NewHandshakeSecret begins the schedule of a handshake without a PSK: the
+// Early Secret is then a constant, and so is what is derived from it.
+func NewHandshakeSecret(h crypto.Hash, p Prefix, shared []byte) *HandshakeSecret {
+	n := new(HandshakeSecret)
+	n.init(h, p, extract(h, shared, derivedFromZero(h, p)))
+	return n
+}
+
+type hashAndPrefix struct {
+	hash   crypto.Hash
+	prefix Prefix
+}
+
+var zeroDerived sync.Map // of hashAndPrefix: []byte
+
+func derivedFromZero(h crypto.Hash, p Prefix) []byte {
+	key := hashAndPrefix{h, p}
+	if v, ok := zeroDerived.Load(key); ok {
+		return v.([]byte)
+	}
+	early := NewEarlySecret(h, p, make([]byte, h.Size()))
+	derived := early.derive("derived", emptySum(h))
+	zeroDerived.Store(key, derived)
+	return derived
+}
+
 // BinderKey is the base key of the PSK's binder.
 func (s *EarlySecret) BinderKey(kind BinderKind) []byte {
-	return s.derive(string(kind), sum(s.hash, nil))
+	return s.derive(string(kind), emptySum(s.hash))
 }
 
 // ClientTrafficSecret is client_early_traffic_secret.
@@ -112,7 +124,7 @@ func (s *EarlySecret) ExporterSecret(transcriptHash []byte) []byte {
 // HandshakeSecret goes on with the (EC)DHE secret; nil stands for none.
 func (s *EarlySecret) HandshakeSecret(shared []byte) *HandshakeSecret {
 	n := new(HandshakeSecret)
-	n.init(s.hash, s.x.prefix, s.next(shared))
+	n.init(s.hash, s.prefix, s.next(shared))
 	return n
 }
 
@@ -129,7 +141,7 @@ func (s *HandshakeSecret) ServerTrafficSecret(transcriptHash []byte) []byte {
 // MainSecret ends the chain.
 func (s *HandshakeSecret) MainSecret() *MainSecret {
 	n := new(MainSecret)
-	n.init(s.hash, s.x.prefix, s.next(nil))
+	n.init(s.hash, s.prefix, s.next(nil))
 	return n
 }
 
@@ -155,36 +167,61 @@ func (s *MainSecret) ResumptionSecret(transcriptHash []byte) []byte {
 
 // NextTrafficSecret is application_traffic_secret_N+1: RFC 9846, Section 7.2.
 func NextTrafficSecret(h crypto.Hash, p Prefix, secret []byte) []byte {
-	return newExpander(h, p, secret).label("traffic upd", nil, h.Size())
+	return newExpander(h, p, secret).derive("traffic upd", nil)
 }
 
-// FinishedMAC is the verify_data of a Finished, and a PSK binder: RFC 9846,
+// FinishedMAC is a PSK binder, or the verify_data of a Finished: RFC 9846,
 // Section 4.5.3.
 func FinishedMAC(h crypto.Hash, p Prefix, baseKey, transcriptHash []byte) []byte {
-	m := hmac.New(h.New, newExpander(h, p, baseKey).label("finished", nil, h.Size()))
+	return newExpander(h, p, baseKey).finished(transcriptHash)
+}
+
+func (x *expander) finished(transcriptHash []byte) []byte {
+	m := hmac.New(x.hash.New, x.label("finished", nil, x.hash.Size()))
 	m.Write(transcriptHash)
 	return m.Sum(nil)
 }
 
 // Export13 is the exporter of RFC 9846, Section 7.5. n is at most 255 hashes.
 func Export13(h crypto.Hash, p Prefix, exporterSecret []byte, label string, context []byte, n int) []byte {
-	secret := newExpander(h, p, exporterSecret).label(label, sum(h, nil), h.Size())
+	secret := newExpander(h, p, exporterSecret).derive(label, emptySum(h))
 	return expandLabel(h, p, secret, "exporter", sum(h, context), n)
 }
 
 // ResumptionPSK is the PSK of a ticket: RFC 9846, Section 4.7.1.
 func ResumptionPSK(h crypto.Hash, p Prefix, resumptionSecret, nonce []byte) []byte {
-	return newExpander(h, p, resumptionSecret).label("resumption", nonce, h.Size())
+	return newExpander(h, p, resumptionSecret).derive("resumption", nonce)
 }
 
-// TrafficKeys are the keys of a traffic secret: RFC 9846, Section 7.3, and
-// RFC 9147bis, Section 4.2.3, for record numbers.
-func (s *Suite) TrafficKeys(p Prefix, secret []byte) Keys {
-	x := newExpander(s.Hash, p, secret)
-	k := Keys{Suite: s, AEAD: s.AEAD(x.label("key", nil, s.KeyLen))}
-	copy(k.IV[:], x.label("iv", nil, len(k.IV)))
-	if p == DTLS {
-		k.Mask = s.Mask(x.label("sn", nil, s.KeyLen))
+// TrafficSecret is a handshake traffic secret ready for its two uses.
+type TrafficSecret struct {
+	suite *Suite
+	x     expander
+}
+
+// TrafficSecret makes a secret ready.
+func (s *Suite) TrafficSecret(p Prefix, secret []byte) *TrafficSecret {
+	t := &TrafficSecret{suite: s}
+	t.x.init(s.Hash, p, secret)
+	return t
+}
+
+// FinishedMAC is the verify_data of the Finished of its direction.
+func (t *TrafficSecret) FinishedMAC(transcriptHash []byte) []byte {
+	return t.x.finished(transcriptHash)
+}
+
+// Keys are the keys of the secret: RFC 9846, Section 7.3, and RFC 9147bis,
+// Section 4.2.3, for record numbers.
+func (t *TrafficSecret) Keys() Keys {
+	s := t.suite
+	k := Keys{Suite: s, AEAD: s.AEAD(t.x.label("key", nil, s.KeyLen))}
+	copy(k.IV[:], t.x.label("iv", nil, len(k.IV)))
+	if t.x.prefix == DTLS {
+		k.Mask = s.Mask(t.x.label("sn", nil, s.KeyLen))
 	}
 	return k
 }
+
+// TrafficKeys are the keys of a traffic secret.
+func (s *Suite) TrafficKeys(p Prefix, secret []byte) Keys { return s.TrafficSecret(p, secret).Keys() }

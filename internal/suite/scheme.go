@@ -8,6 +8,7 @@ import (
 	"crypto/rsa"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/hermetic-tls/hermetic/internal/alert"
 	"github.com/hermetic-tls/hermetic/internal/wire"
@@ -157,6 +158,7 @@ func (r *schemeRow) digest(message []byte) []byte {
 // SignedMessage13 appends what a CertificateVerify of TLS 1.3 signs: RFC 9846,
 // Section 4.5.2.
 func SignedMessage13(b []byte, context string, transcriptHash []byte) []byte {
+	b = slices.Grow(b, 64+len(context)+1+len(transcriptHash))
 	for range 64 {
 		b = append(b, ' ')
 	}

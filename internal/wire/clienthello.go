@@ -1,6 +1,10 @@
 package wire
 
-import "github.com/hermetic-tls/hermetic/internal/alert"
+import (
+	"slices"
+
+	"github.com/hermetic-tls/hermetic/internal/alert"
+)
 
 // ClientHello is RFC 9846, Section 4.2.2, and RFC 5246, Section 7.4.1.2. The
 // zero value of an extension's fields, with its bit missing in Has, is an
@@ -149,6 +153,7 @@ func (m *ClientHello) parseExtension(e Extension, c *cursor) (err error) {
 // Append appends the whole message.
 func (m *ClientHello) Append(b []byte, t Transport) []byte {
 	start := len(b)
+	b = slices.Grow(b, 512+len(m.KeyShares))
 	b, at := beginMessage(b, TypeClientHello)
 	b = appendUint16(b, m.Version)
 	b = append(b, m.Random[:]...)

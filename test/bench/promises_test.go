@@ -1,0 +1,85 @@
+package bench
+
+import (
+	"runtime"
+	"testing"
+
+	"github.com/hermetic-tls/hermetic"
+	"github.com/hermetic-tls/hermetic/internal/pkitest"
+)
+
+// TestHandshakeAllocations: a full handshake, both sides.
+func TestHandshakeAllocations(t *testing.T) {
+	ca := pkitest.CA(t)
+	client, server := modern.ours(t, ca, ca.Leaf(t, pkitest.Options{}))
+	newEngines(t, client, server).handshake(t)
+	n := testing.AllocsPerRun(100, func() { newEngines(t, client, server).handshake(t) })
+	t.Logf("%.0f allocations", n)
+	if n >= 400 {
+		t.Errorf("a full TLS 1.3 handshake makes %.0f allocations on both sides, want less than 400", n)
+	}
+}
+
+// TestRecordAllocations: sealing and opening a record, none.
+func TestRecordAllocations(t *testing.T) {
+	ca := pkitest.CA(t)
+	leaf := ca.Leaf(t, pkitest.Options{})
+	for _, s := range recordSettings {
+		client, server := s.ours(t, ca, leaf)
+		e := newEngines(t, client, server)
+		e.handshake(t)
+		data := make([]byte, 16<<10)
+		n := testing.AllocsPerRun(100, func() { e.transfer(t, data) })
+		if n != 0 {
+			t.Errorf("%s: %.1f allocations a record", s.name(), n)
+		}
+	}
+}
+
+// idle is what an established connection costs in heap, on one side.
+func idle(t testing.TB, s settings, server bool) int {
+	const n = 1000
+	ca := pkitest.CA(t)
+	clientCfg, serverCfg := s.ours(t, ca, ca.Leaf(t, pkitest.Options{}))
+	keep := make([]*hermetic.Engine, n)
+	newEngines(t, clientCfg, serverCfg).handshake(t)
+	before := heap()
+	for i := range keep {
+		e := newEngines(t, clientCfg, serverCfg)
+		e.handshake(t)
+		if keep[i] = e.client; server {
+			keep[i] = e.server
+		}
+	}
+	after := heap()
+	runtime.KeepAlive(keep)
+	return int(after-before) / n
+}
+
+func heap() uint64 {
+	runtime.GC()
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
+}
+
+// TestIdleMemory: an established idle connection, without its peer's chain,
+// which all connections with one peer share.
+func TestIdleMemory(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		s      settings
+		server bool
+	}{
+		{"client", modern, false},
+		{"server", modern, true},
+		{"server with the client's chain", settings{version: modern.version, group: modern.group, mutual: true}, true},
+	} {
+		n := idle(t, c.s, c.server)
+		t.Logf("%s: %d bytes", c.name, n)
+		if n >= 4096 {
+			t.Errorf("an idle %s costs %d bytes of heap, want less than 4096", c.name, n)
+		}
+	}
+}
