@@ -121,7 +121,8 @@ type Datagram struct {
 	nextSeq   int // message_seq of the next message; 1<<16: there is none
 	flight    flight.Flight
 	timer     flight.Timer
-	building  bool           // messages were added since the last datagram
+	building  bool           // a flight that may not be whole yet
+	answers   bool           // it answers a flight of the peer's handshake
 	answered  bool           // a message has come since the flight was begun
 	queue     []queued       // messages behind a KeyUpdate
 	update    *suite.Keys    // the next sending keys, while their KeyUpdate is in flight
@@ -131,7 +132,7 @@ type Datagram struct {
 	credit    int            // bytes that may be sent while unproved
 	proved    bool           // the peer's address
 	patience  time.Time      // when the peer's pause is too long; zero: it makes none
-	overflow  error          // what Send could not return
+	overflow  error          // what Send and Output could not return
 	exhausted bool           // the handler has been told
 	complete  bool           // the handshake
 	acks      acknowledgment // DTLS 1.3: of what has come
@@ -337,6 +338,9 @@ func (d *Datagram) ackDeadline() time.Time { return d.acks.start.Add(d.timer.Val
 // Expire does what is due.
 func (d *Datagram) Expire(now time.Time) error {
 	d.now = now
+	if d.overflow != nil {
+		return d.overflow
+	}
 	if d.acks.waiting && !now.Before(d.ackDeadline()) {
 		d.acks.waiting, d.acks.due = false, true
 	}

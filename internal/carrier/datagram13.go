@@ -126,6 +126,7 @@ func (p *dtls13) received(n record.Number, got receipt) {
 		}
 	}
 	if got.again && !p.complete && p.sendAgain(p.timer.Value()/2) {
+		p.acks = acknowledgment{}
 		return
 	}
 	if got.refused {

@@ -148,12 +148,18 @@ func (d *Datagram) authenticated(r *opened, err error) error {
 // keepEarly keeps datagrams that have overtaken what gives us their keys. A
 // server keeps nothing for a peer that has not said which version it speaks.
 func (d *Datagram) keepEarly(in []byte) {
-	if d.opt.Server && d.version == 0 || d.complete || d.earlySize+len(in) > maxEarly {
+	if d.opt.Server && d.version == 0 || d.complete || d.earlySize+len(in) > min(maxEarly, d.opt.Memory) {
 		d.dropped++
 		return
 	}
 	d.early = append(d.early, bytes.Clone(in))
-	d.earlySize += len(in)
+	d.holdEarly(d.earlySize + len(in))
+}
+
+// holdEarly: the early datagrams take from the memory for messages.
+func (d *Datagram) holdEarly(n int) {
+	d.earlySize = n
+	d.in.Memory = d.opt.Memory - n
 }
 
 // advance gives the messages that are whole to the handler, and opens what has
@@ -164,11 +170,13 @@ func (d *Datagram) advance() error {
 			return err
 		}
 		if d.handler.Waiting() || !d.ready {
+			d.endFlight()
 			return d.overflow
 		}
 		d.ready = false
 		early := d.early
-		d.early, d.earlySize = nil, 0
+		d.early = nil
+		d.holdEarly(0)
 		if err := d.openEarly(early); err != nil {
 			return err
 		}

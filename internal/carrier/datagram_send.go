@@ -41,9 +41,7 @@ func (d *Datagram) add(msg []byte, seq uint16) {
 	d.flight.Add(d.write, wire.Type(msg[0]), seq, msg[4:])
 }
 
-// beginFlight forgets the flight before when the peer has answered it. Ours
-// answers the peer's in turn, so there is nothing left to acknowledge (RFC
-// 9147bis, Section 7.1), except by what is sent after the handshake.
+// beginFlight forgets the flight before when the peer has answered it.
 func (d *Datagram) beginFlight() {
 	d.building = true
 	if !d.answered {
@@ -53,9 +51,19 @@ func (d *Datagram) beginFlight() {
 	d.flight.Clear()
 	d.timer.Stop()
 	d.patience = time.Time{}
-	if d.write.Next().Epoch <= uint64(handshake.Handshake) {
+	d.answers = d.write.Next().Epoch <= uint64(handshake.Handshake)
+}
+
+// endFlight: a flight of the handshake that is whole answers the peer's, so that
+// there is nothing left to acknowledge (RFC 9147bis, Section 7.1).
+func (d *Datagram) endFlight() {
+	if !d.building || d.handler.Waiting() {
+		return
+	}
+	if d.answers {
 		d.acks = acknowledgment{}
 	}
+	d.building, d.answers = false, false
 }
 
 // SendChangeCipherSpec adds a ChangeCipherSpec to the flight.
@@ -141,11 +149,7 @@ func (d *Datagram) room() int {
 // sendable reports whether a part of the flight may leave. It waits until the
 // flight is whole.
 func (d *Datagram) sendable() bool {
-	if d.building && d.handler.Waiting() {
-		return false
-	}
-	d.building = false
-	return d.flight.Pending()
+	return !(d.building && d.handler.Waiting()) && d.flight.Pending()
 }
 
 // minRecord is what the smallest record that gets anywhere needs.

@@ -107,9 +107,12 @@ func (e *Epoch12) Overhead() int {
 	return n
 }
 
-// Open decrypts r, a record of this epoch, in place. The content aliases r.
+// Open decrypts r in place. The content aliases r.
 func (e *Epoch12) Open(r *Classic) (ContentType, []byte, error) {
-	if e.keys.AEAD == nil {
+	switch {
+	case r.Number.Epoch != uint64(e.epoch):
+		return 0, nil, ErrDropped
+	case e.keys.AEAD == nil:
 		return e.openClear(r)
 	}
 	// RFC 9146, Section 3: a record without the CID that was negotiated, or
