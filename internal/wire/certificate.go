@@ -148,7 +148,7 @@ func NextEntry(entries []byte) (e CertificateEntry, rest []byte, err error) {
 			return e, nil, err
 		}
 		if !ok {
-			e.Has, e.Unknown = x.has, x.unknown != nil
+			e.Has, e.Unknown = x.has, x.unknown > 0
 			return e, c.b, nil
 		}
 		switch number {

@@ -193,7 +193,8 @@ func (m *ClientHello) appendPadding(b []byte, start int) []byte {
 func (m *ClientHello) appendExtensions(b []byte) []byte {
 	for i := range known {
 		e := known[i].number
-		if !m.Has.Has(e) || e == ExtPreSharedKey || e == ExtPadding {
+		switch {
+		case !m.Has.Has(e), e == ExtPreSharedKey, e == ExtPadding, e == ExtServerName && m.ServerName == "":
 			continue
 		}
 		var at int

@@ -136,7 +136,7 @@ var errIllegalTwice = alert.New(alert.IllegalParameter, "an extension stands in 
 type extensions struct {
 	cursor
 	has     ExtensionSet
-	unknown []Extension
+	unknown int // how many of seen
 	seen    [maxUnknown]Extension
 	illegal bool // a duplicate is an illegal_parameter
 }
@@ -172,18 +172,16 @@ func (x *extensions) duplicate() error {
 }
 
 func (x *extensions) addUnknown(e Extension) error {
-	if x.unknown == nil {
-		x.unknown = x.seen[:0]
-	}
-	for _, u := range x.unknown {
+	for _, u := range x.seen[:x.unknown] {
 		if u == e {
 			return x.duplicate()
 		}
 	}
-	if len(x.unknown) == maxUnknown {
+	if x.unknown == maxUnknown {
 		return malformed("a list of that many extensions")
 	}
-	x.unknown = append(x.unknown, e)
+	x.seen[x.unknown] = e
+	x.unknown++
 	return nil
 }
 

@@ -1,8 +1,8 @@
 package wire
 
 import (
+	"bytes"
 	"iter"
-	"strings"
 
 	"github.com/hermetic-tls/hermetic/internal/alert"
 )
@@ -176,7 +176,7 @@ func (c *cursor) serverName() (host string) {
 		if typ != 0 {
 			continue
 		}
-		if host != "" || strings.IndexByte(string(name), 0) >= 0 {
+		if host != "" || bytes.IndexByte(name, 0) >= 0 {
 			list.bad = true // two names of a type, or a NUL in one
 		}
 		host = string(name)

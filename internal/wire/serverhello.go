@@ -91,7 +91,7 @@ func (m *ServerHello) Parse(body []byte) error {
 			return err
 		}
 		if !ok {
-			m.Has, m.Unknown = x.has, x.unknown != nil
+			m.Has, m.Unknown = x.has, x.unknown > 0
 			return nil
 		}
 		m.parseExtension(e, &ext)
@@ -207,7 +207,7 @@ func (m *EncryptedExtensions) Parse(body []byte) error {
 			return err
 		}
 		if !ok {
-			m.Has, m.Unknown = x.has, x.unknown != nil
+			m.Has, m.Unknown = x.has, x.unknown > 0
 			return nil
 		}
 		switch e {
