@@ -157,8 +157,8 @@ type queued struct {
 // protocol is what differs between DTLS 1.2, 1.3, and not knowing yet.
 type protocol interface {
 	// openClassic and openUnified open a protected record of that form.
-	openClassic(r *record.Classic) (opened, error)
-	openUnified(u *record.Unified) (opened, error)
+	openClassic(c record.Classic) (opened, error)
+	openUnified(u record.Unified) (opened, error)
 	// newest is the epoch that new handshake messages must come under.
 	newest() uint64
 	// installRead and installWrite begin a new epoch.

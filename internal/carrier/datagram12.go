@@ -13,8 +13,8 @@ import (
 // are no keys, and what needs some is kept for later.
 type undecided struct{ *Datagram }
 
-func (p *undecided) openClassic(*record.Classic) (opened, error)             { return opened{}, errEarly }
-func (p *undecided) openUnified(*record.Unified) (opened, error)             { return opened{}, errEarly }
+func (p *undecided) openClassic(record.Classic) (opened, error)              { return opened{}, errEarly }
+func (p *undecided) openUnified(record.Unified) (opened, error)              { return opened{}, errEarly }
 func (p *undecided) newest() uint64                                          { return 0 }
 func (p *undecided) installRead(handshake.Level, suite.Keys) error           { return nil }
 func (p *undecided) installWrite(handshake.Level, suite.Keys) error          { return nil }
@@ -53,14 +53,14 @@ type dtls12 struct {
 	keep time.Time
 }
 
-func (p *dtls12) openClassic(c *record.Classic) (opened, error) {
+func (p *dtls12) openClassic(c record.Classic) (opened, error) {
 	switch {
 	case c.Number.Epoch != 1 || p.read == nil && p.complete:
 		return opened{}, record.ErrDropped
 	case p.read == nil:
 		return opened{}, errEarly
 	}
-	typ, content, err := p.read.Open(c)
+	typ, content, err := p.read.Open(&c)
 	if !p.keep.IsZero() && p.now.After(p.keep) {
 		p.flight.Clear()
 		p.keep = time.Time{}
@@ -68,7 +68,7 @@ func (p *dtls12) openClassic(c *record.Classic) (opened, error) {
 	return opened{typ: typ, number: c.Number, content: content, cid: len(c.CID) > 0}, err
 }
 
-func (p *dtls12) openUnified(*record.Unified) (opened, error) {
+func (p *dtls12) openUnified(record.Unified) (opened, error) {
 	return opened{}, record.ErrDropped
 }
 

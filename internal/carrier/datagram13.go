@@ -32,14 +32,14 @@ type reader struct {
 	used bool // something has come under them
 }
 
-func (p *dtls13) openClassic(*record.Classic) (opened, error) {
+func (p *dtls13) openClassic(record.Classic) (opened, error) {
 	return opened{}, record.ErrDropped
 }
 
 // openUnified chooses the keys by the two bits: "implementations SHOULD use the
 // most recent past epoch which has matching bits" (RFC 9147bis, Section
 // 4.2.2).
-func (p *dtls13) openUnified(u *record.Unified) (opened, error) {
+func (p *dtls13) openUnified(u record.Unified) (opened, error) {
 	if len(u.CID) > 0 && !p.ours(u.CID) {
 		return opened{}, record.ErrDropped
 	}
@@ -48,7 +48,7 @@ func (p *dtls13) openUnified(u *record.Unified) (opened, error) {
 		if uint8(p.reads[i].Epoch()&3) != u.EpochBits {
 			continue
 		}
-		number, typ, content, err := p.reads[i].Open(u)
+		number, typ, content, err := p.reads[i].Open(&u)
 		if err == nil && !p.reads[i].used {
 			p.use(i)
 		}

@@ -100,7 +100,7 @@ func (d *Datagram) unprotect(in []byte) (r opened, n int, err error) {
 		if !ok {
 			return r, len(in), d.unparsed()
 		}
-		r, err = d.protocol.openUnified(&u)
+		r, err = d.protocol.openUnified(u)
 		return r, n, d.authenticated(&r, err)
 	}
 	c, n, ok := record.ParseClassic(in, d.cidLen())
@@ -110,7 +110,7 @@ func (d *Datagram) unprotect(in []byte) (r opened, n int, err error) {
 	case !ok:
 		return r, len(in), record.ErrDropped
 	case c.Number.Epoch != 0:
-		r, err = d.protocol.openClassic(&c)
+		r, err = d.protocol.openClassic(c)
 		return r, n, d.authenticated(&r, err)
 	case c.Type == record.TLS12CID:
 		return r, n, record.ErrDropped
