@@ -37,6 +37,9 @@ var installed = struct {
 }{errs: map[string]error{}}
 
 func TestMain(m *testing.M) {
+	if os.Getenv(runScript) != "" {
+		runAsScript()
+	}
 	code := m.Run()
 	if installed.prefix != "" {
 		os.RemoveAll(installed.prefix)
