@@ -1,0 +1,66 @@
+package mbedtls
+
+import (
+	"crypto/tls"
+	"strings"
+	"testing"
+)
+
+func TestOptions(t *testing.T) {
+	tests := []struct {
+		name    string
+		options string // key=value, separated by spaces
+		err     string
+	}{
+		{"a mode is enough", "mode=tls-client", ""},
+		{"no mode", "hostname=x", "option 'mode' is missing"},
+		{"an unknown mode", "mode=tls", "invalid option 'tls' for 'mode'"},
+		{"an unknown option", "mode=tls-client color=red", "unknown option 'color'"},
+		{"versions", "mode=tls-client versions=1.2 versions=1.3", ""},
+		{"versions in full", "mode=dtls-client versions=DTLS1.2", "invalid option 'DTLS1.2' for 'versions'"},
+		{"an old version", "mode=tls-client versions=1.1", "invalid option '1.1' for 'versions'"},
+		{"groups in any case", "mode=tls-client groups=x25519 groups=SECP256R1", ""},
+		{"a cipher suite", "mode=tls-client ciphers=TLS_AES_128_CCM_SHA256", ""},
+		{"a weak cipher suite", "mode=tls-client ciphers=TLS_RSA_WITH_RC4_128_SHA", "invalid option"},
+		{"verify without whom to trust", "mode=tls-client verify=true", "needs 'cacert' or 'hostname'"},
+		{"verify by the system's roots", "mode=tls-client verify=true hostname=example.com", ""},
+		{"an optional server", "mode=tls-client verify=optional", "invalid option 'optional'"},
+		{"a server's name for itself", "mode=tls-server hostname=x", "is for clients"},
+		{"an MTU", "mode=dtls-client mtu=1400", ""},
+		{"no MTU", "mode=dtls-client mtu=0", "invalid option '0' for 'mtu'"},
+		{"a missing file", "mode=tls-client cacert=/nowhere", "/nowhere: can't parse CA certificate"},
+		{"a key log nowhere", "mode=tls-client keylog=/no/where", "/no/where: can't open key log"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			var o Options
+			var err error
+			for option := range strings.FieldsSeq(test.options) {
+				key, value, _ := strings.Cut(option, "=")
+				if err = o.Set(key, value); err != nil {
+					break
+				}
+			}
+			if err == nil {
+				_, err = o.Config()
+			}
+			switch {
+			case err == nil && test.err != "":
+				t.Errorf("no error, want %q", test.err)
+			case err != nil && (test.err == "" || !strings.Contains(err.Error(), test.err)):
+				t.Errorf("error %q, want %q", err, test.err)
+			}
+		})
+	}
+}
+
+func TestVersionsAreARange(t *testing.T) {
+	var o Options
+	o.Set("mode", "tls-client")
+	o.Set("versions", "1.3")
+	o.Set("versions", "TLS 1.2")
+	c, err := o.Config()
+	if err != nil || c.MinVersion != tls.VersionTLS12 || c.MaxVersion != tls.VersionTLS13 {
+		t.Errorf("%x to %x, %v", c.MinVersion, c.MaxVersion, err)
+	}
+}

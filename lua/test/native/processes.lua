@@ -1,0 +1,84 @@
+-- Forks, threads and states: on real Lua only.
+local h = require 'harness'
+local native = require 'native'
+
+local tests = {}
+
+local session = [[
+  local ssl, t = require 'mbedtls.ssl', require 'transport'
+  for _ = 1, 20 do
+    local c, s = t.established()
+    assert(t.send(c, s, ('x'):rep(50000)) == ('x'):rep(50000))
+    c:close()
+    assert(select(2, s:read(1)) == 'closed')
+  end
+  collectgarbage()
+  return 'fine'
+]]
+
+-- This must run before anything else has loaded the module.
+tests['1: required in the child it works there'] = function()
+  h.same(package.loaded['mbedtls.ssl'], nil)
+  h.same(native.fork((loadstring or load)(session)), 'fine')
+end
+
+tests['2: many states, one after the other and at once'] = function()
+  for _, n in ipairs { 1, 1, 8, 3 } do
+    local results = native.states(session, n)
+    h.same(#results, n)
+    for _, result in ipairs(results) do h.same(result, 'fine') end
+  end
+end
+
+tests['3: in a child of the process that loaded it everything throws'] = function()
+  local ssl, md, base64 = require 'mbedtls.ssl', require 'mbedtls.md', require 'mbedtls.base64'
+  local t = require 'transport'
+  local cfg = ssl.newconfig('tls-client')
+  local c, s = t.established()
+  local calls = {
+    function() ssl.newconfig('tls-client') end,
+    function() ssl.newconfig { mode = 'tls-client' } end,
+    function() ssl.newcontext(cfg, print, print) end,
+    function() ssl.getcookie('x') end,
+    function() ssl.checkcookie('x', 'y') end,
+    function() md.hash('MD5', '') end,
+    function() md.hmac('MD5', '', '') end,
+    function() base64.encode('') end,
+    function() base64.decode('') end,
+    function() c:handshake() end,
+    function() c:read(1) end,
+    function() c:write('x') end,
+    function() c:close() end,
+    function() c:reset() end,
+    function() c:setbio(print, print) end,
+    function() c:gettimeout() end,
+    function() c:info() end,
+    function() c:export('x', nil, 1) end,
+    function() c:sethostname('x') end,
+    function() c:setpeerid('x') end,
+    function()
+      package.loaded['mbedtls.ssl'] = nil
+      require 'mbedtls.ssl'
+    end,
+    function()
+      package.loaded['mbedtls'] = nil
+      require 'mbedtls'
+    end,
+  }
+  for i, call in ipairs(calls) do
+    local result = native.fork(function()
+      local ok, err = pcall(call)
+      return tostring(ok) .. ' ' .. tostring(err)
+    end)
+    assert(result:find('^false .*loaded before fork; require it in the child$'), i .. ': ' .. result)
+  end
+  h.same(native.fork(function()
+    c, s, cfg, calls, ssl = nil, nil, nil, nil, nil
+    for _ = 1, 5 do collectgarbage() end
+    return 'collected'
+  end), 'collected')
+  -- and the parent goes on
+  h.same(t.send(c, s, 'here'), 'here')
+end
+
+h.run(tests)
