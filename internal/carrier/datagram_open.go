@@ -43,10 +43,10 @@ type receipt struct {
 // swallows the rest.
 func (d *Datagram) Open(now time.Time, in []byte) (Opened, error) {
 	switch {
-	case len(in) == 0:
-		return Opened{}, nil
 	case d.handler.Waiting():
 		return Opened{}, ErrPending
+	case len(in) == 0:
+		return Opened{}, nil
 	}
 	d.now = now
 	o, err := d.openRecord(in)
