@@ -1,0 +1,182 @@
+// Package interop makes connections with other implementations of TLS.
+package interop
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/hermetic-tls/hermetic"
+)
+
+// link drives an engine over a non-blocking socket.
+type link struct {
+	fd     int
+	engine *hermetic.Engine
+	in     []byte // received, not opened
+	out    []byte // to be sent
+	got    []byte // application data
+	closed bool   // the peer's close_notify, or the end of the socket
+}
+
+const patience = 20 * time.Second
+
+// listen returns a listening socket on loopback and its port.
+func listen() (fd, port int, err error) {
+	if fd, err = unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0); err != nil {
+		return 0, 0, err
+	}
+	if err := unix.Bind(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
+		return 0, 0, err
+	}
+	if err := unix.Listen(fd, 16); err != nil {
+		return 0, 0, err
+	}
+	addr, err := unix.Getsockname(fd)
+	if err != nil {
+		return 0, 0, err
+	}
+	return fd, addr.(*unix.SockaddrInet4).Port, nil
+}
+
+// freePort is a port for a peer that does not say which one it has taken.
+func freePort() (int, error) {
+	fd, port, err := listen()
+	if err == nil {
+		err = unix.Close(fd)
+	}
+	return port, err
+}
+
+func accept(listener int) (int, error) {
+	if err := wait(listener, unix.POLLIN, time.Now().Add(patience)); err != nil {
+		return 0, err
+	}
+	fd, _, err := unix.Accept4(listener, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
+	return fd, err
+}
+
+// connect tries until the peer listens.
+func connect(port int) (int, error) {
+	for deadline := time.Now().Add(patience); ; {
+		fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+		if err != nil {
+			return 0, err
+		}
+		err = unix.Connect(fd, &unix.SockaddrInet4{Port: port, Addr: [4]byte{127, 0, 0, 1}})
+		if err == nil {
+			return fd, unix.SetNonblock(fd, true)
+		}
+		unix.Close(fd)
+		if time.Now().After(deadline) {
+			return 0, err
+		}
+		unix.Poll(nil, 20)
+	}
+}
+
+func wait(fd int, events int16, deadline time.Time) error {
+	for {
+		left := time.Until(deadline)
+		if left <= 0 {
+			return errors.New("timed out")
+		}
+		p := []unix.PollFd{{Fd: int32(fd), Events: events}}
+		n, err := unix.Poll(p, int(left.Milliseconds())+1)
+		if err == unix.EINTR || n == 0 && err == nil {
+			continue
+		}
+		return err
+	}
+}
+
+// step moves what can be moved, waiting at most until deadline.
+func (l *link) step(deadline time.Time) error {
+	l.out = l.engine.Output(l.out)
+	events := int16(unix.POLLIN)
+	if len(l.out) > 0 {
+		events |= unix.POLLOUT
+	}
+	if err := wait(l.fd, events, deadline); err != nil {
+		return err
+	}
+	if len(l.out) > 0 {
+		n, err := unix.Write(l.fd, l.out)
+		if err != nil && err != unix.EAGAIN {
+			return err
+		}
+		l.out = l.out[max(n, 0):]
+	}
+	var buf [1 << 15]byte
+	n, err := unix.Read(l.fd, buf[:])
+	switch {
+	case err == unix.EAGAIN:
+		return nil
+	case err != nil:
+		return err
+	case n == 0:
+		l.closed = true
+		return nil
+	}
+	l.in = append(l.in, buf[:n]...)
+	return l.open()
+}
+
+func (l *link) open() error {
+	for {
+		o, err := l.engine.Open(l.in)
+		switch {
+		case err == hermetic.ErrClosed:
+			l.closed = true
+			return nil
+		case err != nil:
+			unix.Write(l.fd, l.engine.Output(l.out))
+			return err
+		case o.N == 0:
+			return nil
+		}
+		l.got = append(l.got, o.Data...)
+		l.in = l.in[o.N:]
+	}
+}
+
+// until steps until done.
+func (l *link) until(what string, done func() bool) error {
+	deadline := time.Now().Add(patience)
+	for !done() {
+		if l.closed {
+			return fmt.Errorf("%s: the peer has closed", what)
+		}
+		if err := l.step(deadline); err != nil {
+			return fmt.Errorf("%s: %w", what, err)
+		}
+	}
+	return nil
+}
+
+func (l *link) handshake() error { return l.until("handshake", l.engine.HandshakeComplete) }
+
+func (l *link) send(data []byte) error {
+	out, err := l.engine.Seal(l.out, data)
+	l.out = out
+	return err
+}
+
+// close sends close_notify and what is left.
+func (l *link) close() {
+	l.engine.Close()
+	l.out = l.engine.Output(l.out)
+	for deadline := time.Now().Add(patience); len(l.out) > 0; {
+		if wait(l.fd, unix.POLLOUT, deadline) != nil {
+			break
+		}
+		n, err := unix.Write(l.fd, l.out)
+		if err != nil && err != unix.EAGAIN {
+			break
+		}
+		l.out = l.out[max(n, 0):]
+	}
+	unix.Close(l.fd)
+}
