@@ -45,8 +45,8 @@ func (d *Datagram) Open(now time.Time, in []byte) (Opened, error) {
 	switch {
 	case d.handler.Waiting():
 		return Opened{}, ErrPending
-	case len(in) == 0:
-		return Opened{}, nil
+	case len(in) == 0 || d.overflow != nil:
+		return Opened{}, d.overflow
 	}
 	d.now = now
 	o, err := d.openRecord(in)

@@ -1,0 +1,354 @@
+package carrier
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/hermetic-tls/hermetic/internal/record"
+	"github.com/hermetic-tls/hermetic/internal/wire"
+)
+
+func TestRetransmission(t *testing.T) {
+	versions(t, func(t *testing.T, version uint16) {
+		p := newPair(t, playOptions{version: version}, nil)
+		c, s := p.client, p.server
+		p.output(c) // lost
+		for _, wait := range []time.Duration{1e9, 2e9, 4e9} {
+			p.wantDeadline("the hello is lost", c, wait)
+			p.passTime(wait - 1)
+			p.want("it is early", c, p.output(c))
+			p.passTime(1)
+			out := p.output(c)
+			p.want("the hello again", c, out, "0:ClientHello")
+			if wait == 4e9 {
+				p.mustInput(s, out...)
+			}
+		}
+		lost := p.output(s)
+		p.wantDeadline("the server's flight is lost", s, time.Second)
+		p.passTime(time.Second)
+		out := p.output(s)
+		if len(out) != len(lost) {
+			t.Errorf("%d datagrams again, want %d", len(out), len(lost))
+		}
+		p.mustInput(c, out...)
+		p.mustInput(c, lost...) // the late ones do nothing
+		p.settle()
+		if !c.complete || !s.complete {
+			t.Error("not complete")
+		}
+	})
+}
+
+func TestGivingUp(t *testing.T) {
+	versions(t, func(t *testing.T, version uint16) {
+		for _, test := range []struct {
+			name     string
+			options  func(*DatagramOptions)
+			schedule []time.Duration
+		}{
+			{"by default", nil, []time.Duration{1e9, 2e9, 4e9, 8e9, 16e9, 32e9, 60e9}},
+			{"with other values", func(o *DatagramOptions) {
+				o.InitialTimeout, o.MaxTimeout, o.Timeouts = 400*time.Millisecond, time.Second, 4
+			}, []time.Duration{4e8, 8e8, 1e9, 1e9}},
+		} {
+			t.Run(test.name, func(t *testing.T) {
+				p := newPair(t, playOptions{version: version}, func(client, server *DatagramOptions) {
+					if test.options != nil {
+						test.options(client)
+						test.options(server)
+					}
+				})
+				p.mustInput(p.server, p.output(p.client)...)
+				for _, e := range []*end{p.client, p.server} {
+					p.output(e)
+					for i, wait := range test.schedule {
+						p.wantDeadline("nobody answers", e, wait)
+						p.now = p.now.Add(wait)
+						err := e.Expire(p.now)
+						if last := i == len(test.schedule)-1; last != (err == ErrTimeout) {
+							t.Fatalf("the %s: expiry %d: error %v", e.name, i, err)
+						}
+						p.output(e)
+					}
+				}
+			})
+		}
+	})
+}
+
+// TestPatience: a peer that stops in the middle of its flight is not waited for
+// forever, though there is nothing to send again.
+func TestPatience(t *testing.T) {
+	for _, test := range []struct {
+		name     string
+		patience time.Duration
+		want     time.Duration
+	}{
+		{"by default", 0, 123 * time.Second},
+		{"configured", 10 * time.Second, 10 * time.Second},
+		{"without end", -1, -1},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			p := newPair(t, playOptions{version: wire.VersionTLS13, certificate: 3000}, func(client, _ *DatagramOptions) { client.Patience = test.patience })
+			p.mustInput(p.server, p.output(p.client)...)
+			p.mustInput(p.client, p.output(p.server)[:2]...)
+			p.wantDeadline("first an ACK", p.client, time.Second/4)
+			p.passTime(time.Second / 4)
+			p.want("ACK", p.client, p.output(p.client), "2:ACK[0.0 2.0 2.1]")
+			if test.want < 0 {
+				p.wantDeadline("nothing is due", p.client, -1)
+				return
+			}
+			left := test.want - time.Second/4
+			p.wantDeadline("the rest does not come", p.client, left)
+			p.now = p.now.Add(left)
+			if err := p.client.Expire(p.now); err != ErrTimeout {
+				t.Errorf("got error %v, want %v", err, ErrTimeout)
+			}
+		})
+	}
+	t.Run("a server with half a hello", func(t *testing.T) {
+		p := newPair(t, playOptions{version: wire.VersionTLS12}, nil)
+		p.mustInput(p.server, p.reseal(p.client, 0, record.Handshake, fragment(false, wire.TypeClientHello, 0, 200, 0, 100)))
+		p.wantDeadline("the rest does not come", p.server, 123*time.Second)
+	})
+}
+
+func TestSetTimeout(t *testing.T) {
+	p := newPair(t, playOptions{version: wire.VersionTLS13}, nil)
+	p.output(p.client)
+	p.client.SetTimeout(400 * time.Millisecond)
+	p.wantDeadline("shorter", p.client, 400*time.Millisecond)
+	p.passTime(400 * time.Millisecond)
+	p.output(p.client)
+	p.client.SetTimeout(time.Second)
+	p.wantDeadline("longer, and once expired", p.client, 2*time.Second)
+}
+
+func TestLoweringMTU(t *testing.T) {
+	for _, keep := range []bool{false, true} {
+		p := newPair(t, playOptions{version: wire.VersionTLS13, certificate: 3000}, func(_, server *DatagramOptions) { server.KeepMTU = keep })
+		p.mustInput(p.server, p.output(p.client)...)
+		var got []int
+		for _, wait := range []time.Duration{1e9, 2e9, 4e9, 8e9, 16e9, 32e9} {
+			largest := 0
+			for _, d := range p.output(p.server) {
+				largest = max(largest, len(d))
+			}
+			got = append(got, largest)
+			p.now = p.now.Add(wait)
+			if err := p.server.Expire(p.now); err != nil {
+				t.Fatal(err)
+			}
+		}
+		want := []int{1200, 1200, 600, 600, 300, 300}
+		if keep {
+			want = []int{1200, 1200, 1200, 1200, 1200, 1200}
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("keep is %v: the largest datagrams are %v, want %v", keep, got, want)
+		}
+		p.mustInput(p.client, p.output(p.server)...)
+		p.settle()
+		if !p.client.complete || !p.server.complete {
+			t.Error("not complete")
+		}
+	}
+}
+
+// TestRepeatedFlight: a flight that comes again asks for the answer to it,
+// unless the network has just duplicated it.
+func TestRepeatedFlight(t *testing.T) {
+	versions(t, func(t *testing.T, version uint16) {
+		p := newPair(t, playOptions{version: version}, nil)
+		c, s := p.client, p.server
+		hello := p.output(c)
+		p.mustInput(s, hello...)
+		first := p.output(s)
+		p.mustInput(s, hello...)
+		p.want("a duplicate", s, p.output(s))
+		p.mustInput(s, p.reseal(c, 0, record.Handshake, fragment(false, wire.TypeClientHello, 0, 200, 0, 200)))
+		p.want("it is too early to be sent again", s, p.output(s))
+		p.now = p.now.Add(time.Second / 2)
+		p.mustInput(s, p.reseal(c, 0, record.Handshake, fragment(false, wire.TypeClientHello, 0, 200, 0, 200)))
+		p.want("the number has been seen", s, p.output(s))
+		if err := c.Expire(p.now.Add(time.Second / 2)); err != nil {
+			t.Fatal(err)
+		}
+		p.mustInput(s, p.output(c)...)
+		again := p.output(s)
+		if len(again) != len(first) {
+			t.Errorf("%d datagrams answer it, want %d", len(again), len(first))
+		}
+		p.wantDeadline("the timer starts again", s, time.Second)
+		p.mustInput(c, again...)
+		p.settle()
+	})
+}
+
+// TestFinalFlight12: whoever sends the last flight of DTLS 1.2 answers the
+// peer's, when that comes again.
+func TestFinalFlight12(t *testing.T) {
+	p := newPair(t, playOptions{version: wire.VersionTLS12}, nil)
+	c, s := p.client, p.server
+	p.mustInput(s, p.output(c)...)
+	p.mustInput(c, p.output(s)...)
+	p.mustInput(s, p.output(c)...)
+	p.output(s) // the Finished is lost
+	p.mustInput(c, p.seal(s, "early"))
+	if len(c.data) != 0 {
+		t.Error("data comes before the Finished")
+	}
+	for _, wait := range []time.Duration{1e9, 2e9} {
+		p.passTime(wait)
+		again := p.output(c)
+		p.want("the client's flight again", c, again, "0:ClientKeyExchange 0:CCS 1:Finished")
+		p.mustInput(s, again...)
+		out := p.output(s)
+		p.want("the server's again", s, out, "0:CCS 1:Finished")
+		if wait == 2e9 {
+			p.mustInput(c, out...)
+		}
+	}
+	if !c.complete {
+		t.Fatal("the client is not complete")
+	}
+	p.want("nothing answers the last one", c, p.output(c))
+	p.now = p.now.Add(twiceMSL + 1)
+	p.mustInput(s, p.reseal(c, 1, record.Handshake, fragment(false, wire.TypeFinished, 2, 12, 0, 12)))
+	p.want("not after a while", s, p.output(s))
+}
+
+// TestStrayFinished12: whoever did not send the last flight has nothing to
+// answer with.
+func TestStrayFinished12(t *testing.T) {
+	p := newPair(t, playOptions{version: wire.VersionTLS12}, nil)
+	p.connect()
+	p.mustInput(p.client, p.reseal(p.server, 1, record.Handshake, fragment(true, wire.TypeFinished, 4, 12, 0, 12)))
+	p.want("it has been answered", p.client, p.output(p.client))
+}
+
+// TestFinalFlight13: the client's Finished is sent until it is acknowledged,
+// and acknowledged each time that it comes, for a while.
+func TestFinalFlight13(t *testing.T) {
+	p := newPair(t, playOptions{version: wire.VersionTLS13}, nil)
+	c, s := p.client, p.server
+	p.mustInput(s, p.output(c)...)
+	p.mustInput(c, p.output(s)...)
+	p.output(c) // the Finished is lost
+	p.passTime(time.Second)
+	out := p.output(c)
+	p.want("the Finished again", c, out, "2:Finished")
+	p.mustInput(s, out...)
+	p.want("its ACK, which is lost", s, p.output(s), "3:ACK[2.1]")
+	p.mustInput(s, p.seal(c, "data"))
+	p.passTime(2 * time.Second)
+	out = p.output(c)
+	p.want("the Finished once more", c, out, "2:Finished")
+	p.mustInput(s, out...)
+	p.passTime(time.Second / 4)
+	out = p.output(s)
+	p.want("the ACK again", s, out, "3:ACK[2.1 2.2]")
+	p.mustInput(c, out...)
+	if !c.Acknowledged() {
+		t.Error("the Finished is not acknowledged")
+	}
+	p.now = p.now.Add(twiceMSL + 1)
+	p.mustInput(s, p.reseal(c, 2, record.Handshake, fragment(false, wire.TypeFinished, 1, 32, 0, 32)))
+	p.wantDeadline("the handshake's keys are gone", s, -1)
+}
+
+func TestUnacknowledgedTicket(t *testing.T) {
+	p := newPair(t, playOptions{version: wire.VersionTLS13, ticket: true}, nil)
+	p.settle()
+	for _, wait := range []time.Duration{1e9, 2e9, 4e9, 8e9, 16e9, 32e9} {
+		p.wantDeadline("the ticket is not acknowledged", p.server, wait)
+		p.now = p.now.Add(wait)
+		if err := p.server.Expire(p.now); err != nil {
+			t.Fatal(err)
+		}
+		p.want("the ticket again", p.server, p.output(p.server), "3:NewSessionTicket")
+	}
+	p.now = p.now.Add(time.Minute)
+	if err := p.server.Expire(p.now); err != ErrTimeout {
+		t.Errorf("got error %v, want %v", err, ErrTimeout)
+	}
+}
+
+// TestPartialACK: what has been acknowledged is not sent again, and what has
+// not is sent at once, but not while it may still be on its way.
+func TestPartialACK(t *testing.T) {
+	p := newPair(t, playOptions{version: wire.VersionTLS13, certificate: 3000}, nil)
+	c, s := p.client, p.server
+	p.mustInput(s, p.output(c)...)
+	out := p.output(s)
+	p.want("server's flight", s, out,
+		"0:ServerHello 2:EncryptedExtensions,Certificate[0-1019]",
+		"2:Certificate[1019-2185]",
+		"2:Certificate[2185-3000],CertificateVerify,Finished")
+	p.mustInput(c, out[0], out[2])
+	p.passTime(time.Second / 4)
+	ack := p.output(c)
+	p.want("ACK", c, ack, "2:ACK[0.0 2.0 2.2]")
+	p.mustInput(s, ack...)
+	again := p.output(s)
+	p.want("only what is missing", s, again, "2:Certificate[1019-2185]")
+	p.wantDeadline("the timer starts again", s, time.Second)
+	p.mustInput(s, ack...) // a duplicate
+	p.want("it may still be on its way", s, p.output(s))
+	p.mustInput(c, again...)
+	p.settle()
+	if !c.complete || !s.complete {
+		t.Error("not complete")
+	}
+}
+
+// TestFullACK: a flight that is acknowledged as a whole is not sent again.
+func TestFullACK(t *testing.T) {
+	p := newPair(t, playOptions{version: wire.VersionTLS13, clientAuth: true, slowClient: true}, nil)
+	c, s := p.client, p.server
+	p.mustInput(s, p.output(c)...)
+	p.mustInput(c, p.output(s)...)
+	if !c.Waiting() {
+		t.Fatal("the client does not wait for its signature")
+	}
+	if _, err := c.Open(p.now, make([]byte, 20)); err != ErrPending {
+		t.Errorf("got error %v, want %v", err, ErrPending)
+	}
+	p.want("the flight is not whole", c, p.output(c))
+	p.wantDeadline("the answer takes a while: an ACK is due", c, time.Second/4)
+	p.passTime(time.Second / 4)
+	ack := p.output(c)
+	p.want("ACK", c, ack, "2:ACK[0.0 2.0]")
+	p.mustInput(s, ack...)
+	p.wantDeadline("the server only waits", s, 123*time.Second)
+	p.passTime(100 * time.Second)
+	p.want("nothing is sent again", s, p.output(s))
+	p.wantDeadline("a question takes what it takes", c, -1)
+	if err := c.answer(p.now); err != nil {
+		t.Fatal(err)
+	}
+	p.connect()
+}
+
+// TestLost CCS: the epochs say it all.
+func TestLostChangeCipherSpec(t *testing.T) {
+	p := newPair(t, playOptions{version: wire.VersionTLS12}, nil)
+	p.mustInput(p.server, p.output(p.client)...)
+	p.mustInput(p.client, p.output(p.server)...)
+	d := p.output(p.client)[0]
+	var kept []byte
+	for in := d; len(in) > 0; {
+		c, n, _ := record.ParseClassic(in, 0)
+		if c.Type != record.ChangeCipherSpec {
+			kept = append(kept, in[:n]...)
+		}
+		in = in[n:]
+	}
+	p.mustInput(p.server, kept)
+	if !p.server.complete {
+		t.Error("the server is not complete")
+	}
+}
