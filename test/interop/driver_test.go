@@ -21,7 +21,7 @@ type link struct {
 	closed bool   // the peer's close_notify, or the end of the socket
 }
 
-const patience = 20 * time.Second
+const patience = 10 * time.Second
 
 // listen returns a listening socket on loopback and its port.
 func listen() (fd, port int, err error) {
@@ -130,6 +130,8 @@ func (l *link) open() error {
 		switch {
 		case err == hermetic.ErrClosed:
 			l.closed = true
+			return nil
+		case err == hermetic.ErrPending:
 			return nil
 		case err != nil:
 			unix.Write(l.fd, l.engine.Output(l.out))

@@ -22,7 +22,7 @@ import (
 )
 
 // payload goes each way in every cell.
-var payload = bytes.Repeat([]byte("hermetic interop "), (1<<20)/17+1)[:1<<20]
+var payload = bytes.Repeat([]byte("hermetic interop: one line of 32\n"), (1<<20)/33+1)[:1<<20]
 
 // cell is one way to make a connection.
 type cell struct {
@@ -230,7 +230,7 @@ func (c cell) config(a *authority, leaf tls.Certificate, role hermetic.Mode) *he
 		cfg.CurvePreferences = []tls.CurveID{tls.X25519, c.group}
 		cfg.KeyShares = []tls.CurveID{tls.X25519}
 		if role == hermetic.TLSServer {
-			cfg.CurvePreferences = []tls.CurveID{c.group}
+			cfg.CurvePreferences, cfg.KeyShares = []tls.CurveID{c.group}, nil
 		}
 	}
 	if c.suite != 0 {
