@@ -38,7 +38,7 @@ type ClientHello struct {
 	ConnectionID         []byte
 	RenegotiationInfo    []byte
 	PSK                  OfferedPSKs // always the last extension
-	PadTo                int         // Append only: the padding extension fills the message up to this size
+	PadTo                int         // Append only: a padding extension makes a shorter message this long
 }
 
 // errCertTypes: a list that is empty, or not a list.
@@ -150,7 +150,8 @@ func (m *ClientHello) parseExtension(e Extension, c *cursor) (err error) {
 	return err
 }
 
-// Append appends the whole message.
+// Append appends the whole message. The binders are its last bytes, so that a
+// caller hashes what is before them and fills them in where they stand.
 func (m *ClientHello) Append(b []byte, t Transport) []byte {
 	start := len(b)
 	b = slices.Grow(b, 512+len(m.KeyShares))
@@ -169,24 +170,26 @@ func (m *ClientHello) Append(b []byte, t Transport) []byte {
 		b = m.appendPadding(b, start)
 	}
 	if m.Has.Has(ExtPreSharedKey) {
-		b, ext := beginExtension(b, ExtPreSharedKey)
+		var ext int
+		b, ext = beginExtension(b, ExtPreSharedKey)
 		b = append16(b, m.PSK.Identities)
 		b = append16(b, m.PSK.Binders)
 		b = end16(b, ext)
-		return endMessage(end16(b, list), at)
 	}
 	return endMessage(end16(b, list), at)
 }
 
-// appendPadding: RFC 7685.
+// appendPadding: RFC 7685. A message that is long enough gets none; one that
+// lacks less than an extension's header becomes as much longer.
 func (m *ClientHello) appendPadding(b []byte, start int) []byte {
-	size := len(b) - start + 4
+	size := len(b) - start
 	if m.Has.Has(ExtPreSharedKey) {
 		size += 4 + 2 + len(m.PSK.Identities) + 2 + len(m.PSK.Binders)
 	}
-	b, ext := beginExtension(b, ExtPadding)
-	b = append(b, make([]byte, max(0, m.PadTo-size))...)
-	return end16(b, ext)
+	if size >= m.PadTo {
+		return b
+	}
+	return appendExtension(b, ExtPadding, make([]byte, max(0, m.PadTo-size-4)))
 }
 
 // appendExtensions appends all that are in Has, but pre_shared_key.

@@ -2,8 +2,6 @@ package wire
 
 import "github.com/hermetic-tls/hermetic/internal/alert"
 
-var errDecode = alert.New(alert.DecodeError, "a message does not parse")
-
 // malformed is a decode_error that names the message or extension.
 func malformed(what string) error {
 	return alert.New(alert.DecodeError, what+" does not parse")

@@ -103,7 +103,10 @@ func Extensions(list ...Extension) (s ExtensionSet) {
 }
 
 // Has reports whether e is in s.
-func (s ExtensionSet) Has(e Extension) bool { return s&ExtensionSet(0).With(e) != 0 }
+func (s ExtensionSet) Has(e Extension) bool {
+	i := e.bit()
+	return i >= 0 && s&(1<<i) != 0
+}
 
 // With returns s and e, which must be an extension that this package knows.
 func (s ExtensionSet) With(e Extension) ExtensionSet { return s | 1<<e.bit() }
@@ -141,13 +144,10 @@ type extensions struct {
 	illegal bool // a duplicate is an illegal_parameter
 }
 
-// next returns the next extension, or ok false at the end or after an error.
+// next returns the next extension, or ok false at the end or with an error.
 func (x *extensions) next() (e Extension, body cursor, ok bool, err error) {
 	if !x.more() {
-		if x.bad {
-			err = errDecode
-		}
-		return 0, cursor{}, false, err
+		return 0, cursor{}, false, nil
 	}
 	e = Extension(x.uint16())
 	body.b = x.vec16()

@@ -36,13 +36,14 @@ func (m *ServerKeyExchange) Parse(body []byte, parts KeyExchangeParts) error {
 		m.Hint = c.vec16()
 	}
 	if parts.ECDHE {
-		params := c.b
+		start := c.b
 		if c.uint8() != namedCurve {
 			return malformed("ServerKeyExchange, or its curve has no name,")
 		}
 		m.Group = c.uint16()
 		m.Public = c.nonEmpty(c.vec8())
-		m.Params = params[:len(params)-len(c.b)]
+		n := len(start) - len(c.b)
+		m.Params = start[:n:n]
 	}
 	if parts.Signed {
 		m.Scheme = c.uint16()
