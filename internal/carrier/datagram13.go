@@ -10,11 +10,6 @@ import (
 	"github.com/hermetic-tls/hermetic/internal/wire"
 )
 
-// maxReadEpochs is how many generations of reading keys there are at a time:
-// the next, not in use yet, the one in use, and the one before, for what was
-// overtaken. With more, the two epoch bits of a record would not be enough.
-const maxReadEpochs = 3
-
 // maxEpoch: RFC 9147bis, Section 8, allows to end here.
 const maxEpoch = 1<<16 - 1
 
@@ -22,7 +17,7 @@ const maxEpoch = 1<<16 - 1
 // begins another. Whatever has no answer is acknowledged by an ACK.
 type dtls13 struct {
 	*Datagram
-	reads  []reader  // the oldest first
+	reads  []reader  // the oldest first; see use
 	expire time.Time // when those before the one in use are dropped
 }
 
@@ -61,7 +56,10 @@ func (p *dtls13) openUnified(u record.Unified) (opened, error) {
 }
 
 // use: something has come under new keys, so that those before the last ones
-// have had their time, and the last ones will have it soon.
+// have had their time, and the last ones will have it soon. Since a KeyUpdate
+// comes under the newest keys, there are never more than three generations:
+// the next, the one in use, and the one before for what was overtaken. The two
+// bits tell them apart.
 func (p *dtls13) use(i int) {
 	p.reads[i].used = true
 	p.reads = p.reads[max(0, i-1):]
@@ -95,9 +93,6 @@ func (p *dtls13) installRead(level handshake.Level, k suite.Keys) error {
 	epoch := p.next(level, p.newest())
 	if epoch > maxEpoch {
 		return errKeyUpdates
-	}
-	if len(p.reads) == maxReadEpochs {
-		p.reads = p.reads[1:]
 	}
 	p.reads = append(p.reads, reader{Epoch13: record.NewEpoch13(epoch, k, nil)})
 	return nil

@@ -296,7 +296,8 @@ func TestPartialACK(t *testing.T) {
 	again := p.output(s)
 	p.want("only what is missing", s, again, "2:Certificate[1019-2185]")
 	p.wantDeadline("the timer starts again", s, time.Second)
-	p.mustInput(s, ack...) // a duplicate
+	c.acks.due = true
+	p.mustInput(s, p.output(c)...)
 	p.want("it may still be on its way", s, p.output(s))
 	p.mustInput(c, again...)
 	p.settle()
@@ -351,4 +352,70 @@ func TestLostChangeCipherSpec(t *testing.T) {
 	if !p.server.complete {
 		t.Error("the server is not complete")
 	}
+}
+
+// TestRepeatedHelloVerifyRequest: so it is before the version is known.
+func TestRepeatedHelloVerifyRequest(t *testing.T) {
+	p := newPair(t, playOptions{version: wire.VersionTLS12, retry: true}, nil)
+	p.mustInput(p.server, p.output(p.client)...)
+	p.mustInput(p.client, p.output(p.server)...)
+	p.output(p.client) // lost
+	for i, want := range [][]string{nil, {"0:ClientHello"}} {
+		again := record.Epoch12{}
+		again.StartAt(uint64(10 + i))
+		d, _ := again.Seal(nil, record.Handshake, fragment(true, wire.TypeHelloVerifyRequest, 0, 20, 0, 20))
+		p.mustInput(p.client, d)
+		p.want("the request again", p.client, p.output(p.client), want...)
+		p.now = p.now.Add(time.Second / 2)
+	}
+}
+
+// TestNotAcknowledged: a record of which something was not kept must come again
+// as a whole.
+func TestNotAcknowledged(t *testing.T) {
+	p := newPair(t, playOptions{version: wire.VersionTLS13, certificate: 3000}, nil)
+	p.mustInput(p.server, p.output(p.client)...)
+	p.mustInput(p.client, p.output(p.server)[0])
+	p.passTime(time.Second / 4)
+	p.output(p.client)
+	ahead := fragment(true, wire.TypeFinished, 60, 32, 0, 32)
+	p.mustInput(p.client, p.reseal(p.server, 2, record.Handshake, append(fragment(true, wire.TypeCertificate, 2, 3000, 1100, 1200), ahead...)))
+	p.wantDeadline("nothing to acknowledge", p.client, 123*time.Second-time.Second/4)
+}
+
+// TestQuestionWithinFlight: the timer stands still while a question is open, and
+// begins again with the answer.
+func TestQuestionWithinFlight(t *testing.T) {
+	p := newPair(t, playOptions{version: wire.VersionTLS12, slowVerdict: true, certificate: 2000}, nil)
+	p.mustInput(p.server, p.output(p.client)...)
+	out := p.output(p.server)
+	if err := p.input(p.client, out[:2]...); err != ErrPending || !p.client.Waiting() {
+		t.Fatalf("the client has no question: %v, error %v", p.client.got, err)
+	}
+	p.wantDeadline("while it is open", p.client, -1)
+	p.passTime(time.Hour)
+	p.want("nothing is sent", p.client, p.output(p.client))
+	if err := p.client.answer(p.now); err != nil {
+		t.Fatal(err)
+	}
+	p.wantDeadline("the rest is missing", p.client, time.Second)
+	p.mustInput(p.client, out...)
+	p.connect()
+}
+
+// TestTicketIsNoACK: what a server sends on its own does not acknowledge the
+// client's Finished; it may have been sent before.
+func TestTicketIsNoACK(t *testing.T) {
+	p := newPair(t, playOptions{version: wire.VersionTLS13, ticket: true}, nil)
+	c, s := p.client, p.server
+	p.mustInput(s, p.output(c)...)
+	p.mustInput(c, p.output(s)...)
+	p.output(c) // lost
+	ticket, _ := s.write.Seal(nil, record.Handshake, fragment(true, wire.TypeNewSessionTicket, 5, 50, 0, 50))
+	p.mustInput(c, ticket)
+	c.send(wire.TypeNewConnectionID, 10)
+	c.updateKeys()
+	p.want("the KeyUpdate must wait", c, p.output(c), "3:NewConnectionId")
+	p.passTime(time.Second)
+	p.want("the Finished again, and the ticket's ACK", c, p.output(c), "3:ACK[3.0] 2:Finished 3:NewConnectionId")
 }

@@ -177,14 +177,18 @@ func TestMessageInClear(t *testing.T) {
 		err := p.input(p.client, clear)
 		if strict {
 			wantAlert(t, err, alert.UnexpectedMessage)
-			continue
-		}
-		if err != nil || !slices.Equal(p.client.got, []string{"ServerHello"}) {
+		} else if err != nil || !slices.Equal(p.client.got, []string{"ServerHello"}) {
 			t.Errorf("got %v, error %v", p.client.got, err)
 		}
+		part := fragment(true, wire.TypeEncryptedExtensions, 1, 10, 0, 5)
+		p.mustInput(p.client, p.reseal(p.server, 2, record.Handshake, part))
+		other := &record.Epoch12{}
+		other.StartAt(300)
+		forged, _ := other.Seal(nil, record.Handshake, fragment(true, wire.TypeEncryptedExtensions, 1, 10, 0, 10))
+		p.mustInput(p.client, forged) // that it is forged is plain now
 		p.mustInput(p.client, flight[hello:])
 		if !p.client.complete {
-			t.Error("the client is not complete")
+			t.Errorf("strict %v: the client is not complete", strict)
 		}
 	}
 }

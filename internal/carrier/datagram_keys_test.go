@@ -46,8 +46,8 @@ func TestKeyUpdate(t *testing.T) {
 			t.Fatalf("round %d: the %s got %q", round, peer.name, peer.data)
 		}
 		peer.data = nil
-		if len(peer.protocol.(*dtls13).reads) > maxReadEpochs {
-			t.Error("too many epochs are kept")
+		if n := len(peer.protocol.(*dtls13).reads); n > 2 {
+			t.Errorf("%d epochs are kept, want the new one and the one before", n)
 		}
 	}
 	p.wantDeadline("all is acknowledged", c, -1)
@@ -252,5 +252,10 @@ func TestNewCIDs(t *testing.T) {
 	p.mustInput(p.server, next, old)
 	if !slices.Equal(p.server.data, []string{"next", "old"}) {
 		t.Errorf("the server got %q", p.server.data)
+	}
+	p.client.SetPeerCID([]byte{8})
+	p.mustInput(p.server, p.seal(p.client, "never offered"))
+	if len(p.server.data) != 2 {
+		t.Error("a connection ID that was never offered is taken")
 	}
 }

@@ -140,8 +140,9 @@ func (d *Datagram) authenticated(r *opened, err error) error {
 		return err
 	}
 	d.authentic = true
-	// Early data may be a replay, from anywhere.
-	d.proved = d.proved || d.version == wire.VersionTLS12 || r.number.Epoch >= uint64(handshake.Handshake)
+	if d.version == wire.VersionTLS12 || r.number.Epoch != uint64(handshake.EarlyData) {
+		d.proved = true // early data may be a replay, from anywhere
+	}
 	return nil
 }
 

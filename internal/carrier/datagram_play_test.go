@@ -56,6 +56,7 @@ type playOptions struct {
 	ticket      bool // DTLS 1.3: the server sends a NewSessionTicket
 	slowClient  bool // the client's signature takes a while
 	slowServer  bool // so does the server's
+	slowVerdict bool // and the client's verdict on the certificate, in DTLS 1.2
 	localCID    [2][]byte
 	damaged     bool // messages in clear may not be what was sent
 }
@@ -252,7 +253,9 @@ func (p *play) client12(m wire.Message) error {
 		p.send(wire.TypeClientHello, 220)
 	case wire.TypeServerHello:
 		p.decide(wire.VersionTLS12)
-	case wire.TypeCertificate, wire.TypeServerKeyExchange:
+	case wire.TypeCertificate:
+		p.wait(p.options.slowVerdict, func() {})
+	case wire.TypeServerKeyExchange:
 	case wire.TypeServerHelloDone:
 		if p.options.clientAuth {
 			p.send(wire.TypeCertificate, p.options.certificate)
