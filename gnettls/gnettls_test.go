@@ -1,0 +1,326 @@
+package gnettls
+
+import (
+	"bytes"
+	"context"
+	"crypto"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"runtime"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/panjf2000/gnet/v2"
+
+	"github.com/hermetic-tls/hermetic"
+	"github.com/hermetic-tls/hermetic/internal/pkitest"
+)
+
+// echo is an ordinary handler: it writes back what comes.
+type echo struct {
+	gnet.BuiltinEventEngine
+	booted  chan gnet.Engine
+	closed  chan error
+	async   bool
+	lazy    int // leave what is less than this for later
+	greet   string
+	closeOn byte // close after this byte
+}
+
+func (h *echo) OnBoot(e gnet.Engine) gnet.Action {
+	h.booted <- e
+	return gnet.None
+}
+
+func (h *echo) OnOpen(c gnet.Conn) ([]byte, gnet.Action) {
+	c.SetContext("mine")
+	return []byte(h.greet), gnet.None
+}
+
+func (h *echo) OnTraffic(c gnet.Conn) gnet.Action {
+	if c.Context() != "mine" {
+		panic("another context")
+	}
+	if c.InboundBuffered() < h.lazy {
+		return gnet.None
+	}
+	b, err := c.Next(-1)
+	if err != nil {
+		panic(err)
+	}
+	if h.async {
+		c.AsyncWrite(bytes.Clone(b), nil)
+	} else if _, err := c.Write(b); err != nil {
+		return gnet.Close
+	}
+	if h.closeOn != 0 && bytes.IndexByte(b, h.closeOn) >= 0 {
+		return gnet.Close
+	}
+	return gnet.None
+}
+
+func (h *echo) OnClose(c gnet.Conn, err error) gnet.Action {
+	h.closed <- err
+	return gnet.None
+}
+
+// serve starts a server and returns its address and a client's configuration.
+func serve(t *testing.T, h *echo, s *Server, opts ...gnet.Option) (addr string, client *tls.Config) {
+	t.Helper()
+	ca := pkitest.CA(t)
+	if s.Config == nil {
+		s.Config = &hermetic.Config{}
+	}
+	s.Config.Certificates = []tls.Certificate{ca.Leaf(t, pkitest.Options{})}
+	h.booted, h.closed = make(chan gnet.Engine, 1), make(chan error, 20000)
+	s.Handler = h
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr = l.Addr().String()
+	l.Close()
+	done := make(chan error, 1)
+	go func() { done <- s.Run("tcp://"+addr, opts...) }()
+	select {
+	case e := <-h.booted:
+		t.Cleanup(func() {
+			e.Stop(context.Background())
+			<-done
+		})
+	case err := <-done:
+		t.Fatal(err)
+	}
+	return addr, &tls.Config{RootCAs: ca.Pool(), ServerName: "localhost", Time: func() time.Time { return pkitest.Now }}
+}
+
+func dial(t *testing.T, addr string, cfg *tls.Config) *tls.Conn {
+	t.Helper()
+	var raw net.Conn
+	var err error
+	for range 100 {
+		if raw, err = net.Dial("tcp", addr); err == nil {
+			break
+		}
+		runtime.Gosched()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw.SetDeadline(time.Now().Add(30 * time.Second))
+	return tls.Client(raw, cfg)
+}
+
+// exchange sends data and expects it back.
+func exchange(c net.Conn, data []byte) error {
+	sent := make(chan error, 1)
+	go func() {
+		_, err := c.Write(data)
+		sent <- err
+	}()
+	got := make([]byte, len(data))
+	if _, err := io.ReadFull(c, got); err != nil {
+		return err
+	}
+	if !bytes.Equal(got, data) {
+		return errors.New("other bytes came back")
+	}
+	return <-sent
+}
+
+func TestEcho(t *testing.T) {
+	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
+		for _, async := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s/async %v", tls.VersionName(version), async), func(t *testing.T) {
+				h := &echo{async: async, greet: "hello"}
+				addr, cfg := serve(t, h, &Server{}, gnet.WithMulticore(true))
+				cfg.MaxVersion = version
+				var wg sync.WaitGroup
+				for range 8 {
+					wg.Go(func() {
+						c := dial(t, addr, cfg)
+						defer c.Close()
+						var greeting [5]byte
+						if _, err := io.ReadFull(c, greeting[:]); err != nil || string(greeting[:]) != "hello" {
+							t.Errorf("greeting %q, %v", greeting, err)
+							return
+						}
+						for _, n := range []int{1, 100, 16384, 16385, 1 << 20} {
+							if err := exchange(c, bytes.Repeat([]byte{byte(n), 7}, n/2+1)); err != nil {
+								t.Errorf("%d bytes: %v", n, err)
+							}
+						}
+					})
+				}
+				wg.Wait()
+				for range 8 {
+					if err := <-h.closed; err != nil {
+						t.Errorf("OnClose after close_notify: %v", err)
+					}
+				}
+			})
+		}
+	}
+}
+
+// TestLeftover: what the handler leaves is there the next time.
+func TestLeftover(t *testing.T) {
+	addr, cfg := serve(t, &echo{lazy: 10}, &Server{})
+	c := dial(t, addr, cfg)
+	defer c.Close()
+	for _, part := range []string{"abc", "def", "ghij"} {
+		if _, err := c.Write([]byte(part)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got := make([]byte, 10)
+	if _, err := io.ReadFull(c, got); err != nil || string(got) != "abcdefghij" {
+		t.Errorf("%q, %v", got, err)
+	}
+}
+
+func TestCloses(t *testing.T) {
+	t.Run("by the server, with close_notify", func(t *testing.T) {
+		addr, cfg := serve(t, &echo{closeOn: '!'}, &Server{})
+		c := dial(t, addr, cfg)
+		if _, err := c.Write([]byte("bye!")); err != nil {
+			t.Fatal(err)
+		}
+		got, err := io.ReadAll(c) // io.EOF only after close_notify
+		if err != nil || string(got) != "bye!" {
+			t.Errorf("%q, %v", got, err)
+		}
+	})
+	t.Run("by the client, without close_notify", func(t *testing.T) {
+		h := &echo{}
+		addr, cfg := serve(t, h, &Server{})
+		c := dial(t, addr, cfg)
+		if err := exchange(c, []byte("x")); err != nil {
+			t.Fatal(err)
+		}
+		c.NetConn().Close()
+		if err := <-h.closed; err != io.ErrUnexpectedEOF {
+			t.Errorf("OnClose: %v", err)
+		}
+	})
+	t.Run("by garbage", func(t *testing.T) {
+		h := &echo{}
+		addr, cfg := serve(t, h, &Server{})
+		c := dial(t, addr, cfg)
+		if err := exchange(c, []byte("x")); err != nil {
+			t.Fatal(err)
+		}
+		c.NetConn().Write([]byte("\x17\x03\x03\x00\x20this is not a record of this session"))
+		var alert *hermetic.AlertError
+		if err := <-h.closed; !errors.As(err, &alert) || alert.Alert != hermetic.AlertBadRecordMAC {
+			t.Errorf("OnClose: %v", err)
+		}
+		if _, err := c.Read(make([]byte, 1)); err == nil || err == io.EOF {
+			t.Errorf("the client sees %v, want the alert", err)
+		}
+	})
+	t.Run("before a handshake", func(t *testing.T) {
+		h := &echo{}
+		addr, _ := serve(t, h, &Server{})
+		c, err := net.Dial("tcp", addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Write([]byte("GET / HTTP/1.1\r\n\r\n"))
+		answer, _ := io.ReadAll(c)
+		if len(answer) != 7 || answer[0] != 21 {
+			t.Errorf("answer %x, want an alert", answer)
+		}
+		if len(h.closed) != 0 {
+			t.Error("OnClose without OnOpen")
+		}
+	})
+}
+
+// TestHandshakeTimeout: a client that says nothing is closed.
+func TestHandshakeTimeout(t *testing.T) {
+	addr, _ := serve(t, &echo{}, &Server{HandshakeTimeout: time.Millisecond})
+	c, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.SetDeadline(time.Now().Add(30 * time.Second))
+	if _, err := c.Read(make([]byte, 1)); err != io.EOF && !errors.Is(err, net.ErrClosed) {
+		t.Errorf("the connection ends with %v", err)
+	}
+}
+
+// TestAsynchronousKey: the signature comes from another goroutine.
+func TestAsynchronousKey(t *testing.T) {
+	s := &Server{Config: &hermetic.Config{Async: hermetic.AsyncSign}}
+	s.OnPending = func(c gnet.Conn, p hermetic.Pending) {
+		r := p.(*hermetic.SignRequest)
+		go func() {
+			signature, err := r.Sign(nil, r.Certificate.PrivateKey.(crypto.Signer))
+			Answer(c, func() { r.Answer(signature, err) })
+		}()
+	}
+	addr, cfg := serve(t, &echo{}, s)
+	c := dial(t, addr, cfg)
+	defer c.Close()
+	if err := exchange(c, []byte("signed elsewhere")); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestManyConnections: 5,000 open connections, and not one goroutine more.
+func TestManyConnections(t *testing.T) {
+	const n = 5000
+	h := &echo{}
+	addr, cfg := serve(t, h, &Server{}, gnet.WithMulticore(true))
+	first := dial(t, addr, cfg)
+	if err := exchange(first, []byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	before := runtime.NumGoroutine()
+	conns := make([]*tls.Conn, n)
+	var wg sync.WaitGroup
+	next := make(chan int, n)
+	for i := range conns {
+		next <- i
+	}
+	close(next)
+	for range 16 {
+		wg.Go(func() {
+			for i := range next {
+				conns[i] = dial(t, addr, cfg)
+				conns[i].SetDeadline(time.Time{})
+				if err := exchange(conns[i], []byte("hello")); err != nil {
+					t.Errorf("connection %d: %v", i, err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if after := runtime.NumGoroutine(); after > before {
+		t.Errorf("%d goroutines with %d connections, %d with one", after, n, before)
+	}
+	for i, c := range conns {
+		if err := exchange(c, []byte("still there")); err != nil {
+			t.Fatalf("connection %d: %v", i, err)
+		}
+		c.Close()
+	}
+	first.Close()
+	for range n + 1 {
+		if err := <-h.closed; err != nil {
+			t.Fatalf("OnClose: %v", err)
+		}
+	}
+}
+
+func TestBadConfig(t *testing.T) {
+	err := Run(&echo{}, "tcp://127.0.0.1:0", &hermetic.Config{MinVersion: tls.VersionTLS10})
+	if err == nil {
+		t.Error("a Config without sense is served")
+	}
+}
