@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 typedef uintptr_t handle; /* of a Go value; 0 is none */
+typedef void *session;    /* a pinned Go value: on the way of every record */
 
 typedef struct {
 	const char *at;
@@ -25,7 +26,7 @@ enum {
 
 /* mbedtls.Step */
 struct step {
-	handle session;
+	session session;
 	int op;
 	bytes write;
 	char *read;
@@ -46,18 +47,19 @@ extern void hermetic_step(struct step *step);
 /* These return the length of an error's text in out, or 0. */
 extern size_t hermetic_option(handle options, bytes key, bytes value, char *out);
 extern size_t hermetic_config(handle options, handle *config, char *out);
-extern size_t hermetic_session(handle config, handle *session, char *out);
-extern size_t hermetic_reset(handle session, char *out);
-extern size_t hermetic_peer_id(handle session, bytes id, char *out);
-extern size_t hermetic_server_name(handle session, bytes name, char *out);
-extern size_t hermetic_export(handle session, bytes label, bytes *context, char *secret, size_t len, char *out);
+extern size_t hermetic_session(handle config, session *result, char *out);
+extern size_t hermetic_reset(session s, char *out);
+extern size_t hermetic_peer_id(session s, bytes id, char *out);
+extern size_t hermetic_server_name(session s, bytes name, char *out);
+extern size_t hermetic_export(session s, bytes label, bytes *context, char *secret, size_t len, char *out);
 
 extern handle hermetic_options(void);
 extern int hermetic_mode(handle config); /* 0: tls-client, 1: tls-server, 2: dtls-client, 3: dtls-server */
-extern double hermetic_timeout(handle session); /* below 0: none */
-extern handle hermetic_info(handle session, size_t *len);
+extern double hermetic_timeout(session s); /* below 0: none */
+extern handle hermetic_info(session s, size_t *len);
 extern void hermetic_take(handle text, char *out); /* what has been announced, and frees it */
 extern void hermetic_free(handle h);
+extern void hermetic_free_session(session s);
 
 extern size_t hermetic_cookie(bytes peer, char *out);
 extern int hermetic_check_cookie(bytes peer, bytes cookie);

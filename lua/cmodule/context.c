@@ -14,9 +14,10 @@ enum { HEADER = 5, MAX_RECORD = 16384 + 2048 };
 enum { RCB = 1, WCB, REF };
 
 struct context {
-	handle session;
+	session session;
 	int mode; /* index in the modes of newconfig */
 	int busy; /* inside a callback */
+	int ref;  /* there is a reference for the callbacks */
 
 	/* The operation in progress. */
 	int op;
@@ -24,7 +25,8 @@ struct context {
 	size_t size;        /* READ: how much */
 	size_t at, len;     /* WRITE: which part of the string at index 2 */
 	size_t asked;       /* ASK: how much rcb may give */
-	size_t offset;      /* OFFER: how much of the string on the top wcb has taken */
+	size_t offered;     /* OFFER: the length of the string on the top */
+	size_t offset;      /* OFFER: how much of it wcb has taken */
 	int effort;         /* OFFER: WANT_WRITE, TRY_WRITE or LAST_WRITE */
 	size_t whole;       /* OFFER: what the write returns once all is taken, if not 0 */
 	int refused;        /* STEP: wcb took nothing after TRY_WRITE */
@@ -101,7 +103,7 @@ static int step(lua_State *L, struct context *c)
 		c->left -= s.body.len < c->left ? s.body.len : c->left;
 		c->given = 0;
 	}
-	if (s.session == 0) /* collected while a callback ran */
+	if (s.session == NULL) /* collected while a callback ran */
 		return fail(L, "context is closed");
 	hermetic_step(&s);
 	lua_settop(L, base(c));
@@ -131,6 +133,7 @@ static int step(lua_State *L, struct context *c)
 	case TRY_WRITE:
 	case LAST_WRITE:
 		c->next = OFFER;
+		c->offered = s.n;
 		c->offset = 0;
 		c->effort = s.status;
 		c->whole = s.whole;
@@ -149,37 +152,33 @@ static int step(lua_State *L, struct context *c)
 }
 
 /* Pushes a callback, and the reference if there is one: the arguments so far. */
-static int push_callback(lua_State *L, int which)
+static int push_callback(lua_State *L, struct context *c, int which)
 {
 	get_own_table(L, 1);
 	lua_rawgeti(L, -1, which);
-	lua_rawgeti(L, -2, REF);
-	lua_remove(L, -3);
-	if (!lua_isnil(L, -1))
-		return 1;
-	lua_pop(L, 1);
-	return 0;
+	if (c->ref)
+		lua_rawgeti(L, -2, REF);
+	lua_remove(L, -2 - c->ref);
+	return c->ref;
 }
 
 static int push_ask(lua_State *L, struct context *c)
 {
 	if (c->heading)
 		c->asked = c->have < HEADER ? (size_t)(HEADER - c->have) : c->left;
-	int args = push_callback(L, RCB);
+	int args = push_callback(L, c, RCB);
 	lua_pushinteger(L, (lua_Integer)c->asked);
 	return args + 1;
 }
 
 static int push_offer(lua_State *L, struct context *c)
 {
-	size_t len;
-	int offered = lua_gettop(L);
-	const char *at = lua_tolstring(L, offered, &len);
-	int args = push_callback(L, WCB);
+	int offered = base(c) + 1;
+	int args = push_callback(L, c, WCB);
 	if (c->offset == 0)
 		lua_pushvalue(L, offered);
 	else
-		lua_pushlstring(L, at + c->offset, len - c->offset);
+		lua_pushlstring(L, lua_tostring(L, offered) + c->offset, c->offered - c->offset);
 	return args + 1;
 }
 
@@ -219,13 +218,10 @@ static int after_ask(lua_State *L, struct context *c)
 /* wcb's result is on the top of the stack, what it was offered below. */
 static int after_offer(lua_State *L, struct context *c)
 {
-	size_t len;
-	lua_tolstring(L, -2, &len);
-	int type = lua_type(L, -1);
-	lua_Number n = lua_tonumber(L, -1);
-	if (!lua_isnumber(L, -1) || (type != LUA_TSTRING && type != LUA_TNUMBER))
+	if (!lua_isnumber(L, -1))
 		return fail(L, "invalid write result");
-	if (!(0 <= n && n <= (lua_Number)(len - c->offset)) || n != (lua_Number)(size_t)n)
+	lua_Number n = lua_tonumber(L, -1);
+	if (!(0 <= n && n <= (lua_Number)(c->offered - c->offset)) || n != (lua_Number)(size_t)n)
 		return fail(L, "invalid write result");
 	if (n == 0 && c->effort == TRY_WRITE) {
 		c->refused = 1;
@@ -237,7 +233,7 @@ static int after_offer(lua_State *L, struct context *c)
 	lua_pop(L, 1);
 	c->offset += (size_t)n;
 	c->taken = c->offset;
-	if (c->offset < len)
+	if (c->offset < c->offered)
 		return 0;
 	c->next = STEP;
 	if (c->whole == 0)
@@ -315,7 +311,7 @@ static struct context *check_context(lua_State *L)
 	struct context *c = check_self(L, CONTEXT_TYPE);
 	check_process(L);
 	luaL_argcheck(L, !c->busy, 1, "context is busy");
-	luaL_argcheck(L, c->session != 0, 1, "context is closed");
+	luaL_argcheck(L, c->session != NULL, 1, "context is closed");
 	return c;
 }
 
@@ -361,12 +357,13 @@ static int context_reset(lua_State *L)
 	return failed ? throw_text(L, text, failed) : 0;
 }
 
-/* The callbacks and the reference that begin at index arg, for the context on the top. */
-static void set_callbacks(lua_State *L, int arg, int context)
+/* The callbacks and the reference are at index 2, 3 and 4. */
+static void set_callbacks(lua_State *L, struct context *c, int context)
 {
+	c->ref = !lua_isnil(L, 4);
 	lua_createtable(L, 3, 0);
 	for (int i = 0; i < 3; i++) {
-		lua_pushvalue(L, arg + i);
+		lua_pushvalue(L, 2 + i);
 		lua_rawseti(L, -2, RCB + i);
 	}
 	set_own_table(L, context);
@@ -381,9 +378,9 @@ static void check_callbacks(lua_State *L)
 
 static int context_setbio(lua_State *L)
 {
-	check_context(L);
+	struct context *c = check_context(L);
 	check_callbacks(L);
-	set_callbacks(L, 2, 1);
+	set_callbacks(L, c, 1);
 	return 0;
 }
 
@@ -487,7 +484,7 @@ static int context_info(lua_State *L)
 static int context_gc(lua_State *L)
 {
 	struct context *c = luaL_checkudata(L, 1, CONTEXT_TYPE);
-	free_handle(&c->session);
+	free_session(&c->session);
 	return 0;
 }
 
@@ -496,7 +493,7 @@ static int context_leave(lua_State *L)
 {
 	struct context *c = luaL_checkudata(L, 1, CONTEXT_TYPE);
 	luaL_argcheck(L, !c->busy, 1, "context is busy");
-	free_handle(&c->session);
+	free_session(&c->session);
 	return 0;
 }
 
@@ -534,7 +531,7 @@ int ssl_newcontext(lua_State *L)
 	struct context *c = new_object(L, CONTEXT_TYPE, sizeof *c);
 	c->mode = hermetic_mode(config->config);
 	forget_transport(c);
-	set_callbacks(L, 2, 5);
+	set_callbacks(L, c, 5);
 	char text[MAX_TEXT];
 	size_t failed = hermetic_session(config->config, &c->session, text);
 	return failed ? throw_text(L, text, failed) : 1;

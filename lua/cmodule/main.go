@@ -19,7 +19,9 @@ import "C"
 import (
 	"encoding/binary"
 	"errors"
+	"runtime"
 	"runtime/cgo"
+	"sync"
 	"unsafe"
 
 	"github.com/hermetic-tls/hermetic"
@@ -51,7 +53,17 @@ func text(err error, out *C.char) C.size_t {
 	return C.size_t(copy(room(out, C.MAX_TEXT), s))
 }
 
-func session(h C.handle) *mbedtls.Session { return cgo.Handle(h).Value().(*mbedtls.Session) }
+// session is what stands behind ssl.newcontext. Until Lua collects its context
+// it is pinned, so that C may keep the pointer, and kept alive by live. A cgo
+// Handle would do, but costs a look-up for every record.
+type session struct {
+	mbedtls.Session
+	pinner runtime.Pinner
+}
+
+var live sync.Map // of *session
+
+func of(s C.session) *session { return (*session)(s) }
 
 //export hermetic_step
 func hermetic_step(c *C.struct_step) {
@@ -69,7 +81,7 @@ func hermetic_step(c *C.struct_step) {
 	} else {
 		st.Data = room(c.read, c.readlen)
 	}
-	session(c.session).Step(&st)
+	of(c.session).Step(&st)
 	c.status = C.int(st.Status)
 	c.n, c.whole = C.size_t(st.N), C.size_t(st.Whole)
 	if st.Status == mbedtls.Failed {
@@ -104,50 +116,59 @@ func hermetic_mode(h C.handle) C.int {
 }
 
 //export hermetic_session
-func hermetic_session(h C.handle, result *C.handle, out *C.char) C.size_t {
+func hermetic_session(h C.handle, result *C.session, out *C.char) C.size_t {
 	c := cgo.Handle(h).Value().(*config)
-	s, err := mbedtls.NewSession(c.mode, c.config)
+	s := new(session)
+	err := s.Init(c.mode, c.config)
 	if err == nil {
-		*result = C.handle(cgo.NewHandle(s))
+		live.Store(s, nil)
+		s.pinner.Pin(s)
+		*result = C.session(unsafe.Pointer(s))
 	}
 	return text(err, out)
 }
 
+//export hermetic_free_session
+func hermetic_free_session(s C.session) {
+	of(s).pinner.Unpin()
+	live.Delete(of(s))
+}
+
 //export hermetic_reset
-func hermetic_reset(h C.handle, out *C.char) C.size_t { return text(session(h).Reset(), out) }
+func hermetic_reset(s C.session, out *C.char) C.size_t { return text(of(s).Reset(), out) }
 
 //export hermetic_peer_id
-func hermetic_peer_id(h C.handle, id C.bytes, out *C.char) C.size_t {
-	return text(session(h).SetPeerID(append([]byte{}, view(id)...)), out)
+func hermetic_peer_id(s C.session, id C.bytes, out *C.char) C.size_t {
+	return text(of(s).SetPeerID(append([]byte{}, view(id)...)), out)
 }
 
 //export hermetic_server_name
-func hermetic_server_name(h C.handle, name C.bytes, out *C.char) C.size_t {
-	return text(session(h).SetServerName(string(view(name))), out)
+func hermetic_server_name(s C.session, name C.bytes, out *C.char) C.size_t {
+	return text(of(s).SetServerName(string(view(name))), out)
 }
 
 //export hermetic_timeout
-func hermetic_timeout(h C.handle) C.double {
-	if d, ok := session(h).Timeout(); ok {
+func hermetic_timeout(s C.session) C.double {
+	if d, ok := of(s).Timeout(); ok {
 		return C.double(max(d.Seconds(), 0))
 	}
 	return -1
 }
 
 //export hermetic_export
-func hermetic_export(h C.handle, label C.bytes, context *C.bytes, secret *C.char, n C.size_t, out *C.char) C.size_t {
+func hermetic_export(s C.session, label C.bytes, context *C.bytes, secret *C.char, n C.size_t, out *C.char) C.size_t {
 	var with []byte
 	if context != nil {
 		with = append([]byte{}, view(*context)...)
 	}
-	key, err := session(h).Export(string(view(label)), with, int(n))
+	key, err := of(s).Export(string(view(label)), with, int(n))
 	copy(room(secret, n), key)
 	return text(err, out)
 }
 
 //export hermetic_info
-func hermetic_info(h C.handle, n *C.size_t) C.handle {
-	account := appendFields(nil, session(h).Info())
+func hermetic_info(s C.session, n *C.size_t) C.handle {
+	account := appendFields(nil, of(s).Info())
 	*n = C.size_t(len(account))
 	return C.handle(cgo.NewHandle(account))
 }

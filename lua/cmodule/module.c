@@ -29,6 +29,14 @@ void free_handle(handle *h)
 		hermetic_free(old);
 }
 
+void free_session(session *s)
+{
+	session old = *s;
+	*s = NULL;
+	if (old && !forked)
+		hermetic_free_session(old);
+}
+
 /* Arguments */
 
 bytes check_bytes(lua_State *L, int arg)
@@ -110,11 +118,13 @@ void new_type(lua_State *L, const char *type, const luaL_Reg *methods, const lua
 
 void *check_self(lua_State *L, const char *type)
 {
-	if (!lua_isuserdata(L, 1) || !lua_getmetatable(L, 1))
-		return luaL_checkudata(L, 1, type);
-	int own = lua_rawequal(L, -1, lua_upvalueindex(1));
-	lua_pop(L, 1);
-	return own ? lua_touserdata(L, 1) : luaL_checkudata(L, 1, type);
+	void *object = lua_touserdata(L, 1);
+	int own = 0;
+	if (object != NULL && lua_getmetatable(L, 1)) {
+		own = lua_rawequal(L, -1, lua_upvalueindex(1));
+		lua_pop(L, 1);
+	}
+	return own ? object : luaL_checkudata(L, 1, type);
 }
 
 int object_tostring(lua_State *L)

@@ -16,6 +16,7 @@ struct config {
 void check_process(lua_State *L);
 /* Frees *h, once; in such a process it does nothing. */
 void free_handle(handle *h);
+void free_session(session *s);
 
 bytes check_bytes(lua_State *L, int arg);
 size_t check_count(lua_State *L, int arg);

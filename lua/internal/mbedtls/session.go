@@ -60,12 +60,11 @@ type Session struct {
 	failure error // to be told after the alert that went out as LastWrite
 }
 
-// NewSession returns a session that has not begun.
-func NewSession(mode hermetic.Mode, config *hermetic.Config) (*Session, error) {
-	s := &Session{mode: mode}
-	var err error
+// Init makes s a session that has not begun.
+func (s *Session) Init(mode hermetic.Mode, config *hermetic.Config) (err error) {
+	s.mode = mode
 	s.context, err = hermetic.NewContext(mode, config, &s.transit)
-	return s, err
+	return err
 }
 
 // Step performs st.Op as far as possible.

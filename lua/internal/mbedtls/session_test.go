@@ -28,8 +28,8 @@ func newDrivers(t *testing.T, seed uint64, maxPiece int) (client, server *driver
 	t.Helper()
 	up, down := new(bytes.Buffer), new(bytes.Buffer)
 	make := func(mode hermetic.Mode, in, out *bytes.Buffer) *driver {
-		s, err := NewSession(mode, &hermetic.Config{InsecureSkipVerify: true})
-		if err != nil {
+		s := new(Session)
+		if err := s.Init(mode, &hermetic.Config{InsecureSkipVerify: true}); err != nil {
 			t.Fatal(err)
 		}
 		return &driver{Session: s, t: t, rand: rand.New(rand.NewPCG(seed, uint64(mode))), in: in, out: out, maxPiece: maxPiece}
