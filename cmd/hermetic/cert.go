@@ -1,0 +1,183 @@
+package main
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"math/big"
+	"net"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+)
+
+func certCommand() *cobra.Command {
+	var dir string
+	var days int
+	c := &cobra.Command{
+		Use:   "cert [NAME...]",
+		Short: "Make an authority and certificates for trying things out",
+		Long: `Make an authority (ca.pem) and for each NAME, a host name or address, NAME.pem with its certificate and key, good
+for servers and clients. Without names: localhost. The authority's key is kept beside it, and used again the next time.`,
+		RunE: func(cmd *cobra.Command, names []string) error {
+			if len(names) == 0 {
+				names = []string{"localhost"}
+			}
+			a, err := openAuthority(dir, days)
+			if err != nil {
+				return err
+			}
+			for _, name := range names {
+				file, err := a.issue(dir, name, days)
+				if err != nil {
+					return err
+				}
+				fmt.Fprintf(cmd.OutOrStdout(), "%s: certificate and key for %s, until %s\n", file, name, time.Now().AddDate(0, 0, days).Format(time.DateOnly))
+			}
+			fmt.Fprintf(cmd.OutOrStdout(), "\nTry:\n  hermetic server localhost:4433 --cert %s\n  hermetic client localhost:4433 --cacert %s --servername %s --http\n",
+				filepath.Join(dir, names[0]+".pem"), filepath.Join(dir, "ca.pem"), names[0])
+			return nil
+		},
+	}
+	c.Flags().StringVar(&dir, "out", ".", "`DIR` for the files")
+	c.Flags().IntVar(&days, "days", 90, "how long the certificates are valid")
+	return c
+}
+
+// authority signs certificates.
+type authority struct {
+	cert *x509.Certificate
+	key  crypto.Signer
+}
+
+// openAuthority reads ca.pem and ca-key.pem, or makes them.
+func openAuthority(dir string, days int) (*authority, error) {
+	certFile, keyFile := filepath.Join(dir, "ca.pem"), filepath.Join(dir, "ca-key.pem")
+	certPEM, err := os.ReadFile(certFile)
+	if err != nil {
+		return newAuthority(certFile, keyFile, days)
+	}
+	keyPEM, err := os.ReadFile(keyFile)
+	if err != nil {
+		return nil, err
+	}
+	certBlock, _ := pem.Decode(certPEM)
+	keyBlock, _ := pem.Decode(keyPEM)
+	if certBlock == nil || keyBlock == nil {
+		return nil, fmt.Errorf("%s or %s is not PEM: remove both to make a new authority", certFile, keyFile)
+	}
+	cert, err := x509.ParseCertificate(certBlock.Bytes)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", certFile, err)
+	}
+	key, err := x509.ParsePKCS8PrivateKey(keyBlock.Bytes)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", keyFile, err)
+	}
+	return &authority{cert, key.(crypto.Signer)}, nil
+}
+
+func newAuthority(certFile, keyFile string, days int) (*authority, error) {
+	if err := os.MkdirAll(filepath.Dir(certFile), 0o755); err != nil {
+		return nil, err
+	}
+	a, err := makeAuthority(4 * days)
+	if err != nil {
+		return nil, err
+	}
+	keyPEM, err := pemKey(a.key)
+	if err != nil {
+		return nil, err
+	}
+	return a, errors.Join(write(certFile, 0o644, pemCertificate(a.cert.Raw)), write(keyFile, 0o600, keyPEM))
+}
+
+// makeAuthority makes one in memory.
+func makeAuthority(days int) (*authority, error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, err
+	}
+	t := skeleton("hermetic trial authority", days)
+	t.IsCA, t.BasicConstraintsValid, t.KeyUsage = true, true, x509.KeyUsageCertSign
+	der, err := x509.CreateCertificate(rand.Reader, t, t, key.Public(), key)
+	if err != nil {
+		return nil, err
+	}
+	cert, err := x509.ParseCertificate(der)
+	return &authority{cert, key}, err
+}
+
+// issue writes a certificate and its key to a file.
+func (a *authority) issue(dir, name string, days int) (file string, err error) {
+	cert, err := a.certificate(name, days)
+	if err != nil {
+		return "", err
+	}
+	keyPEM, err := pemKey(cert.PrivateKey.(crypto.Signer))
+	if err != nil {
+		return "", err
+	}
+	file = filepath.Join(dir, name+".pem")
+	return file, write(file, 0o600, append(pemCertificate(cert.Certificate[0]), keyPEM...))
+}
+
+// certificate makes a certificate for a host name or address.
+func (a *authority) certificate(name string, days int) (tls.Certificate, error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	t := skeleton(name, days)
+	t.KeyUsage = x509.KeyUsageDigitalSignature
+	t.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}
+	if ip := net.ParseIP(name); ip != nil {
+		t.IPAddresses = []net.IP{ip}
+	} else {
+		t.DNSNames = []string{name}
+	}
+	if name == "localhost" {
+		t.IPAddresses = []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback}
+	}
+	der, err := x509.CreateCertificate(rand.Reader, t, a.cert, key.Public(), a.key)
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, err
+}
+
+func skeleton(name string, days int) *x509.Certificate {
+	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 120))
+	if err != nil {
+		panic(err) // crypto/rand does not fail
+	}
+	return &x509.Certificate{
+		SerialNumber: serial,
+		Subject:      pkix.Name{CommonName: name},
+		NotBefore:    time.Now().Add(-time.Hour),
+		NotAfter:     time.Now().AddDate(0, 0, days),
+	}
+}
+
+func pemCertificate(der []byte) []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
+}
+
+func pemKey(key crypto.Signer) ([]byte, error) {
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), err
+}
+
+// write does not replace a file whose mode would stay what it was.
+func write(file string, mode os.FileMode, data []byte) error {
+	if err := os.Remove(file); err != nil && !os.IsNotExist(err) {
+		return err
+	}
+	return os.WriteFile(file, data, mode)
+}

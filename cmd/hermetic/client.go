@@ -1,0 +1,278 @@
+package main
+
+import (
+	"crypto/tls"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/hermetic-tls/hermetic"
+)
+
+// clientOptions are the flags of hermetic client.
+type clientOptions struct {
+	cacert, cert, serverName     string
+	alpn, groups, ciphers        string
+	keylog                       string
+	tls12, tls13                 bool
+	insecure, brief, asJSON, get bool
+}
+
+func clientCommand() *cobra.Command {
+	var o clientOptions
+	c := &cobra.Command{
+		Use:   "client HOST:PORT",
+		Short: "Connect, verify, show what was negotiated, then pipe standard input and output",
+		Example: `  hermetic client example.com:443 --http
+  hermetic client localhost:4433 --cacert ca.pem --cert me.pem --alpn h2,http/1.1`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return runClient(&o, args[0], cmd.InOrStdin(), cmd.OutOrStdout(), cmd.ErrOrStderr())
+		},
+	}
+	f := c.Flags()
+	f.StringVar(&o.cacert, "cacert", "", "`FILE` with the authorities to trust, in PEM (default: the system's)")
+	f.StringVar(&o.cert, "cert", "", "`FILE` with our certificate and its key, in PEM")
+	f.StringVar(&o.serverName, "servername", "", "`NAME` to send and to verify (default: the host)")
+	f.StringVar(&o.alpn, "alpn", "", "ALPN protocols, separated by commas")
+	f.StringVar(&o.groups, "groups", "", "groups, the preferred first")
+	f.StringVar(&o.ciphers, "ciphers", "", "cipher suites, the preferred first")
+	f.StringVar(&o.keylog, "keylog", "", "append the secrets to `FILE`, for Wireshark")
+	f.BoolVar(&o.tls12, "tls12", false, "only TLS 1.2")
+	f.BoolVar(&o.tls13, "tls13", false, "only TLS 1.3")
+	f.BoolVar(&o.insecure, "insecure", false, "accept any certificate")
+	f.BoolVar(&o.brief, "brief", false, "one line of what was negotiated, and end")
+	f.BoolVar(&o.asJSON, "json", false, "what was negotiated as JSON, and end")
+	f.BoolVar(&o.get, "http", false, "send one GET request and print the answer")
+	c.MarkFlagsMutuallyExclusive("tls12", "tls13")
+	c.MarkFlagsMutuallyExclusive("brief", "json")
+	return c
+}
+
+// config makes the Config that the flags describe.
+func (o *clientOptions) config(host string) (*hermetic.Config, error) {
+	cfg, err := hermetic.LoadConfig(hermetic.TLSClient, o.cacert, o.cert)
+	if err != nil {
+		return nil, err
+	}
+	cfg.InsecureSkipVerify = o.insecure
+	if cfg.ServerName = o.serverName; o.serverName == "" {
+		cfg.ServerName = host
+	}
+	cfg.NextProtos = split(o.alpn)
+	if o.get && o.alpn == "" {
+		cfg.NextProtos = []string{"http/1.1"}
+	}
+	if o.tls12 {
+		cfg.MaxVersion = tls.VersionTLS12
+	}
+	if o.tls13 {
+		cfg.MinVersion = tls.VersionTLS13
+	}
+	if o.ciphers != "" {
+		if cfg.CipherSuites, err = parseSuites(o.ciphers); err != nil {
+			return nil, err
+		}
+	}
+	if o.groups != "" {
+		if cfg.CurvePreferences, err = parseGroups(o.groups); err != nil {
+			return nil, err
+		}
+	}
+	if o.keylog != "" {
+		if cfg.KeyLogWriter, err = os.OpenFile(o.keylog, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600); err != nil {
+			return nil, err
+		}
+	}
+	return cfg, nil
+}
+
+func runClient(o *clientOptions, address string, in io.Reader, out, info io.Writer) error {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return fmt.Errorf("%s is not HOST:PORT: %w", address, err)
+	}
+	cfg, err := o.config(host)
+	if err != nil {
+		return err
+	}
+	conn, err := net.DialTimeout("tcp", address, 10*time.Second)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	ctx, err := hermetic.NewContext(hermetic.TLSClient, cfg, conn) // a blocking transport is one too
+	if err != nil {
+		return err
+	}
+	conn.SetDeadline(time.Now().Add(30 * time.Second))
+	if err := ctx.Handshake(); err != nil {
+		return fmt.Errorf("%s: %w", address, err)
+	}
+	conn.SetDeadline(time.Time{})
+	state := ctx.Engine().State()
+	switch {
+	case o.asJSON:
+		return errors.Join(printJSON(out, state), ctx.Close())
+	case o.brief:
+		fmt.Fprintln(out, summary(state))
+		return ctx.Close()
+	case o.get:
+		printState(info, state)
+		in = strings.NewReader("GET / HTTP/1.1\r\nHost: " + host + "\r\nConnection: close\r\n\r\n")
+	default:
+		printState(info, state)
+	}
+	return pipe(ctx, conn, in, out, o.get)
+}
+
+// pipe sends what in has and prints what comes, until the peer closes. One
+// goroutine reads in; the connection is driven by this one, which looks for
+// input between two reads.
+func pipe(ctx *hermetic.Context, conn net.Conn, in io.Reader, out io.Writer, wait bool) error {
+	input := make(chan []byte)
+	go readAll(in, input)
+	buf := make([]byte, 16<<10)
+	for {
+		select {
+		case data, ok := <-input:
+			if err := forward(ctx, data); err != nil {
+				return err
+			}
+			if !ok {
+				input = nil
+				if !wait { // else the peer's answer is still to come
+					if err := ctx.Close(); err != nil {
+						return err
+					}
+				}
+			}
+			continue
+		default:
+		}
+		var deadline time.Time
+		if input != nil {
+			deadline = time.Now().Add(50 * time.Millisecond)
+		}
+		conn.SetReadDeadline(deadline)
+		n, err := ctx.Read(buf)
+		if _, err := out.Write(buf[:n]); err != nil {
+			return err
+		}
+		switch {
+		case err == nil || errors.Is(err, os.ErrDeadlineExceeded):
+		case err == hermetic.ErrClosed:
+			return ctx.Close()
+		default:
+			return err
+		}
+	}
+}
+
+func readAll(in io.Reader, to chan<- []byte) {
+	defer close(to)
+	for {
+		buf := make([]byte, 16<<10)
+		n, err := in.Read(buf)
+		if n > 0 {
+			to <- buf[:n]
+		}
+		if err != nil {
+			return
+		}
+	}
+}
+
+// forward writes all of data.
+func forward(ctx *hermetic.Context, data []byte) error {
+	for len(data) > 0 {
+		n, err := ctx.Write(data)
+		if err != nil {
+			return err
+		}
+		data = data[n:]
+	}
+	return nil
+}
+
+// summary is what was negotiated, in one line.
+func summary(s hermetic.ConnectionState) string {
+	line := fmt.Sprintf("%s %s %s", tls.VersionName(s.Version), suiteName(s.CipherSuite), groupName(s.Curve))
+	if s.PeerSignatureScheme != 0 {
+		line += " " + s.PeerSignatureScheme.String()
+	}
+	if s.NegotiatedProtocol != "" {
+		line += " ALPN " + s.NegotiatedProtocol
+	}
+	return line
+}
+
+// printState is what was negotiated, for a person.
+func printState(w io.Writer, s hermetic.ConnectionState) {
+	fmt.Fprintf(w, "Version       %s\n", tls.VersionName(s.Version))
+	fmt.Fprintf(w, "Cipher suite  %s\n", suiteName(s.CipherSuite))
+	fmt.Fprintf(w, "Group         %s%s\n", groupName(s.Curve), map[bool]string{true: " (after a HelloRetryRequest)"}[s.HelloRetryRequest])
+	if s.PeerSignatureScheme != 0 {
+		fmt.Fprintf(w, "Signature     %v\n", s.PeerSignatureScheme)
+	}
+	if s.NegotiatedProtocol != "" {
+		fmt.Fprintf(w, "ALPN          %s\n", s.NegotiatedProtocol)
+	}
+	for i, c := range s.PeerCertificates {
+		label := "Certificate  "
+		if i > 0 {
+			label = "  issued by  "
+		}
+		fmt.Fprintf(w, "%s %s, until %s\n", label, subject(c.DNSNames, c.Subject.String()), c.NotAfter.Format(time.DateOnly))
+	}
+	if n := len(s.PeerCertificates); n > 0 {
+		fmt.Fprintf(w, "  issued by   %s\n", s.PeerCertificates[n-1].Issuer)
+	}
+	if len(s.OCSPResponse) > 0 {
+		fmt.Fprintf(w, "OCSP staple   %d bytes\n", len(s.OCSPResponse))
+	}
+	fmt.Fprintln(w)
+}
+
+func subject(names []string, subject string) string {
+	if len(names) == 0 {
+		return subject
+	}
+	return strings.Join(names, ", ")
+}
+
+// printJSON is what was negotiated, for a program.
+func printJSON(w io.Writer, s hermetic.ConnectionState) error {
+	type certificate struct {
+		Subject  string    `json:"subject"`
+		Issuer   string    `json:"issuer"`
+		Names    []string  `json:"names,omitempty"`
+		NotAfter time.Time `json:"not_after"`
+	}
+	report := struct {
+		Version      string        `json:"version"`
+		CipherSuite  string        `json:"cipher_suite"`
+		Group        string        `json:"group"`
+		Signature    string        `json:"signature,omitempty"`
+		ALPN         string        `json:"alpn,omitempty"`
+		ServerName   string        `json:"server_name,omitempty"`
+		Retried      bool          `json:"hello_retry_request"`
+		Certificates []certificate `json:"certificates"`
+	}{
+		Version: tls.VersionName(s.Version), CipherSuite: suiteName(s.CipherSuite), Group: groupName(s.Curve),
+		Signature: s.PeerSignatureScheme.String(), ALPN: s.NegotiatedProtocol, ServerName: s.ServerName, Retried: s.HelloRetryRequest,
+	}
+	for _, c := range s.PeerCertificates {
+		report.Certificates = append(report.Certificates, certificate{c.Subject.String(), c.Issuer.String(), c.DNSNames, c.NotAfter})
+	}
+	e := json.NewEncoder(w)
+	e.SetIndent("", "  ")
+	return e.Encode(report)
+}

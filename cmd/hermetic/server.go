@@ -1,0 +1,179 @@
+package main
+
+import (
+	"bytes"
+	"crypto/tls"
+	"fmt"
+	"html/template"
+	"io"
+	"net"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/panjf2000/gnet/v2"
+	"github.com/panjf2000/gnet/v2/pkg/logging"
+	"github.com/spf13/cobra"
+
+	"github.com/hermetic-tls/hermetic"
+	"github.com/hermetic-tls/hermetic/gnettls"
+)
+
+func serverCommand() *cobra.Command {
+	var cacert, cert, alpn string
+	var echo bool
+	c := &cobra.Command{
+		Use:   "server ADDR",
+		Short: "Serve a status page for browsers and curl, or echo, on one event loop",
+		Long: `Serve a status page over HTTP/1.1, or with --echo whatever comes, on an event loop without a goroutine a
+connection. Without --cert it uses a self-signed certificate that is made in the process.`,
+		Example: `  hermetic server localhost:4433
+  hermetic server :4433 --cert server.pem --cacert ca.pem --echo`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			cfg, err := hermetic.LoadConfig(hermetic.TLSServer, cacert, cert)
+			if err != nil {
+				return err
+			}
+			cfg.NextProtos = split(alpn)
+			if alpn == "" && !echo {
+				cfg.NextProtos = []string{"http/1.1"}
+			}
+			return serve(args[0], cfg, &handler{echo: echo, out: cmd.OutOrStdout(), started: time.Now()})
+		},
+	}
+	f := c.Flags()
+	f.StringVar(&cacert, "cacert", "", "demand client certificates of the authorities in `FILE`")
+	f.StringVar(&cert, "cert", "", "`FILE` with the certificate and its key, in PEM")
+	f.StringVar(&alpn, "alpn", "", "ALPN protocols, the preferred first")
+	f.BoolVar(&echo, "echo", false, "send back what comes, in place of the status page")
+	return c
+}
+
+// serve runs until the process ends. Port 0 takes a free one, which is printed.
+func serve(address string, cfg *hermetic.Config, h *handler) error {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return fmt.Errorf("%s is not HOST:PORT: %w", address, err)
+	}
+	if port == "0" {
+		l, err := net.Listen("tcp", address)
+		if err != nil {
+			return err
+		}
+		_, port, _ = net.SplitHostPort(l.Addr().String())
+		l.Close()
+	}
+	h.address = net.JoinHostPort(host, port)
+	return gnettls.Run(h, "tcp://"+h.address, cfg, gnet.WithReuseAddr(true), gnet.WithLogger(quiet{}), gnet.WithLogLevel(logging.FatalLevel))
+}
+
+// quiet is a logger for a command that prints what matters itself.
+type quiet struct{}
+
+func (quiet) Debugf(string, ...any) {}
+func (quiet) Infof(string, ...any)  {}
+func (quiet) Warnf(string, ...any)  {}
+func (quiet) Errorf(string, ...any) {}
+func (quiet) Fatalf(string, ...any) {}
+
+// handler answers HTTP requests with the status page, or echoes.
+type handler struct {
+	gnet.BuiltinEventEngine
+	echo    bool
+	out     io.Writer
+	address string
+	started time.Time
+	open    atomic.Int64
+	total   atomic.Int64
+}
+
+func (h *handler) OnBoot(gnet.Engine) gnet.Action {
+	fmt.Fprintf(h.out, "listening on %s\n", h.address)
+	return gnet.None
+}
+
+func (h *handler) OnOpen(gnet.Conn) ([]byte, gnet.Action) {
+	h.open.Add(1)
+	h.total.Add(1)
+	return nil, gnet.None
+}
+
+func (h *handler) OnClose(gnet.Conn, error) gnet.Action {
+	h.open.Add(-1)
+	return gnet.None
+}
+
+// maxRequest is the largest request head.
+const maxRequest = 16 << 10
+
+func (h *handler) OnTraffic(c gnet.Conn) gnet.Action {
+	in, _ := c.Peek(-1)
+	if h.echo {
+		c.Write(in)
+		c.Discard(len(in))
+		return gnet.None
+	}
+	for {
+		head, _, ok := bytes.Cut(in, []byte("\r\n\r\n"))
+		if !ok {
+			if len(in) > maxRequest {
+				c.Write([]byte("HTTP/1.1 431 Request Header Fields Too Large\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"))
+				return gnet.Close
+			}
+			return gnet.None
+		}
+		c.Discard(len(head) + 4)
+		if closing := h.respond(c, head); closing {
+			return gnet.Close
+		}
+		if in, _ = c.Peek(-1); len(in) == 0 {
+			return gnet.None
+		}
+	}
+}
+
+// respond answers one request.
+func (h *handler) respond(c gnet.Conn, head []byte) (closing bool) {
+	var body bytes.Buffer
+	status := http.StatusOK
+	switch line, _, _ := bytes.Cut(head, []byte("\r\n")); {
+	case !bytes.HasPrefix(line, []byte("GET ")) && !bytes.HasPrefix(line, []byte("HEAD ")):
+		status = http.StatusMethodNotAllowed
+	case !bytes.HasPrefix(line[bytes.IndexByte(line, ' ')+1:], []byte("/ ")):
+		status = http.StatusNotFound
+	}
+	state, _ := gnettls.State(c)
+	err := page.Execute(&body, map[string]any{
+		"Status": http.StatusText(status), "Version": tls.VersionName(state.Version), "Suite": suiteName(state.CipherSuite),
+		"Group": groupName(state.Curve), "ALPN": state.NegotiatedProtocol, "Name": state.ServerName, "Peer": c.RemoteAddr(),
+		"Open": h.open.Load(), "Total": h.total.Load(), "Since": time.Since(h.started).Round(time.Second),
+	})
+	if err != nil {
+		return true
+	}
+	closing = bytes.Contains(bytes.ToLower(head), []byte("connection: close"))
+	length := body.Len()
+	if bytes.HasPrefix(head, []byte("HEAD ")) {
+		body.Reset()
+	}
+	fmt.Fprintf(c, "HTTP/1.1 %d %s\r\nContent-Type: text/html; charset=utf-8\r\nContent-Length: %d\r\n\r\n%s", status, http.StatusText(status), length, body.Bytes())
+	return closing
+}
+
+var page = template.Must(template.New("status").Parse(`<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>hermetic</title>
+<style>body{font:16px/1.5 system-ui,sans-serif;max-width:40em;margin:3em auto;padding:0 1em;color:#223}
+h1{font-weight:600}td{padding:.2em 1.5em .2em 0}td:first-child{color:#667}code{background:#eef;padding:.1em .3em}</style></head>
+<body><h1>hermetic: {{.Status}}</h1>
+<p>This page came over TLS from one event loop, without a goroutine for your connection.</p>
+<table>
+<tr><td>Version</td><td>{{.Version}}</td></tr>
+<tr><td>Cipher suite</td><td>{{.Suite}}</td></tr>
+<tr><td>Group</td><td>{{.Group}}</td></tr>
+<tr><td>ALPN</td><td>{{.ALPN}}</td></tr>
+<tr><td>Server name</td><td>{{.Name}}</td></tr>
+<tr><td>You</td><td>{{.Peer}}</td></tr>
+<tr><td>Connections</td><td>{{.Open}} open, {{.Total}} in {{.Since}}</td></tr>
+</table></body></html>
+`))
