@@ -35,6 +35,12 @@ func TestSuite(t *testing.T) {
 	eachLua(t, func(t *testing.T, real interpreter) {
 		each(t, func(t *testing.T, script string) string { return real.run(t, "suite", script) })
 	})
+	t.Run("5.4 over TLS 1.2", func(t *testing.T) {
+		real := known[3]
+		real.need(t)
+		t.Setenv("HERMETIC_TEST_VERSION", "1.2")
+		each(t, func(t *testing.T, script string) string { return real.run(t, "suite", script) })
+	})
 	t.Run("gopher", func(t *testing.T) {
 		t.Setenv("HERMETIC_TEST_LUA", "gopher")
 		each(t, runGopher)

@@ -9,7 +9,9 @@ import (
 	"errors"
 	"hash"
 
+	//lint:ignore SA1019 old protocols need it, and nothing here does
 	"golang.org/x/crypto/md4"
+	//lint:ignore SA1019 old protocols need it, and nothing here does
 	"golang.org/x/crypto/ripemd160"
 )
 

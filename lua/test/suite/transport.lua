@@ -41,11 +41,15 @@ function transport.datagrams()
   return d
 end
 
+local function default_client()
+  return ssl.newconfig { mode = 'tls-client', versions = os.getenv('HERMETIC_TEST_VERSION') }
+end
+
 -- A client and a server with nothing done yet; up goes to the server.
 function transport.pair(client, server, new)
   new = new or transport.stream
   local up, down = new(), new()
-  local c = ssl.newcontext(client or ssl.newconfig('tls-client'), down.rcb, up.wcb)
+  local c = ssl.newcontext(client or default_client(), down.rcb, up.wcb)
   local s = ssl.newcontext(server or ssl.newconfig('tls-server'), up.rcb, down.wcb)
   return c, s, up, down
 end
