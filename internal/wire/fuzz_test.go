@@ -2,225 +2,173 @@ package wire
 
 import (
 	"bytes"
-	"errors"
 	"testing"
-
-	"github.com/hermetic-tls/hermetic/internal/alert"
 )
 
-// message is a type of this package: what parses is appended to bytes that
-// parse to the same.
-type message struct {
-	name  string
-	parse func([]byte) ([]byte, error) // and append again, without the header
-}
-
-func messages() []message {
-	plain := func(name string, m interface {
-		Parse([]byte) error
-		Append([]byte) []byte
-	}) message {
-		return message{name, func(b []byte) ([]byte, error) {
-			if err := m.Parse(b); err != nil {
-				return nil, err
-			}
-			return m.Append(nil)[4:], nil
-		}}
-	}
-	hello := func(name string, t Transport) message {
-		return message{name, func(b []byte) ([]byte, error) {
-			var m ClientHello
-			if err := m.Parse(b, t); err != nil {
-				return nil, err
-			}
-			return m.Append(nil, t)[4:], nil
-		}}
-	}
-	parts := KeyExchangeParts{PSK: true, ECDHE: true, Signed: true}
-	return []message{
-		hello("ClientHello", Stream),
-		hello("ClientHello of DTLS", Datagram),
-		plain("ServerHello", new(ServerHello)),
-		plain("EncryptedExtensions", new(EncryptedExtensions)),
-		plain("HelloVerifyRequest", new(HelloVerifyRequest)),
-		plain("CertificateRequest 1.3", new(CertificateRequest13)),
-		plain("CertificateRequest 1.2", new(CertificateRequest12)),
-		plain("Certificate 1.3", new(Certificate13)),
-		plain("Certificate 1.2", new(Certificate12)),
-		plain("CertificateStatus", new(CertificateStatus)),
-		plain("CertificateVerify", new(CertificateVerify)),
-		plain("NewSessionTicket 1.3", new(NewSessionTicket13)),
-		plain("NewSessionTicket 1.2", new(NewSessionTicket12)),
-		plain("KeyUpdate", new(KeyUpdate)),
-		plain("RequestConnectionId", new(RequestConnectionID)),
-		plain("NewConnectionId", new(NewConnectionID)),
-		{"ServerKeyExchange", func(b []byte) ([]byte, error) {
-			var m ServerKeyExchange
-			if err := m.Parse(b, parts); err != nil {
-				return nil, err
-			}
-			return m.Append(nil, parts)[4:], nil
-		}},
-		{"ClientKeyExchange", func(b []byte) ([]byte, error) {
-			var m ClientKeyExchange
-			if err := m.Parse(b, parts); err != nil {
-				return nil, err
-			}
-			return m.Append(nil, parts)[4:], nil
-		}},
-		{"CertificateEntry", func(b []byte) ([]byte, error) {
-			e, _, err := NextEntry(b)
-			return AppendEntry(nil, &e), err
-		}},
-	}
-}
-
-// samples are messages with everything in them, by name.
-func samples() map[string][]byte {
-	random := [32]byte{1, 2, 3}
-	ch := ClientHello{
-		Version: VersionTLS12, Random: random, SessionID: []byte{1}, LegacyCookie: []byte{9}, CipherSuites: AppendUint16s(nil, 0x1301, 0xc02b), Compression: []byte{0},
-		ServerName: "localhost", StatusRequest: true, Groups: AppendUint16s(nil, 29), PointFormats: []byte{0},
-		SignatureSchemes: AppendUint16s(nil, 0x0403), SignatureSchemesCert: AppendUint16s(nil, 0x0401), SRTP: SRTP{Profiles: AppendUint16s(nil, 1), MKI: []byte{5}},
-		ALPN: AppendALPN(nil, "h2", "http/1.1"), ClientCertTypes: []byte{2}, ServerCertTypes: []byte{2, 0}, SessionTicket: []byte("ticket"),
-		SupportedVersions: AppendUint16s(nil, VersionTLS13), Cookie: []byte("cookie"), PSKModes: []byte{1}, Authorities: AppendNames(nil, []byte("name")),
-		KeyShares: AppendKeyShare(nil, 29, []byte("share")), ConnectionID: []byte{7}, RenegotiationInfo: []byte{8},
-		PSK: OfferedPSKs{Identities: AppendPSKIdentity(nil, PSKIdentity{[]byte("id"), 7}), Binders: AppendPSKBinder(nil, make([]byte, 32))},
-	}
-	for i := range known {
-		if known[i].number != ExtPadding && known[i].number != ExtOIDFilters {
-			ch.Has = ch.Has.With(known[i].number)
-		}
-	}
-	sh := ServerHello{
-		Version: VersionTLS12, Random: random, SessionID: []byte{1}, CipherSuite: 0x1301,
-		SupportedVersion: VersionTLS13, KeyShare: KeyShare{29, []byte("share")}, SelectedPSK: 1, ALPN: []byte("h2"), PointFormats: []byte{0},
-		SCTs: AppendSCTs(nil, [][]byte{{1}}), ServerCertType: 2, ClientCertType: 2, ConnectionID: []byte{1},
-		Has: Extensions(ExtSupportedVersions, ExtKeyShare, ExtPreSharedKey, ExtALPN, ExtPointFormatsForTest, ExtSCT, ExtServerCertificateType, ExtConnectionID, ExtRenegotiationInfo, ExtServerName),
-	}
-	ee := EncryptedExtensions{ALPN: []byte("h2"), Groups: AppendUint16s(nil, 29), SRTP: SRTP{Profiles: AppendUint16s(nil, 1)}, ServerCertType: 2,
-		Has: Extensions(ExtALPN, ExtSupportedGroups, ExtUseSRTP, ExtServerCertificateType, ExtServerName, ExtEarlyData)}
-	entry := CertificateEntry{Data: []byte("der"), OCSP: []byte("ocsp"), SCTs: AppendSCTs(nil, [][]byte{{1}}), Has: Extensions(ExtStatusRequest, ExtSCT)}
-	parts := KeyExchangeParts{PSK: true, ECDHE: true, Signed: true}
-	return map[string][]byte{
-		"ClientHello":            ch.Append(nil, Stream)[4:],
-		"ClientHello of DTLS":    ch.Append(nil, Datagram)[4:],
-		"ServerHello":            sh.Append(nil)[4:],
-		"EncryptedExtensions":    ee.Append(nil)[4:],
-		"HelloVerifyRequest":     (&HelloVerifyRequest{VersionDTLS12, []byte("cookie")}).Append(nil)[4:],
-		"CertificateRequest 1.3": (&CertificateRequest13{SignatureSchemes: AppendUint16s(nil, 1), SignatureSchemesCert: AppendUint16s(nil, 2), Authorities: AppendNames(nil, []byte("n")), Has: Extensions(ExtSignatureAlgorithms, ExtSignatureAlgsCert, ExtCertificateAuthorities, ExtSCT, ExtStatusRequest)}).Append(nil)[4:],
-		"CertificateRequest 1.2": (&CertificateRequest12{[]byte{1}, AppendUint16s(nil, 1), AppendNames(nil, []byte("n"))}).Append(nil)[4:],
-		"Certificate 1.3":        (&Certificate13{Entries: AppendEntry(nil, &entry)}).Append(nil)[4:],
-		"Certificate 1.2":        (&Certificate12{AppendCertificate(nil, []byte("der"))}).Append(nil)[4:],
-		"CertificateStatus":      (&CertificateStatus{[]byte("ocsp")}).Append(nil)[4:],
-		"CertificateVerify":      (&CertificateVerify{0x0403, []byte("signature")}).Append(nil)[4:],
-		"NewSessionTicket 1.3":   (&NewSessionTicket13{1, 2, []byte{3}, []byte("ticket"), Extensions(ExtEarlyData), 9}).Append(nil)[4:],
-		"NewSessionTicket 1.2":   (&NewSessionTicket12{1, []byte("ticket")}).Append(nil)[4:],
-		"KeyUpdate":              {1},
-		"RequestConnectionId":    {3},
-		"NewConnectionId":        (&NewConnectionID{[]byte{2, 7, 7}, 1}).Append(nil)[4:],
-		"ServerKeyExchange":      (&ServerKeyExchange{[]byte("hint"), 29, []byte("public"), nil, 0x0403, []byte("sig")}).Append(nil, parts)[4:],
-		"ClientKeyExchange":      (&ClientKeyExchange{[]byte("id"), []byte("public")}).Append(nil, parts)[4:],
-		"CertificateEntry":       AppendEntry(nil, &entry),
-	}
-}
-
-// ExtPointFormatsForTest keeps the table above on few lines.
-const ExtPointFormatsForTest = ExtECPointFormats
-
-// TestRoundTrip: each sample parses, and is appended again byte for byte.
-func TestRoundTrip(t *testing.T) {
-	all := samples()
-	for _, m := range messages() {
-		sample := all[m.name]
-		if sample == nil {
-			t.Fatalf("no sample of %s", m.name)
-		}
-		got, err := m.parse(sample)
-		if err != nil || !bytes.Equal(got, sample) {
-			t.Errorf("%s: %v\n got %x\nwant %x", m.name, err, got, sample)
-		}
-	}
-}
-
-// TestTruncated: no sample parses when its end is missing, or when something
-// follows it; the failure is a decode_error.
-func TestTruncated(t *testing.T) {
-	all := samples()
-	for _, m := range messages() {
-		sample := all[m.name]
-		for n := range len(sample) {
-			_, err := m.parse(sample[:n])
-			var fault *alert.Error
-			switch {
-			case err == nil && !mayEndAt(m.name, sample, n):
-				t.Errorf("%s of %d bytes parses without its last %d", m.name, len(sample), len(sample)-n)
-			case err != nil && (!errors.As(err, &fault) || fault.Description != alert.DecodeError && fault.Description != alert.IllegalParameter):
-				t.Errorf("%s: error %v is no decode_error", m.name, err)
-			}
-		}
-		if _, err := m.parse(append(bytes.Clone(sample), 0)); err == nil && m.name != "CertificateEntry" {
-			t.Errorf("%s parses with a byte behind it", m.name)
-		}
-	}
-}
-
-// mayEndAt: hellos of TLS 1.2 may end before their extensions.
-func mayEndAt(name string, sample []byte, n int) bool {
-	switch name {
-	case "ClientHello":
-		return n == 2+32+1+1+2+4+1+1
-	case "ClientHello of DTLS":
-		return n == 2+32+1+1+1+1+2+4+1+1
-	case "ServerHello":
-		return n == 2+32+1+1+2+1
-	}
-	return false
-}
-
 // FuzzMessages: nothing panics; what parses, and is appended, parses to the
-// same again.
+// same again; and whoever walks its lists comes to an end.
 func FuzzMessages(f *testing.F) {
-	all := samples()
-	list := messages()
-	for i, m := range list {
-		f.Add(uint8(i), all[m.name])
+	list := codecs()
+	for i, c := range list {
+		f.Add(uint8(i), c.body())
 	}
 	f.Fuzz(func(t *testing.T, kind uint8, body []byte) {
-		m := list[int(kind)%len(list)]
-		once, err := m.parse(body)
-		if err != nil {
+		c := list[int(kind)%len(list)]
+		m := c.zero()
+		before := bytes.Clone(body)
+		if err := c.parse(m, body); err != nil {
 			return
 		}
-		twice, err := m.parse(bytes.Clone(once))
+		walk(t, m)
+		if !bytes.Equal(body, before) {
+			t.Errorf("%s: parsing changed the message", c.name)
+		}
+		once := c.append(m)
+		twice, err := c.again(once)
 		if err != nil || !bytes.Equal(once, twice) {
-			t.Errorf("%s: %v\n once %x\ntwice %x", m.name, err, once, twice)
+			t.Errorf("%s: %v\n once %x\ntwice %x", c.name, err, once, twice)
 		}
 	})
 }
 
-// TestDuplicateExtensions: known or not, no extension comes twice.
-func TestDuplicateExtensions(t *testing.T) {
-	for _, ext := range []Extension{ExtALPN, 0x1234} {
-		m := ClientHello{Version: VersionTLS12, CipherSuites: AppendUint16s(nil, 1), Compression: []byte{0}}
-		b := m.Append(nil, Stream)[4:]
-		b = b[:len(b)-2]
-		var list []byte
-		for range 2 {
-			list = appendExtension(list, ext, []byte{0, 2, 1, 'x'})
+// walk reads the lists of a message as the states do, and checks what Parse
+// has promised of them.
+func walk(t *testing.T, m any) {
+	switch m := m.(type) {
+	case *ClientHello:
+		walkClientHello(t, m)
+	case *ServerHello:
+		for sct := range SCTs(m.SCTs) {
+			notEmpty(t, "SCT", sct)
 		}
-		b = append16(b, list)
-		if err := new(ClientHello).Parse(b, Stream); err != errDuplicate {
-			t.Errorf("%v twice: %v", ext, err)
+	case *CertificateRequest13:
+		walkNames(t, m.Authorities)
+	case *CertificateRequest12:
+		walkNames(t, m.Authorities)
+	case *CertificateEntry:
+		for sct := range SCTs(m.SCTs) {
+			notEmpty(t, "SCT", sct)
+		}
+	case *Certificate13:
+		for rest := m.Entries; len(rest) > 0; {
+			e, after, err := NextEntry(rest)
+			if err != nil {
+				break
+			}
+			notEmpty(t, "certificate", e.Data)
+			rest = shorter(t, rest, after)
+		}
+	case *Certificate12:
+		for rest := m.List; len(rest) > 0; {
+			der, after, err := NextCertificate(rest)
+			if err != nil {
+				break
+			}
+			notEmpty(t, "certificate", der)
+			rest = shorter(t, rest, after)
 		}
 	}
 }
 
-// TestParseAllocations: a ClientHello costs its server name.
-func TestParseAllocations(t *testing.T) {
-	body := samples()["ClientHello"]
-	var m ClientHello
-	if n := testing.AllocsPerRun(100, func() { m.Parse(body, Stream) }); n > 1 {
-		t.Errorf("%.0f allocations", n)
+func walkClientHello(t *testing.T, m *ClientHello) {
+	size := 0
+	for s := range m.KeyShares.All() {
+		notEmpty(t, "key share", s.Data)
+		if found, ok := m.KeyShares.Find(s.Group); !ok || !bytes.Equal(found.Data, s.Data) {
+			t.Errorf("the share of group %d is not found", s.Group)
+		}
+		size += 4 + len(s.Data)
 	}
+	for p := range m.ALPN.All() {
+		notEmpty(t, "protocol", p)
+	}
+	walkNames(t, m.Authorities)
+	if size != len(m.KeyShares) {
+		t.Errorf("the key shares are %d bytes of %d", size, len(m.KeyShares))
+	}
+	identities, binders := 0, 0
+	for id, binder := range m.PSK.All() {
+		notEmpty(t, "identity", id.Identity)
+		if len(binder) < 32 {
+			t.Errorf("a binder of %d bytes", len(binder))
+		}
+		identities += 2 + len(id.Identity) + 4
+		binders += 1 + len(binder)
+	}
+	if identities != len(m.PSK.Identities) || binders != len(m.PSK.Binders) {
+		t.Errorf("identities of %d bytes in %d, binders of %d in %d", identities, len(m.PSK.Identities), binders, len(m.PSK.Binders))
+	}
+}
+
+func walkNames(t *testing.T, n Names) {
+	for name := range n.All() {
+		notEmpty(t, "name", name)
+	}
+}
+
+func notEmpty(t *testing.T, what string, b []byte) {
+	if len(b) == 0 {
+		t.Errorf("an empty %s", what)
+	}
+}
+
+// shorter returns after, which must be.
+func shorter(t *testing.T, before, after []byte) []byte {
+	if len(after) >= len(before) {
+		t.Fatalf("%d bytes left of %d", len(after), len(before))
+	}
+	return after
+}
+
+// FuzzLists: a list that nobody has parsed ends nevertheless.
+func FuzzLists(f *testing.F) {
+	hello := sampleClientHello(Stream)
+	for _, list := range [][]byte{
+		hello.KeyShares, hello.ALPN, hello.Authorities, hello.PSK.Identities, hello.PSK.Binders, hello.Groups, sampleEntry.SCTs,
+	} {
+		f.Add(list)
+	}
+	f.Fuzz(func(t *testing.T, list []byte) {
+		n := 0
+		for range KeyShares(list).All() {
+			n++
+		}
+		for range ALPN(list).All() {
+			n++
+		}
+		for range Names(list).All() {
+			n++
+		}
+		for range (OfferedPSKs{Identities: list, Binders: list}).All() {
+			n++
+		}
+		for range Uint16s(list).All() {
+			n++
+		}
+		for range SCTs(list) {
+			n++
+		}
+		if n > 6*len(list) {
+			t.Errorf("%d items in lists of %d bytes", n, len(list))
+		}
+	})
+}
+
+// FuzzFragmentHeader: what parses is the header, its fragment and the rest.
+func FuzzFragmentHeader(f *testing.F) {
+	h := FragmentHeader{Type: TypeCertificate, Length: 10, Seq: 3, Offset: 4, FragmentLength: 5}
+	f.Add(append(h.Append(nil), "fragment"...))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		var h FragmentHeader
+		fragment, rest, ok := h.Parse(b)
+		if !ok {
+			return
+		}
+		if h.Offset+h.FragmentLength > h.Length || len(fragment) != h.FragmentLength {
+			t.Errorf("%+v with %d bytes", h, len(fragment))
+		}
+		if again := append(append(h.Append(nil), fragment...), rest...); !bytes.Equal(again, b) {
+			t.Errorf(" got %x\nwant %x", again, b)
+		}
+	})
 }

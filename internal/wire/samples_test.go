@@ -1,0 +1,195 @@
+package wire
+
+import "slices"
+
+// codec is one structure of this package: how it parses, how it is appended,
+// and a sample in which every field is set.
+type codec struct {
+	name   string
+	sample any // a pointer
+	zero   func() any
+	parse  func(m any, body []byte) error
+	append func(m any) []byte // the body, without the header
+}
+
+func newCodec[M any](name string, sample M, parse func(*M, []byte) error, app func(*M, []byte) []byte) codec {
+	return codec{
+		name:   name,
+		sample: &sample,
+		zero:   func() any { return new(M) },
+		parse:  func(m any, body []byte) error { return parse(m.(*M), body) },
+		append: func(m any) []byte { return app(m.(*M), nil)[4:] },
+	}
+}
+
+// body is the sample's.
+func (c codec) body() []byte { return c.append(c.sample) }
+
+// again parses a body and appends what it has parsed.
+func (c codec) again(body []byte) ([]byte, error) {
+	m := c.zero()
+	if err := c.parse(m, body); err != nil {
+		return nil, err
+	}
+	return c.append(m), nil
+}
+
+var everyPart = KeyExchangeParts{PSK: true, ECDHE: true, Signed: true}
+
+func codecs() []codec {
+	return []codec{
+		newCodec("ClientHello", sampleClientHello(Stream),
+			func(m *ClientHello, b []byte) error { return m.Parse(b, Stream) },
+			func(m *ClientHello, b []byte) []byte { return m.Append(b, Stream) }),
+		newCodec("ClientHello of DTLS", sampleClientHello(Datagram),
+			func(m *ClientHello, b []byte) error { return m.Parse(b, Datagram) },
+			func(m *ClientHello, b []byte) []byte { return m.Append(b, Datagram) }),
+		newCodec("ServerHello", sampleServerHello(), (*ServerHello).Parse, (*ServerHello).Append),
+		newCodec("HelloRetryRequest", sampleRetry(), (*ServerHello).Parse, (*ServerHello).Append),
+		newCodec("EncryptedExtensions", EncryptedExtensions{
+			Has: Extensions(ExtServerName, ExtSupportedGroups, ExtALPN, ExtUseSRTP, ExtServerCertificateType,
+				ExtClientCertificateType, ExtEarlyData),
+			ALPN: []byte("h2"), Groups: AppendUint16s(nil, 29, 23),
+			SRTP: SRTP{AppendUint16s(nil, 1), []byte{5}}, ServerCertType: 2, ClientCertType: 3,
+		}, (*EncryptedExtensions).Parse, (*EncryptedExtensions).Append),
+		newCodec("HelloVerifyRequest", HelloVerifyRequest{VersionDTLS10, []byte("cookie")},
+			(*HelloVerifyRequest).Parse, (*HelloVerifyRequest).Append),
+		newCodec("CertificateRequest 1.3", CertificateRequest13{
+			Context: []byte{1},
+			Has: Extensions(ExtStatusRequest, ExtSCT, ExtSignatureAlgorithms, ExtSignatureAlgsCert,
+				ExtCertificateAuthorities),
+			SignatureSchemes: AppendUint16s(nil, 0x0403), SignatureSchemesCert: AppendUint16s(nil, 0x0401, 0x0804),
+			Authorities: AppendNames(nil, []byte("one"), []byte("two")),
+		}, (*CertificateRequest13).Parse, (*CertificateRequest13).Append),
+		newCodec("CertificateRequest 1.2", CertificateRequest12{
+			Types: []byte{64, 1}, SignatureSchemes: AppendUint16s(nil, 0x0403),
+			Authorities: AppendNames(nil, []byte("one"), []byte("two")),
+		}, (*CertificateRequest12).Parse, (*CertificateRequest12).Append),
+		newCodec("Certificate 1.3", Certificate13{
+			Context: []byte{1}, Entries: AppendEntry(AppendEntry(nil, &sampleEntry), &CertificateEntry{Data: []byte("ca")}),
+		}, (*Certificate13).Parse, (*Certificate13).Append),
+		newCodec("Certificate 1.2", Certificate12{AppendCertificate(AppendCertificate(nil, []byte("der")), []byte("ca"))},
+			(*Certificate12).Parse, (*Certificate12).Append),
+		newCodec("CertificateEntry", sampleEntry, parseEntry,
+			func(m *CertificateEntry, b []byte) []byte { return AppendEntry(AppendHeader(b, 0, 0), m) }),
+		newCodec("CertificateStatus", CertificateStatus{[]byte("ocsp")}, (*CertificateStatus).Parse, (*CertificateStatus).Append),
+		newCodec("CertificateVerify", CertificateVerify{0x0403, []byte("signature")},
+			(*CertificateVerify).Parse, (*CertificateVerify).Append),
+		newCodec("ServerKeyExchange", ServerKeyExchange{
+			Hint: []byte("hint"), Group: 29, Public: []byte("public"), Params: AppendECDHParams(nil, 29, []byte("public")),
+			Scheme: 0x0403, Signature: []byte("signature"),
+		}, func(m *ServerKeyExchange, b []byte) error { return m.Parse(b, everyPart) },
+			func(m *ServerKeyExchange, b []byte) []byte { return m.Append(b, everyPart) }),
+		newCodec("ClientKeyExchange", ClientKeyExchange{[]byte("identity"), []byte("public")},
+			func(m *ClientKeyExchange, b []byte) error { return m.Parse(b, everyPart) },
+			func(m *ClientKeyExchange, b []byte) []byte { return m.Append(b, everyPart) }),
+		newCodec("NewSessionTicket 1.3", NewSessionTicket13{0x01020304, 0x05060708, []byte{3}, []byte("ticket"), Extensions(ExtEarlyData), 0x090a0b0c},
+			(*NewSessionTicket13).Parse, (*NewSessionTicket13).Append),
+		newCodec("NewSessionTicket 1.2", NewSessionTicket12{0x01020304, []byte("ticket")},
+			(*NewSessionTicket12).Parse, (*NewSessionTicket12).Append),
+		newCodec("KeyUpdate", KeyUpdate{1}, (*KeyUpdate).Parse, (*KeyUpdate).Append),
+		newCodec("RequestConnectionId", RequestConnectionID{3}, (*RequestConnectionID).Parse, (*RequestConnectionID).Append),
+		newCodec("NewConnectionId", NewConnectionID{[]byte{2, 7, 7, 0}, 1}, (*NewConnectionID).Parse, (*NewConnectionID).Append),
+	}
+}
+
+// codecNamed finds one of them.
+func codecNamed(name string) codec {
+	all := codecs()
+	return all[slices.IndexFunc(all, func(c codec) bool { return c.name == name })]
+}
+
+// parseEntry parses an entry that is the only one.
+func parseEntry(m *CertificateEntry, b []byte) error {
+	e, rest, err := NextEntry(b)
+	if *m = e; err == nil && len(rest) > 0 {
+		return malformed("a second entry")
+	}
+	return err
+}
+
+var sampleEntry = CertificateEntry{
+	Data: []byte("der"), Has: Extensions(ExtStatusRequest, ExtSCT),
+	OCSP: []byte("ocsp"), SCTs: AppendSCTs(nil, [][]byte{{1}, {2, 3}}),
+}
+
+func sampleRandom() (r [32]byte) {
+	for i := range r {
+		r[i] = byte(i + 1)
+	}
+	return r
+}
+
+func sampleClientHello(t Transport) ClientHello {
+	m := ClientHello{
+		Version:              VersionTLS12,
+		Random:               sampleRandom(),
+		SessionID:            []byte{1, 2},
+		CipherSuites:         AppendUint16s(nil, 0x1301, 0xc02b),
+		Compression:          []byte{0},
+		ServerName:           "localhost",
+		StatusRequest:        true,
+		Groups:               AppendUint16s(nil, 29, 23),
+		PointFormats:         []byte{0},
+		SignatureSchemes:     AppendUint16s(nil, 0x0403, 0x0804),
+		SignatureSchemesCert: AppendUint16s(nil, 0x0401),
+		SRTP:                 SRTP{AppendUint16s(nil, 7, 8), []byte{5}},
+		ALPN:                 AppendALPN(nil, "h2", "http/1.1"),
+		ClientCertTypes:      []byte{2},
+		ServerCertTypes:      []byte{2, 0},
+		SessionTicket:        []byte("ticket"),
+		SupportedVersions:    AppendUint16s(nil, VersionTLS13, VersionTLS12),
+		Cookie:               []byte("cookie"),
+		PSKModes:             []byte{1},
+		Authorities:          AppendNames(nil, []byte("one"), []byte("two")),
+		KeyShares:            AppendKeyShare(AppendKeyShare(nil, 29, []byte("share")), 23, []byte("other")),
+		ConnectionID:         []byte{7},
+		RenegotiationInfo:    []byte{8},
+		PSK: OfferedPSKs{
+			Identities: AppendPSKIdentity(AppendPSKIdentity(nil, PSKIdentity{[]byte("id"), 7}), PSKIdentity{[]byte("other"), 8}),
+			Binders:    AppendPSKBinder(AppendPSKBinder(nil, make([]byte, 32)), make([]byte, 48)),
+		},
+	}
+	if t == Datagram {
+		m.Version, m.LegacyCookie = VersionDTLS12, []byte{9}
+	}
+	for i := range known {
+		if e := known[i].number; e != ExtPadding && e != ExtOIDFilters {
+			m.Has = m.Has.With(e)
+		}
+	}
+	return m
+}
+
+func sampleServerHello() ServerHello {
+	return ServerHello{
+		Version:     VersionTLS12,
+		Random:      sampleRandom(),
+		SessionID:   []byte{1, 2},
+		CipherSuite: 0x1301,
+		Compression: 1,
+		Has: Extensions(ExtServerName, ExtStatusRequest, ExtECPointFormats, ExtUseSRTP, ExtALPN, ExtSCT,
+			ExtClientCertificateType, ExtServerCertificateType, ExtExtendedMainSecret, ExtSessionTicket,
+			ExtPreSharedKey, ExtSupportedVersions, ExtCookie, ExtKeyShare, ExtConnectionID, ExtRenegotiationInfo),
+		SupportedVersion:  VersionTLS13,
+		KeyShare:          KeyShare{29, []byte("share")},
+		SelectedPSK:       0x0102,
+		Cookie:            []byte("cookie"),
+		ALPN:              []byte("h2"),
+		SCTs:              AppendSCTs(nil, [][]byte{{1}, {2, 3}}),
+		PointFormats:      []byte{0},
+		SRTP:              SRTP{AppendUint16s(nil, 7), []byte{5}},
+		ServerCertType:    2,
+		ClientCertType:    3,
+		ConnectionID:      []byte{1},
+		RenegotiationInfo: []byte{8},
+	}
+}
+
+func sampleRetry() ServerHello {
+	return ServerHello{
+		Version: VersionTLS12, Random: RetryRandom, SessionID: []byte{1, 2}, CipherSuite: 0x1301,
+		Has:              Extensions(ExtSupportedVersions, ExtCookie, ExtKeyShare),
+		SupportedVersion: VersionTLS13, KeyShare: KeyShare{Group: 29}, Cookie: []byte("cookie"),
+	}
+}
