@@ -1,0 +1,305 @@
+package hermetic
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/hermetic-tls/hermetic/internal/pkitest"
+)
+
+// TestBadConfigs: the error names the field and the reason.
+func TestBadConfigs(t *testing.T) {
+	ca := pkitest.CA(t)
+	leaf := ca.Leaf(t, pkitest.Options{})
+	other := leaf
+	other.PrivateKey = pkitest.Key(t, pkitest.P256, true)
+	for _, c := range []struct {
+		name string
+		cfg  *Config
+		want string
+	}{
+		{"no server name", &Config{}, "Config.ServerName: a client needs the name of its server, or InsecureSkipVerify"},
+		{"an old version", &Config{MinVersion: tls.VersionTLS11}, "Config.MinVersion: TLS 1.1 is neither"},
+		{"versions the wrong way round", &Config{MinVersion: tls.VersionTLS13, MaxVersion: tls.VersionTLS12}, "Config.MinVersion: it is newer than MaxVersion"},
+		{"an unknown suite", &Config{CipherSuites: []uint16{tls.TLS_RSA_WITH_AES_128_CBC_SHA}}, "Config.CipherSuites: TLS_RSA_WITH_AES_128_CBC_SHA (0x002f) is not supported"},
+		{"no suite of the version", &Config{CipherSuites: []uint16{tls.TLS_AES_128_GCM_SHA256}, MaxVersion: tls.VersionTLS12}, "Config.CipherSuites: none of them belongs to a version"},
+		{"an unknown group", &Config{CurvePreferences: []tls.CurveID{1}}, "Config.CurvePreferences: CurveID(1) is not supported"},
+		{"only hybrids in TLS 1.2", &Config{CurvePreferences: []tls.CurveID{tls.X25519MLKEM768}, MaxVersion: tls.VersionTLS12}, "Config.CurvePreferences: no group is left"},
+		{"a share of another group", &Config{KeyShares: []tls.CurveID{tls.X25519}, CurvePreferences: []tls.CurveID{tls.CurveP256}}, "Config.KeyShares: X25519 is not in CurvePreferences"},
+		{"an unknown scheme", &Config{SignatureSchemes: []tls.SignatureScheme{tls.PKCS1WithSHA1}}, "Config.SignatureSchemes: PKCS1WithSHA1 is not supported"},
+		{"an empty protocol", &Config{NextProtos: []string{"h2", ""}}, "Config.NextProtos: \"\" has not 1 to 255 bytes"},
+		{"a tiny fragment", &Config{MaxFragment: 1}, "Config.MaxFragment: 1 is not from 512 to 16384"},
+		{"a key of another certificate", &Config{Certificates: []tls.Certificate{other}}, "Config.Certificates[0]: certificate/private key mismatch"},
+		{"no key", &Config{Certificates: []tls.Certificate{{Certificate: leaf.Certificate}}}, "Config.Certificates[0]: it has no private key"},
+		{"a key that cannot sign", &Config{Certificates: []tls.Certificate{{PrivateKey: 7}}}, "Config.Certificates[0]: its private key, a int, is no crypto.Signer"},
+		{"raw keys without a judge", &Config{PeerCertificateTypes: []CertificateType{RawPublicKey}}, "Config.PeerCertificateTypes: RawPublicKey needs PeerPublicKeys"},
+		{"an unknown type", &Config{PeerCertificateTypes: []CertificateType{1}}, "Config.PeerCertificateTypes: 1 is neither X509 nor RawPublicKey"},
+	} {
+		_, err := NewEngine(TLSClient, c.cfg)
+		if err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v, want %q", c.name, err, c.want)
+		}
+	}
+	if _, err := NewEngine(TLSClient, nil); err == nil {
+		t.Error("a nil Config is accepted")
+	}
+	if _, err := NewEngine(99, &Config{}); err == nil {
+		t.Error("mode 99 is accepted")
+	}
+}
+
+func TestModes(t *testing.T) {
+	for m := TLSClient; m <= DTLSServer; m++ {
+		if got, err := ParseMode(m.String()); err != nil || got != m {
+			t.Errorf("%v: %v, %v", m, got, err)
+		}
+	}
+	for _, bad := range []string{"", "tls", "TLS-client", " tls-client"} {
+		if _, err := ParseMode(bad); err == nil {
+			t.Errorf("%q is a mode", bad)
+		}
+	}
+}
+
+// TestLoadConfig: the files of the Lua API's newconfig.
+func TestLoadConfig(t *testing.T) {
+	ca := pkitest.CA(t)
+	leaf := ca.Leaf(t, pkitest.Options{})
+	chain, key := pkitest.PEM(t, leaf)
+	caChain, _ := pkitest.PEM(t, tls.Certificate{Certificate: [][]byte{ca.Certificate.Raw}, PrivateKey: leaf.PrivateKey})
+	_, otherKey := pkitest.PEM(t, ca.Leaf(t, pkitest.Options{NewKey: true}))
+	dir := t.TempDir()
+	file := func(name, content string) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	broken := strings.Replace(string(chain), "MI", "!!", 1)
+	for _, c := range []struct{ name, cacert, cert, want string }{
+		{"both", string(caChain), string(chain) + string(key), ""},
+		{"key first", string(caChain), string(key) + string(chain), ""},
+		{"CRLF", strings.ReplaceAll(string(caChain), "\n", "\r\n"), strings.ReplaceAll(string(chain)+string(key), "\n", "\r\n"), ""},
+		{"text between", "words\n" + string(caChain) + "more\n" + string(key), "words\n" + string(chain) + string(key), ""},
+		{"several authorities", string(caChain) + string(chain), string(chain) + string(key), ""},
+		{"no PEM in cacert", "words", "", "can't parse CA certificate: no PEM block"},
+		{"empty cacert", "", "", "can't parse CA certificate: no PEM block"},
+		{"cacert with one damaged", string(caChain) + broken, "", "can't parse CA certificate: "},
+		{"truncated cacert", string(caChain[:len(caChain)/2]), "", "can't parse CA certificate: "},
+		{"no PEM in cert", string(caChain), "words", "can't parse certificate: no PEM block"},
+		{"no key", string(caChain), string(chain), "can't parse private key: no PRIVATE KEY block"},
+		{"no certificate", string(caChain), string(key), "can't parse certificate: no CERTIFICATE block"},
+		{"another key", string(caChain), string(chain) + string(otherKey), "certificate/private key mismatch: "},
+		{"an encrypted key", string(caChain), string(chain) + "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n", "can't parse private key: the key is encrypted"},
+		{"a damaged key", string(caChain), string(chain) + "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n", "can't parse private key: "},
+	} {
+		for m := TLSClient; m <= TLSServer; m++ {
+			certFile := ""
+			if c.cert != "" {
+				certFile = file("cert.pem", c.cert)
+			}
+			caFile := file("ca.pem", c.cacert)
+			cfg, err := LoadConfig(m, caFile, certFile)
+			var fileError *FileError
+			switch {
+			case c.want == "" && err != nil:
+				t.Errorf("%s: %v", c.name, err)
+			case c.want == "":
+				if _, err := NewEngine(m, cfg); err != nil {
+					t.Errorf("%s: %v", c.name, err)
+				}
+				if verified := cfg.RootCAs != nil || cfg.ClientAuth == tls.RequireAndVerifyClientCert; !verified || cfg.InsecureSkipVerify {
+					t.Errorf("%s: the peer is not verified", c.name)
+				}
+			case !errors.As(err, &fileError) || !strings.Contains(err.Error(), ".pem: "+c.want):
+				t.Errorf("%s: %v, want %q", c.name, err, c.want)
+			}
+		}
+	}
+	if _, err := LoadConfig(TLSClient, dir, ""); err == nil || !strings.Contains(err.Error(), "can't parse CA certificate") {
+		t.Errorf("a directory: %v", err)
+	}
+	if _, err := LoadConfig(TLSServer, "", filepath.Join(dir, "nothing")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("a missing file: %v", err)
+	}
+	cfg, err := LoadConfig(TLSClient, "", "")
+	if err != nil || !cfg.InsecureSkipVerify {
+		t.Errorf("without files: %v", err)
+	}
+}
+
+// TestKeyForms: PKCS #8, SEC 1 and PKCS #1.
+func TestKeyForms(t *testing.T) {
+	ca := pkitest.CA(t)
+	for _, kind := range pkitest.Kinds {
+		leaf := ca.Leaf(t, pkitest.Options{Kind: kind})
+		chain, key := pkitest.PEM(t, leaf)
+		if _, err := ParseCertificate(append(chain, key...)); err != nil {
+			t.Errorf("%s: %v", kind, err)
+		}
+	}
+	leaf := ca.Leaf(t, pkitest.Options{})
+	chain, _ := pkitest.PEM(t, leaf)
+	der, err := x509.MarshalECPrivateKey(leaf.PrivateKey.(*ecdsa.PrivateKey))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ParseCertificate(append(chain, pemBlock("EC PRIVATE KEY", der)...)); err != nil {
+		t.Errorf("SEC 1: %v", err)
+	}
+}
+
+// TestLoadedNames: with cacert the chain is checked, and the name once it is
+// set.
+func TestLoadedNames(t *testing.T) {
+	ca := pkitest.CA(t)
+	server := &Config{Time: atNow, Certificates: []tls.Certificate{ca.Leaf(t, pkitest.Options{Name: "example.com"})}}
+	for _, c := range []struct {
+		name, set string
+		ok        bool
+	}{{"no name", "", true}, {"its name", "example.com", true}, {"in another case", "EXAMPLE.com", true}, {"another name", "example.org", false}} {
+		client := &Config{Time: atNow, RootCAs: ca.Pool(), nameOptional: true}
+		p := newPair(t, client, server)
+		if err := p.client.SetServerName(c.set); err != nil {
+			t.Fatal(err)
+		}
+		clientErr, _ := p.pump()
+		if ok := clientErr == nil; ok != c.ok {
+			t.Errorf("%s: %v", c.name, clientErr)
+		}
+		if got := p.server.State().ServerName; got != c.set {
+			t.Errorf("%s: the server was told %q", c.name, got)
+		}
+		p.client.Reset()
+		p.server.Reset()
+		if clientErr, _ := p.pump(); (clientErr == nil) != c.ok {
+			t.Errorf("%s, after Reset: %v", c.name, clientErr)
+		}
+	}
+}
+
+// TestFromTLS: each field of tls.Config is taken over, harmless or refused, so
+// that a new one of a later Go does not pass unseen.
+func TestFromTLS(t *testing.T) {
+	ours := reflect.TypeFor[Config]()
+	theirs := reflect.TypeFor[tls.Config]()
+	for i := range theirs.NumField() {
+		f := theirs.Field(i)
+		if !f.IsExported() {
+			continue
+		}
+		_, harmless := tlsHarmless[f.Name]
+		_, refused := tlsRefused[f.Name]
+		_, taken := ours.FieldByName(f.Name)
+		if !harmless && !refused && !taken {
+			t.Errorf("tls.Config.%s is neither taken over nor refused", f.Name)
+		}
+	}
+	_, err := FromTLS(&tls.Config{Renegotiation: tls.RenegotiateOnceAsClient})
+	if err == nil || !strings.Contains(err.Error(), "tls.Config.Renegotiation cannot be taken over: renegotiation is never done") {
+		t.Errorf("Renegotiation: %v", err)
+	}
+	if _, err := FromTLS(&tls.Config{MinVersion: tls.VersionTLS10}); err == nil {
+		t.Error("TLS 1.0 is taken over")
+	}
+	ca := pkitest.CA(t)
+	client, err := FromTLS(&tls.Config{Time: atNow, RootCAs: ca.Pool(), ServerName: "localhost", NextProtos: []string{"x"}, CipherSuites: []uint16{tls.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	server, err := FromTLS(&tls.Config{Time: atNow, Certificates: []tls.Certificate{ca.Leaf(t, pkitest.Options{})}, NextProtos: []string{"x"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := newPair(t, client, server)
+	p.handshake()
+	if got := p.client.State().NegotiatedProtocol; got != "x" {
+		t.Errorf("ALPN %q", got)
+	}
+}
+
+// TestCloneTakesAll: a field that Clone forgets is one that GetConfigForClient
+// loses.
+func TestCloneTakesAll(t *testing.T) {
+	var c Config
+	v := reflect.ValueOf(&c).Elem()
+	for i := range v.NumField() {
+		if f := v.Field(i); f.CanSet() {
+			fill(f)
+		}
+	}
+	clone := reflect.ValueOf(c.Clone()).Elem()
+	for i := range v.NumField() {
+		name := v.Type().Field(i).Name
+		if name != "compile" && v.Field(i).CanSet() && clone.Field(i).IsZero() {
+			t.Errorf("Clone forgets %s", name)
+		}
+	}
+}
+
+// fill makes a field something that is not zero.
+func fill(f reflect.Value) {
+	switch f.Kind() {
+	case reflect.Func:
+		f.Set(reflect.MakeFunc(f.Type(), nil))
+	case reflect.Slice:
+		f.Set(reflect.MakeSlice(f.Type(), 1, 1))
+	case reflect.Pointer:
+		f.Set(reflect.New(f.Type().Elem()))
+	case reflect.String:
+		f.SetString("x")
+	case reflect.Bool:
+		f.SetBool(true)
+	case reflect.Interface:
+		if reflect.TypeOf(rand.Reader).Implements(f.Type()) {
+			f.Set(reflect.ValueOf(rand.Reader))
+		} else {
+			f.Set(reflect.ValueOf(io.Discard))
+		}
+	case reflect.Int, reflect.Int64:
+		f.SetInt(1)
+	case reflect.Uint8, reflect.Uint16:
+		f.SetUint(1)
+	}
+}
+
+// TestBuiltInCertificate: a server without a certificate has one of its own,
+// fresh in the process.
+func TestBuiltInCertificate(t *testing.T) {
+	seen := map[string]bool{}
+	for range 2 {
+		server := &Config{}
+		for range 2 {
+			p := newPair(t, &Config{InsecureSkipVerify: true}, server)
+			p.handshake()
+			key := p.client.State().PeerPublicKey.(*ecdsa.PublicKey)
+			if key.Curve != elliptic.P256() {
+				t.Errorf("a key on %v", key.Curve)
+			}
+			der, err := x509.MarshalPKIXPublicKey(key)
+			if err != nil {
+				t.Fatal(err)
+			}
+			seen[string(der)] = true
+		}
+	}
+	if len(seen) != 2 {
+		t.Errorf("%d keys of two Configs", len(seen))
+	}
+}
+
+func pemBlock(kind string, der []byte) []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der})
+}

@@ -1,0 +1,82 @@
+package hermetic
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"reflect"
+)
+
+// FromTLS takes over a crypto/tls configuration. A field that is set and has
+// no counterpart here, or whose callback gets a type that only crypto/tls can
+// make, is an error that names it.
+func FromTLS(t *tls.Config) (*Config, error) {
+	if t == nil {
+		return nil, errors.New("hermetic: the tls.Config is nil")
+	}
+	if err := refuse(t); err != nil {
+		return nil, err
+	}
+	c := &Config{
+		Time:                  t.Time,
+		Rand:                  t.Rand,
+		Certificates:          t.Certificates,
+		VerifyPeerCertificate: t.VerifyPeerCertificate,
+		RootCAs:               t.RootCAs,
+		NextProtos:            t.NextProtos,
+		ServerName:            t.ServerName,
+		ClientAuth:            t.ClientAuth,
+		ClientCAs:             t.ClientCAs,
+		InsecureSkipVerify:    t.InsecureSkipVerify,
+		CipherSuites:          t.CipherSuites,
+		MinVersion:            t.MinVersion,
+		MaxVersion:            t.MaxVersion,
+		CurvePreferences:      t.CurvePreferences,
+		KeyLogWriter:          t.KeyLogWriter,
+	}
+	if t.CipherSuites != nil {
+		// crypto/tls's list is of TLS 1.2 only: those of 1.3 are not configurable.
+		c.CipherSuites = append([]uint16{tls.TLS_AES_128_GCM_SHA256, tls.TLS_AES_256_GCM_SHA384, tls.TLS_CHACHA20_POLY1305_SHA256}, t.CipherSuites...)
+	}
+	if _, err := c.compiled(); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// tlsHarmless are the fields that need no counterpart: they tune what hermetic
+// does not do.
+var tlsHarmless = map[string]string{
+	"NameToCertificate":           "Certificates are chosen by their names anyway",
+	"PreferServerCipherSuites":    "crypto/tls ignores it too",
+	"SessionTicketsDisabled":      "there are no tickets yet",
+	"DynamicRecordSizingDisabled": "records are as large as their data",
+}
+
+// tlsRefused are the fields that cannot be taken over, and why.
+var tlsRefused = map[string]string{
+	"GetCertificate":                      "its tls.ClientHelloInfo belongs to crypto/tls; use Config.GetCertificate",
+	"GetClientCertificate":                "its tls.CertificateRequestInfo belongs to crypto/tls; use Config.GetClientCertificate",
+	"GetConfigForClient":                  "its tls.ClientHelloInfo belongs to crypto/tls; use Config.GetConfigForClient",
+	"VerifyConnection":                    "its tls.ConnectionState belongs to crypto/tls; use Config.VerifyConnection",
+	"SessionTicketKey":                    "there are no tickets yet",
+	"ClientSessionCache":                  "there is no resumption yet",
+	"UnwrapSession":                       "there is no resumption yet",
+	"WrapSession":                         "there is no resumption yet",
+	"Renegotiation":                       "renegotiation is never done",
+	"EncryptedClientHelloConfigList":      "there is no Encrypted ClientHello yet",
+	"EncryptedClientHelloRejectionVerify": "there is no Encrypted ClientHello yet",
+	"GetEncryptedClientHelloKeys":         "there is no Encrypted ClientHello yet",
+	"EncryptedClientHelloKeys":            "there is no Encrypted ClientHello yet",
+}
+
+func refuse(t *tls.Config) error {
+	v := reflect.ValueOf(t).Elem()
+	for i := range v.NumField() {
+		name := v.Type().Field(i).Name
+		if why, ok := tlsRefused[name]; ok && !v.Field(i).IsZero() {
+			return fmt.Errorf("hermetic: tls.Config.%s cannot be taken over: %s", name, why)
+		}
+	}
+	return nil
+}
