@@ -81,4 +81,23 @@ tests['3: in a child of the process that loaded it everything throws'] = functio
   h.same(t.send(c, s, 'here'), 'here')
 end
 
+tests['4: os.exit in a callback'] = function()
+  for _, close in ipairs { 'true', 'false' } do
+    local code = [[
+      local ssl = require 'mbedtls.ssl'
+      local function leave() os.exit(0, ]] .. close .. [[) end
+      ssl.newcontext(ssl.newconfig('tls-client'), leave, leave):handshake()
+      error('not reached')]]
+    local file = os.tmpname()
+    local f = io.open(file, 'w')
+    f:write(code)
+    f:close()
+    local n = 0
+    while arg[n - 1] do n = n - 1 end -- the interpreter
+    local ok = os.execute(arg[n] .. ' ' .. file)
+    os.remove(file)
+    assert(ok == true or ok == 0, tostring(ok))
+  end
+end
+
 h.run(tests)

@@ -391,6 +391,40 @@ tests['a callback that yields'] = function()
   h.same(why, 'closed')
 end
 
+tests['yielding through TLS in TLS'] = function()
+  if not h.yields then h.skip('callbacks cannot yield here') end
+  local outer_c, outer_s, up, down = t.established()
+  local yields = 0
+  outer_c:setbio(function(size)
+    while down.data == '' do
+      yields = yields + 1
+      coroutine.yield()
+    end
+    return down.rcb(size)
+  end, up.wcb)
+  local function over(ctx)
+    return function(size)
+      local data, err = ctx:read(size)
+      return data or t.waits(err) and '' or error(err, 0)
+    end, function(data) return (assert(ctx:write(data))) end
+  end
+  local c = ssl.newcontext(ssl.newconfig('tls-client'), over(outer_c))
+  local s = ssl.newcontext(ssl.newconfig('tls-server'), over(outer_s))
+  local client = coroutine.wrap(function()
+    assert(c:handshake())
+    assert(c:write('inner'))
+    return c:read(100)
+  end)
+  local got
+  for _ = 1, 100 do
+    got = client()
+    if got then break end
+    if s:read(100) == 'inner' then s:write('answer') end
+  end
+  h.same(got, 'answer')
+  h.same(yields > 1, true)
+end
+
 tests['an error after a yield'] = function()
   if not h.yields then h.skip('callbacks cannot yield here') end
   local c, s, up, down = t.pair()
