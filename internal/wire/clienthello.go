@@ -166,9 +166,7 @@ func (m *ClientHello) Append(b []byte, t Transport) []byte {
 	b = append8(b, m.Compression)
 	b, list := begin16(b)
 	b = m.appendExtensions(b)
-	if m.PadTo > 0 {
-		b = m.appendPadding(b, start)
-	}
+	b = m.appendPadding(b, start)
 	if m.Has.Has(ExtPreSharedKey) {
 		var ext int
 		b, ext = beginExtension(b, ExtPreSharedKey)

@@ -299,6 +299,7 @@ func TestMalformed(t *testing.T) {
 		{"ClientHello", "the cookie of a datagram", "\x03\x03" + random32 + "\x00\x00" + block("\x13\x01") + "\x01\x00", decode},
 		{"ClientHello of DTLS", "a cookie", "\xfe\xfd" + random32 + "\x00\x01c" + block("\x13\x01") + "\x01\x00", good},
 		{"ClientHello of DTLS", "no cookie field", "\xfe\xfd" + random32 + "\x00" + block("\x13\x01") + "\x01\x00", decode},
+		{"ServerHello", "a session id of 32 bytes", "\x03\x03" + random32 + "\x20" + random32 + "\x13\x01\x00", good},
 		{"ServerHello", "a session id of 33 bytes", "\x03\x03" + random32 + session33 + "\x13\x01\x00", decode},
 
 		{"HelloVerifyRequest", "an empty cookie", "\xfe\xff\x00", good},
