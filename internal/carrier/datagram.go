@@ -1,6 +1,7 @@
 package carrier
 
 import (
+	"cmp"
 	"errors"
 	"time"
 
@@ -73,21 +74,16 @@ type DatagramOptions struct {
 	Strict bool
 }
 
-func (o *DatagramOptions) setDefaults() {
-	if o.MTU == 0 {
-		o.MTU = DefaultMTU
-	}
-	if o.InitialTimeout == 0 {
-		o.InitialTimeout = flight.DefaultInitial
-	}
-	if o.MaxTimeout == 0 {
-		o.MaxTimeout = max(flight.DefaultMax, o.InitialTimeout)
-	}
-	if o.Memory == 0 {
-		o.Memory = flight.DefaultMemory
-	}
-	if o.MaxCertificate == 0 {
-		o.MaxCertificate = maxMessage
+func (o *DatagramOptions) mtu() int            { return cmp.Or(o.MTU, DefaultMTU) }
+func (o *DatagramOptions) memory() int         { return cmp.Or(o.Memory, flight.DefaultMemory) }
+func (o *DatagramOptions) maxCertificate() int { return cmp.Or(o.MaxCertificate, maxMessage) }
+
+func (o *DatagramOptions) timer() flight.Timer {
+	initial := cmp.Or(o.InitialTimeout, flight.DefaultInitial)
+	return flight.Timer{
+		Initial:  initial,
+		Max:      max(cmp.Or(o.MaxTimeout, flight.DefaultMax), initial),
+		Attempts: o.Timeouts,
 	}
 }
 
@@ -95,52 +91,60 @@ func (o *DatagramOptions) setDefaults() {
 // RFC 6347. This file and its neighbours datagram_open.go and datagram_send.go
 // are what both versions have in common; what differs is a protocol.
 type Datagram struct {
-	handler  handshake.Handler
-	opt      DatagramOptions
-	version  uint16 // 0 until the hellos have agreed
-	protocol protocol
-	now      time.Time // of the call under way
+	handler   handshake.Handler
+	opt       *DatagramOptions
+	version   uint16 // 0 until the hellos have agreed
+	protocol  protocol
+	*exchange // nil when no handshake message is on its way
 
+	write     record.Sealer
+	localCIDs [][]byte // of one size
+	peerCID   []byte   // of the records we send
+	received  flight.Received
+	newest    record.Number // of all that have authenticated
+	closedBy  record.Number // the peer's close_notify, if closed
+	now       time.Time     // of the call under way
+	nextIn    int           // message_seq of the next message to come
+	nextOut   int           // and of the next to go; 1<<16: there is none
+	mtu       int           // of now
+	credit    int           // bytes that may be sent while unproved
+	dropped   uint64
+	count     counts
+
+	complete  bool // the handshake
+	proved    bool // the peer's address
+	authentic bool // a record has authenticated: nothing new comes in clear
+	closed    bool // the peer's close_notify has come
+	exhausted bool // the handler has been told that the sending keys are
+}
+
+// exchange is what is only needed while handshake messages are on their way:
+// until the handshake is complete, and then for each message that comes later.
+type exchange struct {
 	// What comes.
-	clearIn   record.Epoch12
+	clearIn   record.Clear
 	in        flight.Reassembly
 	early     [][]byte // datagrams under keys that are not there yet
 	earlySize int
 	ready     bool // new reading keys are there, maybe for early ones
-	authentic bool // a record has authenticated: nothing new comes in clear
-	closed    bool // the peer's close_notify has come,
-	closedBy  record.Number
-	newest    record.Number // of all that have authenticated
-	localCIDs [][]byte      // of one size
-	count     counts
-	dropped   uint64
 
 	// What goes.
-	clearOut  record.Epoch12
-	write     record.Sealer
-	nextSeq   int // message_seq of the next message; 1<<16: there is none
-	flight    flight.Flight
-	timer     flight.Timer
-	building  bool           // a flight that may not be whole yet
-	answers   bool           // it answers a flight of the peer's handshake
-	answered  bool           // a message has come since the flight was begun
-	queue     []queued       // messages behind a KeyUpdate
-	update    *suite.Keys    // the next sending keys, while their KeyUpdate is in flight
-	alerts    [][2]byte      // to be sent
-	peerCID   []byte         // of the records we send
-	mtu       int            // of now
-	credit    int            // bytes that may be sent while unproved
-	proved    bool           // the peer's address
-	patience  time.Time      // when the peer's pause is too long; zero: it makes none
-	overflow  error          // what Send and Output could not return
-	exhausted bool           // the handler has been told
-	complete  bool           // the handshake
-	acks      acknowledgment // DTLS 1.3: of what has come
+	clearOut record.Clear
+	flight   flight.Flight
+	timer    flight.Timer
+	building bool        // a flight that may not be whole yet
+	answers  bool        // it answers a flight of the peer's handshake
+	answered bool        // a message has come since the flight was begun
+	queue    []queued    // messages behind a KeyUpdate
+	update   *suite.Keys // the next sending keys, while their KeyUpdate is in flight
+	alerts   [][2]byte   // to be sent
+	patience time.Time   // when the peer's pause is too long; zero: it makes none
+	ack      acknowledgment
+	err      error // what Send and Output could not return
 }
 
 // acknowledgment is the ACK that is or will be due.
 type acknowledgment struct {
-	records flight.Received
 	start   time.Time // of the wait for more to acknowledge
 	waiting bool
 	due     bool
@@ -164,15 +168,15 @@ type protocol interface {
 	// installRead and installWrite begin a new epoch.
 	installRead(level handshake.Level, k suite.Keys) error
 	installWrite(level handshake.Level, k suite.Keys) error
-	// received takes note of what a handshake record has brought.
-	received(n record.Number, got receipt)
+	// took takes note of what a handshake record has brought.
+	took(n record.Number, got receipt)
 	// late takes a fragment that comes after the handshake, if it is one that
 	// has nothing to do with the order of messages.
 	late(h *wire.FragmentHeader, fragment []byte) (taken bool, err error)
-	// ack takes the body of an ACK.
-	ack(n record.Number, body []byte) error
-	// changeCipherSpec takes a ChangeCipherSpec.
-	changeCipherSpec(n record.Number, body []byte) error
+	// handleACK takes the body of an ACK.
+	handleACK(n record.Number, body []byte) error
+	// handleCCS takes a ChangeCipherSpec.
+	handleCCS(n record.Number, body []byte) error
 	// data says what application data of that epoch means.
 	data(epoch uint64) (Kind, error)
 	// sent says that a transmission of the flight is complete.
@@ -185,30 +189,43 @@ type protocol interface {
 	acknowledged() bool
 }
 
-// NewDatagram returns a carrier at the start of a connection.
-func NewDatagram(h handshake.Handler, opt DatagramOptions) *Datagram {
-	opt.setDefaults()
+// NewDatagram returns a carrier at the start of a connection. Many connections
+// may share opt, which is not modified.
+func NewDatagram(h handshake.Handler, opt *DatagramOptions) *Datagram {
 	d := &Datagram{
 		handler: h,
 		opt:     opt,
-		mtu:     opt.MTU,
-		nextSeq: int(opt.FirstMessage),
-		timer:   flight.Timer{Initial: opt.InitialTimeout, Max: opt.MaxTimeout, Attempts: opt.Timeouts},
+		mtu:     opt.mtu(),
+		nextIn:  int(opt.FirstMessage),
+		nextOut: int(opt.FirstMessage),
 		proved:  !opt.Unproved,
 	}
-	d.in.Memory = opt.Memory
-	d.in.Limit = d.maxMessage
-	d.in.StartAt(opt.FirstMessage)
+	d.begin()
 	d.write = &d.clearOut
 	d.protocol = &undecided{d}
 	return d
 }
 
-func (d *Datagram) maxMessage(t wire.Type) int {
-	if t == wire.TypeCertificate {
-		return d.opt.MaxCertificate
+// begin begins an exchange, if none is under way.
+func (d *Datagram) begin() {
+	if d.exchange != nil {
+		return
 	}
-	return min(maxMessage, d.opt.MaxCertificate)
+	d.exchange = &exchange{
+		in:    flight.Reassembly{Memory: d.opt.memory(), Limit: maxMessage, Certificate: d.opt.maxCertificate()},
+		timer: d.opt.timer(),
+	}
+	d.in.StartAt(d.nextIn)
+}
+
+// end ends the exchange when nothing is left of it.
+func (d *Datagram) end() {
+	if d.exchange == nil || !d.complete || d.ack.waiting || d.ack.due || d.err != nil ||
+		!d.flight.Empty() || len(d.queue)+len(d.alerts) > 0 || !d.in.Empty() {
+		return
+	}
+	d.nextIn = d.in.Next()
+	d.exchange = nil
 }
 
 func (d *Datagram) Transport() wire.Transport { return wire.Datagram }
@@ -238,8 +255,13 @@ func (d *Datagram) SetMTU(bytes int) { d.mtu = bytes }
 // SetTimeout changes the retransmission timer's first value, also for the wait
 // that is under way.
 func (d *Datagram) SetTimeout(initial time.Duration) {
-	d.timer.Initial = initial
-	d.timer.Max = max(d.opt.MaxTimeout, initial)
+	opt := *d.opt
+	opt.InitialTimeout = initial
+	d.opt = &opt
+	if d.exchange != nil {
+		changed := opt.timer()
+		d.timer.Initial, d.timer.Max = changed.Initial, changed.Max
+	}
 }
 
 // SetCIDs sets what the hellos have agreed on, before there are keys: the
@@ -261,12 +283,14 @@ func (d *Datagram) AddLocalCID(cid []byte) { d.localCIDs = append(d.localCIDs, c
 func (d *Datagram) SetPeerCID(cid []byte) {
 	d.peerCID = cid
 	set := func(s record.Sealer) {
-		if e, ok := s.(*record.Epoch13); ok {
+		if e, ok := s.(*record.Writer13); ok {
 			e.CID = cid
 		}
 	}
 	set(d.write)
-	d.flight.Epochs(set)
+	if d.exchange != nil {
+		d.flight.Epochs(set)
+	}
 }
 
 // CIDs returns the connection IDs that are in use: ours, which may be several,
@@ -305,7 +329,9 @@ func (d *Datagram) Overhead() int { return d.write.Overhead() }
 
 // Acknowledged reports whether the peer has all that it must have: a DTLS 1.3
 // client's handshake is only then safe to be forgotten.
-func (d *Datagram) Acknowledged() bool { return d.protocol.acknowledged() }
+func (d *Datagram) Acknowledged() bool {
+	return d.complete && (d.exchange == nil || d.protocol.acknowledged())
+}
 
 // Deadline is when Expire must be called.
 func (d *Datagram) Deadline() (t time.Time, ok bool) {
@@ -314,10 +340,13 @@ func (d *Datagram) Deadline() (t time.Time, ok bool) {
 			t, ok = u, true
 		}
 	}
+	if d.exchange == nil {
+		return t, false
+	}
 	if u, running := d.timer.Deadline(); running && !d.paused() {
 		earliest(u)
 	}
-	if d.acks.waiting {
+	if d.ack.waiting {
 		earliest(d.ackDeadline())
 	}
 	if !d.patience.IsZero() && !d.handler.Waiting() {
@@ -333,16 +362,19 @@ func (d *Datagram) paused() bool { return d.answered && d.handler.Waiting() }
 // ackDeadline: RFC 9147bis, Section 7.1: "One approach is to set a timer for 1/4
 // the current retransmit timer value when the first record in the flight is
 // received and then send an ACK when that timer expires."
-func (d *Datagram) ackDeadline() time.Time { return d.acks.start.Add(d.timer.Value() / 4) }
+func (d *Datagram) ackDeadline() time.Time { return d.ack.start.Add(d.timer.Value() / 4) }
 
 // Expire does what is due.
 func (d *Datagram) Expire(now time.Time) error {
 	d.now = now
-	if d.overflow != nil {
-		return d.overflow
+	if d.exchange == nil {
+		return nil
 	}
-	if d.acks.waiting && !now.Before(d.ackDeadline()) {
-		d.acks.waiting, d.acks.due = false, true
+	if d.err != nil {
+		return d.err
+	}
+	if d.ack.waiting && !now.Before(d.ackDeadline()) {
+		d.ack.waiting, d.ack.due = false, true
 	}
 	if !d.patience.IsZero() && !d.handler.Waiting() && !now.Before(d.patience) {
 		return ErrTimeout

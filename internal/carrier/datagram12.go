@@ -25,22 +25,22 @@ func (p *undecided) completed()                                              {}
 func (p *undecided) sealsData() bool                                         { return false }
 func (p *undecided) acknowledged() bool                                      { return false }
 
-// received: what is being acknowledged in DTLS 1.3 may well have come before it
+// took: what is being acknowledged in DTLS 1.3 may well have come before it
 // was known to be that.
-func (p *undecided) received(n record.Number, got receipt) {
+func (p *undecided) took(n record.Number, got receipt) {
 	if !got.refused {
-		p.acks.records.Add(n)
+		p.received.Add(n)
 	}
 	if got.again {
 		p.sendAgain(p.timer.Value() / 2)
 	}
 }
 
-// ack: RFC 9147bis, Section 7: "Until that point, ACK records received in epoch 0
+// handleACK: RFC 9147bis, Section 7: "Until that point, ACK records received in epoch 0
 // MUST be ignored."
-func (p *undecided) ack(record.Number, []byte) error { return record.ErrDropped }
+func (p *undecided) handleACK(record.Number, []byte) error { return record.ErrDropped }
 
-func (p *undecided) changeCipherSpec(record.Number, []byte) error { return record.ErrDropped }
+func (p *undecided) handleCCS(record.Number, []byte) error { return record.ErrDropped }
 
 // dtls12 is DTLS 1.2: RFC 6347. Epoch 0 is in clear, epoch 1 is protected. A
 // flight is acknowledged by the one that answers it, and the last one by
@@ -48,7 +48,7 @@ func (p *undecided) changeCipherSpec(record.Number, []byte) error { return recor
 // sends its own again.
 type dtls12 struct {
 	*Datagram
-	read *record.Epoch12
+	read *record.Reader12
 	// keep is until when the last flight is kept.
 	keep time.Time
 }
@@ -62,8 +62,11 @@ func (p *dtls12) openClassic(c record.Classic) (opened, error) {
 	}
 	typ, content, err := p.read.Open(&c)
 	if !p.keep.IsZero() && p.now.After(p.keep) {
-		p.flight.Clear()
 		p.keep = time.Time{}
+		if p.exchange != nil {
+			p.flight.Clear()
+			p.end()
+		}
 	}
 	return opened{typ: typ, number: c.Number, content: content, cid: len(c.CID) > 0}, err
 }
@@ -84,18 +87,18 @@ func (p *dtls12) installRead(_ handshake.Level, k suite.Keys) error {
 	if len(p.localCIDs) > 0 {
 		cid = p.localCIDs[0]
 	}
-	p.read = record.NewEpoch12(1, k, cid)
+	p.read = record.NewReader12(1, k, cid)
 	return nil
 }
 
 func (p *dtls12) installWrite(_ handshake.Level, k suite.Keys) error {
-	p.write = record.NewEpoch12(1, k, p.peerCID)
+	p.write = record.NewWriter12(1, k, p.peerCID)
 	return nil
 }
 
-// received: a flight that comes again means that the answer to it was lost (RFC
+// took: a flight that comes again means that the answer to it was lost (RFC
 // 6347, Section 4.2.4), or that the network duplicates.
-func (p *dtls12) received(_ record.Number, got receipt) {
+func (p *dtls12) took(_ record.Number, got receipt) {
 	if got.again {
 		p.sendAgain(p.timer.Value() / 2)
 	}
@@ -122,9 +125,9 @@ func (p *dtls12) late(h *wire.FragmentHeader, fragment []byte) (taken bool, err 
 	return false, nil
 }
 
-func (p *dtls12) ack(n record.Number, _ []byte) error { return p.fault(n, errACKVersion) }
+func (p *dtls12) handleACK(n record.Number, _ []byte) error { return p.fault(n, errACKVersion) }
 
-func (p *dtls12) changeCipherSpec(n record.Number, body []byte) error {
+func (p *dtls12) handleCCS(n record.Number, body []byte) error {
 	switch {
 	case n.Epoch > 0:
 		return errUnexpectedCCS

@@ -1,6 +1,7 @@
 package carrier
 
 import (
+	"slices"
 	"time"
 
 	"github.com/hermetic-tls/hermetic/internal/flight"
@@ -23,7 +24,7 @@ type dtls13 struct {
 
 // reader is one generation of reading keys.
 type reader struct {
-	*record.Epoch13
+	*record.Reader13
 	used bool // something has come under them
 }
 
@@ -62,7 +63,7 @@ func (p *dtls13) openUnified(u record.Unified) (opened, error) {
 // bits tell them apart.
 func (p *dtls13) use(i int) {
 	p.reads[i].used = true
-	p.reads = p.reads[max(0, i-1):]
+	p.reads = slices.Delete(p.reads, 0, max(0, i-1))
 	p.expire = p.now.Add(twiceMSL)
 }
 
@@ -73,7 +74,7 @@ func (p *dtls13) dropOld() {
 	}
 	p.expire = time.Time{}
 	for len(p.reads) > 1 && p.reads[1].used {
-		p.reads = p.reads[1:]
+		p.reads = slices.Delete(p.reads, 0, 1)
 	}
 }
 
@@ -94,7 +95,7 @@ func (p *dtls13) installRead(level handshake.Level, k suite.Keys) error {
 	if epoch > maxEpoch {
 		return errKeyUpdates
 	}
-	p.reads = append(p.reads, reader{Epoch13: record.NewEpoch13(epoch, k, nil)})
+	p.reads = append(p.reads, reader{Reader13: record.NewReader13(epoch, k)})
 	return nil
 }
 
@@ -103,14 +104,14 @@ func (p *dtls13) installWrite(level handshake.Level, k suite.Keys) error {
 	if epoch > maxEpoch {
 		return errEpochs
 	}
-	p.write = record.NewEpoch13(epoch, k, p.peerCID)
+	p.write = record.NewWriter13(epoch, k, p.peerCID)
 	return nil
 }
 
-// received: RFC 9147bis, Section 7. A record is acknowledged after a while, if
+// took: RFC 9147bis, Section 7. A record is acknowledged after a while, if
 // nothing has answered it before, unless something in it was not kept: then it
 // must come again.
-func (p *dtls13) received(n record.Number, got receipt) {
+func (p *dtls13) took(n record.Number, got receipt) {
 	if got.fresh && !p.complete {
 		// "the receipt of any record responding to a given flight MUST be taken
 		// as an implicit acknowledgement for the entire flight".
@@ -121,22 +122,22 @@ func (p *dtls13) received(n record.Number, got receipt) {
 		}
 	}
 	if got.again && !p.complete && p.sendAgain(p.timer.Value()/2) {
-		p.acks = acknowledgment{}
+		p.nothingToACK()
 		return
 	}
 	if got.refused {
 		return
 	}
-	p.acks.records.Add(n)
-	if !p.acks.waiting && !p.acks.due {
-		p.acks.waiting, p.acks.start = true, p.now
+	p.received.Add(n)
+	if !p.ack.waiting && !p.ack.due {
+		p.ack.waiting, p.ack.start = true, p.now
 	}
 }
 
 func (p *dtls13) late(*wire.FragmentHeader, []byte) (taken bool, _ error) { return false, nil }
 
-// ack: RFC 9147bis, Section 7.2.
-func (p *dtls13) ack(n record.Number, body []byte) error {
+// handleACK: RFC 9147bis, Section 7.2.
+func (p *dtls13) handleACK(n record.Number, body []byte) error {
 	ack, ok := flight.ParseACK(body)
 	if !ok {
 		return p.fault(n, errBadACK)
@@ -174,7 +175,7 @@ func (p *dtls13) flightAcknowledged() error {
 	}
 	if !p.opt.Server && len(p.reads) > 0 && p.reads[0].Epoch() == uint64(handshake.Handshake) {
 		// The server has our Finished, so nothing of the handshake comes again.
-		p.reads = p.reads[1:]
+		p.reads = slices.Delete(p.reads, 0, 1)
 	}
 	if p.update != nil {
 		keys := *p.update
@@ -188,8 +189,8 @@ func (p *dtls13) flightAcknowledged() error {
 	return nil
 }
 
-// changeCipherSpec: RFC 9147bis, Section 4.1, rejects it as it does garbage.
-func (p *dtls13) changeCipherSpec(n record.Number, _ []byte) error {
+// handleCCS: RFC 9147bis, Section 4.1, rejects it as it does garbage.
+func (p *dtls13) handleCCS(n record.Number, _ []byte) error {
 	if n.Epoch > 0 {
 		return errContentType
 	}
@@ -211,14 +212,19 @@ func (p *dtls13) data(epoch uint64) (Kind, error) {
 func (p *dtls13) sent() { p.timer.Start(p.now) }
 
 // completed: the client's Finished is acknowledged at once, since nothing else
-// answers it.
+// answers it. The handshake's keys are kept for the case that it comes again.
 func (p *dtls13) completed() {
 	if p.answered {
 		p.flight.Clear()
 		p.timer.Stop()
 	}
 	if p.opt.Server {
-		p.acks.due, p.acks.waiting = true, false
+		p.ack.due, p.ack.waiting = true, false
+		for _, r := range p.reads {
+			if r.Epoch() < uint64(handshake.Application) {
+				r.Rest()
+			}
+		}
 	}
 }
 

@@ -296,7 +296,7 @@ func TestPartialACK(t *testing.T) {
 	again := p.output(s)
 	p.want("only what is missing", s, again, "2:Certificate[1019-2185]")
 	p.wantDeadline("the timer starts again", s, time.Second)
-	c.acks.due = true
+	c.ack.due = true
 	p.mustInput(s, p.output(c)...)
 	p.want("it may still be on its way", s, p.output(s))
 	p.mustInput(c, again...)
@@ -361,7 +361,7 @@ func TestRepeatedHelloVerifyRequest(t *testing.T) {
 	p.mustInput(p.client, p.output(p.server)...)
 	p.output(p.client) // lost
 	for i, want := range [][]string{nil, {"0:ClientHello"}} {
-		again := record.Epoch12{}
+		again := record.Clear{}
 		again.StartAt(uint64(10 + i))
 		d, _ := again.Seal(nil, record.Handshake, fragment(true, wire.TypeHelloVerifyRequest, 0, 20, 0, 20))
 		p.mustInput(p.client, d)

@@ -113,9 +113,9 @@ func TestFaults(t *testing.T) {
 					p.mustInput(p.server, out...)
 					p.mustInput(p.client, p.output(p.server)[:2]...)
 				}
-				s := record.Sealer(&record.Epoch12{Version: wire.VersionDTLS12})
+				s := record.Sealer(&record.Clear{Version: wire.VersionDTLS12})
 				if test.epoch > 0 {
-					s = record.NewEpoch13(2, keys(wire.VersionTLS13, true, 2), nil)
+					s = record.NewWriter13(2, keys(wire.VersionTLS13, true, 2), nil)
 				}
 				for range 100 {
 					s.Seal(nil, record.Handshake, nil)
@@ -182,7 +182,7 @@ func TestMessageInClear(t *testing.T) {
 		}
 		part := fragment(true, wire.TypeEncryptedExtensions, 1, 10, 0, 5)
 		p.mustInput(p.client, p.reseal(p.server, 2, record.Handshake, part))
-		other := &record.Epoch12{}
+		other := &record.Clear{}
 		other.StartAt(300)
 		forged, _ := other.Seal(nil, record.Handshake, fragment(true, wire.TypeEncryptedExtensions, 1, 10, 0, 10))
 		p.mustInput(p.client, forged) // that it is forged is plain now
@@ -200,7 +200,7 @@ func TestFinishedInClear12(t *testing.T) {
 		p.mustInput(p.server, p.output(p.client)...)
 		p.mustInput(p.client, p.output(p.server)...)
 		exchange := p.reseal(p.client, 0, record.Handshake, fragment(false, wire.TypeClientKeyExchange, 1, 66, 0, 66))
-		finished := new(record.Epoch12)
+		finished := new(record.Clear)
 		finished.StartAt(2000)
 		clear, _ := finished.Seal(nil, record.Handshake, fragment(false, wire.TypeFinished, 2, 12, 0, 12))
 		err := p.input(p.server, clear, exchange)

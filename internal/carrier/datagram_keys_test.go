@@ -94,7 +94,7 @@ func TestKeyUpdateViolations(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			p := newPair(t, playOptions{version: wire.VersionTLS13}, nil)
 			p.connect()
-			out := record.NewEpoch13(3, keys(wire.VersionTLS13, true, 3), nil)
+			out := record.NewWriter13(3, keys(wire.VersionTLS13, true, 3), nil)
 			for range 10 {
 				out.Seal(nil, record.Handshake, nil)
 			}
@@ -115,7 +115,7 @@ func TestExhaustedKeys(t *testing.T) {
 	s.SealLimit = 4
 	k := keys(wire.VersionTLS13, false, 9)
 	k.Suite = &s
-	p.client.write = record.NewEpoch13(9, k, nil)
+	p.client.write = record.NewWriter13(9, k, nil)
 	for range 5 {
 		p.seal(p.client, "x")
 	}
@@ -135,7 +135,7 @@ func TestIntegrityLimit(t *testing.T) {
 	k := keys(wire.VersionTLS13, true, 3)
 	k.Suite = &s
 	r := p.client.protocol.(*dtls13)
-	r.reads = []reader{{Epoch13: record.NewEpoch13(3, k, nil)}}
+	r.reads = []reader{{Reader13: record.NewReader13(3, k)}}
 	forged := p.seal(p.server, "x")
 	forged[len(forged)-1]++
 	for range 5 {
@@ -149,12 +149,12 @@ func TestLastEpoch(t *testing.T) {
 	p.connect()
 	r := p.client.protocol.(*dtls13)
 	k := keys(wire.VersionTLS13, true, 1)
-	r.reads = []reader{{Epoch13: record.NewEpoch13(maxEpoch-1, k, nil)}}
+	r.reads = []reader{{Reader13: record.NewReader13(maxEpoch-1, k)}}
 	if err := p.client.InstallRead(handshake.Application, k); err != nil {
 		t.Error(err)
 	}
 	wantAlert(t, p.client.InstallRead(handshake.Application, k), alert.UnexpectedMessage)
-	p.client.write = record.NewEpoch13(maxEpoch, k, nil)
+	p.client.write = record.NewWriter13(maxEpoch, k, nil)
 	p.client.InstallWrite(handshake.Application, k)
 	wantAlert(t, p.client.Expire(p.now), alert.InternalError)
 }
@@ -162,7 +162,7 @@ func TestLastEpoch(t *testing.T) {
 func TestMessageNumbersEnd(t *testing.T) {
 	p := newPair(t, playOptions{version: wire.VersionTLS13}, nil)
 	p.connect()
-	p.client.nextSeq = 0xffff
+	p.client.nextOut = 0xffff
 	p.client.Send(message(false, wire.TypeNewSessionTicket, 0xffff, 5))
 	if err := p.client.Expire(p.now); err != nil {
 		t.Error(err)

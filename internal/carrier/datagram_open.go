@@ -45,15 +45,17 @@ func (d *Datagram) Open(now time.Time, in []byte) (Opened, error) {
 	switch {
 	case d.handler.Waiting():
 		return Opened{}, ErrPending
-	case len(in) == 0 || d.overflow != nil:
-		return Opened{}, d.overflow
+	case d.exchange != nil && d.err != nil:
+		return Opened{}, d.err
+	case len(in) == 0:
+		return Opened{}, nil
 	}
 	d.now = now
 	o, err := d.openRecord(in)
 	if !d.proved {
 		d.credit += amplification * o.N
 	}
-	if err == nil {
+	if err == nil && d.exchange != nil {
 		err = d.advance()
 	}
 	return o, err
@@ -62,6 +64,7 @@ func (d *Datagram) Open(now time.Time, in []byte) (Opened, error) {
 // Resume goes on with what was kept while the handler waited.
 func (d *Datagram) Resume(now time.Time) error {
 	d.now = now
+	d.begin()
 	if d.timer.Running() && d.answered {
 		d.timer.Start(now)
 	}
@@ -112,7 +115,7 @@ func (d *Datagram) unprotect(in []byte) (r opened, n int, err error) {
 	case c.Number.Epoch != 0:
 		r, err = d.protocol.openClassic(c)
 		return r, n, d.authenticated(&r, err)
-	case c.Type == record.TLS12CID:
+	case d.complete:
 		return r, n, record.ErrDropped
 	}
 	r.number = c.Number
@@ -149,7 +152,7 @@ func (d *Datagram) authenticated(r *opened, err error) error {
 // keepEarly keeps datagrams that have overtaken what gives us their keys. A
 // server keeps nothing for a peer that has not said which version it speaks.
 func (d *Datagram) keepEarly(in []byte) {
-	if d.opt.Server && d.version == 0 || d.complete || d.earlySize+len(in) > min(maxEarly, d.opt.Memory) {
+	if d.opt.Server && d.version == 0 || d.complete || d.earlySize+len(in) > min(maxEarly, d.opt.memory()) {
 		d.dropped++
 		return
 	}
@@ -160,7 +163,7 @@ func (d *Datagram) keepEarly(in []byte) {
 // holdEarly: the early datagrams take from the memory for messages.
 func (d *Datagram) holdEarly(n int) {
 	d.earlySize = n
-	d.in.Memory = d.opt.Memory - n
+	d.in.Memory = d.opt.memory() - n
 }
 
 // advance gives the messages that are whole to the handler, and opens what has
@@ -172,7 +175,9 @@ func (d *Datagram) advance() error {
 		}
 		if d.handler.Waiting() || !d.ready {
 			d.endFlight()
-			return d.overflow
+			err := d.err
+			d.end()
+			return err
 		}
 		d.ready = false
 		early := d.early
@@ -212,7 +217,7 @@ func (d *Datagram) openEarly(early [][]byte) error {
 // deliver gives the messages that are whole to the handler, in order.
 func (d *Datagram) deliver() error {
 	for !d.handler.Waiting() {
-		m, ok := d.in.Next()
+		m, ok := d.in.Take()
 		if !ok {
 			return nil
 		}
@@ -245,20 +250,22 @@ func (d *Datagram) handle(r *opened) (Opened, error) {
 	if r.number.Compare(d.newest) > 0 {
 		d.newest = r.number
 	}
-	if r.clear() && d.authentic && (d.complete || r.typ != record.Handshake) {
+	if r.clear() && d.authentic && r.typ != record.Handshake {
 		return Opened{}, record.ErrDropped
 	}
-	switch r.typ {
-	case record.ApplicationData:
+	if r.typ == record.ApplicationData {
 		return d.handleData(r, path)
+	}
+	d.begin()
+	switch r.typ {
 	case record.Handshake:
 		return Opened{}, d.handleHandshake(r)
 	case record.Alert:
 		return Opened{}, d.handleAlert(r)
 	case record.ACK:
-		return Opened{}, d.protocol.ack(r.number, r.content)
+		return Opened{}, d.protocol.handleACK(r.number, r.content)
 	case record.ChangeCipherSpec:
-		return Opened{}, d.protocol.changeCipherSpec(r.number, r.content)
+		return Opened{}, d.protocol.handleCCS(r.number, r.content)
 	}
 	if r.clear() {
 		return Opened{}, record.ErrDropped
@@ -362,7 +369,7 @@ func (d *Datagram) handleHandshake(r *opened) error {
 	if got.fresh && !d.timer.Running() && d.patience.IsZero() {
 		d.waitForPeer()
 	}
-	d.protocol.received(r.number, got)
+	d.protocol.took(r.number, got)
 	return nil
 }
 
@@ -384,6 +391,7 @@ func (d *Datagram) assemble(n record.Number, h *wire.FragmentHeader, fragment []
 // InstallRead begins a new epoch. What is left of messages under the old keys
 // can only be a violation (RFC 9846, Section 5.1) or a forgery.
 func (d *Datagram) InstallRead(level handshake.Level, k suite.Keys) error {
+	d.begin()
 	if !d.in.Empty() {
 		if d.protocol.newest() > 0 || d.opt.Strict {
 			return errKeyBoundary

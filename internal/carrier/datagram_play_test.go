@@ -75,7 +75,7 @@ func message(fromServer bool, typ wire.Type, seq, size int) []byte {
 }
 
 func (p *play) send(typ wire.Type, size int) {
-	seq := p.d.nextSeq
+	seq := p.d.nextOut
 	if got := p.d.Send(message(p.server, typ, seq, size)); int(got) != seq {
 		p.t.Errorf("message_seq is %d, want %d", got, seq)
 	}
@@ -295,7 +295,7 @@ func (p *play) later(m wire.Message) error {
 
 func (p *play) updateKeys() {
 	p.writes++
-	p.d.SendKeyUpdate(message(p.server, wire.TypeKeyUpdate, p.d.nextSeq, 1), keys(p.agreed, p.server, p.writes))
+	p.d.SendKeyUpdate(message(p.server, wire.TypeKeyUpdate, p.d.nextOut, 1), keys(p.agreed, p.server, p.writes))
 }
 
 // end is one end of a connection.
@@ -325,7 +325,7 @@ func newPair(t *testing.T, po playOptions, edit func(client, server *DatagramOpt
 	p := &pair{t: t, now: time.Unix(1000, 0)}
 	newEnd := func(name string, o DatagramOptions) *end {
 		h := &play{t: t, server: o.Server, options: po}
-		h.d = NewDatagram(h, o)
+		h.d = NewDatagram(h, &o)
 		return &end{Datagram: h.d, play: h, name: name}
 	}
 	p.client, p.server = newEnd("client", client), newEnd("server", server)
@@ -460,7 +460,7 @@ func (p *pair) describe(e *end, d []byte) string {
 	var records []string
 	peer := p.peer(e)
 	for in := bytes.Clone(d); len(in) > 0; {
-		n, epoch, typ, content, err := decode(e.version, e.Server(), peer.cidLen(), peer.localCIDs, in)
+		n, epoch, typ, content, err := decode(e.version, e.server, peer.cidLen(), peer.localCIDs, in)
 		if err != nil {
 			p.t.Fatalf("a record that the %s sends: %v", e.name, err)
 		}
@@ -469,8 +469,6 @@ func (p *pair) describe(e *end, d []byte) string {
 	}
 	return strings.Join(records, " ")
 }
-
-func (e *end) Server() bool { return e.server }
 
 // decode opens a record with the keys that the tests know.
 func decode(version uint16, fromServer bool, cidLen int, cids [][]byte, in []byte) (n int, epoch uint64, typ record.ContentType, content []byte, err error) {
@@ -485,7 +483,7 @@ func decode(version uint16, fromServer bool, cidLen int, cids [][]byte, in []byt
 			}
 			probe := bytes.Clone(in[:n])
 			u, _, _ := record.ParseUnified(probe, cidLen)
-			if _, typ, content, err = record.NewEpoch13(epoch, keys(version, fromServer, epoch), nil).Open(&u); err == nil {
+			if _, typ, content, err = record.NewReader13(epoch, keys(version, fromServer, epoch)).Open(&u); err == nil {
 				return n, epoch, typ, content, nil
 			}
 		}
@@ -495,16 +493,16 @@ func decode(version uint16, fromServer bool, cidLen int, cids [][]byte, in []byt
 	if !ok {
 		return 0, 0, 0, nil, errors.New("a header does not parse")
 	}
-	var e record.Epoch12
-	r := &e
 	if c.Number.Epoch > 0 {
 		var cid []byte
 		if len(cids) > 0 {
 			cid = cids[0]
 		}
-		r = record.NewEpoch12(uint16(c.Number.Epoch), keys(version, fromServer, c.Number.Epoch), cid)
+		r := record.NewReader12(uint16(c.Number.Epoch), keys(version, fromServer, c.Number.Epoch), cid)
+		typ, content, err = r.Open(&c)
+	} else {
+		typ, content, err = new(record.Clear).Open(&c)
 	}
-	typ, content, err = r.Open(&c)
 	return n, c.Number.Epoch, typ, content, err
 }
 
@@ -551,19 +549,15 @@ func (p *pair) reseal(e *end, epoch uint64, typ record.ContentType, content []by
 	var s record.Sealer
 	switch {
 	case epoch == 0:
-		clear := &record.Epoch12{Version: wire.VersionDTLS12}
-		clear.StartAt(100)
-		s = clear
+		s = &record.Clear{Version: wire.VersionDTLS12}
 	case e.version == wire.VersionTLS12:
-		protected := record.NewEpoch12(uint16(epoch), keys(e.version, e.Server(), epoch), nil)
-		protected.StartAt(100)
-		s = protected
+		s = record.NewWriter12(uint16(epoch), keys(e.version, e.server, epoch), nil)
 	default:
-		s = record.NewEpoch13(epoch, keys(e.version, e.Server(), epoch), nil)
-		for range 200 {
-			if _, err := s.Seal(nil, typ, nil); err != nil {
-				p.t.Fatal(err)
-			}
+		s = record.NewWriter13(epoch, keys(e.version, e.server, epoch), nil)
+	}
+	for range 100 {
+		if _, err := s.Seal(nil, typ, nil); err != nil {
+			p.t.Fatal(err)
 		}
 	}
 	d, err := s.Seal(nil, typ, content)

@@ -14,6 +14,7 @@ import (
 
 // Send adds a message to the flight.
 func (d *Datagram) Send(msg []byte) (seq uint16) {
+	d.begin()
 	seq, ok := d.takeSeq()
 	switch {
 	case !ok:
@@ -28,12 +29,12 @@ func (d *Datagram) Send(msg []byte) (seq uint16) {
 // takeSeq: RFC 9147bis, Section 5.2: "Implementations MUST NOT allow message_seq
 // to wrap".
 func (d *Datagram) takeSeq() (seq uint16, ok bool) {
-	if d.nextSeq > 0xffff {
-		d.overflow = errMessages
+	if d.nextOut > 0xffff {
+		d.err = errMessages
 		return 0, false
 	}
-	d.nextSeq++
-	return uint16(d.nextSeq - 1), true
+	d.nextOut++
+	return uint16(d.nextOut - 1), true
 }
 
 func (d *Datagram) add(msg []byte, seq uint16) {
@@ -61,7 +62,7 @@ func (d *Datagram) endFlight() {
 		return
 	}
 	if d.answers {
-		d.acks = acknowledgment{}
+		d.nothingToACK()
 	}
 	d.building, d.answers = false, false
 }
@@ -79,8 +80,9 @@ func (d *Datagram) SendCompatibilityCCS() {}
 
 // InstallWrite begins a new epoch. The messages of the flight keep theirs.
 func (d *Datagram) InstallWrite(level handshake.Level, k suite.Keys) {
+	d.begin()
 	if err := d.protocol.installWrite(level, k); err != nil {
-		d.overflow = err
+		d.err = err
 	}
 	d.exhausted = false
 }
@@ -88,6 +90,7 @@ func (d *Datagram) InstallWrite(level handshake.Level, k suite.Keys) {
 // SendKeyUpdate queues a KeyUpdate. The new keys are in use when it has been
 // acknowledged (RFC 9147bis, Section 8).
 func (d *Datagram) SendKeyUpdate(msg []byte, next suite.Keys) {
+	d.begin()
 	seq, ok := d.takeSeq()
 	if !ok {
 		return
@@ -100,7 +103,9 @@ func (d *Datagram) SendKeyUpdate(msg []byte, next suite.Keys) {
 // "implementations MUST NOT send KeyUpdate [...] messages if an earlier message
 // of the same type has not yet been acknowledged" (RFC 9147bis, Section
 // 5.8.4).
-func (d *Datagram) KeyUpdatePending() bool { return d.update != nil || len(d.queue) > 0 }
+func (d *Datagram) KeyUpdatePending() bool {
+	return d.exchange != nil && (d.update != nil || len(d.queue) > 0)
+}
 
 // sendQueued sends what has waited for its turn. A KeyUpdate is the last
 // message of its epoch, and the next epoch begins when "the KeyUpdate and all
@@ -122,6 +127,7 @@ func (d *Datagram) sendQueued() {
 
 // SendWarning queues an alert that is not fatal.
 func (d *Datagram) SendWarning(description alert.Description) {
+	d.begin()
 	d.alerts = append(d.alerts, [2]byte{1, byte(description)})
 }
 
@@ -132,9 +138,10 @@ func (d *Datagram) SendAlert(description alert.Description) {
 		d.SendWarning(description)
 		return
 	}
+	d.begin()
 	d.flight.Clear()
 	d.timer.Stop()
-	d.acks, d.patience, d.queue, d.update = acknowledgment{}, time.Time{}, nil, nil
+	d.ack, d.patience, d.queue, d.update = acknowledgment{}, time.Time{}, nil, nil
 	d.alerts = [][2]byte{{2, byte(description)}}
 }
 
@@ -144,6 +151,12 @@ func (d *Datagram) room() int {
 		return d.mtu
 	}
 	return min(d.mtu, d.credit)
+}
+
+// nothingToACK: the peer's flight has been answered.
+func (d *Datagram) nothingToACK() {
+	d.ack = acknowledgment{}
+	d.received.Clear()
 }
 
 // sendable reports whether a part of the flight may leave. It waits until the
@@ -157,7 +170,7 @@ func minRecord(s record.Sealer) int { return s.Overhead() + wire.FragmentHeaderL
 
 // HasOutput reports whether Output has something to append.
 func (d *Datagram) HasOutput() bool {
-	return (d.acks.due || len(d.alerts) > 0 || d.sendable()) && d.room() >= minRecord(d.write)
+	return d.exchange != nil && (d.ack.due || len(d.alerts) > 0 || d.sendable()) && d.room() >= minRecord(d.write)
 }
 
 // Output appends one datagram: the ACK that is due, as much of the flight as
@@ -168,14 +181,14 @@ func (d *Datagram) Output(now time.Time, dst []byte) []byte {
 		return dst
 	}
 	start, room := len(dst), d.room()
-	if d.acks.due {
+	if d.ack.due {
 		dst = d.appendACK(dst, room)
 	}
 	if d.sendable() {
 		before := len(dst)
 		var err error
 		if dst, err = d.flight.Append(dst, room-(len(dst)-start)); err != nil {
-			d.overflow = errSpent
+			d.err = errSpent
 		}
 		if len(dst) > before {
 			d.protocol.sent()
@@ -187,6 +200,7 @@ func (d *Datagram) Output(now time.Time, dst []byte) []byte {
 	if !d.proved {
 		d.credit -= len(dst) - start
 	}
+	d.end()
 	return dst
 }
 
@@ -198,11 +212,11 @@ func (d *Datagram) appendACK(dst []byte, room int) []byte {
 		keys = &d.clearOut
 	}
 	var buf [2 + 16*flight.MaxACK]byte
-	body := d.acks.records.Append(buf[:0], room-keys.Overhead())
-	d.acks.due = false
+	body := d.received.Append(buf[:0], room-keys.Overhead())
+	d.ack.due = false
 	dst, err := keys.Seal(dst, record.ACK, body)
 	if err != nil {
-		d.overflow = errSpent
+		d.err = errSpent
 	}
 	return dst
 }
@@ -229,8 +243,8 @@ func (d *Datagram) Seal(now time.Time, dst, data []byte) ([]byte, error) {
 		return dst, ErrDataSize
 	case !d.proved && size > d.credit:
 		return dst, ErrNotReady
-	case d.overflow != nil:
-		return dst, d.overflow
+	case d.exchange != nil && d.err != nil:
+		return dst, d.err
 	}
 	dst, err := d.write.Seal(dst, record.ApplicationData, data)
 	if err != nil {

@@ -8,7 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/hermetic-tls/hermetic/internal/flight"
 	"github.com/hermetic-tls/hermetic/internal/record"
 	"github.com/hermetic-tls/hermetic/internal/wire"
 )
@@ -188,7 +187,7 @@ func TestEarlyIsBounded(t *testing.T) {
 	}
 	p.passTime(time.Second)
 	p.settle()
-	if !p.client.complete || p.client.early != nil || p.client.in.Memory != flight.DefaultMemory {
+	if !p.client.complete || p.client.exchange != nil {
 		t.Error("the handshake does not get over it")
 	}
 }
@@ -206,7 +205,7 @@ func TestStateless(t *testing.T) {
 		if version == wire.VersionTLS12 {
 			typ = wire.TypeHelloVerifyRequest
 		}
-		answer, _ := new(record.Epoch12).Seal(nil, record.Handshake, fragment(true, typ, 0, 50, 0, 50))
+		answer, _ := new(record.Clear).Seal(nil, record.Handshake, fragment(true, typ, 0, 50, 0, 50))
 		p.mustInput(c, answer)
 		second := p.output(c)
 		p.mustInput(s, second...)

@@ -440,7 +440,7 @@ func TestLossyTransmission(t *testing.T) {
 					}
 					d = d[3+size:]
 				}
-				for m, ok := r.Next(); ok; m, ok = r.Next() {
+				for m, ok := r.Take(); ok; m, ok = r.Take() {
 					if !bytes.Equal(m.Body, bodies[got]) || int(m.Seq) != got {
 						t.Fatalf("seed %d: message %d differs", seed, got)
 					}

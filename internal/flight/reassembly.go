@@ -31,8 +31,9 @@ var (
 type Reassembly struct {
 	// Memory is how many bytes it may hold.
 	Memory int
-	// Limit is how large a message of a type may be.
-	Limit func(wire.Type) int
+	// Limit is how large a message may be, and Certificate how large one of
+	// that type.
+	Limit, Certificate int
 
 	next    int // message_seq of the message to be delivered next, or 1<<16
 	partial [window]*partial
@@ -55,7 +56,17 @@ type piece struct {
 func (p *piece) end() int { return p.offset + len(p.data) }
 
 // StartAt sets the message_seq of the first message.
-func (r *Reassembly) StartAt(seq uint16) { r.next = int(seq) }
+func (r *Reassembly) StartAt(seq int) { r.next = seq }
+
+// Next is the message_seq of the message to be delivered next, or 1<<16.
+func (r *Reassembly) Next() int { return r.next }
+
+func (r *Reassembly) limit(t wire.Type) int {
+	if t == wire.TypeCertificate {
+		return r.Certificate
+	}
+	return min(r.Limit, r.Certificate)
+}
 
 // Old reports whether a message has already been delivered. Since message_seq
 // does not wrap, all are old in the end.
@@ -90,7 +101,7 @@ func (r *Reassembly) Add(h *wire.FragmentHeader, fragment []byte) (kept bool, er
 	if ahead >= window {
 		return false, nil
 	}
-	if h.Length > r.Limit(h.Type) {
+	if h.Length > r.limit(h.Type) {
 		return false, errTooLarge
 	}
 	p := r.partial[int(h.Seq)%window]
@@ -179,9 +190,8 @@ func (r *Reassembly) reserve(p *partial, whole *piece, old []piece, end int) boo
 	return true
 }
 
-// Next returns the next message if all of it has come, and moves on: the
-// caller must take it now.
-func (r *Reassembly) Next() (m wire.Message, ok bool) {
+// Take returns the next message if all of it has come, and moves on.
+func (r *Reassembly) Take() (m wire.Message, ok bool) {
 	if r.next > 0xffff {
 		return m, false
 	}

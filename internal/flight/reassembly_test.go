@@ -10,7 +10,7 @@ import (
 )
 
 func newReassembly() *Reassembly {
-	return &Reassembly{Memory: DefaultMemory, Limit: func(wire.Type) int { return 1 << 16 }}
+	return &Reassembly{Memory: DefaultMemory, Limit: 1 << 16, Certificate: 1 << 16}
 }
 
 func TestReassembly(t *testing.T) {
@@ -79,7 +79,7 @@ func TestReassembly(t *testing.T) {
 					t.Fatalf("part %d: kept is %v, error %v", i, ok, err)
 				}
 				clear(data)
-				for m, ok := r.Next(); ok; m, ok = r.Next() {
+				for m, ok := r.Take(); ok; m, ok = r.Take() {
 					if !bytes.Equal(m.Body, hello) || m.Type != wire.TypeFinished {
 						t.Errorf("got %v %q", m.Type, m.Body)
 					}
@@ -117,14 +117,14 @@ func TestReassemblyNumbers(t *testing.T) {
 	if kept, err := r.Add(&h, []byte{0}); !kept || err != nil {
 		t.Fatal(kept, err)
 	}
-	if m, ok := r.Next(); !ok || m.Seq != 0xffff {
+	if m, ok := r.Take(); !ok || m.Seq != 0xffff {
 		t.Fatal("the last message does not come")
 	}
 	// RFC 9147bis, Section 5.2: message_seq does not wrap.
 	if !r.Old(0) || !r.Old(0xffff) {
 		t.Error("message_seq has wrapped")
 	}
-	if _, ok := r.Next(); ok {
+	if _, ok := r.Take(); ok {
 		t.Error("a message behind the last")
 	}
 }
@@ -217,7 +217,7 @@ func TestReassemblyLarge(t *testing.T) {
 				t.Fatalf("offset %d: kept is %v, error %v", o, kept, err)
 			}
 		}
-		if m, ok := r.Next(); !ok || !bytes.Equal(m.Body, want) {
+		if m, ok := r.Take(); !ok || !bytes.Equal(m.Body, want) {
 			t.Errorf("reverse %v: the message does not come", reverse)
 		}
 		if r.size != 0 {
@@ -253,7 +253,7 @@ func FuzzReassembly(f *testing.F) {
 			if kept, err := r.Add(&h, b[from:to]); !kept || err != nil {
 				t.Fatalf("kept is %v, error %v", kept, err)
 			}
-			for m, ok := r.Next(); ok; m, ok = r.Next() {
+			for m, ok := r.Take(); ok; m, ok = r.Take() {
 				if int(m.Seq) != next || int(m.Type) != next || !bytes.Equal(m.Body, bodies[next]) {
 					t.Fatalf("message %d differs", next)
 				}

@@ -60,47 +60,58 @@ func ParseClassic(in []byte, cidLen int) (r Classic, n int, ok bool) {
 	return r, n + length, true
 }
 
-// Epoch12 is one generation of keys of DTLS 1.2, for one direction. Its zero
-// value is epoch 0 of both versions: no protection.
-type Epoch12 struct {
-	// Version is what the headers of sealed records say; 0 means DTLS 1.0, as
-	// the first ClientHello says it for the sake of old servers.
-	Version uint16
+// appendClassicHeader appends the header of a record whose content has length
+// bytes.
+func appendClassicHeader(b []byte, typ ContentType, version uint16, number uint64, cid []byte, length int) []byte {
+	b = append(b, byte(typ), byte(version>>8), byte(version))
+	b = append(binary.BigEndian.AppendUint64(b, number), cid...)
+	return binary.BigEndian.AppendUint16(b, uint16(length))
+}
 
-	keys   suite.Keys
-	epoch  uint16
-	cid    []byte
-	next   uint64 // sequence number of the next record to seal
+// Reader12 is one generation of reading keys of DTLS 1.2.
+type Reader12 struct {
+	protection12
 	window Window
 	forged forgeries
+}
+
+// Writer12 is one generation of sending keys of DTLS 1.2.
+type Writer12 struct {
+	protection12
+	next uint64 // sequence number of the next record
+}
+
+// protection12 is what both directions have.
+type protection12 struct {
+	keys  suite.Keys
+	epoch uint16
+	cid   []byte
 	// Here, not on the stack, since they escape through the AEAD.
 	nonce [12]byte
 	aad   []byte
 }
 
-// NewEpoch12 returns the protected epoch with these keys. Its records have the
-// connection ID cid unless that is empty.
-func NewEpoch12(epoch uint16, k suite.Keys, cid []byte) *Epoch12 {
-	return &Epoch12{
-		Version: wire.VersionDTLS12, keys: k, epoch: epoch, cid: cid,
-		aad: make([]byte, 0, 23+len(cid)),
-	}
+func newProtection12(epoch uint16, k suite.Keys, cid []byte) protection12 {
+	return protection12{keys: k, epoch: epoch, cid: cid, aad: make([]byte, 0, 23+len(cid))}
 }
 
-// StartAt sets the sequence number of the first record: RFC 6347, Section
-// 4.2.1, has a server go on with that of the ClientHello whose predecessor was
-// answered statelessly.
-func (e *Epoch12) StartAt(sequence uint64) { e.next = max(e.next, sequence) }
+// NewReader12 returns the protected epoch with these keys. Its records have the
+// connection ID cid unless that is empty.
+func NewReader12(epoch uint16, k suite.Keys, cid []byte) *Reader12 {
+	return &Reader12{protection12: newProtection12(epoch, k, cid)}
+}
 
-func (e *Epoch12) Next() Number    { return Number{uint64(e.epoch), e.next} }
-func (e *Epoch12) Exhausted() bool { return false } // DTLS 1.2 cannot change its keys
+// NewWriter12 is the same for sending.
+func NewWriter12(epoch uint16, k suite.Keys, cid []byte) *Writer12 {
+	return &Writer12{protection12: newProtection12(epoch, k, cid)}
+}
+
+func (e *Writer12) Next() Number    { return Number{uint64(e.epoch), e.next} }
+func (e *Writer12) Exhausted() bool { return false } // DTLS 1.2 cannot change its keys
 
 // Overhead is how many bytes a record has beside its data.
-func (e *Epoch12) Overhead() int {
-	n := ClassicHeaderLen
-	if e.keys.AEAD != nil {
-		n += e.keys.Suite.ExplicitLen + e.keys.Suite.TagLen
-	}
+func (e *Writer12) Overhead() int {
+	n := ClassicHeaderLen + e.keys.Suite.ExplicitLen + e.keys.Suite.TagLen
 	if len(e.cid) > 0 {
 		n += len(e.cid) + 1
 	}
@@ -108,16 +119,10 @@ func (e *Epoch12) Overhead() int {
 }
 
 // Open decrypts r in place. The content aliases r.
-func (e *Epoch12) Open(r *Classic) (ContentType, []byte, error) {
-	switch {
-	case r.Number.Epoch != uint64(e.epoch):
-		return 0, nil, ErrDropped
-	case e.keys.AEAD == nil:
-		return e.openClear(r)
-	}
+func (e *Reader12) Open(r *Classic) (ContentType, []byte, error) {
 	// RFC 9146, Section 3: a record without the CID that was negotiated, or
 	// with another one, is invalid.
-	if string(r.CID) != string(e.cid) || !e.window.Fresh(r.Number.Sequence) {
+	if r.Number.Epoch != uint64(e.epoch) || string(r.CID) != string(e.cid) || !e.window.Fresh(r.Number.Sequence) {
 		return 0, nil, ErrDropped
 	}
 	explicit := e.keys.Suite.ExplicitLen
@@ -142,19 +147,9 @@ func (e *Epoch12) Open(r *Classic) (ContentType, []byte, error) {
 	return r.Type, plain, nil
 }
 
-// openClear drops duplicates, and nothing for its number: whoever forges one
-// must not shut out those that follow.
-func (e *Epoch12) openClear(r *Classic) (ContentType, []byte, error) {
-	if e.window.Seen(r.Number.Sequence) || len(r.Body) > MaxPlaintext {
-		return 0, nil, ErrDropped
-	}
-	e.window.Mark(r.Number.Sequence)
-	return r.Type, r.Body, nil
-}
-
 // Seal appends one record with data, at most MaxPlaintext bytes, which must not
 // overlap dst's spare capacity.
-func (e *Epoch12) Seal(dst []byte, typ ContentType, data []byte) ([]byte, error) {
+func (e *Writer12) Seal(dst []byte, typ ContentType, data []byte) ([]byte, error) {
 	if e.next > MaxSequence {
 		return dst, ErrSpent
 	}
@@ -166,17 +161,7 @@ func (e *Epoch12) Seal(dst []byte, typ ContentType, data []byte) ([]byte, error)
 	if len(e.cid) > 0 {
 		outer = TLS12CID
 	}
-	version := e.Version
-	if version == 0 {
-		version = wire.VersionDTLS10
-	}
-	dst = append(dst, byte(outer), byte(version>>8), byte(version))
-	dst = binary.BigEndian.AppendUint64(dst, uint64(e.epoch)<<48|seq)
-	dst = append(dst, e.cid...)
-	dst = binary.BigEndian.AppendUint16(dst, uint16(length))
-	if e.keys.AEAD == nil {
-		return append(dst, data...), nil
-	}
+	dst = appendClassicHeader(dst, outer, wire.VersionDTLS12, uint64(e.epoch)<<48|seq, e.cid, length)
 	e.setNonce(seq)
 	dst = append(dst, e.nonce[12-e.keys.Suite.ExplicitLen:]...)
 	start := len(dst)
@@ -192,7 +177,7 @@ func (e *Epoch12) Seal(dst []byte, typ ContentType, data []byte) ([]byte, error)
 // and AES-CCM have them as the explicit part of the nonce (RFC 5288, Section
 // 3; RFC 6655, Section 3), ChaCha20-Poly1305 adds them to the IV (RFC 7905,
 // Section 2).
-func (e *Epoch12) setNonce(seq uint64) {
+func (e *protection12) setNonce(seq uint64) {
 	number := uint64(e.epoch)<<48 | seq
 	e.nonce = e.keys.IV
 	if e.keys.Suite.ExplicitLen == 0 {
@@ -203,7 +188,7 @@ func (e *Epoch12) setNonce(seq uint64) {
 
 // setAAD: RFC 6347, Section 4.1.2.1, and for records with a connection ID RFC
 // 9146, Section 5.3, whose placeholder is a sequence number that never occurs.
-func (e *Epoch12) setAAD(typ ContentType, seq uint64, length int) {
+func (e *protection12) setAAD(typ ContentType, seq uint64, length int) {
 	b := e.aad[:0]
 	number := uint64(e.epoch)<<48 | seq
 	if len(e.cid) > 0 {
@@ -216,4 +201,4 @@ func (e *Epoch12) setAAD(typ ContentType, seq uint64, length int) {
 	e.aad = binary.BigEndian.AppendUint16(b, uint16(length))
 }
 
-var _ Sealer = (*Epoch12)(nil)
+var _ Sealer = (*Writer12)(nil)

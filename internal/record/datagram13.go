@@ -16,41 +16,57 @@ const (
 	NoLength                     // the record reaches to the datagram's end
 )
 
-// Epoch13 is one generation of keys of DTLS 1.3, for one direction.
-type Epoch13 struct {
-	// CID is the connection ID of sealed records, if not empty.
-	CID  []byte
-	Form Form
-
-	keys   suite.Keys
-	epoch  uint64
-	next   uint64 // sequence number of the next record to seal
+// Reader13 is one generation of reading keys of DTLS 1.3.
+type Reader13 struct {
+	protection13
 	window Window
 	forged forgeries
-	nonce  [12]byte // here, not on the stack, since it escapes through the AEAD
+	rests  bool // see Rest
 }
 
-// NewEpoch13 returns the protected epoch with these keys.
-func NewEpoch13(epoch uint64, k suite.Keys, cid []byte) *Epoch13 {
-	return &Epoch13{CID: cid, keys: k, epoch: epoch}
+// Writer13 is one generation of sending keys of DTLS 1.3.
+type Writer13 struct {
+	protection13
+	// CID is the connection ID of the records, if not empty.
+	CID  []byte
+	Form Form
+	next uint64 // sequence number of the next record
 }
 
-func (e *Epoch13) Next() Number { return Number{e.epoch, e.next} }
+// protection13 is what both directions have.
+type protection13 struct {
+	keys  suite.Keys
+	epoch uint64
+	nonce [12]byte // here, not on the stack, since it escapes through the AEAD
+}
+
+// NewReader13 returns the protected epoch with these keys.
+func NewReader13(epoch uint64, k suite.Keys) *Reader13 {
+	return &Reader13{protection13: protection13{keys: k, epoch: epoch}}
+}
+
+// NewWriter13 is the same for sending, with the connection ID cid unless that is
+// empty.
+func NewWriter13(epoch uint64, k suite.Keys, cid []byte) *Writer13 {
+	return &Writer13{protection13: protection13{keys: k, epoch: epoch}, CID: cid}
+}
+
+func (e *Writer13) Next() Number { return Number{e.epoch, e.next} }
 
 // Exhausted reports that the keys near the limit of what they may protect (RFC
 // 9147bis, Section 4.5.3): time for a KeyUpdate.
-func (e *Epoch13) Exhausted() bool { return e.next >= e.keys.Suite.SealLimit }
+func (e *Writer13) Exhausted() bool { return e.next >= e.keys.Suite.SealLimit }
 
 // spent: the KeyUpdate takes a while until it is acknowledged, but not forever.
 // The limits of the suites leave the room for it.
-func (e *Epoch13) spent() bool {
+func (e *Writer13) spent() bool {
 	limit := e.keys.Suite.SealLimit
 	return e.next >= limit+limit/4 || e.next > MaxSequence
 }
 
 // Overhead is how many bytes a record has beside its data, unless that is so
 // short that it must be padded.
-func (e *Epoch13) Overhead() int {
+func (e *Writer13) Overhead() int {
 	n := 1 + len(e.CID) + 2 + 2 + 1 + e.keys.Suite.TagLen
 	if e.Form&ShortNumber != 0 {
 		n--
@@ -62,10 +78,25 @@ func (e *Epoch13) Overhead() int {
 }
 
 // Epoch is the epoch's number.
-func (e *Epoch13) Epoch() uint64 { return e.epoch }
+func (e *Reader13) Epoch() uint64 { return e.epoch }
+
+// Rest makes e small, for what is not expected to come any more: opening a
+// record costs more from now on.
+func (e *Reader13) Rest() {
+	e.rests = true
+	e.keys.Rest()
+}
 
 // Open decrypts u, a record of this epoch, in place. The content aliases u.
-func (e *Epoch13) Open(u *Unified) (Number, ContentType, []byte, error) {
+func (e *Reader13) Open(u *Unified) (Number, ContentType, []byte, error) {
+	if e.rests {
+		e.keys.Wake()
+		defer e.keys.Rest()
+	}
+	return e.open(u)
+}
+
+func (e *Reader13) open(u *Unified) (Number, ContentType, []byte, error) {
 	number := Number{Epoch: e.epoch}
 	if len(u.Body) < minCiphertext || len(u.Body) < e.keys.Suite.TagLen {
 		return number, 0, nil, ErrDropped
@@ -97,7 +128,7 @@ func (e *Epoch13) Open(u *Unified) (Number, ContentType, []byte, error) {
 
 // Seal appends one record with data, at most MaxPlaintext bytes, which must not
 // overlap dst's spare capacity.
-func (e *Epoch13) Seal(dst []byte, typ ContentType, data []byte) ([]byte, error) {
+func (e *Writer13) Seal(dst []byte, typ ContentType, data []byte) ([]byte, error) {
 	if e.spent() {
 		return dst, ErrSpent
 	}
@@ -119,7 +150,7 @@ func (e *Epoch13) Seal(dst []byte, typ ContentType, data []byte) ([]byte, error)
 	return dst, nil
 }
 
-func (e *Epoch13) numberLen() int {
+func (e *Writer13) numberLen() int {
 	if e.Form&ShortNumber != 0 {
 		return 1
 	}
@@ -128,7 +159,7 @@ func (e *Epoch13) numberLen() int {
 
 // appendHeader appends the unified header, with the number in clear: so it is
 // the additional data (RFC 9147bis, Section 4).
-func (e *Epoch13) appendHeader(b []byte, length int) []byte {
+func (e *Writer13) appendHeader(b []byte, length int) []byte {
 	first := len(b)
 	b = append(b, unifiedBits|byte(e.epoch&epochMask))
 	if len(e.CID) > 0 {
@@ -148,7 +179,7 @@ func (e *Epoch13) appendHeader(b []byte, length int) []byte {
 }
 
 // mask encrypts or decrypts a record number: RFC 9147bis, Section 4.2.3.
-func (e *Epoch13) mask(number, ciphertext []byte) {
+func (e *protection13) mask(number, ciphertext []byte) {
 	mask := e.keys.Mask.Mask((*[16]byte)(ciphertext))
 	for i := range number {
 		number[i] ^= mask[i]
@@ -156,10 +187,10 @@ func (e *Epoch13) mask(number, ciphertext []byte) {
 }
 
 // setNonce: RFC 9846, Section 5.3; "unlike DTLS 1.2, the epoch is not included".
-func (e *Epoch13) setNonce(seq uint64) {
+func (e *protection13) setNonce(seq uint64) {
 	e.nonce = e.keys.IV
 	tail := e.nonce[4:]
 	binary.BigEndian.PutUint64(tail, binary.BigEndian.Uint64(tail)^seq)
 }
 
-var _ Sealer = (*Epoch13)(nil)
+var _ Sealer = (*Writer13)(nil)

@@ -57,7 +57,9 @@ func mustSeal(t testing.TB, e Sealer, typ ContentType, data []byte) []byte {
 }
 
 // openClassic parses and opens a record that fills in.
-func openClassic(e *Epoch12, in []byte, cidLen int) (ContentType, []byte, error) {
+func openClassic(e interface {
+	Open(*Classic) (ContentType, []byte, error)
+}, in []byte, cidLen int) (ContentType, []byte, error) {
 	r, n, ok := ParseClassic(in, cidLen)
 	if !ok || n != len(in) {
 		return 0, nil, errors.New("does not parse")
@@ -65,7 +67,7 @@ func openClassic(e *Epoch12, in []byte, cidLen int) (ContentType, []byte, error)
 	return e.Open(&r)
 }
 
-func openUnified(e *Epoch13, in []byte, cidLen int) (Number, ContentType, []byte, error) {
+func openUnified(e *Reader13, in []byte, cidLen int) (Number, ContentType, []byte, error) {
 	u, n, ok := ParseUnified(in, cidLen)
 	if !ok || n != len(in) {
 		return Number{}, 0, nil, errors.New("does not parse")
@@ -77,7 +79,7 @@ func TestClassicRoundTrip(t *testing.T) {
 	for _, s := range suites(wire.VersionTLS12) {
 		for _, cid := range [][]byte{nil, {0x55}, sample(255)} {
 			t.Run(fmt.Sprintf("%s, %d bytes of CID", s.Name, len(cid)), func(t *testing.T) {
-				out, in := NewEpoch12(1, testKeys(s), cid), NewEpoch12(1, testKeys(s), cid)
+				out, in := NewWriter12(1, testKeys(s), cid), NewReader12(1, testKeys(s), cid)
 				for i, size := range []int{0, 1, 100, MaxPlaintext - 1} {
 					data := sample(size)
 					rec := mustSeal(t, out, ApplicationData, data)
@@ -128,8 +130,8 @@ func TestClassicBytes(t *testing.T) {
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			e := NewEpoch12(1, k, unhex(test.cid))
-			e.StartAt(7)
+			e := NewWriter12(1, k, unhex(test.cid))
+			e.next = 7
 			rec := mustSeal(t, e, Alert, []byte{1, 0})
 			header := unhex(test.header)
 			if !bytes.HasPrefix(rec, header) {
@@ -152,8 +154,8 @@ func TestClassicBytes(t *testing.T) {
 func TestClassicChaCha(t *testing.T) {
 	s := suite.ByID(0xcca9)
 	k := testKeys(s)
-	e := NewEpoch12(1, k, nil)
-	e.StartAt(5)
+	e := NewWriter12(1, k, nil)
+	e.next = 5
 	rec := mustSeal(t, e, ApplicationData, []byte("hello"))
 	nonce := k.IV
 	nonce[5] ^= 1 // epoch
@@ -167,7 +169,7 @@ func TestClassicChaCha(t *testing.T) {
 func TestClassicPadding(t *testing.T) {
 	// RFC 9146, Section 4: zeros may follow the type.
 	k := testKeys(suite.ByID(0xcca9))
-	e := NewEpoch12(1, k, []byte{9})
+	e := NewReader12(1, k, []byte{9})
 	nonce := k.IV
 	nonce[5] ^= 1
 	for _, test := range []struct {
@@ -225,7 +227,7 @@ func TestParseClassic(t *testing.T) {
 }
 
 func TestClear(t *testing.T) {
-	var out, in Epoch12
+	var out, in Clear
 	first := mustSeal(t, &out, Handshake, []byte("hello"))
 	if want := unhex("16 feff 0000 000000000000 0005"); !bytes.HasPrefix(first, want) {
 		t.Errorf("got header %x, want %x", first[:13], want)
@@ -248,6 +250,12 @@ func TestClear(t *testing.T) {
 	if _, _, err := openClassic(&in, second, 0); err != nil {
 		t.Errorf("a record behind a forged one: %v", err)
 	}
+	if _, _, err := openClassic(&in, unhex("16 fefd 0001 000000000009 0000"), 0); err != ErrDropped {
+		t.Errorf("another epoch: got error %v, want dropped", err)
+	}
+	if _, _, err := openClassic(&in, unhex("19 fefd 0000 000000000009 cc 0000"), 1); err != ErrDropped {
+		t.Errorf("a connection ID in clear: got error %v, want dropped", err)
+	}
 }
 
 func TestClassicDrops(t *testing.T) {
@@ -267,8 +275,8 @@ func TestClassicDrops(t *testing.T) {
 		{"no connection ID where one is expected", cid, func(b []byte) []byte { return b }},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			rec := test.edit(mustSeal(t, NewEpoch12(1, k, nil), ApplicationData, sample(10)))
-			in := NewEpoch12(1, k, test.cid)
+			rec := test.edit(mustSeal(t, NewWriter12(1, k, nil), ApplicationData, sample(10)))
+			in := NewReader12(1, k, test.cid)
 			if _, _, err := openClassic(in, rec, len(test.cid)); err != ErrDropped {
 				t.Errorf("got error %v, want dropped", err)
 			}
@@ -278,8 +286,8 @@ func TestClassicDrops(t *testing.T) {
 		})
 	}
 	t.Run("another connection ID", func(t *testing.T) {
-		rec := mustSeal(t, NewEpoch12(1, k, []byte{1, 3}), ApplicationData, sample(10))
-		if _, _, err := openClassic(NewEpoch12(1, k, cid), rec, 2); err != ErrDropped {
+		rec := mustSeal(t, NewWriter12(1, k, []byte{1, 3}), ApplicationData, sample(10))
+		if _, _, err := openClassic(NewReader12(1, k, cid), rec, 2); err != ErrDropped {
 			t.Errorf("got error %v, want dropped", err)
 		}
 	})
@@ -290,7 +298,7 @@ func TestUnifiedRoundTrip(t *testing.T) {
 		for _, cid := range [][]byte{nil, {0x55}, sample(255)} {
 			for form := range Form(4) {
 				t.Run(fmt.Sprintf("%s, %d bytes of CID, form %d", s.Name, len(cid), form), func(t *testing.T) {
-					out, in := NewEpoch13(2, testKeys(s), cid), NewEpoch13(2, testKeys(s), nil)
+					out, in := NewWriter13(2, testKeys(s), cid), NewReader13(2, testKeys(s))
 					out.Form = form
 					for i, size := range []int{0, 1, 6, 7, 8, 100, MaxPlaintext} {
 						data := sample(size)
@@ -338,7 +346,7 @@ func TestUnifiedBytes(t *testing.T) {
 		{"no length", 7, "", NoLength, "2b", "1234", ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			e := NewEpoch13(test.epoch, k, unhex(test.cid))
+			e := NewWriter13(test.epoch, k, unhex(test.cid))
 			e.Form, e.next = test.form, 0x51234
 			rec := mustSeal(t, e, ApplicationData, []byte("hello"))
 			aad := unhex(test.first + test.number + test.last)
@@ -420,7 +428,7 @@ func TestReconstruct(t *testing.T) {
 // and repeated, around where the short number wraps.
 func TestUnifiedOrder(t *testing.T) {
 	k := testKeys(suite.ByID(0x1303))
-	out, in := NewEpoch13(3, k, nil), NewEpoch13(3, k, nil)
+	out, in := NewWriter13(3, k, nil), NewReader13(3, k)
 	out.Form = ShortNumber
 	var recs [][]byte
 	for range 400 {
@@ -434,6 +442,24 @@ func TestUnifiedOrder(t *testing.T) {
 			}
 		} else if err != nil || number.Sequence != n {
 			t.Errorf("record %d: got %v, error %v", n, number, err)
+		}
+	}
+}
+
+// TestRest: keys that rest open what they would have opened.
+func TestRest(t *testing.T) {
+	for _, s := range suites(wire.VersionTLS13) {
+		k := s.TrafficKeys(suite.DTLS, sample(s.Hash.Size()))
+		out, in := NewWriter13(2, k, nil), NewReader13(2, k)
+		in.Rest()
+		for range 2 {
+			if in.keys.AEAD != nil || in.keys.Mask != nil {
+				t.Fatalf("%s: it does not rest", s.Name)
+			}
+			_, _, content, err := openUnified(in, mustSeal(t, out, ApplicationData, []byte("hello")), 0)
+			if err != nil || string(content) != "hello" {
+				t.Errorf("%s: got %q, error %v", s.Name, content, err)
+			}
 		}
 	}
 }
@@ -452,8 +478,8 @@ func TestUnifiedDrops(t *testing.T) {
 		for _, id := range []uint16{0x1301, 0x1305} {
 			t.Run(fmt.Sprintf("%s, %#x", test.name, id), func(t *testing.T) {
 				k := testKeys(suite.ByID(id))
-				rec := test.edit(mustSeal(t, NewEpoch13(2, k, nil), ApplicationData, sample(10)))
-				in := NewEpoch13(2, k, nil)
+				rec := test.edit(mustSeal(t, NewWriter13(2, k, nil), ApplicationData, sample(10)))
+				in := NewReader13(2, k)
 				if _, _, _, err := openUnified(in, rec, 0); err != ErrDropped {
 					t.Errorf("got error %v, want dropped", err)
 				}
@@ -479,8 +505,8 @@ func TestUnifiedContent(t *testing.T) {
 		{"one byte more", append(bytes.Repeat([]byte{1}, MaxPlaintext+1), 23), 0, errOverflow},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			e := NewEpoch13(2, k, nil)
-			rec := e.appendHeader(nil, len(test.plain)+16)
+			out, e := NewWriter13(2, k, nil), NewReader13(2, k)
+			rec := out.appendHeader(nil, len(test.plain)+16)
 			e.setNonce(0)
 			rec = k.AEAD.Seal(rec, e.nonce[:], test.plain, rec)
 			e.mask(rec[1:3], rec[5:])
@@ -497,7 +523,7 @@ func TestLimits(t *testing.T) {
 	s.SealLimit, s.IntegrityLimit = 8, 3
 	k := testKeys(&s)
 	t.Run("sealing", func(t *testing.T) {
-		e := NewEpoch13(3, k, nil)
+		e := NewWriter13(3, k, nil)
 		for i := range 10 {
 			if e.Exhausted() != (i >= 8) {
 				t.Errorf("after %d records: exhausted is %v", i, e.Exhausted())
@@ -510,16 +536,16 @@ func TestLimits(t *testing.T) {
 		}
 	})
 	t.Run("the last number of DTLS 1.2", func(t *testing.T) {
-		e := NewEpoch12(1, testKeys(suite.ByID(0xc02b)), nil)
-		e.StartAt(MaxSequence)
+		e := NewWriter12(1, testKeys(suite.ByID(0xc02b)), nil)
+		e.next = MaxSequence
 		mustSeal(t, e, ApplicationData, nil)
 		if _, err := e.Seal(nil, ApplicationData, nil); err != ErrSpent {
 			t.Errorf("got error %v, want %v", err, ErrSpent)
 		}
 	})
 	t.Run("forgeries", func(t *testing.T) {
-		e := NewEpoch13(3, k, nil)
-		rec := mustSeal(t, NewEpoch13(3, k, nil), ApplicationData, sample(10))
+		e := NewReader13(3, k)
+		rec := mustSeal(t, NewWriter13(3, k, nil), ApplicationData, sample(10))
 		for i := range 4 {
 			forged := bytes.Clone(rec)
 			forged[len(forged)-1] ^= byte(i + 1)
@@ -539,7 +565,7 @@ func TestAllocations(t *testing.T) {
 		k := testKeys(s)
 		var run func()
 		if s.Version == wire.VersionTLS13 {
-			out, in := NewEpoch13(3, k, []byte{1}), NewEpoch13(3, k, nil)
+			out, in := NewWriter13(3, k, []byte{1}), NewReader13(3, k)
 			run = func() {
 				rec, err := out.Seal(buf, ApplicationData, data)
 				u, _, ok := ParseUnified(rec, 1)
@@ -548,7 +574,7 @@ func TestAllocations(t *testing.T) {
 				}
 			}
 		} else {
-			out, in := NewEpoch12(1, k, []byte{1}), NewEpoch12(1, k, []byte{1})
+			out, in := NewWriter12(1, k, []byte{1}), NewReader12(1, k, []byte{1})
 			run = func() {
 				rec, err := out.Seal(buf, ApplicationData, data)
 				r, _, ok := ParseClassic(rec, 1)
@@ -567,10 +593,10 @@ func TestAllocations(t *testing.T) {
 // lies within the input.
 func FuzzDatagramRecord(f *testing.F) {
 	k12, k13 := testKeys(suite.ByID(0xc02b)), testKeys(suite.ByID(0x1301))
-	f.Add(mustSeal(f, NewEpoch12(1, k12, nil), ApplicationData, sample(10)), uint8(0))
-	f.Add(mustSeal(f, NewEpoch12(1, k12, []byte{1, 2}), ApplicationData, sample(10)), uint8(2))
-	f.Add(mustSeal(f, NewEpoch13(2, k13, nil), ApplicationData, sample(10)), uint8(0))
-	f.Add(mustSeal(f, NewEpoch13(2, k13, []byte{1, 2}), ApplicationData, sample(10)), uint8(2))
+	f.Add(mustSeal(f, NewWriter12(1, k12, nil), ApplicationData, sample(10)), uint8(0))
+	f.Add(mustSeal(f, NewWriter12(1, k12, []byte{1, 2}), ApplicationData, sample(10)), uint8(2))
+	f.Add(mustSeal(f, NewWriter13(2, k13, nil), ApplicationData, sample(10)), uint8(0))
+	f.Add(mustSeal(f, NewWriter13(2, k13, []byte{1, 2}), ApplicationData, sample(10)), uint8(2))
 	f.Fuzz(func(t *testing.T, in []byte, cidLen uint8) {
 		if len(in) == 0 {
 			return
@@ -583,7 +609,7 @@ func FuzzDatagramRecord(f *testing.F) {
 			if n <= 0 || n > len(in) || len(u.header)+len(u.Body) != n {
 				t.Fatalf("%d of %d bytes: header %d, body %d", n, len(in), len(u.header), len(u.Body))
 			}
-			NewEpoch13(2, k13, nil).Open(&u)
+			NewReader13(2, k13).Open(&u)
 			return
 		}
 		r, n, ok := ParseClassic(in, int(cidLen))
@@ -593,7 +619,7 @@ func FuzzDatagramRecord(f *testing.F) {
 		if n <= 0 || n > len(in) || ClassicHeaderLen+len(r.CID)+len(r.Body) != n {
 			t.Fatalf("%d of %d bytes: CID %d, body %d", n, len(in), len(r.CID), len(r.Body))
 		}
-		NewEpoch12(1, k12, r.CID).Open(&r)
+		NewReader12(1, k12, r.CID).Open(&r)
 	})
 }
 
@@ -602,7 +628,7 @@ func BenchmarkDatagram(b *testing.B) {
 	for _, id := range []uint16{0x1301, 0x1303} {
 		k := testKeys(suite.ByID(id))
 		b.Run(k.Suite.Name, func(b *testing.B) {
-			out, in := NewEpoch13(3, k, nil), NewEpoch13(3, k, nil)
+			out, in := NewWriter13(3, k, nil), NewReader13(3, k)
 			b.SetBytes(int64(len(data)))
 			b.ReportAllocs()
 			for b.Loop() {

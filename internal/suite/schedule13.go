@@ -215,11 +215,16 @@ func (t *TrafficSecret) FinishedMAC(transcriptHash []byte) []byte {
 // Section 4.2.3, for record numbers.
 func (t *TrafficSecret) Keys() Keys {
 	s := t.suite
-	k := Keys{Suite: s, AEAD: s.AEAD(t.x.label("key", nil, s.KeyLen))}
-	copy(k.IV[:], t.x.label("iv", nil, len(k.IV)))
+	k := Keys{Suite: s}
 	if t.x.prefix == DTLS {
-		k.Mask = s.Mask(t.x.label("sn", nil, s.KeyLen))
+		k.material = make([]byte, 0, 2*s.KeyLen)
+		k.material = append(k.material, t.x.label("key", nil, s.KeyLen)...)
+		k.material = append(k.material, t.x.label("sn", nil, s.KeyLen)...)
+		k.Wake()
+	} else {
+		k.AEAD = s.AEAD(t.x.label("key", nil, s.KeyLen))
 	}
+	copy(k.IV[:], t.x.label("iv", nil, len(k.IV)))
 	return k
 }
 

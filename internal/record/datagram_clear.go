@@ -1,0 +1,55 @@
+package record
+
+import (
+	"slices"
+
+	"github.com/hermetic-tls/hermetic/internal/wire"
+)
+
+// Clear is epoch 0 of both versions, in one direction: records without
+// protection. Its zero value is ready.
+type Clear struct {
+	// Version is what the headers of sealed records say; 0 means DTLS 1.0, as
+	// the first ClientHello says it for the sake of old servers.
+	Version uint16
+
+	next   uint64 // sequence number of the next record to seal
+	window Window
+}
+
+// StartAt sets the sequence number of the first record: RFC 6347, Section
+// 4.2.1, has a server go on with that of the ClientHello whose predecessor was
+// answered statelessly.
+func (c *Clear) StartAt(sequence uint64) { c.next = max(c.next, sequence) }
+
+func (c *Clear) Next() Number    { return Number{Sequence: c.next} }
+func (c *Clear) Overhead() int   { return ClassicHeaderLen }
+func (c *Clear) Exhausted() bool { return false }
+
+// Open returns what r holds. It drops duplicates, but nothing for its number:
+// whoever forges one must not shut out those that follow.
+func (c *Clear) Open(r *Classic) (ContentType, []byte, error) {
+	if r.Number.Epoch != 0 || r.Type == TLS12CID || c.window.Seen(r.Number.Sequence) || len(r.Body) > MaxPlaintext {
+		return 0, nil, ErrDropped
+	}
+	c.window.Mark(r.Number.Sequence)
+	return r.Type, r.Body, nil
+}
+
+// Seal appends one record with data, at most MaxPlaintext bytes, which must not
+// overlap dst's spare capacity.
+func (c *Clear) Seal(dst []byte, typ ContentType, data []byte) ([]byte, error) {
+	if c.next > MaxSequence {
+		return dst, ErrSpent
+	}
+	version := c.Version
+	if version == 0 {
+		version = wire.VersionDTLS10
+	}
+	dst = slices.Grow(dst, ClassicHeaderLen+len(data))
+	dst = appendClassicHeader(dst, typ, version, c.next, nil, len(data))
+	c.next++
+	return append(dst, data...), nil
+}
+
+var _ Sealer = (*Clear)(nil)
