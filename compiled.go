@@ -23,6 +23,9 @@ type compileOnce struct {
 	once   sync.Once
 	result *compiled
 	err    error
+
+	cookieOnce   sync.Once
+	cookieSecret []byte
 }
 
 // compiled is a Config checked and with its defaults filled in: what can be
@@ -49,15 +52,12 @@ func (c *Config) compiled() (*compiled, error) {
 func newCompiled(cfg *Config) (*compiled, error) {
 	c := &compiled{cfg: cfg, prepared: make(map[*tls.Certificate]*pki.Identity)}
 	p := handshake.Params{
-		Rand:             cfg.Rand,
+		Rand:             cfg.random(),
 		Chains:           &c.chains,
 		RequireEMS:       cfg.RequireExtendedMasterSecret,
 		RequireRenegInfo: cfg.RequireSecureRenegotiation,
 		NoStatusRequest:  cfg.NoOCSPStapling,
 		NoSCTs:           cfg.NoSCTs,
-	}
-	if p.Rand == nil {
-		p.Rand = rand.Reader
 	}
 	for _, part := range []func(*handshake.Params) error{
 		c.versions, c.suites, c.groups, c.schemes, c.alpn, c.sizes, c.certificates, c.authorities,
@@ -77,6 +77,13 @@ func newCompiled(cfg *Config) (*compiled, error) {
 	c.server.RequestCertificate = cfg.ClientAuth != tls.NoClientCert
 	c.server.RequireCertificate = cfg.ClientAuth == tls.RequireAnyClientCert || cfg.ClientAuth == tls.RequireAndVerifyClientCert
 	return c, nil
+}
+
+func (c *Config) random() io.Reader {
+	if c.Rand != nil {
+		return c.Rand
+	}
+	return rand.Reader
 }
 
 func (c *Config) now() time.Time {
@@ -216,6 +223,9 @@ func (c *compiled) sizes(*handshake.Params) error {
 	}
 	if n := c.cfg.MaxCertificateMessage; n < 0 || n >= 1<<24 {
 		return configError("MaxCertificateMessage", fmt.Sprintf("%d is not from 0 to 2^24-1", n))
+	}
+	if n := len(c.cfg.CookieSecret); n > 0 && n < 16 {
+		return configError("CookieSecret", fmt.Sprintf("it has %d bytes, less than 16", n))
 	}
 	return nil
 }

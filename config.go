@@ -208,6 +208,11 @@ type Config struct {
 	// MTU is the largest datagram sent in a handshake, in bytes. Zero: 1,200.
 	MTU int
 
+	// CookieSecret is what the keys of cookies are derived from, at least 16
+	// bytes; they rotate by themselves. Processes with the same secret accept
+	// each other's cookies. Nil: a secret of this Config's own.
+	CookieSecret []byte
+
 	nameOptional bool // set by LoadConfig: the chain is checked without a name
 
 	compile compileOnce
@@ -250,6 +255,7 @@ func (c *Config) Clone() *Config {
 		MaxCertificateMessage:       c.MaxCertificateMessage,
 		MaxFragment:                 c.MaxFragment,
 		MTU:                         c.MTU,
+		CookieSecret:                c.CookieSecret,
 		nameOptional:                c.nameOptional,
 	}
 }

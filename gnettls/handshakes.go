@@ -48,9 +48,3 @@ func (h *handshakes) expire(now time.Time) {
 		c.Conn.Close() // from any goroutine
 	}
 }
-
-func (h *handshakes) len() int {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.list.Len()
-}

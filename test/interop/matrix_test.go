@@ -145,8 +145,7 @@ func (m *table) print(columns []string) {
 
 // authority is shared by all cells; its files are written once.
 type authority struct {
-	ca  *pkitest.Authority
-	dir string
+	ca *pkitest.Authority
 }
 
 func (a *authority) files(t *testing.T, kind string) (files, tls.Certificate) {

@@ -1,0 +1,81 @@
+package hermetic
+
+import (
+	"crypto/hkdf"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/binary"
+	"io"
+	"time"
+)
+
+const (
+	// cookieLife is how long a cookie is good.
+	cookieLife = time.Minute
+	// cookieTime and cookieMAC are what a cookie consists of, in bytes; in
+	// Base64 that makes 44 characters.
+	cookieTime, cookieMAC = 4, 28
+	// cookieRotation is how long one key makes cookies. A cookie says when it
+	// was made, and so which key made it.
+	cookieRotation = time.Hour
+)
+
+// Cookie returns a cookie for a peer's identity on the transport, such as its
+// address: a proof that whoever brings it back can receive there. It is the
+// cookie API of the Lua document, for protocols of one's own over UDP; its key
+// is derived apart from the handshake's. The result is 44 characters of Base64.
+func (c *Config) Cookie(peerID []byte) []byte {
+	return base64.StdEncoding.AppendEncode(nil, c.cookie(peerID, c.now()))
+}
+
+// CheckCookie reports whether cookie was made for peerID within the last
+// minute, by this Config or one with the same CookieSecret.
+func (c *Config) CheckCookie(peerID, cookie []byte) bool {
+	raw, err := base64.StdEncoding.Strict().AppendDecode(nil, cookie)
+	if err != nil || len(raw) != cookieTime+cookieMAC {
+		return false
+	}
+	made := time.Unix(int64(binary.BigEndian.Uint32(raw)), 0)
+	age := c.now().Sub(made)
+	if age < -cookieLife || age > cookieLife {
+		return false
+	}
+	return hmac.Equal(raw, c.cookie(peerID, made))
+}
+
+// cookie is the cookie made at that second: the time and a MAC over it and the
+// identity.
+func (c *Config) cookie(peerID []byte, made time.Time) []byte {
+	b := binary.BigEndian.AppendUint32(nil, uint32(made.Unix()))
+	mac := hmac.New(sha256.New, c.cookieKey("cookie API", made))
+	mac.Write(b)
+	mac.Write(peerID)
+	return append(b, mac.Sum(nil)[:cookieMAC]...)
+}
+
+// cookieKey is the key of that purpose at that time.
+func (c *Config) cookieKey(purpose string, at time.Time) []byte {
+	info := binary.BigEndian.AppendUint64([]byte(purpose+" "), uint64(at.Unix()/int64(cookieRotation.Seconds())))
+	key, err := hkdf.Expand(sha256.New, c.cookieSecret(), string(info), sha256.Size)
+	if err != nil {
+		panic(err) // the size is right
+	}
+	return key
+}
+
+// cookieSecret is the configured secret, or one drawn at first use.
+func (c *Config) cookieSecret() []byte {
+	if c.CookieSecret != nil {
+		secret := sha256.Sum256(c.CookieSecret)
+		return secret[:]
+	}
+	c.compile.cookieOnce.Do(func() {
+		c.compile.cookieSecret = make([]byte, sha256.Size)
+		if _, err := io.ReadFull(c.random(), c.compile.cookieSecret); err != nil {
+			// Without randomness nobody's cookie is good.
+			panic("hermetic: the random source failed: " + err.Error())
+		}
+	})
+	return c.compile.cookieSecret
+}
