@@ -32,6 +32,9 @@ func (c *Config) Cookie(peerID []byte) []byte {
 // CheckCookie reports whether cookie was made for peerID within the last
 // minute, by this Config or one with the same CookieSecret.
 func (c *Config) CheckCookie(peerID, cookie []byte) bool {
+	if len(cookie) != base64.StdEncoding.EncodedLen(cookieTime+cookieMAC) {
+		return false
+	}
 	raw, err := base64.StdEncoding.Strict().AppendDecode(nil, cookie)
 	if err != nil || len(raw) != cookieTime+cookieMAC {
 		return false
