@@ -113,15 +113,10 @@ func (p *dtls13) installWrite(level handshake.Level, k suite.Keys) error {
 // must come again.
 func (p *dtls13) took(n record.Number, got receipt) {
 	if got.fresh && !p.complete {
-		// "the receipt of any record responding to a given flight MUST be taken
-		// as an implicit acknowledgement for the entire flight".
-		p.flight.Clear()
-		p.timer.Stop()
-		if p.patience.IsZero() {
-			p.waitForPeer()
-		}
+		p.answeredBy(n)
 	}
-	if got.again && !p.complete && p.sendAgain(p.timer.Value()/2) {
+	// The peer's flight again, except a client's last one, which has an ACK.
+	if got.again && n.Epoch <= uint64(handshake.Handshake) && !(p.complete && p.opt.Server) && p.sendAgain(p.timer.Value()/2) {
 		p.nothingToACK()
 		return
 	}
@@ -131,6 +126,23 @@ func (p *dtls13) took(n record.Number, got receipt) {
 	p.received.Add(n)
 	if !p.ack.waiting && !p.ack.due {
 		p.ack.waiting, p.ack.start = true, p.now
+	}
+}
+
+// answeredBy: "the receipt of any record responding to a given flight MUST be
+// taken as an implicit acknowledgement for the entire flight". In clear anybody
+// may have sent it: a client's hello is then sent on, until its answer is
+// whole, and a server, who only waits, has its answer at hand.
+func (p *dtls13) answeredBy(n record.Number) {
+	if n.Epoch == 0 && !p.opt.Server {
+		return
+	}
+	if n.Epoch > 0 {
+		p.flight.Clear()
+	}
+	p.timer.Stop()
+	if p.patience.IsZero() {
+		p.waitForPeer()
 	}
 }
 

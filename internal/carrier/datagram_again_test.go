@@ -419,3 +419,44 @@ func TestTicketIsNoACK(t *testing.T) {
 	p.passTime(time.Second)
 	p.want("the Finished again, and the ticket's ACK", c, p.output(c), "3:ACK[3.0] 2:Finished 3:NewConnectionId")
 }
+
+// TestForgedAnswer: a forged part of the answer to a hello does not keep it from
+// being sent again.
+func TestForgedAnswer(t *testing.T) {
+	t.Run("to the client", func(t *testing.T) {
+		p := newPair(t, playOptions{version: wire.VersionTLS13, retry: true}, nil)
+		p.mustInput(p.server, p.output(p.client)...)
+		p.mustInput(p.client, p.output(p.server)...)
+		p.output(p.client) // the second hello is lost
+		p.mustInput(p.client, p.reseal(p.server, 0, record.Handshake, fragment(true, wire.TypeServerHello, 1, 100, 0, 10)))
+		p.passTime(time.Second)
+		p.settle()
+		if !p.client.complete || !p.server.complete {
+			t.Error("not complete")
+		}
+	})
+	t.Run("to the server", func(t *testing.T) {
+		p := newPair(t, playOptions{version: wire.VersionTLS13, retry: true}, nil)
+		p.mustInput(p.server, p.output(p.client)...)
+		p.output(p.server) // the HelloRetryRequest is lost
+		p.mustInput(p.server, p.reseal(p.client, 0, record.Handshake, fragment(false, wire.TypeClientHello, 1, 100, 0, 10)))
+		p.passTime(time.Second)
+		p.settle()
+		if !p.client.complete || !p.server.complete {
+			t.Error("not complete")
+		}
+	})
+}
+
+// TestRepeatedServerFlight13: the server's flight again says that the client's
+// was lost.
+func TestRepeatedServerFlight13(t *testing.T) {
+	p := newPair(t, playOptions{version: wire.VersionTLS13}, nil)
+	c, s := p.client, p.server
+	p.mustInput(s, p.output(c)...)
+	p.mustInput(c, p.output(s)...)
+	p.output(c) // lost
+	p.now = p.now.Add(time.Second / 2)
+	p.mustInput(c, p.reseal(s, 2, record.Handshake, fragment(true, wire.TypeFinished, 4, 32, 0, 32)))
+	p.want("the Finished again", c, p.output(c), "2:Finished")
+}
