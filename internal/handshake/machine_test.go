@@ -1,0 +1,281 @@
+package handshake
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"math"
+	"testing"
+
+	"github.com/hermetic-tls/hermetic/internal/alert"
+	"github.com/hermetic-tls/hermetic/internal/pki"
+	"github.com/hermetic-tls/hermetic/internal/pkitest"
+	"github.com/hermetic-tls/hermetic/internal/suite"
+	"github.com/hermetic-tls/hermetic/internal/wire"
+)
+
+// clearCarrier carries messages without records or protection, so that a test
+// can change what only the two ends would see.
+type clearCarrier struct{ sent [][]byte }
+
+func (c *clearCarrier) Transport() wire.Transport                 { return wire.Stream }
+func (c *clearCarrier) HelloRoom() int                            { return math.MaxInt }
+func (c *clearCarrier) SetVersion(uint16)                         {}
+func (c *clearCarrier) InstallRead(Level, suite.Keys) error       { return nil }
+func (c *clearCarrier) InstallWrite(Level, suite.Keys)            {}
+func (c *clearCarrier) ExpectChangeCipherSpec(suite.Keys) error   { return nil }
+func (c *clearCarrier) SendChangeCipherSpec(suite.Keys)           {}
+func (c *clearCarrier) SendCompatibilityCCS()                     {}
+func (c *clearCarrier) SendKeyUpdate(msg []byte, next suite.Keys) { c.Send(msg) }
+func (c *clearCarrier) SkipEarlyData()                            {}
+func (c *clearCarrier) SendWarning(alert.Description)             {}
+func (c *clearCarrier) Complete()                                 {}
+func (c *clearCarrier) Send(msg []byte) uint16 {
+	c.sent = append(c.sent, bytes.Clone(msg))
+	return 0
+}
+
+// end is one side of a handshake.
+type end struct {
+	machine *Machine
+	carrier clearCarrier
+	id      *pki.Identity
+}
+
+func newEnd(t testing.TB, p *Params, id *pki.Identity) *end {
+	e := &end{id: id}
+	if p.Server {
+		e.machine = NewServer(p, &e.carrier)
+	} else {
+		e.machine = NewClient(p, &e.carrier, "localhost")
+	}
+	if err := e.machine.Start(); err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
+// take hands a message over and answers the questions that follow.
+func (e *end) take(msg []byte) error {
+	if err := e.machine.Handle(wire.Message{Type: wire.Type(msg[0]), Body: msg[4:]}); err != nil {
+		return err
+	}
+	for q := e.machine.Question(); q != nil; q = e.machine.Question() {
+		switch q := q.(type) {
+		case *Choose:
+			if scheme, err := e.id.Fits(&q.Criteria); err == nil {
+				q.Identity, q.Scheme = e.id, scheme
+			}
+		case *Sign:
+			q.Signature, q.Err = q.Scheme.Sign(rand.Reader, q.Identity.Certificate.PrivateKey.(crypto.Signer), q.Message)
+		}
+		if err := e.machine.Resume(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// setting is a kind of handshake.
+type setting struct {
+	name    string
+	version uint16
+	mutual  bool
+	retry   bool
+}
+
+var settings = []setting{
+	{"TLS 1.3", wire.VersionTLS13, false, false},
+	{"TLS 1.3 mutual", wire.VersionTLS13, true, false},
+	{"TLS 1.3 HelloRetryRequest", wire.VersionTLS13, false, true},
+	{"TLS 1.2", wire.VersionTLS12, false, false},
+	{"TLS 1.2 mutual", wire.VersionTLS12, true, false},
+}
+
+// ends are a client and a server for a setting.
+func (s setting) ends(t testing.TB, id *pki.Identity, chains *pki.Cache) (client, server *end) {
+	p := Params{
+		MinVersion: wire.VersionTLS12, MaxVersion: wire.VersionTLS13, Suites: suite.All()[:9], Schemes: suite.Schemes,
+		Groups: []suite.Group{suite.X25519, suite.P256}, KeyShares: []suite.Group{suite.X25519}, Chains: chains, Rand: rand.Reader, ALPN: []string{"x"},
+	}
+	cp, sp := p, p
+	cp.MaxVersion = s.version
+	sp.Server, sp.RequestCertificate, sp.RequireCertificate = true, s.mutual, s.mutual
+	if s.retry {
+		sp.Groups = []suite.Group{suite.P256}
+	}
+	cp.Prepare()
+	sp.Prepare()
+	return newEnd(t, &cp, id), newEnd(t, &sp, id)
+}
+
+// play runs a handshake. change may change, drop or repeat each message that
+// travels, by its number.
+func play(client, server *end, change func(n int, msg []byte) [][]byte) (n int, clientErr, serverErr error) {
+	for range 10 {
+		for _, d := range []struct {
+			from, to *end
+			err      *error
+		}{{client, server, &serverErr}, {server, client, &clientErr}} {
+			sent := d.from.carrier.sent
+			d.from.carrier.sent = nil
+			for _, msg := range sent {
+				for _, m := range change(n, msg) {
+					if *d.err == nil {
+						*d.err = d.to.take(m)
+					}
+				}
+				n++
+			}
+		}
+	}
+	return n, clientErr, serverErr
+}
+
+func unchanged(_ int, msg []byte) [][]byte { return [][]byte{msg} }
+
+func identity(t testing.TB) *pki.Identity {
+	leaf := pkitest.CA(t).Leaf(t, pkitest.Options{})
+	id, err := pki.Prepare(&leaf)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return id
+}
+
+func TestPlay(t *testing.T) {
+	id := identity(t)
+	for _, s := range settings {
+		client, server := s.ends(t, id, new(pki.Cache))
+		_, clientErr, serverErr := play(client, server, unchanged)
+		if clientErr != nil || serverErr != nil || !client.machine.Finished() || !server.machine.Finished() {
+			t.Errorf("%s: client %v, server %v", s.name, clientErr, serverErr)
+		}
+		if a, b := client.machine.Connection().Export("label", nil, 32), server.machine.Connection().Export("label", nil, 32); !bytes.Equal(a, b) {
+			t.Errorf("%s: the two sides export different keys", s.name)
+		}
+	}
+}
+
+// checkOutcome: not both sides complete, and every failure is an alert.
+func checkOutcome(t *testing.T, name string, client, server *end, clientErr, serverErr error) {
+	t.Helper()
+	if client.machine.Finished() && server.machine.Finished() && clientErr == nil && serverErr == nil {
+		t.Errorf("%s: both sides complete", name)
+	}
+	for _, err := range []error{clientErr, serverErr} {
+		var fault *alert.Error
+		if err != nil && (!errors.As(err, &fault) || fault.Cause == "" || fault.Description == 0) {
+			t.Errorf("%s: %v is no alert with a cause", name, err)
+		}
+	}
+}
+
+// TestFlippedMessages flips a bit of every byte of every message, inside of what
+// encryption protects: the transcript hash, signatures and Finished must find
+// each.
+func TestFlippedMessages(t *testing.T) {
+	id := identity(t)
+	chains := new(pki.Cache)
+	for _, s := range settings {
+		client, server := s.ends(t, id, chains)
+		var messages [][]byte
+		play(client, server, func(_ int, msg []byte) [][]byte {
+			messages = append(messages, msg)
+			return [][]byte{msg}
+		})
+		for which, msg := range messages {
+			size := len(msg)
+			if t := wire.Type(msg[0]); t == wire.TypeCertificateVerify || t == wire.TypeServerKeyExchange {
+				size -= 8 // a signature varies in length
+			}
+			for at := range size {
+				client, server := s.ends(t, id, chains)
+				_, clientErr, serverErr := play(client, server, func(n int, msg []byte) [][]byte {
+					if n != which {
+						return [][]byte{msg}
+					}
+					msg = bytes.Clone(msg)
+					msg[at] ^= 1 << (at % 8)
+					if at < 4 && at > 0 {
+						return nil // a length: the carrier would wait for more
+					}
+					return [][]byte{msg}
+				})
+				checkOutcome(t, fmt.Sprintf("%s, message %d, byte %d", s.name, which, at), client, server, clientErr, serverErr)
+			}
+		}
+	}
+}
+
+// TestMisplacedMessages drops, repeats and moves every message.
+func TestMisplacedMessages(t *testing.T) {
+	id := identity(t)
+	for _, s := range settings {
+		client, server := s.ends(t, id, new(pki.Cache))
+		total, _, _ := play(client, server, unchanged)
+		for which := range total {
+			for _, c := range []struct {
+				name   string
+				change func(msg []byte) [][]byte
+				alone  bool // dropping leaves the peers waiting
+			}{
+				{"dropped", func([]byte) [][]byte { return nil }, true},
+				{"repeated", func(msg []byte) [][]byte { return [][]byte{msg, msg} }, false},
+				{"behind a stray Finished", func(msg []byte) [][]byte { return [][]byte{wire.AppendFinished(nil, make([]byte, 32)), msg} }, false},
+				{"behind a stray KeyUpdate", func(msg []byte) [][]byte { return [][]byte{(&wire.KeyUpdate{}).Append(nil), msg} }, false},
+				{"behind a HelloRequest", func(msg []byte) [][]byte { return [][]byte{wire.AppendMessage(nil, wire.TypeHelloRequest, nil), msg} }, false},
+				{"with a byte more", func(msg []byte) [][]byte {
+					return [][]byte{wire.AppendMessage(nil, wire.Type(msg[0]), append(bytes.Clone(msg[4:]), 0))}
+				}, false},
+				{"empty", func(msg []byte) [][]byte { return [][]byte{wire.AppendMessage(nil, wire.Type(msg[0]), nil)} }, false},
+			} {
+				client, server := s.ends(t, id, new(pki.Cache))
+				var typ wire.Type
+				_, clientErr, serverErr := play(client, server, func(n int, msg []byte) [][]byte {
+					if n != which {
+						return [][]byte{msg}
+					}
+					typ = wire.Type(msg[0])
+					return c.change(msg)
+				})
+				name := fmt.Sprintf("%s, %v %s", s.name, typ, c.name)
+				last := which == total-1 && (c.name == "repeated")
+				if c.name == "empty" && typ == wire.TypeServerHelloDone || last {
+					continue // it is empty; what follows the end is the connection's
+				}
+				checkOutcome(t, name, client, server, clientErr, serverErr)
+				if clientErr == nil && serverErr == nil && !c.alone {
+					t.Errorf("%s: nobody fails", name)
+				}
+			}
+		}
+	}
+}
+
+// TestWrongSignatures: a signature by another key is a decrypt_error.
+func TestWrongSignatures(t *testing.T) {
+	id := identity(t)
+	forged := *id
+	cert := *id.Certificate
+	cert.PrivateKey = pkitest.Key(t, pkitest.P256, true)
+	forged.Certificate = &cert
+	for _, s := range settings {
+		client, server := s.ends(t, id, new(pki.Cache))
+		liar := server
+		if s.mutual {
+			liar = client
+		}
+		liar.id = &forged
+		_, got, serverErr := play(client, server, unchanged)
+		if s.mutual {
+			got = serverErr
+		}
+		var fault *alert.Error
+		if !errors.As(got, &fault) || fault.Description != alert.DecryptError {
+			t.Errorf("%s: %v, want decrypt_error", s.name, got)
+		}
+	}
+}
