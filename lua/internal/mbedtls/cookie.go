@@ -7,36 +7,21 @@ import (
 	"github.com/hermetic-tls/hermetic"
 )
 
-// cookieKey is the secret of all cookies in this process: those of ssl.getcookie
-// and those of DTLS handshakes under any configuration.
-var cookieKey = sync.OnceValue(func() []byte {
-	key := make([]byte, 32)
-	rand.Read(key)
-	return key
+// cookies is the configuration behind ssl.getcookie and ssl.checkcookie. Its
+// secret is one for the process: any context verifies what any other asked for.
+var cookies = sync.OnceValue(func() *hermetic.Config {
+	return &hermetic.Config{CookieSecret: cookieSecret()}
 })
 
-// cookies is the configuration behind ssl.getcookie and ssl.checkcookie.
-var cookies = sync.OnceValue(func() any {
-	return &hermetic.Config{}
+// cookieSecret is the secret of all cookies in this process.
+var cookieSecret = sync.OnceValue(func() []byte {
+	secret := make([]byte, 32)
+	rand.Read(secret)
+	return secret
 })
-
-type cookieJar interface {
-	Cookie(peerID []byte) []byte
-	CheckCookie(peerID, cookie []byte) bool
-}
 
 // Cookie is ssl.getcookie.
-func Cookie(peerID []byte) []byte {
-	jar, ok := cookies().(cookieJar)
-	if !ok {
-		return nil
-	}
-	return EncodeBase64(jar.Cookie(peerID))
-}
+func Cookie(peerID []byte) []byte { return cookies().Cookie(peerID) }
 
 // CheckCookie is ssl.checkcookie.
-func CheckCookie(peerID, cookie []byte) bool {
-	jar, ok := cookies().(cookieJar)
-	raw, err := DecodeBase64(cookie)
-	return ok && err == nil && jar.CheckCookie(peerID, raw)
-}
+func CheckCookie(peerID, cookie []byte) bool { return cookies().CheckCookie(peerID, cookie) }
