@@ -97,6 +97,7 @@ func (o *Options) Config() (*hermetic.Config, error) {
 	config.CurvePreferences = o.groups
 	config.CipherSuites = o.suites
 	config.MTU = o.mtu
+	config.CookieSecret = cookieSecret()
 	for _, version := range o.versions {
 		if config.MinVersion == 0 || version < config.MinVersion {
 			config.MinVersion = version
