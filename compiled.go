@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/hermetic-tls/hermetic/internal/carrier"
 	"github.com/hermetic-tls/hermetic/internal/handshake"
 	"github.com/hermetic-tls/hermetic/internal/pki"
 	"github.com/hermetic-tls/hermetic/internal/record"
@@ -33,6 +34,7 @@ type compileOnce struct {
 type compiled struct {
 	cfg            *Config
 	client, server handshake.Params
+	datagram       [2]carrier.DatagramOptions // client, server
 	identities     []*pki.Identity
 	chains         pki.Cache
 
@@ -40,6 +42,9 @@ type compiled struct {
 	prepared map[*tls.Certificate]*pki.Identity // given by callbacks and answers
 	builtin  *pki.Identity                      // the self-signed one
 }
+
+// minMTU is the smallest MTU that fragments make sense with.
+const minMTU = 128
 
 // maxPrepared bounds the certificates that callbacks give and we keep ready.
 const maxPrepared = 256
@@ -71,6 +76,7 @@ func newCompiled(cfg *Config) (*compiled, error) {
 	}
 	p.Prepare()
 	c.client, c.server = p, p
+	c.datagram = [2]carrier.DatagramOptions{cfg.datagramOptions(false), cfg.datagramOptions(true)}
 	c.server.Server = true
 	c.server.AskConfig = cfg.GetConfigForClient != nil
 	c.server.AskVerify = cfg.VerifyConnection != nil || cfg.Async&AsyncVerify != 0
@@ -223,6 +229,9 @@ func (c *compiled) sizes(*handshake.Params) error {
 	}
 	if n := c.cfg.MaxCertificateMessage; n < 0 || n >= 1<<24 {
 		return configError("MaxCertificateMessage", fmt.Sprintf("%d is not from 0 to 2^24-1", n))
+	}
+	if n := c.cfg.MTU; n != 0 && n < minMTU {
+		return configError("MTU", fmt.Sprintf("%d is less than %d", n, minMTU))
 	}
 	if n := len(c.cfg.CookieSecret); n > 0 && n < 16 {
 		return configError("CookieSecret", fmt.Sprintf("it has %d bytes, less than 16", n))

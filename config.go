@@ -203,10 +203,11 @@ type Config struct {
 	// 512 to 16,384. Zero: 16,384.
 	MaxFragment int
 
-	// DTLS options.
-
-	// MTU is the largest datagram sent in a handshake, in bytes. Zero: 1,200.
+	// MTU is the largest datagram of a DTLS handshake, in bytes. Zero: 1,200.
 	MTU int
+
+	// Datagram are the other options of DTLS.
+	Datagram DatagramConfig
 
 	// CookieSecret is what the keys of cookies are derived from, at least 16
 	// bytes; they rotate by themselves. Processes with the same secret accept
@@ -255,6 +256,7 @@ func (c *Config) Clone() *Config {
 		MaxCertificateMessage:       c.MaxCertificateMessage,
 		MaxFragment:                 c.MaxFragment,
 		MTU:                         c.MTU,
+		Datagram:                    c.Datagram,
 		CookieSecret:                c.CookieSecret,
 		nameOptional:                c.nameOptional,
 	}

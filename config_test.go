@@ -252,6 +252,10 @@ func TestCloneTakesAll(t *testing.T) {
 // fill makes a field something that is not zero.
 func fill(f reflect.Value) {
 	switch f.Kind() {
+	case reflect.Struct:
+		if f.NumField() > 0 && f.Field(0).CanSet() {
+			fill(f.Field(0))
+		}
 	case reflect.Func:
 		f.Set(reflect.MakeFunc(f.Type(), nil))
 	case reflect.Slice:

@@ -57,6 +57,9 @@ func NewContext(mode Mode, cfg *Config, bio io.ReadWriter) (*Context, error) {
 	if bio == nil {
 		return nil, &invalidOperation{"the BIO is nil"}
 	}
+	if mode.IsDTLS() {
+		return nil, configError("mode", "a Context has no DTLS yet: use an Engine")
+	}
 	e, err := NewEngine(mode, cfg)
 	if err != nil {
 		return nil, err

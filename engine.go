@@ -66,9 +66,6 @@ func NewEngine(mode Mode, cfg *Config) (*Engine, error) {
 		}
 		e.serverName = cfg.ServerName
 	}
-	if mode.IsDTLS() {
-		return nil, configError("mode", "DTLS is not implemented yet")
-	}
 	e.Reset()
 	return e, nil
 }
@@ -174,6 +171,9 @@ func (e *Engine) fail(err error) error {
 		return nil
 	case err == carrier.ErrClosed:
 		return ErrClosed
+	case err == carrier.ErrTimeout:
+		e.err = ErrTimeout
+		return ErrTimeout
 	case err == carrier.ErrPending:
 		return ErrPending
 	case errors.As(err, &fault):
@@ -210,6 +210,9 @@ func (e *Engine) Open(in []byte) (Opened, error) {
 			n = o.N
 		}
 		return Opened{N: n}, e.fail(err)
+	}
+	if e.mode.IsDTLS() && e.machine == nil {
+		e.conn.AnswerUpdate(e.carrier) // at once: a datagram may be sent at any time
 	}
 	return Opened{Data: o.Data, N: o.N, Kind: Kind(o.Kind)}, nil
 }
@@ -295,6 +298,14 @@ func (e *Engine) Reset() {
 	if base, err := e.cfg.cfg.compiled(); err == nil {
 		e.cfg = base
 	}
+	if e.mode.IsDTLS() {
+		options := &e.cfg.datagram[0]
+		if e.mode.IsServer() {
+			options = &e.cfg.datagram[1]
+		}
+		e.carrier = carrier.NewDatagram(handler{e}, options)
+		return
+	}
 	e.carrier = carrier.NewStream(handler{e}, carrier.StreamOptions{
 		MaxFragment:    orDefault(e.cfg.cfg.MaxFragment, record.MaxPlaintext),
 		MaxCertificate: orDefault(e.cfg.cfg.MaxCertificateMessage, 1<<16),
@@ -377,6 +388,23 @@ func (e *Engine) SetMTU(bytes int) error {
 	if !e.mode.IsDTLS() {
 		return &invalidOperation{"operation not supported: only DTLS has an MTU"}
 	}
+	if bytes < minMTU {
+		return &invalidOperation{fmt.Sprintf("an MTU of %d is less than %d", bytes, minMTU)}
+	}
+	e.carrier.(*carrier.Datagram).SetMTU(bytes)
+	return nil
+}
+
+// SetRetransmitTimeout sets the first value of the retransmission timer from now
+// on, also for the wait under way. DTLS only.
+func (e *Engine) SetRetransmitTimeout(d time.Duration) error {
+	switch {
+	case !e.mode.IsDTLS():
+		return &invalidOperation{"operation not supported: only DTLS has a retransmission timer"}
+	case d <= 0:
+		return &invalidOperation{"the retransmission timeout is not positive"}
+	}
+	e.carrier.(*carrier.Datagram).SetTimeout(d)
 	return nil
 }
 

@@ -415,6 +415,9 @@ func (s *Stream) SendKeyUpdate(msg []byte, next suite.Keys) {
 	s.InstallWrite(handshake.Application, next)
 }
 
+// KeyUpdatePending: a stream's KeyUpdate takes effect at once.
+func (s *Stream) KeyUpdatePending() bool { return false }
+
 // SkipEarlyData: a limit as others have it, more than one flight of data.
 func (s *Stream) SkipEarlyData() { s.skip = maxSkipped }
 

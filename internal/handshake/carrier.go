@@ -55,6 +55,10 @@ type Carrier interface {
 	// over a stream, when it is acknowledged over datagrams.
 	SendKeyUpdate(msg []byte, next suite.Keys)
 
+	// KeyUpdatePending reports whether a KeyUpdate waits for its
+	// acknowledgment.
+	KeyUpdatePending() bool
+
 	// SkipEarlyData drops the early data that the client sends, which a server
 	// that does not accept it cannot decrypt, within a limit.
 	SkipEarlyData()

@@ -21,6 +21,7 @@ var (
 	errUnsolicited      = alert.New(alert.UnsupportedExtension, "the peer answered an extension that was not sent")
 	errVersionNotWanted = alert.New(alert.IllegalParameter, "the server chose a version that was not offered")
 	errSecondRetry      = alert.New(alert.UnexpectedMessage, "a second HelloRetryRequest")
+	errVerified13       = alert.New(alert.IllegalParameter, "the server sent the HelloVerifyRequest of DTLS 1.2 and then chose 1.3")
 	errLegacyVersion    = alert.New(alert.IllegalParameter, "legacy_version is not TLS 1.2")
 	errRetryCompression = alert.New(alert.DecodeError, "a HelloRetryRequest chooses compression")
 	errEmptyRetry       = alert.New(alert.IllegalParameter, "the HelloRetryRequest asks for no change")
@@ -63,7 +64,7 @@ func (c *clientHello) start() (step, error) {
 }
 
 func (c *clientHello) await() step {
-	if c.carrier.Transport() == wire.Datagram && c.params.MinVersion == wire.VersionTLS12 && !c.verified && !c.conn.Retried {
+	if c.carrier.Transport() == wire.Datagram && !c.verified && !c.conn.Retried {
 		return expect(c.answer, wire.TypeServerHello, wire.TypeHelloVerifyRequest)
 	}
 	return expect(c.answer, wire.TypeServerHello)
@@ -242,6 +243,8 @@ func (c *clientHello) version(sh *wire.ServerHello) (uint16, error) {
 		return 0, errVersion
 	case v == wire.VersionTLS12 && c.conn.Retried:
 		return 0, errVersionChanged
+	case v == wire.VersionTLS13 && c.verified:
+		return 0, errVerified13
 	case v == wire.VersionTLS12 && c.offers(wire.VersionTLS13) && downgraded(sh.Random):
 		return 0, errDowngrade
 	}
@@ -296,6 +299,9 @@ func (c *clientHello) verifyRequest(msg wire.Message) (step, error) {
 	var hvr wire.HelloVerifyRequest
 	if err := hvr.Parse(msg.Body); err != nil {
 		return step{}, err
+	}
+	if !c.offers(wire.VersionTLS12) {
+		return step{}, errVersion // only DTLS 1.2 has this message
 	}
 	c.verified = true
 	c.hello.LegacyCookie = slices.Clone(hvr.Cookie)

@@ -89,6 +89,9 @@ func (c *Connection) UpdateKeys(carrier Carrier, request bool) {
 		ku.RequestUpdate = 1
 	}
 	c.owesUpdate = false
+	if carrier.KeyUpdatePending() {
+		return
+	}
 	c.writeSecret = suite.NextTrafficSecret(c.Suite.Hash, c.prefix, c.writeSecret)
 	carrier.SendKeyUpdate(ku.Append(nil), c.Suite.TrafficKeys(c.prefix, c.writeSecret))
 }

@@ -29,6 +29,7 @@ func (c *clearCarrier) ExpectChangeCipherSpec(suite.Keys) error   { return nil }
 func (c *clearCarrier) SendChangeCipherSpec(suite.Keys)           {}
 func (c *clearCarrier) SendCompatibilityCCS()                     {}
 func (c *clearCarrier) SendKeyUpdate(msg []byte, next suite.Keys) { c.Send(msg) }
+func (c *clearCarrier) KeyUpdatePending() bool                    { return false }
 func (c *clearCarrier) SkipEarlyData()                            {}
 func (c *clearCarrier) SendWarning(alert.Description)             {}
 func (c *clearCarrier) Complete()                                 {}

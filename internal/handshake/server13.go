@@ -103,7 +103,7 @@ func (s *server13) helloRetryRequest(group suite.Group) step {
 	hrr := wire.ServerHello{
 		Version:          wireVersion(wire.VersionTLS12, s.carrier.Transport()),
 		Random:           wire.RetryRandom,
-		SessionID:        s.hello.SessionID,
+		SessionID:        s.echoedSessionID(),
 		CipherSuite:      uint16(s.conn.Suite.ID),
 		SupportedVersion: wireVersion(wire.VersionTLS13, s.carrier.Transport()),
 		KeyShare:         wire.KeyShare{Group: uint16(group)},
@@ -113,6 +113,15 @@ func (s *server13) helloRetryRequest(group suite.Group) step {
 	s.carrier.SendCompatibilityCCS()
 	s.skipEarlyData()
 	return expect(s.secondClientHello, wire.TypeClientHello)
+}
+
+// echoedSessionID: RFC 9147bis, Section 5: "DTLS 1.3 servers MUST NOT echo the
+// "legacy_session_id" value from the ClientHello."
+func (s *server13) echoedSessionID() []byte {
+	if s.carrier.Transport() == wire.Datagram {
+		return nil
+	}
+	return s.hello.SessionID
 }
 
 func (s *server13) secondClientHello(msg wire.Message) (step, error) {
@@ -175,7 +184,7 @@ func (s *server13) sendServerHello(share wire.KeyShare) (step, error) {
 	sh := wire.ServerHello{
 		Version:          wireVersion(wire.VersionTLS12, s.carrier.Transport()),
 		Random:           s.conn.serverRandom,
-		SessionID:        s.hello.SessionID,
+		SessionID:        s.echoedSessionID(),
 		CipherSuite:      uint16(s.conn.Suite.ID),
 		SupportedVersion: wireVersion(wire.VersionTLS13, s.carrier.Transport()),
 		KeyShare:         wire.KeyShare{Group: uint16(s.conn.Group), Data: public},

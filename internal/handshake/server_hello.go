@@ -99,7 +99,7 @@ func (s *serverHello) offersVersion(v uint16) bool {
 		return s.hello.SupportedVersions.Contains(wireVersion(v, t))
 	}
 	if t == wire.Datagram {
-		return v == wire.VersionTLS12 && s.hello.Version <= wire.VersionDTLS12 && s.hello.Version>>8 == 0xfe
+		return v == wire.VersionTLS12 && s.hello.Version <= wire.VersionDTLS12 // DTLS counts down
 	}
 	return v == wire.VersionTLS12 && s.hello.Version >= v
 }

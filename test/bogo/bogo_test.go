@@ -15,13 +15,19 @@ import (
 // notBuilt are tests of features that hermetic does not have, beside those for
 // which the shim exits with 89.
 var notBuilt = map[string]string{
-	"SkipNewSessionTicket":                     "tickets",
-	"SendEmptySessionTicket-TLS13":             "tickets",
-	"TLS13-DuplicateTicketEarlyDataSupport":    "tickets",
-	"WrongMessageType-NewSessionTicket-TLS":    "tickets",
-	"TrailingMessageData-NewSessionTicket-TLS": "tickets",
-	"DuplicateCertCompressionExt-TLS12":        "certificate compression",
-	"DuplicateCertCompressionExt-TLS13":        "certificate compression",
+	"SkipNewSessionTicket":                                          "tickets",
+	"SendEmptySessionTicket-TLS13":                                  "tickets",
+	"TLS13-DuplicateTicketEarlyDataSupport":                         "tickets",
+	"WrongMessageType-NewSessionTicket-TLS":                         "tickets",
+	"WrongMessageType-NewSessionTicket-DTLS":                        "tickets",
+	"TrailingMessageData-NewSessionTicket-DTLS":                     "tickets",
+	"DTLS-Retransmit-Server-NewSessionTicketTimeout-TLS13":          "tickets",
+	"DTLS-Retransmit-Server-NewSessionTicketTimeout-TLS13-Short":    "tickets",
+	"DTLS-Retransmit-Server-DoNotACKDiscardedFragments-TLS13":       "tickets",
+	"DTLS-Retransmit-Server-DoNotACKDiscardedFragments-TLS13-Short": "tickets",
+	"TrailingMessageData-NewSessionTicket-TLS":                      "tickets",
+	"DuplicateCertCompressionExt-TLS12":                             "certificate compression",
+	"DuplicateCertCompressionExt-TLS13":                             "certificate compression",
 }
 
 // TestBoGo runs the tests that apply to hermetic with BoringSSL's runner.

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/hermetic-tls/hermetic"
 )
@@ -28,10 +29,14 @@ func (o *options) config() (*hermetic.Config, error) {
 		MaxCertificateMessage: o.maxCertList,
 		MaxFragment:           o.maxFragment,
 		MTU:                   o.mtu,
+		Datagram:              o.datagram(),
 
 		RequireSecureRenegotiation: o.noLegacyServer,
 		NoOCSPStapling:             !o.ocspStapling,
 		NoSCTs:                     !o.scts,
+	}
+	if c.MTU == 0 {
+		c.MTU = 16000 // so that every key share fits the first ClientHello
 	}
 	if o.no13 {
 		c.MaxVersion = tls.VersionTLS12
@@ -75,6 +80,19 @@ func (o *options) config() (*hermetic.Config, error) {
 		}
 	}
 	return c, o.certificates(c)
+}
+
+// datagram is BoringSSL's behaviour, which the runner expects: strict, with a
+// first timeout of 400 ms, and as patient as the runner.
+func (o *options) datagram() hermetic.DatagramConfig {
+	d := hermetic.DatagramConfig{
+		TrustAddress: true, FixedMTU: true, Strict: true, MaxTimeouts: 13, Patience: -1, Memory: 1 << 18,
+		RetransmitTimeout: 400 * time.Millisecond,
+	}
+	if o.timeoutMS > 0 {
+		d.RetransmitTimeout = time.Duration(o.timeoutMS) * time.Millisecond
+	}
+	return d
 }
 
 // version maps a version of the runner to ours: what is older than 1.2 is 1.2.

@@ -13,13 +13,15 @@ import (
 
 // connection drives one engine over the runner's socket.
 type connection struct {
-	o      *options
-	engine *hermetic.Engine
-	socket net.Conn
-	in     []byte // received, not opened yet
-	data   []byte // opened, not read yet
-	held   []byte // the rest of a write that is kept unfinished
-	asked  asked
+	o       *options
+	engine  *hermetic.Engine
+	socket  net.Conn
+	in      []byte // received, not opened yet
+	data    []byte // opened, not read yet
+	held    []byte // the rest of a write that is kept unfinished
+	clock   time.Time
+	records [][]byte
+	asked   asked
 }
 
 // connect makes the connection that o describes.
@@ -33,6 +35,11 @@ func connect(o *options) error {
 	mode := hermetic.TLSClient
 	if o.server {
 		mode = hermetic.TLSServer
+	}
+	if o.dtls {
+		mode += 2
+		c.clock = time.Now()
+		cfg.Time = func() time.Time { return c.clock }
 	}
 	if c.engine, err = hermetic.NewEngine(mode, cfg); err != nil {
 		return fmt.Errorf("%w: %w", errUnimplemented, err)
@@ -62,11 +69,103 @@ func (c *connection) hangUp() {
 
 // flush sends what the engine has for the peer.
 func (c *connection) flush() error {
+	if c.o.dtls {
+		for c.engine.HasOutput() {
+			if err := c.writePacket(c.engine.Output(nil)); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
 	if out := c.engine.Output(nil); len(out) > 0 {
 		_, err := c.socket.Write(out)
 		return err
 	}
 	return nil
+}
+
+func (c *connection) writePacket(d []byte) error {
+	b := binary.BigEndian.AppendUint32([]byte{'P'}, uint32(len(d)))
+	_, err := c.socket.Write(append(b, d...))
+	return err
+}
+
+func (c *connection) number(size int) (uint64, error) {
+	b := make([]byte, 8)
+	_, err := io.ReadFull(c.socket, b[8-size:])
+	return binary.BigEndian.Uint64(b), err
+}
+
+const fudge = 15 * time.Millisecond
+
+func (c *connection) advanceClock(d time.Duration) error {
+	c.clock = c.clock.Add(d)
+	if u, ok := c.engine.Deadline(); ok && u.After(c.clock) && u.Sub(c.clock) < fudge {
+		c.clock = u
+	}
+	if err := c.engine.Expire(); err != nil {
+		return err
+	}
+	return c.flush()
+}
+
+// receivePacket reads what the runner's packet adaptor sends.
+func (c *connection) receivePacket() error {
+	op := make([]byte, 1)
+	if _, err := io.ReadFull(c.socket, op); err != nil {
+		return err
+	}
+	switch op[0] {
+	case 'P':
+		n, err := c.number(4)
+		if err != nil {
+			return err
+		}
+		c.in = make([]byte, n)
+		_, err = io.ReadFull(c.socket, c.in)
+		return err
+	case 'T':
+		n, err := c.number(8)
+		if err != nil {
+			return err
+		}
+		if _, err := c.socket.Write([]byte{'t'}); err != nil {
+			return err
+		}
+		return c.advanceClock(time.Duration(n))
+	case 'M':
+		n, err := c.number(4)
+		if err != nil {
+			return err
+		}
+		return c.engine.SetMTU(int(n))
+	case 'E':
+		n, err := c.number(8)
+		if err != nil {
+			return err
+		}
+		u, ok := c.engine.Deadline()
+		left := max(0, u.Sub(c.clock))
+		if left < fudge {
+			left = 0
+		}
+		switch {
+		case n == 1<<64-1 && ok:
+			return fmt.Errorf("expected no timeout, but there is one in %v", left)
+		case n != 1<<64-1 && !ok:
+			return fmt.Errorf("expected a timeout in %v, but there is none", time.Duration(n))
+		case ok && left != time.Duration(n):
+			return fmt.Errorf("expected a timeout in %v, but it is in %v", time.Duration(n), left)
+		}
+		return nil
+	case 'U':
+		n, err := c.number(4)
+		if err != nil {
+			return err
+		}
+		return c.engine.SetRetransmitTimeout(time.Duration(n) * time.Millisecond)
+	}
+	return fmt.Errorf("unknown opcode %q", op)
 }
 
 // next opens one record. io.EOF is the end of the socket.
@@ -87,6 +186,18 @@ func (c *connection) next() error {
 			return err
 		}
 		c.in = c.in[o.N:]
+		if c.o.dtls {
+			if len(o.Data) > 0 {
+				c.records = append(c.records, o.Data)
+			}
+			if o.N > 0 {
+				return c.flush()
+			}
+			if err := c.receivePacket(); err != nil {
+				return err
+			}
+			continue
+		}
 		if o.N > 0 {
 			c.data = append(c.data, o.Data...)
 			return c.flush()
@@ -123,6 +234,11 @@ func (c *connection) answer(p hermetic.Pending) error {
 		return c.choose(p)
 	case *hermetic.SignRequest:
 		key := c.asked.keyOf(p.Certificate)
+		if c.o.privateKeyDelay > 0 {
+			if err := c.advanceClock(time.Duration(c.o.privateKeyDelay) * time.Millisecond); err != nil {
+				return err
+			}
+		}
 		return p.Answer(p.Sign(nil, key))
 	case *hermetic.VerifyRequest:
 		return p.Answer(c.o.judge(&p.State))
@@ -133,6 +249,10 @@ func (c *connection) answer(p hermetic.Pending) error {
 // read returns up to n bytes of application data.
 func (c *connection) read(n int) ([]byte, error) {
 	for len(c.data) == 0 {
+		if len(c.records) > 0 {
+			c.data, c.records = c.records[0], c.records[1:]
+			break
+		}
 		if err := c.next(); err != nil {
 			return nil, err
 		}
@@ -162,6 +282,12 @@ func (c *connection) write(b []byte) error {
 	out, err := c.engine.Seal(nil, b)
 	if err != nil {
 		return err
+	}
+	if c.o.dtls {
+		if err := c.writePacket(out); err != nil {
+			return err
+		}
+		return c.flush()
 	}
 	_, err = c.socket.Write(out)
 	return err
@@ -240,6 +366,9 @@ func (c *connection) export() error {
 
 func (c *connection) echo() error {
 	size := 512
+	if c.o.dtls {
+		size = 1 << 14
+	}
 	if c.o.readSize > 0 {
 		size = c.o.readSize
 	}

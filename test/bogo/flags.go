@@ -255,8 +255,5 @@ func parseFlags(args []string) (initial, resume, retry *options, err error) {
 	if initial.resumeCount > 0 {
 		return nil, nil, nil, fmt.Errorf("resumption: %w", errUnimplemented)
 	}
-	if initial.dtls {
-		return nil, nil, nil, fmt.Errorf("DTLS: %w", errUnimplemented)
-	}
 	return initial, resume, retry, nil
 }

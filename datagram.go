@@ -1,0 +1,62 @@
+package hermetic
+
+import (
+	"time"
+
+	"github.com/hermetic-tls/hermetic/internal/carrier"
+)
+
+// DatagramConfig is what DTLS has to know beside the rest of a Config. The zero
+// value is right for most.
+type DatagramConfig struct {
+	// TrustAddress says that the peer's address is known to be its own: from
+	// ICE, a connected transport, a test. Otherwise a server sends at most three
+	// times the bytes that have come, until the peer has proved that it
+	// receives what we send (RFC 9147bis, Section 5.1); a larger flight waits.
+	TrustAddress bool
+
+	// RetransmitTimeout and MaxRetransmitTimeout are the first and the largest
+	// value of the retransmission timer, which doubles. Zero: 1 s and 60 s.
+	RetransmitTimeout, MaxRetransmitTimeout time.Duration
+
+	// MaxTimeouts is how many timeouts in a row end a handshake with
+	// ErrTimeout. Zero: as many as it takes to reach MaxRetransmitTimeout.
+	MaxTimeouts int
+
+	// Patience is how long a peer may pause in the middle of its flight. Zero:
+	// as long as all timeouts together. Negative: for ever.
+	Patience time.Duration
+
+	// FixedMTU keeps the MTU when flights are lost; otherwise it is lowered
+	// step by step.
+	FixedMTU bool
+
+	// BoundData makes Seal refuse data that does not fit a datagram of MTU.
+	BoundData bool
+
+	// Memory bounds what is kept of incomplete messages, in bytes. Zero: 64 KiB.
+	Memory int
+
+	// Strict makes faults in unprotected records fatal. Otherwise such records
+	// are dropped, since anybody may have sent them.
+	Strict bool
+}
+
+// datagramOptions are the carrier's, for a role.
+func (c *Config) datagramOptions(server bool) carrier.DatagramOptions {
+	d := &c.Datagram
+	return carrier.DatagramOptions{
+		Server:         server,
+		MTU:            c.MTU,
+		KeepMTU:        d.FixedMTU,
+		BoundData:      d.BoundData,
+		InitialTimeout: d.RetransmitTimeout,
+		MaxTimeout:     d.MaxRetransmitTimeout,
+		Timeouts:       d.MaxTimeouts,
+		Patience:       d.Patience,
+		Memory:         d.Memory,
+		MaxCertificate: c.MaxCertificateMessage,
+		Unproved:       server && !d.TrustAddress,
+		Strict:         d.Strict,
+	}
+}
