@@ -61,6 +61,10 @@ func scenarios() []scenario {
 		{"TLS 1.2", "one byte at a time", max12, bytewise},
 		{"TLS 1.3", "loopback, one event loop", nil, sockets},
 		{"TLS 1.2", "loopback, one event loop", max12, sockets},
+		{"DTLS 1.3", "memory", nil, lossy(0)},
+		{"DTLS 1.2", "memory", max12, lossy(0)},
+		{"DTLS 1.3", "memory, every 3rd datagram lost", nil, lossy(3)},
+		{"DTLS 1.2", "memory, every 3rd datagram lost", max12, lossy(3)},
 	}
 }
 
@@ -101,7 +105,7 @@ func demo(out io.Writer) error {
 		}
 		t.AppendRow(table.Row{s.name, s.where, negotiated(r.state), r.handshake[0], r.handshake[1], orNothing(r.records), size(r.exchanged), r.allocs, r.time.Round(10 * time.Microsecond)})
 	}
-	fmt.Fprintf(out, "hermetic: TLS without I/O. Both ends run in this one goroutine; %s.\n\n", runtime.Version())
+	fmt.Fprintf(out, "hermetic: TLS and DTLS without I/O. Both ends run in this one goroutine; %s.\n\n", runtime.Version())
 	t.Render()
 	fmt.Fprintln(out, "\nHandshake bytes, records and time are of one full handshake, client and server together, with a P-256 certificate that is"+
 		"\nverified. Allocations are of the same; a record sealed or opened after it costs none. Next: hermetic server localhost:4433")

@@ -42,6 +42,9 @@ func ParseClassic(in []byte, cidLen int) (r Classic, n int, ok bool) {
 		return r, 0, false
 	}
 	r.Number.Epoch = uint64(binary.BigEndian.Uint16(in[3:]))
+	if r.Number.Epoch != 0 && in[2] != 0xfd {
+		return r, 0, false // only DTLS 1.2 protects records of this form
+	}
 	r.Number.Sequence = binary.BigEndian.Uint64(in[3:]) & MaxSequence
 	n = 11
 	if r.Type == TLS12CID {

@@ -26,6 +26,9 @@ var notBuilt = map[string]string{
 	"DTLS-Retransmit-Server-DoNotACKDiscardedFragments-TLS13":       "tickets",
 	"DTLS-Retransmit-Server-DoNotACKDiscardedFragments-TLS13-Short": "tickets",
 	"TrailingMessageData-NewSessionTicket-TLS":                      "tickets",
+	"KeyUpdate-ProcessInOrder-DTLS":                                 "tickets",
+	"KeyUpdate-ExtraMessageBuffered-DTLS":                           "tickets",
+	"KeyUpdate-ExtraMessage-DTLS":                                   "tickets",
 	"DuplicateCertCompressionExt-TLS12":                             "certificate compression",
 	"DuplicateCertCompressionExt-TLS13":                             "certificate compression",
 }

@@ -1,0 +1,288 @@
+package hermetic
+
+import (
+	"bytes"
+	"crypto/tls"
+	"errors"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"github.com/hermetic-tls/hermetic/internal/pkitest"
+)
+
+// network is two DTLS engines, a virtual clock and what happens to datagrams.
+type network struct {
+	t              *testing.T
+	now            time.Time
+	client, server *Engine
+	lose           func() bool
+	received       struct{ client, server [][]byte }
+	sent           int
+}
+
+func newNetwork(t *testing.T, change func(client, server *Config)) *network {
+	t.Helper()
+	n := &network{t: t, now: pkitest.Now, lose: func() bool { return false }}
+	ca := pkitest.CA(t)
+	clock := func() time.Time { return n.now }
+	client := &Config{Time: clock, RootCAs: ca.Pool(), ServerName: "localhost"}
+	server := &Config{Time: clock, Certificates: []tls.Certificate{ca.Leaf(t, pkitest.Options{})}}
+	server.Datagram.TrustAddress = true
+	if change != nil {
+		change(client, server)
+	}
+	var err error
+	if n.client, err = NewEngine(DTLSClient, client); err != nil {
+		t.Fatal(err)
+	}
+	if n.server, err = NewEngine(DTLSServer, server); err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// deliver moves every datagram that is due, and reports whether there was one.
+func (n *network) deliver() (moved bool, err error) {
+	for _, d := range []struct {
+		from, to *Engine
+		data     *[][]byte
+	}{{n.client, n.server, &n.received.server}, {n.server, n.client, &n.received.client}} {
+		for datagram := d.from.Output(nil); len(datagram) > 0; datagram = d.from.Output(nil) {
+			moved = true
+			n.sent++
+			if n.lose() {
+				continue
+			}
+			if err := n.open(d.to, datagram, d.data); err != nil {
+				return moved, err
+			}
+		}
+	}
+	return moved, nil
+}
+
+func (n *network) open(to *Engine, datagram []byte, data *[][]byte) error {
+	for len(datagram) > 0 {
+		o, err := to.Open(datagram)
+		if err != nil {
+			return err
+		}
+		if o.N == 0 {
+			n.t.Fatal("a datagram is not used up")
+		}
+		if o.Kind == KindData || o.Kind == KindNewPath {
+			*data = append(*data, bytes.Clone(o.Data))
+		}
+		datagram = datagram[o.N:]
+	}
+	return nil
+}
+
+// run delivers, and lets the time pass when nothing moves, until both are done.
+func (n *network) run() error {
+	for range 10_000 {
+		moved, err := n.deliver()
+		if err != nil {
+			return err
+		}
+		if moved {
+			continue
+		}
+		c, cok := n.client.Deadline()
+		s, sok := n.server.Deadline()
+		if n.client.HandshakeComplete() && n.server.HandshakeComplete() && !cok && !sok {
+			return nil
+		}
+		next := c
+		if !cok || sok && s.Before(c) {
+			next = s
+		}
+		if !cok && !sok {
+			return errors.New("nothing is due, and the handshake is not complete")
+		}
+		n.now = next
+		for _, e := range []*Engine{n.client, n.server} {
+			if err := e.Expire(); err != nil {
+				return err
+			}
+		}
+		if n.client.HandshakeComplete() && n.server.HandshakeComplete() && n.now.Sub(pkitest.Now) > 5*time.Minute {
+			return nil // what remains is a final flight kept for a peer that has it
+		}
+	}
+	return errors.New("it goes on for ever")
+}
+
+func TestDTLSHandshake(t *testing.T) {
+	for _, version := range versions {
+		for _, mtu := range []int{0, 256, 600, 1500} {
+			n := newNetwork(t, func(c, s *Config) {
+				c.MaxVersion, c.MTU, s.MTU = version, mtu, mtu
+			})
+			if err := n.run(); err != nil {
+				t.Fatalf("%s, MTU %d: %v", tls.VersionName(version), mtu, err)
+			}
+			if got := n.client.State().Version; got != version {
+				t.Errorf("version %#x, want %#x", got, version)
+			}
+			n.exchange()
+		}
+	}
+}
+
+// exchange sends datagrams of data both ways.
+func (n *network) exchange() {
+	n.t.Helper()
+	n.received.client, n.received.server = nil, nil
+	for _, size := range []int{0, 1, 1000, 1 << 14} {
+		data := bytes.Repeat([]byte{7}, size)
+		for _, d := range []struct {
+			from, to *Engine
+			got      *[][]byte
+		}{{n.client, n.server, &n.received.server}, {n.server, n.client, &n.received.client}} {
+			sealed, err := d.from.Seal(nil, data)
+			if err != nil {
+				n.t.Fatal(err)
+			}
+			again := bytes.Clone(sealed)
+			if err := n.open(d.to, sealed, d.got); err != nil {
+				n.t.Fatal(err)
+			}
+			if last := (*d.got)[len(*d.got)-1]; !bytes.Equal(last, data) {
+				n.t.Errorf("%d bytes came of %d", len(last), size)
+			}
+			before := len(*d.got)
+			if err := n.open(d.to, again, d.got); err != nil || len(*d.got) != before {
+				n.t.Errorf("a replayed datagram: %v, delivered %v", err, len(*d.got) != before)
+			}
+		}
+	}
+	if _, err := n.client.Seal(nil, make([]byte, 1<<14+1)); !errors.Is(err, ErrInvalidOperation) {
+		n.t.Errorf("more than a datagram takes: %v", err)
+	}
+}
+
+func TestDTLSLoss(t *testing.T) {
+	for _, version := range versions {
+		for seed := range uint64(50) {
+			random := rand.New(rand.NewPCG(seed, 1))
+			n := newNetwork(t, func(c, s *Config) { c.MaxVersion = version })
+			n.lose = func() bool { return random.IntN(5) == 0 }
+			if err := n.run(); err != nil && err != ErrTimeout {
+				t.Errorf("%s, seed %d: %v", tls.VersionName(version), seed, err)
+			}
+			n.lose = func() bool { return false }
+			if n.client.HandshakeComplete() && n.server.HandshakeComplete() {
+				n.exchange()
+			}
+		}
+	}
+}
+
+// TestDTLSGivesUp: the client whose server is silent sends again after 1, 2, 4 …
+// seconds, and ends with ErrTimeout.
+func TestDTLSGivesUp(t *testing.T) {
+	n := newNetwork(t, nil)
+	n.client.Output(nil)
+	var waits []time.Duration
+	for range 20 {
+		at, ok := n.client.Deadline()
+		if !ok {
+			t.Fatal("no deadline")
+		}
+		waits = append(waits, at.Sub(n.now))
+		n.now = at
+		if err := n.client.Expire(); err != nil {
+			if err != ErrTimeout {
+				t.Fatal(err)
+			}
+			var timeout interface{ Timeout() bool }
+			if !errors.As(err, &timeout) || !timeout.Timeout() {
+				t.Error("it is no timeout to net's callers")
+			}
+			break
+		}
+		for len(n.client.Output(nil)) > 0 {
+		}
+	}
+	if len(waits) < 7 || waits[0] != time.Second || waits[1] != 2*time.Second || waits[len(waits)-1] != time.Minute {
+		t.Errorf("waits %v", waits)
+	}
+}
+
+// TestDTLSAmplification: an address that is not proved never gets more than
+// three times what came from it.
+func TestDTLSAmplification(t *testing.T) {
+	for _, version := range versions {
+		n := newNetwork(t, func(c, s *Config) {
+			c.MaxVersion = version
+			s.Datagram.TrustAddress = false
+			c.CurvePreferences = []tls.CurveID{tls.X25519, tls.CurveP256}
+		})
+		hello := n.client.Output(nil)
+		came := len(hello)
+		if err := n.open(n.server, hello, &n.received.server); err != nil {
+			t.Fatal(err)
+		}
+		sent := 0
+		for range 20 {
+			for d := n.server.Output(nil); len(d) > 0; d = n.server.Output(nil) {
+				sent += len(d)
+			}
+			if at, ok := n.server.Deadline(); ok {
+				n.now = at
+			}
+			if n.server.Expire() != nil {
+				break
+			}
+		}
+		if sent > 3*came {
+			t.Errorf("%s: %d bytes for %d", tls.VersionName(version), sent, came)
+		}
+	}
+}
+
+// TestDTLSKeyUpdate: keys change when the peer has acknowledged it.
+func TestDTLSKeyUpdate(t *testing.T) {
+	n := newNetwork(t, nil)
+	if err := n.run(); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 5 {
+		if err := n.client.KeyUpdate(i%2 == 0); err != nil {
+			t.Fatal(err)
+		}
+		if err := n.run(); err != nil {
+			t.Fatal(err)
+		}
+		n.exchange()
+	}
+}
+
+// TestDTLSForgeries: what does not authenticate is dropped, and not an error.
+func TestDTLSForgeries(t *testing.T) {
+	for _, version := range versions {
+		n := newNetwork(t, func(c, s *Config) { c.MaxVersion = version })
+		if err := n.run(); err != nil {
+			t.Fatal(err)
+		}
+		sealed, err := n.client.Seal(nil, []byte("genuine"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for at := range sealed {
+			forged := bytes.Clone(sealed)
+			forged[at] ^= 1
+			if err := n.open(n.server, forged, &n.received.server); err != nil {
+				t.Fatalf("%s, byte %d: %v", tls.VersionName(version), at, err)
+			}
+		}
+		if len(n.received.server) != 0 {
+			t.Errorf("%s: forged data was delivered: %q", tls.VersionName(version), n.received.server)
+		}
+		if err := n.open(n.server, sealed, &n.received.server); err != nil || len(n.received.server) != 1 {
+			t.Errorf("%s: the genuine datagram: %v", tls.VersionName(version), err)
+		}
+	}
+}
