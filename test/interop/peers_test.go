@@ -28,7 +28,7 @@ type peer interface {
 	connect(t *testing.T, c cell, f files, port int) (wait func() error)
 }
 
-var peers = []peer{goTLS{}, openssl{}, gnutls{}}
+var peers = []peer{goTLS{}, openssl{}, gnutls{}, node{}}
 
 // process is a running peer: what it reads comes from us, what it writes is
 // collected.
