@@ -1,4 +1,4 @@
-// Package hermetic is TLS 1.2 and 1.3 without I/O: an engine that never opens a
+// Package hermetic is TLS and DTLS 1.2 and 1.3 without I/O: an engine that never opens a
 // socket, never starts a goroutine, never sets a timer and never reads a clock
 // or a random source that it was not given. Bytes go in, bytes come out.
 //
