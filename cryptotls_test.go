@@ -174,6 +174,10 @@ func TestCryptoTLS(t *testing.T) {
 					t.Errorf("group %v, want %v", state.Curve, c.group)
 				}
 				peerState := peer.ConnectionState()
+				wantBinding, _ := peerState.ExportKeyingMaterial("EXPORTER-Channel-Binding", []byte{}, 32)
+				if binding, err := state.ChannelBinding(); err != nil || !bytes.Equal(binding, wantBinding) {
+					t.Errorf("channel binding %x, %v; the peer's %x", binding, err, wantBinding)
+				}
 				want, _ := peerState.ExportKeyingMaterial("EXPORTER-test", []byte("context"), 40)
 				if material, err := e.ExportKeyingMaterial("EXPORTER-test", []byte("context"), 40); err != nil || !bytes.Equal(material, want) {
 					t.Errorf("exported %x, %v; the peer %x", material, err, want)
