@@ -77,7 +77,9 @@ func serve(t *testing.T, h *echo, s *Server, opts ...gnet.Option) (addr string, 
 	}
 	s.Config.Certificates = []tls.Certificate{ca.Leaf(t, pkitest.Options{})}
 	h.booted, h.closed = make(chan gnet.Engine, 1), make(chan error, 20000)
-	s.Handler = h
+	if s.Handler == nil {
+		s.Handler = h
+	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -239,6 +241,57 @@ func TestCloses(t *testing.T) {
 			t.Error("OnClose without OnOpen")
 		}
 	})
+}
+
+// farewell answers the peer's close_notify before it closes.
+type farewell struct{ echo }
+
+func (h *farewell) OnHalfClose(c gnet.Conn) gnet.Action {
+	c.Write([]byte("goodbye"))
+	return gnet.Close
+}
+
+// TestHalfClose: the client has closed its direction, and still reads.
+func TestHalfClose(t *testing.T) {
+	h := new(farewell)
+	addr, cfg := serve(t, &h.echo, &Server{Handler: h})
+	c := dial(t, addr, cfg)
+	if err := exchange(c, []byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+	got, err := io.ReadAll(c)
+	if err != nil || string(got) != "goodbye" {
+		t.Errorf("%q, %v", got, err)
+	}
+	if err := <-h.closed; err != nil {
+		t.Errorf("OnClose: %v", err)
+	}
+}
+
+// TestBackPressure: a client that does not read for a while loses nothing.
+func TestBackPressure(t *testing.T) {
+	addr, cfg := serve(t, &echo{}, &Server{})
+	c := dial(t, addr, cfg)
+	defer c.Close()
+	const n = 8 << 20
+	sent := make(chan error, 1)
+	go func() {
+		_, err := c.Write(bytes.Repeat([]byte("0123456789abcdef"), n/16))
+		sent <- err
+	}()
+	if err := <-sent; err != nil { // all is written before anything is read
+		t.Fatal(err)
+	}
+	got := make([]byte, n)
+	if _, err := io.ReadFull(c, got); err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(got, bytes.Repeat([]byte("0123456789abcdef"), n/16)) {
+		t.Error("other bytes came back")
+	}
 }
 
 // TestHandshakeTimeout: a client that says nothing is closed.
