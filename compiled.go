@@ -34,7 +34,7 @@ type compileOnce struct {
 type compiled struct {
 	cfg            *Config
 	client, server handshake.Params
-	datagram       [2]carrier.DatagramOptions // client, server
+	datagram       [3]carrier.DatagramOptions // client, server, server with cookies
 	identities     []*pki.Identity
 	chains         pki.Cache
 
@@ -76,7 +76,8 @@ func newCompiled(cfg *Config) (*compiled, error) {
 	}
 	p.Prepare()
 	c.client, c.server = p, p
-	c.datagram = [2]carrier.DatagramOptions{cfg.datagramOptions(false), cfg.datagramOptions(true)}
+	c.datagram = [3]carrier.DatagramOptions{cfg.datagramOptions(false), cfg.datagramOptions(true), cfg.datagramOptions(true)}
+	c.datagram[2].FirstMessage, c.datagram[2].Unproved = 1, false
 	c.server.Server = true
 	c.server.AskConfig = cfg.GetConfigForClient != nil
 	c.server.AskVerify = cfg.VerifyConnection != nil || cfg.Async&AsyncVerify != 0

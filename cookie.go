@@ -8,6 +8,11 @@ import (
 	"encoding/binary"
 	"io"
 	"time"
+
+	"github.com/hermetic-tls/hermetic/internal/alert"
+	"github.com/hermetic-tls/hermetic/internal/handshake"
+	"github.com/hermetic-tls/hermetic/internal/record"
+	"github.com/hermetic-tls/hermetic/internal/wire"
 )
 
 const (
@@ -16,6 +21,8 @@ const (
 	// cookieTime and cookieMAC are what a cookie consists of, in bytes; in
 	// Base64 that makes 44 characters.
 	cookieTime, cookieMAC = 4, 28
+	// handshakeMAC is the size of the MAC in a handshake's cookie.
+	handshakeMAC = 16
 	// cookieRotation is how long one key makes cookies. A cookie says when it
 	// was made, and so which key made it.
 	cookieRotation = time.Hour
@@ -55,6 +62,93 @@ func (c *Config) cookie(peerID []byte, made time.Time) []byte {
 	mac.Write(b)
 	mac.Write(peerID)
 	return append(b, mac.Sum(nil)[:cookieMAC]...)
+}
+
+// AnswerHello is a DTLS server's answer to a datagram of a stranger, without an
+// engine and without keeping anything: peerID is who it came from, such as the
+// address. ok means that it is a ClientHello with a good cookie: make an engine,
+// give it the identity with SetPeerID, and the datagram with Open. Otherwise
+// answer, if it is not empty, is to be sent back: it is appended to dst, and never
+// larger than the datagram. A ClientHello in fragments must show its cookie in the
+// first; what is no ClientHello has no answer.
+func (c *Config) AnswerHello(dst, peerID, datagram []byte) (answer []byte, ok bool) {
+	compiled, err := c.compiled()
+	if err != nil {
+		return dst, false
+	}
+	r, n, parsed := record.ParseClassic(datagram, 0)
+	if !parsed || r.Type != record.Handshake || r.Number.Epoch != 0 {
+		return dst, false
+	}
+	var h wire.FragmentHeader
+	body, rest, parsed := h.Parse(r.Body)
+	if !parsed || h.Type != wire.TypeClientHello || h.Offset != 0 || h.Seq > 1 || len(rest) > 0 || n != len(datagram) {
+		return dst, false
+	}
+	jar := &cookieJar{c, peerID}
+	if h.FragmentLength < h.Length {
+		return dst, h.Seq == 1 && handshake.AnswerFragment(&compiled.server, jar, body) == handshake.Welcome
+	}
+	message, verdict := handshake.AnswerHello(&compiled.server, jar, body)
+	switch verdict {
+	case handshake.Welcome:
+		return dst, h.Seq == 1 // the first hello has no cookie of ours to show
+	case handshake.Refuse:
+		return appendClear(dst, record.Alert, r.Number, []byte{2, byte(alert.IllegalParameter)}), false
+	case handshake.Answer:
+		header := wire.FragmentHeader{Type: wire.Type(message[0]), Length: len(message) - 4, FragmentLength: len(message) - 4}
+		out := appendClear(dst, record.Handshake, r.Number, append(header.Append(nil), message[4:]...))
+		if len(out)-len(dst) <= len(datagram) {
+			return out, false
+		}
+	}
+	return dst, false
+}
+
+// appendClear appends an unprotected record, with the number of the record that
+// it answers (RFC 6347, Section 4.2.1).
+func appendClear(dst []byte, typ record.ContentType, number record.Number, body []byte) []byte {
+	var clear record.Clear
+	clear.StartAt(number.Sequence)
+	out, err := clear.Seal(dst, typ, body)
+	if err != nil {
+		return dst
+	}
+	return out
+}
+
+// cookieJar makes the cookies of handshakes for a peer.
+type cookieJar struct {
+	cfg    *Config
+	peerID []byte
+}
+
+// Seal returns the time, the content, and a MAC over both, bound and the peer.
+func (j *cookieJar) Seal(content, bound []byte) []byte { return j.seal(content, bound, j.cfg.now()) }
+
+func (j *cookieJar) seal(content, bound []byte, made time.Time) []byte {
+	b := binary.BigEndian.AppendUint32(nil, uint32(made.Unix()))
+	b = append(b, content...)
+	mac := hmac.New(sha256.New, j.cfg.cookieKey("handshake", made))
+	for _, part := range [][]byte{b, bound, j.peerID} {
+		mac.Write(binary.BigEndian.AppendUint32(nil, uint32(len(part))))
+		mac.Write(part)
+	}
+	return append(b, mac.Sum(nil)[:handshakeMAC]...)
+}
+
+// Open returns the content of a cookie that is good.
+func (j *cookieJar) Open(cookie, bound []byte) (content []byte, ok bool) {
+	if len(cookie) < cookieTime+handshakeMAC {
+		return nil, false
+	}
+	made := time.Unix(int64(binary.BigEndian.Uint32(cookie)), 0)
+	age := j.cfg.now().Sub(made)
+	if age < -cookieLife || age > cookieLife {
+		return nil, false
+	}
+	content = cookie[cookieTime : len(cookie)-handshakeMAC]
+	return content, hmac.Equal(cookie, j.seal(content, bound, made))
 }
 
 // cookieKey is the key of that purpose at that time.

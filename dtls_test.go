@@ -286,3 +286,136 @@ func TestDTLSForgeries(t *testing.T) {
 		}
 	}
 }
+
+// welcome runs the stateless exchange: the client's hello is answered until it
+// has a good cookie, and an engine is made for it.
+func (n *network) welcome(peer string) error {
+	cfg := n.server.cfg.cfg
+	for i := range 3 {
+		hello := n.client.Output(nil)
+		if i == 0 && n.client.HasOutput() {
+			n.t.Fatal("the first flight is more than one datagram")
+		}
+		answer, ok := cfg.AnswerHello(nil, []byte(peer), bytes.Clone(hello))
+		if ok {
+			if err := n.server.SetPeerID([]byte(peer)); err != nil {
+				return err
+			}
+			return n.open(n.server, hello, &n.received.server)
+		}
+		if len(answer) == 0 {
+			return errors.New("no answer")
+		}
+		if len(answer) > len(hello) {
+			n.t.Errorf("an answer of %d bytes for %d", len(answer), len(hello))
+		}
+		if err := n.open(n.client, answer, &n.received.client); err != nil {
+			return err
+		}
+	}
+	return errors.New("the cookie is never good")
+}
+
+func TestStatelessCookies(t *testing.T) {
+	for _, version := range versions {
+		for _, groups := range [][]tls.CurveID{nil, {tls.X25519, tls.CurveP256}, {tls.CurveP384, tls.X25519, tls.CurveP256}} {
+			n := newNetwork(t, func(c, s *Config) {
+				c.MaxVersion, c.CurvePreferences = version, groups
+				s.Datagram.TrustAddress = false
+			})
+			if err := n.welcome("127.0.0.1#1"); err != nil {
+				t.Fatalf("%s, %v: %v", tls.VersionName(version), groups, err)
+			}
+			if err := n.run(); err != nil {
+				t.Fatalf("%s, %v: %v", tls.VersionName(version), groups, err)
+			}
+			if s := n.server.State(); s.Version != version || s.HelloRetryRequest != (version == tls.VersionTLS13) {
+				t.Errorf("%+v", s)
+			}
+			n.exchange()
+		}
+	}
+}
+
+// TestCookiesOfOthers: a cookie is good for one peer, one hello and a minute; an
+// engine does not believe its caller that it was checked.
+func TestCookiesOfOthers(t *testing.T) {
+	for _, version := range versions {
+		n := newNetwork(t, func(c, s *Config) {
+			c.MaxVersion, c.CurvePreferences = version, []tls.CurveID{tls.X25519, tls.CurveP256}
+		})
+		cfg := n.server.cfg.cfg
+		first := n.client.Output(nil)
+		answer, ok := cfg.AnswerHello(nil, []byte("a"), first)
+		if ok || len(answer) == 0 {
+			t.Fatalf("%s: the first hello: %v, %x", tls.VersionName(version), ok, answer)
+		}
+		if err := n.open(n.client, answer, &n.received.client); err != nil {
+			t.Fatal(err)
+		}
+		second := n.client.Output(nil)
+		if _, ok := cfg.AnswerHello(nil, []byte("a"), second); !ok {
+			t.Errorf("%s: the second hello is not welcome", tls.VersionName(version))
+		}
+		other, ok := cfg.AnswerHello(nil, []byte("b"), second)
+		if ok || len(other) == 0 {
+			t.Errorf("%s: from another peer: %v, %x", tls.VersionName(version), ok, other)
+		}
+		if version == tls.VersionTLS13 && other[0] != 21 {
+			t.Errorf("DTLS 1.3 answers a bad cookie with %x, not with an alert", other)
+		}
+		if err := n.server.SetPeerID([]byte("b")); err != nil {
+			t.Fatal(err)
+		}
+		_, err := n.server.Open(bytes.Clone(second))
+		var refused *AlertError
+		if !errors.As(err, &refused) || refused.Alert != AlertIllegalParameter {
+			t.Errorf("%s: an engine believes a cookie of another peer: %v", tls.VersionName(version), err)
+		}
+		n.now = n.now.Add(2 * time.Minute)
+		if _, ok := cfg.AnswerHello(nil, []byte("a"), second); ok {
+			t.Errorf("%s: the cookie is good for ever", tls.VersionName(version))
+		}
+	}
+}
+
+// TestStrangers: what is no whole ClientHello has no answer.
+func TestStrangers(t *testing.T) {
+	n := newNetwork(t, nil)
+	cfg := n.server.cfg.cfg
+	hello := n.client.Output(nil)
+	for i := range hello {
+		if answer, ok := cfg.AnswerHello(nil, nil, hello[:i]); ok || len(answer) > 0 {
+			t.Errorf("%d bytes of a hello have an answer", i)
+		}
+	}
+	if answer, ok := cfg.AnswerHello(nil, nil, append(bytes.Clone(hello), 0)); ok || len(answer) > 0 {
+		t.Error("a hello with a byte behind it has an answer")
+	}
+}
+
+func FuzzAnswerHello(f *testing.F) {
+	server := &Config{Time: atNow}
+	for _, version := range versions {
+		client, err := NewEngine(DTLSClient, &Config{Time: atNow, InsecureSkipVerify: true, MaxVersion: version})
+		if err != nil {
+			f.Fatal(err)
+		}
+		hello := client.Output(nil)
+		f.Add(bytes.Clone(hello))
+		answer, _ := server.AnswerHello(nil, nil, hello)
+		if _, err := client.Open(answer); err != nil {
+			f.Fatal(err)
+		}
+		f.Add(client.Output(nil))
+	}
+	f.Fuzz(func(t *testing.T, datagram []byte) {
+		answer, ok := server.AnswerHello(nil, nil, datagram)
+		if len(answer) > len(datagram) {
+			t.Errorf("%d bytes for %d", len(answer), len(datagram))
+		}
+		if ok && len(answer) > 0 {
+			t.Error("welcome, and an answer")
+		}
+	})
+}

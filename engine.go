@@ -107,7 +107,11 @@ func (e *Engine) start() {
 	}
 	e.started = true
 	if e.mode.IsServer() {
-		e.machine = handshake.NewServer(e.params(), e.carrier)
+		var jar handshake.CookieJar
+		if e.peerID != nil {
+			jar = &cookieJar{e.cfg.cfg, e.peerID}
+		}
+		e.machine = handshake.NewServer(e.params(), e.carrier, jar)
 	} else {
 		e.machine = handshake.NewClient(e.params(), e.carrier, e.serverName)
 	}
@@ -299,11 +303,7 @@ func (e *Engine) Reset() {
 		e.cfg = base
 	}
 	if e.mode.IsDTLS() {
-		options := &e.cfg.datagram[0]
-		if e.mode.IsServer() {
-			options = &e.cfg.datagram[1]
-		}
-		e.carrier = carrier.NewDatagram(handler{e}, options)
+		e.carrier = carrier.NewDatagram(handler{e}, e.datagramOptions())
 		return
 	}
 	e.carrier = carrier.NewStream(handler{e}, carrier.StreamOptions{
@@ -373,13 +373,31 @@ func (e *Engine) SetServerName(name string) error {
 	return nil
 }
 
-// SetPeerID sets the identity of the peer on the transport, e.g. its address.
-// DTLS servers only.
+// datagramOptions are those of the role: a server that knows whom it answers
+// asks for cookies.
+func (e *Engine) datagramOptions() *carrier.DatagramOptions {
+	switch {
+	case !e.mode.IsServer():
+		return &e.cfg.datagram[0]
+	case e.peerID == nil:
+		return &e.cfg.datagram[1]
+	}
+	return &e.cfg.datagram[2]
+}
+
+// SetPeerID sets the identity of the peer on the transport, e.g. its address,
+// before the first datagram: the handshake then begins with a ClientHello that
+// has a cookie for this identity, for which Config.AnswerHello has asked. DTLS
+// servers only.
 func (e *Engine) SetPeerID(id []byte) error {
 	if e.mode != DTLSServer {
 		return &invalidOperation{"operation not supported: only a DTLS server has peer identities"}
 	}
-	e.peerID = append([]byte(nil), id...)
+	if e.started {
+		return &invalidOperation{"the handshake has begun"}
+	}
+	e.peerID = append([]byte{}, id...)
+	e.carrier = carrier.NewDatagram(handler{e}, e.datagramOptions())
 	return nil
 }
 

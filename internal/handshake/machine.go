@@ -136,7 +136,8 @@ type Machine struct {
 	params     *Params
 	conn       *Connection
 	transcript transcript
-	serverName string // a client's: to be sent
+	serverName string    // a client's: to be sent
+	jar        CookieJar // a server's that asks for cookies, else nil
 	step       step
 	finished   bool
 	scratch    []byte // a message is built here before it is sent
@@ -147,9 +148,10 @@ func NewClient(p *Params, c Carrier, serverName string) *Machine {
 	return &Machine{params: p, carrier: c, serverName: serverName, conn: new(Connection), scratch: make([]byte, 0, 1024)}
 }
 
-// NewServer returns a server's handshake, which waits for a ClientHello.
-func NewServer(p *Params, c Carrier) *Machine {
-	return &Machine{params: p, carrier: c, conn: new(Connection), scratch: make([]byte, 0, 1024)}
+// NewServer returns a server's handshake, which waits for a ClientHello; with a
+// jar for one with a cookie of that jar.
+func NewServer(p *Params, c Carrier, jar CookieJar) *Machine {
+	return &Machine{params: p, carrier: c, jar: jar, conn: new(Connection), scratch: make([]byte, 0, 1024)}
 }
 
 // Start begins the handshake.

@@ -48,7 +48,7 @@ type end struct {
 func newEnd(t testing.TB, p *Params, id *pki.Identity) *end {
 	e := &end{id: id}
 	if p.Server {
-		e.machine = NewServer(p, &e.carrier)
+		e.machine = NewServer(p, &e.carrier, nil)
 	} else {
 		e.machine = NewClient(p, &e.carrier, "localhost")
 	}

@@ -66,6 +66,9 @@ func (s *server13) clientHello() (step, error) {
 	case !h.Has.Has(wire.ExtKeyShare):
 		return step{}, errNoKeyShare
 	}
+	if s.retry != nil {
+		return s.afterStatelessRetry()
+	}
 	c := s.chooseSuite(func(*suite.Suite) bool { return true })
 	if c == nil {
 		return step{}, errNoSuite

@@ -29,6 +29,7 @@ type serverHello struct {
 	*Machine
 	body  []byte
 	hello wire.ClientHello
+	retry *statelessRetry // of the cookie, or nil
 }
 
 func newServerHello(m *Machine) *serverHello { return &serverHello{Machine: m} }
@@ -76,6 +77,9 @@ func (s *serverHello) negotiate() (step, error) {
 		return step{}, errNoCompression
 	}
 	s.conn.Version = version
+	if err := s.verifyCookie(); err != nil {
+		return step{}, err
+	}
 	s.carrier.SetVersion(version)
 	if version == wire.VersionTLS13 {
 		return newServer13(s).clientHello()

@@ -66,6 +66,13 @@ func (t *transcript) retry() {
 	t.add(wire.Message{Type: wire.TypeMessageHash, Body: sum})
 }
 
+// resume is the transcript of a server that kept nothing of the first
+// ClientHello but its hash.
+func (t *transcript) resume(alg crypto.Hash, firstHello []byte) {
+	*t = transcript{alg: alg, hash: alg.New()}
+	t.add(wire.Message{Type: wire.TypeMessageHash, Body: firstHello})
+}
+
 // release ends keep: no other hash is needed any more.
 func (t *transcript) release() { t.keep, t.messages = false, nil }
 

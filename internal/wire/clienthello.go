@@ -90,6 +90,31 @@ func (m *ClientHello) Parse(body []byte, t Transport) error {
 	}
 }
 
+// ParseStart reads the first fragment of a DTLS ClientHello, as far as it goes:
+// the fields before the extensions, which must be whole, and every whole
+// extension. It is for finding the cookie (RFC 9147bis, Section 5.1).
+func (m *ClientHello) ParseStart(fragment []byte) error {
+	*m = ClientHello{}
+	c := cursor{b: fragment}
+	m.Version = c.uint16()
+	copy(m.Random[:], c.bytes(32))
+	m.SessionID, m.LegacyCookie = c.vec8(), c.vec8()
+	m.CipherSuites = c.uint16s()
+	m.Compression = c.nonEmpty(c.vec8())
+	c.uint16() // the length of the extensions
+	if c.bad {
+		return malformed("ClientHello")
+	}
+	x := extensions{cursor: c}
+	for {
+		e, ext, ok, err := x.next()
+		if err != nil || !ok || m.parseExtension(e, &ext) != nil || !ext.done() {
+			return nil // the rest is in the next fragment, or wrong
+		}
+		m.Has = x.has
+	}
+}
+
 // parseExtension reads one extension; what it leaves unread is an error.
 func (m *ClientHello) parseExtension(e Extension, c *cursor) (err error) {
 	switch e {

@@ -1,0 +1,201 @@
+package handshake
+
+import (
+	"bytes"
+	"encoding/binary"
+	"slices"
+
+	"github.com/hermetic-tls/hermetic/internal/alert"
+	"github.com/hermetic-tls/hermetic/internal/suite"
+	"github.com/hermetic-tls/hermetic/internal/wire"
+)
+
+var errBadCookie = alert.New(alert.IllegalParameter, "the ClientHello's cookie is not one of ours, or too old, or for another peer")
+
+// CookieJar makes and checks cookies: it authenticates their content, the peer's
+// identity, the time, and bound, which is not in the cookie.
+type CookieJar interface {
+	Seal(content, bound []byte) []byte
+	Open(cookie, bound []byte) (content []byte, ok bool)
+}
+
+// Verdict is what a stateless server thinks of a ClientHello.
+type Verdict uint8
+
+const (
+	Ignore  Verdict = iota // it is nothing to answer
+	Answer                 // send the message back, and forget
+	Refuse                 // a cookie that is not good: illegal_parameter
+	Welcome                // the cookie is good: begin a handshake with it
+)
+
+// AnswerHello judges a ClientHello without keeping anything: RFC 6347, Section
+// 4.2.1, and RFC 9147bis, Section 5.1. The answer is a HelloVerifyRequest or a
+// HelloRetryRequest.
+func AnswerHello(p *Params, jar CookieJar, body []byte) (answer []byte, v Verdict) {
+	s := &serverHello{Machine: &Machine{params: p, carrier: nowhere{}, conn: new(Connection)}}
+	if s.hello.Parse(body, wire.Datagram) != nil {
+		return nil, Ignore
+	}
+	switch s.conn.Version = s.version(); s.conn.Version {
+	case wire.VersionTLS12:
+		if _, ok := jar.Open(s.hello.LegacyCookie, s.bound12()); ok {
+			return nil, Welcome
+		}
+		// RFC 6347, Section 4.2.1: servers should say DTLS 1.0 here.
+		hvr := wire.HelloVerifyRequest{Version: wire.VersionDTLS10, Cookie: jar.Seal(nil, s.bound12())}
+		return hvr.Append(nil), Answer
+	case wire.VersionTLS13:
+		return s.answer13(jar, body)
+	}
+	return nil, Ignore
+}
+
+// AnswerFragment judges the first fragment of a ClientHello: one without a good
+// cookie in it is nothing to answer, and nothing is kept of it.
+func AnswerFragment(p *Params, jar CookieJar, fragment []byte) Verdict {
+	s := &serverHello{Machine: &Machine{params: p, carrier: nowhere{}, conn: new(Connection)}}
+	if s.hello.ParseStart(fragment) != nil {
+		return Ignore
+	}
+	if s.hello.Has.Has(wire.ExtCookie) {
+		if s.openRetry(jar) == nil {
+			return Welcome
+		}
+		return Ignore
+	}
+	if _, ok := jar.Open(s.hello.LegacyCookie, s.bound12()); ok {
+		return Welcome
+	}
+	return Ignore
+}
+
+// nowhere is a carrier that only says how messages would travel.
+type nowhere struct{ Carrier }
+
+func (nowhere) Transport() wire.Transport { return wire.Datagram }
+
+// bound12 is the parameters of a ClientHello of DTLS 1.2 that its cookie is
+// bound to.
+func (s *serverHello) bound12() []byte {
+	h := &s.hello
+	b := append([]byte{byte(h.Version)}, h.Random[:]...)
+	for _, field := range [][]byte{h.SessionID, h.CipherSuites, h.Compression} {
+		b = append(binary.BigEndian.AppendUint16(b, uint16(len(field))), field...)
+	}
+	return b
+}
+
+// statelessRetry is what the cookie of a HelloRetryRequest holds: all that the
+// second ClientHello needs of the first.
+type statelessRetry struct {
+	suite  *suite.Suite
+	group  suite.Group // asked for; 0: none
+	hello1 []byte      // the hash of the first ClientHello
+	cookie []byte
+}
+
+func (r *statelessRetry) append(b []byte) []byte {
+	b = binary.BigEndian.AppendUint16(b, uint16(r.suite.ID))
+	b = binary.BigEndian.AppendUint16(b, uint16(r.group))
+	return append(b, r.hello1...)
+}
+
+// message is the HelloRetryRequest, the same each time.
+func (r *statelessRetry) message() []byte {
+	hrr := wire.ServerHello{
+		Version:          wire.VersionDTLS12,
+		Random:           wire.RetryRandom,
+		CipherSuite:      uint16(r.suite.ID),
+		SupportedVersion: wire.VersionDTLS13,
+		KeyShare:         wire.KeyShare{Group: uint16(r.group)},
+		Cookie:           r.cookie,
+	}
+	hrr.Has = wire.Extensions(wire.ExtSupportedVersions, wire.ExtCookie)
+	if r.group != 0 {
+		hrr.Has = hrr.Has.With(wire.ExtKeyShare)
+	}
+	return hrr.Append(nil)
+}
+
+func (s *serverHello) answer13(jar CookieJar, body []byte) (answer []byte, v Verdict) {
+	if s.hello.Has.Has(wire.ExtCookie) {
+		if s.openRetry(jar) != nil {
+			return nil, Refuse
+		}
+		return nil, Welcome
+	}
+	c := s.chooseSuite(func(*suite.Suite) bool { return true })
+	group, share := (&server13{serverHello: s}).chooseGroup()
+	if c == nil || group == 0 {
+		return nil, Ignore
+	}
+	if share.Data != nil {
+		group = 0
+	}
+	h := c.Hash.New()
+	h.Write(wire.AppendHeader(nil, wire.TypeClientHello, len(body)))
+	h.Write(body)
+	r := statelessRetry{suite: c, group: group, hello1: h.Sum(nil)}
+	r.cookie = jar.Seal(r.append(nil), nil)
+	return r.message(), Answer
+}
+
+// openRetry reads the cookie of a second ClientHello.
+func (s *serverHello) openRetry(jar CookieJar) error {
+	content, ok := jar.Open(s.hello.Cookie, nil)
+	if !ok || len(content) < 4 {
+		return errBadCookie
+	}
+	r := &statelessRetry{
+		suite:  suite.ByID(binary.BigEndian.Uint16(content)),
+		group:  suite.Group(binary.BigEndian.Uint16(content[2:])),
+		hello1: bytes.Clone(content[4:]),
+		cookie: bytes.Clone(s.hello.Cookie),
+	}
+	// What was ours when the cookie was made may no longer be.
+	if r.suite == nil || !slices.Contains(s.params.Suites, r.suite) || !s.hello.CipherSuites.Contains(uint16(r.suite.ID)) || len(r.hello1) != r.suite.Hash.Size() {
+		return errBadCookie
+	}
+	s.retry = r
+	return nil
+}
+
+// verifyCookie checks the cookie of a ClientHello that begins a handshake: a
+// server that asks for cookies trusts nobody to have done it before.
+func (s *serverHello) verifyCookie() error {
+	switch {
+	case s.jar == nil:
+		return nil
+	case s.conn.Version == wire.VersionTLS13:
+		return s.openRetry(s.jar)
+	}
+	if _, ok := s.jar.Open(s.hello.LegacyCookie, s.bound12()); !ok {
+		return errBadCookie
+	}
+	return nil
+}
+
+// afterStatelessRetry goes on where a HelloRetryRequest that nobody remembers
+// has left off.
+func (s *server13) afterStatelessRetry() (step, error) {
+	r := s.retry
+	s.conn.Suite, s.conn.Retried = r.suite, true
+	s.transcript.resume(r.suite.Hash, r.hello1)
+	hrr := r.message()
+	s.transcript.add(wire.Message{Type: wire.TypeServerHello, Body: hrr[4:]})
+	s.transcript.add(wire.Message{Type: wire.TypeClientHello, Body: s.body})
+	group, share := s.chooseGroup()
+	if r.group != 0 {
+		group = r.group
+		share, _ = s.hello.KeyShares.Find(uint16(group))
+		if len(s.hello.KeyShares) != 4+len(share.Data) {
+			return step{}, errRetryShare
+		}
+	}
+	if share.Data == nil || !slices.Contains(s.params.Groups, group) {
+		return step{}, errRetryShare
+	}
+	s.conn.Group = group
+	return s.respond(share)
+}
