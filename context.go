@@ -26,6 +26,8 @@ type Context struct {
 	busy   bool
 	closed bool // the peer's close_notify has been reported by the engine
 
+	verified bool // DTLS servers: a ClientHello with a good cookie has come
+
 	in   *[bufferSize]byte // from pool while there is something in it
 	from int               // the bytes in[from:to] are not opened yet
 	to   int
@@ -48,6 +50,7 @@ var buffers = sync.Pool{New: func() any { return new([bufferSize]byte) }}
 var (
 	errReadResult  = errors.New("invalid read result")
 	errWriteResult = errors.New("invalid write result")
+	errNoPeerID    = &invalidOperation{"invalid operation: the peer's identity is not set"}
 )
 
 // NewContext returns a context over bio, whose Read returns (0, nil) or an
@@ -56,9 +59,6 @@ var (
 func NewContext(mode Mode, cfg *Config, bio io.ReadWriter) (*Context, error) {
 	if bio == nil {
 		return nil, &invalidOperation{"the BIO is nil"}
-	}
-	if mode.IsDTLS() {
-		return nil, configError("mode", "a Context has no DTLS yet: use an Engine")
 	}
 	e, err := NewEngine(mode, cfg)
 	if err != nil {
@@ -94,11 +94,67 @@ func (c *Context) Handshake() error {
 	if err := c.enter(); err != nil {
 		return err
 	}
+	if c.engine.mode == DTLSServer && !c.verified {
+		return c.leave(c.welcome())
+	}
 	return c.leave(c.handshake())
 }
 
+// welcome is the first step of a DTLS server: it waits for a ClientHello with a
+// good cookie. One without is answered, and nothing is kept of it.
+func (c *Context) welcome() error {
+	for {
+		if c.from == c.to {
+			if err := c.receive(); err != nil {
+				return err
+			}
+		}
+		if c.engine.peerID == nil {
+			return errNoPeerID
+		}
+		answer, ok := c.engine.cfg.cfg.AnswerHello(c.outBuffer(), c.engine.peerID, c.in[c.from:c.to])
+		if ok {
+			c.dropOut()
+			c.verified = true
+			return nil
+		}
+		c.from = c.to
+		c.release()
+		if len(answer) > 0 {
+			c.out = answer
+			c.flush() // once: the client will ask again
+			c.reset()
+			return ErrUnverified
+		}
+		c.dropOut()
+	}
+}
+
+// done reports that the handshake is over. A DTLS 1.3 client's is when its
+// Finished is acknowledged, so that callers who then stop asking for the
+// timeout do not hang; data that comes before says the same.
+func (c *Context) done() bool {
+	return c.engine.HandshakeComplete() && (c.engine.mode != DTLSClient || c.engine.acknowledged() || len(c.data) > 0)
+}
+
+// expire tells the engine that time has passed.
+func (c *Context) expire() error {
+	if at, ok := c.engine.Deadline(); ok && !c.engine.now().Before(at) {
+		return c.engine.Expire()
+	}
+	return nil
+}
+
 func (c *Context) handshake() error {
-	for !c.engine.HandshakeComplete() {
+	if c.engine.mode == DTLSServer && !c.verified {
+		if err := c.welcome(); err != nil {
+			return err
+		}
+	}
+	if err := c.expire(); err != nil {
+		return err
+	}
+	for !c.done() {
 		if err := c.flush(); err != nil {
 			return err
 		}
@@ -123,10 +179,12 @@ func (c *Context) Read(p []byte) (int, error) {
 }
 
 func (c *Context) read(p []byte) (int, error) {
-	if !c.engine.HandshakeComplete() {
+	if !c.done() {
 		if err := c.handshake(); err != nil {
 			return 0, err
 		}
+	} else if err := c.expire(); err != nil {
+		return 0, err
 	} else if err := c.flush(); err != nil && err != ErrWantWrite {
 		return 0, err
 	}
@@ -235,7 +293,10 @@ func (c *Context) write(data []byte) (int, error) {
 		return 0, err
 	}
 	if c.written == 0 && len(data) > 0 {
-		n := min(len(data), c.engine.MaxData())
+		n := len(data)
+		if !c.engine.mode.IsDTLS() { // a datagram is not split
+			n = min(n, c.engine.MaxData())
+		}
 		out, err := c.engine.Seal(c.outBuffer(), data[:n])
 		if err != nil {
 			return 0, err
@@ -260,13 +321,18 @@ func (c *Context) outBuffer() []byte {
 
 // flush writes what must be sent.
 func (c *Context) flush() error {
-	if len(c.out) == 0 && c.engine.HasOutput() {
-		c.out = c.engine.Output(c.outBuffer())
-	}
-	for len(c.out) > 0 {
+	for len(c.out) > 0 || c.engine.HasOutput() {
+		if len(c.out) == 0 {
+			if c.out = c.engine.Output(c.outBuffer()); len(c.out) == 0 {
+				break
+			}
+		}
 		n, err := c.bio.Write(c.out)
 		if n < 0 || n > len(c.out) {
 			return errWriteResult
+		}
+		if n > 0 && c.engine.mode.IsDTLS() {
+			n = len(c.out) // a datagram leaves whole, or not at all
 		}
 		if rest := c.out[n:]; len(rest) == 0 {
 			c.dropOut()
@@ -281,6 +347,7 @@ func (c *Context) flush() error {
 			return err
 		}
 	}
+	c.dropOut()
 	return nil
 }
 
@@ -344,6 +411,9 @@ func (c *Context) SetPeerID(id []byte) error {
 	if c.busy {
 		return ErrBusy
 	}
+	if c.verified {
+		return nil // it has served
+	}
 	return c.engine.SetPeerID(id)
 }
 
@@ -359,8 +429,8 @@ func (c *Context) SetServerName(name string) error {
 // unfinished operation. Always false for TLS.
 func (c *Context) Timeout() (time.Duration, bool) {
 	at, ok := c.engine.Deadline()
-	if !ok {
-		return 0, false
+	if !ok || c.done() && c.engine.acknowledged() {
+		return 0, false // what remains is a final flight kept for a peer that has it
 	}
 	return max(0, at.Sub(c.engine.now())), true
 }

@@ -86,10 +86,13 @@ func (c *Config) AnswerHello(dst, peerID, datagram []byte) (answer []byte, ok bo
 		return dst, false
 	}
 	jar := &cookieJar{c, peerID}
+	var message []byte
+	var verdict handshake.Verdict
 	if h.FragmentLength < h.Length {
-		return dst, h.Seq == 1 && handshake.AnswerFragment(&compiled.server, jar, body) == handshake.Welcome
+		verdict = handshake.AnswerFragment(&compiled.server, jar, body)
+	} else {
+		message, verdict = handshake.AnswerHello(&compiled.server, jar, body)
 	}
-	message, verdict := handshake.AnswerHello(&compiled.server, jar, body)
 	switch verdict {
 	case handshake.Welcome:
 		return dst, h.Seq == 1 // the first hello has no cookie of ours to show

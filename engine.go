@@ -373,6 +373,12 @@ func (e *Engine) SetServerName(name string) error {
 	return nil
 }
 
+// acknowledged reports that the peer is known to have all of the handshake.
+func (e *Engine) acknowledged() bool {
+	d, ok := e.carrier.(*carrier.Datagram)
+	return !ok || d.Acknowledged()
+}
+
 // datagramOptions are those of the role: a server that knows whom it answers
 // asks for cookies.
 func (e *Engine) datagramOptions() *carrier.DatagramOptions {

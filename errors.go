@@ -20,6 +20,9 @@ var (
 	// ErrBusy: a call from inside a callback of the same context. It is an
 	// ErrInvalidOperation.
 	ErrBusy error = &invalidOperation{"context is busy"}
+	// ErrUnverified: a DTLS server's Context has answered a ClientHello without a
+	// good cookie, and is reset: set the peer's identity again.
+	ErrUnverified = errors.New("unverified ClientHello: it was answered with a cookie")
 	// ErrPending: an answer is awaited, see [Engine.Pending].
 	ErrPending = errors.New("an answer is pending")
 )

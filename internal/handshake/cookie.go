@@ -51,7 +51,7 @@ func AnswerHello(p *Params, jar CookieJar, body []byte) (answer []byte, v Verdic
 	return nil, Ignore
 }
 
-// AnswerFragment judges the first fragment of a ClientHello: one without a good
+// AnswerFragment judges the first fragment of a ClientHello: one without a
 // cookie in it is nothing to answer, and nothing is kept of it.
 func AnswerFragment(p *Params, jar CookieJar, fragment []byte) Verdict {
 	s := &serverHello{Machine: &Machine{params: p, carrier: nowhere{}, conn: new(Connection)}}
@@ -62,7 +62,7 @@ func AnswerFragment(p *Params, jar CookieJar, fragment []byte) Verdict {
 		if s.openRetry(jar) == nil {
 			return Welcome
 		}
-		return Ignore
+		return Refuse
 	}
 	if _, ok := jar.Open(s.hello.LegacyCookie, s.bound12()); ok {
 		return Welcome
