@@ -89,7 +89,6 @@ type expectations struct {
 	peerVerifyPrefs        ints
 	alpn, advertisedALPN   string
 	serverName             string
-	certTypes              []byte
 	clientCAs              string
 	ocsp, scts             []byte
 	peerCertFile           string
@@ -97,14 +96,12 @@ type expectations struct {
 	peerCertType           int
 	peerKeySHA256          []byte
 	ems                    bool
-	secureRenegotiation    bool
 	hrr, noHRR             bool
 	verifyResult           bool
 	noSessionID            bool
 	noSession              bool
 	sessionMiss            bool
 	selected               int
-	messages               string
 }
 
 // ints is a flag that may be repeated.
@@ -151,7 +148,7 @@ func (o *options) flags() *flag.FlagSet {
 		"key-update-before-read": &o.keyUpdateBefore, "read-with-unfinished-write": &o.unfinishedWrite,
 		"use-export-context": &o.useExportContext, "server-preference": &ignored.b, "no-ticket": &ignored.b,
 		"expect-no-peer-cert": &e.noPeerCert, "expect-extended-master-secret": &e.ems,
-		"expect-secure-renegotiation": &e.secureRenegotiation, "expect-hrr": &e.hrr, "expect-no-hrr": &e.noHRR,
+		"expect-hrr": &e.hrr, "expect-no-hrr": &e.noHRR,
 		"expect-verify-result": &e.verifyResult, "expect-no-session-id": &e.noSessionID, "expect-no-session": &e.noSession,
 		"expect-session-miss": &e.sessionMiss,
 	} {
@@ -174,7 +171,7 @@ func (o *options) flags() *flag.FlagSet {
 		"advertise-alpn": &o.advertiseALPN, "select-alpn": &o.selectALPN, "shim-initial-write": &o.initialWrite,
 		"export-label": &o.exportLabel, "export-context": &o.exportContext,
 		"expect-alpn": &e.alpn, "expect-advertised-alpn": &e.advertisedALPN, "expect-server-name": &e.serverName,
-		"expect-client-ca-list": &e.clientCAs, "expect-peer-cert-file": &e.peerCertFile, "expect-msg-callback": &e.messages,
+		"expect-client-ca-list": &e.clientCAs, "expect-peer-cert-file": &e.peerCertFile,
 	} {
 		f.StringVar(p, name, *p, "")
 	}
@@ -186,7 +183,7 @@ func (o *options) flags() *flag.FlagSet {
 		f.Var(p, name, "")
 	}
 	for name, p := range map[string]*[]byte{
-		"expect-certificate-types": &e.certTypes, "expect-ocsp-response": &e.ocsp,
+		"expect-ocsp-response":          &e.ocsp,
 		"expect-signed-cert-timestamps": &e.scts, "expect-peer-rpk-sha256": &e.peerKeySHA256,
 	} {
 		f.Var(base64Value{p}, name, "")
