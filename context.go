@@ -26,6 +26,7 @@ type Context struct {
 	busy   bool
 	closed bool // the peer's close_notify has been reported by the engine
 
+	taken    int  // datagrams that this operation has read
 	verified bool // DTLS servers: a ClientHello with a good cookie has come
 
 	in   *[bufferSize]byte // from pool while there is something in it
@@ -44,6 +45,9 @@ const bufferSize = record.HeaderLen + record.MaxPlaintext + record.MaxOverhead12
 
 // maxDatagram is the room that a DTLS context offers its BIO.
 const maxDatagram = 16717
+
+// maxTaken is how many datagrams one operation reads before it lets others run.
+const maxTaken = 64
 
 var buffers = sync.Pool{New: func() any { return new([bufferSize]byte) }}
 
@@ -72,7 +76,7 @@ func (c *Context) enter() error {
 	if c.busy {
 		return ErrBusy
 	}
-	c.busy = true
+	c.busy, c.taken = true, 0
 	return nil
 }
 
@@ -237,6 +241,11 @@ func (c *Context) open() (bool, error) {
 
 // receive asks the BIO for what the record lacks.
 func (c *Context) receive() error {
+	if c.engine.mode.IsDTLS() {
+		if c.taken++; c.taken > maxTaken {
+			return ErrWantRead // a flood of garbage must not keep the caller's loop
+		}
+	}
 	if c.in == nil {
 		c.in = buffers.Get().(*[bufferSize]byte)
 	}

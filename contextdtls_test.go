@@ -170,3 +170,20 @@ func TestContextLoss(t *testing.T) {
 		}
 	}
 }
+
+// TestEndlessGarbage: a transport that always has a datagram does not keep an
+// operation for ever.
+func TestEndlessGarbage(t *testing.T) {
+	_, server, _, bios := datagramContexts(t, versions[1])
+	garbage := make([][]byte, 10*maxTaken)
+	for i := range garbage {
+		garbage[i] = []byte("garbage")
+	}
+	*bios[1].in = garbage
+	if err := server.SetPeerID([]byte("peer")); err != nil {
+		t.Fatal(err)
+	}
+	if err := server.Handshake(); err != ErrWantRead || len(*bios[1].in) != 9*maxTaken {
+		t.Errorf("%v, %d datagrams are left", err, len(*bios[1].in))
+	}
+}
