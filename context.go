@@ -61,15 +61,6 @@ var (
 // EAGAIN when it would block, and whose Write may take fewer bytes than given,
 // or none, with a nil error. Nothing is called before the first operation.
 func NewContext(mode Mode, cfg *Config, bio io.ReadWriter) (*Context, error) {
-	if mode.IsDTLS() {
-		return nil, configError("mode", "a Context has no DTLS yet: use an Engine")
-	}
-	return newContext(mode, cfg, bio)
-}
-
-// newContext is NewContext for every mode: DTLS is not offered before it has
-// stood the test of nonsense.
-func newContext(mode Mode, cfg *Config, bio io.ReadWriter) (*Context, error) {
 	if bio == nil {
 		return nil, &invalidOperation{"the BIO is nil"}
 	}

@@ -10,6 +10,9 @@
 
 enum { HEADER = 5, MAX_RECORD = 16384 + 2048 };
 
+/* So many datagrams one operation takes: a flood of garbage must not keep it. */
+enum { MAX_TAKEN = 64 };
+
 /* The context's own table. */
 enum { RCB = 1, WCB, REF };
 
@@ -25,6 +28,7 @@ struct context {
 	size_t size;        /* READ: how much */
 	size_t at, len;     /* WRITE: which part of the string at index 2 */
 	size_t asked;       /* ASK: how much rcb may give */
+	int asks;           /* ASK: how often rcb was called */
 	size_t offered;     /* OFFER: the length of the string on the top */
 	size_t offset;      /* OFFER: how much of it wcb has taken */
 	int effort;         /* OFFER: WANT_WRITE, TRY_WRITE or LAST_WRITE */
@@ -280,6 +284,8 @@ static int drive(lua_State *L, struct context *c)
 		int results;
 		if (c->next == STEP) {
 			results = step(L, c);
+		} else if (c->next == ASK && !is_tls(c) && c->asks++ == MAX_TAKEN) {
+			results = fail(L, "want-read");
 		} else {
 			int args = c->next == ASK ? push_ask(L, c) : push_offer(L, c);
 			c->busy = 1;
@@ -293,7 +299,7 @@ static int drive(lua_State *L, struct context *c)
 static int operate(lua_State *L, struct context *c, int op)
 {
 	c->op = op;
-	c->given = c->refused = 0;
+	c->given = c->refused = c->asks = 0;
 	c->heading = c->ready == op;
 	if (!c->heading)
 		c->next = STEP;

@@ -21,10 +21,7 @@ func TestNonsense(t *testing.T) {
 	}
 	eachLua(t, func(t *testing.T, real interpreter) {
 		for seed := range 2 {
-			args := []string{"nonsense/nonsense.lua", strconv.Itoa(seed), seconds}
-			if datagramsWork() {
-				args = append(args, "dtls")
-			}
+			args := []string{"nonsense/nonsense.lua", strconv.Itoa(seed), seconds, "dtls"}
 			t.Log(strings.TrimSpace(real.run(t, "suite", args...)))
 		}
 	})
@@ -38,7 +35,7 @@ func TestNonsense(t *testing.T) {
 			return 0
 		}))
 		arg := L.NewTable()
-		for i, text := range []string{"1", seconds} {
+		for i, text := range []string{"1", seconds, "dtls"} {
 			arg.RawSetInt(i+1, lua.LString(text))
 		}
 		L.SetGlobal("arg", arg)
@@ -72,10 +69,7 @@ func TestNonsenseSanitized(t *testing.T) {
 			if err != nil {
 				t.Fatalf("%v\n%s", err, out)
 			}
-			args := []string{"nonsense/nonsense.lua", "7", "5"}
-			if datagramsWork() {
-				args = append(args, "dtls")
-			}
+			args := []string{"nonsense/nonsense.lua", "7", "5", "dtls"}
 			cmd := real.cmd(t.Context(), "suite", args...)
 			cmd.Env = append(cmd.Env,
 				"LUA_CPATH="+prefix+"/lib/lua/"+real.abi+"/?.so",

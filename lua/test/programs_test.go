@@ -200,9 +200,6 @@ func TestTLSExamples(t *testing.T) {
 
 // TestDTLSExamples is the same for datagrams.
 func TestDTLSExamples(t *testing.T) {
-	if !datagramsWork() {
-		t.Skip("the engine has no DTLS yet")
-	}
 	files := makeFiles(t)
 	all := everyLua(t)
 	for i, lua := range all {
@@ -258,9 +255,6 @@ func TestOpenSSL(t *testing.T) {
 
 // TestOpenSSLDatagrams is the same over DTLS 1.2, all that OpenSSL has.
 func TestOpenSSLDatagrams(t *testing.T) {
-	if !datagramsWork() {
-		t.Skip("the engine has no DTLS yet")
-	}
 	need(t, "openssl")
 	files := makeFiles(t)
 	for _, lua := range everyLua(t) {

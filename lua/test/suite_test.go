@@ -2,7 +2,6 @@ package test
 
 import (
 	"bytes"
-	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -10,16 +9,12 @@ import (
 
 	lua "github.com/yuin/gopher-lua"
 
-	"github.com/hermetic-tls/hermetic"
 	"github.com/hermetic-tls/hermetic/lua/gopher"
 )
 
 // TestSuite runs suite/*.lua on every Lua.
 func TestSuite(t *testing.T) {
 	t.Setenv("HERMETIC_TEST_FILES", makeFiles(t))
-	if !datagramsWork() {
-		t.Setenv("HERMETIC_TEST_DTLS", "none")
-	}
 	scripts, err := filepath.Glob("suite/*.lua")
 	if err != nil {
 		t.Fatal(err)
@@ -90,16 +85,6 @@ func runGopher(t *testing.T, script string) string {
 		t.Fatalf("%v\n%s", err, &out)
 	}
 	return out.String()
-}
-
-// datagramsWork reports whether contexts have DTLS already.
-func datagramsWork() bool {
-	nothing := struct {
-		io.Reader
-		io.Writer
-	}{strings.NewReader(""), io.Discard}
-	_, err := hermetic.NewContext(hermetic.DTLSClient, &hermetic.Config{InsecureSkipVerify: true}, nothing)
-	return err == nil
 }
 
 // writeFile writes one of the files for the suite.
