@@ -14,9 +14,10 @@ import (
 )
 
 var (
-	errRawKey    = alert.New(alert.BadCertificate, "the peer's raw public key is not one of PeerPublicKeys")
-	errCallback  = "the configuration's callback failed"
-	errBadConfig = "the configuration chosen for this client is invalid"
+	errRawKey            = alert.New(alert.BadCertificate, "the peer's raw public key is not one of PeerPublicKeys")
+	errCertificateForPSK = alert.New(alert.BadCertificate, "the server shows a certificate instead of knowing the PSK, and there is no ServerName to verify it by")
+	errCallback          = "the configuration's callback failed"
+	errBadConfig         = "the configuration chosen for this client is invalid"
 )
 
 // answer answers a question of the handshake, or returns it in the form in
@@ -39,6 +40,14 @@ func (e *Engine) answer(q handshake.Question) Pending {
 		q.Signature, q.Err = q.Scheme.Sign(e.params().Rand, q.Identity.Certificate.PrivateKey.(crypto.Signer), q.Message)
 	case *handshake.Verify:
 		return e.verify(q)
+	case *handshake.Offer:
+		return e.offer(q)
+	case *handshake.FindPSK:
+		return e.findPSK(q)
+	case *handshake.SealTicket:
+		return e.sealTicket(q)
+	case *handshake.Unseen:
+		return e.unseen(q)
 	}
 	return nil
 }
@@ -141,13 +150,16 @@ func (e *Engine) chooseOwn(q *handshake.Choose) {
 
 // verify judges the peer, first by the Config and then by its callbacks.
 func (e *Engine) verify(q *handshake.Verify) Pending {
-	chains, err := e.verifyPeer(q.Peer)
-	if err != nil {
-		q.Err = err
-		return nil
+	var chains [][]*x509.Certificate
+	if !q.Resumed { // then offered, or admits, has looked at it
+		var err error
+		if chains, err = e.verifyPeer(q.Peer); err != nil {
+			q.Err = err
+			return nil
+		}
 	}
 	cfg := e.cfg.cfg
-	if q.Peer != nil && q.Peer.Chain != nil && cfg.VerifyPeerCertificate != nil {
+	if !q.Resumed && q.Peer != nil && q.Peer.Chain != nil && cfg.VerifyPeerCertificate != nil {
 		if err := cfg.VerifyPeerCertificate(q.Peer.Chain.DER(), chains); err != nil {
 			q.Err = callbackError(alert.BadCertificate, err)
 			return nil
@@ -178,6 +190,8 @@ func (e *Engine) verifyPeer(p *handshake.Peer) ([][]*x509.Certificate, error) {
 		return nil, nil
 	case p.Chain == nil:
 		return nil, e.verifyRawKey(p.RawKey)
+	case !e.mode.IsServer() && e.onlyPSKs():
+		return nil, errCertificateForPSK
 	}
 	v := pki.Verifier{Now: cfg.now()}
 	if e.mode.IsServer() {

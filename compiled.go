@@ -37,6 +37,8 @@ type compiled struct {
 	datagram       [3]carrier.DatagramOptions // client, server, server with cookies
 	identities     []*pki.Identity
 	chains         pki.Cache
+	keys           TicketKeys
+	guard          ReplayGuard
 
 	mu       sync.Mutex
 	prepared map[*tls.Certificate]*pki.Identity // given by callbacks and answers
@@ -58,6 +60,7 @@ func newCompiled(cfg *Config) (*compiled, error) {
 	c := &compiled{cfg: cfg, prepared: make(map[*tls.Certificate]*pki.Identity)}
 	p := handshake.Params{
 		Rand:             cfg.random(),
+		Now:              cfg.now,
 		Chains:           &c.chains,
 		RequireEMS:       cfg.RequireExtendedMasterSecret,
 		RequireRenegInfo: cfg.RequireSecureRenegotiation,
@@ -65,7 +68,7 @@ func newCompiled(cfg *Config) (*compiled, error) {
 		NoSCTs:           cfg.NoSCTs,
 	}
 	for _, part := range []func(*handshake.Params) error{
-		c.versions, c.suites, c.groups, c.schemes, c.alpn, c.sizes, c.certificates, c.authorities,
+		c.versions, c.psks, c.suites, c.groups, c.schemes, c.alpn, c.sizes, c.certificates, c.authorities, c.sessions,
 	} {
 		if err := part(&p); err != nil {
 			return nil, err
@@ -78,7 +81,13 @@ func newCompiled(cfg *Config) (*compiled, error) {
 	c.client, c.server = p, p
 	c.datagram = [3]carrier.DatagramOptions{cfg.datagramOptions(false), cfg.datagramOptions(true), cfg.datagramOptions(true)}
 	c.datagram[2].FirstMessage, c.datagram[2].Unproved = 1, false
+	c.client.AskSession = cfg.SessionCache != nil
+	c.client.EarlyData = cfg.EarlyData
+	c.client.AskVerify = cfg.VerifyConnection != nil || cfg.Async&AsyncVerify != 0
 	c.server.Server = true
+	c.server.ExternalPSK = c.hasPSKs()
+	c.server.OnlyPSK = c.hasPSKs() && !c.hasCertificate()
+	c.server.AcceptPSK = c.server.ExternalPSK || c.server.Tickets > 0
 	c.server.AskConfig = cfg.GetConfigForClient != nil
 	c.server.AskVerify = cfg.VerifyConnection != nil || cfg.Async&AsyncVerify != 0
 	c.server.RequestCertificate = cfg.ClientAuth != tls.NoClientCert
@@ -124,8 +133,8 @@ func (c *compiled) versions(p *handshake.Params) error {
 func (c *compiled) suites(p *handshake.Params) error {
 	enabled := func(s *suite.Suite) bool { return p.MinVersion <= s.Version && s.Version <= p.MaxVersion }
 	if c.cfg.CipherSuites == nil {
-		for _, s := range suite.All() {
-			if enabled(s) && !s.OnRequest && s.Auth != suite.NoSignature {
+		for _, s := range c.byDefault() {
+			if enabled(s) {
 				p.Suites = append(p.Suites, s)
 			}
 		}
@@ -137,8 +146,8 @@ func (c *compiled) suites(p *handshake.Params) error {
 		switch {
 		case s == nil:
 			return configError("CipherSuites", fmt.Sprintf("%s (%#04x) is not supported", tls.CipherSuiteName(id), id))
-		case s.Auth == suite.NoSignature:
-			return configError("CipherSuites", s.Name+" needs a pre-shared key, which is not supported yet")
+		case s.Auth == suite.NoSignature && !c.hasPSKs():
+			return configError("CipherSuites", s.Name+" needs PSKs")
 		case enabled(s):
 			p.Suites = append(p.Suites, s)
 			has[s.Version] = true

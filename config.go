@@ -62,6 +62,17 @@ const (
 	// AsyncVerify asks for a verdict on the peer's certificate, after the
 	// checks that the Config demands: a [VerifyRequest].
 	AsyncVerify
+	// AsyncSession asks a client which session to offer, instead of the
+	// SessionCache's Get: a [SessionRequest].
+	AsyncSession
+	// AsyncTicketKeys asks a server for the keys of its tickets: a
+	// [TicketKeysRequest].
+	AsyncTicketKeys
+	// AsyncPSK asks a server for the PSK of an identity that PSKs do not have: a
+	// [PSKRequest].
+	AsyncPSK
+	// AsyncReplay asks a server whether early data is new: a [ReplayRequest].
+	AsyncReplay
 )
 
 // CertificateType is what stands in a Certificate message (RFC 7250).
@@ -153,7 +164,8 @@ type Config struct {
 	MinVersion, MaxVersion uint16
 
 	// CipherSuites are the cipher suites of both versions, the preferred
-	// first. Nil: all but CCM. A version without any suite here is not
+	// first. Nil: all but CCM, and those of TLS 1.2 with a PSK only where
+	// there are PSKs. A version without any suite here is not
 	// offered or accepted.
 	CipherSuites []uint16
 
@@ -178,6 +190,40 @@ type Config struct {
 
 	// RequireSecureRenegotiation refuses TLS 1.2 servers without RFC 5746.
 	RequireSecureRenegotiation bool
+
+	// SessionCache keeps a client's sessions, by ServerName; a client without a
+	// name has none. Nil: nothing is resumed.
+	SessionCache SessionCache
+
+	// NoTickets is a server without session tickets. Otherwise it gives TLS
+	// 1.3 clients that can use them Tickets of them (0: one; at most 16), and
+	// TLS 1.2 clients one, which live for TicketLifetime: a day if that is 0, and
+	// never longer than seven.
+	NoTickets      bool
+	Tickets        int
+	TicketLifetime time.Duration
+
+	// TicketKeys are the keys of tickets. Nil: keys of this Config's own, which
+	// rotate after each TicketLifetime and never leave the process.
+	TicketKeys TicketKeys
+
+	// EarlyData lets a client offer 0-RTT data with sessions that permit it:
+	// see Engine.SealEarlyData. MaxEarlyData is how many bytes of it a server
+	// takes; 0: none. Then ReplayGuard says what is new; nil: a guard of this
+	// Config's own in memory, of 65,536 ids.
+	EarlyData    bool
+	MaxEarlyData uint32
+	ReplayGuard  ReplayGuard
+
+	// PSKs are the external pre-shared keys that a client offers, and that a
+	// server knows by their identities. A server with PSKs, GetPSK or
+	// AsyncPSK that has no certificate accepts nothing else; a client with
+	// PSKs and without ServerName too.
+	PSKs []PSK
+
+	// GetPSK, on a server, is asked for an identity that PSKs do not have; it
+	// answers nil, nil for one that is not known.
+	GetPSK func(identity []byte) (*PSK, error)
 
 	// NoOCSPStapling and NoSCTs keep a client from asking for what it would
 	// not look at: an OCSP response, and signed certificate timestamps.
@@ -248,6 +294,16 @@ func (c *Config) Clone() *Config {
 		SignatureSchemes:            c.SignatureSchemes,
 		RequireExtendedMasterSecret: c.RequireExtendedMasterSecret,
 		RequireSecureRenegotiation:  c.RequireSecureRenegotiation,
+		SessionCache:                c.SessionCache,
+		NoTickets:                   c.NoTickets,
+		Tickets:                     c.Tickets,
+		TicketLifetime:              c.TicketLifetime,
+		TicketKeys:                  c.TicketKeys,
+		EarlyData:                   c.EarlyData,
+		MaxEarlyData:                c.MaxEarlyData,
+		ReplayGuard:                 c.ReplayGuard,
+		PSKs:                        c.PSKs,
+		GetPSK:                      c.GetPSK,
 		NoOCSPStapling:              c.NoOCSPStapling,
 		NoSCTs:                      c.NoSCTs,
 		Async:                       c.Async,

@@ -267,14 +267,14 @@ func fill(f reflect.Value) {
 	case reflect.Bool:
 		f.SetBool(true)
 	case reflect.Interface:
-		if reflect.TypeOf(rand.Reader).Implements(f.Type()) {
-			f.Set(reflect.ValueOf(rand.Reader))
-		} else {
-			f.Set(reflect.ValueOf(io.Discard))
+		for _, v := range []any{rand.Reader, io.Discard, NewSessionCache(1), StaticTicketKeys(), NewReplayGuard(1, atNow)} {
+			if reflect.TypeOf(v).Implements(f.Type()) {
+				f.Set(reflect.ValueOf(v))
+			}
 		}
 	case reflect.Int, reflect.Int64:
 		f.SetInt(1)
-	case reflect.Uint8, reflect.Uint16:
+	case reflect.Uint8, reflect.Uint16, reflect.Uint32:
 		f.SetUint(1)
 	}
 }

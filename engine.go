@@ -41,7 +41,8 @@ type Engine struct {
 	conn       *handshake.Connection
 	question   handshake.Question // what the caller is asked; pending is its public form
 	pending    Pending
-	err        error // a fatal failure: final until Reset
+	tickets    []TicketKey // for this handshake, once they are known
+	err        error       // a fatal failure: final until Reset
 	serverName string
 	peerID     []byte
 }
@@ -61,7 +62,7 @@ func NewEngine(mode Mode, cfg *Config) (*Engine, error) {
 	}
 	e := &Engine{mode: mode, cfg: c}
 	if !mode.IsServer() {
-		if cfg.ServerName == "" && !cfg.InsecureSkipVerify && !cfg.nameOptional && len(cfg.PeerPublicKeys) == 0 {
+		if cfg.ServerName == "" && !cfg.InsecureSkipVerify && !cfg.nameOptional && len(cfg.PeerPublicKeys)+len(cfg.PSKs) == 0 {
 			return nil, configError("ServerName", "a client needs the name of its server, or InsecureSkipVerify")
 		}
 		e.serverName = cfg.ServerName
@@ -77,7 +78,9 @@ type handler struct{ *Engine }
 func (h handler) Handle(m wire.Message) error {
 	e := h.Engine
 	if e.machine == nil {
-		return e.conn.Handle(e.carrier, e.mode.IsServer(), m)
+		err := e.conn.Handle(e.carrier, e.mode.IsServer(), e.params().Now, m)
+		e.keep()
+		return err
 	}
 	if err := e.machine.Handle(m); err != nil {
 		return err
@@ -116,7 +119,11 @@ func (e *Engine) start() {
 		e.machine = handshake.NewClient(e.params(), e.carrier, e.serverName)
 	}
 	e.conn = e.machine.Connection()
-	if err := e.machine.Start(); err != nil {
+	err := e.machine.Start()
+	if err == nil {
+		err = e.advance()
+	}
+	if err != nil {
 		e.fail(err)
 	}
 }
@@ -125,7 +132,8 @@ func (e *Engine) start() {
 func (e *Engine) advance() error {
 	for {
 		if e.machine.Finished() {
-			e.machine = nil
+			e.machine, e.tickets = nil, nil
+			e.keep()
 			return nil
 		}
 		q := e.machine.Question()
@@ -144,11 +152,17 @@ func (e *Engine) advance() error {
 
 // answered goes on after the caller's answer.
 func (e *Engine) answered() {
-	e.question, e.pending = nil, nil
-	err := e.machine.Resume()
-	if err == nil {
-		err = e.advance()
+	if err := e.machine.Resume(); err != nil {
+		e.fail(err)
+		return
 	}
+	e.answerAgain()
+}
+
+// answerAgain goes on with the question that there is now.
+func (e *Engine) answerAgain() {
+	e.question, e.pending = nil, nil
+	err := e.advance()
 	if err == nil && e.pending == nil {
 		err = e.carrier.Resume(e.now())
 	}

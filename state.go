@@ -20,8 +20,14 @@ type ConnectionState struct {
 
 	ServerName         string // server_name: sent by the client
 	NegotiatedProtocol string // ALPN
-	DidResume          bool
-	HelloRetryRequest  bool
+	DidResume          bool   // by a ticket, or a session id
+	PSKIdentity        []byte // of the external PSK that was used, or nil
+
+	// EarlyDataOffered: a client has offered 0-RTT data; EarlyDataAccepted: the
+	// server takes it.
+	EarlyDataOffered, EarlyDataAccepted bool
+
+	HelloRetryRequest bool
 
 	// ExtendedMasterSecret is true in TLS 1.3 and in TLS 1.2 with RFC 7627.
 	ExtendedMasterSecret bool
@@ -74,6 +80,9 @@ func (e *Engine) State() ConnectionState {
 		ServerName:           c.ServerName,
 		NegotiatedProtocol:   c.ALPN,
 		DidResume:            c.Resumed,
+		PSKIdentity:          slices.Clone(c.PSK),
+		EarlyDataOffered:     c.EarlyData != handshake.NoEarlyData,
+		EarlyDataAccepted:    c.EarlyData == handshake.EarlyDataAccepted,
 		HelloRetryRequest:    c.Retried,
 		ExtendedMasterSecret: c.EMS || c.Version == wire.VersionTLS13,
 		LocalSignatureScheme: tls.SignatureScheme(c.LocalScheme),

@@ -58,6 +58,11 @@ type Carrier interface {
 	// Seal appends what Output would, then data as protected records.
 	Seal(now time.Time, dst, data []byte) ([]byte, error)
 
+	// SealEarly is Seal for early data.
+	SealEarly(now time.Time, dst, data []byte) ([]byte, error)
+	// EarlyDataLeft is how many more bytes SealEarly takes.
+	EarlyDataLeft() int
+
 	// Output appends what must be sent now: all of it (streams), or exactly
 	// one datagram.
 	Output(now time.Time, dst []byte) []byte

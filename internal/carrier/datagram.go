@@ -109,6 +109,7 @@ type Datagram struct {
 	mtu       int           // of now
 	credit    int           // bytes that may be sent while unproved
 	dropped   uint64
+	earlyLeft uint32 // bytes of early data that may still be sent or come
 	count     counts
 
 	complete  bool // the handshake

@@ -17,13 +17,22 @@ func (p *undecided) openClassic(record.Classic) (opened, error)              { r
 func (p *undecided) openUnified(record.Unified) (opened, error)              { return opened{}, errEarly }
 func (p *undecided) newest() uint64                                          { return 0 }
 func (p *undecided) installRead(handshake.Level, suite.Keys) error           { return nil }
-func (p *undecided) installWrite(handshake.Level, suite.Keys) error          { return nil }
 func (p *undecided) late(*wire.FragmentHeader, []byte) (taken bool, _ error) { return false, nil }
 func (p *undecided) data(uint64) (Kind, error)                               { return None, record.ErrDropped }
 func (p *undecided) sent()                                                   { p.timer.Start(p.now) }
 func (p *undecided) completed()                                              {}
 func (p *undecided) sealsData() bool                                         { return false }
 func (p *undecided) acknowledged() bool                                      { return false }
+
+// installWrite: a client's early data comes before the version.
+func (p *undecided) installWrite(level handshake.Level, k suite.Keys) error {
+	if level == handshake.Initial {
+		p.write = &p.clearOut
+	} else {
+		p.write = record.NewWriter13(uint64(level), k, nil)
+	}
+	return nil
+}
 
 // took: what is being acknowledged in DTLS 1.3 may well have come before it
 // was known to be that.

@@ -100,6 +100,10 @@ func (p *dtls13) installRead(level handshake.Level, k suite.Keys) error {
 }
 
 func (p *dtls13) installWrite(level handshake.Level, k suite.Keys) error {
+	if level == handshake.Initial { // early data was rejected before there was an answer
+		p.write = &p.clearOut
+		return nil
+	}
 	epoch := p.next(level, p.write.Next().Epoch)
 	if epoch > maxEpoch {
 		return errEpochs

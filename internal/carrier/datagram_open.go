@@ -295,6 +295,12 @@ func (d *Datagram) handleData(r *opened, path bool) (Opened, error) {
 	if d.closed && r.number.Compare(d.closedBy) > 0 {
 		return Opened{}, ErrClosed
 	}
+	if kind == EarlyData {
+		if len(r.content) > int(d.earlyLeft) {
+			return Opened{}, errEarlyDataSize
+		}
+		d.earlyLeft -= uint32(len(r.content))
+	}
 	d.count.messages, d.count.warnings = 0, 0
 	if path && kind == Data {
 		kind = NewPath
@@ -409,9 +415,12 @@ func (d *Datagram) ExpectChangeCipherSpec(k suite.Keys) error {
 	return d.InstallRead(handshake.Application, k)
 }
 
+// LimitEarlyData says how many bytes of early data may be sent, or come.
+func (d *Datagram) LimitEarlyData(bytes uint32) { d.earlyLeft = bytes }
+
 // SkipEarlyData: datagrams have their epoch on them, and one without keys is
 // dropped.
-func (d *Datagram) SkipEarlyData() {}
+func (d *Datagram) SkipEarlyData(uint32) {}
 
 // ours reports whether a connection ID is one of ours.
 func (d *Datagram) ours(cid []byte) bool {

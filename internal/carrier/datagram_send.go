@@ -207,10 +207,7 @@ func (d *Datagram) Output(now time.Time, dst []byte) []byte {
 // appendACK appends an ACK under the newest keys: RFC 9147bis, Section 7, except
 // those of early data.
 func (d *Datagram) appendACK(dst []byte, room int) []byte {
-	keys := d.write
-	if keys.Next().Epoch == uint64(handshake.EarlyData) {
-		keys = &d.clearOut
-	}
+	keys := d.notEarly()
 	var buf [2 + 16*flight.MaxACK]byte
 	body := d.received.Append(buf[:0], room-keys.Overhead())
 	d.ack.due = false
@@ -221,9 +218,18 @@ func (d *Datagram) appendACK(dst []byte, room int) []byte {
 	return dst
 }
 
+// notEarly are the sending keys for all but early data.
+func (d *Datagram) notEarly() record.Sealer {
+	if d.version != wire.VersionTLS12 && d.write.Next().Epoch == uint64(handshake.EarlyData) {
+		return &d.clearOut
+	}
+	return d.write
+}
+
 func (d *Datagram) appendAlerts(dst []byte, start, room int) []byte {
-	for len(d.alerts) > 0 && len(dst)-start+d.write.Overhead()+2 <= room {
-		dst, _ = d.write.Seal(dst, record.Alert, d.alerts[0][:])
+	keys := d.notEarly()
+	for len(d.alerts) > 0 && len(dst)-start+keys.Overhead()+2 <= room {
+		dst, _ = keys.Seal(dst, record.Alert, d.alerts[0][:])
 		d.alerts = d.alerts[1:]
 	}
 	if len(d.alerts) == 0 {
@@ -258,6 +264,32 @@ func (d *Datagram) Seal(now time.Time, dst, data []byte) ([]byte, error) {
 		d.handler.KeysExhausted()
 	}
 	return dst, nil
+}
+
+// SealEarly is Seal for early data. The ClientHello goes before it, in a
+// datagram of its own.
+func (d *Datagram) SealEarly(now time.Time, dst, data []byte) ([]byte, error) {
+	d.now = now
+	switch {
+	case d.EarlyDataLeft() == 0:
+		return dst, ErrNotReady
+	case len(data) > d.EarlyDataLeft() || len(data) > d.MaxData():
+		return dst, ErrDataSize
+	}
+	out, err := d.write.Seal(dst, record.ApplicationData, data)
+	if err != nil {
+		return dst, errSpent
+	}
+	d.earlyLeft -= uint32(len(data))
+	return out, nil
+}
+
+// EarlyDataLeft is how many more bytes SealEarly takes.
+func (d *Datagram) EarlyDataLeft() int {
+	if d.opt.Server || d.write.Next().Epoch != uint64(handshake.EarlyData) || d.version == wire.VersionTLS12 {
+		return 0
+	}
+	return int(d.earlyLeft)
 }
 
 // sendAgain sends the flight again because the peer seems to lack it, unless it

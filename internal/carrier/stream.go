@@ -22,8 +22,6 @@ const (
 	maxWarnings = 4
 	// maxDroppedCCS bounds the dummy ChangeCipherSpec records of a handshake.
 	maxDroppedCCS = 32
-	// maxSkipped bounds the early data that is dropped, in bytes.
-	maxSkipped = 1 << 14
 	// maxIdleMessages bounds the messages after the handshake (KeyUpdate,
 	// tickets, HelloRequest) that come without application data in between.
 	maxIdleMessages = 32
@@ -43,6 +41,7 @@ var (
 	errBadCCS         = alert.New(alert.IllegalParameter, "a ChangeCipherSpec is malformed")
 	errUnexpectedCCS  = alert.New(alert.UnexpectedMessage, "a ChangeCipherSpec comes where none may")
 	errExpectedCCS    = alert.New(alert.UnexpectedMessage, "a handshake message comes before the ChangeCipherSpec")
+	errEarlyDataSize  = alert.New(alert.UnexpectedMessage, "more early data than the ticket permits")
 	errEarlyAppData   = alert.New(alert.UnexpectedMessage, "application data comes before the handshake is complete")
 	errInterleaved    = alert.New(alert.UnexpectedMessage, "a handshake message is interleaved with another record type")
 	errKeyBoundary    = alert.New(alert.UnexpectedMessage, "a record holds data beyond a change of keys")
@@ -72,10 +71,12 @@ type Stream struct {
 	expectCCS *suite.Keys // TLS 1.2: the keys from the ChangeCipherSpec on
 	write     handshake.Level
 	complete  bool
-	started   bool // the first record is sent
-	spoken    bool // a message was sent since the last record came
-	closed    bool // the peer's close_notify has come
-	skip      int  // bytes of early data that may still be skipped
+	started   bool            // the first record is sent
+	spoken    bool            // a message was sent since the last record came
+	closed    bool            // the peer's close_notify has come
+	reads     handshake.Level // of the keys in use
+	skip      int             // bytes of early data that may still be skipped
+	early     uint32          // bytes of early data that may still be sent or come
 	count     counts
 }
 
@@ -147,10 +148,8 @@ func (s *Stream) Open(_ time.Time, in []byte) (Opened, error) {
 	}
 	switch typ {
 	case record.ApplicationData:
-		if err := s.checkData(); err != nil {
-			return Opened{}, err
-		}
-		return Opened{Data: content, N: n, Kind: Data}, nil
+		kind, err := s.checkData(content)
+		return Opened{Data: content, N: n, Kind: kind}, err
 	case record.Handshake:
 		return Opened{N: n}, s.handleHandshake(content)
 	case record.Alert:
@@ -220,15 +219,21 @@ func (s *Stream) skipRecord(rec []byte) (skipped bool, err error) {
 	return true, nil
 }
 
-func (s *Stream) checkData() error {
+func (s *Stream) checkData(content []byte) (Kind, error) {
 	switch {
-	case !s.complete:
-		return errEarlyAppData
+	case !s.complete && s.reads != handshake.EarlyData:
+		return None, errEarlyAppData
 	case len(s.kept) > 0:
-		return errInterleaved
+		return None, errInterleaved
+	case s.reads == handshake.EarlyData:
+		if len(content) > int(s.early) {
+			return None, errEarlyDataSize
+		}
+		s.early -= uint32(len(content))
+		return EarlyData, nil
 	}
 	s.count.messages = 0
-	return nil
+	return Data, nil
 }
 
 // handleCCS: in TLS 1.2 the change of keys, in TLS 1.3 nothing (RFC 9846,
@@ -377,10 +382,11 @@ func (s *Stream) flush() {
 	s.started = s.started || len(s.output) > 0
 }
 
-func (s *Stream) InstallRead(_ handshake.Level, k suite.Keys) error {
+func (s *Stream) InstallRead(level handshake.Level, k suite.Keys) error {
 	if s.behind > 0 {
 		return errKeyBoundary
 	}
+	s.reads = level
 	s.in.Install(k)
 	return nil
 }
@@ -418,8 +424,8 @@ func (s *Stream) SendKeyUpdate(msg []byte, next suite.Keys) {
 // KeyUpdatePending: a stream's KeyUpdate takes effect at once.
 func (s *Stream) KeyUpdatePending() bool { return false }
 
-// SkipEarlyData: a limit as others have it, more than one flight of data.
-func (s *Stream) SkipEarlyData() { s.skip = maxSkipped }
+func (s *Stream) LimitEarlyData(bytes uint32) { s.early = bytes }
+func (s *Stream) SkipEarlyData(bytes uint32)  { s.skip = int(bytes) }
 
 func (s *Stream) SendWarning(d alert.Description) {
 	s.flush()
@@ -471,6 +477,33 @@ func (s *Stream) Seal(now time.Time, dst, data []byte) ([]byte, error) {
 			return dst, nil
 		}
 	}
+}
+
+// SealEarly is Seal for early data.
+func (s *Stream) SealEarly(now time.Time, dst, data []byte) ([]byte, error) {
+	switch {
+	case s.write != handshake.EarlyData:
+		return dst, ErrNotReady
+	case len(data) > int(s.early):
+		return dst, ErrDataSize
+	}
+	s.early -= uint32(len(data))
+	dst = s.Output(now, dst)
+	for {
+		n := min(len(data), s.opt.MaxFragment)
+		dst = s.out.Seal(dst, record.ApplicationData, data[:n])
+		if data = data[n:]; len(data) == 0 {
+			return dst, nil
+		}
+	}
+}
+
+// EarlyDataLeft is how many more bytes SealEarly takes.
+func (s *Stream) EarlyDataLeft() int {
+	if s.write != handshake.EarlyData {
+		return 0
+	}
+	return int(s.early)
 }
 
 var _ Carrier = (*Stream)(nil)

@@ -115,7 +115,7 @@ func (a *peerAuth) accept(m *Machine, peer *Peer, chain [][]byte, certType uint8
 
 // verify asks for the verdict, and goes on with next.
 func (a *peerAuth) verify(m *Machine, next step) (step, error) {
-	a.question = Verify{Peer: m.conn.Peer}
+	a.question = Verify{Peer: m.conn.Peer, Resumed: m.conn.Resumed}
 	return ask(&a.question, func() (step, error) {
 		if a.question.Err != nil {
 			return step{}, a.question.Err

@@ -59,9 +59,13 @@ type Carrier interface {
 	// acknowledgment.
 	KeyUpdatePending() bool
 
+	// LimitEarlyData says how many bytes of early data may be sent, or received,
+	// while there are keys for it.
+	LimitEarlyData(bytes uint32)
+
 	// SkipEarlyData drops the early data that the client sends, which a server
-	// that does not accept it cannot decrypt, within a limit.
-	SkipEarlyData()
+	// that does not accept it cannot decrypt, up to a limit.
+	SkipEarlyData(bytes uint32)
 
 	// SendWarning queues an alert of level warning: no_renegotiation.
 	SendWarning(d alert.Description)

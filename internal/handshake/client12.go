@@ -6,6 +6,7 @@ import (
 
 	"github.com/hermetic-tls/hermetic/internal/alert"
 	"github.com/hermetic-tls/hermetic/internal/pki"
+	"github.com/hermetic-tls/hermetic/internal/session"
 	"github.com/hermetic-tls/hermetic/internal/suite"
 	"github.com/hermetic-tls/hermetic/internal/wire"
 )
@@ -38,29 +39,38 @@ var (
 type client12 struct {
 	*Machine
 	offered        wire.ExtensionSet
-	session        []byte
+	sessionID      []byte
+	old            *session.Session // offered; nil: none
+	id             []byte           // that the server has given this session
 	serverHas      wire.ExtensionSet
 	serverCertType uint8
 	clientCertType uint8
 	peer           peerAuth
 	request        *certificateRequest
+	psk            *PSK // of a suite with one
+	ticket         wire.NewSessionTicket12
 	group          suite.Group
 	serverPublic   []byte
 	client, server suite.Keys
 }
 
 func newClient12(c *clientHello) *client12 {
-	return &client12{Machine: c.Machine, offered: c.hello.Has, session: c.hello.SessionID}
+	n := &client12{Machine: c.Machine, offered: c.hello.Has, sessionID: c.hello.SessionID}
+	if c.session != nil && c.session.Version == wire.VersionTLS12 {
+		n.old = c.session
+	}
+	return n
 }
 
 func (c *client12) serverHello(sh *wire.ServerHello) (step, error) {
 	allowed := wire.Extensions(wire.ExtServerName, wire.ExtStatusRequest, wire.ExtSupportedGroups, wire.ExtECPointFormats,
 		wire.ExtALPN, wire.ExtSCT, wire.ExtClientCertificateType, wire.ExtServerCertificateType,
-		wire.ExtExtendedMainSecret, wire.ExtRenegotiationInfo)
+		wire.ExtExtendedMainSecret, wire.ExtRenegotiationInfo, wire.ExtSessionTicket)
+	resumed := len(sh.SessionID) > 0 && string(sh.SessionID) == string(c.sessionID)
 	switch {
 	case sh.Unknown || sh.Has.Minus(c.offered) != 0 || sh.Has.Minus(allowed) != 0:
 		return step{}, errUnsolicited
-	case len(sh.SessionID) > 0 && string(sh.SessionID) == string(c.session):
+	case resumed && c.old == nil:
 		return step{}, errEchoed12
 	case len(sh.RenegotiationInfo) != 0:
 		return step{}, errRenegInfo
@@ -84,6 +94,15 @@ func (c *client12) serverHello(sh *wire.ServerHello) (step, error) {
 	}
 	c.conn.EMS = sh.Has.Has(wire.ExtExtendedMainSecret)
 	c.serverHas = sh.Has
+	if resumed {
+		return c.resume12()
+	}
+	if c.params.AskSession {
+		c.id = slices.Clone(sh.SessionID)
+	}
+	if c.conn.Suite.Auth == suite.NoSignature {
+		return c.expectPSK()
+	}
 	scts := slices.Clone(sh.SCTs)
 	return expect(func(msg wire.Message) (step, error) { return c.certificate(msg, scts) }, wire.TypeCertificate), nil
 }
@@ -142,17 +161,25 @@ func (c *client12) serverKeyExchange(msg wire.Message) (step, error) {
 	if err := ske.Parse(msg.Body, wire.KeyExchangeParts{ECDHE: true, Signed: true}); err != nil {
 		return step{}, err
 	}
-	c.group = suite.Group(ske.Group)
-	if !slices.Contains(c.params.Groups, c.group) || c.group.Hybrid() {
-		return step{}, errGroupChoice
+	if err := c.takeGroup(&ske); err != nil {
+		return step{}, err
 	}
 	cv := wire.CertificateVerify{Scheme: ske.Scheme, Signature: ske.Signature}
 	if err := c.peer.check(c.Machine, &cv, signedParams(c.conn, ske.Params)); err != nil {
 		return step{}, err
 	}
-	c.serverPublic = slices.Clone(ske.Public)
 	c.transcript.add(msg)
 	return expect(c.requestOrDone, wire.TypeCertificateRequest, wire.TypeServerHelloDone), nil
+}
+
+// takeGroup takes the server's public value.
+func (c *client12) takeGroup(ske *wire.ServerKeyExchange) error {
+	c.group = suite.Group(ske.Group)
+	if !slices.Contains(c.params.Groups, c.group) || c.group.Hybrid() {
+		return errGroupChoice
+	}
+	c.serverPublic = slices.Clone(ske.Public)
+	return nil
 }
 
 // signedParams is what a ServerKeyExchange signs: RFC 8422, Section 5.4.
@@ -192,7 +219,7 @@ func (c *client12) serverHelloDone(msg wire.Message) (step, error) {
 		if err := c.sendKeyExchange(); err != nil {
 			return step{}, err
 		}
-		return c.sendFinished()
+		return c.sendFinished(c.expectEnd)
 	}
 	q := c.request.choose(c.Machine, c.clientCertType)
 	q.Criteria.Auth = c.request.accepts
@@ -229,29 +256,38 @@ func (c *client12) authenticate(q *Choose) (step, error) {
 		return step{}, err
 	}
 	if q.Identity == nil {
-		return c.sendFinished()
+		return c.sendFinished(c.expectEnd)
 	}
 	return c.sign(q.Identity, q.Scheme, c.transcript.messages, func(signature []byte) (step, error) {
 		c.transcript.release()
 		cv := wire.CertificateVerify{Scheme: uint16(q.Scheme), Signature: signature}
 		c.send(cv.Append(c.scratch[:0]))
-		return c.sendFinished()
+		return c.sendFinished(c.expectEnd)
 	}), nil
 }
 
 func (c *client12) sendKeyExchange() error {
-	key, err := c.group.GenerateKey(c.params.Rand)
-	if err != nil {
-		return alert.Wrap(alert.InternalError, "cannot make a key share", err)
+	var cke wire.ClientKeyExchange
+	var shared []byte
+	parts := partsOf(c.conn.Suite)
+	if parts.ECDHE {
+		key, err := c.group.GenerateKey(c.params.Rand)
+		if err != nil {
+			return alert.Wrap(alert.InternalError, "cannot make a key share", err)
+		}
+		if shared, err = key.SharedSecret(c.serverPublic); err != nil {
+			return err
+		}
+		cke.Public = key.Public()
+		c.conn.Group = c.group
 	}
-	premain, err := key.SharedSecret(c.serverPublic)
-	if err != nil {
-		return err
+	if parts.PSK {
+		cke.Identity = c.psk.Identity
+		shared = premainPSK(shared, c.psk.Key)
+		c.conn.PSK = c.psk.Name
 	}
-	cke := wire.ClientKeyExchange{Public: key.Public()}
-	c.send(cke.Append(c.scratch[:0], wire.KeyExchangeParts{ECDHE: true}))
-	c.conn.Group = c.group
-	c.client, c.server = c.mainSecret12(premain)
+	c.send(cke.Append(c.scratch[:0], parts))
+	c.client, c.server = c.mainSecret12(shared)
 	return nil
 }
 
@@ -273,19 +309,33 @@ func (m *Machine) finished12(label string) []byte {
 	return suite.FinishedMAC12(m.conn.Suite.Hash, m.conn.mainSecret, label, m.transcript.sum())
 }
 
-func (c *client12) sendFinished() (step, error) {
+func (c *client12) sendFinished(next func() (step, error)) (step, error) {
 	c.carrier.SendChangeCipherSpec(c.client)
 	c.send(wire.AppendFinished(c.scratch[:0], c.finished12(suite.ClientFinished)))
-	if err := c.carrier.ExpectChangeCipherSpec(c.server); err != nil {
-		return step{}, err
+	return next()
+}
+
+// expectEnd waits for the server's ticket, if it has promised one, and Finished.
+func (c *client12) expectEnd() (step, error) {
+	if c.serverHas.Has(wire.ExtSessionTicket) {
+		return expect(c.newSessionTicket, wire.TypeNewSessionTicket), nil
 	}
-	return expect(c.finished, wire.TypeFinished), nil
+	return c.expectFinished()
+}
+
+func (c *client12) expectFinished() (step, error) {
+	return expect(c.finished, wire.TypeFinished), c.carrier.ExpectChangeCipherSpec(c.server)
 }
 
 func (c *client12) finished(msg wire.Message) (step, error) {
 	want := c.finished12(suite.ServerFinished)
 	if subtle.ConstantTimeCompare(want, msg.Body) != 1 {
 		return step{}, errWrongFinished
+	}
+	c.keepSession()
+	if c.conn.Resumed {
+		c.transcript.add(msg)
+		return c.sendFinished(c.finish)
 	}
 	return c.finish()
 }

@@ -33,9 +33,14 @@ type client13 struct {
 	*Machine
 	offered wire.ExtensionSet
 	shares  []keyShare
+	psks    []offeredPSK
+	psk     *PSK   // the server has chosen; nil: a certificate it is
+	first   bool   // and it is the first, which early data is under
+	alpn    string // of the session that early data is under
 	secret  *suite.HandshakeSecret
 	client  *suite.TrafficSecret // client_handshake_traffic_secret
 	server  *suite.TrafficSecret // server_handshake_traffic_secret
+	main    *suite.MainSecret
 
 	serverCertType, clientCertType uint8
 	peer                           peerAuth
@@ -43,11 +48,18 @@ type client13 struct {
 }
 
 func newClient13(c *clientHello) *client13 {
-	return &client13{Machine: c.Machine, offered: c.hello.Has, shares: c.shares}
+	n := &client13{Machine: c.Machine, offered: c.hello.Has, shares: c.shares, psks: c.psks}
+	if c.early != nil {
+		n.alpn = c.session.ALPN
+	}
+	return n
 }
 
 func (c *client13) serverHello(sh *wire.ServerHello) (step, error) {
-	allowed := wire.ExtensionSet(0).With(wire.ExtSupportedVersions).With(wire.ExtKeyShare)
+	allowed := wire.Extensions(wire.ExtSupportedVersions, wire.ExtKeyShare)
+	if c.offered.Has(wire.ExtPreSharedKey) {
+		allowed = allowed.With(wire.ExtPreSharedKey)
+	}
 	switch {
 	case sh.Unknown || sh.Has.Minus(allowed) != 0:
 		return step{}, errUnsolicited
@@ -58,19 +70,41 @@ func (c *client13) serverHello(sh *wire.ServerHello) (step, error) {
 	if err != nil {
 		return step{}, err
 	}
-	c.secret = suite.NewHandshakeSecret(c.conn.Suite.Hash, c.prefix(), shared)
-	c.shares = nil
+	if c.secret, err = c.handshakeSecretFrom(sh, shared); err != nil {
+		return step{}, err
+	}
+	c.shares, c.psks = nil, nil
 	sum := c.transcript.sum()
 	c.client = c.handshakeSecret("CLIENT_HANDSHAKE_TRAFFIC_SECRET", c.secret.ClientTrafficSecret(sum))
 	c.server = c.handshakeSecret("SERVER_HANDSHAKE_TRAFFIC_SECRET", c.secret.ServerTrafficSecret(sum))
 	if err := c.carrier.InstallRead(Handshake, c.server.Keys()); err != nil {
 		return step{}, err
 	}
-	if !c.conn.Retried {
+	switch {
+	case c.offersEarlyData():
+		// The early keys stay until the server has decided.
+	case !c.conn.Retried:
 		c.carrier.SendCompatibilityCCS()
+		fallthrough
+	default:
+		c.carrier.InstallWrite(Handshake, c.client.Keys())
 	}
-	c.carrier.InstallWrite(Handshake, c.client.Keys())
 	return expect(c.encryptedExtensions, wire.TypeEncryptedExtensions), nil
+}
+
+func (c *client13) offersEarlyData() bool { return c.conn.EarlyData == EarlyDataOffered }
+
+// handshakeSecretFrom goes on from the PSK that the server has chosen, if any.
+func (c *client13) handshakeSecretFrom(sh *wire.ServerHello, shared []byte) (*suite.HandshakeSecret, error) {
+	if !sh.Has.Has(wire.ExtPreSharedKey) {
+		return suite.NewHandshakeSecret(c.conn.Suite.Hash, c.prefix(), shared), nil
+	}
+	i := int(sh.SelectedPSK)
+	if i >= len(c.psks) || c.psks[i].Hash != c.conn.Suite.Hash {
+		return nil, errSelectedPSK
+	}
+	c.psk, c.first = c.psks[i].PSK, i == 0
+	return c.psks[i].early.HandshakeSecret(shared), c.usePSK(c.psk)
 }
 
 // agree computes the (EC)DHE secret.
@@ -90,11 +124,12 @@ func (c *client13) encryptedExtensions(msg wire.Message) (step, error) {
 		return step{}, err
 	}
 	c.transcript.add(msg)
-	allowed := wire.ExtensionSet(0).With(wire.ExtServerName).With(wire.ExtSupportedGroups).With(wire.ExtALPN).
-		With(wire.ExtServerCertificateType).With(wire.ExtClientCertificateType)
+	allowed := wire.Extensions(wire.ExtServerName, wire.ExtSupportedGroups, wire.ExtALPN,
+		wire.ExtServerCertificateType, wire.ExtClientCertificateType, wire.ExtEarlyData)
 	if ee.Unknown || ee.Has.Minus(c.offered) != 0 || ee.Has.Minus(allowed) != 0 {
 		return step{}, errUnsolicited
 	}
+	c.conn.ALPN = ""
 	if ee.Has.Has(wire.ExtALPN) {
 		if !offersALPN(c.params.ALPN, ee.ALPN) {
 			return step{}, errALPNChoice
@@ -104,7 +139,35 @@ func (c *client13) encryptedExtensions(msg wire.Message) (step, error) {
 	if err := c.certTypes(&ee); err != nil {
 		return step{}, err
 	}
+	if err := c.earlyData(ee.Has.Has(wire.ExtEarlyData)); err != nil {
+		return step{}, err
+	}
+	switch finished := expect(c.finished, wire.TypeFinished); {
+	case c.psk == nil:
+	case c.params.AskVerify:
+		return c.peer.verify(c.Machine, finished)
+	default:
+		return finished, nil
+	}
 	return expect(c.certificateOrRequest, wire.TypeCertificateRequest, wire.TypeCertificate), nil
+}
+
+// earlyData is the server's decision about 0-RTT data: RFC 9846, Section 4.3.10.
+func (c *client13) earlyData(accepted bool) error {
+	switch {
+	case !c.offersEarlyData():
+		return nil
+	case !accepted:
+		c.conn.EarlyData = EarlyDataRejected
+		c.carrier.InstallWrite(Handshake, c.client.Keys())
+		return nil
+	case c.psk == nil || !c.first || uint16(c.conn.Suite.ID) != c.psk.Session.Suite:
+		return errEarlyPSK
+	case c.conn.ALPN != c.alpn:
+		return errEarlyALPN
+	}
+	c.conn.EarlyData = EarlyDataAccepted
+	return nil
 }
 
 // certTypes: RFC 7250, Section 4.2.
@@ -161,15 +224,27 @@ func (c *client13) finished(msg wire.Message) (step, error) {
 		return step{}, errWrongFinished
 	}
 	c.transcript.add(msg)
-	main := c.secret.MainSecret()
-	c.conn.applicationSecrets(c.Machine, main, c.transcript.sum())
+	c.main = c.secret.MainSecret()
+	c.conn.applicationSecrets(c.Machine, c.main, c.transcript.sum())
 	if err := c.carrier.InstallRead(Application, c.conn.Suite.TrafficKeys(c.prefix(), c.conn.readSecret)); err != nil {
 		return step{}, err
+	}
+	if c.conn.EarlyData == EarlyDataAccepted {
+		c.endEarlyData()
 	}
 	if c.request == nil {
 		return c.finish13()
 	}
 	return c.authenticate()
+}
+
+// endEarlyData: RFC 9846, Section 4.6; RFC 9147bis, Section 5.6, leaves the
+// message out, since the epochs say the same.
+func (c *client13) endEarlyData() {
+	if c.carrier.Transport() == wire.Stream {
+		c.send(wire.AppendMessage(c.scratch[:0], wire.TypeEndOfEarlyData, nil))
+	}
+	c.carrier.InstallWrite(Handshake, c.client.Keys())
 }
 
 // authenticate answers the CertificateRequest.
@@ -190,6 +265,9 @@ func (c *client13) authenticate() (step, error) {
 func (c *client13) finish13() (step, error) {
 	c.send(wire.AppendFinished(c.scratch[:0], c.client.FinishedMAC(c.transcript.sum())))
 	c.carrier.InstallWrite(Application, c.conn.Suite.TrafficKeys(c.prefix(), c.conn.writeSecret))
+	if c.params.AskSession {
+		c.conn.resumptionSecret = c.main.ResumptionSecret(c.transcript.sum())
+	}
 	return c.finish()
 }
 

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/hermetic-tls/hermetic/internal/alert"
+	"github.com/hermetic-tls/hermetic/internal/session"
 	"github.com/hermetic-tls/hermetic/internal/suite"
 	"github.com/hermetic-tls/hermetic/internal/wire"
 )
@@ -46,8 +47,11 @@ type clientHello struct {
 	*Machine
 	hello      wire.ClientHello
 	shares     []keyShare
-	retrySuite uint16 // of the HelloRetryRequest
-	verified   bool   // a HelloVerifyRequest has come
+	psks       []offeredPSK
+	session    *session.Session   // offered; nil: none
+	early      *suite.EarlySecret // of the early data that is offered; nil: none
+	retrySuite uint16             // of the HelloRetryRequest
+	verified   bool               // a HelloVerifyRequest has come
 }
 
 func newClientHello(m *Machine) *clientHello { return &clientHello{Machine: m} }
@@ -56,10 +60,28 @@ func (c *clientHello) start() (step, error) {
 	if err := c.random(c.conn.clientRandom[:]); err != nil {
 		return step{}, err
 	}
+	if !c.params.AskSession {
+		return c.begin()
+	}
+	q := new(Offer)
+	return ask(q, func() (step, error) {
+		if q.Err != nil {
+			return step{}, q.Err
+		}
+		if s := q.Session; s != nil && c.offerable(s) {
+			c.session = s
+		}
+		return c.begin()
+	}), nil
+}
+
+// begin sends the first ClientHello.
+func (c *clientHello) begin() (step, error) {
 	if err := c.fill(); err != nil {
 		return step{}, err
 	}
 	c.transmit()
+	c.offerEarlyData()
 	return c.await(), nil
 }
 
@@ -71,7 +93,13 @@ func (c *clientHello) await() step {
 }
 
 func (c *clientHello) transmit() {
-	c.send(c.hello.Append(c.scratch[:0], c.carrier.Transport()))
+	msg := c.hello.Append(c.scratch[:0], c.carrier.Transport())
+	if c.hello.Has.Has(wire.ExtPreSharedKey) {
+		// Binders do not know the cookie of DTLS 1.2: its field is empty, or
+		// the server is not one of 1.3.
+		c.bind(msg)
+	}
+	c.send(msg)
 }
 
 // offers reports whether the client offers version.
@@ -112,6 +140,9 @@ func (c *clientHello) fill() error {
 		h.Has = h.Has.With(wire.ExtALPN)
 	}
 	c.fillCertTypes()
+	if err := c.fillSession(); err != nil {
+		return err
+	}
 	if c.offers(wire.VersionTLS12) {
 		h.PointFormats = []byte{0}
 		h.Has = h.Has.With(wire.ExtECPointFormats).With(wire.ExtExtendedMainSecret).With(wire.ExtRenegotiationInfo)
@@ -141,10 +172,9 @@ func (c *clientHello) fill13() error {
 		h.SupportedVersions = wire.AppendUint16s(h.SupportedVersions, wireVersion(v, t))
 	}
 	h.Has = h.Has.With(wire.ExtSupportedVersions).With(wire.ExtKeyShare)
-	if t == wire.Stream {
+	if t == wire.Stream && len(h.SessionID) == 0 {
 		// RFC 9846, Appendix E.4: a session id makes it look like a resumption.
-		h.SessionID = make([]byte, 32)
-		if err := c.random(h.SessionID); err != nil {
+		if err := c.inventSessionID(); err != nil {
 			return err
 		}
 	}
@@ -199,6 +229,9 @@ func (c *clientHello) answer(msg wire.Message) (step, error) {
 	c.conn.serverRandom = sh.Random
 	c.conn.ServerName = c.hello.ServerName
 	if version == wire.VersionTLS12 {
+		if c.early != nil {
+			return step{}, errEarlyVersion
+		}
 		c.carrier.SetVersion(version)
 		c.transcript.keep = true // for a CertificateVerify
 		c.transcript.start(s.Hash, c.carrier.Transport() == wire.Datagram)
@@ -289,7 +322,11 @@ func (c *clientHello) retry(msg wire.Message, sh *wire.ServerHello) (step, error
 		c.hello.Has = c.hello.Has.With(wire.ExtCookie)
 	}
 	c.hello.LegacyCookie = nil
-	c.carrier.SendCompatibilityCCS()
+	c.psks = slices.DeleteFunc(c.psks, func(p offeredPSK) bool { return p.Hash != c.conn.Suite.Hash })
+	c.offerPSKs()
+	if !c.withdrawEarlyData() {
+		c.carrier.SendCompatibilityCCS()
+	}
 	c.transmit()
 	return c.await(), nil
 }
@@ -304,6 +341,7 @@ func (c *clientHello) verifyRequest(msg wire.Message) (step, error) {
 		return step{}, errVersion // only DTLS 1.2 has this message
 	}
 	c.verified = true
+	c.withdrawEarlyData()
 	c.hello.LegacyCookie = slices.Clone(hvr.Cookie)
 	c.transcript.forget()
 	c.transmit()

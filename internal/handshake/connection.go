@@ -1,6 +1,8 @@
 package handshake
 
 import (
+	"time"
+
 	"github.com/hermetic-tls/hermetic/internal/alert"
 	"github.com/hermetic-tls/hermetic/internal/suite"
 	"github.com/hermetic-tls/hermetic/internal/wire"
@@ -16,7 +18,6 @@ var (
 func (c *Connection) applicationSecrets(m *Machine, main *suite.MainSecret, sum []byte) {
 	client, server := main.ClientTrafficSecret(sum), main.ServerTrafficSecret(sum)
 	c.exporterSecret = main.ExporterSecret(sum)
-	c.prefix = m.prefix()
 	m.keyLog("CLIENT_TRAFFIC_SECRET_0", client)
 	m.keyLog("SERVER_TRAFFIC_SECRET_0", server)
 	m.keyLog("EXPORTER_SECRET", c.exporterSecret)
@@ -33,7 +34,7 @@ func (m *Machine) handshakeSecret(label string, secret []byte) *suite.TrafficSec
 }
 
 // Handle takes a message after the handshake.
-func (c *Connection) Handle(carrier Carrier, server bool, msg wire.Message) error {
+func (c *Connection) Handle(carrier Carrier, server bool, now func() time.Time, msg wire.Message) error {
 	if c.Version == wire.VersionTLS12 {
 		return c.handle12(server, msg)
 	}
@@ -41,8 +42,7 @@ func (c *Connection) Handle(carrier Carrier, server bool, msg wire.Message) erro
 	case msg.Type == wire.TypeKeyUpdate:
 		return c.keyUpdate(carrier, msg)
 	case msg.Type == wire.TypeNewSessionTicket && !server:
-		var t wire.NewSessionTicket13
-		return t.Parse(msg.Body)
+		return c.newSessionTicket(msg, now)
 	}
 	return unexpected(msg.Type, wire.Types(wire.TypeKeyUpdate))
 }

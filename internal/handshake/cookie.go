@@ -184,7 +184,6 @@ func (s *server13) afterStatelessRetry() (step, error) {
 	s.transcript.resume(r.suite.Hash, r.hello1)
 	hrr := r.message()
 	s.transcript.add(wire.Message{Type: wire.TypeServerHello, Body: hrr[4:]})
-	s.transcript.add(wire.Message{Type: wire.TypeClientHello, Body: s.body})
 	group, share := s.chooseGroup()
 	if r.group != 0 {
 		group = r.group
@@ -193,9 +192,15 @@ func (s *server13) afterStatelessRetry() (step, error) {
 			return step{}, errRetryShare
 		}
 	}
+	if s.hello.Has.Has(wire.ExtEarlyData) {
+		return step{}, errRetryEarly
+	}
 	if share.Data == nil || !slices.Contains(s.params.Groups, group) {
 		return step{}, errRetryShare
 	}
 	s.conn.Group = group
-	return s.respond(share)
+	return s.choosePSK(func() (step, error) {
+		s.transcript.add(wire.Message{Type: wire.TypeClientHello, Body: s.body})
+		return s.respond(share)
+	})
 }

@@ -11,9 +11,11 @@ import (
 	"crypto"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/hermetic-tls/hermetic/internal/alert"
 	"github.com/hermetic-tls/hermetic/internal/pki"
+	"github.com/hermetic-tls/hermetic/internal/session"
 	"github.com/hermetic-tls/hermetic/internal/suite"
 	"github.com/hermetic-tls/hermetic/internal/wire"
 )
@@ -41,10 +43,21 @@ type Params struct {
 	PeerCertTypes      []uint8 // what we accept; the preferred first
 	Chains             *pki.Cache
 
-	AskConfig bool // a server asks Configure first
-	AskVerify bool // a server asks Verify of a client without a certificate too
+	AskConfig  bool // a server asks Configure first
+	AskVerify  bool // Verify is asked of a peer without a new certificate too
+	AskSession bool // a client asks Offer, and takes tickets
+
+	PSKs         [2][]PSK      // a client's external ones, to be offered, over streams and datagrams
+	AcceptPSK    bool          // a server asks FindPSK
+	ExternalPSK  bool          // of external ones too
+	OnlyPSK      bool          // a server has no certificate
+	Tickets      int           // how many a TLS 1.3 server sends; TLS 1.2: one, if any
+	TicketLife   time.Duration // of those tickets
+	EarlyData    bool          // a client sends 0-RTT data
+	MaxEarlyData uint32        // a server takes so much of it, in bytes
 
 	Rand   io.Reader
+	Now    func() time.Time
 	KeyLog func(label string, clientRandom, secret []byte) // may be nil
 
 	lists lists
@@ -83,16 +96,32 @@ type Connection struct {
 	EMS         bool
 	Retried     bool // by HelloRetryRequest
 	Resumed     bool
+	PSK         []byte // the identity of the external PSK; nil: without
+	EarlyData   EarlyDataState
 
 	owesUpdate bool // the peer has asked for a KeyUpdate
 	prefix     suite.Prefix
 	// TLS 1.3: the traffic secrets of now, for the next KeyUpdate.
 	readSecret, writeSecret []byte
 	exporterSecret          []byte
+	// TLS 1.3 clients that take tickets: resumption_secret.
+	resumptionSecret []byte
+	ticket           *session.Session // that has come, see TakeSession
+	began            time.Time        // when the peers have authenticated, if before
 	// TLS 1.2: what RFC 5705 derives from.
 	mainSecret                 []byte
 	clientRandom, serverRandom [32]byte
 }
+
+// EarlyDataState says what became of 0-RTT data.
+type EarlyDataState uint8
+
+const (
+	NoEarlyData EarlyDataState = iota
+	EarlyDataOffered
+	EarlyDataAccepted
+	EarlyDataRejected
+)
 
 // Peer is the certificate that the peer has shown.
 type Peer struct {
@@ -145,13 +174,13 @@ type Machine struct {
 
 // NewClient returns a client's handshake. Start sends the ClientHello.
 func NewClient(p *Params, c Carrier, serverName string) *Machine {
-	return &Machine{params: p, carrier: c, serverName: serverName, conn: new(Connection), scratch: make([]byte, 0, 1024)}
+	return &Machine{params: p, carrier: c, serverName: serverName, conn: newConnection(c), scratch: make([]byte, 0, 1024)}
 }
 
 // NewServer returns a server's handshake, which waits for a ClientHello; with a
 // jar for one with a cookie of that jar.
 func NewServer(p *Params, c Carrier, jar CookieJar) *Machine {
-	return &Machine{params: p, carrier: c, jar: jar, conn: new(Connection), scratch: make([]byte, 0, 1024)}
+	return &Machine{params: p, carrier: c, jar: jar, conn: newConnection(c), scratch: make([]byte, 0, 1024)}
 }
 
 // Start begins the handshake.
@@ -226,9 +255,19 @@ func (m *Machine) keyLog(label string, secret []byte) {
 }
 
 // prefix is the one of the key schedule.
-func (m *Machine) prefix() suite.Prefix {
-	if m.carrier.Transport() == wire.Datagram {
-		return suite.DTLS
+func (m *Machine) prefix() suite.Prefix { return m.conn.prefix }
+
+// externalPSKs are a client's for this transport.
+func (m *Machine) externalPSKs() []PSK {
+	if m.conn.prefix == suite.DTLS {
+		return m.params.PSKs[1]
 	}
-	return suite.TLS
+	return m.params.PSKs[0]
+}
+
+func newConnection(c Carrier) *Connection {
+	if c.Transport() == wire.Datagram {
+		return &Connection{prefix: suite.DTLS}
+	}
+	return &Connection{prefix: suite.TLS}
 }

@@ -30,7 +30,8 @@ func (c *clearCarrier) SendChangeCipherSpec(suite.Keys)           {}
 func (c *clearCarrier) SendCompatibilityCCS()                     {}
 func (c *clearCarrier) SendKeyUpdate(msg []byte, next suite.Keys) { c.Send(msg) }
 func (c *clearCarrier) KeyUpdatePending() bool                    { return false }
-func (c *clearCarrier) SkipEarlyData()                            {}
+func (c *clearCarrier) SkipEarlyData(uint32)                      {}
+func (c *clearCarrier) LimitEarlyData(uint32)                     {}
 func (c *clearCarrier) SendWarning(alert.Description)             {}
 func (c *clearCarrier) Complete()                                 {}
 func (c *clearCarrier) Send(msg []byte) uint16 {

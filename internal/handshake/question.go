@@ -2,12 +2,12 @@ package handshake
 
 import (
 	"github.com/hermetic-tls/hermetic/internal/pki"
+	"github.com/hermetic-tls/hermetic/internal/session"
 	"github.com/hermetic-tls/hermetic/internal/suite"
 	"github.com/hermetic-tls/hermetic/internal/wire"
 )
 
-// Question is a *Configure, *Choose, *Sign or *Verify: what a handshake does
-// not decide itself. Whoever drives the machine fills in the answer and calls
+// Question is one of the types below: what a handshake does not decide itself. Whoever drives the machine fills in the answer and calls
 // Resume, now or later.
 type Question interface{ question() }
 
@@ -42,11 +42,44 @@ type Sign struct {
 // Verify asks whether the peer's certificate is trusted. Without one Peer is
 // nil, and a server that accepts this is asked nothing.
 type Verify struct {
-	Peer *Peer
-	Err  error // the answer: nil, or an *alert.Error
+	Peer    *Peer
+	Resumed bool  // the certificate was verified when the session began
+	Err     error // the answer: nil, or an *alert.Error
 }
 
-func (*Configure) question() {}
-func (*Choose) question()    {}
-func (*Sign) question()      {}
-func (*Verify) question()    {}
+// Offer asks a client which session to offer.
+type Offer struct {
+	Session *session.Session // the answer; nil: none
+	Err     error
+}
+
+// FindPSK asks a server what an identity stands for: a ticket that it has
+// given away, or an external PSK, or nothing.
+type FindPSK struct {
+	Identity          []byte
+	Tickets, External bool // what it may be
+	PSK               *PSK // the answer; nil: not known
+	Err               error
+}
+
+// SealTicket asks a server for the ticket that holds a session.
+type SealTicket struct {
+	Session *session.Session
+	Ticket  []byte // the answer; nil: none today
+}
+
+// Unseen asks a server whether it sees this early data for the first time: RFC
+// 9846, Section 8.
+type Unseen struct {
+	ID []byte // of the ClientHello
+	OK bool   // the answer
+}
+
+func (*Configure) question()  {}
+func (*Choose) question()     {}
+func (*Sign) question()       {}
+func (*Verify) question()     {}
+func (*Offer) question()      {}
+func (*FindPSK) question()    {}
+func (*SealTicket) question() {}
+func (*Unseen) question()     {}

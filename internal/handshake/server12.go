@@ -51,11 +51,24 @@ func (s *server12) clientHello() (step, error) {
 	}
 	s.conn.EMS = h.Has.Has(wire.ExtExtendedMainSecret)
 	s.conn.Group = s.chooseGroup()
-	if s.chooseSuite(s.agreeable) == nil {
+	if len(h.SessionTicket) > 0 && s.params.Tickets > 0 {
+		return s.openTicket()
+	}
+	return s.fullHandshake()
+}
+
+// fullHandshake chooses the cipher suite, by the certificate if it needs one.
+func (s *server12) fullHandshake() (step, error) {
+	first := s.chooseSuite(s.agreeable)
+	if first == nil {
 		return step{}, errNoSuite
 	}
 	if err := s.chooseALPN(); err != nil {
 		return step{}, err
+	}
+	if first.Auth == suite.NoSignature {
+		s.conn.Suite = first
+		return s.respondPSK()
 	}
 	if s.params.RequestCertificate {
 		var err error
@@ -92,7 +105,14 @@ func (s *server12) chooseGroup() suite.Group {
 
 // agreeable reports whether the two sides can agree on keys with c.
 func (s *server12) agreeable(c *suite.Suite) bool {
-	return c.KeyExchange == suite.ECDHE && s.conn.Group != 0
+	parts := partsOf(c)
+	return (s.conn.Group != 0 || !parts.ECDHE) && (s.params.ExternalPSK || !parts.PSK) && (!s.params.OnlyPSK || !parts.Signed)
+}
+
+// issues reports whether the client gets a ticket: RFC 5077, Section 3.2. A
+// resumed session keeps the one that it has, for its main secret must end.
+func (s *server12) issues() bool {
+	return s.params.Tickets > 0 && s.hello.Has.Has(wire.ExtSessionTicket) && !s.conn.Resumed
 }
 
 func (s *server12) respond() (step, error) {
@@ -116,7 +136,7 @@ func (s *server12) respond() (step, error) {
 
 // staples reports whether a CertificateStatus follows the Certificate.
 func (s *server12) staples() bool {
-	return s.hello.StatusRequest && s.chosen.Identity.Type == pki.X509 && len(s.chosen.Identity.Certificate.OCSPStaple) > 0
+	return s.chosen != nil && s.hello.StatusRequest && s.chosen.Identity.Type == pki.X509 && len(s.chosen.Identity.Certificate.OCSPStaple) > 0
 }
 
 func (s *server12) sendServerHello() error {
@@ -150,7 +170,22 @@ func (s *server12) sendServerHello() error {
 	if s.staples() {
 		sh.Has = sh.Has.With(wire.ExtStatusRequest)
 	}
-	if scts := s.chosen.Identity.Certificate.SignedCertificateTimestamps; h.Has.Has(wire.ExtSCT) && len(scts) > 0 {
+	if s.conn.Resumed {
+		sh.SessionID = h.SessionID
+	}
+	if s.issues() {
+		sh.Has = sh.Has.With(wire.ExtSessionTicket)
+	}
+	if s.chosen != nil {
+		s.describeCertificate(&sh)
+	}
+	s.send(sh.Append(s.scratch[:0]))
+	return nil
+}
+
+// describeCertificate adds what the ServerHello says of certificates.
+func (s *server12) describeCertificate(sh *wire.ServerHello) {
+	if scts := s.chosen.Identity.Certificate.SignedCertificateTimestamps; s.hello.Has.Has(wire.ExtSCT) && len(scts) > 0 {
 		sh.SCTs = wire.AppendSCTs(nil, scts)
 		sh.Has = sh.Has.With(wire.ExtSCT)
 	}
@@ -162,8 +197,6 @@ func (s *server12) sendServerHello() error {
 		sh.ClientCertType = s.clientType
 		sh.Has = sh.Has.With(wire.ExtClientCertificateType)
 	}
-	s.send(sh.Append(s.scratch[:0]))
-	return nil
 }
 
 // sendKeyExchange sends the signed parameters, and the rest of the flight.
@@ -216,14 +249,21 @@ func (s *server12) certificate(msg wire.Message) (step, error) {
 
 func (s *server12) clientKeyExchange(msg wire.Message) (step, error) {
 	var cke wire.ClientKeyExchange
-	if err := cke.Parse(msg.Body, wire.KeyExchangeParts{ECDHE: true}); err != nil {
+	parts := partsOf(s.conn.Suite)
+	if err := cke.Parse(msg.Body, parts); err != nil {
 		return step{}, err
 	}
-	premain, err := s.key.SharedSecret(cke.Public)
-	if err != nil {
-		return step{}, err
+	var premain []byte
+	if parts.ECDHE {
+		var err error
+		if premain, err = s.key.SharedSecret(cke.Public); err != nil {
+			return step{}, err
+		}
 	}
 	s.transcript.add(msg)
+	if parts.PSK {
+		return s.findPSK(&cke, premain)
+	}
 	s.client, s.server = s.mainSecret12(premain)
 	if s.conn.Peer != nil {
 		return expect(s.certificateVerify, wire.TypeCertificateVerify), nil
@@ -254,7 +294,16 @@ func (s *server12) finished(msg wire.Message) (step, error) {
 		return step{}, errWrongFinished
 	}
 	s.transcript.add(msg)
+	if s.conn.Resumed {
+		return s.finish()
+	}
+	return s.sendTicket(func() (step, error) {
+		s.sendFinished()
+		return s.finish()
+	})
+}
+
+func (s *server12) sendFinished() {
 	s.carrier.SendChangeCipherSpec(s.server)
 	s.send(wire.AppendFinished(s.scratch[:0], s.finished12(suite.ServerFinished)))
-	return s.finish()
 }

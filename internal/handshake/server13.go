@@ -14,6 +14,8 @@ var (
 	errCompression13 = alert.New(alert.IllegalParameter, "a TLS 1.3 ClientHello offers compression")
 	errNoGroups      = alert.New(alert.MissingExtension, "the client sent no supported_groups")
 	errHelloChanged  = alert.New(alert.IllegalParameter, "the second ClientHello differs from the first")
+	errRetryEarly    = alert.New(alert.IllegalParameter, "the second ClientHello offers early data")
+	errNeedsPSK      = alert.New(alert.HandshakeFailure, "the client offers no PSK, and there is no certificate to go on with")
 	errRetryShare    = alert.New(alert.IllegalParameter, "the second ClientHello has not the one key share that was asked for")
 )
 
@@ -33,10 +35,16 @@ var (
 //	[[data]]                <-------> [[data]]
 type server13 struct {
 	*serverHello
-	retried retriedHello
-	client  *suite.TrafficSecret // client_handshake_traffic_secret
-	server  *suite.TrafficSecret // server_handshake_traffic_secret
-	secret  *suite.HandshakeSecret
+	retried  retriedHello
+	psk      *PSK                 // that the handshake goes on with; nil: a certificate
+	early    *suite.EarlySecret   // of it
+	selected uint16               // its place in the client's list
+	pskAge   uint32               // obfuscated_ticket_age
+	helloSum []byte               // the transcript hash of the ClientHello, for early data
+	client   *suite.TrafficSecret // client_handshake_traffic_secret
+	server   *suite.TrafficSecret // server_handshake_traffic_secret
+	secret   *suite.HandshakeSecret
+	main     *suite.MainSecret
 
 	clientType uint8
 	chosen     *Choose
@@ -59,7 +67,7 @@ func (s *server13) clientHello() (step, error) {
 		return step{}, errCompression13
 	case len(h.LegacyCookie) != 0:
 		return step{}, errLegacyCookie
-	case !h.Has.Has(wire.ExtSignatureAlgorithms):
+	case !h.Has.Has(wire.ExtSignatureAlgorithms) && !h.Has.Has(wire.ExtPreSharedKey):
 		return step{}, errNoSchemes
 	case !h.Has.Has(wire.ExtSupportedGroups):
 		return step{}, errNoGroups
@@ -69,7 +77,13 @@ func (s *server13) clientHello() (step, error) {
 	if s.retry != nil {
 		return s.afterStatelessRetry()
 	}
-	c := s.chooseSuite(func(*suite.Suite) bool { return true })
+	return s.choosePSK(s.firstClientHello)
+}
+
+// firstClientHello chooses the cipher suite, which must have the PSK's hash, and
+// the group.
+func (s *server13) firstClientHello() (step, error) {
+	c := s.chooseSuite(func(c *suite.Suite) bool { return s.psk == nil || c.Hash == s.psk.Hash })
 	if c == nil {
 		return step{}, errNoSuite
 	}
@@ -87,8 +101,16 @@ func (s *server13) clientHello() (step, error) {
 }
 
 // chooseGroup picks the first of ours that the client has, and its key share
-// if the client has sent one.
+// if the client has sent one. A HelloRetryRequest would reject early data, so
+// that a group with a share is better then.
 func (s *server13) chooseGroup() (suite.Group, wire.KeyShare) {
+	if s.psk != nil && s.hello.Has.Has(wire.ExtEarlyData) {
+		for _, g := range s.params.Groups {
+			if share, ok := s.hello.KeyShares.Find(uint16(g)); ok {
+				return g, share
+			}
+		}
+	}
 	for _, g := range s.params.Groups {
 		if s.hello.Groups.Contains(uint16(g)) {
 			share, _ := s.hello.KeyShares.Find(uint16(g))
@@ -134,22 +156,30 @@ func (s *server13) secondClientHello(msg wire.Message) (step, error) {
 	if err := h.Parse(s.body, s.carrier.Transport()); err != nil {
 		return step{}, err
 	}
-	s.transcript.add(msg)
 	switch {
 	case h.Random != s.conn.clientRandom, string(h.SessionID) != string(session),
 		string(h.CipherSuites) != string(s.retried.suites), len(h.Compression) != 1,
 		h.ServerName != s.conn.ServerName, !s.offersVersion(wire.VersionTLS13):
 		return step{}, errHelloChanged
-	case !h.Has.Has(wire.ExtSignatureAlgorithms):
+	case !h.Has.Has(wire.ExtSignatureAlgorithms) && !h.Has.Has(wire.ExtPreSharedKey):
 		return step{}, errNoSchemes
 	case !h.Has.Has(wire.ExtKeyShare):
 		return step{}, errNoKeyShare
+	case h.Has.Has(wire.ExtEarlyData):
+		return step{}, errRetryEarly
 	}
 	share, ok := h.KeyShares.Find(uint16(s.retried.group))
 	if !ok || len(h.KeyShares) != 4+len(share.Data) {
 		return step{}, errRetryShare
 	}
-	return s.respond(share)
+	had := s.psk != nil
+	return s.choosePSK(func() (step, error) {
+		if had && s.psk == nil {
+			return step{}, errPSKGone
+		}
+		s.transcript.add(msg)
+		return s.respond(share)
+	})
 }
 
 // respond sends ServerHello and what follows it. The certificate is chosen
@@ -158,7 +188,15 @@ func (s *server13) respond(share wire.KeyShare) (step, error) {
 	if err := s.chooseALPN(); err != nil {
 		return step{}, err
 	}
-	if s.params.RequestCertificate {
+	switch {
+	case s.psk != nil:
+		return s.resume13(share)
+	case s.params.OnlyPSK:
+		return step{}, errNeedsPSK
+	case !s.hello.Has.Has(wire.ExtSignatureAlgorithms):
+		return step{}, errNoSchemes
+	}
+	if s.requestsCertificate() {
 		var err error
 		if s.clientType, err = s.clientCertType(); err != nil {
 			return step{}, err
@@ -193,23 +231,31 @@ func (s *server13) sendServerHello(share wire.KeyShare) (step, error) {
 		KeyShare:         wire.KeyShare{Group: uint16(s.conn.Group), Data: public},
 	}
 	sh.Has = sh.Has.With(wire.ExtSupportedVersions).With(wire.ExtKeyShare)
+	if s.psk != nil {
+		sh.SelectedPSK = s.selected
+		sh.Has = sh.Has.With(wire.ExtPreSharedKey)
+	}
 	s.send(sh.Append(s.scratch[:0]))
 	if !s.conn.Retried {
 		s.carrier.SendCompatibilityCCS()
 	}
-	s.secret = suite.NewHandshakeSecret(s.conn.Suite.Hash, s.prefix(), shared)
+	if s.psk != nil {
+		s.secret = s.early.HandshakeSecret(shared)
+	} else {
+		s.secret = suite.NewHandshakeSecret(s.conn.Suite.Hash, s.prefix(), shared)
+	}
 	sum := s.transcript.sum()
 	s.client = s.handshakeSecret("CLIENT_HANDSHAKE_TRAFFIC_SECRET", s.secret.ClientTrafficSecret(sum))
 	s.server = s.handshakeSecret("SERVER_HANDSHAKE_TRAFFIC_SECRET", s.secret.ServerTrafficSecret(sum))
 	s.carrier.InstallWrite(Handshake, s.server.Keys())
-	if err := s.carrier.InstallRead(Handshake, s.client.Keys()); err != nil {
+	if err := s.installRead(); err != nil {
 		return step{}, err
 	}
-	if !s.conn.Retried {
-		s.skipEarlyData()
-	}
 	s.sendEncryptedExtensions()
-	if s.params.RequestCertificate {
+	if s.psk != nil {
+		return s.sendFinished()
+	}
+	if s.requestsCertificate() {
 		s.sendCertificateRequest()
 	}
 	s.sendCertificate13(s.chosen.Identity, nil, s.hello.StatusRequest, s.hello.Has.Has(wire.ExtSCT))
@@ -220,9 +266,14 @@ func (s *server13) sendServerHello(share wire.KeyShare) (step, error) {
 // data skips it.
 func (s *server13) skipEarlyData() {
 	if s.hello.Has.Has(wire.ExtEarlyData) {
-		s.carrier.SkipEarlyData()
+		s.conn.EarlyData = EarlyDataRejected
+		s.carrier.SkipEarlyData(max(minSkipped, s.params.MaxEarlyData))
 	}
 }
+
+// requestsCertificate reports whether the client is asked for a certificate: RFC
+// 9846, Section 4.4.2: not when it has authenticated by a PSK.
+func (s *server13) requestsCertificate() bool { return s.params.RequestCertificate && s.psk == nil }
 
 func (s *server13) sendEncryptedExtensions() {
 	var ee wire.EncryptedExtensions
@@ -230,13 +281,16 @@ func (s *server13) sendEncryptedExtensions() {
 		ee.ALPN = []byte(s.conn.ALPN)
 		ee.Has = ee.Has.With(wire.ExtALPN)
 	}
-	if s.hello.Has.Has(wire.ExtServerCertificateType) && s.chosen.Identity.Type != pki.X509 {
+	if s.chosen != nil && s.hello.Has.Has(wire.ExtServerCertificateType) && s.chosen.Identity.Type != pki.X509 {
 		ee.ServerCertType = s.chosen.Identity.Type
 		ee.Has = ee.Has.With(wire.ExtServerCertificateType)
 	}
-	if s.params.RequestCertificate && s.clientType != pki.X509 {
+	if s.requestsCertificate() && s.clientType != pki.X509 {
 		ee.ClientCertType = s.clientType
 		ee.Has = ee.Has.With(wire.ExtClientCertificateType)
+	}
+	if s.conn.EarlyData == EarlyDataAccepted {
+		ee.Has = ee.Has.With(wire.ExtEarlyData)
 	}
 	s.send(ee.Append(s.scratch[:0]))
 }
@@ -259,15 +313,20 @@ func (s *server13) sendCertificateRequest() {
 
 func (s *server13) sendFinished() (step, error) {
 	s.send(wire.AppendFinished(s.scratch[:0], s.server.FinishedMAC(s.transcript.sum())))
-	s.conn.applicationSecrets(s.Machine, s.secret.MainSecret(), s.transcript.sum())
+	s.main = s.secret.MainSecret()
+	s.conn.applicationSecrets(s.Machine, s.main, s.transcript.sum())
 	s.carrier.InstallWrite(Application, s.conn.Suite.TrafficKeys(s.prefix(), s.conn.writeSecret))
-	if s.params.RequestCertificate {
+	next := expect(s.finished, wire.TypeFinished)
+	switch {
+	case s.requestsCertificate():
 		return expect(s.certificate, wire.TypeCertificate), nil
+	case s.conn.EarlyData == EarlyDataAccepted && s.carrier.Transport() == wire.Stream:
+		next = expect(s.endOfEarlyData, wire.TypeEndOfEarlyData)
 	}
 	if s.params.AskVerify {
-		return s.peer.verify(s.Machine, expect(s.finished, wire.TypeFinished))
+		return s.peer.verify(s.Machine, next)
 	}
-	return expect(s.finished, wire.TypeFinished), nil
+	return next, nil
 }
 
 func (s *server13) certificate(msg wire.Message) (step, error) {
@@ -301,5 +360,8 @@ func (s *server13) finished(msg wire.Message) (step, error) {
 	if err := s.carrier.InstallRead(Application, s.conn.Suite.TrafficKeys(s.prefix(), s.conn.readSecret)); err != nil {
 		return step{}, err
 	}
-	return s.finish()
+	if !s.wantsTickets() {
+		return s.finish()
+	}
+	return s.sendTickets(s.main.ResumptionSecret(s.transcript.sum()), 0)
 }

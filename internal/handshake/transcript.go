@@ -55,6 +55,21 @@ func (t *transcript) start(alg crypto.Hash, fragment bool) {
 	t.add(wire.Message{Type: t.first.Type, Seq: t.first.Seq, Body: hello})
 }
 
+// partial is the transcript hash up to a part of the next message, for a PSK's
+// binder. The hash may not be known yet: a first ClientHello begins it.
+func (t *transcript) partial(alg crypto.Hash, part []byte) []byte {
+	h := alg.New()
+	if t.hash != nil {
+		clone, err := t.hash.(hash.Cloner).Clone()
+		if err != nil {
+			panic(err) // the standard library's hashes can
+		}
+		h = clone
+	}
+	h.Write(part)
+	return h.Sum(make([]byte, 0, alg.Size()))
+}
+
 // forget empties a transcript: RFC 6347, Section 4.2.1, leaves the first
 // ClientHello and the HelloVerifyRequest out.
 func (t *transcript) forget() { *t = transcript{keep: t.keep} }

@@ -112,6 +112,15 @@ func ParseRawKey(spki []byte) (crypto.PublicKey, error) {
 	return key, checkKey(key)
 }
 
+// MarshalRawKey is the inverse of ParseRawKey.
+func MarshalRawKey(key crypto.PublicKey) []byte {
+	spki, err := x509.MarshalPKIXPublicKey(key)
+	if err != nil {
+		panic(err) // ParseRawKey has made the key
+	}
+	return spki
+}
+
 // Cache is the chains of recent peers: many connections with one peer share one
 // copy of its chain and parse it once. It is safe for concurrent use.
 type Cache struct {

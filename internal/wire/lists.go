@@ -259,6 +259,18 @@ func (p OfferedPSKs) All() iter.Seq2[PSKIdentity, []byte] {
 	}
 }
 
+// At returns identity i with its binder.
+func (p OfferedPSKs) At(i int) (id PSKIdentity, binder []byte, ok bool) {
+	n := 0
+	for id, binder := range p.All() {
+		if n == i {
+			return id, binder, true
+		}
+		n++
+	}
+	return id, nil, false
+}
+
 // AppendPSKIdentity appends one identity to OfferedPSKs.Identities.
 func AppendPSKIdentity(b []byte, id PSKIdentity) []byte {
 	return appendUint32(append16(b, id.Identity), id.TicketAge)

@@ -1,0 +1,90 @@
+package hermetic
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/hermetic-tls/hermetic/internal/handshake"
+	"github.com/hermetic-tls/hermetic/internal/suite"
+)
+
+const (
+	defaultTicketLife = 24 * time.Hour
+	maxTicketLife     = 7 * 24 * time.Hour
+	maxTickets        = 16
+	replayIDs         = 1 << 16
+)
+
+// sessions are what concerns tickets and early data.
+func (c *compiled) sessions(p *handshake.Params) error {
+	cfg := c.cfg
+	switch {
+	case cfg.Tickets < 0 || cfg.Tickets > maxTickets:
+		return configError("Tickets", fmt.Sprintf("%d is not from 0 to %d", cfg.Tickets, maxTickets))
+	case cfg.TicketLifetime < 0 || cfg.TicketLifetime > maxTicketLife:
+		return configError("TicketLifetime", fmt.Sprintf("%v is not from 0 to %v", cfg.TicketLifetime, maxTicketLife))
+	case cfg.Async&AsyncSession != 0 && cfg.SessionCache == nil:
+		return configError("Async", "AsyncSession needs a SessionCache, for the sessions that come")
+	}
+	p.TicketLife = cfg.TicketLifetime
+	if p.TicketLife == 0 {
+		p.TicketLife = defaultTicketLife
+	}
+	if !cfg.NoTickets {
+		p.Tickets = orDefault(cfg.Tickets, 1)
+	}
+	p.MaxEarlyData = cfg.MaxEarlyData
+	if c.keys = cfg.TicketKeys; c.keys == nil {
+		c.keys = &rotatingKeys{life: p.TicketLife, rand: cfg.random()}
+	}
+	if c.guard = cfg.ReplayGuard; c.guard == nil {
+		c.guard = NewReplayGuard(replayIDs, cfg.now)
+	}
+	return nil
+}
+
+// psks are the external keys as handshakes know them. Those of DTLS differ only
+// when they are imported.
+func (c *compiled) psks(p *handshake.Params) error {
+	for i := range c.cfg.PSKs {
+		if err := c.cfg.PSKs[i].check(); err != nil {
+			return configError(fmt.Sprintf("PSKs[%d]", i), err.Error())
+		}
+		p.PSKs[0] = append(p.PSKs[0], c.cfg.PSKs[i].forms(false)...)
+		p.PSKs[1] = append(p.PSKs[1], c.cfg.PSKs[i].forms(true)...)
+	}
+	return nil
+}
+
+// byDefault are the suites of a Config that names none: not CCM, and with PSKs
+// first those that they serve in TLS 1.2.
+func (c *compiled) byDefault() (list []*suite.Suite) {
+	for _, s := range suite.All() {
+		if s.Auth == suite.NoSignature && !s.OnRequest && c.hasPSKs() {
+			list = append(list, s)
+		}
+	}
+	for _, s := range suite.All() {
+		if s.Auth != suite.NoSignature && !s.OnRequest {
+			list = append(list, s)
+		}
+	}
+	return list
+}
+
+// hasPSKs reports whether there are external PSKs.
+func (c *compiled) hasPSKs() bool {
+	return len(c.cfg.PSKs) > 0 || c.cfg.GetPSK != nil || c.cfg.Async&AsyncPSK != 0
+}
+
+// hasCertificate reports whether a server has a certificate, or somebody to ask
+// for one.
+func (c *compiled) hasCertificate() bool {
+	return len(c.cfg.Certificates) > 0 || c.cfg.GetCertificate != nil || c.cfg.Async&AsyncCertificate != 0
+}
+
+// onlyPSKs reports whether a client has nothing to verify a certificate by.
+func (e *Engine) onlyPSKs() bool {
+	cfg := e.cfg.cfg
+	return len(cfg.PSKs) > 0 && e.serverName == "" && !cfg.InsecureSkipVerify && !cfg.nameOptional
+}

@@ -1,0 +1,103 @@
+package handshake
+
+import (
+	"slices"
+
+	"github.com/hermetic-tls/hermetic/internal/alert"
+	"github.com/hermetic-tls/hermetic/internal/session"
+	"github.com/hermetic-tls/hermetic/internal/suite"
+	"github.com/hermetic-tls/hermetic/internal/wire"
+)
+
+var (
+	errEarlyVersion = alert.New(alert.ProtocolVersion, "the server chose TLS 1.2 although early data was sent")
+	errEarlyALPN    = alert.New(alert.IllegalParameter, "the server accepted early data, and chose another ALPN protocol")
+	errEarlyPSK     = alert.New(alert.IllegalParameter, "the server accepted early data without the PSK that it is under")
+)
+
+// offerable reports whether a session fits what this client offers.
+func (c *clientHello) offerable(s *session.Session) bool {
+	old := suite.ByID(s.Suite)
+	return c.offers(s.Version) && s.Datagram == (c.conn.prefix == suite.DTLS) && old != nil &&
+		old.Version == s.Version && slices.Contains(c.params.Suites, old) && !s.Expired(c.params.Now()) &&
+		(s.EMS || s.Version == wire.VersionTLS13 || !c.params.RequireEMS)
+}
+
+// fillSession adds the session and the PSKs, and what says that tickets are
+// welcome.
+func (c *clientHello) fillSession() error {
+	h, p := &c.hello, c.params
+	if p.AskSession && c.offers(wire.VersionTLS12) {
+		h.Has = h.Has.With(wire.ExtSessionTicket)
+		if c.session != nil && c.session.Version == wire.VersionTLS12 {
+			h.SessionTicket, h.SessionID = c.session.Ticket, c.session.ID
+			// RFC 5077, Section 3.4: by the session id that comes back the client
+			// knows that the ticket was accepted.
+			if len(h.SessionID) == 0 {
+				if err := c.inventSessionID(); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	if !c.offers(wire.VersionTLS13) {
+		return nil
+	}
+	if c.session != nil && c.session.Version == wire.VersionTLS13 {
+		age := uint32(c.session.Age(p.Now()).Milliseconds())
+		c.addPSK(SessionPSK(c.session), age+c.session.AgeAdd)
+	}
+	external := c.externalPSKs()
+	for i := range external {
+		c.addPSK(&external[i], 0)
+	}
+	c.offerPSKs()
+	if p.AskSession || len(c.psks) > 0 {
+		h.PSKModes = []byte{pskDHE}
+		h.Has = h.Has.With(wire.ExtPSKKeyExchangeModes)
+	}
+	if s := c.session; s != nil && p.EarlyData && s.Version == wire.VersionTLS13 && s.MaxEarlyData > 0 &&
+		(s.ALPN == "" || slices.Contains(p.ALPN, s.ALPN)) {
+		c.early = c.psks[0].early
+		h.Has = h.Has.With(wire.ExtEarlyData)
+	}
+	return nil
+}
+
+func (c *clientHello) addPSK(p *PSK, age uint32) {
+	c.psks = append(c.psks, offeredPSK{PSK: p, age: age, early: suite.NewEarlySecret(p.Hash, c.prefix(), p.Key)})
+}
+
+func (c *clientHello) inventSessionID() error {
+	c.hello.SessionID = make([]byte, 32)
+	return c.random(c.hello.SessionID)
+}
+
+// offerEarlyData makes the keys for 0-RTT data, behind the ClientHello.
+func (c *clientHello) offerEarlyData() {
+	if c.early == nil {
+		return
+	}
+	old := suite.ByID(c.session.Suite)
+	c.conn.EarlyData = EarlyDataOffered
+	c.conn.ALPN = c.session.ALPN // until the server says otherwise
+	sum := c.transcript.partial(old.Hash, c.transcript.messages)
+	secret := c.early.ClientTrafficSecret(sum)
+	c.keyLog("CLIENT_EARLY_TRAFFIC_SECRET", secret)
+	c.carrier.SendCompatibilityCCS()
+	c.carrier.InstallWrite(EarlyData, old.TrafficKeys(c.prefix(), secret))
+	c.carrier.LimitEarlyData(c.session.MaxEarlyData)
+}
+
+// withdrawEarlyData is what a HelloRetryRequest means for early data: it is
+// rejected, and the second ClientHello goes in clear.
+func (c *clientHello) withdrawEarlyData() bool {
+	if c.early == nil {
+		return false
+	}
+	c.early = nil
+	c.conn.EarlyData, c.conn.ALPN = EarlyDataRejected, ""
+	c.hello.Has = c.hello.Has.Minus(wire.Extensions(wire.ExtEarlyData))
+	c.carrier.InstallWrite(Initial, suite.Keys{})
+	return true
+}

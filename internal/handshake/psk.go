@@ -1,0 +1,185 @@
+package handshake
+
+import (
+	"crypto"
+	"crypto/subtle"
+	"slices"
+
+	"github.com/hermetic-tls/hermetic/internal/alert"
+	"github.com/hermetic-tls/hermetic/internal/pki"
+	"github.com/hermetic-tls/hermetic/internal/session"
+	"github.com/hermetic-tls/hermetic/internal/suite"
+	"github.com/hermetic-tls/hermetic/internal/wire"
+)
+
+var (
+	errNoPSKModes  = alert.New(alert.MissingExtension, "the client offers a PSK without psk_key_exchange_modes")
+	errWrongBinder = alert.New(alert.DecryptError, "a PSK binder is wrong: the two sides have different keys, or saw different hellos")
+	errUnknownPSK  = alert.New(alert.DecryptError, "the client's PSK is not known, and there is no certificate to go on with")
+	errSelectedPSK = alert.New(alert.IllegalParameter, "the server chose a PSK that was not offered, or not with its hash")
+	errPSKGone     = alert.New(alert.IllegalParameter, "the second ClientHello lacks the PSK of the first")
+)
+
+// maxPSKs is how many of a client's PSKs a server looks at: each costs a
+// decryption or a question.
+const maxPSKs = 8
+
+// pskDHE is psk_dhe_ke, the only PSK mode here: it keeps forward secrecy (RFC
+// 9846, Section 4.3.9).
+const pskDHE = 1
+
+// PSK is a key that both sides had before the handshake: a session's, or an
+// external one.
+type PSK struct {
+	Identity []byte
+	Key      []byte
+	Hash     crypto.Hash      // of TLS 1.3
+	Kind     suite.BinderKind // of TLS 1.3
+	Name     []byte           // what the user calls it: the identity before it was imported
+	Old      bool             // usable in TLS 1.2
+	Session  *session.Session // nil: external
+}
+
+// SessionPSK is a session of TLS 1.3 as a PSK.
+func SessionPSK(s *session.Session) *PSK {
+	return &PSK{Identity: s.Ticket, Key: s.Secret, Hash: suite.ByID(s.Suite).Hash, Kind: suite.ResumptionBinder, Session: s}
+}
+
+// offeredPSK is a PSK in a ClientHello.
+type offeredPSK struct {
+	*PSK
+	age   uint32 // obfuscated_ticket_age
+	early *suite.EarlySecret
+}
+
+// binder is the MAC of a ClientHello up to its binders: RFC 9846, Section
+// 4.3.11.2.
+func binder(early *suite.EarlySecret, p *PSK, prefix suite.Prefix, sum []byte) []byte {
+	return suite.FinishedMAC(p.Hash, prefix, early.BinderKey(p.Kind), sum)
+}
+
+// offerPSKs puts PSKs into the ClientHello, with binders that are filled in
+// when the message is made.
+func (c *clientHello) offerPSKs() {
+	h := &c.hello
+	h.PSK = wire.OfferedPSKs{}
+	h.Has = h.Has.Minus(wire.Extensions(wire.ExtPreSharedKey))
+	for _, p := range c.psks {
+		h.PSK.Identities = wire.AppendPSKIdentity(h.PSK.Identities, wire.PSKIdentity{Identity: p.Identity, TicketAge: p.age})
+		h.PSK.Binders = wire.AppendPSKBinder(h.PSK.Binders, make([]byte, p.Hash.Size()))
+	}
+	if len(c.psks) > 0 {
+		h.Has = h.Has.With(wire.ExtPreSharedKey)
+	}
+}
+
+// bind fills in the binders of msg, a whole ClientHello.
+func (c *clientHello) bind(msg []byte) {
+	truncated := msg[:len(msg)-c.hello.PSK.BindersLen()]
+	b := truncated[len(truncated) : len(truncated)+2] // the length stays
+	for _, p := range c.psks {
+		sum := c.transcript.partial(p.Hash, truncated)
+		b = wire.AppendPSKBinder(b, binder(p.early, p.PSK, c.prefix(), sum))
+	}
+}
+
+// choosePSK looks for the first of the client's PSKs that is known and usable,
+// and goes on with next. The transcript ends before the ClientHello.
+func (s *server13) choosePSK(next func() (step, error)) (step, error) {
+	s.psk, s.early = nil, nil
+	h := &s.hello
+	switch {
+	case !h.Has.Has(wire.ExtPreSharedKey) || !s.params.AcceptPSK:
+		return next()
+	case !h.Has.Has(wire.ExtPSKKeyExchangeModes):
+		return step{}, errNoPSKModes
+	case !slices.Contains(h.PSKModes, pskDHE):
+		return next()
+	}
+	return s.tryPSK(0, next)
+}
+
+func (s *server13) tryPSK(i int, next func() (step, error)) (step, error) {
+	identity, mac, ok := s.hello.PSK.At(i)
+	if !ok || i == maxPSKs {
+		if s.params.OnlyPSK {
+			return step{}, errUnknownPSK
+		}
+		return next()
+	}
+	q := &FindPSK{Identity: identity.Identity, Tickets: true, External: true}
+	return ask(q, func() (step, error) {
+		switch {
+		case q.Err != nil:
+			return step{}, q.Err
+		case q.PSK == nil || !s.usable(q.PSK):
+			return s.tryPSK(i+1, next)
+		}
+		early := suite.NewEarlySecret(q.PSK.Hash, s.prefix(), q.PSK.Key)
+		want := binder(early, q.PSK, s.prefix(), s.transcript.partial(q.PSK.Hash, s.truncated()))
+		if subtle.ConstantTimeCompare(want, mac) != 1 {
+			return step{}, errWrongBinder
+		}
+		s.psk, s.early, s.selected, s.pskAge = q.PSK, early, uint16(i), identity.TicketAge
+		return next()
+	}), nil
+}
+
+// truncated is the ClientHello up to its binders.
+func (s *server13) truncated() []byte {
+	b := wire.AppendHeader(make([]byte, 0, 4+len(s.body)), wire.TypeClientHello, len(s.body))
+	return append(b, s.body[:len(s.body)-s.hello.PSK.BindersLen()]...)
+}
+
+// usable reports whether p fits this handshake.
+func (s *server13) usable(p *PSK) bool {
+	switch {
+	case s.conn.Suite != nil: // chosen by a HelloRetryRequest
+		if s.conn.Suite.Hash != p.Hash {
+			return false
+		}
+	case s.chooseSuite(func(c *suite.Suite) bool { return c.Hash == p.Hash }) == nil:
+		return false
+	}
+	return p.Session == nil || s.resumable(p.Session)
+}
+
+// resumable reports whether this client may resume the session here: RFC 9846,
+// Section 4.7.1.
+func (s *serverHello) resumable(old *session.Session) bool {
+	return old.Version == s.conn.Version && old.Datagram == (s.conn.prefix == suite.DTLS) &&
+		old.ServerName == s.hello.ServerName && suite.ByID(old.Suite) != nil && !old.Expired(s.params.Now())
+}
+
+// RestorePeer is the peer that a session remembers, or nil if there was none.
+func RestorePeer(s *session.Session, chains *pki.Cache) (*Peer, error) {
+	p := &Peer{OCSP: s.OCSP, SCTs: s.SCTs}
+	var err error
+	switch {
+	case len(s.PeerChain) > 0:
+		p.Chain, err = chains.Get(s.PeerChain)
+	case s.PeerKey != nil:
+		p.RawKey, err = pki.ParseRawKey(s.PeerKey)
+	default:
+		return nil, nil
+	}
+	return p, err
+}
+
+// resume takes over what the session remembers.
+func (m *Machine) resume(old *session.Session) (err error) {
+	m.conn.Resumed = true
+	m.conn.began = old.Began
+	m.conn.PeerScheme = suite.Scheme(old.PeerScheme)
+	m.conn.Peer, err = RestorePeer(old, m.params.Chains)
+	return err
+}
+
+// usePSK notes which PSK the handshake goes on with.
+func (m *Machine) usePSK(p *PSK) error {
+	if p.Session != nil {
+		return m.resume(p.Session)
+	}
+	m.conn.PSK = p.Name
+	return nil
+}

@@ -1,0 +1,122 @@
+package handshake
+
+import (
+	"encoding/binary"
+	"slices"
+
+	"github.com/hermetic-tls/hermetic/internal/alert"
+	"github.com/hermetic-tls/hermetic/internal/suite"
+	"github.com/hermetic-tls/hermetic/internal/wire"
+)
+
+var errPSKSuite = alert.New(alert.InternalError, "no PSK for the cipher suite that was offered")
+
+// partsOf is what the key exchange messages of a cipher suite consist of.
+func partsOf(c *suite.Suite) wire.KeyExchangeParts {
+	return wire.KeyExchangeParts{
+		PSK:    c.KeyExchange == suite.PSK || c.KeyExchange == suite.ECDHEPSK,
+		ECDHE:  c.KeyExchange == suite.ECDHE || c.KeyExchange == suite.ECDHEPSK,
+		Signed: c.Auth != suite.NoSignature,
+	}
+}
+
+// premainPSK is the premain secret of RFC 4279, Section 2, and RFC 5489, Section
+// 2: the other secret is that of ECDHE, or as many zeros as the PSK is long.
+func premainPSK(other, psk []byte) []byte {
+	if other == nil {
+		other = make([]byte, len(psk))
+	}
+	b := make([]byte, 0, 4+len(other)+len(psk))
+	b = append(binary.BigEndian.AppendUint16(b, uint16(len(other))), other...)
+	return append(binary.BigEndian.AppendUint16(b, uint16(len(psk))), psk...)
+}
+
+// expectPSK: a client with a suite of RFC 4279 or 5489. The server may leave a
+// key exchange message without content out.
+//
+//	                        <-------- ServerHello
+//	                        <-------- ServerKeyExchange*
+//	                        <-------- ServerHelloDone
+//	ClientKeyExchange
+//	ChangeCipherSpec, [Finished] ---->
+func (c *client12) expectPSK() (step, error) {
+	done := expect(func(msg wire.Message) (step, error) {
+		c.transcript.add(msg)
+		return c.serverHelloDone(msg)
+	}, wire.TypeServerHelloDone)
+	external := c.externalPSKs()
+	i := slices.IndexFunc(external, func(p PSK) bool { return p.Old })
+	if i < 0 {
+		return step{}, errPSKSuite
+	}
+	c.psk = &external[i]
+	keyExchange := func(msg wire.Message) (step, error) {
+		var ske wire.ServerKeyExchange
+		parts := partsOf(c.conn.Suite)
+		if err := ske.Parse(msg.Body, parts); err != nil {
+			return step{}, err
+		}
+		if parts.ECDHE {
+			if err := c.takeGroup(&ske); err != nil {
+				return step{}, err
+			}
+		}
+		c.transcript.add(msg)
+		return done, nil
+	}
+	if c.conn.Suite.KeyExchange == suite.ECDHEPSK {
+		return expect(keyExchange, wire.TypeServerKeyExchange), nil
+	}
+	return expect(func(msg wire.Message) (step, error) {
+		if msg.Type == wire.TypeServerKeyExchange {
+			return keyExchange(msg)
+		}
+		return done.run(msg)
+	}, wire.TypeServerKeyExchange, wire.TypeServerHelloDone), nil
+}
+
+// respondPSK is a server with such a suite.
+func (s *server12) respondPSK() (step, error) {
+	s.transcript.start(s.conn.Suite.Hash, s.conn.prefix == suite.DTLS)
+	if err := s.sendServerHello(); err != nil {
+		return step{}, err
+	}
+	if s.conn.Suite.KeyExchange == suite.ECDHEPSK {
+		var err error
+		if s.key, err = s.conn.Group.GenerateKey(s.params.Rand); err != nil {
+			return step{}, alert.Wrap(alert.InternalError, "cannot make a key share", err)
+		}
+		ske := wire.ServerKeyExchange{Group: uint16(s.conn.Group), Public: s.key.Public()}
+		s.send(ske.Append(s.scratch[:0], partsOf(s.conn.Suite)))
+	}
+	s.send(wire.AppendMessage(s.scratch[:0], wire.TypeServerHelloDone, nil))
+	next := expect(s.clientKeyExchange, wire.TypeClientKeyExchange)
+	if s.params.AskVerify {
+		return s.peer.verify(s.Machine, next)
+	}
+	return next, nil
+}
+
+// findPSK looks a client's identity up. RFC 4279, Section 2, lets a server with
+// an unknown one go on with a random key, so that nobody can ask which are
+// known: the Finished then tells that the keys differ.
+func (s *server12) findPSK(cke *wire.ClientKeyExchange, shared []byte) (step, error) {
+	q := &FindPSK{Identity: slices.Clone(cke.Identity), External: true}
+	return ask(q, func() (step, error) {
+		if q.Err != nil {
+			return step{}, q.Err
+		}
+		var key []byte
+		if q.PSK != nil && q.PSK.Old {
+			key = q.PSK.Key
+			s.conn.PSK = q.PSK.Name
+		} else {
+			key = make([]byte, 32)
+			if err := s.random(key); err != nil {
+				return step{}, err
+			}
+		}
+		s.client, s.server = s.mainSecret12(premainPSK(shared, key))
+		return s.expectFinished()
+	}), nil
+}

@@ -1,0 +1,90 @@
+package handshake
+
+import (
+	"slices"
+	"time"
+
+	"github.com/hermetic-tls/hermetic/internal/alert"
+	"github.com/hermetic-tls/hermetic/internal/session"
+	"github.com/hermetic-tls/hermetic/internal/suite"
+	"github.com/hermetic-tls/hermetic/internal/wire"
+)
+
+var errLostEMS = alert.New(alert.HandshakeFailure, "the client resumes a session with extended_main_secret, and offers it no more")
+
+// openTicket asks what the client's ticket holds: RFC 5077, Section 3.4.
+func (s *server12) openTicket() (step, error) {
+	q := &FindPSK{Identity: s.hello.SessionTicket, Tickets: true}
+	return ask(q, func() (step, error) {
+		switch {
+		case q.Err != nil:
+			return step{}, q.Err
+		case q.PSK == nil || !s.resumable(q.PSK.Session):
+			return s.fullHandshake()
+		}
+		old := q.PSK.Session
+		s.conn.Suite = s.chooseSuite(func(c *suite.Suite) bool { return uint16(c.ID) == old.Suite })
+		switch {
+		case s.conn.Suite == nil:
+			return s.fullHandshake()
+		case old.EMS && !s.conn.EMS:
+			return step{}, errLostEMS // RFC 7627, Section 5.3
+		case !old.EMS && s.conn.EMS:
+			s.conn.Suite = nil
+			return s.fullHandshake()
+		}
+		return s.resume12(old)
+	}), nil
+}
+
+// resume12 goes on with an abbreviated handshake, with the keys in brackets:
+//
+//	ClientHello             -------->
+//	                        <-------- ServerHello
+//	                        <-------- ChangeCipherSpec, [Finished]
+//	ChangeCipherSpec, [Finished] ---->
+//	[data]                  <-------> [data]
+func (s *server12) resume12(old *session.Session) (step, error) {
+	if err := s.resume(old); err != nil {
+		return step{}, err
+	}
+	if err := s.chooseALPN(); err != nil {
+		return step{}, err
+	}
+	s.conn.Group = suite.Group(old.Group)
+	s.transcript.start(s.conn.Suite.Hash, s.conn.prefix == suite.DTLS)
+	if err := s.sendServerHello(); err != nil {
+		return step{}, err
+	}
+	s.client, s.server = s.resumedKeys12(slices.Clone(old.Secret))
+	if !s.params.AskVerify {
+		s.sendFinished()
+		return s.expectFinished()
+	}
+	s.peer.question = Verify{Peer: s.conn.Peer, Resumed: true}
+	return ask(&s.peer.question, func() (step, error) {
+		if s.peer.question.Err != nil {
+			return step{}, s.peer.question.Err
+		}
+		s.sendFinished()
+		return s.expectFinished()
+	}), nil
+}
+
+// sendTicket sends the ticket that the ServerHello has promised, which may be
+// empty, and goes on with next.
+func (s *server12) sendTicket(next func() (step, error)) (step, error) {
+	if !s.issues() {
+		return next()
+	}
+	state := s.conn.session(s.params.Now(), s.conn.mainSecret)
+	state.Lifetime = s.params.TicketLife
+	return s.sealTicket(state, func(ticket []byte) (step, error) {
+		nst := wire.NewSessionTicket12{Ticket: ticket}
+		if ticket != nil {
+			nst.Lifetime = uint32(state.Lifetime / time.Second)
+		}
+		s.send(nst.Append(s.scratch[:0]))
+		return next()
+	})
+}

@@ -1,0 +1,81 @@
+package handshake
+
+import (
+	"crypto/sha256"
+	"time"
+
+	"github.com/hermetic-tls/hermetic/internal/alert"
+	"github.com/hermetic-tls/hermetic/internal/wire"
+)
+
+var errEndOfEarlyData = alert.New(alert.DecodeError, "an EndOfEarlyData has a body")
+
+const (
+	// minSkipped is how much early data is skipped at least, in bytes of
+	// records: what a client has sent under tickets of another configuration.
+	minSkipped = 1 << 14
+	// ageTolerance is how much the client's idea of a ticket's age may differ
+	// from ours: RFC 9846, Section 8.3. What is older may be a replay that the
+	// guard has forgotten.
+	ageTolerance = 10 * time.Second
+)
+
+// resume13 goes on with the PSK that was chosen.
+func (s *server13) resume13(share wire.KeyShare) (step, error) {
+	if err := s.usePSK(s.psk); err != nil {
+		return step{}, err
+	}
+	if !s.mayHaveEarlyData() {
+		return s.sendServerHello(share)
+	}
+	_, binder, _ := s.hello.PSK.At(int(s.selected))
+	id := sha256.Sum256(binder)
+	q := &Unseen{ID: id[:16]}
+	return ask(q, func() (step, error) {
+		if q.OK {
+			s.conn.EarlyData = EarlyDataAccepted
+			s.helloSum = s.transcript.sum()
+		}
+		return s.sendServerHello(share)
+	}), nil
+}
+
+// mayHaveEarlyData reports whether early data can be accepted, if it is not a
+// replay: RFC 9846, Section 4.3.10.
+func (s *server13) mayHaveEarlyData() bool {
+	old := s.psk.Session
+	if !s.hello.Has.Has(wire.ExtEarlyData) || s.conn.Retried || s.selected != 0 || old == nil {
+		return false
+	}
+	claimed := time.Duration(s.pskAge-old.AgeAdd) * time.Millisecond
+	skew := old.Age(s.params.Now()) - claimed
+	return s.params.MaxEarlyData > 0 && old.MaxEarlyData > 0 && old.Suite == uint16(s.conn.Suite.ID) && old.ALPN == s.conn.ALPN &&
+		-ageTolerance <= skew && skew <= ageTolerance
+}
+
+// installRead makes the keys for what the client sends next.
+func (s *server13) installRead() error {
+	if s.conn.EarlyData != EarlyDataAccepted {
+		if !s.conn.Retried {
+			s.skipEarlyData()
+		}
+		return s.carrier.InstallRead(Handshake, s.client.Keys())
+	}
+	secret := s.early.ClientTrafficSecret(s.helloSum)
+	s.keyLog("CLIENT_EARLY_TRAFFIC_SECRET", secret)
+	s.carrier.LimitEarlyData(s.psk.Session.MaxEarlyData)
+	err := s.carrier.InstallRead(EarlyData, s.conn.Suite.TrafficKeys(s.prefix(), secret))
+	if err == nil && s.carrier.Transport() == wire.Datagram {
+		err = s.carrier.InstallRead(Handshake, s.client.Keys()) // epochs are told apart
+	}
+	return err
+}
+
+// endOfEarlyData: RFC 9846, Section 4.6.
+func (s *server13) endOfEarlyData(msg wire.Message) (step, error) {
+	if len(msg.Body) != 0 {
+		return step{}, errEndOfEarlyData
+	}
+	s.transcript.add(msg)
+	return expect(s.finished, wire.TypeFinished), s.carrier.InstallRead(Handshake, s.client.Keys())
+}

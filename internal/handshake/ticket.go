@@ -1,0 +1,132 @@
+package handshake
+
+import (
+	"encoding/binary"
+	"slices"
+	"time"
+
+	"github.com/hermetic-tls/hermetic/internal/alert"
+	"github.com/hermetic-tls/hermetic/internal/pki"
+	"github.com/hermetic-tls/hermetic/internal/session"
+	"github.com/hermetic-tls/hermetic/internal/suite"
+	"github.com/hermetic-tls/hermetic/internal/wire"
+)
+
+// maxTicketLife: RFC 9846, Section 4.7.1: "Servers MUST NOT use any value greater
+// than 604800 seconds (7 days)", and clients keep none longer.
+const maxTicketLife = 7 * 24 * time.Hour
+
+var errTicketLife = alert.New(alert.IllegalParameter, "a ticket lives longer than seven days")
+
+// session is what can be resumed of this connection, but for the ticket.
+func (c *Connection) session(now time.Time, secret []byte) *session.Session {
+	s := &session.Session{
+		Version:    c.Version,
+		Datagram:   c.prefix == suite.DTLS,
+		Suite:      uint16(c.Suite.ID),
+		Group:      uint16(c.Group),
+		Secret:     secret,
+		EMS:        c.EMS,
+		Began:      now.Truncate(time.Millisecond),
+		Created:    now.Truncate(time.Millisecond),
+		ServerName: c.ServerName,
+		ALPN:       c.ALPN,
+		PeerScheme: uint16(c.PeerScheme),
+	}
+	if c.Resumed {
+		s.Began = c.began
+	}
+	if p := c.Peer; p != nil {
+		s.OCSP, s.SCTs = p.OCSP, p.SCTs
+		if p.Chain != nil {
+			s.PeerChain = p.Chain.DER()
+		} else {
+			s.PeerKey = pki.MarshalRawKey(p.RawKey)
+		}
+	}
+	return s
+}
+
+// TakeSession is the session that a ticket has brought since the last call, or
+// nil.
+func (c *Connection) TakeSession() *session.Session {
+	s := c.ticket
+	c.ticket = nil
+	return s
+}
+
+// newSessionTicket takes a ticket of TLS 1.3: RFC 9846, Section 4.7.1.
+func (c *Connection) newSessionTicket(msg wire.Message, now func() time.Time) error {
+	var t wire.NewSessionTicket13
+	if err := t.Parse(msg.Body); err != nil {
+		return err
+	}
+	life := time.Duration(t.Lifetime) * time.Second
+	if life > maxTicketLife {
+		return errTicketLife
+	}
+	if c.resumptionSecret == nil || life == 0 {
+		return nil
+	}
+	s := c.session(now(), suite.ResumptionPSK(c.Suite.Hash, c.prefix, c.resumptionSecret, t.Nonce))
+	s.Lifetime, s.AgeAdd, s.MaxEarlyData = life, t.AgeAdd, t.MaxEarlyData
+	s.Ticket = slices.Clone(t.Ticket)
+	c.ticket = s
+	return nil
+}
+
+// sendTickets sends n tickets of TLS 1.3, asks for each, and ends the
+// handshake.
+func (s *server13) sendTickets(resumption []byte, n int) (step, error) {
+	if n == s.params.Tickets {
+		return s.finish()
+	}
+	var random [4]byte
+	if err := s.random(random[:]); err != nil {
+		return step{}, err
+	}
+	nonce := []byte{byte(n)}
+	// RFC 9846, Section 4.7.1: what a session began with must be asked again some
+	// time, however often it is resumed.
+	state := s.conn.session(s.params.Now(), suite.ResumptionPSK(s.conn.Suite.Hash, s.prefix(), resumption, nonce))
+	state.Lifetime = min(s.params.TicketLife, maxTicketLife-state.Created.Sub(state.Began)).Truncate(time.Second)
+	if state.Lifetime <= 0 {
+		return s.finish()
+	}
+	state.AgeAdd = binary.BigEndian.Uint32(random[:])
+	state.MaxEarlyData = s.params.MaxEarlyData
+	return s.sealTicket(state, func(ticket []byte) (step, error) {
+		if ticket == nil {
+			return s.finish()
+		}
+		nst := wire.NewSessionTicket13{
+			Lifetime:     uint32(state.Lifetime / time.Second),
+			AgeAdd:       state.AgeAdd,
+			Nonce:        nonce,
+			Ticket:       ticket,
+			MaxEarlyData: state.MaxEarlyData,
+		}
+		if nst.MaxEarlyData > 0 {
+			nst.Has = nst.Has.With(wire.ExtEarlyData)
+		}
+		s.carrier.Send(nst.Append(s.scratch[:0]))
+		return s.sendTickets(resumption, n+1)
+	})
+}
+
+// sealTicket asks for the ticket of state, and goes on with next; nil: there is
+// none to be had.
+func (m *Machine) sealTicket(state *session.Session, next func(ticket []byte) (step, error)) (step, error) {
+	if !state.Keepable() {
+		return next(nil)
+	}
+	q := &SealTicket{Session: state}
+	return ask(q, func() (step, error) { return next(q.Ticket) }), nil
+}
+
+// wantsTickets reports whether the client could use one: RFC 9846, Section
+// 4.3.9: "Servers SHOULD NOT send NewSessionTicket with tickets that are not
+// compatible with the advertised modes".
+func (s *server13) wantsTickets() bool {
+	return s.params.Tickets > 0 && slices.Contains(s.hello.PSKModes, pskDHE)
+}

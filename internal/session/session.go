@@ -1,0 +1,173 @@
+// Package session is what two sides remember of a connection to resume it: the
+// client in its cache, the server sealed in the ticket that it gives away. Both
+// have the same stable form of bytes.
+package session
+
+import (
+	"errors"
+	"math"
+	"slices"
+	"time"
+
+	"golang.org/x/crypto/cryptobyte"
+)
+
+// Session is one session that can be resumed.
+type Session struct {
+	Version  uint16 // wire.VersionTLS12 or VersionTLS13
+	Datagram bool   // over DTLS
+	Suite    uint16
+	Group    uint16
+	Secret   []byte // TLS 1.3: the PSK of the ticket. TLS 1.2: the main secret
+	EMS      bool   // TLS 1.2: RFC 7627
+
+	Began        time.Time     // when the peers have authenticated, to the millisecond
+	Created      time.Time     // when the ticket was issued or came
+	Lifetime     time.Duration // of the ticket, in whole seconds
+	AgeAdd       uint32        // ticket_age_add
+	MaxEarlyData uint32        // bytes of 0-RTT data; 0: none
+	Ticket       []byte        // on a client
+	ID           []byte        // on a client of TLS 1.2: the session id, instead of a ticket
+
+	// What the handshake has found out, and a resumption does not ask again.
+	ServerName string
+	ALPN       string
+	PeerScheme uint16
+	PeerChain  [][]byte // DER, leaf first
+	PeerKey    []byte   // a raw public key: SubjectPublicKeyInfo
+	OCSP       []byte
+	SCTs       []byte
+}
+
+// ErrFormat: bytes that are not a session, or of a form that is not known.
+var ErrFormat = errors.New("not a session, or one of another version of this library")
+
+// format is the first byte of a session's form. A change of the form gets
+// another.
+const format = 1
+
+// The bits of the second byte.
+const (
+	flagDatagram = 1 << iota
+	flagEMS
+)
+
+// Limits on what Parse accepts.
+const (
+	maxSecret = 64
+	maxName   = 255
+	maxChain  = 32
+)
+
+// Keepable reports whether s has a form: names and chains beyond all measure
+// have none.
+func (s *Session) Keepable() bool {
+	return 0 < len(s.Secret) && len(s.Secret) <= maxSecret && len(s.ServerName) <= maxName && len(s.ALPN) <= maxName &&
+		len(s.ID) <= maxName && len(s.PeerChain) <= maxChain
+}
+
+// Age is how old the ticket is.
+func (s *Session) Age(now time.Time) time.Duration { return now.Sub(s.Created) }
+
+// Expired reports whether the ticket's time is over, or has not come.
+func (s *Session) Expired(now time.Time) bool {
+	age := s.Age(now)
+	return age < -time.Minute || age >= s.Lifetime
+}
+
+// Append appends the form of a session that is Keepable. It holds the secret.
+func (s *Session) Append(dst []byte) []byte {
+	b := cryptobyte.NewBuilder(slices.Grow(dst, 256+len(s.Ticket)))
+	b.AddUint8(format)
+	var flags uint8
+	if s.Datagram {
+		flags |= flagDatagram
+	}
+	if s.EMS {
+		flags |= flagEMS
+	}
+	b.AddUint8(flags)
+	for _, v := range []uint16{s.Version, s.Suite, s.Group, s.PeerScheme} {
+		b.AddUint16(v)
+	}
+	b.AddUint64(uint64(s.Began.UnixMilli()))
+	b.AddUint64(uint64(s.Created.UnixMilli()))
+	for _, v := range []uint32{uint32(s.Lifetime / time.Second), s.AgeAdd, s.MaxEarlyData} {
+		b.AddUint32(v)
+	}
+	add8(b, s.Secret)
+	add8(b, []byte(s.ServerName))
+	add8(b, []byte(s.ALPN))
+	add8(b, s.ID)
+	for _, v := range [][]byte{s.Ticket, s.PeerKey, s.OCSP, s.SCTs} {
+		add24(b, v)
+	}
+	b.AddUint8(uint8(len(s.PeerChain)))
+	for _, der := range s.PeerChain {
+		add24(b, der)
+	}
+	return b.BytesOrPanic() // what is Keepable fits
+}
+
+func add8(b *cryptobyte.Builder, v []byte) {
+	b.AddUint8LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes(v) })
+}
+
+func add24(b *cryptobyte.Builder, v []byte) {
+	b.AddUint24LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes(v) })
+}
+
+// Parse reads what Append has written. The session has its own memory.
+func Parse(data []byte) (*Session, error) {
+	b := cryptobyte.String(slices.Clone(data))
+	var s Session
+	var version, flags, chain uint8
+	var began, created uint64
+	var lifetime uint32
+	var name, alpn cryptobyte.String
+	ok := b.ReadUint8(&version) && version == format &&
+		b.ReadUint8(&flags) && flags&^(flagDatagram|flagEMS) == 0 &&
+		b.ReadUint16(&s.Version) && b.ReadUint16(&s.Suite) && b.ReadUint16(&s.Group) && b.ReadUint16(&s.PeerScheme) &&
+		b.ReadUint64(&began) && began <= math.MaxInt64 && b.ReadUint64(&created) && created <= math.MaxInt64 &&
+		b.ReadUint32(&lifetime) && b.ReadUint32(&s.AgeAdd) && b.ReadUint32(&s.MaxEarlyData) &&
+		read8(&b, &s.Secret) && 0 < len(s.Secret) && len(s.Secret) <= maxSecret &&
+		b.ReadUint8LengthPrefixed(&name) && b.ReadUint8LengthPrefixed(&alpn) && read8(&b, &s.ID) &&
+		read24(&b, &s.Ticket) && read24(&b, &s.PeerKey) && read24(&b, &s.OCSP) && read24(&b, &s.SCTs) &&
+		b.ReadUint8(&chain) && chain <= maxChain
+	for range chain {
+		var der []byte
+		ok = ok && read24(&b, &der)
+		s.PeerChain = append(s.PeerChain, der)
+	}
+	if !ok || !b.Empty() {
+		return nil, ErrFormat
+	}
+	s.Datagram, s.EMS = flags&flagDatagram != 0, flags&flagEMS != 0
+	s.Began = time.UnixMilli(int64(began))
+	s.Created = time.UnixMilli(int64(created))
+	s.Lifetime = time.Duration(lifetime) * time.Second
+	s.ServerName, s.ALPN = string(name), string(alpn)
+	return &s, nil
+}
+
+func read8(b *cryptobyte.String, v *[]byte) bool {
+	var s cryptobyte.String
+	ok := b.ReadUint8LengthPrefixed(&s)
+	*v = present(s)
+	return ok
+}
+
+func read24(b *cryptobyte.String, v *[]byte) bool {
+	var s cryptobyte.String
+	ok := b.ReadUint24LengthPrefixed(&s)
+	*v = present(s)
+	return ok
+}
+
+// present is nil for what is not there.
+func present(s cryptobyte.String) []byte {
+	if len(s) == 0 {
+		return nil
+	}
+	return s
+}

@@ -1,0 +1,182 @@
+package hermetic
+
+import (
+	"crypto"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"slices"
+
+	"golang.org/x/crypto/cryptobyte"
+
+	"github.com/hermetic-tls/hermetic/internal/alert"
+	"github.com/hermetic-tls/hermetic/internal/handshake"
+	"github.com/hermetic-tls/hermetic/internal/suite"
+	"github.com/hermetic-tls/hermetic/internal/wire"
+)
+
+// A PSK is a key that both sides were given beforehand. It must come from a good
+// source of randomness, 16 bytes at least: a password is none, since whoever
+// meets one side can try all of them offline (RFC 9257).
+type PSK struct {
+	Identity []byte // 1 to 32,767 bytes, which travel in clear
+	Key      []byte // 1 to 64 bytes
+
+	// Hash is the hash that the key is for in TLS 1.3: crypto.SHA256, which zero
+	// stands for, or crypto.SHA384. It settles which cipher suites it serves.
+	Hash crypto.Hash
+
+	// Import makes other keys of this one, by RFC 9258, one for each hash of
+	// TLS 1.3 and of DTLS 1.3: a key that serves several protocols safely. Both
+	// sides must do it, with the same Context. Such a key is not used in
+	// (D)TLS 1.2.
+	Import  bool
+	Context []byte
+}
+
+// check reports what is wrong with p.
+func (p *PSK) check() error {
+	switch {
+	case len(p.Identity) == 0 || len(p.Identity) > 1<<15-1:
+		return fmt.Errorf("the identity has %d bytes, not 1 to 32767", len(p.Identity))
+	case len(p.Key) == 0 || len(p.Key) > 64:
+		return fmt.Errorf("the key has %d bytes, not 1 to 64", len(p.Key))
+	case p.Hash != 0 && p.Hash != crypto.SHA256 && p.Hash != crypto.SHA384:
+		return fmt.Errorf("%v is neither SHA-256 nor SHA-384", p.Hash)
+	case !p.Import && p.Context != nil:
+		return errors.New("it has a Context without Import")
+	case len(p.Context) > 1<<15-1:
+		return fmt.Errorf("the context has %d bytes, more than 32767", len(p.Context))
+	}
+	return nil
+}
+
+func (p *PSK) hash() crypto.Hash {
+	if p.Hash == 0 {
+		return crypto.SHA256
+	}
+	return p.Hash
+}
+
+// targets are the key derivation functions of RFC 9258, Section 3.
+var targets = []struct {
+	kdf  uint16
+	hash crypto.Hash
+}{{1, crypto.SHA256}, {2, crypto.SHA384}}
+
+// forms are the keys that handshakes know of p, as they are offered.
+func (p *PSK) forms(datagram bool) (forms []handshake.PSK) {
+	if !p.Import {
+		return []handshake.PSK{{
+			Identity: p.Identity, Key: p.Key, Hash: p.hash(), Kind: suite.ExternalBinder, Name: p.Identity, Old: true,
+		}}
+	}
+	for _, t := range targets {
+		identity := p.imported(datagram, t.kdf)
+		forms = append(forms, handshake.PSK{
+			Identity: identity, Key: p.derive(identity, t.hash), Hash: t.hash, Kind: suite.ImportedBinder, Name: p.Identity,
+		})
+	}
+	return forms
+}
+
+// imported is the ImportedIdentity of RFC 9258, Section 3.
+func (p *PSK) imported(datagram bool, kdf uint16) []byte {
+	protocol := uint16(wire.VersionTLS13)
+	if datagram {
+		protocol = wire.VersionDTLS13
+	}
+	b := binary.BigEndian.AppendUint16(nil, uint16(len(p.Identity)))
+	b = append(b, p.Identity...)
+	b = append(binary.BigEndian.AppendUint16(b, uint16(len(p.Context))), p.Context...)
+	return binary.BigEndian.AppendUint16(binary.BigEndian.AppendUint16(b, protocol), kdf)
+}
+
+// derive is ipskx of RFC 9258, Section 4.1. The hash of the derivation is that of
+// the key, and the length that of the target.
+func (p *PSK) derive(identity []byte, target crypto.Hash) []byte {
+	return suite.ImportPSK(p.hash(), p.Key, identity, target)
+}
+
+// parseImported takes an ImportedIdentity apart.
+func parseImported(identity []byte) (external []byte, ok bool) {
+	s := cryptobyte.String(identity)
+	var name, context cryptobyte.String
+	var protocol, kdf uint16
+	ok = s.ReadUint16LengthPrefixed(&name) && len(name) > 0 && s.ReadUint16LengthPrefixed(&context) &&
+		s.ReadUint16(&protocol) && s.ReadUint16(&kdf) && s.Empty()
+	return name, ok
+}
+
+// match is the form of p that identity names, or nil.
+func (p *PSK) match(identity []byte, datagram bool) *handshake.PSK {
+	forms := p.forms(datagram)
+	i := slices.IndexFunc(forms, func(f handshake.PSK) bool { return string(f.Identity) == string(identity) })
+	if i < 0 {
+		return nil
+	}
+	return &forms[i]
+}
+
+// findPSK answers what an identity stands for: a ticket first, then one of PSKs,
+// then what the callback or the caller knows.
+func (e *Engine) findPSK(q *handshake.FindPSK) Pending {
+	if q.Tickets && e.params().Tickets > 0 {
+		keys, known := e.ticketKeys()
+		if !known {
+			return &TicketKeysRequest{question{e}}
+		}
+		if q.PSK = e.resumablePSK(keys, q.Identity); q.PSK != nil {
+			return nil
+		}
+	}
+	if !q.External {
+		return nil
+	}
+	cfg := e.cfg.cfg
+	for i := range cfg.PSKs {
+		if q.PSK = cfg.PSKs[i].match(q.Identity, e.mode.IsDTLS()); q.PSK != nil {
+			return nil
+		}
+	}
+	if cfg.Async&AsyncPSK != 0 {
+		return &PSKRequest{Identity: nameOf(q.Identity), question: question{e}}
+	}
+	if cfg.GetPSK != nil {
+		p, err := cfg.GetPSK(nameOf(q.Identity))
+		e.foundPSK(q, p, err)
+	}
+	return nil
+}
+
+// nameOf is the identity that the user gave a key: what an imported one was made
+// of.
+func nameOf(identity []byte) []byte {
+	if external, ok := parseImported(identity); ok {
+		return slices.Clone(external)
+	}
+	return slices.Clone(identity)
+}
+
+// foundPSK takes the answer of the callback or of the caller.
+func (e *Engine) foundPSK(q *handshake.FindPSK, p *PSK, err error) {
+	switch {
+	case err != nil:
+		q.Err = callbackError(alert.InternalError, err)
+	case p == nil:
+	case p.check() != nil:
+		q.Err = alert.Wrap(alert.InternalError, "the PSK cannot be used", p.check())
+	default:
+		q.PSK = p.match(q.Identity, e.mode.IsDTLS())
+	}
+}
+
+// resumablePSK is the session in a ticket, if this server would still let its
+// client in.
+func (e *Engine) resumablePSK(keys []TicketKey, ticket []byte) *handshake.PSK {
+	s := openTicket(keys, ticket)
+	if s == nil || suite.ByID(s.Suite) == nil || !e.admits(s) {
+		return nil
+	}
+	return handshake.SessionPSK(s)
+}

@@ -1,0 +1,210 @@
+package hermetic
+
+import (
+	"container/list"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/hermetic-tls/hermetic/internal/handshake"
+	"github.com/hermetic-tls/hermetic/internal/session"
+	"github.com/hermetic-tls/hermetic/internal/wire"
+)
+
+// A Session is what a client keeps of a connection to resume it. It holds
+// secrets: whoever has it can pose as this client's session, and read the early
+// data that is sent with it.
+type Session struct {
+	state *session.Session
+	// verified is the configuration that has verified the server, by name; a
+	// session from elsewhere is verified again before it is offered.
+	verified *compiled
+	name     string
+}
+
+// Version is tls.VersionTLS12 or tls.VersionTLS13.
+func (s *Session) Version() uint16 { return s.state.Version }
+
+// ServerName is the name that the server was asked for by.
+func (s *Session) ServerName() string { return s.state.ServerName }
+
+// Expires is when the session is no longer offered.
+func (s *Session) Expires() time.Time { return s.state.Created.Add(s.state.Lifetime) }
+
+// MaxEarlyData is how many bytes of early data may go with it; 0: none.
+func (s *Session) MaxEarlyData() uint32 { return s.state.MaxEarlyData }
+
+// SingleUse reports whether a session should be offered only once: in TLS 1.3
+// a second use would tell an observer that it is the same client (RFC 9846,
+// Appendix C.4).
+func (s *Session) SingleUse() bool { return s.state.Version == wire.VersionTLS13 }
+
+var errNoSession = errors.New("hermetic: the session is empty")
+
+// MarshalBinary returns the session in a stable form, which a later version of
+// this library reads. It is not encrypted.
+func (s *Session) MarshalBinary() ([]byte, error) {
+	if s.state == nil {
+		return nil, errNoSession
+	}
+	return s.state.Append(nil), nil
+}
+
+// UnmarshalBinary reads what MarshalBinary has returned.
+func (s *Session) UnmarshalBinary(data []byte) error {
+	state, err := session.Parse(data)
+	if err != nil {
+		return errors.New("hermetic: " + err.Error())
+	}
+	*s = Session{state: state}
+	return nil
+}
+
+// A SessionCache keeps the sessions of clients. Its methods may be called from
+// many goroutines, and must not wait: a cache beyond a network is asked through
+// [AsyncSession].
+type SessionCache interface {
+	// Get returns a session for key, or nil. One that is SingleUse it returns
+	// once.
+	Get(key string) *Session
+	// Put keeps a session; there may be several for a key.
+	Put(key string, s *Session)
+}
+
+// sessionsPerKey is how many sessions an LRU keeps of each key: what a server
+// sends at once, for connections side by side.
+const sessionsPerKey = 4
+
+// NewSessionCache returns a cache in memory for sessions with n keys, servers
+// that is; the one that was not used for the longest time makes way.
+func NewSessionCache(n int) SessionCache {
+	return &lru{max: max(1, n), entries: make(map[string]*list.Element)}
+}
+
+// lru is a least recently used cache.
+type lru struct {
+	mu      sync.Mutex
+	max     int
+	entries map[string]*list.Element
+	order   list.List // of *lruEntry, the newest first
+}
+
+type lruEntry struct {
+	key      string
+	sessions []*Session // the newest last
+}
+
+func (c *lru) Get(key string) *Session {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	e := c.entries[key]
+	if e == nil {
+		return nil
+	}
+	c.order.MoveToFront(e)
+	entry := e.Value.(*lruEntry)
+	last := len(entry.sessions) - 1
+	s := entry.sessions[last]
+	if s.SingleUse() {
+		entry.sessions[last] = nil
+		if entry.sessions = entry.sessions[:last]; last == 0 {
+			c.drop(e)
+		}
+	}
+	return s
+}
+
+func (c *lru) Put(key string, s *Session) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	e := c.entries[key]
+	if e == nil {
+		if len(c.entries) == c.max {
+			c.drop(c.order.Back())
+		}
+		e = c.order.PushFront(&lruEntry{key: key})
+		c.entries[key] = e
+	}
+	c.order.MoveToFront(e)
+	entry := e.Value.(*lruEntry)
+	if len(entry.sessions) == sessionsPerKey || !s.SingleUse() {
+		entry.sessions = append(entry.sessions[:0], entry.sessions[min(1, len(entry.sessions)):]...)
+	}
+	entry.sessions = append(entry.sessions, s)
+}
+
+func (c *lru) drop(e *list.Element) {
+	delete(c.entries, e.Value.(*lruEntry).key)
+	c.order.Remove(e)
+}
+
+// sessionKey is what sessions of this client are kept under: its protocol and
+// the server's name. Without a name there is none.
+func (e *Engine) sessionKey() string {
+	switch {
+	case e.serverName == "":
+		return ""
+	case e.mode.IsDTLS():
+		return "dtls:" + e.serverName
+	}
+	return "tls:" + e.serverName
+}
+
+// offer answers which session to offer.
+func (e *Engine) offer(q *handshake.Offer) Pending {
+	key := e.sessionKey()
+	switch {
+	case key == "":
+	case e.cfg.cfg.Async&AsyncSession != 0:
+		return &SessionRequest{Key: key, question: question{e}}
+	default:
+		e.offered(q, e.cfg.cfg.SessionCache.Get(key))
+	}
+	return nil
+}
+
+// offered takes a session from the cache, if its server would be verified today
+// as well.
+func (e *Engine) offered(q *handshake.Offer, s *Session) {
+	if s == nil || s.state == nil {
+		return
+	}
+	peer, err := handshake.RestorePeer(s.state, &e.cfg.chains)
+	if err != nil {
+		return
+	}
+	if s.verified != e.cfg || s.name != e.serverName || peer != nil && peer.Chain != nil && e.expired(peer) {
+		if _, err := e.verifyPeer(peer); err != nil {
+			return
+		}
+	}
+	q.Session = s.state
+}
+
+func (e *Engine) expired(p *handshake.Peer) bool {
+	return e.cfg.cfg.now().After(p.Chain.Certificates()[0].NotAfter)
+}
+
+// admits reports whether a server would let the client of a session in today:
+// what it demands may have changed since the ticket was given.
+func (e *Engine) admits(s *session.Session) bool {
+	peer, err := handshake.RestorePeer(s, &e.cfg.chains)
+	switch p := e.params(); {
+	case err != nil:
+		return false
+	case peer == nil:
+		return !p.RequireCertificate
+	case !p.RequestCertificate:
+		return false
+	}
+	_, err = e.verifyPeer(peer)
+	return err == nil
+}
+
+// keep gives a new session to the cache.
+func (e *Engine) keep() {
+	state := e.conn.TakeSession()
+	if key := e.sessionKey(); state != nil && key != "" && state.Keepable() {
+		e.cfg.cfg.SessionCache.Put(key, &Session{state: state, verified: e.cfg, name: e.serverName})
+	}
+}

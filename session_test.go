@@ -1,0 +1,764 @@
+package hermetic
+
+import (
+	"crypto"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/hermetic-tls/hermetic/internal/pkitest"
+)
+
+// meeting is two engines that meet, over a stream or over datagrams.
+type meeting struct {
+	t              *testing.T
+	client, server *Engine
+	got            struct{ client, server, early []byte }
+	asked          []string
+	answer         func(Pending) // of either side; nil: nothing is asked
+}
+
+func newMeeting(t *testing.T, datagram bool, client, server *Config) *meeting {
+	t.Helper()
+	m := &meeting{t: t}
+	modes := [2]Mode{TLSClient, TLSServer}
+	if datagram {
+		modes = [2]Mode{DTLSClient, DTLSServer}
+		server.Datagram.TrustAddress = true
+	}
+	var err error
+	if m.client, err = NewEngine(modes[0], client); err != nil {
+		t.Fatal(err)
+	}
+	if m.server, err = NewEngine(modes[1], server); err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+// pass gives what from has to send to the other.
+func (m *meeting) pass(from, to *Engine, data *[]byte) (moved bool, err error) {
+	for _, e := range []*Engine{from, to} {
+		for q := e.Pending(); q != nil; q = e.Pending() {
+			m.asked = append(m.asked, fmt.Sprintf("%T", q))
+			m.answer(q)
+			moved = true
+		}
+	}
+	for {
+		in := from.Output(nil)
+		if len(in) == 0 {
+			return moved, nil
+		}
+		moved = true
+		for len(in) > 0 {
+			o, err := to.Open(in)
+			if err == ErrPending {
+				m.answer(to.Pending())
+				continue
+			}
+			if err != nil {
+				return moved, err
+			}
+			if o.Kind == KindEarlyData {
+				m.got.early = append(m.got.early, o.Data...)
+			} else {
+				*data = append(*data, o.Data...)
+			}
+			if in = in[o.N:]; o.N == 0 {
+				m.t.Fatal("a record is not whole")
+			}
+		}
+	}
+}
+
+// run passes everything until nothing moves.
+func (m *meeting) run() error {
+	for range 100 {
+		a, err := m.pass(m.client, m.server, &m.got.server)
+		if err != nil {
+			m.pass(m.server, m.client, &m.got.client)
+			return fmt.Errorf("server: %w", err)
+		}
+		b, err := m.pass(m.server, m.client, &m.got.client)
+		if err != nil {
+			m.pass(m.client, m.server, &m.got.server)
+			return fmt.Errorf("client: %w", err)
+		}
+		if !a && !b {
+			return nil
+		}
+	}
+	m.t.Fatal("the engines go on for ever")
+	return nil
+}
+
+// finish makes the handshake, and says something both ways.
+func (m *meeting) finish() {
+	m.t.Helper()
+	if err := m.run(); err != nil {
+		m.t.Fatal(err)
+	}
+	if !m.client.HandshakeComplete() || !m.server.HandshakeComplete() {
+		m.t.Fatal("the handshake is not complete")
+	}
+	for _, e := range []*Engine{m.client, m.server} {
+		other, got := m.server, &m.got.server
+		if e == m.server {
+			other, got = m.client, &m.got.client
+		}
+		out, err := e.Seal(nil, []byte("words"))
+		if err != nil {
+			m.t.Fatal(err)
+		}
+		*got = nil
+		for len(out) > 0 {
+			o, err := other.Open(out)
+			if err != nil {
+				m.t.Fatal(err)
+			}
+			*got = append(*got, o.Data...)
+			out = out[o.N:]
+		}
+		if string(*got) != "words" {
+			m.t.Fatalf("%v got %q", other.mode, *got)
+		}
+	}
+	if err := m.run(); err != nil {
+		m.t.Fatal(err)
+	}
+}
+
+// fourModes runs a test in all versions, over streams and datagrams.
+func fourModes(t *testing.T, test func(t *testing.T, datagram bool, version uint16)) {
+	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
+		for _, datagram := range []bool{false, true} {
+			name := tls.VersionName(version)
+			if datagram {
+				name = "D" + name
+			}
+			t.Run(name, func(t *testing.T) { test(t, datagram, version) })
+		}
+	}
+}
+
+// clock is a clock that tests set.
+type clock struct{ now time.Time }
+
+func (c *clock) time() time.Time { return c.now }
+
+// sessionConfigs are configs with a session cache and a clock.
+func sessionConfigs(t *testing.T, version uint16) (client, server *Config, now *clock) {
+	now = &clock{pkitest.Now}
+	client, server = configs(t)
+	client.Time, server.Time = now.time, now.time
+	client.MaxVersion = version
+	client.SessionCache = NewSessionCache(4)
+	return client, server, now
+}
+
+func TestResumption(t *testing.T) {
+	fourModes(t, func(t *testing.T, datagram bool, version uint16) {
+		client, server, now := sessionConfigs(t, version)
+		for i := range 4 {
+			m := newMeeting(t, datagram, client, server)
+			m.finish()
+			for _, e := range []*Engine{m.client, m.server} {
+				s := e.State()
+				if s.DidResume != (i > 0) || s.Version != version {
+					t.Errorf("connection %d, %v: resumed %v, version %#x", i, e.mode, s.DidResume, s.Version)
+				}
+				if e == m.client && len(s.PeerCertificates) != 1 {
+					t.Errorf("connection %d: %d certificates", i, len(s.PeerCertificates))
+				}
+			}
+			now.now = now.now.Add(time.Hour)
+		}
+	})
+}
+
+// TestNotResumed: what must not be resumed is a full handshake, without an error.
+func TestNotResumed(t *testing.T) {
+	day := 24 * time.Hour
+	tests := map[string]func(t *testing.T, client, server *Config, now *clock) (*Config, *Config){
+		"the ticket has expired": func(t *testing.T, c, s *Config, now *clock) (*Config, *Config) {
+			now.now = now.now.Add(day)
+			return c, s
+		},
+		"the server's ticket keys are others": func(t *testing.T, c, s *Config, now *clock) (*Config, *Config) {
+			return c, s.Clone()
+		},
+		"the server has no tickets any more": func(t *testing.T, c, s *Config, now *clock) (*Config, *Config) {
+			s = s.Clone()
+			s.NoTickets = true
+			return c, s
+		},
+		"the server demands a certificate now": func(t *testing.T, c, s *Config, now *clock) (*Config, *Config) {
+			keys := s.compile.result.keys
+			s, c2 := s.Clone(), c.Clone()
+			s.TicketKeys, s.ClientAuth = keys, tls.RequireAnyClientCert
+			c2.Certificates = s.Certificates
+			return c2, s
+		},
+		"the cipher suite is gone": func(t *testing.T, c, s *Config, now *clock) (*Config, *Config) {
+			c = c.Clone()
+			c.CipherSuites = []uint16{tls.TLS_AES_256_GCM_SHA384, tls.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384}
+			return c, s
+		},
+		"the client's roots are others": func(t *testing.T, c, s *Config, now *clock) (*Config, *Config) {
+			other := pkitest.CA(t)
+			c = c.Clone()
+			c.RootCAs = other.Pool()
+			s2 := s.Clone()
+			s2.TicketKeys = s.compile.result.keys
+			s2.Certificates = []tls.Certificate{other.Leaf(t, pkitest.Options{})}
+			return c, s2
+		},
+		"another name of the same server": func(t *testing.T, c, s *Config, now *clock) (*Config, *Config) {
+			c2 := c.Clone()
+			old := c.SessionCache.Get("tls:localhost")
+			if old == nil {
+				old = c.SessionCache.Get("dtls:localhost")
+			}
+			c2.SessionCache = always{old}
+			c2.ServerName = "other.localhost"
+			c2.InsecureSkipVerify = true
+			return c2, s
+		},
+	}
+	for name, change := range tests {
+		t.Run(name, func(t *testing.T) {
+			fourModes(t, func(t *testing.T, datagram bool, version uint16) {
+				client, server, now := sessionConfigs(t, version)
+				newMeeting(t, datagram, client, server).finish()
+				client, server = change(t, client, server, now)
+				m := newMeeting(t, datagram, client, server)
+				m.finish()
+				if m.client.State().DidResume || m.server.State().DidResume {
+					t.Error("it resumed")
+				}
+			})
+		})
+	}
+}
+
+// always is a cache with one session.
+type always struct{ s *Session }
+
+func (a always) Get(string) *Session { return a.s }
+func (always) Put(string, *Session)  {}
+
+// TestSessionsSurviveTheProcess: a session that was saved resumes, after its
+// server was verified again.
+func TestSessionsSurviveTheProcess(t *testing.T) {
+	fourModes(t, func(t *testing.T, datagram bool, version uint16) {
+		client, server, _ := sessionConfigs(t, version)
+		newMeeting(t, datagram, client, server).finish()
+		key := "tls:localhost"
+		if datagram {
+			key = "dtls:localhost"
+		}
+		saved, err := client.SessionCache.Get(key).MarshalBinary()
+		if err != nil {
+			t.Fatal(err)
+		}
+		var s Session
+		if err := s.UnmarshalBinary(saved); err != nil {
+			t.Fatal(err)
+		}
+		if s.ServerName() != "localhost" || s.Version() != version || s.SingleUse() != (version == tls.VersionTLS13) {
+			t.Errorf("%q %#x", s.ServerName(), s.Version())
+		}
+		fresh := client.Clone()
+		fresh.SessionCache = always{&s}
+		m := newMeeting(t, datagram, fresh, server)
+		m.finish()
+		if !m.client.State().DidResume {
+			t.Error("it does not resume")
+		}
+		fresh = fresh.Clone()
+		fresh.RootCAs = pkitest.CA(t).Pool()
+		m = newMeeting(t, datagram, fresh, server)
+		if err := m.run(); err == nil {
+			t.Error("a session of a server that is not trusted is resumed")
+		}
+	})
+	var s Session
+	for name, data := range map[string][]byte{"nothing": nil, "garbage": []byte("garbage")} {
+		if err := s.UnmarshalBinary(data); err == nil {
+			t.Errorf("%s is a session", name)
+		}
+	}
+}
+
+// TestForgedTickets: a ticket that was changed anywhere is a full handshake.
+func TestForgedTickets(t *testing.T) {
+	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
+		client, server, _ := sessionConfigs(t, version)
+		newMeeting(t, false, client, server).finish()
+		s := client.SessionCache.Get("tls:localhost")
+		ticket := s.state.Ticket
+		for at := 0; at <= len(ticket); at++ {
+			forged := append([]byte{}, ticket...)
+			if at < len(ticket) {
+				forged[at] ^= 1
+			} else {
+				forged = forged[:len(forged)-1]
+			}
+			state := *s.state
+			state.Ticket = forged
+			c := client.Clone()
+			c.SessionCache = always{&Session{state: &state}}
+			m := newMeeting(t, false, c, server)
+			m.finish()
+			if m.server.State().DidResume {
+				t.Errorf("%s: a ticket with byte %d changed is accepted", tls.VersionName(version), at)
+			}
+		}
+	}
+}
+
+func TestClientCertificateInSession(t *testing.T) {
+	fourModes(t, func(t *testing.T, datagram bool, version uint16) {
+		client, server, _ := sessionConfigs(t, version)
+		client.Certificates = server.Certificates
+		server.ClientAuth, server.ClientCAs = tls.RequireAndVerifyClientCert, client.RootCAs
+		for i := range 2 {
+			m := newMeeting(t, datagram, client, server)
+			m.finish()
+			s := m.server.State()
+			if s.DidResume != (i > 0) || len(s.PeerCertificates) != 1 {
+				t.Errorf("connection %d: resumed %v, %d certificates", i, s.DidResume, len(s.PeerCertificates))
+			}
+		}
+		// Another authority is trusted now: the session is none.
+		keys := server.compile.result.keys
+		server = server.Clone()
+		server.TicketKeys, server.ClientCAs = keys, pkitest.CA(t).Pool()
+		if err := newMeeting(t, datagram, client, server).run(); err == nil {
+			t.Error("a certificate that is not trusted any more is accepted")
+		}
+	})
+}
+
+func TestTicketKeysRotate(t *testing.T) {
+	client, server, now := sessionConfigs(t, tls.VersionTLS13)
+	server.TicketLifetime = time.Hour
+	newMeeting(t, false, client, server).finish()
+	first, _ := server.compile.result.keys.TicketKeys(now.now)
+	for _, step := range []struct {
+		after time.Duration
+		old   int // where the first key is then
+	}{{30 * time.Minute, 0}, {time.Hour, 1}, {2 * time.Hour, -1}} {
+		keys, err := server.compile.result.keys.TicketKeys(now.now.Add(step.after))
+		if err != nil {
+			t.Fatal(err)
+		}
+		at := -1
+		for i := range keys {
+			if keys[i] == first[0] {
+				at = i
+			}
+		}
+		if at != step.old {
+			t.Errorf("after %v the first key is at %d, want %d", step.after, at, step.old)
+		}
+	}
+}
+
+// TestSharedTicketKeys: servers with the same keys resume each other's sessions,
+// also while the keys rotate.
+func TestSharedTicketKeys(t *testing.T) {
+	client, server, _ := sessionConfigs(t, tls.VersionTLS13)
+	server.TicketKeys = StaticTicketKeys(TicketKey{1})
+	newMeeting(t, false, client, server).finish()
+	other := server.Clone()
+	other.TicketKeys = StaticTicketKeys(TicketKey{2}, TicketKey{1})
+	m := newMeeting(t, false, client, other)
+	m.finish()
+	if !m.client.State().DidResume {
+		t.Error("the other server does not resume")
+	}
+}
+
+// TestSeveralTickets: as many as the Config says, each for one use.
+func TestSeveralTickets(t *testing.T) {
+	client, server, _ := sessionConfigs(t, tls.VersionTLS13)
+	server.Tickets = 3
+	newMeeting(t, false, client, server).finish()
+	seen := map[string]bool{}
+	for range 3 {
+		s := client.SessionCache.Get("tls:localhost")
+		if s == nil {
+			t.Fatal("fewer than 3 tickets")
+		}
+		seen[string(s.state.Ticket)] = true
+		seen[string(s.state.Secret)] = true
+	}
+	if len(seen) != 6 {
+		t.Error("tickets or secrets repeat")
+	}
+	if client.SessionCache.Get("tls:localhost") != nil {
+		t.Error("more than 3 tickets")
+	}
+}
+
+func TestSessionCacheForgets(t *testing.T) {
+	c := NewSessionCache(2)
+	client, server, _ := sessionConfigs(t, tls.VersionTLS13)
+	newMeeting(t, false, client, server).finish()
+	s := client.SessionCache.Get("tls:localhost")
+	for _, key := range []string{"a", "b"} {
+		c.Put(key, s)
+	}
+	c.Put("a", s)
+	c.Put("c", s)
+	for key, want := range map[string]int{"a": 2, "b": 0, "c": 1} {
+		n := 0
+		for c.Get(key) != nil {
+			n++
+		}
+		if n != want {
+			t.Errorf("%d sessions for %s, want %d", n, key, want)
+		}
+	}
+	for range 10 {
+		c.Put("a", s)
+	}
+	n := 0
+	for c.Get("a") != nil {
+		n++
+	}
+	if n != sessionsPerKey {
+		t.Errorf("%d sessions of one key", n)
+	}
+}
+
+func TestPSKs(t *testing.T) {
+	key := []byte("0123456789abcdef0123456789abcdef")
+	psk := PSK{Identity: []byte("device 7"), Key: key}
+	for name, p := range map[string]PSK{
+		"as it is": psk,
+		"SHA-384":  {Identity: psk.Identity, Key: key, Hash: crypto.SHA384},
+		"imported": {Identity: psk.Identity, Key: key, Import: true, Context: []byte("context")},
+	} {
+		t.Run(name, func(t *testing.T) {
+			fourModes(t, func(t *testing.T, datagram bool, version uint16) {
+				if p.Import && version == tls.VersionTLS12 {
+					t.Skip("imported keys are for 1.3")
+				}
+				for _, callback := range []bool{false, true} {
+					client := &Config{Time: atNow, PSKs: []PSK{{Identity: []byte("other"), Key: key, Import: p.Import}, p}, MaxVersion: version}
+					if version == tls.VersionTLS12 {
+						client.PSKs = client.PSKs[1:]
+					}
+					server := &Config{Time: atNow, PSKs: []PSK{p}}
+					if callback {
+						server.PSKs, server.GetPSK = nil, func(identity []byte) (*PSK, error) {
+							if string(identity) == string(p.Identity) {
+								return &p, nil
+							}
+							return nil, nil
+						}
+					}
+					m := newMeeting(t, datagram, client, server)
+					m.finish()
+					for _, e := range []*Engine{m.client, m.server} {
+						if s := e.State(); string(s.PSKIdentity) != string(p.Identity) || s.DidResume || s.Version != version {
+							t.Errorf("%v: PSK %q, resumed %v, version %#x", e.mode, s.PSKIdentity, s.DidResume, s.Version)
+						}
+					}
+				}
+			})
+		})
+	}
+}
+
+func TestPSKSuites12(t *testing.T) {
+	psk := PSK{Identity: []byte("device"), Key: []byte("0123456789abcdef")}
+	for _, id := range []uint16{0xd001, 0xd002, 0xccac, 0xd005, 0xd003, 0x00a8, 0x00a9, 0xccab, 0xc0a4, 0xc0a5, 0xc0a8, 0xc0a9} {
+		client := &Config{Time: atNow, PSKs: []PSK{psk}, CipherSuites: []uint16{id}}
+		server := &Config{Time: atNow, PSKs: []PSK{psk}, CipherSuites: []uint16{id}}
+		m := newMeeting(t, false, client, server)
+		m.finish()
+		if s := m.client.State(); s.CipherSuite != id || s.Version != tls.VersionTLS12 {
+			t.Errorf("suite %#x, version %#x, want %#x", s.CipherSuite, s.Version, id)
+		}
+	}
+}
+
+// TestWrongPSKs: an unknown identity and a wrong key look alike where there are
+// only PSKs.
+func TestWrongPSKs(t *testing.T) {
+	right := PSK{Identity: []byte("device"), Key: []byte("0123456789abcdef")}
+	wrong := map[string]PSK{
+		"wrong key":        {Identity: right.Identity, Key: []byte("fedcba9876543210")},
+		"unknown identity": {Identity: []byte("nobody"), Key: right.Key},
+	}
+	for name, p := range wrong {
+		t.Run(name, func(t *testing.T) {
+			fourModes(t, func(t *testing.T, datagram bool, version uint16) {
+				client := &Config{Time: atNow, PSKs: []PSK{p}, MaxVersion: version}
+				m := newMeeting(t, datagram, client, &Config{Time: atNow, PSKs: []PSK{right}})
+				err := m.run()
+				if version == tls.VersionTLS12 && datagram {
+					// The Finished does not decrypt, and is dropped like any forgery.
+					if err != nil || m.server.HandshakeComplete() {
+						t.Errorf("%v, complete %v", err, m.server.HandshakeComplete())
+					}
+					return
+				}
+				want := Alert(51)
+				if version == tls.VersionTLS12 {
+					want = 20
+				}
+				var fault *AlertError
+				if !errors.As(err, &fault) || fault.Alert != want {
+					t.Errorf("%v, want alert %d", err, want)
+				}
+			})
+		})
+	}
+	t.Run("unknown identity, and there is a certificate", func(t *testing.T) {
+		client, server := configs(t)
+		client.PSKs, server.PSKs = []PSK{wrong["unknown identity"]}, []PSK{right}
+		client.MinVersion = tls.VersionTLS13
+		m := newMeeting(t, false, client, server)
+		m.finish()
+		if s := m.client.State(); s.PSKIdentity != nil || len(s.PeerCertificates) != 1 {
+			t.Errorf("PSK %q, %d certificates", s.PSKIdentity, len(s.PeerCertificates))
+		}
+	})
+	t.Run("a certificate, and no name to verify it by", func(t *testing.T) {
+		_, server := configs(t)
+		client := &Config{Time: atNow, PSKs: []PSK{right}, MinVersion: tls.VersionTLS13}
+		m := newMeeting(t, false, client, server)
+		if err := m.run(); err == nil {
+			t.Error("a client with only PSKs accepts a certificate")
+		}
+	})
+}
+
+func earlyConfigs(t *testing.T) (client, server *Config, now *clock) {
+	client, server, now = sessionConfigs(t, tls.VersionTLS13)
+	client.EarlyData, server.MaxEarlyData = true, 1000
+	return client, server, now
+}
+
+func overBoth(t *testing.T, test func(t *testing.T, datagram bool)) {
+	t.Run("TLS 1.3", func(t *testing.T) { test(t, false) })
+	t.Run("DTLS 1.3", func(t *testing.T) { test(t, true) })
+}
+
+// sendEarly sends early data right behind the ClientHello.
+func (m *meeting) sendEarly(data string) error {
+	hello := m.client.Output(nil)
+	out, err := m.client.SealEarlyData(nil, []byte(data))
+	if err != nil {
+		return err
+	}
+	for _, in := range [][]byte{hello, out} {
+		for len(in) > 0 {
+			o, err := m.server.Open(in)
+			if err == ErrPending {
+				m.answer(m.server.Pending())
+				continue
+			}
+			if err != nil {
+				return err
+			}
+			if o.Kind == KindEarlyData {
+				m.got.early = append(m.got.early, o.Data...)
+			} else if len(o.Data) > 0 {
+				m.t.Error("early data is not marked as such")
+			}
+			in = in[o.N:]
+		}
+	}
+	return nil
+}
+
+func TestEarlyData(t *testing.T) {
+	overBoth(t, func(t *testing.T, datagram bool) {
+		client, server, now := earlyConfigs(t)
+		newMeeting(t, datagram, client, server).finish()
+		for range 3 {
+			now.now = now.now.Add(time.Minute)
+			m := newMeeting(t, datagram, client, server)
+			if room := m.client.EarlyDataRoom(); room != 1000 {
+				t.Fatalf("room for %d bytes", room)
+			}
+			if err := m.sendEarly("early words"); err != nil {
+				t.Fatal(err)
+			}
+			if string(m.got.early) != "early words" || m.server.HandshakeComplete() {
+				t.Errorf("%q, complete %v", m.got.early, m.server.HandshakeComplete())
+			}
+			m.finish()
+			for _, e := range []*Engine{m.client, m.server} {
+				if s := e.State(); !s.EarlyDataOffered || !s.EarlyDataAccepted || !s.DidResume {
+					t.Errorf("%v: offered %v, accepted %v, resumed %v", e.mode, s.EarlyDataOffered, s.EarlyDataAccepted, s.DidResume)
+				}
+			}
+			if _, err := m.client.SealEarlyData(nil, []byte("late")); err == nil {
+				t.Error("early data is sent late")
+			}
+		}
+	})
+}
+
+// TestEarlyDataRejected: whatever the reason, the handshake goes on and the
+// client hears of it.
+func TestEarlyDataRejected(t *testing.T) {
+	tests := map[string]func(client, server *Config, now *clock){
+		"the server takes none any more": func(c, s *Config, now *clock) { s.MaxEarlyData = 0 },
+		"another ALPN protocol":          func(c, s *Config, now *clock) { s.NextProtos = []string{"b"} },
+		"a HelloRetryRequest":            func(c, s *Config, now *clock) { s.CurvePreferences = []tls.CurveID{tls.CurveP384} },
+		"no session key any more":        func(c, s *Config, now *clock) { s.TicketKeys = nil },
+		"the guard is full":              func(c, s *Config, now *clock) { s.ReplayGuard = never{} },
+		"another suite": func(c, s *Config, now *clock) {
+			s.CipherSuites = []uint16{tls.TLS_CHACHA20_POLY1305_SHA256}
+		},
+	}
+	for name, change := range tests {
+		t.Run(name, func(t *testing.T) {
+			overBoth(t, func(t *testing.T, datagram bool) {
+				client, server, now := earlyConfigs(t)
+				server.TicketKeys = StaticTicketKeys(TicketKey{7})
+				client.NextProtos, server.NextProtos = []string{"a", "b"}, []string{"a"}
+				newMeeting(t, datagram, client, server).finish()
+				server = server.Clone()
+				change(client, server, now)
+				m := newMeeting(t, datagram, client, server)
+				if err := m.sendEarly("early words"); err != nil {
+					t.Fatal(err)
+				}
+				m.finish()
+				if s := m.client.State(); !s.EarlyDataOffered || s.EarlyDataAccepted || len(m.got.early) > 0 {
+					t.Errorf("offered %v, accepted %v, got %q", s.EarlyDataOffered, s.EarlyDataAccepted, m.got.early)
+				}
+			})
+		})
+	}
+}
+
+type never struct{}
+
+func (never) Unseen([]byte, time.Time) bool { return false }
+
+// TestEarlyDataReplay: the same bytes again are early data no more.
+func TestEarlyDataReplay(t *testing.T) {
+	overBoth(t, func(t *testing.T, datagram bool) {
+		for _, after := range []time.Duration{0, time.Second, 20 * time.Second, time.Minute} {
+			client, server, now := earlyConfigs(t)
+			newMeeting(t, datagram, client, server).finish()
+			m := newMeeting(t, datagram, client, server)
+			hello := m.client.Output(nil)
+			early, err := m.client.SealEarlyData(nil, []byte("transfer 100"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			var times int
+			for range 2 {
+				m := newMeeting(t, datagram, client, server)
+				for _, in := range [][]byte{append([]byte{}, hello...), append([]byte{}, early...)} {
+					for len(in) > 0 {
+						o, err := m.server.Open(in)
+						if err != nil {
+							t.Fatal(err)
+						}
+						if o.Kind == KindEarlyData {
+							times++
+						}
+						in = in[o.N:]
+					}
+				}
+				now.now = now.now.Add(after)
+			}
+			if times != 1 {
+				t.Errorf("%v later: early data came %d times", after, times)
+			}
+		}
+	})
+}
+
+func TestTooMuchEarlyData(t *testing.T) {
+	client, server, _ := earlyConfigs(t)
+	newMeeting(t, false, client, server).finish()
+	m := newMeeting(t, false, client, server)
+	if _, err := m.client.SealEarlyData(nil, make([]byte, 1001)); !errors.Is(err, ErrInvalidOperation) {
+		t.Errorf("a client sends more than it may: %v", err)
+	}
+	if err := m.sendEarly(string(make([]byte, 1000))); err != nil || m.client.EarlyDataRoom() != 0 {
+		t.Errorf("%v, room %d", err, m.client.EarlyDataRoom())
+	}
+	m.client.carrier.LimitEarlyData(100) // a client that does not care
+	out, err := m.client.SealEarlyData(nil, []byte("x"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = m.server.Open(out)
+	wantAlert(t, m.server, err, Alert(10))
+}
+
+// TestEverythingLater: every question of sessions can be answered later.
+func TestEverythingLater(t *testing.T) {
+	fourModes(t, func(t *testing.T, datagram bool, version uint16) {
+		client, server, _ := sessionConfigs(t, version)
+		client.EarlyData, server.MaxEarlyData = true, 1000
+		client.Async = AsyncSession
+		server.Async = AsyncTicketKeys | AsyncReplay | AsyncPSK
+		connect := func() *meeting {
+			m := newMeeting(t, datagram, client, server)
+			m.answer = func(q Pending) {
+				var err error
+				switch q := q.(type) {
+				case *SessionRequest:
+					err = q.Answer(client.SessionCache.Get(q.Key), nil)
+				case *TicketKeysRequest:
+					err = q.Answer([]TicketKey{{9}}, nil)
+				case *PSKRequest:
+					err = q.Answer(nil, nil)
+				case *ReplayRequest:
+					err = q.Answer(true, nil)
+				default:
+					t.Fatalf("%T", q)
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+			}
+			m.finish()
+			return m
+		}
+		connect()
+		m := connect()
+		if s := m.server.State(); !s.DidResume {
+			t.Error("it does not resume")
+		}
+		if s := m.server.State(); version == tls.VersionTLS13 && !s.EarlyDataAccepted {
+			t.Error("early data is not accepted")
+		}
+	})
+}
+
+func TestReplayGuard(t *testing.T) {
+	now := &clock{pkitest.Now}
+	g := NewReplayGuard(3, now.time)
+	until := func() time.Time { return now.now.Add(replayWindow) }
+	for _, step := range []struct {
+		after time.Duration
+		id    string
+		want  bool
+	}{
+		{0, "a", true}, {0, "a", false}, {time.Second, "a", false}, {replayWindow, "a", false}, {0, "b", true},
+		{0, "c", true}, {0, "d", false}, {3 * replayWindow, "a", true}, {-10 * replayWindow, "a", false},
+	} {
+		now.now = now.now.Add(step.after)
+		if got := g.Unseen([]byte(step.id), until()); got != step.want {
+			t.Errorf("%v later, %s: %v", step.after, step.id, got)
+		}
+	}
+}

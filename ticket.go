@@ -1,0 +1,145 @@
+package hermetic
+
+import (
+	"crypto/sha256"
+	"io"
+	"sync"
+	"time"
+
+	"golang.org/x/crypto/chacha20poly1305"
+
+	"github.com/hermetic-tls/hermetic/internal/handshake"
+	"github.com/hermetic-tls/hermetic/internal/session"
+)
+
+// A TicketKey seals session tickets. Whoever has it can read and resume all
+// sessions that were sealed with it; of TLS 1.2 also what was recorded of them.
+type TicketKey [32]byte
+
+// TicketKeys are the keys of a server, which may change. Its method may be
+// called from many goroutines, and must not wait: keys beyond a network are
+// asked for through [AsyncTicketKeys].
+type TicketKeys interface {
+	// TicketKeys returns the keys of now, at least one: the first seals new
+	// tickets, and all of them open old ones.
+	TicketKeys(now time.Time) ([]TicketKey, error)
+}
+
+// StaticTicketKeys are keys that do not change by themselves: the first seals.
+// Servers with the same keys resume each other's sessions.
+func StaticTicketKeys(keys ...TicketKey) TicketKeys { return staticKeys(keys) }
+
+type staticKeys []TicketKey
+
+func (k staticKeys) TicketKeys(time.Time) ([]TicketKey, error) { return k, nil }
+
+// rotatingKeys are a Config's own: each seals for one life of a ticket, and opens
+// for another.
+type rotatingKeys struct {
+	mu    sync.Mutex
+	life  time.Duration
+	rand  io.Reader
+	since time.Time // of keys[0]
+	keys  []TicketKey
+}
+
+func (r *rotatingKeys) TicketKeys(now time.Time) ([]TicketKey, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	age := now.Sub(r.since)
+	if len(r.keys) > 0 && 0 <= age && age < r.life {
+		return r.keys, nil
+	}
+	var fresh TicketKey
+	if _, err := io.ReadFull(r.rand, fresh[:]); err != nil {
+		return nil, err
+	}
+	keys := []TicketKey{fresh}
+	if len(r.keys) > 0 && 0 <= age && age < 2*r.life {
+		keys = append(keys, r.keys[0])
+	}
+	r.keys, r.since = keys, now // a new list: callers hold the old one
+	return r.keys, nil
+}
+
+// A ticket is the name of its key, a nonce, and the sealed session. The nonce is
+// long enough to be drawn at random for any number of tickets.
+const (
+	keyNameLen = 8
+	ticketHead = keyNameLen + chacha20poly1305.NonceSizeX
+)
+
+func (k *TicketKey) name() [keyNameLen]byte {
+	sum := sha256.Sum256(append([]byte("hermetic ticket key name"), k[:]...))
+	return [keyNameLen]byte(sum[:])
+}
+
+func (k *TicketKey) seal(source io.Reader, plain []byte) ([]byte, error) {
+	name := k.name()
+	ticket := make([]byte, ticketHead, ticketHead+len(plain)+chacha20poly1305.Overhead)
+	copy(ticket, name[:])
+	if _, err := io.ReadFull(source, ticket[keyNameLen:]); err != nil {
+		return nil, err
+	}
+	aead, err := chacha20poly1305.NewX(k[:])
+	if err != nil {
+		return nil, err
+	}
+	return aead.Seal(ticket, ticket[keyNameLen:ticketHead], plain, name[:]), nil
+}
+
+// openTicket returns the session in a ticket, or nil when none of keys opens it.
+func openTicket(keys []TicketKey, ticket []byte) *session.Session {
+	if len(ticket) < ticketHead {
+		return nil
+	}
+	for i := range keys {
+		k := &keys[i]
+		name := k.name()
+		if name != [keyNameLen]byte(ticket) {
+			continue
+		}
+		aead, err := chacha20poly1305.NewX(k[:])
+		if err != nil {
+			return nil
+		}
+		plain, err := aead.Open(nil, ticket[keyNameLen:ticketHead], ticket[ticketHead:], name[:])
+		if err != nil {
+			return nil
+		}
+		s, err := session.Parse(plain)
+		if err != nil {
+			return nil
+		}
+		return s
+	}
+	return nil
+}
+
+// ticketKeys are the keys for this handshake. known is false while the caller
+// is asked for them; without any there are no tickets.
+func (e *Engine) ticketKeys() (keys []TicketKey, known bool) {
+	switch {
+	case e.tickets != nil:
+	case e.cfg.cfg.Async&AsyncTicketKeys != 0:
+		return nil, false
+	default:
+		var err error
+		if e.tickets, err = e.cfg.keys.TicketKeys(e.cfg.cfg.now()); err != nil || e.tickets == nil {
+			e.tickets = []TicketKey{}
+		}
+	}
+	return e.tickets, true
+}
+
+// sealTicket answers what ticket a session goes into.
+func (e *Engine) sealTicket(q *handshake.SealTicket) Pending {
+	keys, known := e.ticketKeys()
+	switch {
+	case !known:
+		return &TicketKeysRequest{question{e}}
+	case len(keys) > 0:
+		q.Ticket, _ = keys[0].seal(e.params().Rand, q.Session.Append(nil)) // without one there is none
+	}
+	return nil
+}
