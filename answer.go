@@ -190,7 +190,7 @@ func (e *Engine) verifyPeer(p *handshake.Peer) ([][]*x509.Certificate, error) {
 		return nil, nil
 	case p.Chain == nil:
 		return nil, e.verifyRawKey(p.RawKey)
-	case !e.mode.IsServer() && e.onlyPSKs():
+	case !e.mode.IsServer() && e.serverName == "" && e.cfg.onlyPSKs():
 		return nil, errCertificateForPSK
 	}
 	v := pki.Verifier{Now: cfg.now()}

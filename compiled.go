@@ -83,6 +83,7 @@ func newCompiled(cfg *Config) (*compiled, error) {
 	c.datagram[2].FirstMessage, c.datagram[2].Unproved = 1, false
 	c.client.AskSession = cfg.SessionCache != nil
 	c.client.EarlyData = cfg.EarlyData
+	c.client.OnlyPSK = c.onlyPSKs()
 	c.client.AskVerify = cfg.VerifyConnection != nil || cfg.Async&AsyncVerify != 0
 	c.server.Server = true
 	c.server.ExternalPSK = c.hasPSKs()
@@ -138,9 +139,8 @@ func (c *compiled) suites(p *handshake.Params) error {
 				p.Suites = append(p.Suites, s)
 			}
 		}
-		return nil
+		return c.versionsOf(p)
 	}
-	has := map[uint16]bool{}
 	for _, id := range c.cfg.CipherSuites {
 		s := suite.ByID(id)
 		switch {
@@ -150,8 +150,16 @@ func (c *compiled) suites(p *handshake.Params) error {
 			return configError("CipherSuites", s.Name+" needs PSKs")
 		case enabled(s):
 			p.Suites = append(p.Suites, s)
-			has[s.Version] = true
 		}
+	}
+	return c.versionsOf(p)
+}
+
+// versionsOf leaves the versions that have a suite.
+func (c *compiled) versionsOf(p *handshake.Params) error {
+	has := map[uint16]bool{}
+	for _, s := range p.Suites {
+		has[s.Version] = true
 	}
 	if !has[p.MaxVersion] {
 		p.MaxVersion = wire.VersionTLS12

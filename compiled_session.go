@@ -2,10 +2,12 @@ package hermetic
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/hermetic-tls/hermetic/internal/handshake"
 	"github.com/hermetic-tls/hermetic/internal/suite"
+	"github.com/hermetic-tls/hermetic/internal/wire"
 )
 
 const (
@@ -60,12 +62,12 @@ func (c *compiled) psks(p *handshake.Params) error {
 // first those that they serve in TLS 1.2.
 func (c *compiled) byDefault() (list []*suite.Suite) {
 	for _, s := range suite.All() {
-		if s.Auth == suite.NoSignature && !s.OnRequest && c.hasPSKs() {
+		if s.Auth == suite.NoSignature && !s.OnRequest && c.hasOldPSKs() {
 			list = append(list, s)
 		}
 	}
 	for _, s := range suite.All() {
-		if s.Auth != suite.NoSignature && !s.OnRequest {
+		if s.Auth != suite.NoSignature && !s.OnRequest && (s.Version == wire.VersionTLS13 || !c.onlyPSKs()) {
 			list = append(list, s)
 		}
 	}
@@ -77,14 +79,21 @@ func (c *compiled) hasPSKs() bool {
 	return len(c.cfg.PSKs) > 0 || c.cfg.GetPSK != nil || c.cfg.Async&AsyncPSK != 0
 }
 
+// hasOldPSKs reports whether some may be good for TLS 1.2.
+func (c *compiled) hasOldPSKs() bool {
+	asked := c.cfg.GetPSK != nil || c.cfg.Async&AsyncPSK != 0
+	return asked || slices.ContainsFunc(c.cfg.PSKs, func(p PSK) bool { return !p.Import })
+}
+
 // hasCertificate reports whether a server has a certificate, or somebody to ask
 // for one.
 func (c *compiled) hasCertificate() bool {
 	return len(c.cfg.Certificates) > 0 || c.cfg.GetCertificate != nil || c.cfg.Async&AsyncCertificate != 0
 }
 
-// onlyPSKs reports whether a client has nothing to verify a certificate by.
-func (e *Engine) onlyPSKs() bool {
-	cfg := e.cfg.cfg
-	return len(cfg.PSKs) > 0 && e.serverName == "" && !cfg.InsecureSkipVerify && !cfg.nameOptional
+// onlyPSKs reports whether a client without a name has nothing to verify a
+// certificate by.
+func (c *compiled) onlyPSKs() bool {
+	cfg := c.cfg
+	return len(cfg.PSKs) > 0 && cfg.ServerName == "" && !cfg.InsecureSkipVerify && !cfg.nameOptional
 }

@@ -191,8 +191,8 @@ type Config struct {
 	// RequireSecureRenegotiation refuses TLS 1.2 servers without RFC 5746.
 	RequireSecureRenegotiation bool
 
-	// SessionCache keeps a client's sessions, by ServerName; a client without a
-	// name has none. Nil: nothing is resumed.
+	// SessionCache keeps a client's sessions, by ServerName. Nil: nothing is
+	// resumed.
 	SessionCache SessionCache
 
 	// NoTickets is a server without session tickets. Otherwise it gives TLS

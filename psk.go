@@ -72,30 +72,24 @@ func (p *PSK) forms(datagram bool) (forms []handshake.PSK) {
 		}}
 	}
 	for _, t := range targets {
-		identity := p.imported(datagram, t.kdf)
+		protocol, prefix := uint16(wire.VersionTLS13), suite.TLS
+		if datagram {
+			protocol, prefix = wire.VersionDTLS13, suite.DTLS
+		}
+		identity := p.imported(protocol, t.kdf)
 		forms = append(forms, handshake.PSK{
-			Identity: identity, Key: p.derive(identity, t.hash), Hash: t.hash, Kind: suite.ImportedBinder, Name: p.Identity,
+			Identity: identity, Key: suite.ImportPSK(p.hash(), prefix, p.Key, identity, t.hash), Hash: t.hash, Kind: suite.ImportedBinder, Name: p.Identity,
 		})
 	}
 	return forms
 }
 
 // imported is the ImportedIdentity of RFC 9258, Section 3.
-func (p *PSK) imported(datagram bool, kdf uint16) []byte {
-	protocol := uint16(wire.VersionTLS13)
-	if datagram {
-		protocol = wire.VersionDTLS13
-	}
+func (p *PSK) imported(protocol, kdf uint16) []byte {
 	b := binary.BigEndian.AppendUint16(nil, uint16(len(p.Identity)))
 	b = append(b, p.Identity...)
 	b = append(binary.BigEndian.AppendUint16(b, uint16(len(p.Context))), p.Context...)
 	return binary.BigEndian.AppendUint16(binary.BigEndian.AppendUint16(b, protocol), kdf)
-}
-
-// derive is ipskx of RFC 9258, Section 4.1. The hash of the derivation is that of
-// the key, and the length that of the target.
-func (p *PSK) derive(identity []byte, target crypto.Hash) []byte {
-	return suite.ImportPSK(p.hash(), p.Key, identity, target)
 }
 
 // parseImported takes an ImportedIdentity apart.

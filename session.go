@@ -139,12 +139,10 @@ func (c *lru) drop(e *list.Element) {
 }
 
 // sessionKey is what sessions of this client are kept under: its protocol and
-// the server's name. Without a name there is none.
+// the server's name. Clients without a name share one, and may offer a session
+// to a server that it is not of, who then does not know it.
 func (e *Engine) sessionKey() string {
-	switch {
-	case e.serverName == "":
-		return ""
-	case e.mode.IsDTLS():
+	if e.mode.IsDTLS() {
 		return "dtls:" + e.serverName
 	}
 	return "tls:" + e.serverName
@@ -153,13 +151,10 @@ func (e *Engine) sessionKey() string {
 // offer answers which session to offer.
 func (e *Engine) offer(q *handshake.Offer) Pending {
 	key := e.sessionKey()
-	switch {
-	case key == "":
-	case e.cfg.cfg.Async&AsyncSession != 0:
+	if e.cfg.cfg.Async&AsyncSession != 0 {
 		return &SessionRequest{Key: key, question: question{e}}
-	default:
-		e.offered(q, e.cfg.cfg.SessionCache.Get(key))
 	}
+	e.offered(q, e.cfg.cfg.SessionCache.Get(key))
 	return nil
 }
 
@@ -204,7 +199,7 @@ func (e *Engine) admits(s *session.Session) bool {
 // keep gives a new session to the cache.
 func (e *Engine) keep() {
 	state := e.conn.TakeSession()
-	if key := e.sessionKey(); state != nil && key != "" && state.Keepable() {
-		e.cfg.cfg.SessionCache.Put(key, &Session{state: state, verified: e.cfg, name: e.serverName})
+	if state != nil && state.Keepable() {
+		e.cfg.cfg.SessionCache.Put(e.sessionKey(), &Session{state: state, verified: e.cfg, name: e.serverName})
 	}
 }

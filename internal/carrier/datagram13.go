@@ -235,7 +235,8 @@ func (p *dtls13) completed() {
 		p.timer.Stop()
 	}
 	if p.opt.Server {
-		p.ack.due, p.ack.waiting = true, false
+		// Unless it came with what was not kept, and must come again.
+		p.ack.due, p.ack.waiting = !p.received.Empty(), false
 		for _, r := range p.reads {
 			if r.Epoch() < uint64(handshake.Application) {
 				r.Rest()

@@ -29,6 +29,9 @@ func (r *Received) Add(n record.Number) {
 	r.numbers = append(r.numbers, n)
 }
 
+// Empty reports that there is nothing to acknowledge.
+func (r *Received) Empty() bool { return len(r.numbers) == 0 }
+
 // Clear forgets all: the flight is acknowledged by the one that answers it.
 func (r *Received) Clear() { r.numbers = nil }
 

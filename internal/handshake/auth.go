@@ -216,6 +216,7 @@ func (m *Machine) sign(id *pki.Identity, scheme suite.Scheme, message []byte, ne
 			return step{}, alert.Wrap(alert.InternalError, "the private key failed to sign", q.Err)
 		}
 		m.conn.Local, m.conn.LocalScheme = id, scheme
+		m.conn.rawLocal = id.Type == pki.RawPublicKey
 		return next(q.Signature)
 	})
 }

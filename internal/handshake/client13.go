@@ -96,6 +96,9 @@ func (c *client13) offersEarlyData() bool { return c.conn.EarlyData == EarlyData
 
 // handshakeSecretFrom goes on from the PSK that the server has chosen, if any.
 func (c *client13) handshakeSecretFrom(sh *wire.ServerHello, shared []byte) (*suite.HandshakeSecret, error) {
+	if !sh.Has.Has(wire.ExtPreSharedKey) && c.params.OnlyPSK && c.serverName == "" {
+		return nil, errPSKRequired
+	}
 	if !sh.Has.Has(wire.ExtPreSharedKey) {
 		return suite.NewHandshakeSecret(c.conn.Suite.Hash, c.prefix(), shared), nil
 	}
@@ -161,7 +164,9 @@ func (c *client13) earlyData(accepted bool) error {
 		c.conn.EarlyData = EarlyDataRejected
 		c.carrier.InstallWrite(Handshake, c.client.Keys())
 		return nil
-	case c.psk == nil || !c.first || uint16(c.conn.Suite.ID) != c.psk.Session.Suite:
+	case c.psk == nil:
+		return errUnsolicited
+	case !c.first || uint16(c.conn.Suite.ID) != c.psk.Session.Suite:
 		return errEarlyPSK
 	case c.conn.ALPN != c.alpn:
 		return errEarlyALPN

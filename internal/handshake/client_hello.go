@@ -238,7 +238,8 @@ func (c *clientHello) answer(msg wire.Message) (step, error) {
 		c.transcript.add(msg)
 		return newClient12(c).serverHello(&sh)
 	}
-	if string(sh.SessionID) != string(c.hello.SessionID) {
+	if c.carrier.Transport() == wire.Stream && string(sh.SessionID) != string(c.hello.SessionID) ||
+		c.carrier.Transport() == wire.Datagram && len(sh.SessionID) > 0 {
 		return step{}, errSessionEcho
 	}
 	if sh.IsRetry() {

@@ -192,9 +192,6 @@ func (s *server13) afterStatelessRetry() (step, error) {
 			return step{}, errRetryShare
 		}
 	}
-	if s.hello.Has.Has(wire.ExtEarlyData) {
-		return step{}, errRetryEarly
-	}
 	if share.Data == nil || !slices.Contains(s.params.Groups, group) {
 		return step{}, errRetryShare
 	}

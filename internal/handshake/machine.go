@@ -50,7 +50,7 @@ type Params struct {
 	PSKs         [2][]PSK      // a client's external ones, to be offered, over streams and datagrams
 	AcceptPSK    bool          // a server asks FindPSK
 	ExternalPSK  bool          // of external ones too
-	OnlyPSK      bool          // a server has no certificate
+	OnlyPSK      bool          // a server has no certificate; a client has no name to verify one by
 	Tickets      int           // how many a TLS 1.3 server sends; TLS 1.2: one, if any
 	TicketLife   time.Duration // of those tickets
 	EarlyData    bool          // a client sends 0-RTT data
@@ -100,6 +100,7 @@ type Connection struct {
 	EarlyData   EarlyDataState
 
 	owesUpdate bool // the peer has asked for a KeyUpdate
+	rawLocal   bool // we have shown a raw public key, now or when the session began
 	prefix     suite.Prefix
 	// TLS 1.3: the traffic secrets of now, for the next KeyUpdate.
 	readSecret, writeSecret []byte

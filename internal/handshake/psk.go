@@ -16,8 +16,9 @@ var (
 	errNoPSKModes  = alert.New(alert.MissingExtension, "the client offers a PSK without psk_key_exchange_modes")
 	errWrongBinder = alert.New(alert.DecryptError, "a PSK binder is wrong: the two sides have different keys, or saw different hellos")
 	errUnknownPSK  = alert.New(alert.DecryptError, "the client's PSK is not known, and there is no certificate to go on with")
+	errPSKRequired = alert.New(alert.MissingExtension, "the server does not know the PSK, and there is no ServerName to verify a certificate by")
 	errSelectedPSK = alert.New(alert.IllegalParameter, "the server chose a PSK that was not offered, or not with its hash")
-	errPSKGone     = alert.New(alert.IllegalParameter, "the second ClientHello lacks the PSK of the first")
+	errPSKGone     = alert.New(alert.MissingExtension, "the second ClientHello lacks the PSK of the first")
 )
 
 // maxPSKs is how many of a client's PSKs a server looks at: each costs a
@@ -148,7 +149,7 @@ func (s *server13) usable(p *PSK) bool {
 // Section 4.7.1.
 func (s *serverHello) resumable(old *session.Session) bool {
 	return old.Version == s.conn.Version && old.Datagram == (s.conn.prefix == suite.DTLS) &&
-		old.ServerName == s.hello.ServerName && suite.ByID(old.Suite) != nil && !old.Expired(s.params.Now())
+		old.ServerName == s.hello.ServerName && suite.ByID(old.Suite) != nil && s.hello.CipherSuites.Contains(old.Suite) && !old.Expired(s.params.Now())
 }
 
 // RestorePeer is the peer that a session remembers, or nil if there was none.
@@ -169,7 +170,7 @@ func RestorePeer(s *session.Session, chains *pki.Cache) (*Peer, error) {
 // resume takes over what the session remembers.
 func (m *Machine) resume(old *session.Session) (err error) {
 	m.conn.Resumed = true
-	m.conn.began = old.Began
+	m.conn.began, m.conn.rawLocal = old.Began, old.RawLocal
 	m.conn.PeerScheme = suite.Scheme(old.PeerScheme)
 	m.conn.Peer, err = RestorePeer(old, m.params.Chains)
 	return err

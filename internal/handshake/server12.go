@@ -179,6 +179,10 @@ func (s *server12) sendServerHello() error {
 	if s.chosen != nil {
 		s.describeCertificate(&sh)
 	}
+	if h.Has.Has(wire.ExtServerCertificateType) && (s.chosen != nil || s.conn.Resumed) {
+		sh.ServerCertType = s.serverCertType(s.chosen)
+		sh.Has = sh.Has.With(wire.ExtServerCertificateType)
+	}
 	s.send(sh.Append(s.scratch[:0]))
 	return nil
 }
@@ -189,11 +193,10 @@ func (s *server12) describeCertificate(sh *wire.ServerHello) {
 		sh.SCTs = wire.AppendSCTs(nil, scts)
 		sh.Has = sh.Has.With(wire.ExtSCT)
 	}
-	if s.chosen.Identity.Type != pki.X509 {
-		sh.ServerCertType = s.chosen.Identity.Type
-		sh.Has = sh.Has.With(wire.ExtServerCertificateType)
+	if s.hello.Has.Has(wire.ExtServerName) {
+		sh.Has = sh.Has.With(wire.ExtServerName)
 	}
-	if s.params.RequestCertificate && s.clientType != pki.X509 {
+	if s.params.RequestCertificate && s.hello.Has.Has(wire.ExtClientCertificateType) {
 		sh.ClientCertType = s.clientType
 		sh.Has = sh.Has.With(wire.ExtClientCertificateType)
 	}

@@ -5,7 +5,6 @@ import (
 	"slices"
 
 	"github.com/hermetic-tls/hermetic/internal/alert"
-	"github.com/hermetic-tls/hermetic/internal/pki"
 	"github.com/hermetic-tls/hermetic/internal/suite"
 	"github.com/hermetic-tls/hermetic/internal/wire"
 )
@@ -14,7 +13,6 @@ var (
 	errCompression13 = alert.New(alert.IllegalParameter, "a TLS 1.3 ClientHello offers compression")
 	errNoGroups      = alert.New(alert.MissingExtension, "the client sent no supported_groups")
 	errHelloChanged  = alert.New(alert.IllegalParameter, "the second ClientHello differs from the first")
-	errRetryEarly    = alert.New(alert.IllegalParameter, "the second ClientHello offers early data")
 	errNeedsPSK      = alert.New(alert.HandshakeFailure, "the client offers no PSK, and there is no certificate to go on with")
 	errRetryShare    = alert.New(alert.IllegalParameter, "the second ClientHello has not the one key share that was asked for")
 )
@@ -165,8 +163,6 @@ func (s *server13) secondClientHello(msg wire.Message) (step, error) {
 		return step{}, errNoSchemes
 	case !h.Has.Has(wire.ExtKeyShare):
 		return step{}, errNoKeyShare
-	case h.Has.Has(wire.ExtEarlyData):
-		return step{}, errRetryEarly
 	}
 	share, ok := h.KeyShares.Find(uint16(s.retried.group))
 	if !ok || len(h.KeyShares) != 4+len(share.Data) {
@@ -281,11 +277,14 @@ func (s *server13) sendEncryptedExtensions() {
 		ee.ALPN = []byte(s.conn.ALPN)
 		ee.Has = ee.Has.With(wire.ExtALPN)
 	}
-	if s.chosen != nil && s.hello.Has.Has(wire.ExtServerCertificateType) && s.chosen.Identity.Type != pki.X509 {
-		ee.ServerCertType = s.chosen.Identity.Type
+	if s.hello.Has.Has(wire.ExtServerName) && s.psk == nil {
+		ee.Has = ee.Has.With(wire.ExtServerName)
+	}
+	if s.hello.Has.Has(wire.ExtServerCertificateType) && (s.psk == nil || s.conn.Resumed) {
+		ee.ServerCertType = s.serverCertType(s.chosen)
 		ee.Has = ee.Has.With(wire.ExtServerCertificateType)
 	}
-	if s.requestsCertificate() && s.clientType != pki.X509 {
+	if s.requestsCertificate() && s.hello.Has.Has(wire.ExtClientCertificateType) {
 		ee.ClientCertType = s.clientType
 		ee.Has = ee.Has.With(wire.ExtClientCertificateType)
 	}

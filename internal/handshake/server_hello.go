@@ -152,6 +152,15 @@ func (s *serverHello) clientCertType() (uint8, error) {
 	return 0, errNoCertType
 }
 
+// serverCertType is the type of certificate that this server shows, or has shown
+// when the session began.
+func (s *serverHello) serverCertType(chosen *Choose) uint8 {
+	if chosen == nil && s.conn.rawLocal || chosen != nil && chosen.Identity.Type == pki.RawPublicKey {
+		return pki.RawPublicKey
+	}
+	return pki.X509
+}
+
 // choose is the question which certificate to send.
 func (s *serverHello) choose() *Choose {
 	types := []uint8{pki.X509}

@@ -27,6 +27,7 @@ func (c *Connection) session(now time.Time, secret []byte) *session.Session {
 		Group:      uint16(c.Group),
 		Secret:     secret,
 		EMS:        c.EMS,
+		RawLocal:   c.rawLocal,
 		Began:      now.Truncate(time.Millisecond),
 		Created:    now.Truncate(time.Millisecond),
 		ServerName: c.ServerName,

@@ -20,6 +20,7 @@ type Session struct {
 	Group    uint16
 	Secret   []byte // TLS 1.3: the PSK of the ticket. TLS 1.2: the main secret
 	EMS      bool   // TLS 1.2: RFC 7627
+	RawLocal bool   // we have shown a raw public key (RFC 7250)
 
 	Began        time.Time     // when the peers have authenticated, to the millisecond
 	Created      time.Time     // when the ticket was issued or came
@@ -50,13 +51,14 @@ const format = 1
 const (
 	flagDatagram = 1 << iota
 	flagEMS
+	flagRawLocal
 )
 
 // Limits on what Parse accepts.
 const (
 	maxSecret = 64
 	maxName   = 255
-	maxChain  = 32
+	maxChain  = 255
 )
 
 // Keepable reports whether s has a form: names and chains beyond all measure
@@ -85,6 +87,9 @@ func (s *Session) Append(dst []byte) []byte {
 	}
 	if s.EMS {
 		flags |= flagEMS
+	}
+	if s.RawLocal {
+		flags |= flagRawLocal
 	}
 	b.AddUint8(flags)
 	for _, v := range []uint16{s.Version, s.Suite, s.Group, s.PeerScheme} {
@@ -126,14 +131,14 @@ func Parse(data []byte) (*Session, error) {
 	var lifetime uint32
 	var name, alpn cryptobyte.String
 	ok := b.ReadUint8(&version) && version == format &&
-		b.ReadUint8(&flags) && flags&^(flagDatagram|flagEMS) == 0 &&
+		b.ReadUint8(&flags) && flags&^(flagDatagram|flagEMS|flagRawLocal) == 0 &&
 		b.ReadUint16(&s.Version) && b.ReadUint16(&s.Suite) && b.ReadUint16(&s.Group) && b.ReadUint16(&s.PeerScheme) &&
 		b.ReadUint64(&began) && began <= math.MaxInt64 && b.ReadUint64(&created) && created <= math.MaxInt64 &&
 		b.ReadUint32(&lifetime) && b.ReadUint32(&s.AgeAdd) && b.ReadUint32(&s.MaxEarlyData) &&
 		read8(&b, &s.Secret) && 0 < len(s.Secret) && len(s.Secret) <= maxSecret &&
 		b.ReadUint8LengthPrefixed(&name) && b.ReadUint8LengthPrefixed(&alpn) && read8(&b, &s.ID) &&
 		read24(&b, &s.Ticket) && read24(&b, &s.PeerKey) && read24(&b, &s.OCSP) && read24(&b, &s.SCTs) &&
-		b.ReadUint8(&chain) && chain <= maxChain
+		b.ReadUint8(&chain)
 	for range chain {
 		var der []byte
 		ok = ok && read24(&b, &der)
@@ -142,7 +147,7 @@ func Parse(data []byte) (*Session, error) {
 	if !ok || !b.Empty() {
 		return nil, ErrFormat
 	}
-	s.Datagram, s.EMS = flags&flagDatagram != 0, flags&flagEMS != 0
+	s.Datagram, s.EMS, s.RawLocal = flags&flagDatagram != 0, flags&flagEMS != 0, flags&flagRawLocal != 0
 	s.Began = time.UnixMilli(int64(began))
 	s.Created = time.UnixMilli(int64(created))
 	s.Lifetime = time.Duration(lifetime) * time.Second

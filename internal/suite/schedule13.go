@@ -108,8 +108,8 @@ func derivedFromZero(h crypto.Hash, p Prefix) []byte {
 
 // ImportPSK is ipskx, made of an external PSK for one protocol and hash: RFC
 // 9258, Section 4.1. h is the hash that the PSK itself is for.
-func ImportPSK(h crypto.Hash, psk, importedIdentity []byte, target crypto.Hash) []byte {
-	return expandLabel(h, TLS, extract(h, psk, nil), "derived psk", sum(h, importedIdentity), target.Size())
+func ImportPSK(h crypto.Hash, p Prefix, psk, importedIdentity []byte, target crypto.Hash) []byte {
+	return expandLabel(h, p, extract(h, psk, nil), "derived psk", sum(h, importedIdentity), target.Size())
 }
 
 // BinderKey is the base key of the PSK's binder.

@@ -233,7 +233,8 @@ func (c *cursor) offeredPSKs() (OfferedPSKs, error) {
 		c.bad = c.bad || l.bad
 	}
 	for l := (cursor{b: p.Binders}); l.more(); binders++ {
-		if v := l.vec8(); l.bad || len(v) < 32 {
+		// One that is shorter than a hash is simply wrong.
+		if l.nonEmpty(l.vec8()); l.bad {
 			c.bad = true
 		}
 	}

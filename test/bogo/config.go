@@ -154,6 +154,9 @@ func (o *options) verification(c *hermetic.Config) {
 }
 
 func (o *options) judge(s *hermetic.ConnectionState) error {
+	if s.DidResume {
+		return nil // BoringSSL asks nothing again
+	}
 	if len(o.expect.ocsp) > 0 && len(s.OCSPResponse) == 0 {
 		return errors.New("no OCSP response at verification")
 	}
@@ -163,7 +166,7 @@ func (o *options) judge(s *hermetic.ConnectionState) error {
 			return errVerify
 		}
 	}
-	if o.verifyFail {
+	if o.verifyFail && (o.verifyPeer || o.customVerify || o.requireAny || o.server || len(o.acceptedTypes) > 0) {
 		alert := hermetic.AlertHandshakeFailure
 		if o.customVerify {
 			alert = hermetic.AlertCertificateUnknown
@@ -179,6 +182,9 @@ func (o *options) certificates(c *hermetic.Config) error {
 		o.credentials = append(o.credentials, &o.credential)
 	}
 	for _, cred := range o.credentials {
+		if cred.psk != nil {
+			continue // see keepSessions
+		}
 		loaded, err := cred.load()
 		if err != nil {
 			return err

@@ -14,32 +14,32 @@ import (
 // connection drives one engine over the runner's socket.
 type connection struct {
 	o       *options
+	retry   *options // when early data was rejected
+	kept    *sessions
 	engine  *hermetic.Engine
 	socket  net.Conn
 	in      []byte // received, not opened yet
 	data    []byte // opened, not read yet
 	held    []byte // the rest of a write that is kept unfinished
-	clock   time.Time
 	records [][]byte
 	asked   asked
 }
 
 // connect makes the connection that o describes.
-func connect(o *options) error {
+func connect(o, retry *options, kept *sessions) error {
 	cfg, err := o.config()
 	if err != nil {
 		return err
 	}
-	c := &connection{o: o}
+	c := &connection{o: o, retry: retry, kept: kept}
 	c.watch(cfg)
+	c.keepSessions(cfg)
 	mode := hermetic.TLSClient
 	if o.server {
 		mode = hermetic.TLSServer
 	}
 	if o.dtls {
 		mode += 2
-		c.clock = time.Now()
-		cfg.Time = func() time.Time { return c.clock }
 	}
 	if c.engine, err = hermetic.NewEngine(mode, cfg); err != nil {
 		return fmt.Errorf("%w: %w", errUnimplemented, err)
@@ -99,9 +99,9 @@ func (c *connection) number(size int) (uint64, error) {
 const fudge = 15 * time.Millisecond
 
 func (c *connection) advanceClock(d time.Duration) error {
-	c.clock = c.clock.Add(d)
-	if u, ok := c.engine.Deadline(); ok && u.After(c.clock) && u.Sub(c.clock) < fudge {
-		c.clock = u
+	c.kept.now = c.kept.now.Add(d)
+	if u, ok := c.engine.Deadline(); ok && u.After(c.kept.now) && u.Sub(c.kept.now) < fudge {
+		c.kept.now = u
 	}
 	if err := c.engine.Expire(); err != nil {
 		return err
@@ -145,7 +145,7 @@ func (c *connection) receivePacket() error {
 			return err
 		}
 		u, ok := c.engine.Deadline()
-		left := max(0, u.Sub(c.clock))
+		left := max(0, u.Sub(c.kept.now))
 		if left < fudge {
 			left = 0
 		}
@@ -242,6 +242,14 @@ func (c *connection) answer(p hermetic.Pending) error {
 		return p.Answer(p.Sign(nil, key))
 	case *hermetic.VerifyRequest:
 		return p.Answer(c.o.judge(&p.State))
+	case *hermetic.SessionRequest:
+		return p.Answer(c.kept.Get(p.Key), nil)
+	case *hermetic.TicketKeysRequest:
+		return p.Answer(ticketKeys, nil)
+	case *hermetic.PSKRequest:
+		return p.Answer(nil, nil)
+	case *hermetic.ReplayRequest:
+		return p.Answer(true, nil)
 	}
 	return fmt.Errorf("unknown question %T", p)
 }
@@ -283,19 +291,27 @@ func (c *connection) write(b []byte) error {
 	if err != nil {
 		return err
 	}
+	return c.writeSealed(out)
+}
+
+func (c *connection) writeSealed(out []byte) error {
 	if c.o.dtls {
 		if err := c.writePacket(out); err != nil {
 			return err
 		}
 		return c.flush()
 	}
-	_, err = c.socket.Write(out)
+	_, err := c.socket.Write(out)
 	return err
 }
 
 // exchange makes the handshake, then echoes what comes, inverted, until the
 // peer closes.
 func (c *connection) exchange() error {
+	early, err := c.sendEarly()
+	if err != nil {
+		return err
+	}
 	if !c.o.implicit {
 		if err := c.handshake(); err != nil {
 			return err
@@ -308,7 +324,7 @@ func (c *connection) exchange() error {
 		if err := c.beginWrite([]byte(c.o.initialWrite)); err != nil {
 			return err
 		}
-	} else if c.o.writesFirst {
+	} else if c.o.writesFirst && !early {
 		for range c.o.repeatWrite {
 			if err := c.handshakeThen(func() error { return c.write([]byte(c.o.initialWrite)) }); err != nil {
 				return err
@@ -320,12 +336,15 @@ func (c *connection) exchange() error {
 			return err
 		}
 	}
+	if err := c.checkTicket(); err != nil {
+		return err
+	}
 	return c.shutDown()
 }
 
 // handshakeThen is f, after a handshake that an implicit one has put off.
 func (c *connection) handshakeThen(f func() error) error {
-	for !c.engine.HandshakeComplete() {
+	for !c.engine.HandshakeComplete() && !c.halfRTT() {
 		if err := c.next(); err != nil {
 			return unexpectedEOF(err)
 		}

@@ -146,6 +146,7 @@ func (c *connection) check() error {
 		c.checkVersion(s),
 		c.checkPeer(s),
 		c.checkSelected(s),
+		c.checkSession(s),
 	} {
 		if err != nil {
 			return err
@@ -181,6 +182,8 @@ func (c *connection) checkPeer(s hermetic.ConnectionState) error {
 			return fmt.Errorf("unexpected peer certificate")
 		}
 		return nil
+	case s.PSKIdentity != nil, c.o.psk != "":
+		return nil
 	case len(e.peerKeySHA256) == 0 && (!c.o.server || c.o.requireAny) && len(s.PeerCertificates) == 0:
 		return fmt.Errorf("no peer certificate")
 	case e.peerCertType >= 0 && (e.peerCertType == 2) != (len(s.PeerCertificates) == 0 && s.PeerPublicKey != nil):
@@ -208,6 +211,9 @@ func (c *connection) checkSelected(s hermetic.ConnectionState) error {
 		return nil
 	}
 	local := s.LocalCertificate
+	if i := slices.IndexFunc(c.o.credentials, func(cred *credential) bool { return cred.psk == nil }); want >= 0 {
+		want -= i // PSKs come before certificates, or not at all
+	}
 	for i := range c.asked.certs {
 		cert := &c.asked.certs[i]
 		if !sameCertificate(cert, local) {

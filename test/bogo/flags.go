@@ -68,18 +68,32 @@ type options struct {
 	exportContext    string
 	useExportContext bool
 
+	noTicket        bool
+	earlyData       bool
+	resumptionDelay int
+	resumes         bool // not the first connection
+	psk             string
+	pskIdentity     string
+
 	expect expectations
 }
 
 // credential is a certificate or a raw public key to offer.
 type credential struct {
 	raw         bool
+	psk         *importedPSK
 	certFile    string
 	keyFile     string
 	prefs       ints
 	ocsp        []byte
 	scts        []byte
 	matchIssuer bool
+}
+
+// importedPSK is a key for RFC 9258.
+type importedPSK struct {
+	key, identity, context []byte
+	sha384                 bool
 }
 
 // expectations are what the connection must have negotiated.
@@ -101,6 +115,12 @@ type expectations struct {
 	noSessionID            bool
 	noSession              bool
 	sessionMiss            bool
+	ticketRenewal          bool
+	ticketEarlyData        bool
+	acceptEarly            bool
+	rejectEarly            bool
+	noOfferEarly           bool
+	earlyReason            string
 	selected               int
 }
 
@@ -146,11 +166,14 @@ func (o *options) flags() *flag.FlagSet {
 		"decline-alpn": &o.declineALPN, "reject-alpn": &o.rejectALPN, "shim-writes-first": &o.writesFirst,
 		"shim-shuts-down": &o.shutsDown, "check-close-notify": &o.checkClose, "key-update": &o.keyUpdate,
 		"key-update-before-read": &o.keyUpdateBefore, "read-with-unfinished-write": &o.unfinishedWrite,
-		"use-export-context": &o.useExportContext, "server-preference": &ignored.b, "no-ticket": &ignored.b,
+		"use-export-context": &o.useExportContext, "server-preference": &ignored.b, "no-ticket": &o.noTicket,
 		"expect-no-peer-cert": &e.noPeerCert, "expect-extended-master-secret": &e.ems,
 		"expect-hrr": &e.hrr, "expect-no-hrr": &e.noHRR,
 		"expect-verify-result": &e.verifyResult, "expect-no-session-id": &e.noSessionID, "expect-no-session": &e.noSession,
-		"expect-session-miss": &e.sessionMiss,
+		"expect-session-miss": &e.sessionMiss, "expect-ticket-renewal": &e.ticketRenewal,
+		"expect-ticket-supports-early-data": &e.ticketEarlyData, "enable-early-data": &o.earlyData,
+		"expect-accept-early-data": &e.acceptEarly, "expect-reject-early-data": &e.rejectEarly,
+		"expect-no-offer-early-data": &e.noOfferEarly,
 	} {
 		f.BoolVar(p, name, false, "")
 	}
@@ -159,8 +182,8 @@ func (o *options) flags() *flag.FlagSet {
 		"initial-timeout-duration-ms": &o.timeoutMS, "min-version": &o.minVersion, "max-version": &o.maxVersion,
 		"max-cert-list": &o.maxCertList, "max-send-fragment": &o.maxFragment, "read-size": &o.readSize,
 		"export-keying-material": &o.exportLength, "private-key-delay-ms": &o.privateKeyDelay,
-		"repeat-shim-initial-write": &o.repeatWrite,
-		"expect-version":            &e.version, "expect-cipher": &e.cipher, "expect-curve-id": &e.curve,
+		"repeat-shim-initial-write": &o.repeatWrite, "resumption-delay": &o.resumptionDelay,
+		"expect-version": &e.version, "expect-cipher": &e.cipher, "expect-curve-id": &e.curve,
 		"expect-peer-signature-algorithm": &e.peerScheme, "expect-peer-certificate-type": &e.peerCertType,
 		"expect-selected-credential": &e.selected,
 	} {
@@ -171,6 +194,7 @@ func (o *options) flags() *flag.FlagSet {
 		"advertise-alpn": &o.advertiseALPN, "select-alpn": &o.selectALPN, "shim-initial-write": &o.initialWrite,
 		"export-label": &o.exportLabel, "export-context": &o.exportContext,
 		"expect-alpn": &e.alpn, "expect-advertised-alpn": &e.advertisedALPN, "expect-server-name": &e.serverName,
+		"psk": &o.psk, "psk-identity": &o.pskIdentity, "expect-early-data-reason": &e.earlyReason,
 		"expect-client-ca-list": &e.clientCAs, "expect-peer-cert-file": &e.peerCertFile,
 	} {
 		f.StringVar(p, name, *p, "")
@@ -206,6 +230,15 @@ func (o *options) credentialFlags(f *flag.FlagSet) {
 			return nil
 		}
 	}
+	f.BoolFunc("new-psk-credential", "", func(string) error {
+		o.credentials = append(o.credentials, &credential{psk: new(importedPSK)})
+		return nil
+	})
+	f.Func("psk-importer-key", "", func(s string) error { return base64Value{&last().psk.key}.Set(s) })
+	f.Func("psk-importer-identity", "", func(s string) error { return base64Value{&last().psk.identity}.Set(s) })
+	f.Func("psk-importer-context", "", func(s string) error { return base64Value{&last().psk.context}.Set(s) })
+	f.BoolFunc("psk-importer-sha256", "", func(string) error { return nil })
+	f.BoolFunc("psk-importer-sha384", "", func(string) error { last().psk.sha384 = true; return nil })
 	f.BoolFunc("new-x509-credential", "", begin(false))
 	f.BoolFunc("new-rpk-credential", "", begin(true))
 	f.BoolFunc("must-match-issuer", "", func(string) error { last().matchIssuer = true; return nil })
@@ -249,8 +282,6 @@ func parseFlags(args []string) (initial, resume, retry *options, err error) {
 			}
 		}
 	}
-	if initial.resumeCount > 0 {
-		return nil, nil, nil, fmt.Errorf("resumption: %w", errUnimplemented)
-	}
+	resume.resumes, retry.resumes = true, true
 	return initial, resume, retry, nil
 }

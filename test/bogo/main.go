@@ -30,17 +30,18 @@ func run(args []string) int {
 		fmt.Println("No") // handshake hints are BoringSSL's own
 		return 0
 	}
-	initial, resume, _, err := parseFlags(args)
+	initial, resume, retry, err := parseFlags(args)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return exitUnimplemented
 	}
+	var kept sessions
 	for i := range initial.resumeCount + 1 {
 		o := initial
 		if i > 0 {
 			o = resume
 		}
-		if err := connect(o); err != nil {
+		if err := connect(o, retry, &kept); err != nil {
 			if errors.Is(err, errUnimplemented) {
 				fmt.Fprintln(os.Stderr, err)
 				return exitUnimplemented
