@@ -241,7 +241,7 @@ func (c *compiled) alpn(p *handshake.Params) error {
 	return nil
 }
 
-func (c *compiled) sizes(*handshake.Params) error {
+func (c *compiled) sizes(p *handshake.Params) error {
 	if n := c.cfg.MaxFragment; n != 0 && (n < 512 || n > record.MaxPlaintext) {
 		return configError("MaxFragment", fmt.Sprintf("%d is not from 512 to %d", n, record.MaxPlaintext))
 	}
@@ -250,6 +250,13 @@ func (c *compiled) sizes(*handshake.Params) error {
 	}
 	if n := c.cfg.MTU; n != 0 && n < minMTU {
 		return configError("MTU", fmt.Sprintf("%d is less than %d", n, minMTU))
+	}
+	if d := &c.cfg.Datagram; d.ConnectionIDLength < 0 || d.ConnectionIDLength > 255 {
+		return configError("Datagram.ConnectionIDLength", fmt.Sprintf("%d is not from 0 to 255", d.ConnectionIDLength))
+	} else if d.ConnectionIDLength > 0 && !d.ConnectionIDs {
+		return configError("Datagram.ConnectionIDLength", "it has no use without ConnectionIDs")
+	} else {
+		p.CIDs, p.CIDLength = d.ConnectionIDs, d.ConnectionIDLength
 	}
 	if n := len(c.cfg.CookieSecret); n > 0 && n < 16 {
 		return configError("CookieSecret", fmt.Sprintf("it has %d bytes, less than 16", n))

@@ -34,6 +34,14 @@ type DatagramConfig struct {
 	// BoundData makes Seal refuse data that does not fit a datagram of MTU.
 	BoundData bool
 
+	// ConnectionIDs negotiates connection IDs (RFC 9146; RFC 9147bis, Section 9):
+	// a peer whose address changes is then known by the ID in its records. Ours
+	// have ConnectionIDLength random bytes, at most 255; 0: we send those of the
+	// peer and want none ourselves, as a client does that has one address to
+	// listen on.
+	ConnectionIDs      bool
+	ConnectionIDLength int
+
 	// Memory bounds what is kept of incomplete messages, in bytes. Zero: 64 KiB.
 	Memory int
 

@@ -78,7 +78,7 @@ type handler struct{ *Engine }
 func (h handler) Handle(m wire.Message) error {
 	e := h.Engine
 	if e.machine == nil {
-		err := e.conn.Handle(e.carrier, e.mode.IsServer(), e.params().Now, m)
+		err := e.conn.Handle(e.carrier, e.params(), m)
 		e.keep()
 		return err
 	}

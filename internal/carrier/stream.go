@@ -427,6 +427,12 @@ func (s *Stream) KeyUpdatePending() bool { return false }
 func (s *Stream) LimitEarlyData(bytes uint32) { s.early = bytes }
 func (s *Stream) SkipEarlyData(bytes uint32)  { s.skip = int(bytes) }
 
+// SetCIDs and the like: a stream has no connection IDs.
+func (s *Stream) SetCIDs(_, _ []byte)              {}
+func (s *Stream) AddLocalCID([]byte)               {}
+func (s *Stream) SetPeerCID([]byte)                {}
+func (s *Stream) CIDs() (local [][]byte, _ []byte) { return nil, nil }
+
 func (s *Stream) SendWarning(d alert.Description) {
 	s.flush()
 	s.output = s.out.Seal(s.output, record.Alert, []byte{1, byte(d)})

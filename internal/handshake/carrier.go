@@ -67,6 +67,14 @@ type Carrier interface {
 	// that does not accept it cannot decrypt, up to a limit.
 	SkipEarlyData(bytes uint32)
 
+	// SetCIDs says which connection ID the peer's records to us have, and which
+	// ours to it, before there are keys; empty: none. AddLocalCID permits the
+	// peer another one, SetPeerCID changes ours from now on. Streams have none.
+	SetCIDs(local, peer []byte)
+	AddLocalCID(cid []byte)
+	SetPeerCID(cid []byte)
+	CIDs() (local [][]byte, peer []byte)
+
 	// SendWarning queues an alert of level warning: no_renegotiation.
 	SendWarning(d alert.Description)
 

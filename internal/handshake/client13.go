@@ -57,8 +57,10 @@ func newClient13(c *clientHello) *client13 {
 
 func (c *client13) serverHello(sh *wire.ServerHello) (step, error) {
 	allowed := wire.Extensions(wire.ExtSupportedVersions, wire.ExtKeyShare)
-	if c.offered.Has(wire.ExtPreSharedKey) {
-		allowed = allowed.With(wire.ExtPreSharedKey)
+	for _, e := range []wire.Extension{wire.ExtPreSharedKey, wire.ExtConnectionID} {
+		if c.offered.Has(e) {
+			allowed = allowed.With(e)
+		}
 	}
 	switch {
 	case sh.Unknown || sh.Has.Minus(allowed) != 0:

@@ -140,6 +140,9 @@ func (c *clientHello) fill() error {
 		h.Has = h.Has.With(wire.ExtALPN)
 	}
 	c.fillCertTypes()
+	if err := c.offerCID(); err != nil {
+		return err
+	}
 	if err := c.fillSession(); err != nil {
 		return err
 	}
@@ -233,6 +236,7 @@ func (c *clientHello) answer(msg wire.Message) (step, error) {
 			return step{}, errEarlyVersion
 		}
 		c.carrier.SetVersion(version)
+		c.acceptCID(&sh)
 		c.transcript.keep = true // for a CertificateVerify
 		c.transcript.start(s.Hash, c.carrier.Transport() == wire.Datagram)
 		c.transcript.add(msg)
@@ -246,6 +250,7 @@ func (c *clientHello) answer(msg wire.Message) (step, error) {
 		return c.retry(msg, &sh)
 	}
 	c.carrier.SetVersion(version)
+	c.acceptCID(&sh)
 	if !c.conn.Retried {
 		c.transcript.start(s.Hash, false)
 	}

@@ -1,8 +1,6 @@
 package handshake
 
 import (
-	"time"
-
 	"github.com/hermetic-tls/hermetic/internal/alert"
 	"github.com/hermetic-tls/hermetic/internal/suite"
 	"github.com/hermetic-tls/hermetic/internal/wire"
@@ -34,15 +32,20 @@ func (m *Machine) handshakeSecret(label string, secret []byte) *suite.TrafficSec
 }
 
 // Handle takes a message after the handshake.
-func (c *Connection) Handle(carrier Carrier, server bool, now func() time.Time, msg wire.Message) error {
+func (c *Connection) Handle(carrier Carrier, p *Params, msg wire.Message) error {
+	server := p.Server
 	if c.Version == wire.VersionTLS12 {
 		return c.handle12(server, msg)
 	}
 	switch {
 	case msg.Type == wire.TypeKeyUpdate:
 		return c.keyUpdate(carrier, msg)
+	case msg.Type == wire.TypeNewConnectionID && c.prefix == suite.DTLS:
+		return c.newConnectionID(carrier, msg)
+	case msg.Type == wire.TypeRequestConnectionID && c.prefix == suite.DTLS:
+		return c.requestConnectionID(carrier, p, msg)
 	case msg.Type == wire.TypeNewSessionTicket && !server:
-		return c.newSessionTicket(msg, now)
+		return c.newSessionTicket(msg, p.Now)
 	}
 	return unexpected(msg.Type, wire.Types(wire.TypeKeyUpdate))
 }

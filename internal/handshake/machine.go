@@ -43,6 +43,9 @@ type Params struct {
 	PeerCertTypes      []uint8 // what we accept; the preferred first
 	Chains             *pki.Cache
 
+	CIDs      bool // DTLS connection IDs are negotiated
+	CIDLength int  // of ours; 0: the peer's records to us have none
+
 	AskConfig  bool // a server asks Configure first
 	AskVerify  bool // Verify is asked of a peer without a new certificate too
 	AskSession bool // a client asks Offer, and takes tickets
@@ -99,8 +102,9 @@ type Connection struct {
 	PSK         []byte // the identity of the external PSK; nil: without
 	EarlyData   EarlyDataState
 
-	owesUpdate bool // the peer has asked for a KeyUpdate
-	rawLocal   bool // we have shown a raw public key, now or when the session began
+	spareCIDs  [][]byte // of the peer, to change to
+	owesUpdate bool     // the peer has asked for a KeyUpdate
+	rawLocal   bool     // we have shown a raw public key, now or when the session began
 	prefix     suite.Prefix
 	// TLS 1.3: the traffic secrets of now, for the next KeyUpdate.
 	readSecret, writeSecret []byte

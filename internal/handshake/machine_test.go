@@ -31,6 +31,10 @@ func (c *clearCarrier) SendCompatibilityCCS()                     {}
 func (c *clearCarrier) SendKeyUpdate(msg []byte, next suite.Keys) { c.Send(msg) }
 func (c *clearCarrier) KeyUpdatePending() bool                    { return false }
 func (c *clearCarrier) SkipEarlyData(uint32)                      {}
+func (c *clearCarrier) SetCIDs(_, _ []byte)                       {}
+func (c *clearCarrier) AddLocalCID([]byte)                        {}
+func (c *clearCarrier) SetPeerCID([]byte)                         {}
+func (c *clearCarrier) CIDs() ([][]byte, []byte)                  { return nil, nil }
 func (c *clearCarrier) LimitEarlyData(uint32)                     {}
 func (c *clearCarrier) SendWarning(alert.Description)             {}
 func (c *clearCarrier) Complete()                                 {}

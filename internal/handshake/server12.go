@@ -183,6 +183,9 @@ func (s *server12) sendServerHello() error {
 		sh.ServerCertType = s.serverCertType(s.chosen)
 		sh.Has = sh.Has.With(wire.ExtServerCertificateType)
 	}
+	if err := s.answerCID(&sh); err != nil {
+		return err
+	}
 	s.send(sh.Append(s.scratch[:0]))
 	return nil
 }

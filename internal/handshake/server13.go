@@ -231,6 +231,9 @@ func (s *server13) sendServerHello(share wire.KeyShare) (step, error) {
 		sh.SelectedPSK = s.selected
 		sh.Has = sh.Has.With(wire.ExtPreSharedKey)
 	}
+	if err := s.answerCID(&sh); err != nil {
+		return step{}, err
+	}
 	s.send(sh.Append(s.scratch[:0]))
 	if !s.conn.Retried {
 		s.carrier.SendCompatibilityCCS()

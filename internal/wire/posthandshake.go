@@ -1,5 +1,7 @@
 package wire
 
+import "iter"
+
 // NewSessionTicket13 is RFC 9846, Section 4.7.1.
 type NewSessionTicket13 struct {
 	Lifetime     uint32 // seconds
@@ -137,6 +139,20 @@ func (m *NewConnectionID) Parse(body []byte) error {
 	}
 	return nil
 }
+
+// All yields the connection IDs.
+func (m *NewConnectionID) All() iter.Seq[[]byte] {
+	return func(yield func([]byte) bool) {
+		for c := (cursor{b: m.CIDs}); c.more(); {
+			if !yield(c.vec8()) {
+				return
+			}
+		}
+	}
+}
+
+// AppendCID appends one of at most 255 bytes to NewConnectionID.CIDs.
+func AppendCID(b, cid []byte) []byte { return append8(b, cid) }
 
 // Append appends the whole message.
 func (m *NewConnectionID) Append(b []byte) []byte {

@@ -1,0 +1,117 @@
+package hermetic
+
+import (
+	"bytes"
+	"crypto/tls"
+	"testing"
+)
+
+// cidMeeting is a connection with connection IDs of these lengths.
+func cidMeeting(t *testing.T, version uint16, client, server int) *meeting {
+	c, s := configs(t)
+	c.MaxVersion = version
+	for cfg, n := range map[*Config]int{c: client, s: server} {
+		cfg.Datagram.ConnectionIDs, cfg.Datagram.ConnectionIDLength = n >= 0, max(0, n)
+	}
+	m := newMeeting(t, true, c, s)
+	m.finish()
+	return m
+}
+
+func TestConnectionIDs(t *testing.T) {
+	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
+		for _, lengths := range [][2]int{{-1, 4}, {4, -1}, {0, 0}, {0, 8}, {8, 0}, {4, 8}, {255, 255}} {
+			m := cidMeeting(t, version, lengths[0], lengths[1])
+			both := lengths[0] >= 0 && lengths[1] >= 0
+			for i, e := range []*Engine{m.client, m.server} {
+				local, peer := e.ConnectionIDs()
+				want, wantPeer := 0, 0
+				if both {
+					want, wantPeer = max(0, lengths[i]), max(0, lengths[1-i])
+				}
+				if len(peer) != wantPeer || want > 0 && (len(local) != 1 || len(local[0]) != want) || want == 0 && len(local) > 0 {
+					t.Errorf("%#x, %v, %v: ours %x, the peer's %x", version, lengths, e.mode, local, peer)
+				}
+				other := m.server
+				if e == m.server {
+					other = m.client
+				}
+				out, err := e.Seal(nil, []byte("words"))
+				if err != nil {
+					t.Fatal(err)
+				}
+				if wantPeer > 0 && !bytes.Contains(out, peer) {
+					t.Errorf("%#x, %v: the record has no connection ID", version, lengths)
+				}
+				again := bytes.Clone(out)
+				o, err := other.Open(out)
+				kind := KindData
+				if wantPeer > 0 {
+					kind = KindNewPath
+				}
+				if err != nil || string(o.Data) != "words" || o.Kind != kind {
+					t.Errorf("%#x, %v: %q, kind %v, %v", version, lengths, o.Data, o.Kind, err)
+				}
+				if o, err = other.Open(again); err != nil || o.Kind != KindNone {
+					t.Errorf("%#x, %v: a replay is of kind %v, %v", version, lengths, o.Kind, err)
+				}
+			}
+		}
+	}
+}
+
+// TestConnectionIDsChange: DTLS 1.3, RFC 9147bis, Section 9.
+func TestConnectionIDsChange(t *testing.T) {
+	m := cidMeeting(t, tls.VersionTLS13, 4, 4)
+	locals, first := func() ([][]byte, []byte) {
+		l, _ := m.server.ConnectionIDs()
+		_, p := m.client.ConnectionIDs()
+		return l, p
+	}()
+	if !bytes.Equal(locals[0], first) {
+		t.Fatalf("%x, %x", locals, first)
+	}
+	if err := m.server.OfferConnectionIDs(1, true); err != nil {
+		t.Fatal(err)
+	}
+	m.finish()
+	if _, peer := m.client.ConnectionIDs(); bytes.Equal(peer, first) {
+		t.Error("the client goes on with the old one")
+	}
+	if m.client.ChangeConnectionID() {
+		t.Error("there is a spare one")
+	}
+	if err := m.client.RequestConnectionIDs(3); err != nil {
+		t.Fatal(err)
+	}
+	m.finish()
+	seen := map[string]bool{}
+	for m.client.ChangeConnectionID() {
+		_, peer := m.client.ConnectionIDs()
+		seen[string(peer)] = true
+		m.finish()
+	}
+	if len(seen) != 3 {
+		t.Errorf("%d spare ones", len(seen))
+	}
+	if err := m.client.RequestConnectionIDs(200); err != nil {
+		t.Fatal(err)
+	}
+	m.finish()
+	if local, _ := m.server.ConnectionIDs(); len(local) != 8 {
+		t.Errorf("the server has given away %d", len(local))
+	}
+	// Without negotiation such messages are errors.
+	m = cidMeeting(t, tls.VersionTLS13, -1, -1)
+	if err := m.client.RequestConnectionIDs(1); err == nil {
+		t.Error("RequestConnectionIDs without connection IDs")
+	}
+	m.client.conn.RequestCIDs(m.client.carrier, 1)
+	if err := m.run(); err == nil {
+		t.Error("a RequestConnectionId without connection IDs is accepted")
+	}
+	wantAlert := m.server.err.(*AlertError).Alert
+	if wantAlert != AlertUnexpectedMessage {
+		t.Errorf("alert %v", wantAlert)
+	}
+}

@@ -1,0 +1,124 @@
+package handshake
+
+import (
+	"io"
+	"slices"
+
+	"github.com/hermetic-tls/hermetic/internal/alert"
+	"github.com/hermetic-tls/hermetic/internal/wire"
+)
+
+var (
+	errNoCIDs    = alert.New(alert.UnexpectedMessage, "a message about connection IDs, which were not negotiated")
+	errCIDUsage  = alert.New(alert.IllegalParameter, "a NewConnectionId has an unknown usage")
+	errCIDRandom = alert.New(alert.InternalError, "the random source failed")
+)
+
+const (
+	// maxCIDs is how many connection IDs of one side are in use or spare.
+	maxCIDs = 8
+	// The usages of a NewConnectionId: RFC 9147bis, Section 9.
+	cidImmediate, cidSpare = 0, 1
+)
+
+// offerCID adds connection_id to a ClientHello: RFC 9146, Section 3.
+func (c *clientHello) offerCID() error {
+	if !c.params.CIDs || c.carrier.Transport() != wire.Datagram {
+		return nil
+	}
+	c.hello.ConnectionID = make([]byte, c.params.CIDLength)
+	c.hello.Has = c.hello.Has.With(wire.ExtConnectionID)
+	return c.random(c.hello.ConnectionID)
+}
+
+// acceptCID takes the server's answer to it.
+func (c *clientHello) acceptCID(sh *wire.ServerHello) {
+	if sh.Has.Has(wire.ExtConnectionID) && c.hello.Has.Has(wire.ExtConnectionID) {
+		c.carrier.SetCIDs(c.hello.ConnectionID, slices.Clone(sh.ConnectionID))
+	}
+}
+
+// answerCID answers connection_id in a ServerHello.
+func (s *serverHello) answerCID(sh *wire.ServerHello) error {
+	if !s.params.CIDs || !s.hello.Has.Has(wire.ExtConnectionID) || s.carrier.Transport() != wire.Datagram {
+		return nil
+	}
+	sh.ConnectionID = make([]byte, s.params.CIDLength)
+	sh.Has = sh.Has.With(wire.ExtConnectionID)
+	s.carrier.SetCIDs(sh.ConnectionID, slices.Clone(s.hello.ConnectionID))
+	return s.random(sh.ConnectionID)
+}
+
+// newConnectionID takes connection IDs for our records: RFC 9147bis, Section 9.
+func (c *Connection) newConnectionID(carrier Carrier, msg wire.Message) error {
+	var m wire.NewConnectionID
+	if err := m.Parse(msg.Body); err != nil {
+		return err
+	}
+	switch _, peer := carrier.CIDs(); {
+	case len(peer) == 0:
+		return errNoCIDs
+	case m.Usage != cidImmediate && m.Usage != cidSpare:
+		return errCIDUsage
+	}
+	for cid := range m.All() {
+		if len(c.spareCIDs) < maxCIDs {
+			c.spareCIDs = append(c.spareCIDs, slices.Clone(cid))
+		}
+	}
+	if m.Usage == cidImmediate {
+		c.ChangePeerCID(carrier)
+	}
+	return nil
+}
+
+// requestConnectionID answers a request for more: "Endpoints MAY handle requests
+// which they consider excessive by responding with a NewConnectionId message
+// containing fewer than num_cids CIDs, including no CIDs at all."
+func (c *Connection) requestConnectionID(carrier Carrier, p *Params, msg wire.Message) error {
+	var m wire.RequestConnectionID
+	if err := m.Parse(msg.Body); err != nil {
+		return err
+	}
+	local, _ := carrier.CIDs()
+	if len(local) == 0 {
+		return errNoCIDs
+	}
+	return c.OfferCIDs(carrier, p, min(int(m.Count), maxCIDs-len(local)), false)
+}
+
+// OfferCIDs sends the peer n new connection IDs for its records to us, to be
+// used at once or as spares.
+func (c *Connection) OfferCIDs(carrier Carrier, p *Params, n int, immediate bool) error {
+	m := wire.NewConnectionID{Usage: cidSpare}
+	if immediate {
+		m.Usage = cidImmediate
+	}
+	for range n {
+		cid := make([]byte, p.CIDLength)
+		if _, err := io.ReadFull(p.Rand, cid); err != nil {
+			return errCIDRandom
+		}
+		carrier.AddLocalCID(cid)
+		m.CIDs = wire.AppendCID(m.CIDs, cid)
+	}
+	carrier.Send(m.Append(nil))
+	return nil
+}
+
+// ChangePeerCID uses a spare connection ID from now on, and reports whether there
+// was one.
+func (c *Connection) ChangePeerCID(carrier Carrier) bool {
+	if len(c.spareCIDs) == 0 {
+		return false
+	}
+	carrier.SetPeerCID(c.spareCIDs[0])
+	c.spareCIDs = c.spareCIDs[1:]
+	return true
+}
+
+// RequestCIDs asks the peer for n spare connection IDs.
+func (c *Connection) RequestCIDs(carrier Carrier, n int) {
+	m := wire.RequestConnectionID{Count: uint8(n)}
+	carrier.Send(m.Append(nil))
+}
