@@ -38,6 +38,7 @@ func Info(state hermetic.ConnectionState) []Field {
 	}
 	add("alpn", state.NegotiatedProtocol)
 	add("hostname", state.ServerName)
+	add("psk", string(state.PSKIdentity))
 	if len(state.PeerCertificates) > 0 {
 		leaf := state.PeerCertificates[0]
 		print := sha256.Sum256(leaf.Raw)

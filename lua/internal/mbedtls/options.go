@@ -24,6 +24,11 @@ type Options struct {
 	groups       []tls.CurveID
 	suites       []uint16
 	mtu          int
+	cid          int  // length of our connection IDs
+	cidSet       bool // they are negotiated
+	psk          hermetic.PSK
+	sessions     int
+	noTickets    bool
 	keylog       string
 }
 
@@ -67,6 +72,22 @@ func (o *Options) Set(key, value string) (err error) {
 	case "mtu":
 		o.mtu, err = strconv.Atoi(value)
 		ok = err == nil && 0 < o.mtu && o.mtu < 1<<16
+	case "cid":
+		o.cid, err = strconv.Atoi(value)
+		ok, o.cidSet = err == nil && 0 <= o.cid && o.cid < 256, true
+	case "psk.identity":
+		o.psk.Identity = []byte(value)
+	case "psk.key":
+		o.psk.Key = []byte(value)
+	case "psk.import":
+		o.psk.Import, ok = value == "true", value == "true" || value == "false"
+	case "psk.context":
+		o.psk.Context = []byte(value)
+	case "sessions":
+		o.sessions, err = strconv.Atoi(value)
+		ok = err == nil && 0 <= o.sessions && o.sessions < 1<<20
+	case "tickets":
+		o.noTickets, ok = value == "false", value == "true" || value == "false"
 	case "keylog":
 		o.keylog = value
 	default:
@@ -98,6 +119,11 @@ func (o *Options) Config() (*hermetic.Config, error) {
 	config.CipherSuites = o.suites
 	config.MTU = o.mtu
 	config.CookieSecret = cookieSecret()
+	config.Datagram.ConnectionIDs, config.Datagram.ConnectionIDLength = o.cidSet, o.cid
+	config.NoTickets = o.noTickets
+	if err := o.preshared(config); err != nil {
+		return nil, err
+	}
 	for _, version := range o.versions {
 		if config.MinVersion == 0 || version < config.MinVersion {
 			config.MinVersion = version
@@ -176,6 +202,32 @@ func (o *Options) verification(config *hermetic.Config) error {
 		if o.hostname == "" && o.cacert == "" {
 			return errors.New("option 'verify' needs 'cacert' or 'hostname'")
 		}
+		config.InsecureSkipVerify = false
+	}
+	return nil
+}
+
+// preshared applies psk and sessions. A client with a PSK that says nothing of
+// certificates accepts none: it would not know whose.
+func (o *Options) preshared(config *hermetic.Config) error {
+	if o.sessions > 0 {
+		if o.mode.IsServer() {
+			return errors.New("option 'sessions' is for clients")
+		}
+		config.SessionCache = hermetic.NewSessionCache(o.sessions)
+	}
+	switch identity, key := len(o.psk.Identity) > 0, len(o.psk.Key) > 0; {
+	case !identity && !key:
+		return nil
+	case !key:
+		return errors.New("option 'psk.key' is missing")
+	case !identity:
+		return errors.New("option 'psk.identity' is missing")
+	case o.psk.Context != nil && !o.psk.Import:
+		return errors.New("option 'psk.context' needs 'psk.import'")
+	}
+	config.PSKs = []hermetic.PSK{o.psk}
+	if !o.mode.IsServer() && o.verify == "" && o.hostname == "" && o.cacert == "" {
 		config.InsecureSkipVerify = false
 	}
 	return nil

@@ -57,14 +57,18 @@ tests['newconfig: a table'] = function()
     groups = { 'X25519', 'P-256' }, ciphers = { 'TLS_AES_128_GCM_SHA256' }, verify = 'none' }
   ssl.newconfig { mode = 'tls-server', alpn = 'h2', verify = 'optional', cacert = h.content('ca.pem'),
     cert = h.content('server.pem') }
-  ssl.newconfig { mode = 'dtls-server', mtu = 1400 }
+  ssl.newconfig { mode = 'dtls-server', mtu = 1400, cid = 8, tickets = false }
+  ssl.newconfig { mode = 'tls-client', sessions = 10, psk = { identity = 'x', key = 'y', import = true, context = 'z' } }
   for _, bad in ipairs {
     {}, { mode = 'x' }, { mode = 'tls-client', color = 'red' }, { mode = 'tls-client', versions = { '1.1' } },
     { mode = 'tls-client', groups = { 'P-255' } }, { mode = 'tls-client', ciphers = 'RC4' },
     { mode = 'tls-client', alpn = { '' } }, { mode = 'dtls-client', mtu = -1 }, { mode = 'dtls-client', mtu = 'x' },
     { mode = 'tls-client', verify = 'maybe' }, { mode = 'tls-client', alpn = print }, { mode = 'tls-client', 'x' },
     { mode = 'tls-client', alpn = { {} } }, { mode = 'tls-server', hostname = 'x' },
-    { mode = 'tls-client', verify = true },
+    { mode = 'tls-client', verify = true }, { mode = 'dtls-client', cid = 256 }, { mode = 'dtls-client', cid = true },
+    { mode = 'tls-client', psk = 'x' }, { mode = 'tls-client', psk = { identity = 'x' } }, { mode = 'tls-client', psk = { key = 'x' } },
+    { mode = 'tls-client', psk = { identity = 'x', key = 'y', context = 'without import' } },
+    { mode = 'tls-client', sessions = -1 }, { mode = 'tls-server', sessions = 1 }, { mode = 'tls-server', tickets = 'x' },
   } do
     h.throws('', ssl.newconfig, bad)
   end

@@ -80,6 +80,15 @@ tests['a flood of garbage does not keep an operation for ever'] = function()
   end
 end
 
+tests['connection IDs'] = function()
+  local c, s, up, down = established({ mode = 'dtls-client', cid = 0 }, { mode = 'dtls-server', cid = 8 })
+  c:write('words')
+  h.results('words')(s:read(100))
+  s:write('words')
+  h.results('words')(c:read(100))
+  h.same(#up.sent[#up.sent] - #down.sent[#down.sent], 8)
+end
+
 tests['rcb is offered room for the largest datagram'] = function()
   local c, s, up, down = established()
   for _, d in ipairs { up, down } do

@@ -325,6 +325,37 @@ tests['a table: versions, alpn, groups, ciphers'] = function()
   h.same(s:info().peer.subject, 'CN=client')
 end
 
+tests['a table: psk'] = function()
+  local key = { identity = 'device 7', key = ('k'):rep(32) }
+  for _, version in ipairs { '1.2', '1.3' } do
+    local c, s = t.pair(ssl.newconfig { mode = 'tls-client', psk = key, versions = version },
+      ssl.newconfig { mode = 'tls-server', psk = key })
+    h.same(t.shake(c, s), nil)
+    h.same(c:info().psk, 'device 7')
+    h.same(s:info().psk, 'device 7')
+    h.same(c:info().peer, nil)
+  end
+  local c, s = t.pair(ssl.newconfig { mode = 'tls-client', psk = key },
+    ssl.newconfig { mode = 'tls-server', psk = { identity = 'device 7', key = 'another' } })
+  h.same(t.shake(c, s) ~= nil, true)
+  c, s = t.pair(ssl.newconfig { mode = 'tls-client', psk = key })
+  h.same(t.shake(c, s) ~= nil, true, 'a server with a certificate, and no name to verify it by')
+end
+
+tests['a table: sessions and tickets'] = function()
+  for _, tickets in ipairs { true, false } do
+    local client = ssl.newconfig { mode = 'tls-client', sessions = 2 }
+    local server = ssl.newconfig { mode = 'tls-server', tickets = tickets }
+    for i = 1, 3 do
+      local c, s = t.pair(client, server)
+      h.same(t.shake(c, s), nil)
+      h.same(t.send(s, c, 'the ticket comes with this'), 'the ticket comes with this')
+      h.same(c:info().resumed, tickets and i > 1)
+      h.same(s:info().resumed, tickets and i > 1)
+    end
+  end
+end
+
 tests['info: before, and after'] = function()
   local c, s = t.pair(ssl.newconfig('tls-client', h.file('ca.pem')), ssl.newconfig('tls-server', nil, h.file('server.pem')))
   h.same(c:info().complete, false)
