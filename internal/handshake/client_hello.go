@@ -195,7 +195,11 @@ func (c *clientHello) fill13() error {
 }
 
 func (c *clientHello) addShare(g suite.Group) error {
-	key, err := g.GenerateKey(c.params.Rand)
+	var other suite.PrivateKey
+	if len(c.shares) > 0 {
+		other = c.shares[0].key
+	}
+	key, err := g.GenerateKeyWith(c.params.Rand, other)
 	if err != nil {
 		return alert.Wrap(alert.InternalError, "cannot make a key share", err)
 	}

@@ -80,11 +80,19 @@ type PrivateKey interface {
 }
 
 // GenerateKey makes an initiator's key.
-func (g Group) GenerateKey(rand io.Reader) (PrivateKey, error) {
+func (g Group) GenerateKey(rand io.Reader) (PrivateKey, error) { return g.GenerateKeyWith(rand, nil) }
+
+// GenerateKeyWith is GenerateKey for another key share of one ClientHello: the
+// two may have the same key on a curve, which saves making one. The shared
+// secrets differ, and only one of them is ever computed.
+func (g Group) GenerateKeyWith(rand io.Reader, other PrivateKey) (PrivateKey, error) {
 	r := groups[g]
-	key, err := r.generate(rand)
-	if err != nil {
-		return nil, err
+	key := keyOn(r.curve, other)
+	if key == nil {
+		var err error
+		if key, err = r.generate(rand); err != nil {
+			return nil, err
+		}
 	}
 	if r.kem == nil {
 		return curveKey{r, key}, nil
@@ -98,6 +106,21 @@ func (g Group) GenerateKey(rand io.Reader) (PrivateKey, error) {
 		return nil, err
 	}
 	return &hybridKey{curveKey{r, key}, dk}, nil
+}
+
+// keyOn is the key of k if it is on the curve, or nil.
+func keyOn(curve ecdh.Curve, k PrivateKey) *ecdh.PrivateKey {
+	var key curveKey
+	switch k := k.(type) {
+	case curveKey:
+		key = k
+	case *hybridKey:
+		key = k.curveKey
+	}
+	if key.row == nil || key.row.curve != curve {
+		return nil
+	}
+	return key.key
 }
 
 // Respond makes the responder's key share and the secret, from the
