@@ -9,6 +9,7 @@ import (
 	"github.com/hermetic-tls/hermetic/internal/carrier"
 	"github.com/hermetic-tls/hermetic/internal/handshake"
 	"github.com/hermetic-tls/hermetic/internal/record"
+	"github.com/hermetic-tls/hermetic/internal/suite"
 	"github.com/hermetic-tls/hermetic/internal/wire"
 )
 
@@ -90,6 +91,9 @@ func (h handler) Handle(m wire.Message) error {
 
 // Waiting reports that an answer is awaited.
 func (h handler) Waiting() bool { return h.pending != nil }
+
+// Keys are made again for a carrier that wakes up.
+func (h handler) Keys() (read, write suite.Keys) { return h.conn.Keys(h.mode.IsServer()) }
 
 // KeysExhausted sends a KeyUpdate.
 func (h handler) KeysExhausted() { h.conn.UpdateKeys(h.carrier, false) }
@@ -316,6 +320,10 @@ func (e *Engine) Reset() {
 	if base, err := e.cfg.cfg.compiled(); err == nil {
 		e.cfg = base
 	}
+	e.newCarrier()
+}
+
+func (e *Engine) newCarrier() {
 	if e.mode.IsDTLS() {
 		e.carrier = carrier.NewDatagram(handler{e}, e.datagramOptions())
 		return

@@ -13,14 +13,14 @@ import (
 
 // meeting is two engines that meet, over a stream or over datagrams.
 type meeting struct {
-	t              *testing.T
+	t              testing.TB
 	client, server *Engine
 	got            struct{ client, server, early []byte }
 	asked          []string
 	answer         func(Pending) // of either side; nil: nothing is asked
 }
 
-func newMeeting(t *testing.T, datagram bool, client, server *Config) *meeting {
+func newMeeting(t testing.TB, datagram bool, client, server *Config) *meeting {
 	t.Helper()
 	m := &meeting{t: t}
 	modes := [2]Mode{TLSClient, TLSServer}
@@ -124,6 +124,21 @@ func (m *meeting) finish() {
 		}
 		if string(*got) != "words" {
 			m.t.Fatalf("%v got %q", other.mode, *got)
+		}
+	}
+	if err := m.run(); err != nil {
+		m.t.Fatal(err)
+	}
+}
+
+// settle is finish, and lets pass what timers wait for.
+func (m *meeting) settle(now *clock) {
+	m.t.Helper()
+	m.finish()
+	now.now = now.now.Add(time.Second)
+	for _, e := range []*Engine{m.client, m.server} {
+		if err := e.Expire(); err != nil {
+			m.t.Fatal(err)
 		}
 	}
 	if err := m.run(); err != nil {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/hermetic-tls/hermetic/internal/alert"
 	"github.com/hermetic-tls/hermetic/internal/handshake"
+	"github.com/hermetic-tls/hermetic/internal/suite"
 )
 
 // Kind is what an opened record was for the caller.
@@ -75,6 +76,12 @@ type Carrier interface {
 	// Deadline and Expire are the retransmission timer of datagrams.
 	Deadline() (time.Time, bool)
 	Expire(now time.Time) error
+
+	// Sleep gives up the keys of an established connection, which the next
+	// record makes again, and returns what else there is of it; or says what is
+	// in the way. Restore is the inverse, on a new carrier.
+	Sleep() (State, error)
+	Restore(c *suite.Suite, s State)
 
 	// Missing is how many bytes the record at in[0] still lacks (streams).
 	Missing(in []byte) int

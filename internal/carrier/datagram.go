@@ -116,6 +116,7 @@ type Datagram struct {
 	proved    bool // the peer's address
 	authentic bool // a record has authenticated: nothing new comes in clear
 	closed    bool // the peer's close_notify has come
+	asleep    bool // the keys are given up: see Sleep
 	exhausted bool // the handler has been told that the sending keys are
 }
 
@@ -188,6 +189,13 @@ type protocol interface {
 	sealsData() bool
 	// acknowledged reports whether the peer has all that it must have.
 	acknowledged() bool
+	// window is the replay window of the newest epoch, if that is the only one
+	// left; sleep gives up the keys of all, setKeys puts them back, restore begins
+	// with them.
+	window() (w *record.Window, epoch uint64, ok bool)
+	sleep()
+	setKeys(read, write suite.Keys)
+	restore(c *suite.Suite, s State)
 }
 
 // NewDatagram returns a carrier at the start of a connection. Many connections

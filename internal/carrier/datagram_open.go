@@ -51,6 +51,7 @@ func (d *Datagram) Open(now time.Time, in []byte) (Opened, error) {
 		return Opened{}, nil
 	}
 	d.now = now
+	d.Wake()
 	o, err := d.openRecord(in)
 	if !d.proved {
 		d.credit += amplification * o.N

@@ -91,7 +91,9 @@ func (p *play) installWrite(level handshake.Level) {
 	p.d.InstallWrite(level, keys(p.agreed, p.server, p.writes))
 }
 
-func (p *play) Waiting() bool  { return p.waiting }
+func (p *play) Waiting() bool                  { return p.waiting }
+func (p *play) Keys() (read, write suite.Keys) { return read, write }
+
 func (p *play) KeysExhausted() { p.exhaust++ }
 
 var errPlay = alert.New(alert.HandshakeFailure, "a message that has no place here")

@@ -38,6 +38,7 @@ func (d *Datagram) takeSeq() (seq uint16, ok bool) {
 }
 
 func (d *Datagram) add(msg []byte, seq uint16) {
+	d.Wake()
 	d.beginFlight()
 	d.flight.Add(d.write, wire.Type(msg[0]), seq, msg[4:])
 }
@@ -80,6 +81,7 @@ func (d *Datagram) SendCompatibilityCCS() {}
 
 // InstallWrite begins a new epoch. The messages of the flight keep theirs.
 func (d *Datagram) InstallWrite(level handshake.Level, k suite.Keys) {
+	d.Wake()
 	d.begin()
 	if err := d.protocol.installWrite(level, k); err != nil {
 		d.err = err
@@ -180,6 +182,7 @@ func (d *Datagram) Output(now time.Time, dst []byte) []byte {
 	if !d.HasOutput() {
 		return dst
 	}
+	d.Wake()
 	start, room := len(dst), d.room()
 	if d.ack.due {
 		dst = d.appendACK(dst, room)
@@ -241,6 +244,7 @@ func (d *Datagram) appendAlerts(dst []byte, start, room int) []byte {
 // Seal appends data as one record: a datagram of its own.
 func (d *Datagram) Seal(now time.Time, dst, data []byte) ([]byte, error) {
 	d.now = now
+	d.Wake()
 	size := len(data) + d.write.Overhead()
 	switch {
 	case !d.protocol.sealsData():

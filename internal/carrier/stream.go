@@ -74,6 +74,7 @@ type Stream struct {
 	started   bool            // the first record is sent
 	spoken    bool            // a message was sent since the last record came
 	closed    bool            // the peer's close_notify has come
+	asleep    bool            // the keys are given up: see Sleep
 	reads     handshake.Level // of the keys in use
 	skip      int             // bytes of early data that may still be skipped
 	early     uint32          // bytes of early data that may still be sent or come
@@ -122,6 +123,7 @@ func (s *Stream) Open(_ time.Time, in []byte) (Opened, error) {
 	case len(in) < record.HeaderLen:
 		return Opened{}, nil
 	}
+	s.Wake()
 	if err := s.checkHeader(in); err != nil {
 		return Opened{}, err
 	}
@@ -365,6 +367,9 @@ func (s *Stream) Send(msg []byte) uint16 {
 
 // flush puts the queued messages into records.
 func (s *Stream) flush() {
+	if len(s.queued) > 0 {
+		s.Wake()
+	}
 	for len(s.queued) > 0 {
 		n := min(len(s.queued), s.opt.MaxFragment)
 		start := len(s.output)
@@ -392,6 +397,7 @@ func (s *Stream) InstallRead(level handshake.Level, k suite.Keys) error {
 }
 
 func (s *Stream) InstallWrite(level handshake.Level, k suite.Keys) {
+	s.Wake()
 	s.flush()
 	s.out.Install(k)
 	s.write = level
@@ -434,6 +440,7 @@ func (s *Stream) SetPeerCID([]byte)                {}
 func (s *Stream) CIDs() (local [][]byte, _ []byte) { return nil, nil }
 
 func (s *Stream) SendWarning(d alert.Description) {
+	s.Wake()
 	s.flush()
 	s.output = s.out.Seal(s.output, record.Alert, []byte{1, byte(d)})
 }
@@ -444,6 +451,7 @@ func (s *Stream) SendAlert(d alert.Description) {
 		s.SendWarning(d)
 		return
 	}
+	s.Wake()
 	s.flush()
 	s.output = s.out.Seal(s.output, record.Alert, []byte{2, byte(d)})
 }
@@ -469,6 +477,7 @@ func (s *Stream) Seal(now time.Time, dst, data []byte) ([]byte, error) {
 	if s.write != handshake.Application {
 		return dst, ErrNotReady
 	}
+	s.Wake()
 	if s.HasOutput() {
 		dst = s.Output(now, dst)
 	}

@@ -26,6 +26,8 @@ func (u *updater) Handle(m wire.Message) error {
 
 func (u *updater) Waiting() bool { return false }
 
+func (u *updater) Keys() (read, write suite.Keys) { return read, write }
+
 func (u *updater) KeysExhausted() {
 	u.updates++
 	u.stream.SendKeyUpdate((&wire.KeyUpdate{}).Append(nil), u.keys())

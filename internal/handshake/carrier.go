@@ -67,6 +67,10 @@ type Carrier interface {
 	// that does not accept it cannot decrypt, up to a limit.
 	SkipEarlyData(bytes uint32)
 
+	// Wake makes the keys again that a carrier has given up, before their secrets
+	// change.
+	Wake()
+
 	// SetCIDs says which connection ID the peer's records to us have, and which
 	// ours to it, before there are keys; empty: none. AddLocalCID permits the
 	// peer another one, SetPeerCID changes ours from now on. Streams have none.
@@ -92,6 +96,10 @@ type Handler interface {
 	// Waiting reports that an answer is awaited (a signature, a certificate
 	// choice, a verdict): the carrier keeps further messages until it is there.
 	Waiting() bool
+
+	// Keys are the keys of now, made again from their secrets: a carrier that
+	// has gone to sleep needs them.
+	Keys() (read, write suite.Keys)
 
 	// KeysExhausted is called when the sending keys near the limit of what they
 	// may protect (RFC 9846, Section 5.5): the handler sends a KeyUpdate.

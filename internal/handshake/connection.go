@@ -76,6 +76,18 @@ func (c *Connection) keyUpdate(carrier Carrier, msg wire.Message) error {
 	return nil
 }
 
+// Keys are the keys of now, made again from their secrets.
+func (c *Connection) Keys(server bool) (read, write suite.Keys) {
+	if c.Version == wire.VersionTLS13 {
+		return c.Suite.TrafficKeys(c.prefix, c.readSecret), c.Suite.TrafficKeys(c.prefix, c.writeSecret)
+	}
+	client, own := c.Suite.Keys12(c.mainSecret, c.clientRandom[:], c.serverRandom[:])
+	if server {
+		return client, own
+	}
+	return own, client
+}
+
 // AnswerUpdate sends the KeyUpdate that the peer has asked for: RFC 9846,
 // Section 4.7.3: "prior to sending its next Application Data record", and one
 // for any number of requests.
@@ -95,6 +107,7 @@ func (c *Connection) UpdateKeys(carrier Carrier, request bool) {
 	if carrier.KeyUpdatePending() {
 		return
 	}
+	carrier.Wake()
 	c.writeSecret = suite.NextTrafficSecret(c.Suite.Hash, c.prefix, c.writeSecret)
 	carrier.SendKeyUpdate(ku.Append(nil), c.Suite.TrafficKeys(c.prefix, c.writeSecret))
 }

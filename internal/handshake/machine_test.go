@@ -35,6 +35,7 @@ func (c *clearCarrier) SetCIDs(_, _ []byte)                       {}
 func (c *clearCarrier) AddLocalCID([]byte)                        {}
 func (c *clearCarrier) SetPeerCID([]byte)                         {}
 func (c *clearCarrier) CIDs() ([][]byte, []byte)                  { return nil, nil }
+func (c *clearCarrier) Wake()                                     {}
 func (c *clearCarrier) LimitEarlyData(uint32)                     {}
 func (c *clearCarrier) SendWarning(alert.Description)             {}
 func (c *clearCarrier) Complete()                                 {}

@@ -121,6 +121,14 @@ func (e *Writer12) Overhead() int {
 	return n
 }
 
+// Sleep gives up the ciphers until SetKeys.
+func (e *protection12) Sleep() { e.keys = suite.Keys{Suite: e.keys.Suite} }
+
+// SetKeys and SetNext put keys and numbers back in place.
+func (e *protection12) SetKeys(k suite.Keys) { e.keys = k }
+func (e *Writer12) SetNext(n uint64)         { e.next = n }
+func (e *Reader12) Window() *Window          { return &e.window }
+
 // Open decrypts r in place. The content aliases r.
 func (e *Reader12) Open(r *Classic) (ContentType, []byte, error) {
 	// RFC 9146, Section 3: a record without the CID that was negotiated, or

@@ -77,6 +77,14 @@ func (e *Writer13) Overhead() int {
 	return n
 }
 
+// Sleep gives up the ciphers until SetKeys.
+func (e *protection13) Sleep() { e.keys = suite.Keys{Suite: e.keys.Suite} }
+
+// SetKeys and SetNext put keys and numbers back in place.
+func (e *protection13) SetKeys(k suite.Keys) { e.keys = k }
+func (e *Writer13) SetNext(n uint64)         { e.next = n }
+func (e *Reader13) Window() *Window          { return &e.window }
+
 // Epoch is the epoch's number.
 func (e *Reader13) Epoch() uint64 { return e.epoch }
 

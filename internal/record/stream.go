@@ -58,21 +58,27 @@ func (s *Stream) Install(k suite.Keys) {
 	s.seq = 0
 }
 
+// Sleep gives up the cipher, which is most of a stream's memory, until Resume.
+func (s *Stream) Sleep() { s.keys = suite.Keys{Suite: s.keys.Suite} }
+
+// Resume puts keys in place, for what comes after sequence records.
+func (s *Stream) Resume(k suite.Keys, sequence uint64) { s.keys, s.seq = k, sequence }
+
 // Protected reports whether records are encrypted.
-func (s *Stream) Protected() bool { return s.keys.AEAD != nil }
+func (s *Stream) Protected() bool { return s.keys.Suite != nil }
 
 // Sequence is the number of the next record.
 func (s *Stream) Sequence() uint64 { return s.seq }
 
 // Exhausted reports that the keys near the limit of what they may protect.
 func (s *Stream) Exhausted() bool {
-	return s.keys.AEAD != nil && s.modern() && s.seq >= s.keys.Suite.SealLimit
+	return s.keys.Suite != nil && s.modern() && s.seq >= s.keys.Suite.SealLimit
 }
 
 // Overhead is how many bytes a record has beside its data.
 func (s *Stream) Overhead() int {
 	switch {
-	case s.keys.AEAD == nil:
+	case s.keys.Suite == nil:
 		return HeaderLen
 	case s.modern():
 		return HeaderLen + 1 + s.keys.Suite.TagLen
@@ -84,7 +90,7 @@ func (s *Stream) Overhead() int {
 // have.
 func (s *Stream) MaxLength() int {
 	switch {
-	case s.keys.AEAD == nil:
+	case s.keys.Suite == nil:
 		return MaxPlaintext
 	case s.modern():
 		return MaxPlaintext + MaxOverhead13
@@ -101,7 +107,7 @@ func (s *Stream) Open(rec []byte) (ContentType, []byte, error) {
 	if len(body) > s.MaxLength() {
 		return 0, nil, errOverflow
 	}
-	if s.keys.AEAD == nil {
+	if s.keys.Suite == nil {
 		return typ, body, nil
 	}
 	if s.modern() {
@@ -167,13 +173,13 @@ func (s *Stream) Seal(dst []byte, typ ContentType, data []byte) []byte {
 	dst = slices.Grow(dst, len(data)+s.Overhead())
 	length := len(data) + s.Overhead() - HeaderLen
 	outer := typ
-	if s.keys.AEAD != nil && s.modern() {
+	if s.keys.Suite != nil && s.modern() {
 		outer = ApplicationData
 	}
 	start := len(dst)
 	dst = append(dst, byte(outer), 3, 3, byte(length>>8), byte(length))
 	switch {
-	case s.keys.AEAD == nil:
+	case s.keys.Suite == nil:
 		return append(dst, data...)
 	case s.modern():
 		s.setNonce()

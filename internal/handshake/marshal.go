@@ -1,0 +1,115 @@
+package handshake
+
+import (
+	"slices"
+	"time"
+
+	"golang.org/x/crypto/cryptobyte"
+
+	"github.com/hermetic-tls/hermetic/internal/pki"
+	"github.com/hermetic-tls/hermetic/internal/session"
+	"github.com/hermetic-tls/hermetic/internal/suite"
+	"github.com/hermetic-tls/hermetic/internal/wire"
+)
+
+// Append appends the form of an established connection, with all its secrets:
+// what a session has of it, and what only a live connection needs. ok is false
+// when it has none, see session.Session.Keepable.
+func (c *Connection) Append(dst []byte, now time.Time) (out []byte, ok bool) {
+	secret := c.mainSecret
+	if c.Version == wire.VersionTLS13 {
+		secret = c.exporterSecret
+	}
+	base := c.session(now, secret)
+	if !base.Keepable() || len(c.PSK) > 1<<16-1 {
+		return dst, false
+	}
+	b := cryptobyte.NewBuilder(dst)
+	b.AddUint24LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes(base.Append(nil)) })
+	for _, v := range [][]byte{c.readSecret, c.writeSecret, c.resumptionSecret, c.clientRandom[:], c.serverRandom[:]} {
+		b.AddUint8LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes(v) })
+	}
+	b.AddUint16LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes(c.PSK) })
+	b.AddUint16(uint16(c.LocalScheme))
+	for _, v := range []bool{c.Retried, c.Resumed, c.owesUpdate} {
+		b.AddUint8(map[bool]uint8{true: 1}[v])
+	}
+	b.AddUint8(uint8(c.EarlyData))
+	b.AddUint8(uint8(len(c.spareCIDs)))
+	for _, v := range c.spareCIDs {
+		b.AddUint8LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes(v) })
+	}
+	return b.BytesOrPanic(), true
+}
+
+// ParseConnection reads what Append has written from the front of b.
+func ParseConnection(b *cryptobyte.String, chains *pki.Cache) (*Connection, error) {
+	var base, readSecret, writeSecret, resumption, clientRandom, serverRandom, psk cryptobyte.String
+	var scheme uint16
+	var retried, resumed, owes, early, spares uint8
+	ok := b.ReadUint24LengthPrefixed(&base)
+	for _, v := range []*cryptobyte.String{&readSecret, &writeSecret, &resumption, &clientRandom, &serverRandom} {
+		ok = ok && b.ReadUint8LengthPrefixed(v)
+	}
+	ok = ok && b.ReadUint16LengthPrefixed(&psk) && b.ReadUint16(&scheme) && b.ReadUint8(&retried) && b.ReadUint8(&resumed) &&
+		b.ReadUint8(&owes) && b.ReadUint8(&early) && early <= uint8(EarlyDataRejected) && b.ReadUint8(&spares) && spares <= maxCIDs &&
+		len(clientRandom) == 32 && len(serverRandom) == 32
+	c := &Connection{
+		readSecret: clone(readSecret), writeSecret: clone(writeSecret), resumptionSecret: clone(resumption), PSK: clone(psk),
+		LocalScheme: suite.Scheme(scheme), Retried: retried == 1, Resumed: resumed == 1, owesUpdate: owes == 1, EarlyData: EarlyDataState(early),
+	}
+	for range spares {
+		var cid cryptobyte.String
+		ok = ok && b.ReadUint8LengthPrefixed(&cid)
+		c.spareCIDs = append(c.spareCIDs, clone(cid))
+	}
+	if !ok {
+		return nil, session.ErrFormat
+	}
+	copy(c.clientRandom[:], clientRandom)
+	copy(c.serverRandom[:], serverRandom)
+	s, err := session.Parse(base)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.restore(s, chains); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// restore takes over what a session has of a connection.
+func (c *Connection) restore(s *session.Session, chains *pki.Cache) (err error) {
+	c.Suite = suite.ByID(s.Suite)
+	if c.Suite == nil || c.Suite.Version != s.Version {
+		return session.ErrFormat
+	}
+	c.Version, c.Group, c.EMS, c.rawLocal = s.Version, suite.Group(s.Group), s.EMS, s.RawLocal
+	c.ServerName, c.ALPN, c.PeerScheme, c.began = s.ServerName, s.ALPN, suite.Scheme(s.PeerScheme), s.Began
+	c.prefix = suite.TLS
+	if s.Datagram {
+		c.prefix = suite.DTLS
+	}
+	size := c.Suite.Hash.Size()
+	if c.Version == wire.VersionTLS13 {
+		c.exporterSecret = s.Secret
+		if len(c.readSecret) != size || len(c.writeSecret) != size || len(s.Secret) != size {
+			return session.ErrFormat
+		}
+	} else {
+		c.mainSecret = s.Secret
+	}
+	c.Peer, err = RestorePeer(s, chains)
+	return err
+}
+
+// Datagram reports whether the connection is of DTLS.
+func (c *Connection) Datagram() bool { return c.prefix == suite.DTLS }
+
+// clone is nil for what is not there.
+func clone(s cryptobyte.String) []byte {
+	if len(s) == 0 {
+		return nil
+	}
+	return slices.Clone(s)
+}

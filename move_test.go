@@ -1,0 +1,243 @@
+package hermetic
+
+import (
+	"bytes"
+	"crypto/cipher"
+	"crypto/tls"
+	"errors"
+	"testing"
+
+	"golang.org/x/crypto/chacha20poly1305"
+)
+
+func stateAEAD(t testing.TB, key byte) cipher.AEAD {
+	aead, err := chacha20poly1305.New(bytes.Repeat([]byte{key}, 32))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return aead
+}
+
+// move exports an engine and imports it again.
+func move(t *testing.T, e *Engine, skip uint64) *Engine {
+	t.Helper()
+	state, err := e.Export(nil, stateAEAD(t, 1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := e.Seal(nil, []byte("x")); err == nil {
+		t.Error("an exported engine seals")
+	}
+	moved, err := ImportEngine(e.cfg.cfg, state, stateAEAD(t, 1), skip)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return moved
+}
+
+func TestMove(t *testing.T) {
+	fourModes(t, func(t *testing.T, datagram bool, version uint16) {
+		client, server, now := sessionConfigs(t, version)
+		client.Certificates, server.ClientAuth, server.ClientCAs = server.Certificates, tls.RequireAndVerifyClientCert, client.RootCAs
+		client.Datagram.ConnectionIDs, server.Datagram.ConnectionIDs, server.Datagram.ConnectionIDLength = true, true, 4
+		m := newMeeting(t, datagram, client, server)
+		m.settle(now)
+		before := [2]ConnectionState{m.client.State(), m.server.State()}
+		var skip uint64
+		if datagram {
+			skip = 1000
+		}
+		for round := range 3 {
+			if version == tls.VersionTLS13 {
+				if err := m.client.KeyUpdate(true); err != nil {
+					t.Fatal(err)
+				}
+				m.settle(now)
+			}
+			m.client = move(t, m.client, 0)
+			m.settle(now)
+			m.server = move(t, m.server, skip)
+			m.settle(now)
+			for i, e := range []*Engine{m.client, m.server} {
+				after := e.State()
+				if after.Version != before[i].Version || after.CipherSuite != before[i].CipherSuite || after.ServerName != before[i].ServerName ||
+					len(after.PeerCertificates) != 1 || !after.PeerCertificates[0].Equal(before[i].PeerCertificates[0]) || after.Curve != before[i].Curve {
+					t.Errorf("round %d, %v: %+v", round, e.mode, after)
+				}
+				old, err := before[i].ExportKeyingMaterial("label", nil, 32)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if got, err := e.ExportKeyingMaterial("label", nil, 32); err != nil || !bytes.Equal(got, old) {
+					t.Errorf("round %d, %v: other keying material, %v", round, e.mode, err)
+				}
+			}
+		}
+		// Tickets still come, and close_notify.
+		m.client.Close()
+		if err := m.run(); err == nil || !errors.Is(err, ErrClosed) {
+			t.Errorf("%v", err)
+		}
+	})
+}
+
+// TestMoveKeepsReplaysOut: what was received before is known after.
+func TestMoveKeepsReplaysOut(t *testing.T) {
+	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
+		client, server, now := sessionConfigs(t, version)
+		m := newMeeting(t, true, client, server)
+		m.settle(now)
+		out, err := m.client.Seal(nil, []byte("once"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		again := bytes.Clone(out)
+		if o, err := m.server.Open(out); err != nil || string(o.Data) != "once" {
+			t.Fatalf("%q, %v", o.Data, err)
+		}
+		m.server = move(t, m.server, 0)
+		if o, err := m.server.Open(again); err != nil || o.Kind != KindNone {
+			t.Errorf("%#x: a replay is %q, %v", version, o.Data, err)
+		}
+	}
+}
+
+func TestMoveRefusals(t *testing.T) {
+	client, server, now := sessionConfigs(t, tls.VersionTLS13)
+	aead := stateAEAD(t, 1)
+	m := newMeeting(t, false, client, server)
+	m.client.Output(nil)
+	for name, f := range map[string]func(*Engine) error{
+		"Export":  func(e *Engine) error { _, err := e.Export(nil, aead); return err },
+		"Compact": func(e *Engine) error { return e.Compact() },
+	} {
+		if err := f(m.client); !errors.Is(err, ErrInvalidOperation) {
+			t.Errorf("%s in a handshake: %v", name, err)
+		}
+	}
+	m = newMeeting(t, false, client, server)
+	m.settle(now)
+	if err := m.client.KeyUpdate(false); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := m.client.Export(nil, aead); !errors.Is(err, ErrInvalidOperation) {
+		t.Errorf("Export with output: %v", err)
+	}
+	m.settle(now)
+	state, err := m.client.Export([]byte("prefix"), aead)
+	if err != nil || string(state[:6]) != "prefix" {
+		t.Fatal(err)
+	}
+	state = state[6:]
+	if _, err := ImportEngine(client, state, stateAEAD(t, 2), 0); err == nil {
+		t.Error("a state opens with another key")
+	}
+	if _, err := ImportEngine(client, state, aead, 1); !errors.Is(err, ErrInvalidOperation) {
+		t.Errorf("skipping over a stream: %v", err)
+	}
+	for at := range state {
+		bad := bytes.Clone(state)
+		bad[at] ^= 1
+		if _, err := ImportEngine(client, bad, aead, 0); err == nil {
+			t.Fatalf("a state with byte %d changed is imported", at)
+		}
+		if _, err := ImportEngine(client, state[:at], aead, 0); err == nil {
+			t.Fatalf("%d bytes of a state are imported", at)
+		}
+	}
+}
+
+func TestCompact(t *testing.T) {
+	fourModes(t, func(t *testing.T, datagram bool, version uint16) {
+		client, server, now := sessionConfigs(t, version)
+		m := newMeeting(t, datagram, client, server)
+		m.settle(now)
+		for range 3 {
+			for _, e := range []*Engine{m.client, m.server} {
+				for range 2 {
+					if err := e.Compact(); err != nil {
+						t.Fatal(err)
+					}
+				}
+				if e.Overhead() == 0 || e.MaxData() == 0 || e.HasOutput() {
+					t.Error("it forgets what it is")
+				}
+			}
+			m.settle(now)
+			if version == tls.VersionTLS13 {
+				if err := m.client.Compact(); err != nil {
+					t.Fatal(err)
+				}
+				if err := m.client.KeyUpdate(true); err != nil {
+					t.Fatal(err)
+				}
+				m.settle(now) // acknowledges it
+				m.settle(now) // uses the new keys
+			}
+		}
+		if err := m.server.Compact(); err != nil {
+			t.Fatal(err)
+		}
+		m.server.Close()
+		if err := m.run(); !errors.Is(err, ErrClosed) {
+			t.Errorf("close_notify of a compact engine: %v", err)
+		}
+	})
+}
+
+// plainAEAD seals nothing: so that the fuzzer reaches what is inside.
+type plainAEAD struct{}
+
+func (plainAEAD) NonceSize() int                                { return 0 }
+func (plainAEAD) Overhead() int                                 { return 0 }
+func (plainAEAD) Seal(dst, _, plain, _ []byte) []byte           { return append(dst, plain...) }
+func (plainAEAD) Open(dst, _, sealed, _ []byte) ([]byte, error) { return append(dst, sealed...), nil }
+
+// FuzzImportEngine: whatever the state, an engine or an error; and an engine can
+// be used.
+func FuzzImportEngine(f *testing.F) {
+	client, server := configs(f)
+	server.Datagram.TrustAddress = true
+	for _, datagram := range []bool{false, true} {
+		for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
+			c := client.Clone()
+			c.MaxVersion = version
+			m := newMeeting(f, datagram, c, server)
+			m.finish()
+			state, err := m.client.Export(nil, plainAEAD{})
+			if err != nil {
+				f.Fatal(err)
+			}
+			f.Add(state)
+		}
+	}
+	f.Fuzz(func(t *testing.T, state []byte) {
+		e, err := ImportEngine(client, state, plainAEAD{}, 0)
+		if err != nil {
+			return
+		}
+		e.State()
+		out, _ := e.Seal(nil, []byte("x"))
+		e.Open(out)
+		e.KeyUpdate(true)
+		e.Output(nil)
+		e.Export(nil, plainAEAD{})
+	})
+}
+
+// FuzzTicket: a ticket is a session that was given away, or nothing.
+func FuzzTicket(f *testing.F) {
+	key := TicketKey{1}
+	client, server := configs(f)
+	client.SessionCache = NewSessionCache(1)
+	server.TicketKeys = StaticTicketKeys(key)
+	m := newMeeting(f, false, client, server)
+	m.finish()
+	f.Add(client.SessionCache.Get("tls:localhost").state.Ticket)
+	f.Fuzz(func(t *testing.T, ticket []byte) {
+		s := openTicket([]TicketKey{key}, ticket)
+		if s != nil && (len(s.Secret) == 0 || s.ServerName != "localhost") {
+			t.Error("a forged ticket")
+		}
+	})
+}
