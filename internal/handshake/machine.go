@@ -114,9 +114,12 @@ type Connection struct {
 	ticket           *session.Session // that has come, see TakeSession
 	began            time.Time        // when the peers have authenticated, if before
 	// TLS 1.2: what RFC 5705 derives from.
-	mainSecret                 []byte
-	clientRandom, serverRandom [32]byte
+	mainSecret []byte
+	*randoms   // TLS 1.3 drops them with the handshake
 }
+
+// randoms are those of the hellos.
+type randoms struct{ clientRandom, serverRandom [32]byte }
 
 // EarlyDataState says what became of 0-RTT data.
 type EarlyDataState uint8
@@ -233,6 +236,9 @@ func (m *Machine) Connection() *Connection { return m.conn }
 // finish ends the handshake.
 func (m *Machine) finish() (step, error) {
 	m.finished = true
+	if m.conn.Version == wire.VersionTLS13 {
+		m.conn.randoms = nil
+	}
 	m.carrier.Complete()
 	return step{}, nil
 }
@@ -272,7 +278,7 @@ func (m *Machine) externalPSKs() []PSK {
 
 func newConnection(c Carrier) *Connection {
 	if c.Transport() == wire.Datagram {
-		return &Connection{prefix: suite.DTLS}
+		return &Connection{prefix: suite.DTLS, randoms: new(randoms)}
 	}
-	return &Connection{prefix: suite.TLS}
+	return &Connection{prefix: suite.TLS, randoms: new(randoms)}
 }

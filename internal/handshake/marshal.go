@@ -24,9 +24,13 @@ func (c *Connection) Append(dst []byte, now time.Time) (out []byte, ok bool) {
 	if !base.Keepable() || len(c.PSK) > 1<<16-1 {
 		return dst, false
 	}
+	var r randoms
+	if c.randoms != nil {
+		r = *c.randoms
+	}
 	b := cryptobyte.NewBuilder(dst)
 	b.AddUint24LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes(base.Append(nil)) })
-	for _, v := range [][]byte{c.readSecret, c.writeSecret, c.resumptionSecret, c.clientRandom[:], c.serverRandom[:]} {
+	for _, v := range [][]byte{c.readSecret, c.writeSecret, c.resumptionSecret, r.clientRandom[:], r.serverRandom[:]} {
 		b.AddUint8LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes(v) })
 	}
 	b.AddUint16LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes(c.PSK) })
@@ -66,8 +70,7 @@ func ParseConnection(b *cryptobyte.String, chains *pki.Cache) (*Connection, erro
 	if !ok {
 		return nil, session.ErrFormat
 	}
-	copy(c.clientRandom[:], clientRandom)
-	copy(c.serverRandom[:], serverRandom)
+	c.randoms = &randoms{[32]byte(clientRandom), [32]byte(serverRandom)}
 	s, err := session.Parse(base)
 	if err != nil {
 		return nil, err
@@ -96,6 +99,7 @@ func (c *Connection) restore(s *session.Session, chains *pki.Cache) (err error) 
 		if len(c.readSecret) != size || len(c.writeSecret) != size || len(s.Secret) != size {
 			return session.ErrFormat
 		}
+		c.randoms = nil
 	} else {
 		c.mainSecret = s.Secret
 	}

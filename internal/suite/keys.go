@@ -9,7 +9,7 @@ type Keys struct {
 	IV    [12]byte // TLS 1.2 with an explicit nonce: the first 4 bytes
 	Mask  Masker   // DTLS 1.3 only, else nil
 
-	material []byte // DTLS 1.3: what AEAD and Mask are made of
+	material *[64]byte // DTLS 1.3: what AEAD and Mask are made of
 }
 
 // Rest gives up the ciphers of DTLS 1.3, which are much larger than what they
@@ -23,6 +23,6 @@ func (k *Keys) Rest() {
 // Wake makes the ciphers, for the first time or after Rest.
 func (k *Keys) Wake() {
 	if k.AEAD == nil {
-		k.AEAD, k.Mask = k.Suite.AEAD(k.material[:k.Suite.KeyLen]), k.Suite.Mask(k.material[k.Suite.KeyLen:])
+		k.AEAD, k.Mask = k.Suite.AEAD(k.material[:k.Suite.KeyLen]), k.Suite.Mask(k.material[k.Suite.KeyLen:2*k.Suite.KeyLen])
 	}
 }

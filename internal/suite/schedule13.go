@@ -223,9 +223,9 @@ func (t *TrafficSecret) Keys() Keys {
 	s := t.suite
 	k := Keys{Suite: s}
 	if t.x.prefix == DTLS {
-		k.material = make([]byte, 0, 2*s.KeyLen)
-		k.material = append(k.material, t.x.label("key", nil, s.KeyLen)...)
-		k.material = append(k.material, t.x.label("sn", nil, s.KeyLen)...)
+		k.material = new([64]byte)
+		copy(k.material[:], t.x.label("key", nil, s.KeyLen))
+		copy(k.material[s.KeyLen:], t.x.label("sn", nil, s.KeyLen))
 		k.Wake()
 	} else {
 		k.AEAD = s.AEAD(t.x.label("key", nil, s.KeyLen))

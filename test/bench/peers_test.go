@@ -46,6 +46,9 @@ func (s settings) theirs(tb testing.TB, ca *pkitest.Authority, leaf tls.Certific
 	return client, server
 }
 
+// scratch is where bytes travel: one connection at a time.
+var scratch = make([]byte, 0, 1<<15)
+
 // engines are two ends of a connection in memory.
 type engines struct {
 	client, server *hermetic.Engine
@@ -61,7 +64,7 @@ func newEngines(tb testing.TB, client, server *hermetic.Config) *engines {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	return &engines{client: c, server: s, buf: make([]byte, 0, 1<<15)}
+	return &engines{client: c, server: s, buf: scratch[:0]}
 }
 
 func (e *engines) handshake(tb testing.TB) {

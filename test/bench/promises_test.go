@@ -38,6 +38,11 @@ func TestRecordAllocations(t *testing.T) {
 
 // idle is what an established connection costs in heap, on one side.
 func idle(t testing.TB, s settings, server bool) int {
+	return idleAfter(t, s, server, func(*hermetic.Engine) {})
+}
+
+// idleAfter is the same after then.
+func idleAfter(t testing.TB, s settings, server bool, then func(*hermetic.Engine)) int {
 	const n = 1000
 	ca := pkitest.CA(t)
 	clientCfg, serverCfg := s.ours(t, ca, ca.Leaf(t, pkitest.Options{}))
@@ -50,6 +55,7 @@ func idle(t testing.TB, s settings, server bool) int {
 		if keep[i] = e.client; server {
 			keep[i] = e.server
 		}
+		then(keep[i])
 	}
 	after := heap()
 	runtime.KeepAlive(keep)

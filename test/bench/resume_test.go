@@ -1,0 +1,97 @@
+package bench
+
+import (
+	"crypto/tls"
+	"testing"
+
+	"github.com/hermetic-tls/hermetic"
+	"github.com/hermetic-tls/hermetic/internal/pkitest"
+)
+
+// resumable lets both sides resume, and makes the first session.
+func resumable(tb testing.TB) (client, server *hermetic.Config) {
+	ca := pkitest.CA(tb)
+	client, server = modern.ours(tb, ca, ca.Leaf(tb, pkitest.Options{}))
+	client.SessionCache = hermetic.NewSessionCache(1)
+	newEngines(tb, client, server).greet(tb)
+	return client, server
+}
+
+// greet is a handshake and one byte from the server, behind its ticket.
+func (e *engines) greet(tb testing.TB) {
+	e.handshake(tb)
+	var err error
+	if e.buf, err = e.server.Seal(e.buf[:0], []byte{1}); err != nil {
+		tb.Fatal(err)
+	}
+	if n := openAll(tb, e.client, e.buf); n != 1 {
+		tb.Fatalf("%d bytes came", n)
+	}
+}
+
+func (c *conns) greet(tb testing.TB) {
+	done := make(chan error, 1)
+	go func() {
+		_, err := c.server.Write([]byte{1})
+		done <- err
+	}()
+	if _, err := c.client.Read(make([]byte, 1)); err != nil {
+		tb.Fatal(err)
+	}
+	if err := <-done; err != nil {
+		tb.Fatal(err)
+	}
+}
+
+// BenchmarkResumption: psk_dhe_ke with X25519, both sides, and a new ticket.
+func BenchmarkResumption(b *testing.B) {
+	b.Run("hermetic", func(b *testing.B) {
+		client, server := resumable(b)
+		b.ReportAllocs()
+		for b.Loop() {
+			e := newEngines(b, client, server)
+			if e.greet(b); !e.client.State().DidResume {
+				b.Fatal("not resumed")
+			}
+		}
+	})
+	b.Run("crypto-tls", func(b *testing.B) {
+		ca := pkitest.CA(b)
+		client, server := modern.theirs(b, ca, ca.Leaf(b, pkitest.Options{}))
+		server.SessionTicketsDisabled = false
+		client.ClientSessionCache = tls.NewLRUClientSessionCache(1)
+		newConns(client, server).greet(b)
+		b.ReportAllocs()
+		for b.Loop() {
+			c := newConns(client, server)
+			if c.greet(b); !c.client.ConnectionState().DidResume {
+				b.Fatal("not resumed")
+			}
+		}
+	})
+}
+
+// TestResumptionAllocations: both sides, with the ticket that comes with it.
+func TestResumptionAllocations(t *testing.T) {
+	client, server := resumable(t)
+	n := testing.AllocsPerRun(100, func() { newEngines(t, client, server).greet(t) })
+	t.Logf("%.0f allocations", n)
+	if n >= 400 {
+		t.Errorf("a resumption makes %.0f allocations on both sides, want less than 400", n)
+	}
+}
+
+// TestCompactMemory: an engine that is quiet.
+func TestCompactMemory(t *testing.T) {
+	for name, server := range map[string]bool{"client": false, "server": true} {
+		n := idleAfter(t, modern, server, func(e *hermetic.Engine) {
+			if err := e.Compact(); err != nil {
+				t.Fatal(err)
+			}
+		})
+		t.Logf("%s: %d bytes", name, n)
+		if n >= 1100 {
+			t.Errorf("a compact %s costs %d bytes of heap, want less than 1,100", name, n)
+		}
+	}
+}
