@@ -1,0 +1,128 @@
+// Package netconn is TLS and DTLS with the interfaces of package net, over the
+// engine of package hermetic: an ordinary net.Conn and net.Listener, for whoever
+// has no event loop of his own.
+//
+// [Client], [Server], [Dial] and [Listen] are used like those of crypto/tls. With
+// a "udp" network, or [DTLSClient] and [DTLSServer] over a connection that keeps
+// datagrams apart, they speak DTLS. [ListenPacket] serves any number of DTLS peers
+// on one socket, with one goroutine and one timer for all of them.
+package netconn
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"net"
+	"time"
+
+	"github.com/hermetic-tls/hermetic"
+)
+
+// errPending is what becomes of a handshake whose questions nobody answers.
+var errPending = errors.New("netconn: Config.Async asks a question, and nobody answers it here: use callbacks that wait, or an Engine")
+
+// A Conn is a TLS or DTLS connection: a net.Conn. Its methods may be called from
+// many goroutines at once. A fatal error is repeated; an expired deadline
+// (os.ErrDeadlineExceeded) is not fatal, and what was under way goes on later.
+//
+// Read returns io.EOF after the peer's close_notify, and io.ErrUnexpectedEOF when
+// a stream ends without; after Close everything returns net.ErrClosed. Early data
+// (0-RTT) comes out of Read when the handshake is complete, and it is certain that
+// it is no replay.
+type Conn struct{ session }
+
+// session is what differs between a stream and datagrams.
+type session interface {
+	net.Conn
+	handshake(context.Context) error
+	closeWrite() error
+	state() hermetic.ConnectionState
+	netConn() net.Conn
+}
+
+// Client returns a TLS client over a stream. cfg must have a ServerName, or
+// InsecureSkipVerify; what is wrong with it is the error of all methods.
+func Client(conn net.Conn, cfg *hermetic.Config) *Conn {
+	return &Conn{newStream(conn, hermetic.TLSClient, cfg)}
+}
+
+// Server returns a TLS server over a stream.
+func Server(conn net.Conn, cfg *hermetic.Config) *Conn {
+	return &Conn{newStream(conn, hermetic.TLSServer, cfg)}
+}
+
+// DTLSClient returns a DTLS client over a connection that keeps datagrams apart.
+// From the handshake on one goroutine reads conn, until the connection is closed.
+func DTLSClient(conn net.Conn, cfg *hermetic.Config) *Conn {
+	return &Conn{newSingle(conn, hermetic.DTLSClient, cfg)}
+}
+
+// DTLSServer returns a DTLS server for the one peer of a connection that keeps
+// datagrams apart. It asks for a cookie unless cfg.Datagram.TrustAddress is set,
+// as it should be over ICE.
+func DTLSServer(conn net.Conn, cfg *hermetic.Config) *Conn {
+	return &Conn{newSingle(conn, hermetic.DTLSServer, cfg)}
+}
+
+// Read reads what the peer has sent, after the handshake, which it performs if
+// need be. In DTLS it reads one datagram; if p is too small for it, it returns
+// io.ErrShortBuffer, and the rest is lost.
+func (c *Conn) Read(p []byte) (int, error) { return c.session.Read(p) }
+
+// Write writes p, after the handshake, which it performs if need be. Over a stream
+// it returns, with the error of an expired deadline, how many bytes have been
+// taken: what the transport has not taken of them leaves with the next Write. In
+// DTLS it sends one datagram.
+func (c *Conn) Write(p []byte) (int, error) { return c.session.Write(p) }
+
+// Close sends close_notify, unless that would have to wait for others, and closes
+// the connection below. It interrupts Read and Write.
+func (c *Conn) Close() error { return c.session.Close() }
+
+// CloseWrite sends close_notify: Write fails from now on, Read goes on. The
+// connection below stays open.
+func (c *Conn) CloseWrite() error { return c.closeWrite() }
+
+// Handshake performs the handshake, if it is not complete.
+func (c *Conn) Handshake() error { return c.handshake(context.Background()) }
+
+// HandshakeContext performs the handshake, if it is not complete. When ctx is done
+// before that, the connection is closed, and the error is the context's.
+func (c *Conn) HandshakeContext(ctx context.Context) error { return c.handshake(ctx) }
+
+// State is what is known of the connection now.
+func (c *Conn) State() hermetic.ConnectionState { return c.state() }
+
+// stateTimeout is how long ConnectionState waits for a handshake.
+const stateTimeout = 30 * time.Second
+
+// ConnectionState is what crypto/tls can say of State, for net/http and others
+// that look for this method. Since net/http asks once, and before it reads, it
+// performs the handshake if need be, for 30 seconds at most. VerifiedChains is
+// not set, and ExportKeyingMaterial must not be called: State has its own.
+func (c *Conn) ConnectionState() tls.ConnectionState {
+	if !c.state().HandshakeComplete {
+		ctx, cancel := context.WithTimeout(context.Background(), stateTimeout)
+		defer cancel()
+		c.handshake(ctx) // its error is repeated by the first Read
+	}
+	s := c.state()
+	return tls.ConnectionState{
+		Version:                     s.Version,
+		HandshakeComplete:           s.HandshakeComplete,
+		DidResume:                   s.DidResume,
+		CipherSuite:                 s.CipherSuite,
+		CurveID:                     s.Curve,
+		NegotiatedProtocol:          s.NegotiatedProtocol,
+		NegotiatedProtocolIsMutual:  true,
+		ServerName:                  s.ServerName,
+		PeerCertificates:            s.PeerCertificates,
+		SignedCertificateTimestamps: s.SignedCertificateTimestamps,
+		OCSPResponse:                s.OCSPResponse,
+		HelloRetryRequest:           s.HelloRetryRequest,
+	}
+}
+
+// NetConn is the connection below, or nil: the peers of a [PacketListener] share
+// a socket. To read or write it breaks the session.
+func (c *Conn) NetConn() net.Conn { return c.netConn() }

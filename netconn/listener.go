@@ -1,0 +1,167 @@
+package netconn
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"net"
+	"strings"
+
+	"github.com/hermetic-tls/hermetic"
+)
+
+// Dial connects and performs the handshake: TLS, or over "udp", "udp4" and "udp6"
+// DTLS. Without cfg.ServerName the name to verify is the host of address.
+func Dial(ctx context.Context, network, address string, cfg *hermetic.Config) (*Conn, error) {
+	if cfg == nil {
+		cfg = &hermetic.Config{}
+	}
+	if cfg.ServerName == "" {
+		host, _, err := net.SplitHostPort(address)
+		if err != nil {
+			return nil, err
+		}
+		cfg = cfg.Clone()
+		cfg.ServerName = host
+	}
+	var d net.Dialer
+	conn, err := d.DialContext(ctx, network, address)
+	if err != nil {
+		return nil, err
+	}
+	c := Client(conn, cfg)
+	if isUDP(network) {
+		c = DTLSClient(conn, cfg)
+	}
+	if err := c.HandshakeContext(ctx); err != nil {
+		c.Close()
+		return nil, err
+	}
+	return c, nil
+}
+
+func isUDP(network string) bool { return strings.HasPrefix(network, "udp") }
+
+// Listen listens for TLS, or over "udp", "udp4" and "udp6" for DTLS: then it is
+// [ListenPacket]. Its connections are *[Conn]s.
+func Listen(network, address string, cfg *hermetic.Config) (net.Listener, error) {
+	if isUDP(network) {
+		return ListenPacket(network, address, cfg)
+	}
+	if _, err := hermetic.NewEngine(hermetic.TLSServer, cfg); err != nil {
+		return nil, err
+	}
+	l, err := net.Listen(network, address)
+	if err != nil {
+		return nil, err
+	}
+	return NewListener(l, cfg), nil
+}
+
+// NewListener returns a listener for TLS over the connections of another.
+func NewListener(inner net.Listener, cfg *hermetic.Config) net.Listener {
+	return &listener{inner, cfg}
+}
+
+type listener struct {
+	net.Listener
+	cfg *hermetic.Config
+}
+
+// Accept returns a connection whose handshake begins with its first use.
+func (l *listener) Accept() (net.Conn, error) {
+	conn, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return Server(conn, l.cfg), nil
+}
+
+// Limits bound what the peers of a [PacketListener] may take.
+type Limits struct {
+	// Backlog is how many handshakes may be under way and connections wait for
+	// Accept, together. Zero: 1,024. Beyond it hellos are dropped, and come again.
+	Backlog int
+	// Queue is how many datagrams of a connection wait for Read. Zero: 64. Beyond
+	// it they are dropped.
+	Queue int
+}
+
+func (l *Limits) backlog() int { return cmp.Or(l.Backlog, 1024) }
+func (l *Limits) queue() int   { return cmp.Or(l.Queue, 64) }
+
+// A PacketListener serves DTLS peers on one socket: one goroutine reads it and
+// drives all handshakes, one timer stands for all deadlines, and a connection has
+// neither. Unless cfg.Datagram.TrustAddress is set, a stranger costs one hash and
+// one datagram, and nothing is kept of him before his cookie has come back.
+//
+// A client that begins anew from the same address, without a word about the old
+// connection, gets a new one; the old one fails when the new handshake is complete.
+type PacketListener struct{ socket *socket }
+
+// ListenPacket listens on a UDP socket.
+func ListenPacket(network, address string, cfg *hermetic.Config) (*PacketListener, error) {
+	if !isUDP(network) {
+		return nil, fmt.Errorf("netconn: no datagrams over %q: use udp, udp4 or udp6, or NewPacketListener", network)
+	}
+	pc, err := net.ListenPacket(network, address)
+	if err != nil {
+		return nil, err
+	}
+	l, err := NewPacketListener(pc, cfg, Limits{})
+	if err != nil {
+		pc.Close()
+	}
+	return l, err
+}
+
+// NewPacketListener listens on pc, which is the listener's from now on: it is
+// closed with the listener and its last connection.
+func NewPacketListener(pc net.PacketConn, cfg *hermetic.Config, limits Limits) (*PacketListener, error) {
+	if _, err := hermetic.NewEngine(hermetic.DTLSServer, cfg); err != nil {
+		return nil, err
+	}
+	s := newSocket(newTransport(pc), cfg)
+	s.server, s.limits = cfg, limits
+	s.accept = make(chan *peer, s.limits.backlog())
+	s.start()
+	return &PacketListener{s}, nil
+}
+
+var errListenerClosed = fmt.Errorf("netconn: the listener is closed: %w", net.ErrClosed)
+
+// Accept returns the next connection whose handshake is complete: a *[Conn].
+func (l *PacketListener) Accept() (net.Conn, error) {
+	s := l.socket
+	select {
+	case <-s.done:
+	case p := <-s.accept:
+		s.mu.Lock()
+		p.accepted = true
+		s.waiting--
+		closed := s.closed
+		s.mu.Unlock()
+		if !closed {
+			return &Conn{p}, nil
+		}
+		p.Close() // as Close has, or would have
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.err != nil {
+		return nil, fmt.Errorf("%w: %w", errListenerClosed, s.err)
+	}
+	return nil, errListenerClosed
+}
+
+// Close ends the listening. Connections that Accept has returned live on; with
+// the last of them the socket is closed.
+func (l *PacketListener) Close() error {
+	if !l.socket.stopListening() {
+		return net.ErrClosed
+	}
+	return nil
+}
+
+// Addr is the socket's.
+func (l *PacketListener) Addr() net.Addr { return l.socket.transport.LocalAddr() }
