@@ -316,6 +316,21 @@ func (n *network) welcome(peer string) error {
 	return errors.New("the cookie is never good")
 }
 
+// TestSetPeerIDBeforeTheFirstDatagram: looking for output begins nothing.
+func TestSetPeerIDBeforeTheFirstDatagram(t *testing.T) {
+	_, server := configs(t)
+	e, err := NewEngine(DTLSServer, server)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if e.HasOutput() || len(e.Output(nil)) > 0 {
+		t.Error("a server speaks first")
+	}
+	if err := e.SetPeerID([]byte("peer")); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestStatelessCookies(t *testing.T) {
 	for _, version := range versions {
 		for _, groups := range [][]tls.CurveID{nil, {tls.X25519, tls.CurveP256}, {tls.CurveP384, tls.X25519, tls.CurveP256}} {

@@ -132,6 +132,14 @@ func (e *Engine) start() {
 	}
 }
 
+// startClient begins a handshake where there is something to send: a server's
+// begins with what comes.
+func (e *Engine) startClient() {
+	if !e.mode.IsServer() {
+		e.start()
+	}
+}
+
 // advance answers what the Config answers, and stops at what the caller does.
 func (e *Engine) advance() error {
 	for {
@@ -275,13 +283,13 @@ func (e *Engine) Seal(dst, data []byte) ([]byte, error) {
 // one datagram (call it until nothing is appended). Bytes must leave in the
 // order in which Output and Seal returned them.
 func (e *Engine) Output(dst []byte) []byte {
-	e.start()
+	e.startClient()
 	return e.carrier.Output(e.now(), dst)
 }
 
 // HasOutput reports whether Output has something to append.
 func (e *Engine) HasOutput() bool {
-	e.start()
+	e.startClient()
 	return e.carrier.HasOutput()
 }
 

@@ -196,7 +196,9 @@ func (s *server12) describeCertificate(sh *wire.ServerHello) {
 		sh.SCTs = wire.AppendSCTs(nil, scts)
 		sh.Has = sh.Has.With(wire.ExtSCT)
 	}
-	if s.hello.Has.Has(wire.ExtServerName) {
+	// RFC 6066, Section 3, wants an answer, which clients of DTLS 1.2 there are
+	// (pion/dtls) cannot read, and nobody needs.
+	if s.hello.Has.Has(wire.ExtServerName) && s.conn.prefix != suite.DTLS {
 		sh.Has = sh.Has.With(wire.ExtServerName)
 	}
 	if s.params.RequestCertificate && s.hello.Has.Has(wire.ExtClientCertificateType) {
