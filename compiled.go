@@ -256,7 +256,7 @@ func (c *compiled) sizes(p *handshake.Params) error {
 	} else if d.ConnectionIDLength > 0 && !d.ConnectionIDs {
 		return configError("Datagram.ConnectionIDLength", "it has no use without ConnectionIDs")
 	} else {
-		p.CIDs, p.CIDLength = d.ConnectionIDs, d.ConnectionIDLength
+		p.CIDs, p.CIDLength, p.SRTP = d.ConnectionIDs, d.ConnectionIDLength, d.SRTPProfiles
 	}
 	if n := len(c.cfg.CookieSecret); n > 0 && n < 16 {
 		return configError("CookieSecret", fmt.Sprintf("it has %d bytes, less than 16", n))

@@ -34,6 +34,10 @@ type DatagramConfig struct {
 	// BoundData makes Seal refuse data that does not fit a datagram of MTU.
 	BoundData bool
 
+	// SRTPProfiles offers use_srtp (RFC 5764) with these protection profiles, the
+	// preferred first: see ConnectionState.SRTPProfile.
+	SRTPProfiles []uint16
+
 	// ConnectionIDs negotiates connection IDs (RFC 9146; RFC 9147bis, Section 9):
 	// a peer whose address changes is then known by the ID in its records. Ours
 	// have ConnectionIDLength random bytes, at most 255; 0: we send those of the

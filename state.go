@@ -43,6 +43,11 @@ type ConnectionState struct {
 	VerifiedChains [][]*x509.Certificate
 	PeerPublicKey  crypto.PublicKey // of the leaf, or the raw public key (RFC 7250)
 
+	// SRTPProfile is what use_srtp has agreed on, or 0. The keys are those of
+	// ExportKeyingMaterial with the label "EXTRACTOR-dtls_srtp" (RFC 5764,
+	// Section 4.2).
+	SRTPProfile uint16
+
 	// LocalCertificate is what we have shown, or nil.
 	LocalCertificate *tls.Certificate
 
@@ -81,6 +86,7 @@ func (e *Engine) State() ConnectionState {
 		NegotiatedProtocol:   c.ALPN,
 		DidResume:            c.Resumed,
 		PSKIdentity:          slices.Clone(c.PSK),
+		SRTPProfile:          c.SRTP,
 		EarlyDataOffered:     c.EarlyData != handshake.NoEarlyData,
 		EarlyDataAccepted:    c.EarlyData == handshake.EarlyDataAccepted,
 		HelloRetryRequest:    c.Retried,

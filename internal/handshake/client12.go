@@ -65,7 +65,7 @@ func newClient12(c *clientHello) *client12 {
 func (c *client12) serverHello(sh *wire.ServerHello) (step, error) {
 	allowed := wire.Extensions(wire.ExtServerName, wire.ExtStatusRequest, wire.ExtSupportedGroups, wire.ExtECPointFormats,
 		wire.ExtALPN, wire.ExtSCT, wire.ExtClientCertificateType, wire.ExtServerCertificateType,
-		wire.ExtExtendedMainSecret, wire.ExtRenegotiationInfo, wire.ExtSessionTicket, wire.ExtConnectionID)
+		wire.ExtExtendedMainSecret, wire.ExtRenegotiationInfo, wire.ExtSessionTicket, wire.ExtConnectionID, wire.ExtUseSRTP)
 	resumed := len(sh.SessionID) > 0 && string(sh.SessionID) == string(c.sessionID)
 	switch {
 	case sh.Unknown || sh.Has.Minus(c.offered) != 0 || sh.Has.Minus(allowed) != 0:
@@ -91,6 +91,9 @@ func (c *client12) serverHello(sh *wire.ServerHello) (step, error) {
 	if !acceptsType(c.params.PeerCertTypes, c.serverCertType) ||
 		sh.Has.Has(wire.ExtClientCertificateType) && !acceptsType(c.params.LocalCertTypes, c.clientCertType) {
 		return step{}, errCertType
+	}
+	if err := c.acceptSRTP(sh.Has, sh.SRTP); err != nil {
+		return step{}, err
 	}
 	c.conn.EMS = sh.Has.Has(wire.ExtExtendedMainSecret)
 	c.serverHas = sh.Has

@@ -130,7 +130,7 @@ func (c *client13) encryptedExtensions(msg wire.Message) (step, error) {
 	}
 	c.transcript.add(msg)
 	allowed := wire.Extensions(wire.ExtServerName, wire.ExtSupportedGroups, wire.ExtALPN,
-		wire.ExtServerCertificateType, wire.ExtClientCertificateType, wire.ExtEarlyData)
+		wire.ExtServerCertificateType, wire.ExtClientCertificateType, wire.ExtEarlyData, wire.ExtUseSRTP)
 	if ee.Unknown || ee.Has.Minus(c.offered) != 0 || ee.Has.Minus(allowed) != 0 {
 		return step{}, errUnsolicited
 	}
@@ -140,6 +140,9 @@ func (c *client13) encryptedExtensions(msg wire.Message) (step, error) {
 			return step{}, errALPNChoice
 		}
 		c.conn.ALPN = string(ee.ALPN)
+	}
+	if err := c.acceptSRTP(ee.Has, ee.SRTP); err != nil {
+		return step{}, err
 	}
 	if err := c.certTypes(&ee); err != nil {
 		return step{}, err

@@ -140,6 +140,7 @@ func (c *clientHello) fill() error {
 		h.Has = h.Has.With(wire.ExtALPN)
 	}
 	c.fillCertTypes()
+	c.offerSRTP()
 	if err := c.offerCID(); err != nil {
 		return err
 	}

@@ -43,8 +43,9 @@ type Params struct {
 	PeerCertTypes      []uint8 // what we accept; the preferred first
 	Chains             *pki.Cache
 
-	CIDs      bool // DTLS connection IDs are negotiated
-	CIDLength int  // of ours; 0: the peer's records to us have none
+	SRTP      []uint16 // profiles of use_srtp, the preferred first; DTLS only
+	CIDs      bool     // DTLS connection IDs are negotiated
+	CIDLength int      // of ours; 0: the peer's records to us have none
 
 	AskConfig  bool // a server asks Configure first
 	AskVerify  bool // Verify is asked of a peer without a new certificate too
@@ -70,6 +71,7 @@ type Params struct {
 type lists struct {
 	suites, groups, schemes, schemesCert wire.Uint16s
 	alpn                                 wire.ALPN
+	srtp                                 wire.Uint16s
 }
 
 // Prepare computes what handshakes share. It is called once, when p is complete.
@@ -83,6 +85,7 @@ func (p *Params) Prepare() {
 	p.lists.schemes = appendSchemes(nil, p.Schemes)
 	p.lists.schemesCert = appendSchemes(nil, p.SchemesCert)
 	p.lists.alpn = wire.AppendALPN(nil, p.ALPN...)
+	p.lists.srtp = wire.AppendUint16s(nil, p.SRTP...)
 }
 
 // Connection is what survives a handshake.
@@ -101,6 +104,7 @@ type Connection struct {
 	Resumed     bool
 	PSK         []byte // the identity of the external PSK; nil: without
 	EarlyData   EarlyDataState
+	SRTP        uint16 // the profile that was negotiated, or 0
 
 	spareCIDs  [][]byte // of the peer, to change to
 	owesUpdate bool     // the peer has asked for a KeyUpdate

@@ -183,6 +183,8 @@ func (s *server12) sendServerHello() error {
 		sh.ServerCertType = s.serverCertType(s.chosen)
 		sh.Has = sh.Has.With(wire.ExtServerCertificateType)
 	}
+	srtp, profiles := s.answerSRTP()
+	sh.Has, sh.SRTP = sh.Has|srtp, profiles
 	if err := s.answerCID(&sh); err != nil {
 		return err
 	}

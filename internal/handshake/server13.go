@@ -291,6 +291,8 @@ func (s *server13) sendEncryptedExtensions() {
 		ee.ClientCertType = s.clientType
 		ee.Has = ee.Has.With(wire.ExtClientCertificateType)
 	}
+	srtp, profiles := s.answerSRTP()
+	ee.Has, ee.SRTP = ee.Has|srtp, profiles
 	if s.conn.EarlyData == EarlyDataAccepted {
 		ee.Has = ee.Has.With(wire.ExtEarlyData)
 	}

@@ -71,6 +71,11 @@ func (o *options) config() (*hermetic.Config, error) {
 	for _, t := range o.acceptedTypes {
 		c.PeerCertificateTypes = append(c.PeerCertificateTypes, hermetic.CertificateType(t))
 	}
+	for name := range strings.SplitSeq(o.srtp, ":") {
+		if id := srtpProfiles[name]; id != 0 {
+			c.Datagram.SRTPProfiles = append(c.Datagram.SRTPProfiles, id)
+		}
+	}
 	o.alpn(c)
 	o.verification(c)
 	if o.async {
@@ -81,6 +86,9 @@ func (o *options) config() (*hermetic.Config, error) {
 	}
 	return c, o.certificates(c)
 }
+
+// srtpProfiles are BoringSSL's names of profiles.
+var srtpProfiles = map[string]uint16{"SRTP_AES128_CM_SHA1_80": 1, "SRTP_AES128_CM_SHA1_32": 2, "SRTP_AEAD_AES_128_GCM": 7, "SRTP_AEAD_AES_256_GCM": 8}
 
 // datagram is BoringSSL's behaviour, which the runner expects: strict, with a
 // first timeout of 400 ms, and as patient as the runner.

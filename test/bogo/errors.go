@@ -40,6 +40,7 @@ var names = []struct{ cause, names string }{
 	{"chose a PSK that was not offered", ":OLD_SESSION_PRF_HASH_MISMATCH: :PSK_IDENTITY_NOT_FOUND:"},
 	{"the server does not know the PSK", ":MISSING_EXTENSION:"},
 	{"a PSK binder is wrong", ":DIGEST_CHECK_FAILED:"},
+	{"chose SRTP profiles", ":BAD_SRTP_PROTECTION_PROFILE_LIST:"},
 	{"does not parse", ":DECODE_ERROR: :ERROR_PARSING_EXTENSION: :INVALID_RAW_PUBLIC_KEY:"},
 	{"has the wrong length", ":DECODE_ERROR:"},
 	{"a ChangeCipherSpec comes where none may", ":UNEXPECTED_RECORD: :TOO_MANY_EMPTY_FRAGMENTS:"},

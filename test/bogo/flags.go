@@ -73,6 +73,7 @@ type options struct {
 	resumptionDelay int
 	resumes         bool // not the first connection
 	psk             string
+	srtp            string
 	pskIdentity     string
 
 	expect expectations
@@ -194,7 +195,7 @@ func (o *options) flags() *flag.FlagSet {
 		"advertise-alpn": &o.advertiseALPN, "select-alpn": &o.selectALPN, "shim-initial-write": &o.initialWrite,
 		"export-label": &o.exportLabel, "export-context": &o.exportContext,
 		"expect-alpn": &e.alpn, "expect-advertised-alpn": &e.advertisedALPN, "expect-server-name": &e.serverName,
-		"psk": &o.psk, "psk-identity": &o.pskIdentity, "expect-early-data-reason": &e.earlyReason,
+		"psk": &o.psk, "srtp-profiles": &o.srtp, "psk-identity": &o.pskIdentity, "expect-early-data-reason": &e.earlyReason,
 		"expect-client-ca-list": &e.clientCAs, "expect-peer-cert-file": &e.peerCertFile,
 	} {
 		f.StringVar(p, name, *p, "")
