@@ -83,7 +83,8 @@ func (c *Conn) Close() error { return c.session.Close() }
 // connection below stays open.
 func (c *Conn) CloseWrite() error { return c.closeWrite() }
 
-// Handshake performs the handshake, if it is not complete.
+// Handshake performs the handshake, if it is not complete. It obeys both deadlines,
+// whichever operation it is performed for.
 func (c *Conn) Handshake() error { return c.handshake(context.Background()) }
 
 // HandshakeContext performs the handshake, if it is not complete. When ctx is done

@@ -394,7 +394,8 @@ func TestAsync(t *testing.T) {
 // TestHandshakeContext: a context that is done ends the handshake.
 func TestHandshakeContext(t *testing.T) {
 	client, server := configs(t)
-	raw, other := tcpPipe(t)
+	raw, _ := tcpPipe(t)
+	_, other := tcpPipe(t)
 	udp, err := net.ListenPacket("udp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

@@ -1,0 +1,596 @@
+package netconn
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"runtime"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/hermetic-tls/hermetic"
+)
+
+// wire is a transport in memory: the server's end is a net.PacketConn, and what
+// it writes is kept until somebody asks for it.
+type wire struct {
+	in  chan parcel
+	mu  sync.Mutex
+	out map[string][][]byte
+	end chan struct{}
+}
+
+type parcel struct {
+	peer wireAddr
+	data []byte
+}
+
+type wireAddr string
+
+func (wireAddr) Network() string  { return "wire" }
+func (a wireAddr) String() string { return string(a) }
+
+func newWire() *wire {
+	return &wire{in: make(chan parcel), out: map[string][][]byte{}, end: make(chan struct{})}
+}
+
+func (w *wire) ReadFrom(b []byte) (int, net.Addr, error) {
+	select {
+	case p := <-w.in:
+		return copy(b, p.data), p.peer, nil
+	case <-w.end:
+		return 0, nil, net.ErrClosed
+	}
+}
+
+func (w *wire) WriteTo(b []byte, to net.Addr) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.out[to.String()] = append(w.out[to.String()], bytes.Clone(b))
+	return len(b), nil
+}
+
+func (w *wire) Close() error {
+	select {
+	case <-w.end:
+	default:
+		close(w.end)
+	}
+	return nil
+}
+
+func (w *wire) LocalAddr() net.Addr              { return wireAddr("server") }
+func (w *wire) SetDeadline(time.Time) error      { return nil }
+func (w *wire) SetReadDeadline(time.Time) error  { return nil }
+func (w *wire) SetWriteDeadline(time.Time) error { return nil }
+
+// send gives the server a datagram. When the next one is taken, this one has been
+// worked on.
+func (w *wire) send(from string, datagram []byte) {
+	w.in <- parcel{wireAddr(from), datagram}
+}
+
+// sent takes what the server has written to that peer, after all that was sent.
+func (w *wire) sent(to string) [][]byte {
+	w.send("nobody", nil) // the server's goroutine is here again
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	d := w.out[to]
+	delete(w.out, to)
+	return d
+}
+
+// caller is a client's engine at an address on the wire.
+type caller struct {
+	*hermetic.Engine
+	t    *testing.T
+	w    *wire
+	addr string
+	got  []byte
+	err  error
+}
+
+func (w *wire) caller(t *testing.T, addr string, cfg *hermetic.Config) *caller {
+	t.Helper()
+	e, err := hermetic.NewEngine(hermetic.DTLSClient, cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &caller{Engine: e, t: t, w: w, addr: addr}
+}
+
+// speak sends what the client has to say, and takes the answers, until neither
+// has anything to say.
+func (c *caller) speak() {
+	for c.HasOutput() {
+		for c.HasOutput() {
+			c.w.send(c.addr, c.Output(nil))
+		}
+		c.listen()
+	}
+	c.listen()
+}
+
+func (c *caller) listen() {
+	for _, d := range c.w.sent(c.addr) {
+		for len(d) > 0 && c.err == nil {
+			var o hermetic.Opened
+			o, c.err = c.Open(d)
+			c.got = append(c.got, o.Data...)
+			d = d[max(o.N, 1):]
+		}
+	}
+}
+
+func (c *caller) say(words string) {
+	c.t.Helper()
+	d, err := c.Seal(nil, []byte(words))
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	c.w.send(c.addr, d)
+}
+
+// onWire is a listener on a wire.
+func onWire(t *testing.T, cfg *hermetic.Config, limits Limits) (*wire, *PacketListener) {
+	t.Helper()
+	w := newWire()
+	l, err := NewPacketListener(w, cfg, limits)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		l.Close()
+		w.Close()
+	})
+	return w, l
+}
+
+func accept(t *testing.T, l *PacketListener) *Conn {
+	t.Helper()
+	c, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.SetDeadline(time.Now().Add(patience))
+	return c.(*Conn)
+}
+
+// hears reads one datagram.
+func hears(t *testing.T, c *Conn, want string) {
+	t.Helper()
+	buf := make([]byte, 1000)
+	if n, err := c.Read(buf); string(buf[:n]) != want || err != nil {
+		t.Errorf("heard %q, %v instead of %q", buf[:n], err, want)
+	}
+}
+
+// TestStrangers: nothing is kept of whoever has not shown a cookie.
+func TestStrangers(t *testing.T) {
+	client, server := configs(t)
+	w, l := onWire(t, server, Limits{})
+	hello := w.caller(t, "", client).Output(nil)
+	for i, d := range [][]byte{
+		nil, {22}, {23, 1, 2, 3}, bytes.Repeat([]byte{22}, 200), bytes.Repeat([]byte{0x2f}, 60),
+		hello, hello[:len(hello)-1], append(bytes.Clone(hello), hello...),
+	} {
+		for n := range 100 {
+			addr := fmt.Sprintf("stranger %d of %d", n, i)
+			w.send(addr, bytes.Clone(d))
+			size := 0
+			for _, answer := range w.sent(addr) {
+				size += len(answer)
+			}
+			if size > len(d) {
+				t.Fatalf("%d bytes for %d", size, len(d))
+			}
+			if (size > 0) != (i == 5) {
+				t.Errorf("datagram %d: answered with %d bytes", i, size)
+			}
+		}
+	}
+	if s := l.socket; len(s.peers)+len(s.rising)+s.waiting+len(s.timers.peers) > 0 {
+		t.Errorf("something was kept: %d peers, %d waiting", len(s.peers), s.waiting)
+	}
+	// A cookie is good for one address only.
+	c := w.caller(t, "a", client)
+	c.Output(nil)
+	w.send("a", bytes.Clone(hello))
+	c.listen()
+	w.send("b", c.Output(nil))
+	w.sent("b")
+	if n := len(l.socket.peers); n > 0 {
+		t.Errorf("%d peers with somebody else's cookie", n)
+	}
+}
+
+// TestBacklog: handshakes that are under way and connections that nobody has
+// accepted are bounded together; who comes then comes again.
+func TestBacklog(t *testing.T) {
+	client, server := configs(t)
+	w, l := onWire(t, server, Limits{Backlog: 2})
+	half, whole, late := w.caller(t, "half", client), w.caller(t, "whole", client), w.caller(t, "late", client)
+	w.send("half", half.Output(nil))
+	half.listen()
+	w.send("half", half.Output(nil)) // the second hello, and not a word more
+	whole.speak()
+	if !whole.HandshakeComplete() {
+		t.Fatal("no handshake below the limit")
+	}
+	late.speak()
+	if late.HandshakeComplete() || !late.State().HelloRetryRequest {
+		t.Error("a handshake above the limit")
+	}
+	c := accept(t, l)
+	if c.RemoteAddr().String() != "whole" {
+		t.Errorf("accepted %v", c.RemoteAddr())
+	}
+	again := w.caller(t, "late", client)
+	again.speak()
+	if !again.HandshakeComplete() {
+		t.Error("no handshake after Accept")
+	}
+	accept(t, l)
+}
+
+// TestQueue: what nobody reads is dropped from some point on, and datagrams are
+// apart.
+func TestQueue(t *testing.T) {
+	client, server := configs(t)
+	w, l := onWire(t, server, Limits{Queue: 3})
+	c := w.caller(t, "c", client)
+	c.speak()
+	conn := accept(t, l)
+	for round := range 3 {
+		for i := range 5 {
+			c.say(strconv.Itoa(round*10 + i))
+		}
+		w.sent("")
+		for i := range 3 {
+			hears(t, conn, strconv.Itoa(round*10+i))
+		}
+	}
+	c.say("")
+	hears(t, conn, "")
+	c.say("a long one")
+	buf := make([]byte, 6)
+	if n, err := conn.Read(buf); string(buf[:n]) != "a long" || err != io.ErrShortBuffer {
+		t.Errorf("%q, %v", buf[:n], err)
+	}
+	c.say("last words")
+	c.Close()
+	c.speak()
+	hears(t, conn, "last words")
+	if _, err := conn.Read(buf); err != io.EOF {
+		t.Error(err)
+	}
+	if _, err := conn.Write(make([]byte, 1<<14+1)); !errors.Is(err, hermetic.ErrInvalidOperation) {
+		t.Errorf("a datagram above the limit: %v", err)
+	}
+}
+
+// TestAnew: a client that has forgotten its connection gets a new one, and the
+// old one lives until the new one is whole.
+func TestAnew(t *testing.T) {
+	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
+		client, server := configs(t)
+		client.MaxVersion = version
+		w, l := onWire(t, server, Limits{})
+		first := w.caller(t, "c", client)
+		hello := first.Output(nil)
+		w.send("c", bytes.Clone(hello))
+		first.listen()
+		second := first.Output(nil)
+		w.send("c", bytes.Clone(second))
+		first.listen()
+		first.speak()
+		old := accept(t, l)
+
+		// A repetition of its hellos is none of this.
+		w.send("c", bytes.Clone(hello))
+		w.send("c", bytes.Clone(second))
+		w.sent("")
+		if len(l.socket.rising) > 0 {
+			t.Fatal("a repeated hello has begun a handshake")
+		}
+
+		anew := w.caller(t, "c", client)
+		w.send("c", anew.Output(nil))
+		anew.listen()
+		w.send("c", anew.Output(nil)) // with a cookie
+		if w.sent(""); len(l.socket.rising) != 1 {
+			t.Fatal("no new handshake")
+		}
+		first.say("still here")
+		hears(t, old, "still here")
+		// Another one begins anew before this one is whole.
+		anew = w.caller(t, "c", client)
+		w.sent("c")
+		anew.speak()
+		if !anew.HandshakeComplete() {
+			t.Fatal("the new handshake is not complete")
+		}
+		if _, err := old.Read(make([]byte, 1)); !errors.Is(err, errReplaced) {
+			t.Errorf("the old connection: %v", err)
+		}
+		conn := accept(t, l)
+		anew.say("hello")
+		hears(t, conn, "hello")
+		if s := l.socket; len(s.peers) != 1 || len(s.rising) != 0 || s.waiting != 0 {
+			t.Errorf("%d peers, %d rising, %d waiting", len(s.peers), len(s.rising), s.waiting)
+		}
+	}
+}
+
+// TestListenerClose: connections live on, what was not accepted does not, and with
+// the last connection the socket is closed.
+func TestListenerClose(t *testing.T) {
+	client, server := configs(t)
+	w, l := onWire(t, server, Limits{})
+	a, b := w.caller(t, "a", client), w.caller(t, "b", client)
+	a.speak()
+	conn := accept(t, l)
+	b.speak()
+	done := make(chan error)
+	go func() {
+		accept(t, l) // b
+		_, err := l.Accept()
+		done <- err
+	}()
+	for len(l.socket.accept) > 0 {
+		runtime.Gosched()
+	}
+	third := w.caller(t, "third", client)
+	w.send("third", third.Output(nil))
+	third.listen()
+	w.send("third", third.Output(nil))
+	w.sent("third")
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-done; !errors.Is(err, net.ErrClosed) {
+		t.Errorf("Accept: %v", err)
+	}
+	if err := l.Close(); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("Close again: %v", err)
+	}
+	third.speak()
+	if third.HandshakeComplete() {
+		t.Error("a handshake after Close")
+	}
+	a.say("still here")
+	hears(t, conn, "still here")
+	if _, err := conn.Write([]byte("so am I")); err != nil {
+		t.Error(err)
+	}
+	if a.listen(); string(a.got) != "so am I" {
+		t.Errorf("got %q", a.got)
+	}
+	conn.Close()
+	b.Close()
+	l.socket.all(func(p *peer) bool { go p.Close(); return false })
+	<-w.end
+}
+
+// TestSocketFails: its error is everybody's.
+func TestSocketFails(t *testing.T) {
+	client, server := configs(t)
+	w, l := onWire(t, server, Limits{})
+	c := w.caller(t, "c", client)
+	c.speak()
+	conn := accept(t, l)
+	w.Close()
+	if _, err := conn.Read(make([]byte, 1)); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("Read: %v", err)
+	}
+	if _, err := l.Accept(); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("Accept: %v", err)
+	}
+}
+
+// TestLoss: the timer sends again what is lost, and gives up in the end.
+func TestLoss(t *testing.T) {
+	client, server := configs(t)
+	server.Datagram.RetransmitTimeout, server.Datagram.MaxRetransmitTimeout = 50*time.Millisecond, 200*time.Millisecond
+	server.Datagram.FixedMTU = true
+	w, l := onWire(t, server, Limits{})
+	c := w.caller(t, "c", client)
+	w.send("c", c.Output(nil))
+	c.listen()
+	for c.HasOutput() {
+		w.send("c", c.Output(nil))
+	}
+	for waiting := 1; waiting > 0; runtime.Gosched() {
+		l.socket.mu.Lock()
+		waiting = l.socket.waiting
+		l.socket.mu.Unlock()
+	}
+	if n := len(w.sent("c")); n == 0 || n%3 != 0 {
+		t.Errorf("%d datagrams are not a flight sent three times", n)
+	}
+	if n := len(l.socket.all(func(*peer) bool { return true })); n > 0 {
+		t.Errorf("%d peers after the timeout", n)
+	}
+}
+
+// TestDTLSServer: one peer on a connection, with a cookie and without.
+func TestDTLSServer(t *testing.T) {
+	for _, trust := range []bool{false, true} {
+		client, server := configs(t)
+		server.Datagram.TrustAddress = trust
+		client.CurvePreferences = []tls.CurveID{tls.X25519} // else there is a retry for the group
+		a, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := net.DialUDP("udp", nil, a.LocalAddr().(*net.UDPAddr))
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, s := ready(t, DTLSClient(b, client), DTLSServer(connected{a, b.LocalAddr()}, server))
+		if got := c.State().HelloRetryRequest; got == trust {
+			t.Errorf("trust %v: cookie %v", trust, got)
+		}
+		if _, err := c.Write([]byte("hello")); err != nil {
+			t.Fatal(err)
+		}
+		hears(t, s, "hello")
+		if c.NetConn() != net.Conn(b) {
+			t.Error("NetConn is another")
+		}
+	}
+}
+
+// connected makes a connection of a socket.
+type connected struct {
+	*net.UDPConn
+	peer net.Addr
+}
+
+func (c connected) RemoteAddr() net.Addr { return c.peer }
+func (c connected) Read(b []byte) (int, error) {
+	n, _, err := c.ReadFrom(b)
+	return n, err
+}
+func (c connected) Write(b []byte) (int, error) { return c.WriteTo(b, c.peer) }
+
+// TestManyPeers: a thousand connections on one socket, or HERMETIC_PEERS of them,
+// do not cost a goroutine each.
+func TestManyPeers(t *testing.T) {
+	count := 1000
+	if n, err := strconv.Atoi(os.Getenv("HERMETIC_PEERS")); err == nil {
+		count = n
+	}
+	client, server := configs(t)
+	server.CurvePreferences = []tls.CurveID{tls.X25519}
+	l, err := ListenPacket("udp", "127.0.0.1:0", server)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	before, heap := runtime.NumGoroutine(), heapInUse()
+
+	const workers = 8
+	clients := make(chan *client1, count)
+	var wg sync.WaitGroup
+	for w := range workers {
+		wg.Go(func() {
+			for range (count + w) / workers {
+				c, err := dial1(l.Addr().String(), client)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				clients <- c
+			}
+		})
+	}
+	conns := make([]*Conn, 0, count)
+	for range count {
+		conns = append(conns, accept(t, l))
+	}
+	wg.Wait()
+	close(clients)
+	for _, c := range conns {
+		c.SetDeadline(time.Time{})
+	}
+	if now := runtime.NumGoroutine(); now > before {
+		t.Errorf("%d goroutines for %d connections, %d before", now, count, before)
+	}
+	t.Logf("%d connections on one socket: %d goroutines before and now, %d bytes of heap a connection, both ends and the test's own",
+		count, before, (heapInUse()-heap)/uint64(count))
+
+	// Each connection is its client's: it sends back its address.
+	byAddr := make(map[string]*Conn, count)
+	for _, c := range conns {
+		byAddr[c.RemoteAddr().String()] = c
+	}
+	for c := range clients {
+		conn := byAddr[c.conn.LocalAddr().String()]
+		if conn == nil {
+			t.Fatalf("no connection of %v", c.conn.LocalAddr())
+		}
+		if err := c.exchange(conn); err != nil {
+			t.Fatal(err)
+		}
+		c.conn.Close()
+		conn.Close()
+	}
+	if s := l.socket; len(s.peers)+s.waiting+len(s.timers.peers) > 0 {
+		t.Errorf("%d peers left, %d waiting, %d timers", len(s.peers), s.waiting, len(s.timers.peers))
+	}
+}
+
+func heapInUse() uint64 {
+	runtime.GC()
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapInuse
+}
+
+// client1 is a client without a goroutine.
+type client1 struct {
+	conn net.Conn
+	ctx  *hermetic.Context
+}
+
+func dial1(addr string, cfg *hermetic.Config) (*client1, error) {
+	conn, err := net.Dial("udp", addr)
+	if err != nil {
+		return nil, err
+	}
+	ctx, err := hermetic.NewContext(hermetic.DTLSClient, cfg, conn)
+	if err != nil {
+		return nil, err
+	}
+	c := &client1{conn, ctx}
+	return c, c.retry(ctx.Handshake)
+}
+
+// retry repeats f until it has not waited for the transport.
+func (c *client1) retry(f func() error) error {
+	for until := time.Now().Add(patience); time.Now().Before(until); {
+		wait := patience
+		if d, ok := c.ctx.Timeout(); ok {
+			wait = d
+		}
+		c.conn.SetReadDeadline(time.Now().Add(wait))
+		err := f()
+		if !errors.Is(err, hermetic.ErrWantRead) && !errors.Is(err, os.ErrDeadlineExceeded) {
+			return err
+		}
+	}
+	return context.DeadlineExceeded
+}
+
+// exchange sends a datagram there and back.
+func (c *client1) exchange(server *Conn) error {
+	words := []byte(c.conn.LocalAddr().String())
+	if _, err := c.ctx.Write(words); err != nil {
+		return err
+	}
+	buf := make([]byte, 100)
+	n, err := server.Read(buf)
+	if err != nil {
+		return err
+	}
+	if _, err := server.Write(buf[:n]); err != nil {
+		return err
+	}
+	got := make([]byte, 100)
+	if err := c.retry(func() error { n, err = c.ctx.Read(got); return err }); err != nil {
+		return err
+	}
+	if !bytes.Equal(got[:n], words) {
+		return fmt.Errorf("%q came back, not %q", got[:n], words)
+	}
+	return nil
+}
