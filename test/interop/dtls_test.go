@@ -3,10 +3,9 @@ package interop
 import (
 	"bytes"
 	"crypto/tls"
-	"errors"
 	"fmt"
-	"net"
 	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -14,160 +13,217 @@ import (
 	"github.com/hermetic-tls/hermetic/internal/pkitest"
 )
 
-// udpLink drives an engine over a connected UDP socket.
-type udpLink struct {
-	conn   *net.UDPConn
-	engine *hermetic.Engine
-	got    []byte
-	closed bool
+// datagramCell is one way to make a connection over datagrams.
+type datagramCell struct {
+	cell
+	mtu      int     // 0: each side's own
+	cookies  bool    // the server asks for one
+	unproved bool    // a server of ours does not trust the address
+	both     bool    // we have both versions, the peer the cell's
+	loss     float64 // in between
 }
 
-// step sends what is due and waits for a datagram or the deadline.
-func (l *udpLink) step(until time.Time) error {
-	for d := l.engine.Output(nil); len(d) > 0; d = l.engine.Output(nil) {
-		if _, err := l.conn.Write(d); err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
-			return err
+// datagramCells are variations of one thing at a time.
+func datagramCells() (list []datagramCell) {
+	for _, v := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
+		add := func(what string, c datagramCell) {
+			c.what, c.version = what, v
+			list = append(list, c)
+		}
+		for _, kind := range pkitest.Kinds {
+			add(kind, datagramCell{cell: cell{kind: kind}})
+		}
+		add("both versions", datagramCell{both: true})
+		add("mutual", datagramCell{cell: cell{mutual: true}})
+		add("mutual, RSA", datagramCell{cell: cell{mutual: true, kind: pkitest.RSA2048}})
+		add("cookies", datagramCell{cookies: true})
+		add("cookies, both versions", datagramCell{cookies: true, both: true})
+		add("cookies, mutual", datagramCell{cookies: true, cell: cell{mutual: true}})
+		add("unproved address", datagramCell{unproved: true})
+		add("asynchronous key", datagramCell{cell: cell{async: true}})
+		for _, g := range []tls.CurveID{tls.X25519, tls.CurveP256, tls.CurveP384, tls.CurveP521} {
+			// In 1.2 the certificate's curve counts as well.
+			add(g.String(), datagramCell{cell: cell{group: g, kind: pkitest.RSA2048}})
+		}
+		for _, mtu := range []int{256, 512, 1400, 1500} {
+			add(fmt.Sprintf("MTU %d", mtu), datagramCell{mtu: mtu, cell: cell{mutual: true}})
+			add(fmt.Sprintf("MTU %d, cookies", mtu), datagramCell{mtu: mtu, cookies: true})
+		}
+		for _, percent := range []int{5, 10} { // test/sim and our own tests go further
+			add(fmt.Sprintf("loss %d %%", percent), datagramCell{loss: float64(percent) / 100, mtu: 512, cell: cell{mutual: true}})
+			add(fmt.Sprintf("loss %d %%, cookies", percent), datagramCell{loss: float64(percent) / 100, cookies: true})
+		}
+		suites := []uint16{tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, tls.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
+			tls.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256, 0xc0ac, 0xc0ad, 0xc0ae, 0xc0af}
+		if v == tls.VersionTLS13 {
+			suites = []uint16{tls.TLS_AES_128_GCM_SHA256, tls.TLS_AES_256_GCM_SHA384, tls.TLS_CHACHA20_POLY1305_SHA256, 0x1304, 0x1305}
+			add("HelloRetryRequest", datagramCell{cell: cell{retry: true, group: tls.CurveP384}})
+			add("KeyUpdate", datagramCell{cell: cell{keyUpdate: true}})
+		}
+		for _, s := range suites {
+			add(suiteName(s), datagramCell{cell: cell{suite: s}})
 		}
 	}
-	if at, ok := l.engine.Deadline(); ok && at.Before(until) {
-		until = at
-	}
-	l.conn.SetReadDeadline(until)
-	buf := make([]byte, 1<<16)
-	n, err := l.conn.Read(buf)
-	switch {
-	case errors.Is(err, os.ErrDeadlineExceeded):
-		return l.engine.Expire()
-	case err != nil:
-		return nil // a refused datagram: the peer does not listen yet
-	}
-	for in := buf[:n]; len(in) > 0; {
-		o, err := l.engine.Open(in)
-		if err == hermetic.ErrClosed {
-			l.closed = true
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		l.got = append(l.got, o.Data...)
-		in = in[o.N:]
-	}
-	return nil
+	return list
 }
 
-func (l *udpLink) until(what string, done func() bool) error {
-	for deadline := time.Now().Add(patience); !done(); {
-		if time.Now().After(deadline) {
-			return fmt.Errorf("%s: timed out", what)
-		}
-		if err := l.step(deadline); err != nil {
-			return fmt.Errorf("%s: %w", what, err)
-		}
-	}
-	return nil
-}
-
-// TestDTLSOpenSSL: DTLS 1.2 with OpenSSL's s_server and s_client, at several
-// MTUs, with and without client certificates.
-func TestDTLSOpenSSL(t *testing.T) {
-	program(t, "openssl")
+// TestDatagrams is the matrix of DTLS.
+func TestDatagrams(t *testing.T) {
 	a := &authority{ca: pkitest.CA(t)}
-	for _, mtu := range []int{256, 512, 1400} {
-		for _, mutual := range []bool{false, true} {
-			for _, role := range []hermetic.Mode{hermetic.DTLSClient, hermetic.DTLSServer} {
-				t.Run(fmt.Sprintf("%v/MTU %d/mutual %v", role, mtu, mutual), func(t *testing.T) {
-					dtlsCell(t, a, role, mtu, mutual)
-				})
+	var m table
+	var columns []string
+	t.Run("cells", func(t *testing.T) {
+		for _, p := range datagramPeers {
+			if why := p.prepare(t); why != "" {
+				if os.Getenv("CI") == "true" {
+					t.Error(why)
+				}
+				t.Logf("%s: no cells with %s", why, p.name())
+				continue
+			}
+			columns = append(columns, p.name()+" server", p.name()+" client")
+			for i, c := range datagramCells() {
+				row := strings.Replace(tls.VersionName(c.version), "TLS", "DTLS", 1) + " " + c.what
+				for _, role := range []hermetic.Mode{hermetic.DTLSClient, hermetic.DTLSServer} {
+					peerServer := !role.IsServer()
+					column := p.name() + map[bool]string{true: " server", false: " client"}[peerServer]
+					if why := p.cannot(c, peerServer); why != "" {
+						m.set(row, column, why)
+						continue
+					}
+					t.Run(fmt.Sprintf("%s/%s", column, row), func(t *testing.T) {
+						t.Parallel()
+						m.set(row, column, "FAILED")
+						runDatagrams(t, p, c, role, a, uint64(i))
+						if !t.Failed() {
+							m.set(row, column, "ok")
+						}
+					})
+				}
 			}
 		}
-	}
+	})
+	m.print(columns)
 }
 
-func dtlsCell(t *testing.T, a *authority, role hermetic.Mode, mtu int, mutual bool) {
-	c := cell{version: tls.VersionTLS12, mutual: mutual}
-	f, leaf := a.files(t, "")
-	cfg := c.config(a, leaf, hermetic.TLSClient)
-	if role == hermetic.DTLSServer {
-		cfg = c.config(a, leaf, hermetic.TLSServer)
+func (c datagramCell) datagramConfig(a *authority, leaf tls.Certificate, role hermetic.Mode) *hermetic.Config {
+	cfg := c.config(a, leaf, map[bool]hermetic.Mode{false: hermetic.TLSClient, true: hermetic.TLSServer}[role.IsServer()])
+	cfg.NextProtos = nil
+	cfg.MTU = c.mtu
+	cfg.Datagram.TrustAddress = !c.cookies && !c.unproved
+	if c.both {
+		cfg.MinVersion, cfg.MaxVersion = 0, 0
 	}
-	cfg.MinVersion, cfg.MaxVersion = 0, 0 // the peer has 1.2 only
-	cfg.MTU, cfg.NextProtos = mtu, nil
-	cfg.Datagram.TrustAddress = true
+	if c.loss > 0 {
+		cfg.Datagram.RetransmitTimeout = 400 * time.Millisecond
+		cfg.Datagram.MaxTimeouts = 20
+	}
+	return cfg
+}
+
+func runDatagrams(t *testing.T, p datagramPeer, c datagramCell, role hermetic.Mode, a *authority, seed uint64) {
+	f, leaf := a.files(t, c.kind)
+	cfg := c.datagramConfig(a, leaf, role)
 	engine, err := hermetic.NewEngine(role, cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
-	args := []string{"-dtls1_2", "-quiet", "-cert", f.cert, "-key", f.key, "-CAfile", f.ca, "-mtu", fmt.Sprint(max(mtu, 256))}
-	l := &udpLink{engine: engine}
-	var p *process
+	l := &udpLink{conn: listenUDP(t), engine: engine}
+	var log *process
+	var echoes bool
 	if role == hermetic.DTLSClient {
-		port, err := freePort()
-		if err != nil {
-			t.Fatal(err)
+		server := freeUDPPort(t)
+		log, echoes = p.start(t, c, f, true, server)
+		bound(server)
+		if c.loss > 0 {
+			server = startRelay(t, server, c.loss, seed)
 		}
-		args = append([]string{"s_server", "-accept", fmt.Sprintf("127.0.0.1:%d", port), "-listen"}, args...)
-		if mutual {
-			args = append(args, "-Verify", "2", "-verify_return_error")
-		}
-		p = start(t, "openssl", args...)
-		if l.conn, err = net.DialUDP("udp", nil, &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1), Port: port}); err != nil {
-			t.Fatal(err)
-		}
+		l.peer = loopback(server)
 	} else {
-		listener, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
-		if err != nil {
-			t.Fatal(err)
+		if c.cookies {
+			l.cookies = cfg
 		}
-		local := listener.LocalAddr().(*net.UDPAddr)
-		p = start(t, "openssl", append([]string{"s_client", "-connect", local.String(), "-nocommands", "-verify_return_error"}, args...)...)
-		buf := make([]byte, 1<<16)
-		listener.SetReadDeadline(time.Now().Add(patience))
-		n, peer, err := listener.ReadFromUDP(buf)
-		if err != nil {
-			t.Fatalf("%v: %s", err, p.log())
+		server := port(l.conn)
+		if c.loss > 0 {
+			server = startRelay(t, server, c.loss, seed)
 		}
-		listener.Close()
-		if l.conn, err = net.DialUDP("udp", local, peer); err != nil {
-			t.Fatal(err)
+		log, echoes = p.start(t, c, f, false, server)
+	}
+	if err := c.converse(l, log, echoes); err != nil {
+		t.Fatalf("%v; the peer says: %s", err, log.log())
+	}
+	s := engine.State()
+	c.check(t, s, "")
+}
+
+// converse makes the handshake, and says some things in datagrams of several
+// sizes. What is lost is said again.
+func (c datagramCell) converse(l *udpLink, p *process, echoes bool) error {
+	patience := patience
+	if c.loss > 0 {
+		patience = 4 * patience
+	}
+	err := l.until("handshake", patience, func() bool {
+		for q := l.engine.Pending(); q != nil; q = l.engine.Pending() {
+			if err := answer(q); err != nil {
+				return false
+			}
 		}
-		if _, err := engine.Open(buf[:n]); err != nil {
-			t.Fatal(err)
-		}
-	}
-	defer l.conn.Close()
-	if err := l.until("handshake", engine.HandshakeComplete); err != nil {
-		t.Fatalf("%v: %s", err, p.log())
-	}
-	if v := engine.State().Version; v != tls.VersionTLS12 {
-		t.Errorf("version %#x", v)
-	}
-	for l.step(time.Now().Add(50*time.Millisecond)) == nil && engine.HasOutput() {
-	}
-	line := bytes.Repeat([]byte("datagrams "), 50)
-	line[len(line)-1] = '\n'
-	if _, err := p.stdin.Write(line); err != nil {
-		t.Fatal(err)
-	}
-	if err := l.until("receiving", func() bool { return len(l.got) >= len(line) }); err != nil || !bytes.Equal(l.got, line) {
-		t.Errorf("%v, got %d bytes: %s", err, len(l.got), p.log())
-	}
-	sealed, err := engine.Seal(nil, line)
+		return l.engine.HandshakeComplete()
+	})
 	if err != nil {
-		t.Fatal(err)
+		return err
 	}
-	if _, err := l.conn.Write(sealed); err != nil {
-		t.Fatal(err)
-	}
-	for deadline := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
-		p.mu.Lock()
-		ok := bytes.Contains(p.stdout.Bytes(), line)
-		p.mu.Unlock()
-		if ok {
-			return
+	for i, size := range []int{1, 100, 1000, 200, 800, 1, 1100, 500} {
+		if c.mtu > 0 {
+			size = min(size, c.mtu/2) // some peers refuse data beyond it
 		}
-		if time.Now().After(deadline) {
-			t.Fatalf("the peer has not received: %s", p.log())
+		if c.keyUpdate {
+			if err := l.engine.KeyUpdate(i%2 == 0); err != nil {
+				return err
+			}
+		}
+		words := []byte(fmt.Sprintf("datagram %d: %s\n", i, strings.Repeat("0123456789", (size+9)/10)))
+		here := func() bool { return bytes.Contains(l.got, words) }
+		if err := c.repeat(l, patience, "echo", here, func() error {
+			if echoes {
+				return l.send(words)
+			}
+			_, err := p.stdin.Write(words)
+			return err
+		}); err != nil {
+			return err
+		}
+		if echoes {
+			continue
+		}
+		if err := c.repeat(l, patience, "sending", func() bool { return p.wrote(words) }, func() error { return l.send(words) }); err != nil {
+			return err
 		}
 	}
+	return nil
+}
+
+// repeat does something until it has had its effect.
+func (c datagramCell) repeat(l *udpLink, patience time.Duration, what string, effect func() bool, do func() error) error {
+	const pause = 400 * time.Millisecond
+	next := time.Time{}
+	var failure error
+	err := l.until(what, patience, func() bool {
+		if now := time.Now(); now.After(next) {
+			next = now.Add(pause)
+			failure = do()
+		}
+		return failure != nil || effect()
+	})
+	if failure != nil {
+		return fmt.Errorf("%s: %w", what, failure)
+	}
+	return err
+}
+
+func (p *process) wrote(words []byte) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return bytes.Contains(p.stdout.Bytes(), words)
 }

@@ -4,9 +4,14 @@ go 1.26.0
 
 require (
 	github.com/hermetic-tls/hermetic v0.0.0
+	github.com/pion/dtls/v3 v3.1.15
 	golang.org/x/sys v0.49.0
 )
 
-require golang.org/x/crypto v0.58.0 // indirect
+require (
+	github.com/pion/logging v0.2.4 // indirect
+	github.com/pion/transport/v5 v5.0.0 // indirect
+	golang.org/x/crypto v0.58.0 // indirect
+)
 
 replace github.com/hermetic-tls/hermetic => ../..

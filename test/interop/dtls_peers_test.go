@@ -1,0 +1,189 @@
+package interop
+
+import (
+	"crypto/tls"
+	"fmt"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/hermetic-tls/hermetic/internal/pkitest"
+)
+
+// datagramPeer is another implementation of DTLS, in the role that hermetic
+// does not have.
+type datagramPeer interface {
+	name() string
+	// prepare says what is not installed, or "".
+	prepare(t *testing.T) (missing string)
+	// cannot says why a cell is not for this peer, or "".
+	cannot(c datagramCell, server bool) string
+	// start starts it, at the port or for the server there. echoes: it sends back
+	// what it receives; otherwise it copies to and from its standard streams.
+	start(t *testing.T, c datagramCell, f files, server bool, port int) (p *process, echoes bool)
+}
+
+var datagramPeers = []datagramPeer{
+	datagramOpenSSL{}, datagramGnuTLS{},
+	&compiled{title: "mbed TLS", source: "mbedtls", flags: []string{"-lmbedtls", "-lmbedx509", "-lmbedcrypto"}},
+	&compiled{title: "wolfSSL", source: "wolfssl", flags: []string{"-lwolfssl"}},
+	&compiled{title: "NSS", source: "nss", flags: []string{"-I/usr/include/nss", "-I/usr/include/nspr", "-lssl3", "-lnss3", "-lnssutil3", "-lnspr4"}},
+	pion{},
+}
+
+func notInstalled(programs ...string) string {
+	for _, p := range programs {
+		if _, err := exec.LookPath(p); err != nil {
+			return p + " is not installed"
+		}
+	}
+	return ""
+}
+
+// datagramOpenSSL is OpenSSL's s_server and s_client.
+type datagramOpenSSL struct{}
+
+func (datagramOpenSSL) name() string              { return "OpenSSL" }
+func (datagramOpenSSL) prepare(*testing.T) string { return notInstalled("openssl") }
+
+func (datagramOpenSSL) cannot(c datagramCell, server bool) string {
+	if c.version == tls.VersionTLS13 {
+		return "no DTLS 1.3"
+	}
+	return ""
+}
+
+func (datagramOpenSSL) start(t *testing.T, c datagramCell, f files, server bool, port int) (*process, bool) {
+	at := fmt.Sprintf("127.0.0.1:%d", port)
+	args := []string{"s_client", "-connect", at, "-nocommands", "-verify_return_error", "-verify_hostname", "localhost"}
+	if server {
+		args = []string{"s_server", "-accept", at}
+		if c.cookies {
+			args = append(args, "-listen")
+		}
+		if c.mutual {
+			args = append(args, "-Verify", "2", "-verify_return_error")
+		}
+	}
+	args = append(args, "-dtls1_2", "-quiet", "-cert", f.cert, "-key", f.key, "-CAfile", f.ca)
+	if c.mtu > 0 {
+		args = append(args, "-mtu", fmt.Sprint(c.mtu))
+	}
+	if c.suite != 0 {
+		args = append(args, "-cipher", "@SECLEVEL=0:"+opensslNames[c.suite])
+	}
+	return start(t, "openssl", args...), false
+}
+
+// datagramGnuTLS is gnutls-serv and gnutls-cli.
+type datagramGnuTLS struct{}
+
+func (datagramGnuTLS) name() string              { return "GnuTLS" }
+func (datagramGnuTLS) prepare(*testing.T) string { return notInstalled("gnutls-serv", "gnutls-cli") }
+
+func (datagramGnuTLS) cannot(c datagramCell, server bool) string {
+	if c.version == tls.VersionTLS13 {
+		return "no DTLS 1.3"
+	}
+	return ""
+}
+
+func (datagramGnuTLS) start(t *testing.T, c datagramCell, f files, server bool, port int) (*process, bool) {
+	priority := strings.Replace(gnutls{}.priority(c.cell), "VERS-TLS1.2", "VERS-DTLS1.2", 1)
+	args := []string{"--udp", "--port", fmt.Sprint(port), "--priority", priority, "--x509cafile", f.ca}
+	if c.mtu > 0 {
+		args = append(args, "--mtu", fmt.Sprint(c.mtu))
+	}
+	if !server {
+		args = append(args, "--logfile", "/dev/null")
+		if c.mutual {
+			args = append(args, "--x509certfile", f.cert, "--x509keyfile", f.key)
+		}
+		return start(t, "gnutls-cli", append(args, "127.0.0.1")...), false
+	}
+	args = append(args, "--echo", "--quiet", "--x509certfile", f.cert, "--x509keyfile", f.key)
+	if !c.cookies {
+		args = append(args, "--nocookie")
+	}
+	if c.mutual {
+		args = append(args, "--require-client-cert", "--verify-client-cert")
+	} else {
+		args = append(args, "--disable-client-cert")
+	}
+	return start(t, "gnutls-serv", args...), true
+}
+
+// compiled is a program of ours on somebody's library, in testdata.
+type compiled struct {
+	title, source string
+	flags         []string
+	program       string
+}
+
+func (p *compiled) name() string { return p.title }
+
+func (p *compiled) prepare(t *testing.T) string {
+	if why := notInstalled("cc"); why != "" {
+		return why
+	}
+	p.program = filepath.Join(t.TempDir(), p.source)
+	args := append([]string{"-Wall", "-Wextra", "-Werror", "-o", p.program, filepath.Join("testdata", p.source+".c")}, p.flags...)
+	if out, err := exec.Command("cc", args...).CombinedOutput(); err != nil {
+		if strings.Contains(string(out), "No such file") {
+			return p.title + "'s headers are not installed"
+		}
+		t.Fatalf("%s: %s", p.title, out)
+	}
+	return ""
+}
+
+func (p *compiled) cannot(c datagramCell, server bool) string {
+	nss := p.source == "nss"
+	switch {
+	case nss && c.version == tls.VersionTLS13:
+		// Debian's 3.87 offers 0x7f2b, and acknowledges in another form.
+		return "an older draft of DTLS 1.3"
+	case (nss || p.source == "mbedtls") && c.kind == pkitest.Ed25519:
+		return "no Ed25519"
+	case nss && !server && c.kind == pkitest.RSA2048:
+		return "wants keyEncipherment of RSA keys"
+	case p.source == "wolfssl" && c.suite == 0xc0ad:
+		return "no AES-256-CCM"
+	case p.source == "wolfssl" && c.loss > 0:
+		return "its blocking calls end with the first loss"
+	case nss && strings.Contains(suiteName(c.suite), "CCM"):
+		return "no CCM"
+	case c.version == tls.VersionTLS13 && !nss:
+		return "no DTLS 1.3"
+	}
+	return ""
+}
+
+// suite is the library's name for the cell's suite.
+func (p *compiled) suite(c datagramCell) string {
+	switch {
+	case c.suite == 0:
+		return ""
+	case p.source == "mbedtls":
+		return strings.ReplaceAll(suiteName(c.suite), "_", "-")
+	case p.source == "wolfssl":
+		return strings.Replace(opensslNames[c.suite], "CCM8", "CCM-8", 1)
+	}
+	return suiteName(c.suite)
+}
+
+func (p *compiled) start(t *testing.T, c datagramCell, f files, server bool, port int) (*process, bool) {
+	role, version, group := "client", "1.3", ""
+	if server {
+		role = "server"
+	}
+	if c.version == tls.VersionTLS12 {
+		version = "1.2"
+	}
+	if c.retry && server {
+		group = "P-384"
+	}
+	bit := map[bool]string{true: "1", false: "0"}
+	return start(t, p.program, role, fmt.Sprint(port), f.ca, f.cert, f.key, version, fmt.Sprint(c.mtu), bit[c.mutual], bit[c.cookies], p.suite(c), group), true
+}

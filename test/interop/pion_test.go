@@ -1,0 +1,102 @@
+package interop
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"net"
+	"os"
+	"testing"
+
+	"github.com/pion/dtls/v3"
+
+	"github.com/hermetic-tls/hermetic/internal/pkitest"
+)
+
+// pion is pion/dtls, in this process.
+type pion struct{}
+
+func (pion) name() string              { return "pion v3" }
+func (pion) prepare(*testing.T) string { return "" }
+
+func (pion) cannot(c datagramCell, server bool) string {
+	switch {
+	case c.version == tls.VersionTLS13:
+		return "no DTLS 1.3"
+	case c.suite == 0xc0af || c.suite == 0xc0ad:
+		return "no AES-256-CCM"
+	case c.group == tls.CurveP521 || c.kind == pkitest.P521:
+		return "no P-521"
+	}
+	return ""
+}
+
+func (pion) start(t *testing.T, c datagramCell, f files, server bool, port int) (*process, bool) {
+	cert, err := tls.LoadX509KeyPair(f.cert, f.key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ca, err := os.ReadFile(f.ca)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool := x509.NewCertPool()
+	pool.AppendCertsFromPEM(ca)
+	options := []dtls.Option{}
+	if c.mtu > 0 {
+		options = append(options, dtls.WithMTU(c.mtu))
+	}
+	if c.suite != 0 {
+		options = append(options, dtls.WithCipherSuites(dtls.CipherSuiteID(c.suite)))
+	}
+	p := &process{}
+	at := &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1), Port: port}
+	if server {
+		serverOptions := []dtls.ServerOption{dtls.WithCertificates(cert), dtls.WithInsecureSkipVerifyHello(!c.cookies)}
+		if c.mutual {
+			serverOptions = append(serverOptions, dtls.WithClientAuth(dtls.RequireAndVerifyClientCert), dtls.WithClientCAs(pool))
+		}
+		for _, o := range options {
+			serverOptions = append(serverOptions, o)
+		}
+		l, err := dtls.ListenWithOptions("udp4", at, serverOptions...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { l.Close() })
+		go p.echo(t, func() (*dtls.Conn, error) {
+			conn, err := l.Accept()
+			if err != nil {
+				return nil, err
+			}
+			return conn.(*dtls.Conn), nil
+		})
+		return p, true
+	}
+	clientOptions := []dtls.ClientOption{dtls.WithRootCAs(pool), dtls.WithServerName("localhost")}
+	if c.mutual {
+		clientOptions = append(clientOptions, dtls.WithCertificates(cert))
+	}
+	for _, o := range options {
+		clientOptions = append(clientOptions, o)
+	}
+	socket := listenUDP(t)
+	go p.echo(t, func() (*dtls.Conn, error) { return dtls.ClientWithOptions(socket, at, clientOptions...) })
+	return p, true
+}
+
+// echo sends back what comes, and writes down what goes wrong.
+func (p *process) echo(t *testing.T, open func() (*dtls.Conn, error)) {
+	conn, err := open()
+	if err == nil {
+		t.Cleanup(func() { conn.Close() })
+		err = conn.HandshakeContext(t.Context())
+	}
+	buf := make([]byte, 1<<14)
+	for n := 0; err == nil; {
+		if n, err = conn.Read(buf); err == nil {
+			_, err = conn.Write(buf[:n])
+		}
+	}
+	fmt.Fprintln(locked{&p.mu, &p.stderr}, err)
+}
