@@ -78,6 +78,7 @@ func (s *stream) handshake(ctx context.Context) error {
 		return nil
 	}
 	if err := ctx.Err(); err != nil {
+		s.conn.Close()
 		return err
 	}
 	stop := context.AfterFunc(ctx, func() { s.conn.Close() })
