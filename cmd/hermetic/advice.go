@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"crypto/x509"
 	"errors"
 	"net"
@@ -22,6 +23,8 @@ func adviceFor(err error) string {
 		return "We sent the alert bad_certificate. Give the name that the certificate has with --servername NAME."
 	case errors.As(err, &alert):
 		return adviceForAlert(alert)
+	case errors.Is(err, hermetic.ErrTimeout), errors.Is(err, context.DeadlineExceeded):
+		return "Nobody answers there: look at the port, and for DTLS at what lets UDP through."
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return "Nobody listens there. For a server to try: hermetic server ADDR"
 	case errors.As(err, &dns):

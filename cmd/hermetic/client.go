@@ -23,6 +23,7 @@ type clientOptions struct {
 	keylog                       string
 	tls12, tls13                 bool
 	insecure, brief, asJSON, get bool
+	dtls                         dtlsOptions
 }
 
 func clientCommand() *cobra.Command {
@@ -30,8 +31,11 @@ func clientCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "client HOST:PORT",
 		Short: "Connect, verify, show what was negotiated, then pipe standard input and output",
+		Long: `Connect, verify, show what was negotiated, then pipe standard input and output. With --dtls each line of
+the input is a datagram.`,
 		Example: `  hermetic client example.com:443 --http
-  hermetic client localhost:4433 --cacert ca.pem --cert me.pem --alpn h2,http/1.1`,
+  hermetic client localhost:4433 --cacert ca.pem --cert me.pem --alpn h2,http/1.1
+  hermetic client localhost:4433 --cacert ca.pem --dtls`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return runClient(&o, args[0], cmd.InOrStdin(), cmd.OutOrStdout(), cmd.ErrOrStderr())
@@ -51,8 +55,14 @@ func clientCommand() *cobra.Command {
 	f.BoolVar(&o.brief, "brief", false, "one line of what was negotiated, and end")
 	f.BoolVar(&o.asJSON, "json", false, "what was negotiated as JSON, and end")
 	f.BoolVar(&o.get, "http", false, "send one GET request and print the answer")
+	o.dtls.addTo(c)
 	c.MarkFlagsMutuallyExclusive("tls12", "tls13")
 	c.MarkFlagsMutuallyExclusive("brief", "json")
+	for _, dtls := range []string{"dtls", "dtls12", "dtls13"} {
+		for _, other := range []string{"tls12", "tls13", "http"} {
+			c.MarkFlagsMutuallyExclusive(dtls, other)
+		}
+	}
 	return c
 }
 
@@ -75,6 +85,9 @@ func (o *clientOptions) config(host string) (*hermetic.Config, error) {
 	}
 	if o.tls13 {
 		cfg.MinVersion = tls.VersionTLS13
+	}
+	if err := o.dtls.apply(cfg); err != nil {
+		return nil, err
 	}
 	if o.ciphers != "" {
 		if cfg.CipherSuites, err = parseSuites(o.ciphers); err != nil {
@@ -103,6 +116,9 @@ func runClient(o *clientOptions, address string, in io.Reader, out, info io.Writ
 	if err != nil {
 		return err
 	}
+	if o.dtls.on() {
+		return runDTLSClient(o, address, cfg, in, out, info)
+	}
 	conn, err := net.DialTimeout("tcp", address, 10*time.Second)
 	if err != nil {
 		return err
@@ -119,11 +135,8 @@ func runClient(o *clientOptions, address string, in io.Reader, out, info io.Writ
 	conn.SetDeadline(time.Time{})
 	state := ctx.Engine().State()
 	switch {
-	case o.asJSON:
-		return errors.Join(printJSON(out, state), ctx.Close())
-	case o.brief:
-		fmt.Fprintln(out, summary(state))
-		return ctx.Close()
+	case o.asJSON || o.brief:
+		return errors.Join(o.report(out, state), ctx.Close())
 	case o.get:
 		printState(info, state)
 		in = strings.NewReader("GET / HTTP/1.1\r\nHost: " + host + "\r\nConnection: close\r\n\r\n")
@@ -131,6 +144,15 @@ func runClient(o *clientOptions, address string, in io.Reader, out, info io.Writ
 		printState(info, state)
 	}
 	return pipe(ctx, conn, in, out, o.get)
+}
+
+// report prints what was negotiated for who wants nothing else.
+func (o *clientOptions) report(out io.Writer, state hermetic.ConnectionState) error {
+	if o.asJSON {
+		return printJSON(out, state)
+	}
+	_, err := fmt.Fprintln(out, summary(state))
+	return err
 }
 
 // pipe sends what in has and prints what comes, until the peer closes. One
@@ -204,7 +226,7 @@ func forward(ctx *hermetic.Context, data []byte) error {
 
 // summary is what was negotiated, in one line.
 func summary(s hermetic.ConnectionState) string {
-	line := fmt.Sprintf("%s %s %s", tls.VersionName(s.Version), suiteName(s.CipherSuite), groupName(s.Curve))
+	line := fmt.Sprintf("%s %s %s", versionName(s), suiteName(s.CipherSuite), groupName(s.Curve))
 	if s.PeerSignatureScheme != 0 {
 		line += " " + s.PeerSignatureScheme.String()
 	}
@@ -214,9 +236,18 @@ func summary(s hermetic.ConnectionState) string {
 	return line
 }
 
+// versionName is the version's name: that of DTLS has a D.
+func versionName(s hermetic.ConnectionState) string {
+	name := tls.VersionName(s.Version)
+	if s.Mode.IsDTLS() {
+		name = "D" + name
+	}
+	return name
+}
+
 // printState is what was negotiated, for a person.
 func printState(w io.Writer, s hermetic.ConnectionState) {
-	fmt.Fprintf(w, "Version       %s\n", tls.VersionName(s.Version))
+	fmt.Fprintf(w, "Version       %s\n", versionName(s))
 	fmt.Fprintf(w, "Cipher suite  %s\n", suiteName(s.CipherSuite))
 	fmt.Fprintf(w, "Group         %s%s\n", groupName(s.Curve), map[bool]string{true: " (after a HelloRetryRequest)"}[s.HelloRetryRequest])
 	if s.PeerSignatureScheme != 0 {
@@ -266,7 +297,7 @@ func printJSON(w io.Writer, s hermetic.ConnectionState) error {
 		Retried      bool          `json:"hello_retry_request"`
 		Certificates []certificate `json:"certificates"`
 	}{
-		Version: tls.VersionName(s.Version), CipherSuite: suiteName(s.CipherSuite), Group: groupName(s.Curve),
+		Version: versionName(s), CipherSuite: suiteName(s.CipherSuite), Group: groupName(s.Curve),
 		Signature: s.PeerSignatureScheme.String(), ALPN: s.NegotiatedProtocol, ServerName: s.ServerName, Retried: s.HelloRetryRequest,
 	}
 	for _, c := range s.PeerCertificates {

@@ -22,13 +22,16 @@ import (
 func serverCommand() *cobra.Command {
 	var cacert, cert, alpn string
 	var echo bool
+	var dtls dtlsOptions
 	c := &cobra.Command{
 		Use:   "server ADDR",
 		Short: "Serve a status page for browsers and curl, or echo, on one event loop",
 		Long: `Serve a status page over HTTP/1.1, or with --echo whatever comes, on an event loop without a goroutine a
-connection. Without --cert it uses a self-signed certificate that is made in the process.`,
+connection. With --dtls send back each datagram, to any number of peers on one socket. Without --cert it uses a
+self-signed certificate that is made in the process.`,
 		Example: `  hermetic server localhost:4433
-  hermetic server :4433 --cert server.pem --cacert ca.pem --echo`,
+  hermetic server :4433 --cert server.pem --cacert ca.pem --echo
+  hermetic server localhost:4433 --dtls`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			cfg, err := hermetic.LoadConfig(hermetic.TLSServer, cacert, cert)
@@ -36,6 +39,12 @@ connection. Without --cert it uses a self-signed certificate that is made in the
 				return err
 			}
 			cfg.NextProtos = split(alpn)
+			if err := dtls.apply(cfg); err != nil {
+				return err
+			}
+			if dtls.on() {
+				return serveDTLS(args[0], cfg, cmd.OutOrStdout())
+			}
 			if alpn == "" && !echo {
 				cfg.NextProtos = []string{"http/1.1"}
 			}
@@ -47,6 +56,7 @@ connection. Without --cert it uses a self-signed certificate that is made in the
 	f.StringVar(&cert, "cert", "", "`FILE` with the certificate and its key, in PEM")
 	f.StringVar(&alpn, "alpn", "", "ALPN protocols, the preferred first")
 	f.BoolVar(&echo, "echo", false, "send back what comes, in place of the status page")
+	dtls.addTo(c)
 	return c
 }
 
