@@ -18,6 +18,9 @@ import (
 const (
 	// cookieLife is how long a cookie is good.
 	cookieLife = time.Minute
+	// helloLife is how long that of a handshake is: a ClientHello may be sent
+	// again for two minutes.
+	helloLife = 3 * time.Minute
 	// cookieTime and cookieMAC are what a cookie consists of, in bytes; in
 	// Base64 that makes 44 characters.
 	cookieTime, cookieMAC = 4, 28
@@ -85,7 +88,7 @@ func (c *Config) AnswerHello(dst, peerID, datagram []byte) (answer []byte, ok bo
 	if !parsed || h.Type != wire.TypeClientHello || h.Offset != 0 || h.Seq > 1 || len(rest) > 0 || n != len(datagram) {
 		return dst, false
 	}
-	jar := &cookieJar{c, peerID}
+	jar := &cookieJar{c, peerID, c.now()}
 	var message []byte
 	var verdict handshake.Verdict
 	if h.FragmentLength < h.Length {
@@ -124,10 +127,11 @@ func appendClear(dst []byte, typ record.ContentType, number record.Number, body 
 type cookieJar struct {
 	cfg    *Config
 	peerID []byte
+	now    time.Time // a cookie is good that was so when its hello began to come
 }
 
 // Seal returns the time, the content, and a MAC over both, bound and the peer.
-func (j *cookieJar) Seal(content, bound []byte) []byte { return j.seal(content, bound, j.cfg.now()) }
+func (j *cookieJar) Seal(content, bound []byte) []byte { return j.seal(content, bound, j.now) }
 
 func (j *cookieJar) seal(content, bound []byte, made time.Time) []byte {
 	b := binary.BigEndian.AppendUint32(nil, uint32(made.Unix()))
@@ -146,8 +150,8 @@ func (j *cookieJar) Open(cookie, bound []byte) (content []byte, ok bool) {
 		return nil, false
 	}
 	made := time.Unix(int64(binary.BigEndian.Uint32(cookie)), 0)
-	age := j.cfg.now().Sub(made)
-	if age < -cookieLife || age > cookieLife {
+	age := j.now.Sub(made)
+	if age < -cookieLife || age > helloLife {
 		return nil, false
 	}
 	content = cookie[cookieTime : len(cookie)-handshakeMAC]

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"math/rand/v2"
+	"strings"
 	"testing"
 	"time"
 
@@ -352,7 +353,7 @@ func TestStatelessCookies(t *testing.T) {
 	}
 }
 
-// TestCookiesOfOthers: a cookie is good for one peer, one hello and a minute; an
+// TestCookiesOfOthers: a cookie is good for one peer, one hello and three minutes; an
 // engine does not believe its caller that it was checked.
 func TestCookiesOfOthers(t *testing.T) {
 	for _, version := range versions {
@@ -387,7 +388,7 @@ func TestCookiesOfOthers(t *testing.T) {
 		if !errors.As(err, &refused) || refused.Alert != AlertIllegalParameter {
 			t.Errorf("%s: an engine believes a cookie of another peer: %v", tls.VersionName(version), err)
 		}
-		n.now = n.now.Add(2 * time.Minute)
+		n.now = n.now.Add(4 * time.Minute)
 		if _, ok := cfg.AnswerHello(nil, []byte("a"), second); ok {
 			t.Errorf("%s: the cookie is good for ever", tls.VersionName(version))
 		}
@@ -433,4 +434,43 @@ func FuzzAnswerHello(f *testing.F) {
 			t.Error("welcome, and an answer")
 		}
 	})
+}
+
+// TestHelloIsWholeAgain: a first ClientHello goes in fragments when it seems to
+// be too large for the path, but not only so, for a server that asks for cookies
+// does not answer those.
+func TestHelloIsWholeAgain(t *testing.T) {
+	now := &clock{pkitest.Now}
+	client, _ := configs(t)
+	client.Time, client.MTU, client.CurvePreferences = now.time, 600, []tls.CurveID{tls.X25519}
+	client.NextProtos = []string{strings.Repeat("p", 200)}
+	e, err := NewEngine(DTLSClient, client)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for attempt, whole := range []bool{true, true, false, true, false, true} {
+		n := 0
+		for d := e.Output(nil); len(d) > 0; d = e.Output(nil) {
+			n++
+		}
+		if (n == 1) != whole {
+			t.Errorf("attempt %d: %d datagrams", attempt, n)
+		}
+		now.now, _ = e.Deadline()
+		if err := e.Expire(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestCookieOfASlowHello: a cookie that was good when its ClientHello began to
+// come is good for the rest of it.
+func TestCookieOfASlowHello(t *testing.T) {
+	later := &clock{atNow().Add(time.Hour)}
+	cfg := &Config{Time: later.time, CookieSecret: []byte("0123456789abcdef")}
+	jar := cookieJar{cfg: cfg, peerID: []byte("peer"), now: atNow()}
+	cookie := jar.Seal([]byte("content"), nil)
+	if content, ok := jar.Open(cookie, nil); !ok || string(content) != "content" {
+		t.Error("the time of the datagram counts, not that of its hello")
+	}
 }

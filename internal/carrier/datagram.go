@@ -106,6 +106,7 @@ type Datagram struct {
 	now       time.Time     // of the call under way
 	nextIn    int           // message_seq of the next message to come
 	nextOut   int           // and of the next to go; 1<<16: there is none
+	fullMTU   int           // before it was lowered
 	mtu       int           // of now
 	credit    int           // bytes that may be sent while unproved
 	dropped   uint64
@@ -205,6 +206,7 @@ func NewDatagram(h handshake.Handler, opt *DatagramOptions) *Datagram {
 		handler: h,
 		opt:     opt,
 		mtu:     opt.mtu(),
+		fullMTU: opt.mtu(),
 		nextIn:  int(opt.FirstMessage),
 		nextOut: int(opt.FirstMessage),
 		proved:  !opt.Unproved,
@@ -259,7 +261,7 @@ func (d *Datagram) SetVersion(version uint16) {
 }
 
 // SetMTU changes the largest datagram of the handshake.
-func (d *Datagram) SetMTU(bytes int) { d.mtu = bytes }
+func (d *Datagram) SetMTU(bytes int) { d.mtu, d.fullMTU = bytes, bytes }
 
 // SetTimeout changes the retransmission timer's first value, also for the wait
 // that is under way.

@@ -149,10 +149,16 @@ func (d *Datagram) SendAlert(description alert.Description) {
 
 // room is how large the next datagram may be.
 func (d *Datagram) room() int {
-	if d.proved {
-		return d.mtu
+	mtu := d.mtu
+	if !d.opt.Server && d.version == 0 && d.timer.Expired()%lowerMTU != 0 {
+		// Fragments of a first ClientHello are nothing to a server that asks for
+		// cookies: every other attempt is whole again.
+		mtu = d.fullMTU
 	}
-	return min(d.mtu, d.credit)
+	if d.proved {
+		return mtu
+	}
+	return min(mtu, d.credit)
 }
 
 // nothingToACK: the peer's flight has been answered.

@@ -1,0 +1,373 @@
+package sim
+
+import (
+	"bytes"
+	"container/heap"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/hermetic-tls/hermetic"
+	"github.com/hermetic-tls/hermetic/internal/pkitest"
+)
+
+// quiet is a testing.TB for what cannot fail.
+type quiet struct{ testing.TB }
+
+func (quiet) Helper()                   {}
+func (quiet) Fatal(args ...any)         { panic(fmt.Sprint(args...)) }
+func (quiet) Fatalf(f string, a ...any) { panic(fmt.Sprintf(f, a...)) }
+
+const (
+	toServer = iota
+	toClient
+)
+
+// datagram is on its way.
+type datagram struct {
+	at   time.Time
+	nth  int // of all: ties are broken in order
+	to   int
+	data []byte
+}
+
+type queue []*datagram
+
+func (q queue) Len() int { return len(q) }
+func (q queue) Less(i, j int) bool {
+	return q[i].at.Before(q[j].at) || q[i].at.Equal(q[j].at) && q[i].nth < q[j].nth
+}
+func (q queue) Swap(i, j int) { q[i], q[j] = q[j], q[i] }
+func (q *queue) Push(x any)   { *q = append(*q, x.(*datagram)) }
+func (q *queue) Pop() any {
+	last := len(*q) - 1
+	d := (*q)[last]
+	*q = (*q)[:last]
+	return d
+}
+
+// run is one connection from beginning to end.
+type run struct {
+	plan
+	rng      *rand.Rand
+	start    time.Time
+	now      time.Time
+	queue    queue
+	sent     int
+	engines  [2]*hermetic.Engine // server, client: by where datagrams go
+	configs  [2]*hermetic.Config
+	failed   [2]error
+	closed   [2]bool
+	said     [2]int // datagrams with data that each has sent
+	next     [2]time.Time
+	heard    [2]map[string]bool
+	in, out  int // bytes from and to the client before the server has completed
+	flipped  bool
+	proved   bool // the client's address
+	events   strings.Builder
+	problems []string
+}
+
+func newRun(seed uint64) *run {
+	r := &run{rng: rand.New(rand.NewPCG(seed, 1)), start: pkitest.Now, now: pkitest.Now}
+	r.plan = newPlan(r.rng)
+	client, server := r.plan.configs(seed, func() time.Time { return r.now })
+	r.configs = [2]*hermetic.Config{server, client}
+	r.heard = [2]map[string]bool{{}, {}}
+	for side, mode := range []hermetic.Mode{hermetic.DTLSServer, hermetic.DTLSClient} {
+		if side == toServer && r.cookies {
+			continue // made for who has a cookie
+		}
+		r.engines[side] = r.engine(mode, r.configs[side])
+	}
+	return r
+}
+
+func (r *run) engine(mode hermetic.Mode, cfg *hermetic.Config) *hermetic.Engine {
+	e, err := hermetic.NewEngine(mode, cfg)
+	if err != nil {
+		panic(err)
+	}
+	return e
+}
+
+func (r *run) problem(format string, args ...any) {
+	r.problems = append(r.problems, fmt.Sprintf(format, args...))
+}
+
+func (r *run) event(format string, args ...any) {
+	fmt.Fprintf(&r.events, "%8v ", r.now.Sub(r.start).Truncate(time.Millisecond))
+	fmt.Fprintf(&r.events, format+"\n", args...)
+}
+
+// patience is more than any connection may take: each side's whole schedule of
+// timeouts, one after the other, and what is said then.
+const patience = 30 * time.Minute
+
+// play plays it to its end.
+func (r *run) play() {
+	for r.now.Sub(r.start) < patience {
+		r.flush()
+		at, ok := r.nextEvent()
+		if !ok {
+			break
+		}
+		if at.After(r.now) {
+			r.now = at
+		}
+		r.deliver()
+		r.expire()
+		r.speak()
+	}
+	r.judge()
+}
+
+// flush sends what the engines have.
+func (r *run) flush() {
+	for side, e := range r.engines {
+		for e != nil && e.HasOutput() {
+			d := e.Output(nil)
+			if len(d) == 0 {
+				r.problem("HasOutput, and no output")
+				break
+			}
+			r.send(1-side, d)
+		}
+	}
+}
+
+// send gives a datagram to the network.
+func (r *run) send(to int, d []byte) {
+	if to == toClient && !r.complete(toServer) && !r.proved {
+		r.out += len(d)
+		if !r.trusted && !r.cookies && r.out > 3*r.in {
+			r.problem("an unproved address got %d bytes for %d", r.out, r.in)
+		}
+	}
+	lost := r.rng.Float64() < r.loss || r.pathMTU > 0 && len(d) > r.pathMTU
+	r.event("%s %d bytes, lost %v", []string{"->", "<-"}[to], len(d), lost)
+	if lost {
+		return
+	}
+	copies := 1
+	if r.rng.Float64() < r.dup {
+		copies = 2
+	}
+	for range copies {
+		data := bytes.Clone(d)
+		if r.rng.Float64() < r.flip {
+			data[r.rng.IntN(len(data))] ^= 1 << r.rng.IntN(8)
+			r.flipped = true
+			r.event("   with a bit error")
+		}
+		at := r.now.Add(r.delay)
+		if r.jitter > 0 {
+			at = at.Add(time.Duration(r.rng.Int64N(int64(r.jitter))))
+		}
+		r.sent++
+		heap.Push(&r.queue, &datagram{at: at, nth: r.sent, to: to, data: data})
+	}
+}
+
+// nextEvent is when something happens.
+func (r *run) nextEvent() (t time.Time, ok bool) {
+	earliest := func(u time.Time) {
+		if !ok || u.Before(t) {
+			t, ok = u, true
+		}
+	}
+	if len(r.queue) > 0 {
+		earliest(r.queue[0].at)
+	}
+	for side, e := range r.engines {
+		if e == nil || r.failed[side] != nil {
+			continue
+		}
+		if u, has := e.Deadline(); has {
+			earliest(u)
+		}
+		if r.mayspeak(side) {
+			earliest(r.next[side])
+		}
+	}
+	return t, ok
+}
+
+// deliver delivers what has arrived by now.
+func (r *run) deliver() {
+	for len(r.queue) > 0 && !r.queue[0].at.After(r.now) {
+		d := heap.Pop(&r.queue).(*datagram)
+		if d.to == toServer {
+			r.in += len(d.data)
+			// Under keys that came with our answer.
+			r.proved = r.proved || d.data[0]>>5 == 1
+		}
+		if r.engines[d.to] == nil && !r.welcome(d.data) {
+			continue
+		}
+		r.open(d.to, d.data)
+		r.flush()
+	}
+}
+
+// welcome is a server that keeps nothing of strangers.
+func (r *run) welcome(d []byte) bool {
+	id := []byte("192.0.2.1:4433")
+	size := len(d)
+	answer, ok := r.configs[toServer].AnswerHello(nil, id, d)
+	if !ok {
+		if len(answer) > size {
+			r.problem("a stranger got %d bytes for %d", len(answer), size)
+		}
+		if len(answer) > 0 {
+			r.send(toClient, answer)
+		}
+		return false
+	}
+	e := r.engine(hermetic.DTLSServer, r.configs[toServer])
+	if err := e.SetPeerID(id); err != nil {
+		r.problem("SetPeerID: %v", err)
+	}
+	r.engines[toServer] = e
+	return true
+}
+
+func (r *run) open(side int, d []byte) {
+	e := r.engines[side]
+	for len(d) > 0 && r.failed[side] == nil && !r.closed[side] {
+		o, err := e.Open(d)
+		switch {
+		case err == hermetic.ErrClosed:
+			r.closed[side] = true
+			return
+		case err != nil:
+			r.fail(side, err)
+			return
+		case o.N == 0:
+			r.problem("Open makes no progress")
+			return
+		}
+		if o.Kind == hermetic.KindData || o.Kind == hermetic.KindNewPath {
+			r.hear(side, o.Data)
+		}
+		d = d[o.N:]
+	}
+}
+
+func words(side, n int) string {
+	return fmt.Sprintf("side %d says %d %s", side, n, strings.Repeat("x", n*17%200))
+}
+
+// hear takes data: once, and as it was said.
+func (r *run) hear(side int, data []byte) {
+	text := string(data)
+	known := false
+	for n := range r.said[1-side] {
+		known = known || text == words(1-side, n)
+	}
+	switch {
+	case !known:
+		r.problem("%q was never said", text)
+	case r.heard[side][text]:
+		r.problem("%q came twice", text)
+	}
+	r.heard[side][text] = true
+}
+
+func (r *run) expire() {
+	for side, e := range r.engines {
+		if e == nil || r.failed[side] != nil {
+			continue
+		}
+		if at, ok := e.Deadline(); ok && !at.After(r.now) {
+			if err := e.Expire(); err != nil {
+				r.fail(side, err)
+			} else if at, ok := e.Deadline(); ok && !at.After(r.now) && !e.HasOutput() {
+				r.problem("a deadline that does not move")
+				r.failed[side] = errors.New("stuck")
+			}
+			r.flush()
+		}
+	}
+}
+
+func (r *run) fail(side int, err error) {
+	r.event("side %d fails: %v", side, err)
+	r.failed[side] = err
+	if errors.Is(err, hermetic.ErrTimeout) && r.now.Sub(r.start) < schedule {
+		r.problem("side %d gives up after %v", side, r.now.Sub(r.start))
+	}
+}
+
+// schedule is how long the retransmission timer runs: 1 s doubling to 60 s.
+const schedule = (1 + 2 + 4 + 8 + 16 + 32 + 60) * time.Second
+
+func (r *run) complete(side int) bool {
+	return r.engines[side] != nil && r.engines[side].HandshakeComplete()
+}
+
+func (r *run) mayspeak(side int) bool {
+	return r.complete(side) && r.failed[side] == nil && r.said[side] < r.words
+}
+
+// speak says something every now and then.
+func (r *run) speak() {
+	for side, e := range r.engines {
+		if !r.mayspeak(side) || r.next[side].After(r.now) {
+			continue
+		}
+		if r.keyUpdates && e.State().Version == 0x0304 && r.rng.IntN(3) == 0 {
+			if err := e.KeyUpdate(r.rng.IntN(2) == 0); err != nil {
+				r.problem("KeyUpdate: %v", err)
+			}
+		}
+		text := words(side, r.said[side])
+		r.said[side]++
+		d, err := e.Seal(nil, []byte(text))
+		if err != nil {
+			r.problem("Seal: %v", err)
+			continue
+		}
+		r.send(1-side, d)
+		r.next[side] = r.now.Add(time.Duration(r.rng.IntN(2000)) * time.Millisecond)
+	}
+}
+
+// judge looks at the end.
+func (r *run) judge() {
+	for side, err := range r.failed {
+		var fault *hermetic.AlertError
+		switch {
+		case err == nil || errors.Is(err, hermetic.ErrTimeout):
+		case errors.As(err, &fault) && r.flipped:
+		default:
+			r.problem("side %d: %v", side, err)
+		}
+	}
+	client, server := r.complete(toClient), r.complete(toServer)
+	if r.now.Sub(r.start) >= patience {
+		r.problem("it never ends: client complete %v, server %v", client, server)
+	}
+	if !client && r.failed[toClient] == nil {
+		r.problem("the client neither completes nor gives up")
+	}
+	if client && server {
+		r.compare()
+	}
+}
+
+// compare: both have the same connection, or none.
+func (r *run) compare() {
+	a, b := r.engines[toServer].State(), r.engines[toClient].State()
+	if a.Version != b.Version || a.CipherSuite != b.CipherSuite || a.Curve != b.Curve || a.NegotiatedProtocol != b.NegotiatedProtocol {
+		r.problem("the sides have agreed on different things: %v, %v", a, b)
+	}
+	ka, errA := a.ExportKeyingMaterial("sim", nil, 32)
+	kb, errB := b.ExportKeyingMaterial("sim", nil, 32)
+	if errA != nil || errB != nil || !bytes.Equal(ka, kb) {
+		r.problem("the sides have different keys")
+	}
+}
