@@ -116,7 +116,7 @@ func (e *Engine) start() {
 	if e.mode.IsServer() {
 		var jar handshake.CookieJar
 		if e.peerID != nil {
-			jar = &cookieJar{e.cfg.cfg, e.peerID}
+			jar = &cookieJar{e.cfg.cfg, e.peerID, e.now()}
 		}
 		e.machine = handshake.NewServer(e.params(), e.carrier, jar)
 	} else {
