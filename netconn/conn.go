@@ -37,6 +37,7 @@ type session interface {
 	handshake(context.Context) error
 	closeWrite() error
 	state() hermetic.ConnectionState
+	control(func(*hermetic.Engine) error) error
 	netConn() net.Conn
 }
 
@@ -93,6 +94,10 @@ func (c *Conn) HandshakeContext(ctx context.Context) error { return c.handshake(
 
 // State is what is known of the connection now.
 func (c *Conn) State() hermetic.ConnectionState { return c.state() }
+
+// Control calls f with the engine, for what Conn does not offer (KeyUpdate, …), and
+// sends what comes of it. f must not wait, and must not call Open, Seal or Output.
+func (c *Conn) Control(f func(*hermetic.Engine) error) error { return c.control(f) }
 
 // stateTimeout is how long ConnectionState waits for a handshake.
 const stateTimeout = 30 * time.Second

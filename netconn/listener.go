@@ -97,6 +97,11 @@ func (l *Limits) queue() int   { return cmp.Or(l.Queue, 64) }
 //
 // A client that begins anew from the same address, without a word about the old
 // connection, gets a new one; the old one fails when the new handshake is complete.
+//
+// With cfg.Datagram.ConnectionIDs of our own, a client whose address changes keeps
+// its connection: RemoteAddr and where Write sends to follow the newest record
+// that was authentic. Whoever can hold such a record back and send it from
+// elsewhere can lead our datagrams there, until the client's next record comes.
 type PacketListener struct{ socket *socket }
 
 // ListenPacket listens on a UDP socket.
@@ -123,6 +128,9 @@ func NewPacketListener(pc net.PacketConn, cfg *hermetic.Config, limits Limits) (
 	}
 	s := newSocket(newTransport(pc), cfg)
 	s.server, s.limits = cfg, limits
+	if cfg.Datagram.ConnectionIDs {
+		s.cidSize = cfg.Datagram.ConnectionIDLength
+	}
 	s.accept = make(chan *peer, s.limits.backlog())
 	s.start()
 	return &PacketListener{s}, nil

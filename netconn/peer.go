@@ -16,17 +16,19 @@ import (
 // whoever waits does so at wake.
 type peer struct {
 	socket *socket
-	addr   address
 	dialed bool     // not by a listener
 	random [32]byte // of the ClientHello that it began with
 
-	at    time.Time // in the socket's timers, with its lock
-	index int
-	// accepted: Accept has returned it. The socket's lock guards it.
-	accepted bool
+	// The socket's lock guards these.
+	home     key       // where it is known
+	cids     [][]byte  // what it is known by
+	at       time.Time // in the timers
+	index    int
+	accepted bool // Accept has returned it
 
-	mu          sync.Mutex
+	mu          sync.Mutex // guards the following
 	wake        sync.Cond
+	addr        address
 	engine      *hermetic.Engine
 	stranger    bool // a server's peer without a good cookie yet
 	started     bool
@@ -38,11 +40,12 @@ type peer struct {
 	queue       [][]byte // datagrams not read yet
 	next        int      // the first of them
 	scheduled   time.Time
+	registered  int // how many connection IDs
 	read, write deadline
 }
 
 func newPeer(s *socket, addr address, mode hermetic.Mode, cfg *hermetic.Config) *peer {
-	p := &peer{socket: s, addr: addr, index: -1}
+	p := &peer{socket: s, addr: addr, home: addr.key, index: -1}
 	p.wake.L = &p.mu
 	p.engine, p.err = hermetic.NewEngine(mode, cfg)
 	if p.err == nil && mode.IsServer() && !cfg.Datagram.TrustAddress {
@@ -62,12 +65,12 @@ func newSingle(conn net.Conn, mode hermetic.Mode, cfg *hermetic.Config) *peer {
 	if p.stranger {
 		s.answers = cfg
 	}
-	s.peers[p.addr.key] = p
+	s.peers[p.home], s.live[p] = p, struct{}{}
 	return p
 }
 
 // take takes a datagram, and reports whether it has completed the handshake.
-func (p *peer) take(datagram []byte) (established bool) {
+func (p *peer) take(from address, datagram []byte) (established bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.removed || p.stranger && !p.welcome(datagram) {
@@ -82,6 +85,10 @@ func (p *peer) take(datagram []byte) (established bool) {
 			p.err = err
 		case o.Kind != hermetic.KindNone:
 			p.keep(o.Data)
+		}
+		if o.Kind == hermetic.KindNewPath && from.key != p.addr.key {
+			p.addr = from
+			p.socket.move(p, from.key)
 		}
 		if o.N == 0 {
 			break
@@ -139,6 +146,10 @@ func (p *peer) settle() {
 		p.removed = true
 		p.socket.remove(p, p.established)
 		return
+	}
+	if cids, _ := p.engine.ConnectionIDs(); len(cids) != p.registered && !p.dialed {
+		p.registered = len(cids)
+		p.socket.register(p, cids)
 	}
 	if at, _ := p.engine.Deadline(); !at.Equal(p.scheduled) {
 		p.scheduled = at
@@ -336,6 +347,17 @@ func (p *peer) state() hermetic.ConnectionState {
 	return p.engine.State()
 }
 
+func (p *peer) control(f func(*hermetic.Engine) error) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed || p.err != nil {
+		return p.over()
+	}
+	err := f(p.engine)
+	p.settle()
+	return err
+}
+
 func (p *peer) SetDeadline(t time.Time) error {
 	p.SetReadDeadline(t)
 	return p.SetWriteDeadline(t)
@@ -355,8 +377,13 @@ func (p *peer) setDeadline(d *deadline, t time.Time) error {
 	return nil
 }
 
-func (p *peer) LocalAddr() net.Addr  { return p.socket.transport.LocalAddr() }
-func (p *peer) RemoteAddr() net.Addr { return p.addr.netAddr() }
+func (p *peer) LocalAddr() net.Addr { return p.socket.transport.LocalAddr() }
+
+func (p *peer) RemoteAddr() net.Addr {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.addr.netAddr()
+}
 
 func (p *peer) netConn() net.Conn {
 	if t, ok := p.socket.transport.(*single); ok {

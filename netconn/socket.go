@@ -26,13 +26,16 @@ type socket struct {
 	server    *hermetic.Config // for strangers; nil: there are none
 	answers   *hermetic.Config // makes the cookies of a single peer
 	limits    Limits
+	cidSize   int // of our connection IDs
 	accept    chan *peer
 	done      chan struct{} // closed with the listener
 	started   sync.Once
 
 	mu      sync.Mutex
-	peers   map[key]*peer
-	rising  map[key]*peer // those that begin anew: not yet in place of the old
+	live    map[*peer]struct{} // all of them
+	peers   map[key]*peer      // by address
+	rising  map[key]*peer      // those that begin anew: not yet in place of the old
+	cids    map[string]*peer   // by our connection IDs
 	timers  timers
 	waiting int   // handshakes under way, and connections that nobody has accepted
 	closed  bool  // no more peers; the last one closes the transport
@@ -40,7 +43,15 @@ type socket struct {
 }
 
 func newSocket(t transport, cfg *hermetic.Config) *socket {
-	s := &socket{transport: t, clock: time.Now, peers: make(map[key]*peer), rising: make(map[key]*peer), done: make(chan struct{})}
+	s := &socket{
+		transport: t,
+		clock:     time.Now,
+		done:      make(chan struct{}),
+		live:      make(map[*peer]struct{}),
+		peers:     make(map[key]*peer),
+		rising:    make(map[key]*peer),
+		cids:      make(map[string]*peer),
+	}
 	if cfg != nil && cfg.Time != nil {
 		s.clock = cfg.Time
 	}
@@ -80,7 +91,7 @@ func (s *socket) run() {
 func (s *socket) isOver() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.closed && len(s.peers)+len(s.rising) == 0
+	return s.closed && len(s.live) == 0
 }
 
 // refused: while a connection to one peer is being made, an error says that
@@ -98,11 +109,9 @@ func (s *socket) refused(err error) {
 func (s *socket) all(f func(*peer) bool) (list []*peer) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, m := range []map[key]*peer{s.peers, s.rising} {
-		for _, p := range m {
-			if f(p) {
-				list = append(list, p)
-			}
+	for p := range s.live {
+		if f(p) {
+			list = append(list, p)
 		}
 	}
 	return list
@@ -121,7 +130,7 @@ func (s *socket) fail(err error) {
 
 // handle gives a datagram to the peer that it is from.
 func (s *socket) handle(from address, datagram []byte) {
-	old, rising := s.find(from.key)
+	old, rising := s.find(from.key, datagram)
 	newest := old
 	if rising != nil {
 		newest = rising
@@ -132,22 +141,14 @@ func (s *socket) handle(from address, datagram []byte) {
 		s.meet(from, random, datagram)
 	case newest == nil:
 	case rising == nil:
-		s.deliver(old, datagram)
+		s.deliver(old, from, datagram)
 	case datagram[0] == handshakeRecord:
-		s.deliver(rising, datagram)
+		s.deliver(rising, from, datagram)
 	default:
 		// It is not known whose keys it is under: who does not have them drops it.
-		s.deliver(rising, bytes.Clone(datagram))
-		s.deliver(old, datagram)
+		s.deliver(rising, from, bytes.Clone(datagram))
+		s.deliver(old, from, datagram)
 	}
-}
-
-// find returns the peer at an address, and the one that may take its place. This
-// is where datagrams under a connection ID will be found by it.
-func (s *socket) find(from key) (p, rising *peer) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.peers[from], s.rising[from]
 }
 
 // What a datagram with the start of a ClientHello looks like: RFC 9147bis,
@@ -185,7 +186,7 @@ func (s *socket) meet(from address, random [32]byte, datagram []byte) {
 	p := newPeer(s, from, hermetic.DTLSServer, s.server)
 	p.random = random
 	if p.err == nil && s.admit(p) {
-		s.deliver(p, datagram)
+		s.deliver(p, from, datagram)
 	}
 }
 
@@ -198,11 +199,12 @@ func (s *socket) admit(p *peer) bool {
 	}
 	s.waiting++
 	var given *peer
-	if s.peers[p.addr.key] == nil {
-		s.peers[p.addr.key] = p
+	s.live[p] = struct{}{}
+	if s.peers[p.home] == nil {
+		s.peers[p.home] = p
 	} else {
-		given = s.rising[p.addr.key]
-		s.rising[p.addr.key] = p
+		given = s.rising[p.home]
+		s.rising[p.home] = p
 	}
 	s.mu.Unlock()
 	if given != nil {
@@ -213,13 +215,13 @@ func (s *socket) admit(p *peer) bool {
 
 // deliver gives p a datagram, and hands p to Accept when that has completed its
 // handshake.
-func (s *socket) deliver(p *peer, datagram []byte) {
-	if !p.take(datagram) || p.dialed {
+func (s *socket) deliver(p *peer, from address, datagram []byte) {
+	if !p.take(from, datagram) || p.dialed {
 		return
 	}
 	s.mu.Lock()
 	var old *peer
-	if k := p.addr.key; s.rising[k] == p {
+	if k := p.home; s.rising[k] == p {
 		delete(s.rising, k)
 		old, s.peers[k] = s.peers[k], p
 	}
@@ -240,15 +242,9 @@ func (s *socket) deliver(p *peer, datagram []byte) {
 func (s *socket) remove(p *peer, established bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if k := p.addr.key; s.peers[k] == p {
-		delete(s.peers, k)
-		if next := s.rising[k]; next != nil {
-			s.peers[k] = next
-			delete(s.rising, k)
-		}
-	} else if s.rising[k] == p {
-		delete(s.rising, k)
-	}
+	delete(s.live, p)
+	s.vacate(p)
+	s.forget(p)
 	if !p.dialed && !established {
 		s.waiting--
 	}
@@ -258,7 +254,7 @@ func (s *socket) remove(p *peer, established bool) {
 
 // closeLast closes the transport behind the last peer.
 func (s *socket) closeLast() {
-	if s.closed && len(s.peers)+len(s.rising) == 0 {
+	if s.closed && len(s.live) == 0 {
 		s.transport.Close()
 	}
 }

@@ -384,6 +384,22 @@ func (s *stream) state() hermetic.ConnectionState {
 	return s.engine.State()
 }
 
+func (s *stream) control(f func(*hermetic.Engine) error) error {
+	switch {
+	case s.closed.Load():
+		return net.ErrClosed
+	case s.err != nil:
+		return s.err
+	}
+	s.mu.Lock()
+	err := f(s.engine)
+	s.mu.Unlock()
+	if s.done.Load() {
+		s.flushLater()
+	}
+	return err
+}
+
 func (s *stream) SetDeadline(t time.Time) error {
 	s.deadline.Store(&t)
 	return s.conn.SetDeadline(t)

@@ -1,0 +1,102 @@
+package netconn
+
+import "bytes"
+
+// connectionID returns the connection ID, of that size, of the first record of a
+// datagram: RFC 9146, Section 4 (after type, version, epoch and sequence number),
+// and RFC 9147bis, Section 4 (after the first byte 001CSLEE, if its C says so).
+func connectionID(datagram []byte, size int) (cid []byte, ok bool) {
+	const tls12CID, classicCID = 25, 1 + 2 + 2 + 6
+	at := 0
+	switch {
+	case size == 0 || len(datagram) == 0:
+		return nil, false
+	case datagram[0] == tls12CID:
+		at = classicCID
+	case datagram[0]&0xf0 == 0x30:
+		at = 1
+	default:
+		return nil, false
+	}
+	if len(datagram) < at+size {
+		return nil, false
+	}
+	return datagram[at : at+size], true
+}
+
+// find returns the peer that a datagram is from, and the one that may take its
+// place: by the address, unless a connection ID says that somebody has moved
+// there. IDs are random, and may meet: the peer at the address comes first.
+func (s *socket) find(from key, datagram []byte) (p, rising *peer) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p, rising = s.peers[from], s.rising[from]
+	cid, ok := connectionID(datagram, s.cidSize)
+	if !ok || p != nil && p.known(cid) || rising != nil && rising.known(cid) {
+		return p, rising
+	}
+	if moved := s.cids[string(cid)]; moved != nil {
+		return moved, nil
+	}
+	return p, rising
+}
+
+// known reports whether a connection ID is one that the peer sends to us. The
+// socket's lock guards them.
+func (p *peer) known(cid []byte) bool {
+	for _, c := range p.cids {
+		if bytes.Equal(c, cid) {
+			return true
+		}
+	}
+	return false
+}
+
+// register makes a peer known by its connection IDs.
+func (s *socket) register(p *peer, cids [][]byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p.cids = append([][]byte(nil), cids...)
+	for _, cid := range cids {
+		if s.cids[string(cid)] == nil {
+			s.cids[string(cid)] = p
+		}
+	}
+}
+
+// forget is the end of register.
+func (s *socket) forget(p *peer) {
+	for _, cid := range p.cids {
+		if s.cids[string(cid)] == p {
+			delete(s.cids, string(cid))
+		}
+	}
+	p.cids = nil
+}
+
+// move makes a peer known by its new address, if nobody else is there: its
+// connection IDs find it as well.
+func (s *socket) move(p *peer, to key) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.vacate(p)
+	p.home = to
+	if s.peers[to] == nil {
+		s.peers[to] = p
+	}
+}
+
+// vacate gives up a peer's place at its address, to who waits for it.
+func (s *socket) vacate(p *peer) {
+	k := p.home
+	switch {
+	case s.rising[k] == p:
+		delete(s.rising, k)
+	case s.peers[k] == p:
+		delete(s.peers, k)
+		if next := s.rising[k]; next != nil {
+			s.peers[k] = next
+			delete(s.rising, k)
+		}
+	}
+}

@@ -1,0 +1,138 @@
+package netconn
+
+import (
+	"bytes"
+	"crypto/tls"
+	"testing"
+
+	"github.com/hermetic-tls/hermetic"
+)
+
+// TestMoves: a peer with our connection ID is followed to a new address, by what is
+// authentic and new, and by nothing else.
+func TestMoves(t *testing.T) {
+	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
+		for _, size := range []int{4, 200} {
+			client, server := configs(t)
+			client.MaxVersion = version
+			client.Datagram.ConnectionIDs = true
+			server.Datagram.ConnectionIDs, server.Datagram.ConnectionIDLength = true, size
+			w, l := onWire(t, server, Limits{})
+			c, other := w.caller(t, "home", client), w.caller(t, "other", client)
+			c.speak()
+			conn := accept(t, l)
+			other.speak()
+			accept(t, l)
+
+			where := func(want string) {
+				t.Helper()
+				if got := conn.RemoteAddr().String(); got != want {
+					t.Errorf("%#x: the peer is at %q, not %q", version, got, want)
+				}
+				if _, err := conn.Write([]byte("to " + want)); err != nil {
+					t.Fatal(err)
+				}
+				c.addr, c.got = want, nil
+				if c.listen(); string(c.got) != "to "+want {
+					t.Errorf("%#x: at %q came %q", version, want, c.got)
+				}
+			}
+			move := func(to, words string) {
+				t.Helper()
+				c.addr = to
+				c.say(words)
+				hears(t, conn, words)
+			}
+			where("home")
+			old, err := c.Seal(nil, []byte("on the way for long"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			move("away", "I have moved")
+			where("away")
+			// The old record is authentic, and new, but not newer than all.
+			w.send("home", bytes.Clone(old))
+			hears(t, conn, "on the way for long")
+			where("away")
+			// A repetition and a forgery move nobody.
+			again, err := c.Seal(nil, []byte("once"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			w.send("away", bytes.Clone(again))
+			hears(t, conn, "once")
+			w.send("thief", bytes.Clone(again))
+			forged := bytes.Clone(again)
+			forged[len(forged)-1] ^= 1
+			w.send("thief", forged)
+			w.sent("")
+			where("away")
+			// To where somebody else is, and back.
+			move("other", "two behind one address")
+			where("other")
+			other.say("I am still here")
+			w.sent("")
+			move("home", "back")
+			where("home")
+			if version == tls.VersionTLS13 {
+				// Another connection ID, for who watches.
+				if err := c.RequestConnectionIDs(1); err != nil {
+					t.Fatal(err)
+				}
+				c.speak()
+				if !c.ChangeConnectionID() {
+					t.Fatal("no spare connection ID")
+				}
+				move("abroad", "under another ID")
+				where("abroad")
+			}
+			conn.Close()
+			if s := l.socket; len(s.live) != 1 || len(s.peers) != 1 || len(s.cids) != 1 {
+				t.Errorf("%d peers, %d addresses, %d connection IDs after Close", len(s.live), len(s.peers), len(s.cids))
+			}
+		}
+	}
+}
+
+// TestConnectionID: where the connection ID of a record is.
+func TestConnectionID(t *testing.T) {
+	for _, c := range []struct {
+		name     string
+		datagram string
+		size     int
+		want     string
+	}{
+		{"DTLS 1.2", "\x19\xfe\xfd\x00\x01seqnumabcd\x00\x01x", 4, "abcd"},
+		{"DTLS 1.2, short", "\x19\xfe\xfd\x00\x01seqnumabc", 4, ""},
+		{"DTLS 1.3", "\x3eabcdSSLL", 4, "abcd"},
+		{"DTLS 1.3, short", "\x3eabc", 4, ""},
+		{"DTLS 1.3 without", "\x2eabcdSSLL", 4, ""},
+		{"we have none", "\x3eabcdSSLL", 0, ""},
+		{"a hello", "\x16\xfe\xfd\x00\x00seqnumabcd", 4, ""},
+		{"nothing", "", 4, ""},
+	} {
+		if got, ok := connectionID([]byte(c.datagram), c.size); string(got) != c.want || ok != (c.want != "") {
+			t.Errorf("%s: %q, %v", c.name, got, ok)
+		}
+	}
+}
+
+// TestControl: what Conn does not offer, with the engine.
+func TestControl(t *testing.T) {
+	everywhere(t, func(t *testing.T, c, s *Conn) {
+		err := c.Control(func(e *hermetic.Engine) error { return e.KeyUpdate(true) })
+		if (err == nil) != (c.State().Version == tls.VersionTLS13) {
+			t.Errorf("KeyUpdate: %v", err)
+		}
+		for _, pair := range [][2]*Conn{{c, s}, {s, c}} {
+			if _, err := pair[0].Write([]byte("under new keys")); err != nil {
+				t.Fatal(err)
+			}
+			hears(t, pair[1], "under new keys")
+		}
+		c.Close()
+		if err := c.Control(nil); err == nil {
+			t.Error("Control after Close")
+		}
+	})
+}
