@@ -20,7 +20,7 @@ import (
 // dtlsOptions are the flags that client and server have for DTLS.
 type dtlsOptions struct {
 	any, only12, only13 bool
-	mtu                 int
+	mtu, cid            int
 }
 
 func (o *dtlsOptions) addTo(c *cobra.Command) {
@@ -29,6 +29,7 @@ func (o *dtlsOptions) addTo(c *cobra.Command) {
 	f.BoolVar(&o.only12, "dtls12", false, "only DTLS 1.2")
 	f.BoolVar(&o.only13, "dtls13", false, "only DTLS 1.3")
 	f.IntVar(&o.mtu, "mtu", 0, "the largest datagram of a DTLS handshake, in `BYTES` (default 1200)")
+	f.IntVar(&o.cid, "cid", -1, "negotiate connection IDs: ours have `BYTES` bytes, 0 for none of ours")
 	c.MarkFlagsMutuallyExclusive("dtls12", "dtls13")
 }
 
@@ -39,12 +40,15 @@ func (o *dtlsOptions) apply(cfg *hermetic.Config) error {
 	switch {
 	case o.mtu != 0 && !o.on():
 		return errors.New("--mtu is for DTLS: add --dtls")
+	case o.cid >= 0 && !o.on():
+		return errors.New("--cid is for DTLS: add --dtls")
 	case o.only12:
 		cfg.MaxVersion = tls.VersionTLS12
 	case o.only13:
 		cfg.MinVersion = tls.VersionTLS13
 	}
 	cfg.MTU = o.mtu
+	cfg.Datagram.ConnectionIDs, cfg.Datagram.ConnectionIDLength = o.cid >= 0, max(0, o.cid)
 	return nil
 }
 
@@ -73,6 +77,12 @@ func runDTLSClient(o *clientOptions, address string, cfg *hermetic.Config, in io
 		return o.report(out, conn.State())
 	}
 	printState(info, conn.State())
+	conn.Control(func(e *hermetic.Engine) error {
+		if local, peer := e.ConnectionIDs(); len(local)+len(peer) > 0 {
+			fmt.Fprintf(info, "Connection IDs  ours %x, the peer's %x\n\n", local, peer)
+		}
+		return nil
+	})
 	sent := make(chan error, 1)
 	go func() {
 		sent <- sendLines(conn, in)
