@@ -165,7 +165,7 @@ func (p *dtls13) handleACK(n record.Number, body []byte) error {
 		// implementation MUST terminate the connection": during the handshake,
 		// for after it each side counts its own key updates.
 		if n.Epoch < uint64(handshake.Application) && acked.Epoch > n.Epoch {
-			return errACKEpoch
+			return p.fault(n, errACKEpoch)
 		}
 		p.flight.Acknowledge(acked)
 	}

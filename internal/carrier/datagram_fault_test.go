@@ -137,6 +137,32 @@ func TestFaults(t *testing.T) {
 	}
 }
 
+// TestForgedACK: anybody can send an ACK in clear for records under keys, and
+// NSS does as long as it has no keys of its own.
+func TestForgedACK(t *testing.T) {
+	for _, strict := range []bool{false, true} {
+		t.Run(fmt.Sprintf("strict %v", strict), func(t *testing.T) {
+			p := newPair(t, playOptions{version: wire.VersionTLS13}, func(_, server *DatagramOptions) { server.Strict = strict })
+			p.mustInput(p.server, p.output(p.client)...)
+			answer := p.output(p.server)
+			ack := append([]byte{0, 16, 0, 0, 0, 0, 0, 0, 0, 2}, make([]byte, 8)...)
+			err := p.input(p.server, p.reseal(p.client, 0, record.ACK, ack))
+			if strict {
+				wantAlert(t, err, alert.IllegalParameter)
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			p.mustInput(p.client, answer...)
+			p.settle()
+			if !p.client.complete || !p.server.complete {
+				t.Error("not complete")
+			}
+		})
+	}
+}
+
 // TestForgedClear: a forged piece of a message in clear costs a
 // retransmission, no more.
 func TestForgedClear(t *testing.T) {
