@@ -64,6 +64,9 @@ func NewContext(mode Mode, cfg *Config, bio io.ReadWriter) (*Context, error) {
 	if bio == nil {
 		return nil, &invalidOperation{"the BIO is nil"}
 	}
+	if cfg != nil && cfg.MaxEarlyData > 0 && mode.IsServer() {
+		return nil, configError("MaxEarlyData", "a Context does not tell early data apart: use an Engine")
+	}
 	e, err := NewEngine(mode, cfg)
 	if err != nil {
 		return nil, err

@@ -16,8 +16,9 @@ import (
 )
 
 var (
-	errNotTLS  = errors.New("gnettls: the connection is not one of this package")
-	errPending = errors.New("gnettls: Config.Async asks a question, but Server.OnPending is not set")
+	errEarlyData = errors.New("gnettls: MaxEarlyData: a gnet.Conn does not tell early data apart, which may be a replay; use an Engine")
+	errNotTLS    = errors.New("gnettls: the connection is not one of this package")
+	errPending   = errors.New("gnettls: Config.Async asks a question, but Server.OnPending is not set")
 )
 
 // conn is a gnet.Conn with plaintext on top: what is not a matter of bytes is

@@ -49,6 +49,9 @@ func Run(handler gnet.EventHandler, addr string, config *hermetic.Config, opts .
 // Run serves TLS at addr until the engine stops. What is wrong with the Config
 // is reported before anything is opened.
 func (s *Server) Run(addr string, opts ...gnet.Option) error {
+	if s.Config != nil && s.Config.MaxEarlyData > 0 {
+		return errEarlyData
+	}
 	if _, err := hermetic.NewEngine(hermetic.TLSServer, s.Config); err != nil {
 		return err
 	}

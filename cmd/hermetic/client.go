@@ -20,7 +20,7 @@ import (
 type clientOptions struct {
 	cacert, cert, serverName     string
 	alpn, groups, ciphers        string
-	keylog                       string
+	keylog, session, early, psk  string
 	tls12, tls13                 bool
 	insecure, brief, asJSON, get bool
 	dtls                         dtlsOptions
@@ -49,6 +49,9 @@ the input is a datagram.`,
 	f.StringVar(&o.groups, "groups", "", "groups, the preferred first")
 	f.StringVar(&o.ciphers, "ciphers", "", "cipher suites, the preferred first")
 	f.StringVar(&o.keylog, "keylog", "", "append the secrets to `FILE`, for Wireshark")
+	f.StringVar(&o.session, "session", "", "resume the session in `FILE`, if there is one, and keep the next one there")
+	f.StringVar(&o.early, "early-data", "", "send `FILE` as 0-RTT data when the session permits it, else after the handshake")
+	f.StringVar(&o.psk, "psk", "", "external pre-shared key, `IDENTITY:KEY`, the key in hexadecimal; then no certificate is accepted without --servername")
 	f.BoolVar(&o.tls12, "tls12", false, "only TLS 1.2")
 	f.BoolVar(&o.tls13, "tls13", false, "only TLS 1.3")
 	f.BoolVar(&o.insecure, "insecure", false, "accept any certificate")
@@ -99,6 +102,18 @@ func (o *clientOptions) config(host string) (*hermetic.Config, error) {
 			return nil, err
 		}
 	}
+	if o.session != "" {
+		if cfg.SessionCache, err = openSessionFile(o.session); err != nil {
+			return nil, err
+		}
+	}
+	cfg.EarlyData = o.early != ""
+	if cfg.PSKs, err = parsePSK(o.psk); err != nil {
+		return nil, err
+	}
+	if o.psk != "" {
+		cfg.ServerName = o.serverName
+	}
 	if o.keylog != "" {
 		if cfg.KeyLogWriter, err = os.OpenFile(o.keylog, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600); err != nil {
 			return nil, err
@@ -129,8 +144,17 @@ func runClient(o *clientOptions, address string, in io.Reader, out, info io.Writ
 		return err
 	}
 	conn.SetDeadline(time.Now().Add(30 * time.Second))
+	early, err := o.sendEarly(ctx, conn)
+	if err != nil {
+		return err
+	}
 	if err := ctx.Handshake(); err != nil {
 		return fmt.Errorf("%s: %w", address, err)
+	}
+	if !ctx.Engine().State().EarlyDataAccepted {
+		if err := forward(ctx, early); err != nil {
+			return err
+		}
 	}
 	conn.SetDeadline(time.Time{})
 	state := ctx.Engine().State()
@@ -144,6 +168,27 @@ func runClient(o *clientOptions, address string, in io.Reader, out, info io.Writ
 		printState(info, state)
 	}
 	return pipe(ctx, conn, in, out, o.get)
+}
+
+// sendEarly sends the file of --early-data as far as the session permits it, and
+// returns what it holds, for it may be rejected.
+func (o *clientOptions) sendEarly(ctx *hermetic.Context, conn net.Conn) ([]byte, error) {
+	if o.early == "" {
+		return nil, nil
+	}
+	data, err := os.ReadFile(o.early)
+	if err != nil {
+		return nil, err
+	}
+	e := ctx.Engine()
+	if e.EarlyDataRoom() < len(data) {
+		return data, nil
+	}
+	out, err := e.SealEarlyData(nil, data)
+	if err == nil {
+		_, err = conn.Write(out)
+	}
+	return data, err
 }
 
 // report prints what was negotiated for who wants nothing else.
@@ -233,6 +278,12 @@ func summary(s hermetic.ConnectionState) string {
 	if s.NegotiatedProtocol != "" {
 		line += " ALPN " + s.NegotiatedProtocol
 	}
+	if s.DidResume {
+		line += " resumed"
+	}
+	if s.PSKIdentity != nil {
+		line += fmt.Sprintf(" PSK %q", s.PSKIdentity)
+	}
 	return line
 }
 
@@ -255,6 +306,12 @@ func printState(w io.Writer, s hermetic.ConnectionState) {
 	}
 	if s.NegotiatedProtocol != "" {
 		fmt.Fprintf(w, "ALPN          %s\n", s.NegotiatedProtocol)
+	}
+	if s.DidResume {
+		fmt.Fprintf(w, "Session       resumed%s\n", map[bool]string{true: ", early data accepted"}[s.EarlyDataAccepted])
+	}
+	if s.PSKIdentity != nil {
+		fmt.Fprintf(w, "PSK           %q\n", s.PSKIdentity)
 	}
 	for i, c := range s.PeerCertificates {
 		label := "Certificate  "

@@ -22,6 +22,8 @@ import (
 func serverCommand() *cobra.Command {
 	var cacert, cert, alpn string
 	var echo bool
+	var psk string
+	var tickets int
 	var dtls dtlsOptions
 	c := &cobra.Command{
 		Use:   "server ADDR",
@@ -39,6 +41,10 @@ self-signed certificate that is made in the process.`,
 				return err
 			}
 			cfg.NextProtos = split(alpn)
+			if cfg.PSKs, err = parsePSK(psk); err != nil {
+				return err
+			}
+			cfg.Tickets, cfg.NoTickets = tickets, tickets == 0
 			if err := dtls.apply(cfg); err != nil {
 				return err
 			}
@@ -55,6 +61,8 @@ self-signed certificate that is made in the process.`,
 	f.StringVar(&cacert, "cacert", "", "demand client certificates of the authorities in `FILE`")
 	f.StringVar(&cert, "cert", "", "`FILE` with the certificate and its key, in PEM")
 	f.StringVar(&alpn, "alpn", "", "ALPN protocols, the preferred first")
+	f.StringVar(&psk, "psk", "", "external pre-shared key, `IDENTITY:KEY`, the key in hexadecimal; without --cert nothing else is accepted")
+	f.IntVar(&tickets, "tickets", 1, "`NUMBER` of session tickets for each TLS 1.3 client; 0: none")
 	f.BoolVar(&echo, "echo", false, "send back what comes, in place of the status page")
 	dtls.addTo(c)
 	return c

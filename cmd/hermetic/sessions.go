@@ -1,0 +1,88 @@
+package main
+
+import (
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/hermetic-tls/hermetic"
+)
+
+// sessionFile is a cache of one session in a file, for the next run.
+type sessionFile struct {
+	name   string
+	loaded *hermetic.Session
+	failed error // what kept a session from being saved
+}
+
+// openSessionFile reads the session that is there, if there is one.
+func openSessionFile(name string) (*sessionFile, error) {
+	f := &sessionFile{name: name}
+	data, err := os.ReadFile(name)
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		return f, nil
+	case err != nil:
+		return nil, err
+	}
+	f.loaded = new(hermetic.Session)
+	if err := f.loaded.UnmarshalBinary(data); err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return f, nil
+}
+
+// Get returns the session once: one of TLS 1.3 is not offered twice.
+func (f *sessionFile) Get(string) *hermetic.Session {
+	s := f.loaded
+	f.loaded = nil
+	if s != nil && s.SingleUse() {
+		os.Remove(f.name)
+	}
+	return s
+}
+
+// Put saves the session, whole or not at all; the last one stays.
+func (f *sessionFile) Put(_ string, s *hermetic.Session) {
+	data, err := s.MarshalBinary()
+	if err == nil {
+		err = replaceFile(f.name, data)
+	}
+	if err != nil {
+		f.failed = err
+	}
+}
+
+func replaceFile(name string, data []byte) error {
+	tmp, err := os.CreateTemp(filepath.Dir(name), filepath.Base(name)+".*")
+	if err != nil {
+		return err
+	}
+	_, err = tmp.Write(data)
+	if err = errors.Join(err, tmp.Close()); err == nil {
+		err = os.Rename(tmp.Name(), name)
+	}
+	if err != nil {
+		os.Remove(tmp.Name())
+	}
+	return err
+}
+
+// parsePSK reads IDENTITY:KEY, the key in hexadecimal.
+func parsePSK(text string) ([]hermetic.PSK, error) {
+	if text == "" {
+		return nil, nil
+	}
+	i := strings.LastIndexByte(text, ':')
+	if i < 1 {
+		return nil, errors.New("--psk is not IDENTITY:KEY")
+	}
+	key, err := hex.DecodeString(text[i+1:])
+	if err != nil || len(key) < 16 {
+		return nil, errors.New("--psk: the key is not at least 32 hexadecimal digits")
+	}
+	return []hermetic.PSK{{Identity: []byte(text[:i]), Key: key}}, nil
+}
