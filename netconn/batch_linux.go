@@ -5,15 +5,17 @@ package netconn
 import (
 	"encoding/binary"
 	"net/netip"
+	"runtime"
 	"strconv"
 	"syscall"
 	"unsafe"
 )
 
-// batchSize is how many datagrams are read with one system call.
+// batchSize is how many datagrams are read or written with one system call.
 const batchSize = 16
 
-// batch reads many datagrams at once with recvmmsg(2).
+// batch reads many datagrams at once with recvmmsg(2), and answers them at once
+// with sendmmsg(2). It belongs to the goroutine that reads.
 type batch struct {
 	raw      syscall.RawConn
 	messages []message
@@ -21,6 +23,18 @@ type batch struct {
 	receive  func(fd uintptr) bool
 	n        int
 	err      error
+
+	replies []message
+	outbox  []reply
+	send    func(fd uintptr) bool
+	from    int // what of outbox is not sent yet
+}
+
+// reply is a datagram that waits to be sent.
+type reply struct {
+	to    syscall.RawSockaddrInet6
+	iovec syscall.Iovec
+	bytes []byte
 }
 
 // message is struct mmsghdr.
@@ -58,7 +72,35 @@ func (u *udp) read(take func(address, []byte)) error {
 			take(address{key: key{port: port}}, s.bytes[:u.messages[i].length])
 		}
 	}
+	u.flush()
 	return nil
+}
+
+func (u *udp) reply(to address, datagram []byte) {
+	if len(u.outbox) == cap(u.outbox) {
+		u.flush()
+	}
+	i := len(u.outbox)
+	u.outbox = u.outbox[:i+1]
+	r, m := &u.outbox[i], &u.replies[i]
+	r.bytes = append(r.bytes[:0], datagram...)
+	r.iovec.Base = &r.bytes[0]
+	r.iovec.SetLen(len(r.bytes))
+	m.header.Namelen = putAddrPort(&r.to, to.port)
+	m.header.Name = (*byte)(unsafe.Pointer(&r.to))
+	m.header.Iov = &r.iovec
+	m.header.Iovlen = 1
+}
+
+// flush sends the replies. What the kernel does not take is lost, as any datagram
+// may be.
+func (u *udp) flush() {
+	for u.from = 0; u.from < len(u.outbox); {
+		if u.raw.Write(u.send) != nil {
+			break
+		}
+	}
+	u.outbox = u.outbox[:0]
 }
 
 func (u *udp) prepare() (err error) {
@@ -74,6 +116,21 @@ func (u *udp) prepare() (err error) {
 		h.Name = (*byte)(unsafe.Pointer(&s.from))
 		h.Iov = &s.iovec
 		h.Iovlen = 1
+	}
+	u.replies, u.outbox = make([]message, batchSize), make([]reply, 0, batchSize)
+	u.send = func(fd uintptr) bool {
+		n, _, errno := syscall.Syscall6(sysSendmmsg, fd,
+			uintptr(unsafe.Pointer(&u.replies[u.from])), uintptr(len(u.outbox)-u.from), syscall.MSG_DONTWAIT, 0, 0)
+		switch errno {
+		case 0:
+			u.from += int(n)
+		case syscall.EAGAIN:
+			return false // until there is room
+		case syscall.EINTR:
+		default:
+			u.from++ // this one cannot be sent
+		}
+		return true
 	}
 	u.receive = func(fd uintptr) bool {
 		n, _, errno := syscall.Syscall6(syscall.SYS_RECVMMSG, fd,
@@ -91,6 +148,23 @@ func (u *udp) prepare() (err error) {
 		return true
 	}
 	return nil
+}
+
+// sysSendmmsg is sendmmsg(2), which package syscall lacks on amd64.
+var sysSendmmsg = map[string]uintptr{"amd64": 307, "arm64": 269}[runtime.GOARCH]
+
+// putAddrPort is the inverse of addrPort: an address that came from a socket is
+// one of its family. It returns the length.
+func putAddrPort(sa *syscall.RawSockaddrInet6, to netip.AddrPort) uint32 {
+	binary.BigEndian.PutUint16((*[2]byte)(unsafe.Pointer(&sa.Port))[:], to.Port())
+	if to.Addr().Is4() {
+		v4 := (*syscall.RawSockaddrInet4)(unsafe.Pointer(sa))
+		v4.Family, v4.Addr = syscall.AF_INET, to.Addr().As4()
+		return syscall.SizeofSockaddrInet4
+	}
+	scope, _ := strconv.ParseUint(to.Addr().Zone(), 10, 32)
+	sa.Family, sa.Addr, sa.Flowinfo, sa.Scope_id = syscall.AF_INET6, to.Addr().As16(), 0, uint32(scope)
+	return syscall.SizeofSockaddrInet6
 }
 
 // addrPort is a socket address: of IPv4, IPv6, or IPv4 in IPv6.

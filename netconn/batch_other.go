@@ -2,7 +2,7 @@
 
 package netconn
 
-// batch is the buffer of one datagram: there is no reading of many at once here.
+// batch is the buffer of one datagram: here one system call moves one.
 type batch struct{ buf []byte }
 
 func (u *udp) read(take func(address, []byte)) error {
@@ -15,3 +15,6 @@ func (u *udp) read(take func(address, []byte)) error {
 	}
 	return err
 }
+
+func (u *udp) reply(to address, datagram []byte) { u.write(to, datagram) }
+func (u *udp) flush()                            {}

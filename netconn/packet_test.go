@@ -594,3 +594,43 @@ func (c *client1) exchange(server *Conn) error {
 	}
 	return nil
 }
+
+// loopback is a UDP socket.
+func loopback(t *testing.T) *net.UDPConn {
+	t.Helper()
+	c, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	c.SetReadDeadline(time.Now().Add(patience))
+	return c
+}
+
+// TestFamilies: one socket for IPv6 and IPv4.
+func TestFamilies(t *testing.T) {
+	client, server := configs(t)
+	l, err := ListenPacket("udp", "[::]:0", server)
+	if err != nil {
+		t.Skipf("no IPv6 here: %v", err)
+	}
+	defer l.Close()
+	_, port, _ := net.SplitHostPort(l.Addr().String())
+	for _, host := range []string{"127.0.0.1", "::1"} {
+		c, err := Dial(t.Context(), "udp", net.JoinHostPort(host, port), client)
+		if err != nil {
+			t.Errorf("%s: %v", host, err)
+			continue
+		}
+		s := accept(t, l)
+		if got := s.RemoteAddr().String(); got != c.LocalAddr().String() {
+			t.Errorf("the peer is at %s, not %v", got, c.LocalAddr())
+		}
+		if _, err := s.Write([]byte("welcome")); err != nil {
+			t.Error(err)
+		}
+		hears(t, c, "welcome")
+		c.Close()
+		s.Close()
+	}
+}

@@ -96,7 +96,7 @@ func (p *peer) take(from address, datagram []byte) (established bool) {
 		datagram = datagram[o.N:]
 	}
 	before := p.established
-	p.settle()
+	p.settleWith(p.socket.transport.reply)
 	return p.established && !before
 }
 
@@ -104,7 +104,7 @@ func (p *peer) take(from address, datagram []byte) (established bool) {
 func (p *peer) welcome(datagram []byte) bool {
 	answer, ok := p.socket.answers.AnswerHello(nil, p.addr.id(), datagram)
 	if len(answer) > 0 {
-		p.socket.transport.write(p.addr, answer)
+		p.socket.transport.reply(p.addr, answer)
 	}
 	p.stranger = !ok
 	return ok
@@ -126,13 +126,18 @@ func (p *peer) keep(data []byte) {
 // settle does what follows a call of the engine: sends what is to be sent, sets
 // the deadline, and tells who waits.
 func (p *peer) settle() {
+	// What is lost is sent again, so errors are nobody's.
+	p.settleWith(func(to address, datagram []byte) { p.socket.transport.write(to, datagram) })
+}
+
+func (p *peer) settleWith(write func(address, []byte)) {
 	if p.removed {
 		return
 	}
 	for p.engine != nil && p.engine.HasOutput() {
 		room := writes.Get().(*[]byte)
 		*room = p.engine.Output((*room)[:0])
-		p.socket.transport.write(p.addr, *room) // what is lost is sent again
+		write(p.addr, *room)
 		writes.Put(room)
 	}
 	if p.err == nil && p.engine.Pending() != nil {

@@ -175,7 +175,7 @@ func (s *socket) meet(from address, random [32]byte, datagram []byte) {
 	if !s.server.Datagram.TrustAddress {
 		answer, ok := s.server.AnswerHello(nil, from.id(), datagram)
 		if len(answer) > 0 {
-			s.transport.write(from, answer)
+			s.transport.reply(from, answer)
 		}
 		if !ok {
 			return
@@ -219,6 +219,7 @@ func (s *socket) deliver(p *peer, from address, datagram []byte) {
 	if !p.take(from, datagram) || p.dialed {
 		return
 	}
+	s.transport.flush() // what completes the handshake goes before all data
 	s.mu.Lock()
 	var old *peer
 	if k := p.home; s.rising[k] == p {

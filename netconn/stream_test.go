@@ -146,10 +146,12 @@ func TestCryptoTLS(t *testing.T) {
 	}
 }
 
-// TestEarlyData: it comes out of Read, after the handshake.
+// TestEarlyData: where a Config of GetConfigForClient takes some, it comes out of
+// Read, but not before the handshake is complete, when it is no replay.
 func TestEarlyData(t *testing.T) {
-	client, server := configs(t)
-	client.SessionCache, client.EarlyData, server.MaxEarlyData = hermetic.NewSessionCache(1), true, 1000
+	client, chosen := configs(t)
+	client.SessionCache, client.EarlyData, chosen.MaxEarlyData = hermetic.NewSessionCache(1), true, 1000
+	server := &hermetic.Config{GetConfigForClient: func(*hermetic.ClientHello) (*hermetic.Config, error) { return chosen, nil }}
 	c, s := pair(t, client, server)
 	if _, err := s.Write([]byte("hello")); err != nil { // behind the ticket
 		t.Fatal(err)

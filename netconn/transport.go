@@ -39,6 +39,9 @@ type transport interface {
 	// until it returns.
 	read(take func(from address, datagram []byte)) error
 	write(to address, datagram []byte) error
+	// reply is write for who takes: it may wait for flush, or until read returns.
+	reply(to address, datagram []byte)
+	flush()
 	Close() error
 	LocalAddr() net.Addr
 }
@@ -76,6 +79,9 @@ func (p *packets) write(to address, datagram []byte) error {
 	return err
 }
 
+func (p *packets) reply(to address, datagram []byte) { p.write(to, datagram) }
+func (p *packets) flush()                            {}
+
 // single is a connection to one peer.
 type single struct {
 	net.Conn
@@ -94,6 +100,9 @@ func (c *single) write(_ address, datagram []byte) error {
 	_, err := c.Write(datagram)
 	return err
 }
+
+func (c *single) reply(to address, datagram []byte) { c.write(to, datagram) }
+func (c *single) flush()                            {}
 
 func (c *single) peer() address {
 	addr := c.RemoteAddr()
