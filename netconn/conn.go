@@ -120,7 +120,6 @@ func (c *Conn) ConnectionState() tls.ConnectionState {
 		CipherSuite:                 s.CipherSuite,
 		CurveID:                     s.Curve,
 		NegotiatedProtocol:          s.NegotiatedProtocol,
-		NegotiatedProtocolIsMutual:  true,
 		ServerName:                  s.ServerName,
 		PeerCertificates:            s.PeerCertificates,
 		SignedCertificateTimestamps: s.SignedCertificateTimestamps,

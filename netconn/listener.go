@@ -48,7 +48,7 @@ func Listen(network, address string, cfg *hermetic.Config) (net.Listener, error)
 	if isUDP(network) {
 		return ListenPacket(network, address, cfg)
 	}
-	if _, err := hermetic.NewEngine(hermetic.TLSServer, cfg); err != nil {
+	if _, err := newEngine(hermetic.TLSServer, cfg); err != nil {
 		return nil, err
 	}
 	l, err := net.Listen(network, address)
@@ -123,7 +123,7 @@ func ListenPacket(network, address string, cfg *hermetic.Config) (*PacketListene
 // NewPacketListener listens on pc, which is the listener's from now on: it is
 // closed with the listener and its last connection.
 func NewPacketListener(pc net.PacketConn, cfg *hermetic.Config, limits Limits) (*PacketListener, error) {
-	if _, err := hermetic.NewEngine(hermetic.DTLSServer, cfg); err != nil {
+	if _, err := newEngine(hermetic.DTLSServer, cfg); err != nil {
 		return nil, err
 	}
 	s := newSocket(newTransport(pc), cfg)

@@ -47,7 +47,7 @@ type peer struct {
 func newPeer(s *socket, addr address, mode hermetic.Mode, cfg *hermetic.Config) *peer {
 	p := &peer{socket: s, addr: addr, home: addr.key, index: -1}
 	p.wake.L = &p.mu
-	p.engine, p.err = hermetic.NewEngine(mode, cfg)
+	p.engine, p.err = newEngine(mode, cfg)
 	if p.err == nil && mode.IsServer() && !cfg.Datagram.TrustAddress {
 		p.err = p.engine.SetPeerID(addr.id())
 	}

@@ -61,7 +61,7 @@ type stream struct {
 
 func newStream(conn net.Conn, mode hermetic.Mode, cfg *hermetic.Config) *stream {
 	s := &stream{conn: conn}
-	s.engine, s.err = hermetic.NewEngine(mode, cfg)
+	s.engine, s.err = newEngine(mode, cfg)
 	return s
 }
 
