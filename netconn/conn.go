@@ -26,9 +26,10 @@ var errPending = errors.New("netconn: Config.Async asks a question, and nobody a
 // (os.ErrDeadlineExceeded) is not fatal, and what was under way goes on later.
 //
 // Read returns io.EOF after the peer's close_notify, and io.ErrUnexpectedEOF when
-// a stream ends without; after Close everything returns net.ErrClosed. Early data
-// (0-RTT) comes out of Read when the handshake is complete, and it is certain that
-// it is no replay.
+// a stream ends without; after Close everything returns net.ErrClosed. A server's
+// Config with MaxEarlyData is refused; where GetConfigForClient brings one, early
+// data waits until the handshake is complete, and it is certain that it is no
+// replay.
 type Conn struct{ session }
 
 // session is what differs between a stream and datagrams.
