@@ -6,6 +6,8 @@
 //	curl --cacert ca.pem https://localhost:4433/
 package main
 
+//lint:file-ignore SA1019 net/http speaks HTTP/2 only over conns of crypto/tls
+
 import (
 	"context"
 	"crypto/tls"

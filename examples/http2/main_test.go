@@ -1,5 +1,7 @@
 package main
 
+//lint:file-ignore SA1019 net/http speaks HTTP/2 only over conns of crypto/tls
+
 import (
 	"context"
 	"crypto/tls"
@@ -36,7 +38,6 @@ func TestServe(t *testing.T) {
 	}{
 		{"net/http, HTTP/2", "HTTP/2.0 over TLS 1.3\n", &http.Transport{TLSClientConfig: &tls.Config{RootCAs: ca.Pool()}, ForceAttemptHTTP2: true}},
 		{"net/http, HTTP/1.1", "HTTP/1.1 over TLS 1.2\n", &http.Transport{TLSClientConfig: &tls.Config{RootCAs: ca.Pool(), MaxVersion: tls.VersionTLS12}}},
-		//lint:ignore SA1019 the replacement cannot speak HTTP/2 over a conn that is not crypto/tls's
 		{"x/net/http2 over netconn", "HTTP/2.0 over TLS 1.3\n", &http2.Transport{DialTLSContext: func(ctx context.Context, network, addr string, _ *tls.Config) (net.Conn, error) {
 			return netconn.Dial(ctx, network, addr, ours)
 		}}},
