@@ -20,15 +20,24 @@ type udpLink struct {
 	engine  *hermetic.Engine
 	cookies *hermetic.Config // a server that asks strangers for a cookie; or nil
 	got     []byte
+	byID    bool // something came under our connection ID
 	closed  bool
 }
 
-// step sends what is due and waits for a datagram or the deadline.
-func (l *udpLink) step(until time.Time) error {
+// flush sends what is due.
+func (l *udpLink) flush() error {
 	for d := l.engine.Output(nil); len(d) > 0; d = l.engine.Output(nil) {
 		if _, err := l.conn.WriteToUDPAddrPort(d, l.peer); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// step sends what is due and waits for a datagram or the deadline.
+func (l *udpLink) step(until time.Time) error {
+	if err := l.flush(); err != nil {
+		return err
 	}
 	if at, ok := l.engine.Deadline(); ok && at.Before(until) {
 		until = at
@@ -65,6 +74,7 @@ func (l *udpLink) step(until time.Time) error {
 			return err
 		}
 		l.got = append(l.got, o.Data...)
+		l.byID = l.byID || o.Kind == hermetic.KindNewPath
 		in = in[o.N:]
 	}
 	return nil
@@ -106,8 +116,11 @@ func (l *udpLink) until(what string, patience time.Duration, done func() bool) e
 	return nil
 }
 
-// send seals data as one datagram and sends it.
+// send seals data as one datagram and sends it, after what is due.
 func (l *udpLink) send(data []byte) error {
+	if err := l.flush(); err != nil {
+		return err
+	}
 	d, err := l.engine.Seal(nil, data)
 	if err == nil {
 		_, err = l.conn.WriteToUDPAddrPort(d, l.peer)

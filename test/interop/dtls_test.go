@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -21,11 +22,14 @@ type datagramCell struct {
 	unproved bool    // a server of ours does not trust the address
 	both     bool    // we have both versions, the peer the cell's
 	loss     float64 // in between
+	cids     string  // whose connection IDs: ours, the peer's or both; or ""
 }
+
+var versions = []uint16{tls.VersionTLS12, tls.VersionTLS13}
 
 // datagramCells are variations of one thing at a time.
 func datagramCells() (list []datagramCell) {
-	for _, v := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
+	for _, v := range versions {
 		add := func(what string, c datagramCell) {
 			c.what, c.version = what, v
 			list = append(list, c)
@@ -41,17 +45,27 @@ func datagramCells() (list []datagramCell) {
 		add("cookies, mutual", datagramCell{cookies: true, cell: cell{mutual: true}})
 		add("unproved address", datagramCell{unproved: true})
 		add("asynchronous key", datagramCell{cell: cell{async: true}})
-		for _, g := range []tls.CurveID{tls.X25519, tls.CurveP256, tls.CurveP384, tls.CurveP521} {
-			// In 1.2 the certificate's curve counts as well.
-			add(g.String(), datagramCell{cell: cell{group: g, kind: pkitest.RSA2048}})
+		groups, kind := []tls.CurveID{tls.X25519, tls.CurveP256, tls.CurveP384, tls.CurveP521}, pkitest.P256
+		if v == tls.VersionTLS12 {
+			kind = pkitest.RSA2048 // in 1.2 an ECDSA key's curve counts as well
+		} else {
+			groups = append(groups, tls.X25519MLKEM768)
+		}
+		for _, g := range groups {
+			add(g.String(), datagramCell{cell: cell{group: g, kind: kind}})
 		}
 		for _, mtu := range []int{256, 512, 1400, 1500} {
 			add(fmt.Sprintf("MTU %d", mtu), datagramCell{mtu: mtu, cell: cell{mutual: true}})
 			add(fmt.Sprintf("MTU %d, cookies", mtu), datagramCell{mtu: mtu, cookies: true})
 		}
-		for _, percent := range []int{5, 10} { // test/sim and our own tests go further
+		for _, percent := range []int{5, 10, 20} {
 			add(fmt.Sprintf("loss %d %%", percent), datagramCell{loss: float64(percent) / 100, mtu: 512, cell: cell{mutual: true}})
 			add(fmt.Sprintf("loss %d %%, cookies", percent), datagramCell{loss: float64(percent) / 100, cookies: true})
+		}
+		for _, cids := range []string{"ours", "the peer's", "both"} {
+			if v == tls.VersionTLS12 { // no peer has them in 1.3
+				add("connection IDs: "+cids, datagramCell{cids: cids})
+			}
 		}
 		suites := []uint16{tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, tls.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
 			tls.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256, 0xc0ac, 0xc0ad, 0xc0ae, 0xc0af}
@@ -70,8 +84,8 @@ func datagramCells() (list []datagramCell) {
 // TestDatagrams is the matrix of DTLS.
 func TestDatagrams(t *testing.T) {
 	a := &authority{ca: pkitest.CA(t)}
-	var m table
-	var columns []string
+	var tables [2]table // of DTLS 1.2 and 1.3
+	var columns [2][]string
 	t.Run("cells", func(t *testing.T) {
 		for _, p := range datagramPeers {
 			if why := p.prepare(t); why != "" {
@@ -81,9 +95,17 @@ func TestDatagrams(t *testing.T) {
 				t.Logf("%s: no cells with %s", why, p.name())
 				continue
 			}
-			columns = append(columns, p.name()+" server", p.name()+" client")
+			for i, v := range versions {
+				if p.speaks(v) {
+					columns[i] = append(columns[i], p.name()+" server", p.name()+" client")
+				}
+			}
 			for i, c := range datagramCells() {
 				row := strings.Replace(tls.VersionName(c.version), "TLS", "DTLS", 1) + " " + c.what
+				if !p.speaks(c.version) {
+					continue
+				}
+				m := &tables[slices.Index(versions, c.version)]
 				for _, role := range []hermetic.Mode{hermetic.DTLSClient, hermetic.DTLSServer} {
 					peerServer := !role.IsServer()
 					column := p.name() + map[bool]string{true: " server", false: " client"}[peerServer]
@@ -103,7 +125,9 @@ func TestDatagrams(t *testing.T) {
 			}
 		}
 	})
-	m.print(columns)
+	for i := range tables {
+		tables[i].print(columns[i])
+	}
 }
 
 func (c datagramCell) datagramConfig(a *authority, leaf tls.Certificate, role hermetic.Mode) *hermetic.Config {
@@ -113,6 +137,10 @@ func (c datagramCell) datagramConfig(a *authority, leaf tls.Certificate, role he
 	cfg.Datagram.TrustAddress = !c.cookies && !c.unproved
 	if c.both {
 		cfg.MinVersion, cfg.MaxVersion = 0, 0
+	}
+	cfg.Datagram.ConnectionIDs = c.cids != ""
+	if c.cids == "ours" || c.cids == "both" {
+		cfg.Datagram.ConnectionIDLength = 8
 	}
 	if c.loss > 0 {
 		cfg.Datagram.RetransmitTimeout = 400 * time.Millisecond
@@ -149,16 +177,18 @@ func runDatagrams(t *testing.T, p datagramPeer, c datagramCell, role hermetic.Mo
 		}
 		log, echoes = p.start(t, c, f, false, server)
 	}
-	if err := c.converse(l, log, echoes); err != nil {
+	if err := c.converse(t, l, log, echoes); err != nil {
 		t.Fatalf("%v; the peer says: %s", err, log.log())
 	}
-	s := engine.State()
-	c.check(t, s, "")
+	c.check(t, engine.State(), "")
+	if want := cfg.Datagram.ConnectionIDLength > 0; l.byID != want {
+		t.Errorf("came under our connection ID: %v, want %v", l.byID, want)
+	}
 }
 
 // converse makes the handshake, and says some things in datagrams of several
 // sizes. What is lost is said again.
-func (c datagramCell) converse(l *udpLink, p *process, echoes bool) error {
+func (c datagramCell) converse(t *testing.T, l *udpLink, p *process, echoes bool) error {
 	patience := patience
 	if c.loss > 0 {
 		patience = 4 * patience
@@ -178,26 +208,25 @@ func (c datagramCell) converse(l *udpLink, p *process, echoes bool) error {
 		if c.mtu > 0 {
 			size = min(size, c.mtu/2) // some peers refuse data beyond it
 		}
+		if i == 4 && !l.engine.State().Mode.IsServer() && (c.cids == "the peer's" || c.cids == "both") {
+			l.conn = listenUDP(t) // the peer has to know us by its connection ID
+		}
 		if c.keyUpdate {
 			if err := l.engine.KeyUpdate(i%2 == 0); err != nil {
 				return err
 			}
 		}
 		words := []byte(fmt.Sprintf("datagram %d: %s\n", i, strings.Repeat("0123456789", (size+9)/10)))
-		here := func() bool { return bytes.Contains(l.got, words) }
+		here := func() bool { return bytes.Contains(l.got, words) && (echoes || p.wrote(words)) }
 		if err := c.repeat(l, patience, "echo", here, func() error {
-			if echoes {
-				return l.send(words)
+			if !echoes {
+				if _, err := p.stdin.Write(words); err != nil {
+					return err
+				}
 			}
-			_, err := p.stdin.Write(words)
-			return err
+			// Always: what comes again lets OpenSSL's programs block until more comes.
+			return l.send(words)
 		}); err != nil {
-			return err
-		}
-		if echoes {
-			continue
-		}
-		if err := c.repeat(l, patience, "sending", func() bool { return p.wrote(words) }, func() error { return l.send(words) }); err != nil {
 			return err
 		}
 	}

@@ -54,7 +54,7 @@ func (l locked) Write(b []byte) (int, error) {
 // start runs a program that gets size bytes on its standard input.
 func start(t *testing.T, name string, args ...string) *process {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 2*patience)
+	ctx, cancel := context.WithTimeout(context.Background(), 8*patience)
 	p := &process{cmd: exec.CommandContext(ctx, name, args...)}
 	p.cmd.Stdout, p.cmd.Stderr = locked{&p.mu, &p.stdout}, locked{&p.mu, &p.stderr}
 	var err error

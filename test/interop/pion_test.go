@@ -19,10 +19,10 @@ type pion struct{}
 func (pion) name() string              { return "pion v3" }
 func (pion) prepare(*testing.T) string { return "" }
 
+func (pion) speaks(version uint16) bool { return version == tls.VersionTLS12 }
+
 func (pion) cannot(c datagramCell, server bool) string {
 	switch {
-	case c.version == tls.VersionTLS13:
-		return "no DTLS 1.3"
 	case c.suite == 0xc0af || c.suite == 0xc0ad:
 		return "no AES-256-CCM"
 	case c.group == tls.CurveP521 || c.kind == pkitest.P521:
@@ -48,6 +48,12 @@ func (pion) start(t *testing.T, c datagramCell, f files, server bool, port int) 
 	}
 	if c.suite != 0 {
 		options = append(options, dtls.WithCipherSuites(dtls.CipherSuiteID(c.suite)))
+	}
+	switch c.cids {
+	case "ours":
+		options = append(options, dtls.WithConnectionIDGenerator(dtls.OnlySendCIDGenerator()))
+	case "the peer's", "both":
+		options = append(options, dtls.WithConnectionIDGenerator(dtls.RandomCIDGenerator(8)))
 	}
 	p := &process{}
 	at := &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1), Port: port}
