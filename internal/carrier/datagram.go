@@ -93,7 +93,6 @@ func (o *DatagramOptions) timer() flight.Timer {
 type Datagram struct {
 	handler   handshake.Handler
 	opt       *DatagramOptions
-	version   uint16 // 0 until the hellos have agreed
 	protocol  protocol
 	*exchange // nil when no handshake message is on its way
 
@@ -111,7 +110,8 @@ type Datagram struct {
 	credit    int           // bytes that may be sent while unproved
 	dropped   uint64
 	earlyLeft uint32 // bytes of early data that may still be sent or come
-	count     counts
+	version   uint16 // 0 until the hellos have agreed
+	count     struct{ warnings, messages uint8 }
 
 	complete  bool // the handshake
 	proved    bool // the peer's address

@@ -95,6 +95,9 @@ func (p *dtls13) installRead(level handshake.Level, k suite.Keys) error {
 	if epoch > maxEpoch {
 		return errKeyUpdates
 	}
+	if level == handshake.Application {
+		k.StayAwake()
+	}
 	p.reads = append(p.reads, reader{Reader13: record.NewReader13(epoch, k)})
 	return nil
 }
@@ -108,6 +111,7 @@ func (p *dtls13) installWrite(level handshake.Level, k suite.Keys) error {
 	if epoch > maxEpoch {
 		return errEpochs
 	}
+	k.StayAwake()
 	p.write = record.NewWriter13(epoch, k, p.peerCID)
 	return nil
 }

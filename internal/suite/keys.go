@@ -20,6 +20,9 @@ func (k *Keys) Rest() {
 	}
 }
 
+// StayAwake forgets what the ciphers are made of: these keys will not rest.
+func (k *Keys) StayAwake() { k.material = nil }
+
 // Wake makes the ciphers, for the first time or after Rest.
 func (k *Keys) Wake() {
 	if k.AEAD == nil {
