@@ -1,4 +1,5 @@
-// Package bench compares hermetic with crypto/tls, side by side in one run.
+// Package bench compares hermetic with crypto/tls and pion/dtls, side by side in
+// one run.
 package bench
 
 import (

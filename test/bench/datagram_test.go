@@ -1,0 +1,165 @@
+package bench
+
+import (
+	"crypto/tls"
+	"fmt"
+	"testing"
+
+	"github.com/hermetic-tls/hermetic"
+	"github.com/hermetic-tls/hermetic/internal/pkitest"
+)
+
+// datagramSettings: pion/dtls has the first.
+var datagramSettings = []settings{
+	{version: tls.VersionTLS12, group: tls.CurveP256, suite: tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256},
+	{version: tls.VersionTLS13, group: tls.X25519, suite: tls.TLS_AES_128_GCM_SHA256},
+}
+
+func (s settings) datagramName() string { return fmt.Sprintf("D%s", tls.VersionName(s.version)) }
+
+// ourDatagrams are s for two engines of DTLS.
+func (s settings) ourDatagrams(tb testing.TB, ca *pkitest.Authority, leaf tls.Certificate) (client, server *hermetic.Config) {
+	client, server = s.ours(tb, ca, leaf)
+	server.Datagram.TrustAddress = true
+	return client, server
+}
+
+func newDatagramEngines(tb testing.TB, client, server *hermetic.Config) *engines {
+	c, err := hermetic.NewEngine(hermetic.DTLSClient, client)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	s, err := hermetic.NewEngine(hermetic.DTLSServer, server)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	e := &engines{client: c, server: s, buf: scratch[:0]}
+	e.settle(tb)
+	if !c.HandshakeComplete() || !s.HandshakeComplete() {
+		tb.Fatal("the handshake is not complete")
+	}
+	return e
+}
+
+// settle lets both say what they have to, datagram by datagram.
+func (e *engines) settle(tb testing.TB) {
+	for quiet := 0; quiet < 2; quiet++ {
+		for _, ends := range [][2]*hermetic.Engine{{e.client, e.server}, {e.server, e.client}} {
+			for e.buf = ends[0].Output(e.buf[:0]); len(e.buf) > 0; e.buf = ends[0].Output(e.buf[:0]) {
+				openAll(tb, ends[1], e.buf)
+				quiet = 0
+			}
+		}
+	}
+}
+
+func BenchmarkDatagramHandshake(b *testing.B) {
+	ca := pkitest.CA(b)
+	leaf := ca.Leaf(b, pkitest.Options{})
+	for _, s := range datagramSettings {
+		b.Run(s.datagramName()+"/hermetic", func(b *testing.B) {
+			client, server := s.ourDatagrams(b, ca, leaf)
+			b.ReportAllocs()
+			for b.Loop() {
+				newDatagramEngines(b, client, server)
+			}
+		})
+	}
+	b.Run(datagramSettings[0].datagramName()+"/pion", func(b *testing.B) {
+		p := newPion(b, ca, leaf)
+		b.ReportAllocs()
+		for b.Loop() {
+			client, server := p.connect(b)
+			client.Close()
+			server.Close()
+		}
+	})
+}
+
+// BenchmarkDatagram seals and opens datagrams of 1 KB. Several are on their way
+// at a time, so that pion/dtls need not change goroutines for each.
+func BenchmarkDatagram(b *testing.B) {
+	const size, window = 1 << 10, 16
+	ca := pkitest.CA(b)
+	leaf := ca.Leaf(b, pkitest.Options{})
+	data := make([]byte, size)
+	measure := func(b *testing.B, batch func()) {
+		b.SetBytes(size * window)
+		b.ReportAllocs()
+		for b.Loop() {
+			batch()
+		}
+		b.ReportMetric(float64(b.N*window)/b.Elapsed().Seconds(), "datagrams/s")
+	}
+	for _, s := range datagramSettings {
+		b.Run(s.datagramName()+"/hermetic", func(b *testing.B) {
+			client, server := s.ourDatagrams(b, ca, leaf)
+			e := newDatagramEngines(b, client, server)
+			measure(b, func() {
+				for range window {
+					e.transfer(b, data)
+				}
+			})
+		})
+	}
+	b.Run(datagramSettings[0].datagramName()+"/pion", func(b *testing.B) {
+		client, server := newPion(b, ca, leaf).connect(b)
+		got := make([]byte, 2*size)
+		measure(b, func() {
+			for range window {
+				if _, err := client.Write(data); err != nil {
+					b.Fatal(err)
+				}
+			}
+			for range window {
+				if n, err := server.Read(got); err != nil || n != size {
+					b.Fatalf("%d bytes, %v", n, err)
+				}
+			}
+		})
+	})
+}
+
+// TestDatagramAllocations: sealing and opening a datagram, none.
+func TestDatagramAllocations(t *testing.T) {
+	ca := pkitest.CA(t)
+	leaf := ca.Leaf(t, pkitest.Options{})
+	for _, s := range datagramSettings {
+		client, server := s.ourDatagrams(t, ca, leaf)
+		e := newDatagramEngines(t, client, server)
+		data := make([]byte, 1<<10)
+		if n := testing.AllocsPerRun(100, func() { e.transfer(t, data) }); n != 0 {
+			t.Errorf("%s: %.1f allocations a datagram", s.datagramName(), n)
+		}
+	}
+}
+
+// TestIdleDatagramMemory: an established connection after the first data.
+func TestIdleDatagramMemory(t *testing.T) {
+	ca := pkitest.CA(t)
+	leaf := ca.Leaf(t, pkitest.Options{})
+	for _, s := range datagramSettings {
+		client, server := s.ourDatagrams(t, ca, leaf)
+		for side, pick := range map[string]func(*engines) *hermetic.Engine{
+			"client": func(e *engines) *hermetic.Engine { return e.client },
+			"server": func(e *engines) *hermetic.Engine { return e.server },
+		} {
+			heap, _ := perConnection(1000, func() any {
+				e := newDatagramEngines(t, client, server)
+				e.transfer(t, []byte("hello"))
+				e.settle(t)
+				return pick(e)
+			})
+			t.Logf("%s %s: %d bytes", s.datagramName(), side, heap)
+			if heap >= 4096 {
+				t.Errorf("an idle %s of %s costs %d bytes of heap, want less than 4096", side, s.datagramName(), heap)
+			}
+		}
+	}
+	p := newPion(t, ca, leaf)
+	heap, stack := perConnection(200, func() any {
+		client, server := p.connect(t)
+		return [2]any{client, server}
+	})
+	t.Logf("pion/dtls: %d bytes of heap and %d of stacks, mean of client and server", heap/2, stack/2)
+}
