@@ -24,7 +24,9 @@ type plan struct {
 	psk             bool
 	cids            int // length; negative: none
 	keyUpdates      bool
-	words           int // datagrams with data, each way
+	words           int             // datagrams with data, each way
+	moves           []time.Duration // when the client's address changes
+	spoof           float64         // a copy from an address of somebody else comes first
 }
 
 func newPlan(rng *rand.Rand) plan {
@@ -50,6 +52,15 @@ func newPlan(rng *rand.Rand) plan {
 		// fragments, so there a client that believes too much gets no answer.
 		p.pathMTU, p.cookies = 1000, false
 	}
+	if rng.IntN(3) == 0 {
+		for at := time.Duration(0); len(p.moves) < 1+rng.IntN(4); {
+			at += time.Duration(rng.IntN(8000)) * time.Millisecond
+			p.moves = append(p.moves, at)
+		}
+	}
+	if rng.IntN(4) == 0 {
+		p.spoof = float64(rng.IntN(20)) / 100
+	}
 	all := [][2]uint16{{tls.VersionTLS12, tls.VersionTLS12}, {tls.VersionTLS13, tls.VersionTLS13}, {tls.VersionTLS12, tls.VersionTLS13}}
 	p.client, p.server = all[rng.IntN(3)], all[rng.IntN(3)]
 	if p.client[1] < p.server[0] || p.server[1] < p.client[0] {
@@ -59,8 +70,8 @@ func newPlan(rng *rand.Rand) plan {
 }
 
 func (p plan) String() string {
-	return fmt.Sprintf("loss %.0f %%, duplicates %.0f %%, bit errors %.0f %%, delay %v+%v, MTU %d, path %d, versions %x %x, cookies %v, trusted %v, mutual %v, PSK %v, CIDs %d",
-		100*p.loss, 100*p.dup, 100*p.flip, p.delay, p.jitter, p.mtu, p.pathMTU, p.client, p.server, p.cookies, p.trusted, p.mutual, p.psk, p.cids)
+	return fmt.Sprintf("loss %.0f %%, duplicates %.0f %%, bit errors %.0f %%, delay %v+%v, MTU %d, path %d, versions %x %x, cookies %v, trusted %v, mutual %v, PSK %v, CIDs %d, moves %v, spoofed %.0f %%",
+		100*p.loss, 100*p.dup, 100*p.flip, p.delay, p.jitter, p.mtu, p.pathMTU, p.client, p.server, p.cookies, p.trusted, p.mutual, p.psk, p.cids, p.moves, 100*p.spoof)
 }
 
 // shared is what all runs have in common. Ed25519 signs the same each time.

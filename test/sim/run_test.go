@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -31,6 +32,7 @@ type datagram struct {
 	at   time.Time
 	nth  int // of all: ties are broken in order
 	to   int
+	peer int // the client's address, or who pretends to be there
 	data []byte
 }
 
@@ -67,6 +69,11 @@ type run struct {
 	in, out  int // bytes from and to the client before the server has completed
 	flipped  bool
 	proved   bool // the client's address
+	address  int  // of the client: how often it has moved
+	path     int  // where the server sends to
+	newest   int  // of the client's datagrams that have arrived, by number
+	followed int  // how often the server went after the client
+	early    bool // the address changed before both had completed
 	events   strings.Builder
 	problems []string
 }
@@ -118,11 +125,24 @@ func (r *run) play() {
 		if at.After(r.now) {
 			r.now = at
 		}
+		r.move()
 		r.deliver()
 		r.expire()
 		r.speak()
 	}
 	r.judge()
+}
+
+// spoofed is the address of somebody else.
+const spoofed = -1
+
+// move gives the client another address.
+func (r *run) move() {
+	for r.address < len(r.moves) && !r.start.Add(r.moves[r.address]).After(r.now) {
+		r.address++
+		r.early = r.early || !r.complete(toClient) || !r.complete(toServer)
+		r.event("the client moves to address %d", r.address)
+	}
 }
 
 // flush sends what the engines have.
@@ -134,13 +154,21 @@ func (r *run) flush() {
 				r.problem("HasOutput, and no output")
 				break
 			}
-			r.send(1-side, d)
+			r.send(1-side, r.peer(side), d)
 		}
 	}
 }
 
-// send gives a datagram to the network.
-func (r *run) send(to int, d []byte) {
+// peer is the client's address, as a side sees it.
+func (r *run) peer(side int) int {
+	if side == toServer {
+		return r.path
+	}
+	return r.address
+}
+
+// send gives a datagram to the network: from the client's address, or to it.
+func (r *run) send(to, peer int, d []byte) {
 	if to == toClient && !r.complete(toServer) && !r.proved {
 		r.out += len(d)
 		if !r.trusted && !r.cookies && r.out > 3*r.in {
@@ -156,6 +184,10 @@ func (r *run) send(to int, d []byte) {
 	if r.rng.Float64() < r.dup {
 		copies = 2
 	}
+	number := r.sent + copies
+	if to == toServer && r.spoof > 0 && r.rng.Float64() < r.spoof {
+		heap.Push(&r.queue, &datagram{at: r.now, nth: number, to: to, peer: spoofed, data: bytes.Clone(d)})
+	}
 	for range copies {
 		data := bytes.Clone(d)
 		if r.rng.Float64() < r.flip {
@@ -168,7 +200,7 @@ func (r *run) send(to int, d []byte) {
 			at = at.Add(time.Duration(r.rng.Int64N(int64(r.jitter))))
 		}
 		r.sent++
-		heap.Push(&r.queue, &datagram{at: at, nth: r.sent, to: to, data: data})
+		heap.Push(&r.queue, &datagram{at: at, nth: r.sent, to: to, peer: peer, data: data})
 	}
 }
 
@@ -200,22 +232,63 @@ func (r *run) nextEvent() (t time.Time, ok bool) {
 func (r *run) deliver() {
 	for len(r.queue) > 0 && !r.queue[0].at.After(r.now) {
 		d := heap.Pop(&r.queue).(*datagram)
-		if d.to == toServer {
-			r.in += len(d.data)
-			// Under keys that came with our answer.
-			r.proved = r.proved || d.data[0]>>5 == 1
+		switch {
+		case d.to == toClient && d.peer != r.address:
+			r.event("nobody is at address %d any more", d.peer)
+		case d.to == toClient || r.arrive(d):
+			r.open(d)
+			r.flush()
 		}
-		if r.engines[d.to] == nil && !r.welcome(d.data) {
-			continue
-		}
-		r.open(d.to, d.data)
-		r.flush()
 	}
 }
 
-// welcome is a server that keeps nothing of strangers.
-func (r *run) welcome(d []byte) bool {
-	id := []byte("192.0.2.1:4433")
+// arrive finds the engine that a datagram to the server is for: by the address it
+// came from, or by its connection ID.
+func (r *run) arrive(d *datagram) bool {
+	e := r.engines[toServer]
+	switch {
+	case e == nil:
+		if r.path = d.peer; !r.welcome(d.peer, d.data) {
+			return false
+		}
+	case d.peer != r.path && !r.known(d.data):
+		r.welcome(d.peer, d.data)
+		return false
+	case d.peer != r.path:
+		return true
+	}
+	r.in += len(d.data)
+	// Under keys that came with our answer.
+	r.proved = r.proved || d.data[0]>>5 == 1
+	return true
+}
+
+// known reports whether a datagram has the server's connection ID: after the clear
+// part of a tls12_cid record (RFC 9146, Section 4), or behind the first byte of a
+// unified header (RFC 9147bis, Section 4).
+func (r *run) known(d []byte) bool {
+	const tls12CID, cidAt = 25, 11
+	if !r.complete(toServer) {
+		return false // nobody is followed before it is known who that is
+	}
+	local, _ := r.engines[toServer].ConnectionIDs()
+	return slices.ContainsFunc(local, func(id []byte) bool {
+		switch {
+		case len(id) == 0:
+			return false
+		case d[0] == tls12CID:
+			return len(d) > cidAt && bytes.HasPrefix(d[cidAt:], id)
+		}
+		return d[0]>>4 == 3 && bytes.HasPrefix(d[1:], id)
+	})
+}
+
+// welcome is a server that keeps nothing of strangers, and waits for one client.
+func (r *run) welcome(peer int, d []byte) bool {
+	id := fmt.Appendf(nil, "address %d", peer)
+	if !r.cookies {
+		return false
+	}
 	size := len(d)
 	answer, ok := r.configs[toServer].AnswerHello(nil, id, d)
 	if !ok {
@@ -223,8 +296,11 @@ func (r *run) welcome(d []byte) bool {
 			r.problem("a stranger got %d bytes for %d", len(answer), size)
 		}
 		if len(answer) > 0 {
-			r.send(toClient, answer)
+			r.send(toClient, peer, answer)
 		}
+		return false
+	}
+	if r.engines[toServer] != nil {
 		return false
 	}
 	e := r.engine(hermetic.DTLSServer, r.configs[toServer])
@@ -235,7 +311,8 @@ func (r *run) welcome(d []byte) bool {
 	return true
 }
 
-func (r *run) open(side int, d []byte) {
+func (r *run) open(from *datagram) {
+	side, d := from.to, from.data
 	e := r.engines[side]
 	for len(d) > 0 && r.failed[side] == nil && !r.closed[side] {
 		o, err := e.Open(d)
@@ -250,10 +327,31 @@ func (r *run) open(side int, d []byte) {
 			r.problem("Open makes no progress")
 			return
 		}
+		if side == toServer {
+			r.follow(from, o.Kind)
+		}
 		if o.Kind == hermetic.KindData || o.Kind == hermetic.KindNewPath {
 			r.hear(side, o.Data)
 		}
 		d = d[o.N:]
+	}
+}
+
+// follow is what a server does about a client that moves: it goes after the newest
+// record that came under its connection ID.
+func (r *run) follow(from *datagram, kind hermetic.Kind) {
+	newest := from.nth > r.newest
+	r.newest = max(r.newest, from.nth)
+	switch {
+	case r.path == from.peer || kind != hermetic.KindNewPath && kind != hermetic.KindData:
+	case kind == hermetic.KindData && newest:
+		r.problem("the newest record comes from elsewhere, and nobody notices")
+	case kind == hermetic.KindNewPath && !newest:
+		r.problem("a record that is not the newest changes the path")
+	case kind == hermetic.KindNewPath:
+		r.event("the server follows the client from address %d to %d", r.path, from.peer)
+		r.path = from.peer
+		r.followed++
 	}
 }
 
@@ -331,7 +429,7 @@ func (r *run) speak() {
 			r.problem("Seal: %v", err)
 			continue
 		}
-		r.send(1-side, d)
+		r.send(1-side, r.peer(side), d)
 		r.next[side] = r.now.Add(time.Duration(r.rng.IntN(2000)) * time.Millisecond)
 	}
 }
@@ -342,7 +440,7 @@ func (r *run) judge() {
 		var fault *hermetic.AlertError
 		switch {
 		case err == nil || errors.Is(err, hermetic.ErrTimeout):
-		case errors.As(err, &fault) && r.flipped:
+		case errors.As(err, &fault) && (r.flipped || r.early): // the cookie was for another address
 		default:
 			r.problem("side %d: %v", side, err)
 		}

@@ -23,7 +23,7 @@ func TestSim(t *testing.T) {
 		}
 		return
 	}
-	var fair, failed, completed atomic.Int64
+	var fair, failed, completed, followed atomic.Int64
 	t.Run("seeds", func(t *testing.T) {
 		shards := uint64(runtime.GOMAXPROCS(0))
 		for shard := range shards {
@@ -35,11 +35,12 @@ func TestSim(t *testing.T) {
 					for _, p := range r.problems {
 						t.Errorf("%s\n\t%v\n\tgo test ./test/sim -run Sim -v -seed %d", p, r.plan, seed)
 					}
+					followed.Add(int64(r.followed))
 					done := r.complete(toClient) && r.complete(toServer)
 					if done {
 						completed.Add(1)
 					}
-					if r.loss <= 0.2 && r.flip == 0 {
+					if r.loss <= 0.2 && r.flip == 0 && !r.early {
 						fair.Add(1)
 						if !done {
 							t.Logf("seed %d: %v", seed, r.plan)
@@ -50,7 +51,11 @@ func TestSim(t *testing.T) {
 			})
 		}
 	})
-	t.Logf("%d of %d handshakes completed; at up to 20 %% loss %d of %d did not", completed.Load(), *seeds, failed.Load(), fair.Load())
+	t.Logf("%d of %d handshakes completed; at up to 20 %% loss %d of %d did not; clients were followed to %d addresses",
+		completed.Load(), *seeds, failed.Load(), fair.Load(), followed.Load())
+	if *seeds >= 500 && followed.Load() == 0 {
+		t.Error("no client was ever followed to a new address")
+	}
 	// A flight is sent eight times, the last after a minute. At 20 % loss, an
 	// exchange of two datagrams each way fails with 1-0.8^4, eight times in a row
 	// with 1.5 %, if nothing were kept of what came: a generous bound.
