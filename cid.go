@@ -12,7 +12,8 @@ import (
 //
 // When Open returns [KindNewPath], a record has authenticated that came under our
 // ID and is newer than all before it: its source may be a new address of the
-// peer. Whether the engine's datagrams go there from now on is for the caller to
+// peer. The record need not have data: a peer that moves before it has seen our
+// last ACK only says its Finished again. Whether the engine's datagrams go there from now on is for the caller to
 // decide; RFC 9146, Section 6, advises to test it first.
 func (e *Engine) ConnectionIDs() (local [][]byte, peer []byte) { return e.carrier.CIDs() }
 

@@ -115,3 +115,44 @@ func TestConnectionIDsChange(t *testing.T) {
 		t.Errorf("alert %v", wantAlert)
 	}
 }
+
+// TestNewPathWithoutData: a client that moves before it has seen the server's last
+// flight, or its ACK, can only send its own again.
+func TestNewPathWithoutData(t *testing.T) {
+	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
+		t.Run(tls.VersionName(version), func(t *testing.T) {
+			n := newNetwork(t, func(client, server *Config) {
+				client.MaxVersion = version
+				for _, cfg := range []*Config{client, server} {
+					cfg.Datagram.ConnectionIDs, cfg.Datagram.ConnectionIDLength = true, 4
+				}
+			})
+			n.lose = func() bool { return n.server.HandshakeComplete() }
+			for !n.server.HandshakeComplete() {
+				if _, err := n.deliver(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			n.now, _ = n.client.Deadline()
+			if err := n.client.Expire(); err != nil {
+				t.Fatal(err)
+			}
+			paths := 0
+			for out := n.client.Output(nil); len(out) > 0; out = n.client.Output(nil) {
+				for len(out) > 0 {
+					o, err := n.server.Open(out)
+					if err != nil || o.Data != nil {
+						t.Fatalf("%q, %v", o.Data, err)
+					}
+					if o.Kind == KindNewPath {
+						paths++
+					}
+					out = out[o.N:]
+				}
+			}
+			if paths == 0 {
+				t.Error("the server does not hear that the client may have moved")
+			}
+		})
+	}
+}

@@ -72,7 +72,7 @@ func (n *network) open(to *Engine, datagram []byte, data *[][]byte) error {
 		if o.N == 0 {
 			n.t.Fatal("a datagram is not used up")
 		}
-		if o.Kind == KindData || o.Kind == KindNewPath {
+		if o.Data != nil {
 			*data = append(*data, bytes.Clone(o.Data))
 		}
 		datagram = datagram[o.N:]

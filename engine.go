@@ -20,7 +20,7 @@ const (
 	KindNone      Kind = iota // nothing: a handshake message, a dropped record
 	KindData                  // application data, which may be empty
 	KindEarlyData             // application data that may be a replay (0-RTT)
-	KindNewPath               // DTLS: data under our CID, maybe from a new address
+	KindNewPath               // DTLS: a record under our CID, maybe from a new address; without data, Data is nil
 )
 
 // Opened is the result of [Engine.Open].

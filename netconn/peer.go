@@ -83,7 +83,7 @@ func (p *peer) take(from address, datagram []byte) (established bool) {
 			p.ended = true
 		case err != nil:
 			p.err = err
-		case o.Kind != hermetic.KindNone:
+		case o.Data != nil:
 			p.keep(o.Data)
 		}
 		if o.Kind == hermetic.KindNewPath && from.key != p.addr.key {

@@ -20,7 +20,7 @@ const (
 	None      Kind = iota // nothing: a handshake message, a ticket, a dropped record
 	Data                  // application data, maybe empty
 	EarlyData             // application data under the early traffic secret
-	NewPath               // Data under our CID: its source may be new (datagrams)
+	NewPath               // under our CID, with Data or none: its source may be new (datagrams)
 )
 
 // Opened is what became of the first record of the input.

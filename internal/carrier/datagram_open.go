@@ -258,20 +258,30 @@ func (d *Datagram) handle(r *opened) (Opened, error) {
 		return d.handleData(r, path)
 	}
 	d.begin()
+	err := d.handleOther(r)
+	if err == nil && path && d.complete {
+		// A peer that moves before it has seen our last ACK says nothing but its
+		// Finished again.
+		return Opened{Kind: NewPath}, nil
+	}
+	return Opened{}, err
+}
+
+func (d *Datagram) handleOther(r *opened) error {
 	switch r.typ {
 	case record.Handshake:
-		return Opened{}, d.handleHandshake(r)
+		return d.handleHandshake(r)
 	case record.Alert:
-		return Opened{}, d.handleAlert(r)
+		return d.handleAlert(r)
 	case record.ACK:
-		return Opened{}, d.protocol.handleACK(r.number, r.content)
+		return d.protocol.handleACK(r.number, r.content)
 	case record.ChangeCipherSpec:
-		return Opened{}, d.protocol.handleCCS(r.number, r.content)
+		return d.protocol.handleCCS(r.number, r.content)
 	}
 	if r.clear() {
-		return Opened{}, record.ErrDropped
+		return record.ErrDropped
 	}
-	return Opened{}, errContentType
+	return errContentType
 }
 
 // fault is what a mistake in a record comes to: where the record is not

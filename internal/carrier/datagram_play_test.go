@@ -371,7 +371,7 @@ func (p *pair) input(e *end, datagrams ...[]byte) error {
 			if o.N <= 0 || o.N > len(in) {
 				p.t.Fatalf("the %s uses %d of %d bytes", e.name, o.N, len(in))
 			}
-			if o.Kind != None {
+			if o.Data != nil {
 				e.data, e.kinds = append(e.data, string(o.Data)), append(e.kinds, o.Kind)
 			}
 			in = in[o.N:]

@@ -330,7 +330,7 @@ func (r *run) open(from *datagram) {
 		if side == toServer {
 			r.follow(from, o.Kind)
 		}
-		if o.Kind == hermetic.KindData || o.Kind == hermetic.KindNewPath {
+		if o.Data != nil {
 			r.hear(side, o.Data)
 		}
 		d = d[o.N:]
@@ -343,11 +343,9 @@ func (r *run) follow(from *datagram, kind hermetic.Kind) {
 	newest := from.nth > r.newest
 	r.newest = max(r.newest, from.nth)
 	switch {
-	case r.path == from.peer || kind != hermetic.KindNewPath && kind != hermetic.KindData:
+	case r.path == from.peer:
 	case kind == hermetic.KindData && newest:
 		r.problem("the newest record comes from elsewhere, and nobody notices")
-	case kind == hermetic.KindNewPath && !newest:
-		r.problem("a record that is not the newest changes the path")
 	case kind == hermetic.KindNewPath:
 		r.event("the server follows the client from address %d to %d", r.path, from.peer)
 		r.path = from.peer
