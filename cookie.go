@@ -9,7 +9,6 @@ import (
 	"io"
 	"time"
 
-	"github.com/hermetic-tls/hermetic/internal/alert"
 	"github.com/hermetic-tls/hermetic/internal/handshake"
 	"github.com/hermetic-tls/hermetic/internal/record"
 	"github.com/hermetic-tls/hermetic/internal/wire"
@@ -72,8 +71,9 @@ func (c *Config) cookie(peerID []byte, made time.Time) []byte {
 // address. ok means that it is a ClientHello with a good cookie: make an engine,
 // give it the identity with SetPeerID, and the datagram with Open. Otherwise
 // answer, if it is not empty, is to be sent back: it is appended to dst, and never
-// larger than the datagram. A ClientHello in fragments must show its cookie in the
-// first; what is no ClientHello has no answer.
+// larger than the datagram: the request for a cookie, or the alert that nothing in
+// the ClientHello fits. A ClientHello in fragments must show its cookie in the first;
+// what is no ClientHello has no answer.
 func (c *Config) AnswerHello(dst, peerID, datagram []byte) (answer []byte, ok bool) {
 	compiled, err := c.compiled()
 	if err != nil {
@@ -89,10 +89,10 @@ func (c *Config) AnswerHello(dst, peerID, datagram []byte) (answer []byte, ok bo
 		return dst, false
 	}
 	jar := &cookieJar{c, peerID, c.now()}
-	var message []byte
+	var message []byte // or alert
 	var verdict handshake.Verdict
 	if h.FragmentLength < h.Length {
-		verdict = handshake.AnswerFragment(&compiled.server, jar, body)
+		message, verdict = handshake.AnswerFragment(&compiled.server, jar, body)
 	} else {
 		message, verdict = handshake.AnswerHello(&compiled.server, jar, body)
 	}
@@ -100,7 +100,7 @@ func (c *Config) AnswerHello(dst, peerID, datagram []byte) (answer []byte, ok bo
 	case handshake.Welcome:
 		return dst, h.Seq == 1 // the first hello has no cookie of ours to show
 	case handshake.Refuse:
-		return appendClear(dst, record.Alert, r.Number, []byte{2, byte(alert.IllegalParameter)}), false
+		return appendClear(dst, record.Alert, r.Number, message), false
 	case handshake.Answer:
 		header := wire.FragmentHeader{Type: wire.Type(message[0]), Length: len(message) - 4, FragmentLength: len(message) - 4}
 		out := appendClear(dst, record.Handshake, r.Number, append(header.Append(nil), message[4:]...))

@@ -395,6 +395,35 @@ func TestCookiesOfOthers(t *testing.T) {
 	}
 }
 
+// TestNothingInCommon: a stranger hears so before anything is kept of it, unless the
+// handshake finds it out.
+func TestNothingInCommon(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		change func(client, server *Config)
+		want   Alert
+	}{
+		{"the client is too old", func(c, s *Config) { c.MaxVersion, s.MinVersion = tls.VersionTLS12, tls.VersionTLS13 }, AlertProtocolVersion},
+		{"the client is too new", func(c, s *Config) { c.MinVersion, s.MaxVersion = tls.VersionTLS13, tls.VersionTLS12 }, AlertProtocolVersion},
+		{"no group", func(c, s *Config) {
+			c.MinVersion, c.CurvePreferences, s.CurvePreferences = tls.VersionTLS13, []tls.CurveID{tls.X25519}, []tls.CurveID{tls.CurveP256}
+		}, AlertHandshakeFailure},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			n := newNetwork(t, test.change)
+			hello := n.client.Output(nil)
+			answer, ok := n.server.cfg.cfg.AnswerHello(nil, []byte("a"), hello)
+			if ok || len(answer) > len(hello) {
+				t.Fatalf("%v, %d bytes for %d", ok, len(answer), len(hello))
+			}
+			var refused *AlertError
+			if err := n.open(n.client, answer, &n.received.client); !errors.As(err, &refused) || !refused.Received || refused.Alert != test.want {
+				t.Errorf("the client hears %v", err)
+			}
+		})
+	}
+}
+
 // TestStrangers: what is no whole ClientHello has no answer.
 func TestStrangers(t *testing.T) {
 	n := newNetwork(t, nil)

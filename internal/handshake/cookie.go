@@ -25,13 +25,13 @@ type Verdict uint8
 const (
 	Ignore  Verdict = iota // it is nothing to answer
 	Answer                 // send the message back, and forget
-	Refuse                 // a cookie that is not good: illegal_parameter
+	Refuse                 // send the alert back, and forget
 	Welcome                // the cookie is good: begin a handshake with it
 )
 
 // AnswerHello judges a ClientHello without keeping anything: RFC 6347, Section
-// 4.2.1, and RFC 9147bis, Section 5.1. The answer is a HelloVerifyRequest or a
-// HelloRetryRequest.
+// 4.2.1, and RFC 9147bis, Section 5.1. The answer is a HelloVerifyRequest, a
+// HelloRetryRequest or an alert.
 func AnswerHello(p *Params, jar CookieJar, body []byte) (answer []byte, v Verdict) {
 	s := &serverHello{Machine: &Machine{params: p, carrier: nowhere{}, conn: new(Connection)}}
 	if s.hello.Parse(body, wire.Datagram) != nil {
@@ -48,26 +48,28 @@ func AnswerHello(p *Params, jar CookieJar, body []byte) (answer []byte, v Verdic
 	case wire.VersionTLS13:
 		return s.answer13(jar, body)
 	}
-	return nil, Ignore
+	return refuse(alert.ProtocolVersion)
+}
+
+func refuse(d alert.Description) (answer []byte, v Verdict) {
+	const fatal = 2
+	return []byte{fatal, byte(d)}, Refuse
 }
 
 // AnswerFragment judges the first fragment of a ClientHello: one without a
 // cookie in it is nothing to answer, and nothing is kept of it.
-func AnswerFragment(p *Params, jar CookieJar, fragment []byte) Verdict {
+func AnswerFragment(p *Params, jar CookieJar, fragment []byte) (answer []byte, v Verdict) {
 	s := &serverHello{Machine: &Machine{params: p, carrier: nowhere{}, conn: new(Connection)}}
 	if s.hello.ParseStart(fragment) != nil {
-		return Ignore
+		return nil, Ignore
 	}
 	if s.hello.Has.Has(wire.ExtCookie) {
-		if s.openRetry(jar) == nil {
-			return Welcome
-		}
-		return Refuse
+		return s.checkRetry(jar)
 	}
 	if _, ok := jar.Open(s.hello.LegacyCookie, s.bound12()); ok {
-		return Welcome
+		return nil, Welcome
 	}
-	return Ignore
+	return nil, Ignore
 }
 
 // nowhere is a carrier that only says how messages would travel.
@@ -120,15 +122,12 @@ func (r *statelessRetry) message() []byte {
 
 func (s *serverHello) answer13(jar CookieJar, body []byte) (answer []byte, v Verdict) {
 	if s.hello.Has.Has(wire.ExtCookie) {
-		if s.openRetry(jar) != nil {
-			return nil, Refuse
-		}
-		return nil, Welcome
+		return s.checkRetry(jar)
 	}
 	c := s.chooseSuite(func(*suite.Suite) bool { return true })
 	group, share := (&server13{serverHello: s}).chooseGroup()
 	if c == nil || group == 0 {
-		return nil, Ignore
+		return refuse(alert.HandshakeFailure)
 	}
 	if share.Data != nil {
 		group = 0
@@ -139,6 +138,14 @@ func (s *serverHello) answer13(jar CookieJar, body []byte) (answer []byte, v Ver
 	r := statelessRetry{suite: c, group: group, hello1: h.Sum(nil)}
 	r.cookie = jar.Seal(r.append(nil), nil)
 	return r.message(), Answer
+}
+
+// checkRetry is the verdict on a second ClientHello.
+func (s *serverHello) checkRetry(jar CookieJar) (answer []byte, v Verdict) {
+	if s.openRetry(jar) != nil {
+		return refuse(alert.IllegalParameter)
+	}
+	return nil, Welcome
 }
 
 // openRetry reads the cookie of a second ClientHello.
