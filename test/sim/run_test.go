@@ -3,6 +3,7 @@ package sim
 import (
 	"bytes"
 	"container/heap"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -258,9 +259,21 @@ func (r *run) arrive(d *datagram) bool {
 		return true
 	}
 	r.in += len(d.data)
-	// Under keys that came with our answer.
-	r.proved = r.proved || d.data[0]>>5 == 1
+	r.proved = r.proved || underKeys(d.data)
 	return true
+}
+
+// underKeys reports whether a datagram has a record under keys: who sends one has seen
+// our answer.
+func underKeys(d []byte) bool {
+	const header, epochAt, lengthAt = 13, 4, 11
+	for len(d) > header {
+		if d[0]>>5 == 1 || d[epochAt] > 0 {
+			return true
+		}
+		d = d[min(len(d), header+int(binary.BigEndian.Uint16(d[lengthAt:]))):]
+	}
+	return false
 }
 
 // known reports whether a datagram has the server's connection ID: after the clear
