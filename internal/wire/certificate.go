@@ -52,6 +52,10 @@ type CertificateVerify struct {
 	Signature []byte
 }
 
+// inCertificateRequest: RFC 9846, Section 4.3.
+var inCertificateRequest = Extensions(ExtStatusRequest, ExtSignatureAlgorithms, ExtSCT, ExtCertificateAuthorities,
+	ExtOIDFilters, ExtSignatureAlgsCert)
+
 // Parse reads the body of a CertificateRequest of TLS 1.3.
 func (m *CertificateRequest13) Parse(body []byte) error {
 	*m = CertificateRequest13{}
@@ -68,7 +72,7 @@ func (m *CertificateRequest13) Parse(body []byte) error {
 		}
 		if !ok {
 			m.Has = x.has
-			return nil
+			return x.within(inCertificateRequest)
 		}
 		switch e {
 		case ExtSignatureAlgorithms:

@@ -185,6 +185,15 @@ func (x *extensions) addUnknown(e Extension) error {
 	return nil
 }
 
+// within reports known extensions that do not belong into the message: RFC 9846,
+// Section 4.3, wants an illegal_parameter.
+func (x *extensions) within(message ExtensionSet) error {
+	if other := x.has.Minus(message); other != 0 {
+		return alert.New(alert.IllegalParameter, "an extension does not belong into this message: "+other.String())
+	}
+	return nil
+}
+
 // beginExtension starts an extension, end16 ends it.
 func beginExtension(b []byte, e Extension) ([]byte, int) {
 	return begin16(appendUint16(b, uint16(e)))

@@ -53,7 +53,7 @@ func (m *NewSessionTicket13) Parse(body []byte) error {
 		}
 		if !ok {
 			m.Has = x.has
-			return nil
+			return x.within(Extensions(ExtEarlyData))
 		}
 		if e == ExtEarlyData {
 			m.MaxEarlyData = ext.uint32()
