@@ -1,0 +1,160 @@
+package redisstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// TestUnseen: an id is new once, and only in its time.
+func TestUnseen(t *testing.T) {
+	server := newServer(t)
+	server.grow("hermetic")
+	a, b := server.store(Options{}), server.store(Options{})
+	for _, step := range []struct {
+		name  string
+		store *Store
+		id    string
+		left  time.Duration
+		want  bool
+		fails bool
+	}{
+		{"a new id", a, "one", maxAhead, true, false},
+		{"again", a, "one", maxAhead, false, false},
+		{"again, elsewhere", b, "one", maxAhead, false, false},
+		{"another id", b, "two", maxAhead, true, false},
+		{"any bytes", b, "\x00}{ \r\n\xff", maxAhead, true, false},
+		{"a question that has waited for too long", a, "three", -time.Millisecond, false, true},
+		{"an answer for longer than the memory", a, "four", time.Hour, false, true},
+	} {
+		got, err := step.store.Unseen(context.Background(), []byte(step.id), time.Now().Add(step.left))
+		if got != step.want || err != nil != step.fails {
+			t.Errorf("%s: %v, %v", step.name, got, err)
+		}
+	}
+	ttl := server.do("PTTL", fmt.Sprintf("{hermetic}:seen:%x", "one")).(int64)
+	if life := time.Duration(ttl) * time.Millisecond; life > memory || life < memory-30*time.Second {
+		t.Errorf("an id lives for %v", life)
+	}
+}
+
+// TestUnseenAtOnce: of many that ask at the same time one hears yes.
+func TestUnseenAtOnce(t *testing.T) {
+	server := newServer(t)
+	server.grow("hermetic")
+	var stores []*Store
+	for range 4 {
+		stores = append(stores, server.store(Options{}))
+	}
+	for round := range 10 {
+		var yes atomic.Int32
+		var wg sync.WaitGroup
+		start := make(chan struct{})
+		for i := range 32 {
+			wg.Go(func() {
+				<-start
+				ok, err := stores[i%len(stores)].Unseen(context.Background(), []byte{byte(round)}, time.Now().Add(maxAhead))
+				if err != nil {
+					t.Error(err)
+				}
+				if ok {
+					yes.Add(1)
+				}
+			})
+		}
+		close(start)
+		wg.Wait()
+		if yes.Load() != 1 {
+			t.Errorf("%d were told that it is new", yes.Load())
+		}
+	}
+}
+
+// TestForgetful: no early data while Redis may have forgotten some.
+func TestForgetful(t *testing.T) {
+	server := newServer(t)
+	s := server.store(Options{})
+	ask := func(reason, id string, want bool, wantErr error) {
+		t.Helper()
+		if got, err := s.Unseen(context.Background(), []byte(id), time.Now().Add(maxAhead)); got != want || !errors.Is(err, wantErr) {
+			t.Errorf("%s: %v, %v", reason, got, err)
+		}
+	}
+	ask("Redis is new", "id", false, ErrForgetful)
+	ask("and still is", "id", false, ErrForgetful)
+	server.grow("hermetic")
+	ask("it remembers", "id", true, nil)
+
+	server.do("FLUSHALL")
+	ask("it was emptied", "id", false, ErrForgetful)
+	server.grow("hermetic")
+	ask("it remembers again", "another", true, nil)
+
+	// What was saved in a file, or copied to another server, may be old.
+	since := server.do("GET", "{hermetic}:since")
+	server.kill()
+	server.start()
+	server.do("SET", "{hermetic}:since", since)
+	ask("it was restarted", "id", false, ErrForgetful)
+	server.grow("hermetic")
+	ask("it remembers after a restart", "id", true, nil)
+
+	for i := range 100 { // a cache, which is full
+		server.do("SET", fmt.Sprint(i), strings.Repeat("x", 100_000), "EX", "1000")
+	}
+	server.do("CONFIG", "SET", "maxmemory-policy", "volatile-ttl")
+	server.do("CONFIG", "SET", "maxmemory", "5mb")
+	for i := range 20 {
+		server.do("SET", fmt.Sprint(100+i), strings.Repeat("x", 100_000), "EX", "1000")
+	}
+	ask("it evicts", "id", false, ErrForgetful)
+	for _, odd := range []string{"", "nonsense", "a b", fmt.Sprintf("%v9", since)} {
+		server.do("SET", "{hermetic}:since", odd)
+		ask("its memory is damaged: "+odd, "id", false, ErrForgetful)
+	}
+}
+
+// TestUnseenWithoutRedis: whatever is wrong with Redis, early data is not new, and
+// the wait ends.
+func TestUnseenWithoutRedis(t *testing.T) {
+	server := newServer(t)
+	server.grow("hermetic")
+	s := server.store(Options{})
+	server.kill()
+	if ok, err := s.Unseen(context.Background(), []byte("id"), time.Now().Add(maxAhead)); ok || err == nil {
+		t.Errorf("Redis is away: %v, %v", ok, err)
+	}
+
+	silent, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	client := redis.NewClient(&redis.Options{Addr: silent.Addr().String(), ContextTimeoutEnabled: true})
+	defer client.Close()
+	s, err = New(client, Options{Timeout: 10 * time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if ok, err := s.Unseen(context.Background(), []byte("id"), time.Now().Add(maxAhead)); ok || !isTimeout(err) {
+		t.Errorf("Redis is silent: %v, %v", ok, err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if ok, err := s.Unseen(ctx, []byte("id"), time.Now().Add(maxAhead)); ok || !errors.Is(err, context.Canceled) {
+		t.Errorf("the caller has gone: %v, %v", ok, err)
+	}
+}
+
+func isTimeout(err error) bool {
+	var timeout interface{ Timeout() bool }
+	return errors.As(err, &timeout) && timeout.Timeout()
+}

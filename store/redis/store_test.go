@@ -1,0 +1,458 @@
+package redisstore
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/hermetic-tls/hermetic"
+)
+
+func refresh(t *testing.T, s *Store) {
+	t.Helper()
+	if err := s.Refresh(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// refreshAll lets all do it at the same time.
+func refreshAll(t *testing.T, stores []*Store) {
+	t.Helper()
+	var wg sync.WaitGroup
+	start := make(chan struct{})
+	for _, s := range stores {
+		wg.Go(func() {
+			<-start
+			if err := s.Refresh(context.Background()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	close(start)
+	wg.Wait()
+}
+
+func ticketKeys(t *testing.T, s *Store, now time.Time) []hermetic.TicketKey {
+	t.Helper()
+	keys, err := s.TicketKeys(now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return keys
+}
+
+// TestAgreement: however many begin at once, they have the same secrets, and so
+// at each change of keys.
+func TestAgreement(t *testing.T) {
+	server, now := newServer(t), noon()
+	var stores []*Store
+	for range 12 {
+		stores = append(stores, server.store(Options{Time: now.time}))
+	}
+	var all []hermetic.TicketKey // that have sealed
+	for day := range 4 {
+		refreshAll(t, stores)
+		first := ticketKeys(t, stores[0], now.now)
+		for i, s := range stores {
+			if keys := ticketKeys(t, s, now.now); !slices.Equal(keys, first) {
+				t.Errorf("day %d: store %d has other ticket keys than the first", day, i)
+			}
+			if !bytes.Equal(s.CookieSecret(), stores[0].CookieSecret()) || len(s.CookieSecret()) != secretLen {
+				t.Errorf("day %d: store %d has another cookie secret than the first", day, i)
+			}
+		}
+		if slices.Contains(all, first[0]) {
+			t.Errorf("day %d: an old key seals", day)
+		}
+		if day > 0 && !slices.Contains(first, all[day-1]) {
+			t.Errorf("day %d: the last key opens no more", day)
+		}
+		if day > 1 && slices.Contains(first, all[day-2]) {
+			t.Errorf("day %d: a key has lived for three periods", day)
+		}
+		all = append(all, first[0])
+		now.now = now.now.Add(24 * time.Hour)
+	}
+}
+
+// TestKeysAreKnownAhead: at a change of keys those who have refreshed and those
+// who have not agree, and Redis may be away.
+func TestKeysAreKnownAhead(t *testing.T) {
+	server, now := newServer(t), noon()
+	a, b := server.store(Options{Time: now.time}), server.store(Options{Time: now.time})
+	refresh(t, a)
+	refresh(t, b)
+	before := ticketKeys(t, a, now.now)
+	now.now = now.now.Add(24 * time.Hour)
+	refresh(t, a)
+	keysA, keysB := ticketKeys(t, a, now.now), ticketKeys(t, b, now.now)
+	if keysA[0] != keysB[0] || keysA[0] == before[0] {
+		t.Error("they do not seal with the same new key")
+	}
+	server.kill()
+	steps := []struct {
+		name  string
+		after time.Duration
+		want  error
+	}{
+		{"the last key goes on in the next period", 24 * time.Hour, nil},
+		{"and as long as it opens", 35*time.Hour + 59*time.Minute, nil},
+		{"then there is none", 36 * time.Hour, errExpired},
+	}
+	for _, step := range steps {
+		if err := b.Refresh(context.Background()); err == nil {
+			t.Fatal("Redis is there")
+		}
+		keys, err := b.TicketKeys(now.now.Add(step.after))
+		if !errors.Is(err, step.want) || err == nil && keys[0] != keysB[0] {
+			t.Errorf("%s: %d keys, error %v", step.name, len(keys), err)
+		}
+	}
+}
+
+// TestRedisForgetsKeys: each of them with its period, and the cookie secret never.
+func TestRedisForgetsKeys(t *testing.T) {
+	server, now := newServer(t), noon()
+	refresh(t, server.store(Options{Time: now.time}))
+	day := now.now.Unix() / 86400
+	for name, want := range map[string]time.Duration{
+		fmt.Sprintf("{hermetic}:ticket:24h0m0s:%d", day):   36 * time.Hour,
+		fmt.Sprintf("{hermetic}:ticket:24h0m0s:%d", day+1): 60 * time.Hour,
+		"{hermetic}:cookie": -time.Millisecond,
+	} {
+		got := time.Duration(server.do("PTTL", name).(int64)) * time.Millisecond
+		if got > want || got < want-time.Minute {
+			t.Errorf("%s lives for %v, want %v", name, got, want)
+		}
+	}
+	if n := server.do("DBSIZE"); n != int64(3) {
+		t.Errorf("Redis has %d keys", n)
+	}
+}
+
+// TestRedisLosesAll: what it had is put back by the first that comes; where
+// others were faster, old tickets are opened still.
+func TestRedisLosesAll(t *testing.T) {
+	server, now := newServer(t), noon()
+	a, b := server.store(Options{Time: now.time}), server.store(Options{Time: now.time})
+	refresh(t, a)
+	now.now = now.now.Add(24 * time.Hour) // so that there is a last period, too
+	refresh(t, a)
+	keys, cookie := ticketKeys(t, a, now.now), a.CookieSecret()
+	if len(keys) != 3 {
+		t.Fatalf("%d keys", len(keys))
+	}
+
+	server.do("FLUSHALL")
+	refresh(t, a)
+	refresh(t, b)
+	if !slices.Equal(ticketKeys(t, b, now.now), keys) || !bytes.Equal(b.CookieSecret(), cookie) {
+		t.Error("what Redis has lost does not come back")
+	}
+
+	server.do("FLUSHALL")
+	stranger := server.store(Options{Time: now.time})
+	refresh(t, stranger)
+	others := ticketKeys(t, stranger, now.now)
+	if err := a.Refresh(context.Background()); err != errOtherCookie {
+		t.Errorf("another cookie secret: %v", err)
+	}
+	if !bytes.Equal(a.CookieSecret(), cookie) {
+		t.Error("the cookie secret has changed under a Config")
+	}
+	mine := ticketKeys(t, a, now.now)
+	if mine[0] != others[0] {
+		t.Error("the fleet's key does not seal")
+	}
+	for _, key := range append(keys, others...) {
+		if !slices.Contains(mine, key) {
+			t.Error("a key opens no more")
+		}
+	}
+	for range 2 * maxTicketKeys {
+		server.do("FLUSHALL")
+		refresh(t, server.store(Options{Time: now.time}))
+		a.Refresh(context.Background())
+	}
+	if n := len(ticketKeys(t, a, now.now)); n > maxTicketKeys {
+		t.Errorf("%d keys", n)
+	}
+}
+
+// TestDamagedValues: a clear error that names the key and not its value; nothing
+// is loaded, and what was loaded stays.
+func TestDamagedValues(t *testing.T) {
+	kek := keyEncryption('k')
+	ticket := fmt.Sprintf("{hermetic}:ticket:24h0m0s:%d", noon().now.Unix()/86400)
+	const cookie = "{hermetic}:cookie"
+	get := func(s *server, name string) string { return s.do("GET", name).(string) }
+	tests := []struct {
+		name   string
+		opt    Options
+		damage func(s *server)
+		want   string
+	}{
+		{"an empty one", Options{}, func(s *server) { s.do("SET", ticket, "") }, ticket + " in Redis: the value is damaged"},
+		{"another form", Options{}, func(s *server) { s.do("SET", ticket, "\x07"+strings.Repeat("x", 32)) }, "damaged"},
+		{"one that was cut", Options{}, func(s *server) { v := get(s, cookie); s.do("SET", cookie, v[:len(v)-1]) }, cookie + " in Redis: the value is damaged"},
+		{"one that is too long", Options{}, func(s *server) { s.do("APPEND", cookie, "x") }, "damaged"},
+		{"no string at all", Options{}, func(s *server) { s.do("DEL", cookie); s.do("LPUSH", cookie, "x") }, cookie + " was put into Redis and cannot be read there"},
+		{"sealed, a bit flipped", kek, func(s *server) { s.do("SETBIT", ticket, 300, 1-s.do("GETBIT", ticket, 300).(int64)) }, errNotOurs.Error()},
+		{"sealed, cut in the nonce", kek, func(s *server) { s.do("SET", ticket, get(s, ticket)[:7]) }, errNotOurs.Error()},
+		{"sealed, under another name", kek, func(s *server) { s.do("SET", ticket, get(s, cookie)) }, errNotOurs.Error()},
+		{"in clear, put by somebody", kek, func(s *server) { s.do("SET", ticket, "\x01"+strings.Repeat("x", 32)) }, errNotClear.Error()},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			server := newServer(t)
+			test.opt.Time = noon().time
+			old := server.store(test.opt)
+			refresh(t, old)
+			keys, secret := ticketKeys(t, old, noon().now), old.CookieSecret()
+			test.damage(server)
+			fresh := server.store(test.opt)
+			for name, s := range map[string]*Store{"a fresh one": fresh, "the old one": old} {
+				err := s.Refresh(context.Background())
+				if err == nil || !strings.Contains(err.Error(), test.want) {
+					t.Errorf("%s: %v, want %q", name, err, test.want)
+				}
+				if err != nil && (strings.Contains(err.Error(), "xxx") || strings.Contains(err.Error(), string(secret))) {
+					t.Errorf("%s: the error shows a secret", name)
+				}
+			}
+			if _, err := fresh.TicketKeys(noon().now); err != errNothingLoaded || fresh.CookieSecret() != nil {
+				t.Errorf("something was loaded: %v", err)
+			}
+			if !slices.Equal(ticketKeys(t, old, noon().now), keys) || !bytes.Equal(old.CookieSecret(), secret) {
+				t.Error("what was loaded is lost")
+			}
+		})
+	}
+}
+
+// TestKeyEncryption: what is sealed is read with the same key, and not without.
+func TestKeyEncryption(t *testing.T) {
+	server := newServer(t)
+	a := server.store(keyEncryption('k'))
+	refresh(t, a)
+	b := server.store(keyEncryption('k'))
+	refresh(t, b)
+	if !bytes.Equal(a.CookieSecret(), b.CookieSecret()) {
+		t.Error("they do not agree")
+	}
+	for name, test := range map[string]struct {
+		opt  Options
+		want error
+	}{
+		"another key": {keyEncryption('K'), errNotOurs},
+		"no key":      {Options{}, errSealed},
+	} {
+		s := server.store(test.opt)
+		if err := s.Refresh(context.Background()); !errors.Is(err, test.want) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if _, err := s.TicketKeys(time.Now()); err != errNothingLoaded || s.CookieSecret() != nil {
+			t.Errorf("%s: something was loaded", name)
+		}
+	}
+	secrets := [][]byte{a.CookieSecret()}
+	for _, key := range ticketKeys(t, a, time.Now()) {
+		secrets = append(secrets, key[:])
+	}
+	for _, name := range server.do("KEYS", "*").([]any) {
+		value := server.do("GET", name).(string)
+		for _, secret := range secrets {
+			if strings.Contains(value, string(secret)) {
+				t.Errorf("%v has a secret in clear", name)
+			}
+		}
+	}
+}
+
+// TestFleetsApart: another Prefix, or another TicketLifetime, is another fleet.
+func TestFleetsApart(t *testing.T) {
+	server := newServer(t)
+	a, b, c := server.store(Options{}), server.store(Options{Prefix: "other"}), server.store(Options{TicketLifetime: time.Hour})
+	for _, s := range []*Store{a, b, c} {
+		refresh(t, s)
+	}
+	keys := ticketKeys(t, a, time.Now())
+	for _, s := range []*Store{b, c} {
+		for _, key := range ticketKeys(t, s, time.Now()) {
+			if slices.Contains(keys, key) {
+				t.Error("two fleets have one key")
+			}
+		}
+	}
+	if bytes.Equal(a.CookieSecret(), b.CookieSecret()) || !bytes.Equal(a.CookieSecret(), c.CookieSecret()) {
+		t.Error("the cookie secret is the Prefix's")
+	}
+}
+
+func TestBadOptions(t *testing.T) {
+	good := socketOptions("/nowhere", "", "")
+	bad := socketOptions("/nowhere", "", "")
+	bad.ContextTimeoutEnabled = false
+	tests := []struct {
+		name   string
+		client *redis.Options
+		opt    Options
+		want   string
+	}{
+		{"a client that waits", bad, Options{}, "ContextTimeoutEnabled"},
+		{"a brace", good, Options{Prefix: "a{b}"}, "Prefix"},
+		{"tickets of seconds", good, Options{TicketLifetime: time.Second}, "TicketLifetime"},
+		{"tickets of months", good, Options{TicketLifetime: 30 * 24 * time.Hour}, "TicketLifetime"},
+		{"refreshing seldom", good, Options{Interval: 7 * time.Hour}, "Interval"},
+		{"a timeout before now", good, Options{Timeout: -1}, "Timeout"},
+	}
+	for _, test := range tests {
+		client := redis.NewClient(test.client)
+		defer client.Close()
+		if _, err := New(client, test.opt); err == nil || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%s: %v", test.name, err)
+		}
+	}
+	if _, err := New(nil, Options{}); err == nil {
+		t.Error("a nil client")
+	}
+}
+
+// repeats is an answer of a Redis that repeats what it was told.
+type repeats string
+
+func (r repeats) Error() string { return string(r) }
+func (repeats) RedisError()     {}
+
+// talkative answers SET so.
+type talkative struct{ redis.Hook }
+
+func (talkative) DialHook(next redis.DialHook) redis.DialHook { return next }
+func (talkative) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return next
+}
+func (talkative) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		if cmd.Name() != "set" {
+			return next(ctx, cmd)
+		}
+		err := repeats(fmt.Sprintf("ERR unknown command 'set', with args beginning with: %q", cmd.Args()))
+		cmd.SetErr(err)
+		return err
+	}
+}
+
+// TestErrorsShowNoSecret: Redis may repeat a command that it does not take.
+func TestErrorsShowNoSecret(t *testing.T) {
+	client := newServer(t).client()
+	client.AddHook(talkative{})
+	s, err := New(client, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = s.Refresh(context.Background())
+	var answer repeats
+	if err == nil || strings.Contains(err.Error(), "args") || !strings.Contains(err.Error(), "Redis answers ERR") || errors.As(err, &answer) {
+		t.Errorf("%v", err)
+	}
+}
+
+// TestLeastRights: the rights that the documentation names are enough.
+func TestLeastRights(t *testing.T) {
+	server := newServer(t)
+	server.do("ACL", "SETUSER", "fleet", "on", ">password", "~{hermetic}:*", "+get", "+mget", "+set", "+eval", "+evalsha", "+time", "+info")
+	server.grow("hermetic")
+	s, err := New(server.clientAs("fleet", "password"), Options{Timeout: time.Minute})
+	if err != nil {
+		t.Fatal(err)
+	}
+	refresh(t, s)
+	if unseen, err := s.Unseen(context.Background(), []byte("an id"), time.Now().Add(maxAhead)); !unseen || err != nil {
+		t.Errorf("%v, %v", unseen, err)
+	}
+	other, err := New(server.clientAs("fleet", "password"), Options{Prefix: "other"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := other.Refresh(context.Background()); err == nil || !strings.Contains(err.Error(), "NOPERM") {
+		t.Errorf("another Prefix: %v", err)
+	}
+}
+
+// commands tells of each command that Redis has answered.
+type commands struct {
+	talkative
+	answered chan string
+}
+
+func (c commands) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		err := next(ctx, cmd)
+		if err == nil {
+			c.answered <- cmd.Name()
+		}
+		return err
+	}
+}
+
+// TestRun: it refreshes by itself, says what goes wrong, and goes on when Redis
+// is back.
+func TestRun(t *testing.T) {
+	server := newServer(t)
+	client := server.client()
+	answered, failed := make(chan string, 1000), make(chan error, 1000)
+	client.AddHook(commands{answered: answered})
+	s, err := New(client, Options{Interval: 5 * time.Millisecond, Error: func(err error) { failed <- err }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error)
+	go func() { ended <- s.Run(ctx) }()
+	wantCommand := func(reason, name string) {
+		t.Helper()
+		for deadline := time.After(time.Minute); ; {
+			select {
+			case got := <-answered:
+				if got == name {
+					return
+				}
+			case <-deadline:
+				t.Fatalf("%s: no %s comes", reason, name)
+			}
+		}
+	}
+	wantCommand("the secrets are made", "set")
+	wantCommand("and fetched", "mget")
+	wantCommand("and again", "mget")
+	server.kill()
+	select {
+	case <-failed:
+	case <-time.After(time.Minute):
+		t.Fatal("nobody hears that Redis is away")
+	}
+	for len(answered) > 0 {
+		<-answered
+	}
+	cookie := s.CookieSecret()
+	server.start()
+	wantCommand("Redis is empty: the secrets are put back", "set")
+	wantCommand("and fetched", "mget")
+	cancel()
+	if err := <-ended; err != context.Canceled {
+		t.Errorf("Run ends with %v", err)
+	}
+	other := server.store(Options{})
+	refresh(t, other)
+	if !bytes.Equal(other.CookieSecret(), cookie) {
+		t.Error("the cookie secret was lost with Redis")
+	}
+}
