@@ -45,8 +45,9 @@ func (e *Engine) EarlyDataRoom() int {
 }
 
 // A ReplayGuard tells a server which early data is new: RFC 9846, Section 8. Its
-// method may be called from many goroutines, and must not wait: a guard beyond a
-// network is asked through [AsyncReplay].
+// method may be called from many goroutines. The engine waits for it: where a
+// connection has no goroutine of its own, a guard beyond a network is asked through
+// [AsyncReplay].
 type ReplayGuard interface {
 	// Unseen reports whether id was not given before, and remembers it until
 	// the given time. When in doubt it answers false: the early data is then

@@ -26,16 +26,18 @@ var errPending = errors.New("netconn: Config.Async asks a question, and nobody a
 // (os.ErrDeadlineExceeded) is not fatal, and what was under way goes on later.
 //
 // Read returns io.EOF after the peer's close_notify, and io.ErrUnexpectedEOF when
-// a stream ends without; after Close everything returns net.ErrClosed. A server's
-// Config with MaxEarlyData is refused; where GetConfigForClient brings one, early
-// data waits until the handshake is complete, and it is certain that it is no
-// replay.
+// a stream ends without; after Close everything returns net.ErrClosed.
+//
+// Early data (0-RTT) has calls of its own, ReadEarlyData and WriteEarlyData; a
+// DTLSServer's Config with MaxEarlyData is refused.
 type Conn struct{ session }
 
 // session is what differs between a stream and datagrams.
 type session interface {
 	net.Conn
 	handshake(context.Context) error
+	readEarly(p []byte) (int, error)
+	writeEarly(p []byte) (int, error)
 	closeWrite() error
 	state() hermetic.ConnectionState
 	control(func(*hermetic.Engine) error) error

@@ -297,7 +297,6 @@ func TestConfigErrors(t *testing.T) {
 		"TLS without a Config": Server(raw, nil),
 		"DTLS without a name":  DTLSClient(raw, &hermetic.Config{}),
 		"DTLS without":         DTLSServer(raw, nil),
-		"TLS with early data":  Server(raw, &hermetic.Config{MaxEarlyData: 1}),
 		"DTLS with early data": DTLSServer(raw, &hermetic.Config{MaxEarlyData: 1}),
 	} {
 		_, readErr := c.Read(make([]byte, 1))

@@ -263,6 +263,9 @@ func (p *peer) Read(b []byte) (int, error) {
 	}
 }
 
+func (p *peer) readEarly([]byte) (int, error)  { return 0, errEarlyDatagrams }
+func (p *peer) writeEarly([]byte) (int, error) { return 0, errEarlyDatagrams }
+
 func (p *peer) dequeue(b []byte) (int, error) {
 	d := p.queue[p.next]
 	p.queue[p.next] = nil

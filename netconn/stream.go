@@ -92,24 +92,31 @@ func (s *stream) handshake(ctx context.Context) error {
 func (s *stream) shake() error {
 	s.reading.Lock()
 	defer s.reading.Unlock()
-	for {
-		if err := s.flush(); err != nil {
-			return err
-		}
-		s.mu.Lock()
-		complete, pending := s.engine.HandshakeComplete(), s.engine.Pending()
-		s.mu.Unlock()
-		switch {
-		case complete:
-			s.done.Store(true)
-			return nil
-		case pending != nil:
-			return errPending
-		}
-		if err := s.open(); err != nil {
+	for !s.done.Load() {
+		if err := s.step(); err != nil {
 			return err
 		}
 	}
+	return nil
+}
+
+// step sends what the handshake has to send, and takes a record unless it is
+// complete. Somebody must hold reading.
+func (s *stream) step() error {
+	if err := s.flush(); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	complete, pending := s.engine.HandshakeComplete(), s.engine.Pending()
+	s.mu.Unlock()
+	switch {
+	case complete:
+		s.done.Store(true)
+		return nil
+	case pending != nil:
+		return errPending
+	}
+	return s.open()
 }
 
 // orClosed: whatever an operation has met, after Close it is net.ErrClosed.
@@ -133,9 +140,7 @@ func (s *stream) Read(p []byte) (int, error) {
 		return 0, nil
 	}
 	if len(s.early) > 0 {
-		n := copy(p, s.early)
-		s.early = s.early[n:]
-		return n, nil
+		return s.takeEarly(p), nil
 	}
 	for len(s.data) == 0 {
 		if err := s.open(); err != nil {
@@ -240,13 +245,13 @@ func (s *stream) Write(p []byte) (n int, err error) {
 		return 0, err
 	}
 	s.writing.Lock()
-	n, err = s.write(p)
+	n, err = s.write(p, s.engine.Seal)
 	s.writing.Unlock()
 	s.flushLater()
 	return n, s.orClosed(err)
 }
 
-func (s *stream) write(p []byte) (n int, err error) {
+func (s *stream) write(p []byte, seal func(dst, data []byte) ([]byte, error)) (n int, err error) {
 	if s.closed.Load() {
 		return 0, net.ErrClosed
 	}
@@ -261,7 +266,7 @@ func (s *stream) write(p []byte) (n int, err error) {
 			return n, os.ErrDeadlineExceeded // a record that is sealed must leave
 		}
 		part := p[n:min(len(p), n+chunk)]
-		if err := s.make(func(dst []byte) ([]byte, error) { return s.engine.Seal(dst, part) }); err != nil {
+		if err := s.make(func(dst []byte) ([]byte, error) { return seal(dst, part) }); err != nil {
 			return n, err
 		}
 		n += len(part)

@@ -1,0 +1,90 @@
+package netconn
+
+import (
+	"errors"
+	"io"
+
+	"github.com/hermetic-tls/hermetic"
+)
+
+// errEarlyDatagrams: PacketListener shows a connection when its handshake is
+// complete, and a server that asks for cookies rejects early data anyway.
+var errEarlyDatagrams = errors.New("netconn: no early data over datagrams: use an Engine")
+
+// newEngine is hermetic.NewEngine for what a net.Conn can do.
+func newEngine(mode hermetic.Mode, cfg *hermetic.Config) (*hermetic.Engine, error) {
+	if cfg != nil && cfg.MaxEarlyData > 0 && mode == hermetic.DTLSServer {
+		return nil, errEarlyDatagrams
+	}
+	return hermetic.NewEngine(mode, cfg)
+}
+
+// ReadEarlyData reads, on a TLS server whose Config has MaxEarlyData, what the
+// client has sent as early data, as it comes. It may be a replay: only what is
+// harmless when it comes twice can be done with it. io.EOF is the end of the
+// handshake, or of early data that nobody has read before; from then on there is
+// Read. Without ReadEarlyData, Read returns it, when the handshake is complete: that
+// it is no replay is certain then.
+func (c *Conn) ReadEarlyData(p []byte) (int, error) { return c.readEarly(p) }
+
+// WriteEarlyData writes before the handshake is complete.
+//
+// A TLS client sends p as early data to a server that it has a session with that
+// permits it, and with Config.EarlyData: see [hermetic.Engine.SealEarlyData]. It
+// returns how much of p was taken; that the session does not permit the rest, or
+// any, is a [hermetic.ErrInvalidOperation], which is not fatal:
+//
+//	n, _ := conn.WriteEarlyData(request)
+//	if err := conn.Handshake(); err != nil {
+//		return err
+//	}
+//	if !conn.State().EarlyDataAccepted {
+//		n = 0
+//	}
+//	_, err := conn.Write(request[n:])
+//
+// A TLS 1.3 server answers so what ReadEarlyData has returned, a round trip earlier
+// than with Write. The handshake goes on with Handshake, Read or Write, and must be
+// complete before Close: without close_notify the answer looks truncated.
+func (c *Conn) WriteEarlyData(p []byte) (int, error) { return c.writeEarly(p) }
+
+func (s *stream) readEarly(p []byte) (int, error) {
+	if s.err != nil {
+		return 0, s.err
+	}
+	s.handshaking.Lock()
+	defer s.handshaking.Unlock()
+	s.reading.Lock()
+	defer s.reading.Unlock()
+	for len(s.early) == 0 {
+		if s.done.Load() {
+			return 0, io.EOF
+		}
+		if err := s.step(); err != nil {
+			return 0, s.orClosed(err)
+		}
+	}
+	return s.takeEarly(p), nil
+}
+
+// takeEarly returns early data that has come.
+func (s *stream) takeEarly(p []byte) int {
+	n := copy(p, s.early)
+	s.early = s.early[n:]
+	return n
+}
+
+func (s *stream) writeEarly(p []byte) (n int, err error) {
+	if s.err != nil {
+		return 0, s.err
+	}
+	seal := s.engine.SealEarlyData
+	if s.state().Mode.IsServer() {
+		seal = s.engine.Seal
+	}
+	s.writing.Lock()
+	n, err = s.write(p, seal)
+	s.writing.Unlock()
+	s.flushLater()
+	return n, s.orClosed(err)
+}
