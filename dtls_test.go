@@ -353,6 +353,33 @@ func TestStatelessCookies(t *testing.T) {
 	}
 }
 
+// TestCookieAndGroup: a HelloRetryRequest that has to come asks for a share that the
+// client likes better than the ones that it has sent, and for no other.
+func TestCookieAndGroup(t *testing.T) {
+	for _, test := range []struct {
+		groups, shares []tls.CurveID
+		want           tls.CurveID
+	}{
+		{nil, nil, tls.X25519MLKEM768},
+		{[]tls.CurveID{tls.X25519, tls.X25519MLKEM768}, []tls.CurveID{tls.X25519}, tls.X25519},
+		{[]tls.CurveID{tls.X25519MLKEM768, tls.X25519}, []tls.CurveID{tls.X25519}, tls.X25519MLKEM768},
+	} {
+		n := newNetwork(t, func(c, s *Config) {
+			c.CurvePreferences, c.KeyShares = test.groups, test.shares
+			s.Datagram.TrustAddress = false
+		})
+		if err := n.welcome("127.0.0.1#1"); err != nil {
+			t.Fatal(err)
+		}
+		if err := n.run(); err != nil {
+			t.Fatal(err)
+		}
+		if s := n.server.State(); s.Curve != test.want {
+			t.Errorf("groups %v, shares of %v: %v", test.groups, test.shares, s.Curve)
+		}
+	}
+}
+
 // TestCookiesOfOthers: a cookie is good for one peer, one hello and three minutes; an
 // engine does not believe its caller that it was checked.
 func TestCookiesOfOthers(t *testing.T) {

@@ -125,7 +125,7 @@ func (s *serverHello) answer13(jar CookieJar, body []byte) (answer []byte, v Ver
 		return s.checkRetry(jar)
 	}
 	c := s.chooseSuite(func(*suite.Suite) bool { return true })
-	group, share := (&server13{serverHello: s}).chooseGroup()
+	group, share := (&server13{serverHello: s}).groupForCookie()
 	if c == nil || group == 0 {
 		return refuse(alert.HandshakeFailure)
 	}
@@ -138,6 +138,20 @@ func (s *serverHello) answer13(jar CookieJar, body []byte) (answer []byte, v Ver
 	r := statelessRetry{suite: c, group: group, hello1: h.Sum(nil)}
 	r.cookie = jar.Seal(r.append(nil), nil)
 	return r.message(), Answer
+}
+
+// groupForCookie is chooseGroup where a cookie is asked for. The second hello
+// must show it in its first fragment, which it may not do with a larger key
+// share before it. So the client's favourite will do, if its share is there.
+func (s *server13) groupForCookie() (suite.Group, wire.KeyShare) {
+	if s.hello.Groups.Len() > 0 {
+		favourite := s.hello.Groups.At(0)
+		share, ok := s.hello.KeyShares.Find(favourite)
+		if ok && slices.Contains(s.params.Groups, suite.Group(favourite)) {
+			return suite.Group(favourite), share
+		}
+	}
+	return s.chooseGroup()
 }
 
 // checkRetry is the verdict on a second ClientHello.
@@ -191,7 +205,7 @@ func (s *server13) afterStatelessRetry() (step, error) {
 	s.transcript.resume(r.suite.Hash, r.hello1)
 	hrr := r.message()
 	s.transcript.add(wire.Message{Type: wire.TypeServerHello, Body: hrr[4:]})
-	group, share := s.chooseGroup()
+	group, share := s.groupForCookie()
 	if r.group != 0 {
 		group = r.group
 		share, _ = s.hello.KeyShares.Find(uint16(group))
