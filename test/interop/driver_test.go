@@ -21,7 +21,7 @@ type link struct {
 	closed bool   // the peer's close_notify, or the end of the socket
 }
 
-const patience = 10 * time.Second
+const patience = 30 * time.Second
 
 // listen returns a listening socket on loopback and its port.
 func listen() (fd, port int, err error) {

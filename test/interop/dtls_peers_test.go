@@ -31,7 +31,7 @@ var datagramPeers = []datagramPeer{
 	&compiled{title: "mbed TLS", source: "mbedtls", flags: []string{"-lmbedtls", "-lmbedx509", "-lmbedcrypto"}},
 	&compiled{title: "wolfSSL", source: "wolfssl", flags: []string{"-lwolfssl"}},
 	&compiled{title: "NSS", source: "nss", flags: []string{"-I/usr/include/nss", "-I/usr/include/nspr", "-lssl3", "-lnss3", "-lnssutil3", "-lnspr4"}},
-	pion{},
+	pion{}, pion4{},
 }
 
 func notInstalled(programs ...string) string {
@@ -101,7 +101,7 @@ func (datagramGnuTLS) cannot(c datagramCell, server bool) string {
 	return ""
 }
 
-const noCIDs = "no connection IDs in DTLS 1.2"
+const noCIDs = "no connection IDs"
 
 // noRepeat: so a server that does not trust the address waits for ever.
 const noRepeat = "does not repeat its hello when it has a part of the answer"

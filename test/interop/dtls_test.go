@@ -63,9 +63,7 @@ func datagramCells() (list []datagramCell) {
 			add(fmt.Sprintf("loss %d %%, cookies", percent), datagramCell{loss: float64(percent) / 100, cookies: true})
 		}
 		for _, cids := range []string{"ours", "the peer's", "both"} {
-			if v == tls.VersionTLS12 { // no peer has them in 1.3
-				add("connection IDs: "+cids, datagramCell{cids: cids})
-			}
+			add("connection IDs: "+cids, datagramCell{cids: cids})
 		}
 		suites := []uint16{tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, tls.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
 			tls.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256, 0xc0ac, 0xc0ad, 0xc0ae, 0xc0af}

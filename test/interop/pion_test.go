@@ -1,6 +1,7 @@
 package interop
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
@@ -70,7 +71,7 @@ func (pion) start(t *testing.T, c datagramCell, f files, server bool, port int) 
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { l.Close() })
-		go p.echo(t, func() (*dtls.Conn, error) {
+		go p.echo(t, func() (handshaker, error) {
 			conn, err := l.Accept()
 			if err != nil {
 				return nil, err
@@ -87,12 +88,18 @@ func (pion) start(t *testing.T, c datagramCell, f files, server bool, port int) 
 		clientOptions = append(clientOptions, o)
 	}
 	socket := listenUDP(t)
-	go p.echo(t, func() (*dtls.Conn, error) { return dtls.ClientWithOptions(socket, at, clientOptions...) })
+	go p.echo(t, func() (handshaker, error) { return dtls.ClientWithOptions(socket, at, clientOptions...) })
 	return p, true
 }
 
+// handshaker is a Conn of pion/dtls, of either version.
+type handshaker interface {
+	net.Conn
+	HandshakeContext(context.Context) error
+}
+
 // echo sends back what comes, and writes down what goes wrong.
-func (p *process) echo(t *testing.T, open func() (*dtls.Conn, error)) {
+func (p *process) echo(t *testing.T, open func() (handshaker, error)) {
 	conn, err := open()
 	if err == nil {
 		t.Cleanup(func() { conn.Close() })
