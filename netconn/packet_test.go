@@ -308,6 +308,7 @@ func TestAnew(t *testing.T) {
 		if w.sent(""); len(l.socket.rising) != 1 {
 			t.Fatal("no new handshake")
 		}
+		w.send("c", nil) // UDP has empty datagrams, too
 		first.say("still here")
 		hears(t, old, "still here")
 		// Another one begins anew before this one is whole.
@@ -325,6 +326,32 @@ func TestAnew(t *testing.T) {
 		hears(t, conn, "hello")
 		if s := l.socket; len(s.peers) != 1 || len(s.rising) != 0 || s.waiting != 0 {
 			t.Errorf("%d peers, %d rising, %d waiting", len(s.peers), len(s.rising), s.waiting)
+		}
+	}
+}
+
+// TestLastRecordNumbers: a stranger who begins with the last record number leaves
+// none for our answers, which must not be empty datagrams then.
+func TestLastRecordNumbers(t *testing.T) {
+	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
+		client, server := configs(t)
+		client.MaxVersion = version
+		w, _ := onWire(t, server, Limits{})
+		c := w.caller(t, "c", client)
+		for range 4 {
+			for c.HasOutput() {
+				d := c.Output(nil)
+				if d[0] == handshakeRecord {
+					copy(d[5:11], "\xff\xff\xff\xff\xff\xff")
+				}
+				w.send("c", d)
+			}
+			for _, d := range w.sent("c") {
+				if len(d) == 0 {
+					t.Fatalf("%s: an empty datagram", tls.VersionName(version))
+				}
+				c.Open(d)
+			}
 		}
 	}
 }

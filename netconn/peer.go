@@ -137,7 +137,9 @@ func (p *peer) settleWith(write func(address, []byte)) {
 	for p.engine != nil && p.engine.HasOutput() {
 		room := writes.Get().(*[]byte)
 		*room = p.engine.Output((*room)[:0])
-		write(p.addr, *room)
+		if len(*room) > 0 { // keys that are spent give nothing
+			write(p.addr, *room)
+		}
 		writes.Put(room)
 	}
 	if p.err == nil && p.engine.Pending() != nil {

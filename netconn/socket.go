@@ -130,6 +130,9 @@ func (s *socket) fail(err error) {
 
 // handle gives a datagram to the peer that it is from.
 func (s *socket) handle(from address, datagram []byte) {
+	if len(datagram) == 0 {
+		return // UDP has those, and DTLS has not
+	}
 	old, rising := s.find(from.key, datagram)
 	newest := old
 	if rising != nil {

@@ -19,8 +19,12 @@ type Clear struct {
 
 // StartAt sets the sequence number of the first record: RFC 6347, Section
 // 4.2.1, has a server go on with that of the ClientHello whose predecessor was
-// answered statelessly.
-func (c *Clear) StartAt(sequence uint64) { c.next = max(c.next, sequence) }
+// answered statelessly. A number that leaves us few is not serious.
+func (c *Clear) StartAt(sequence uint64) {
+	if sequence <= MaxSequence/2 {
+		c.next = max(c.next, sequence)
+	}
+}
 
 func (c *Clear) Next() Number    { return Number{Sequence: c.next} }
 func (c *Clear) Overhead() int   { return ClassicHeaderLen }
