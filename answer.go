@@ -14,10 +14,10 @@ import (
 )
 
 var (
-	errRawKey            = alert.New(alert.BadCertificate, "the peer's raw public key is not one of PeerPublicKeys")
-	errCertificateForPSK = alert.New(alert.BadCertificate, "the server shows a certificate instead of knowing the PSK, and there is no ServerName to verify it by")
-	errCallback          = "the configuration's callback failed"
-	errBadConfig         = "the configuration chosen for this client is invalid"
+	errRawKey    = alert.New(alert.BadCertificate, "the peer's raw public key is not one of PeerPublicKeys")
+	errNoName    = alert.New(alert.BadCertificate, "the server shows a certificate, and there is no ServerName to verify it by")
+	errCallback  = "the configuration's callback failed"
+	errBadConfig = "the configuration chosen for this client is invalid"
 )
 
 // answer answers a question of the handshake, or returns it in the form in
@@ -148,7 +148,8 @@ func (e *Engine) chooseOwn(q *handshake.Choose) {
 	q.Identity, q.Scheme = pki.Choose(own, &q.Criteria, server)
 }
 
-// verify judges the peer, first by the Config and then by its callbacks.
+// verify judges the peer, first by verifyPeer and then by those who see all of the
+// connection.
 func (e *Engine) verify(q *handshake.Verify) Pending {
 	var chains [][]*x509.Certificate
 	if !q.Resumed { // then offered, or admits, has looked at it
@@ -159,12 +160,6 @@ func (e *Engine) verify(q *handshake.Verify) Pending {
 		}
 	}
 	cfg := e.cfg.cfg
-	if !q.Resumed && q.Peer != nil && q.Peer.Chain != nil && cfg.VerifyPeerCertificate != nil {
-		if err := cfg.VerifyPeerCertificate(q.Peer.Chain.DER(), chains); err != nil {
-			q.Err = callbackError(alert.BadCertificate, err)
-			return nil
-		}
-	}
 	if cfg.VerifyConnection == nil && cfg.Async&AsyncVerify == 0 {
 		return nil
 	}
@@ -182,37 +177,50 @@ func (e *Engine) verify(q *handshake.Verify) Pending {
 	return nil
 }
 
-// verifyPeer is the verification that the Config demands.
-func (e *Engine) verifyPeer(p *handshake.Peer) ([][]*x509.Certificate, error) {
-	cfg := e.cfg.cfg
+// verifyPeer is the verification that the Config demands, of a peer in a handshake
+// or in a session.
+func (e *Engine) verifyPeer(p *handshake.Peer) (chains [][]*x509.Certificate, err error) {
 	switch {
 	case p == nil:
 		return nil, nil
 	case p.Chain == nil:
 		return nil, e.verifyRawKey(p.RawKey)
-	case !e.mode.IsServer() && e.serverName == "" && e.cfg.onlyPSKs():
-		return nil, errCertificateForPSK
 	}
+	if chains, err = e.verifyChain(p.Chain); err != nil {
+		return nil, err
+	}
+	if ask := e.cfg.cfg.VerifyPeerCertificate; ask != nil {
+		if err := ask(p.Chain.DER(), chains); err != nil {
+			return nil, callbackError(alert.BadCertificate, err)
+		}
+	}
+	return chains, nil
+}
+
+func (e *Engine) verifyChain(c *pki.Chain) ([][]*x509.Certificate, error) {
+	cfg := e.cfg.cfg
 	v := pki.Verifier{Now: cfg.now()}
-	if e.mode.IsServer() {
-		if cfg.ClientAuth < tls.VerifyClientCertIfGiven {
-			return nil, nil
-		}
+	switch {
+	case e.mode.IsServer() && cfg.ClientAuth < tls.VerifyClientCertIfGiven, !e.mode.IsServer() && cfg.InsecureSkipVerify:
+		return nil, nil
+	case e.mode.IsServer():
 		v.Roots, v.Usage = cfg.ClientCAs, x509.ExtKeyUsageClientAuth
-	} else {
-		if cfg.InsecureSkipVerify {
-			return nil, nil
-		}
+	case e.serverName == "" && !cfg.nameOptional:
+		return nil, errNoName // PSKs or raw public keys were expected
+	default:
 		v.Roots, v.Usage, v.Name = cfg.RootCAs, x509.ExtKeyUsageServerAuth, e.serverName
 	}
-	return v.Verify(p.Chain.Certificates())
+	return v.Verify(c.Certificates())
 }
 
 // verifyRawKey looks a raw public key up: RFC 7250, Section 6, leaves the trust
 // to means out of band.
 func (e *Engine) verifyRawKey(key crypto.PublicKey) error {
 	cfg := e.cfg.cfg
-	if len(cfg.PeerPublicKeys) == 0 {
+	switch {
+	case !slices.Contains(e.params().PeerCertTypes, pki.RawPublicKey):
+		return errRawKey // of a session that another Config began
+	case len(cfg.PeerPublicKeys) == 0:
 		return nil // judged by a callback, see compiled.judgesRawKeys
 	}
 	for _, known := range cfg.PeerPublicKeys {

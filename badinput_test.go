@@ -2,6 +2,7 @@ package hermetic
 
 import (
 	"bytes"
+	"crypto"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -258,6 +259,32 @@ func TestBadCertificates(t *testing.T) {
 						t.Errorf("the peer sees %v, want the alert %v", peers, c.want)
 					}
 				})
+			}
+		}
+	}
+}
+
+// TestNoName: without a name to verify it by, no certificate is good enough.
+func TestNoName(t *testing.T) {
+	ca := pkitest.CA(t)
+	server := &Config{Time: atNow, Certificates: []tls.Certificate{ca.Leaf(t, pkitest.Options{Name: "example.com"})}}
+	keys := []crypto.PublicKey{pkitest.Key(t, pkitest.P384, false).Public()}
+	for name, client := range map[string]*Config{
+		"raw public keys":                  {PeerPublicKeys: keys},
+		"raw public keys or a certificate": {PeerPublicKeys: keys, PeerCertificateTypes: []CertificateType{RawPublicKey, X509}},
+		"a name that was cleared":          {ServerName: "localhost"},
+	} {
+		for _, version := range versions {
+			client = client.Clone()
+			client.Time, client.RootCAs, client.MaxVersion = atNow, ca.Pool(), version
+			p := newPair(t, client, server)
+			if err := p.client.SetServerName(""); err != nil {
+				t.Fatal(err)
+			}
+			err, _ := p.pump()
+			var fault *AlertError
+			if !errors.As(err, &fault) || fault.Alert != AlertBadCertificate || !strings.Contains(err.Error(), "no ServerName") {
+				t.Errorf("%s, %s: %v", name, tls.VersionName(version), err)
 			}
 		}
 	}

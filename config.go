@@ -137,7 +137,8 @@ type Config struct {
 	// VerifyPeerCertificate and VerifyConnection are called after the
 	// ordinary verification, with the same meaning as in crypto/tls; an
 	// error ends the handshake with bad_certificate. VerifyConnection is
-	// also called when there is no certificate.
+	// also called when there is no certificate, and VerifyPeerCertificate for
+	// that of a session which is verified again.
 	VerifyPeerCertificate func(rawCerts [][]byte, verifiedChains [][]*x509.Certificate) error
 	VerifyConnection      func(*ConnectionState) error
 
@@ -222,7 +223,8 @@ type Config struct {
 	PSKs []PSK
 
 	// GetPSK, on a server, is asked for an identity that PSKs do not have; it
-	// answers nil, nil for one that is not known.
+	// answers nil, nil for one that is not known. It is asked again before a
+	// session that began with such a PSK is resumed.
 	GetPSK func(identity []byte) (*PSK, error)
 
 	// NoOCSPStapling and NoSCTs keep a client from asking for what it would

@@ -112,8 +112,8 @@ func (p *PSK) match(identity []byte, datagram bool) *handshake.PSK {
 	return &forms[i]
 }
 
-// findPSK answers what an identity stands for: a ticket first, then one of PSKs,
-// then what the callback or the caller knows.
+// findPSK answers what an identity stands for: a ticket first, then an external
+// PSK. A ticket of a session that began with a PSK is as good as that is.
 func (e *Engine) findPSK(q *handshake.FindPSK) Pending {
 	if q.Tickets && e.params().Tickets > 0 {
 		keys, known := e.ticketKeys()
@@ -121,26 +121,49 @@ func (e *Engine) findPSK(q *handshake.FindPSK) Pending {
 			return &TicketKeysRequest{question{e}}
 		}
 		if q.PSK = e.resumablePSK(keys, q.Identity); q.PSK != nil {
+			if name := q.PSK.Session.PSK; name != nil && !e.hasPSK(name) {
+				return e.askPSK(q, slices.Clone(name))
+			}
 			return nil
 		}
 	}
 	if !q.External {
 		return nil
 	}
+	external := e.externalPSKs()
+	if i := slices.IndexFunc(external, func(p handshake.PSK) bool { return string(p.Identity) == string(q.Identity) }); i >= 0 {
+		q.PSK = &external[i]
+		return nil
+	}
+	return e.askPSK(q, nameOf(q.Identity))
+}
+
+// askPSK asks the callback or the caller for a PSK that PSKs do not have.
+func (e *Engine) askPSK(q *handshake.FindPSK, name []byte) Pending {
 	cfg := e.cfg.cfg
-	for i := range cfg.PSKs {
-		if q.PSK = cfg.PSKs[i].match(q.Identity, e.mode.IsDTLS()); q.PSK != nil {
-			return nil
-		}
-	}
-	if cfg.Async&AsyncPSK != 0 {
-		return &PSKRequest{Identity: nameOf(q.Identity), question: question{e}}
-	}
-	if cfg.GetPSK != nil {
-		p, err := cfg.GetPSK(nameOf(q.Identity))
+	switch {
+	case cfg.Async&AsyncPSK != 0:
+		return &PSKRequest{Identity: name, question: question{e}}
+	case cfg.GetPSK != nil:
+		p, err := cfg.GetPSK(name)
 		e.foundPSK(q, p, err)
+	default:
+		q.PSK = nil
 	}
 	return nil
+}
+
+// externalPSKs are those of the Config, for the engine's transport.
+func (e *Engine) externalPSKs() []handshake.PSK {
+	if e.mode.IsDTLS() {
+		return e.params().PSKs[1]
+	}
+	return e.params().PSKs[0]
+}
+
+// hasPSK reports whether the Config has a PSK of that name.
+func (e *Engine) hasPSK(name []byte) bool {
+	return slices.ContainsFunc(e.externalPSKs(), func(p handshake.PSK) bool { return string(p.Name) == string(name) })
 }
 
 // nameOf is the identity that the user gave a key: what an imported one was made
@@ -152,15 +175,17 @@ func nameOf(identity []byte) []byte {
 	return slices.Clone(identity)
 }
 
-// foundPSK takes the answer of the callback or of the caller.
+// foundPSK takes the answer of the callback or of the caller: where q has a
+// session, whether its PSK is still known.
 func (e *Engine) foundPSK(q *handshake.FindPSK, p *PSK, err error) {
 	switch {
 	case err != nil:
 		q.Err = callbackError(alert.InternalError, err)
 	case p == nil:
+		q.PSK = nil
 	case p.check() != nil:
 		q.Err = alert.Wrap(alert.InternalError, "the PSK cannot be used", p.check())
-	default:
+	case q.PSK == nil:
 		q.PSK = p.match(q.Identity, e.mode.IsDTLS())
 	}
 }

@@ -165,7 +165,7 @@ func (e *Engine) offered(q *handshake.Offer, s *Session) {
 		return
 	}
 	peer, err := handshake.RestorePeer(s.state, &e.cfg.chains)
-	if err != nil {
+	if err != nil || peer == nil && !e.hasPSK(s.state.PSK) {
 		return
 	}
 	if s.verified != e.cfg || s.name != e.serverName || peer != nil && peer.Chain != nil && e.expired(peer) {
@@ -188,7 +188,7 @@ func (e *Engine) admits(s *session.Session) bool {
 	case err != nil:
 		return false
 	case peer == nil:
-		return !p.RequireCertificate
+		return !p.RequireCertificate && (s.PSK != nil || !p.OnlyPSK)
 	case !p.RequestCertificate:
 		return false
 	}

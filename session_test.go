@@ -3,6 +3,7 @@ package hermetic
 import (
 	"crypto"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"testing"
@@ -253,6 +254,145 @@ func TestNotResumed(t *testing.T) {
 				m.finish()
 				if m.client.State().DidResume || m.server.State().DidResume {
 					t.Error("it resumed")
+				}
+			})
+		})
+	}
+}
+
+// TestSessionsOfOthers: a session that began with less than is demanded now, or
+// with what is not known any more, is not resumed. The servers share their ticket
+// keys, and the clients their cache.
+func TestSessionsOfOthers(t *testing.T) {
+	raw := []tls.Certificate{{PrivateKey: pkitest.Key(t, pkitest.P256, false)}}
+	anyRaw := func(c *Config) {
+		c.PeerCertificateTypes, c.InsecureSkipVerify = []CertificateType{RawPublicKey}, true
+	}
+	psk := PSK{Identity: []byte("device"), Key: []byte("0123456789abcdef")}
+	other := PSK{Identity: []byte("other"), Key: []byte("0123456789abcdef")}
+	for name, test := range map[string]struct {
+		first func(c, s *Config)
+		then  func(c, s *Config)
+	}{
+		"a client's raw key, where a certificate is demanded": {
+			func(c, s *Config) {
+				c.Certificates, s.ClientAuth = raw, tls.RequireAnyClientCert
+				anyRaw(s)
+			},
+			func(c, s *Config) {
+				c.Certificates, s.ClientAuth, s.ClientCAs = s.Certificates, tls.RequireAndVerifyClientCert, c.RootCAs
+			},
+		},
+		"a server's raw key, where a certificate is demanded": {
+			func(c, s *Config) {
+				s.Certificates = raw
+				anyRaw(c)
+			},
+			func(c, s *Config) {},
+		},
+		"a PSK's, where a certificate is demanded": {
+			func(c, s *Config) { c.PSKs, s.PSKs = []PSK{psk}, []PSK{psk} },
+			func(c, s *Config) { s.PSKs = []PSK{psk} },
+		},
+		"anybody's, where a PSK is demanded": {
+			func(c, s *Config) {},
+			func(c, s *Config) { c.PSKs, s.PSKs, s.Certificates = []PSK{psk}, []PSK{psk}, nil },
+		},
+		"that of a PSK that the server does not know any more": {
+			func(c, s *Config) { c.PSKs, s.PSKs = []PSK{psk}, []PSK{psk} },
+			func(c, s *Config) { c.PSKs, s.PSKs = []PSK{psk}, []PSK{other} },
+		},
+		"that of a PSK that the server's callback does not know any more": {
+			func(c, s *Config) { c.PSKs, s.PSKs = []PSK{psk}, []PSK{psk} },
+			func(c, s *Config) {
+				c.PSKs, s.GetPSK = []PSK{psk}, func([]byte) (*PSK, error) { return nil, nil }
+			},
+		},
+		"that of a PSK that the client does not have any more": {
+			func(c, s *Config) { c.PSKs, s.PSKs = []PSK{psk}, []PSK{psk} },
+			func(c, s *Config) { c.PSKs, s.PSKs = []PSK{other}, []PSK{psk, other} },
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			fourModes(t, func(t *testing.T, datagram bool, version uint16) {
+				client, server, _ := sessionConfigs(t, version)
+				server.TicketKeys = StaticTicketKeys(TicketKey{1})
+				first := [2]*Config{client.Clone(), server.Clone()}
+				test.first(first[0], first[1])
+				m := newMeeting(t, datagram, first[0], first[1])
+				m.finish()
+				m = newMeeting(t, datagram, first[0], first[1])
+				m.finish()
+				if !m.server.State().DidResume {
+					t.Fatal("nothing is resumed at all")
+				}
+				test.then(client, server)
+				m = newMeeting(t, datagram, client, server)
+				if err := m.run(); err != nil && version == tls.VersionTLS13 {
+					t.Error(err)
+				}
+				if m.server.State().DidResume {
+					t.Error("it is resumed")
+				}
+			})
+		})
+	}
+}
+
+// TestSessionOfPSK: a session says which PSK it began with.
+func TestSessionOfPSK(t *testing.T) {
+	psk := PSK{Identity: []byte("device"), Key: []byte("0123456789abcdef")}
+	for name, server := range map[string]*Config{
+		"PSKs":     {PSKs: []PSK{psk}},
+		"GetPSK":   {GetPSK: func([]byte) (*PSK, error) { return &psk, nil }},
+		"AsyncPSK": {Async: AsyncPSK},
+	} {
+		t.Run(name, func(t *testing.T) {
+			fourModes(t, func(t *testing.T, datagram bool, version uint16) {
+				client := &Config{Time: atNow, PSKs: []PSK{psk}, MaxVersion: version, SessionCache: NewSessionCache(1)}
+				server := server.Clone()
+				server.Time = atNow
+				for i := range 3 {
+					m := newMeeting(t, datagram, client, server)
+					m.answer = func(q Pending) {
+						r := q.(*PSKRequest)
+						if string(r.Identity) != "device" {
+							r.Answer(nil, nil)
+						} else {
+							r.Answer(&psk, nil)
+						}
+					}
+					m.finish()
+					for _, e := range []*Engine{m.client, m.server} {
+						if s := e.State(); s.DidResume != (i > 0) || string(s.PSKIdentity) != "device" {
+							t.Errorf("connection %d, %v: resumed %v, PSK %q", i, e.mode, s.DidResume, s.PSKIdentity)
+						}
+					}
+				}
+			})
+		})
+	}
+}
+
+// TestVerifyPeerCertificateOfSessions: what a full handshake would have been asked
+// is asked of a session, too.
+func TestVerifyPeerCertificateOfSessions(t *testing.T) {
+	refuse := func([][]byte, [][]*x509.Certificate) error { return errors.New("not this one") }
+	for name, change := range map[string]func(c, s *Config){
+		"client": func(c, s *Config) { c.VerifyPeerCertificate = refuse },
+		"server": func(c, s *Config) { s.VerifyPeerCertificate = refuse },
+	} {
+		t.Run(name, func(t *testing.T) {
+			fourModes(t, func(t *testing.T, datagram bool, version uint16) {
+				client, server, _ := sessionConfigs(t, version)
+				server.TicketKeys = StaticTicketKeys(TicketKey{1})
+				client.Certificates = server.Certificates
+				server.ClientAuth, server.ClientCAs = tls.RequireAndVerifyClientCert, client.RootCAs
+				newMeeting(t, datagram, client, server).finish()
+				client, server = client.Clone(), server.Clone()
+				change(client, server)
+				if err := newMeeting(t, datagram, client, server).run(); err == nil {
+					t.Error("the other callback is not asked")
 				}
 			})
 		})

@@ -21,7 +21,7 @@ type ConnectionState struct {
 	ServerName         string // server_name: sent by the client
 	NegotiatedProtocol string // ALPN
 	DidResume          bool   // by a ticket, or a session id
-	PSKIdentity        []byte // of the external PSK that was used, or nil
+	PSKIdentity        []byte // of the external PSK that was used, now or when the session began; or nil
 
 	// EarlyDataOffered: a client has offered 0-RTT data; EarlyDataAccepted: the
 	// server takes it.

@@ -102,7 +102,7 @@ type Connection struct {
 	EMS         bool
 	Retried     bool // by HelloRetryRequest
 	Resumed     bool
-	PSK         []byte // the identity of the external PSK; nil: without
+	PSK         []byte // the identity of the external PSK, now or when the session began; nil: without
 	EarlyData   EarlyDataState
 	SRTP        uint16 // the profile that was negotiated, or 0
 

@@ -21,7 +21,7 @@ func (c *Connection) Append(dst []byte, now time.Time) (out []byte, ok bool) {
 		secret = c.exporterSecret
 	}
 	base := c.session(now, secret)
-	if !base.Keepable() || len(c.PSK) > 1<<16-1 {
+	if !base.Keepable() {
 		return dst, false
 	}
 	var r randoms
@@ -33,7 +33,6 @@ func (c *Connection) Append(dst []byte, now time.Time) (out []byte, ok bool) {
 	for _, v := range [][]byte{c.readSecret, c.writeSecret, c.resumptionSecret, r.clientRandom[:], r.serverRandom[:]} {
 		b.AddUint8LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes(v) })
 	}
-	b.AddUint16LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes(c.PSK) })
 	b.AddUint16(uint16(c.LocalScheme))
 	for _, v := range []bool{c.Retried, c.Resumed, c.owesUpdate} {
 		b.AddUint8(map[bool]uint8{true: 1}[v])
@@ -48,18 +47,18 @@ func (c *Connection) Append(dst []byte, now time.Time) (out []byte, ok bool) {
 
 // ParseConnection reads what Append has written from the front of b.
 func ParseConnection(b *cryptobyte.String, chains *pki.Cache) (*Connection, error) {
-	var base, readSecret, writeSecret, resumption, clientRandom, serverRandom, psk cryptobyte.String
+	var base, readSecret, writeSecret, resumption, clientRandom, serverRandom cryptobyte.String
 	var scheme uint16
 	var retried, resumed, owes, early, spares uint8
 	ok := b.ReadUint24LengthPrefixed(&base)
 	for _, v := range []*cryptobyte.String{&readSecret, &writeSecret, &resumption, &clientRandom, &serverRandom} {
 		ok = ok && b.ReadUint8LengthPrefixed(v)
 	}
-	ok = ok && b.ReadUint16LengthPrefixed(&psk) && b.ReadUint16(&scheme) && b.ReadUint8(&retried) && b.ReadUint8(&resumed) &&
+	ok = ok && b.ReadUint16(&scheme) && b.ReadUint8(&retried) && b.ReadUint8(&resumed) &&
 		b.ReadUint8(&owes) && b.ReadUint8(&early) && early <= uint8(EarlyDataRejected) && b.ReadUint8(&spares) && spares <= maxCIDs &&
 		len(clientRandom) == 32 && len(serverRandom) == 32
 	c := &Connection{
-		readSecret: clone(readSecret), writeSecret: clone(writeSecret), resumptionSecret: clone(resumption), PSK: clone(psk),
+		readSecret: clone(readSecret), writeSecret: clone(writeSecret), resumptionSecret: clone(resumption),
 		LocalScheme: suite.Scheme(scheme), Retried: retried == 1, Resumed: resumed == 1, owesUpdate: owes == 1, EarlyData: EarlyDataState(early),
 	}
 	for range spares {
@@ -89,7 +88,7 @@ func (c *Connection) restore(s *session.Session, chains *pki.Cache) (err error) 
 	}
 	c.Version, c.Group, c.EMS, c.rawLocal = s.Version, suite.Group(s.Group), s.EMS, s.RawLocal
 	c.ServerName, c.ALPN, c.PeerScheme, c.began = s.ServerName, s.ALPN, suite.Scheme(s.PeerScheme), s.Began
-	c.prefix = suite.TLS
+	c.PSK, c.prefix = s.PSK, suite.TLS
 	if s.Datagram {
 		c.prefix = suite.DTLS
 	}

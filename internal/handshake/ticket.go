@@ -33,6 +33,7 @@ func (c *Connection) session(now time.Time, secret []byte) *session.Session {
 		ServerName: c.ServerName,
 		ALPN:       c.ALPN,
 		PeerScheme: uint16(c.PeerScheme),
+		PSK:        c.PSK,
 	}
 	if c.Resumed {
 		s.Began = c.began

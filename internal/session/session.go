@@ -36,6 +36,7 @@ type Session struct {
 	PeerScheme uint16
 	PeerChain  [][]byte // DER, leaf first
 	PeerKey    []byte   // a raw public key: SubjectPublicKeyInfo
+	PSK        []byte   // the identity of the external PSK that it began with
 	OCSP       []byte
 	SCTs       []byte
 }
@@ -52,6 +53,7 @@ const (
 	flagDatagram = 1 << iota
 	flagEMS
 	flagRawLocal
+	flagPSK // it has one, as its last part
 )
 
 // Limits on what Parse accepts.
@@ -59,13 +61,14 @@ const (
 	maxSecret = 64
 	maxName   = 255
 	maxChain  = 255
+	maxPSK    = 1<<15 - 1
 )
 
 // Keepable reports whether s has a form: names and chains beyond all measure
 // have none.
 func (s *Session) Keepable() bool {
 	return 0 < len(s.Secret) && len(s.Secret) <= maxSecret && len(s.ServerName) <= maxName && len(s.ALPN) <= maxName &&
-		len(s.ID) <= maxName && len(s.PeerChain) <= maxChain
+		len(s.ID) <= maxName && len(s.PeerChain) <= maxChain && len(s.PSK) <= maxPSK
 }
 
 // Age is how old the ticket is.
@@ -91,6 +94,9 @@ func (s *Session) Append(dst []byte) []byte {
 	if s.RawLocal {
 		flags |= flagRawLocal
 	}
+	if len(s.PSK) > 0 {
+		flags |= flagPSK
+	}
 	b.AddUint8(flags)
 	for _, v := range []uint16{s.Version, s.Suite, s.Group, s.PeerScheme} {
 		b.AddUint16(v)
@@ -110,6 +116,9 @@ func (s *Session) Append(dst []byte) []byte {
 	b.AddUint8(uint8(len(s.PeerChain)))
 	for _, der := range s.PeerChain {
 		add24(b, der)
+	}
+	if len(s.PSK) > 0 {
+		add24(b, s.PSK)
 	}
 	return b.BytesOrPanic() // what is Keepable fits
 }
@@ -131,7 +140,7 @@ func Parse(data []byte) (*Session, error) {
 	var lifetime uint32
 	var name, alpn cryptobyte.String
 	ok := b.ReadUint8(&version) && version == format &&
-		b.ReadUint8(&flags) && flags&^(flagDatagram|flagEMS|flagRawLocal) == 0 &&
+		b.ReadUint8(&flags) && flags&^(flagDatagram|flagEMS|flagRawLocal|flagPSK) == 0 &&
 		b.ReadUint16(&s.Version) && b.ReadUint16(&s.Suite) && b.ReadUint16(&s.Group) && b.ReadUint16(&s.PeerScheme) &&
 		b.ReadUint64(&began) && began <= math.MaxInt64 && b.ReadUint64(&created) && created <= math.MaxInt64 &&
 		b.ReadUint32(&lifetime) && b.ReadUint32(&s.AgeAdd) && b.ReadUint32(&s.MaxEarlyData) &&
@@ -143,6 +152,9 @@ func Parse(data []byte) (*Session, error) {
 		var der []byte
 		ok = ok && read24(&b, &der)
 		s.PeerChain = append(s.PeerChain, der)
+	}
+	if flags&flagPSK != 0 {
+		ok = ok && read24(&b, &s.PSK) && 0 < len(s.PSK) && len(s.PSK) <= maxPSK
 	}
 	if !ok || !b.Empty() {
 		return nil, ErrFormat
