@@ -17,12 +17,14 @@ const (
 	// maxRSA bounds the RSA keys that we verify with, in bits: the work grows
 	// with the square of it.
 	maxRSA = 8192
-	// cacheSize bounds the chains that a Cache holds.
-	cacheSize = 256
+	// cacheSize bounds the chains that a Cache holds, and cachedBytes the DER of
+	// each: whoever sends one has proved nothing yet.
+	cacheSize   = 256
+	cachedBytes = 8 << 10
 )
 
 var (
-	errRSASize = alert.New(alert.BadCertificate, "the peer's RSA key is larger than 8192 bits")
+	errRSASize = alert.New(alert.BadCertificate, "an RSA key of the peer or its authorities is larger than 8192 bits")
 	errKeyKind = alert.New(alert.UnsupportedCertificate, "the peer's key is of a kind that TLS has no signatures for")
 )
 
@@ -71,6 +73,11 @@ func newChain(der [][]byte) (*Chain, error) {
 	if c.parsed, err = parse(c.der); err != nil {
 		return nil, err
 	}
+	for _, authority := range c.parsed[1:] {
+		if err := checkSize(authority.PublicKey); err != nil {
+			return nil, err
+		}
+	}
 	c.public = c.parsed[0].PublicKey
 	if err := checkUsage(c.parsed[0]); err != nil {
 		return nil, err
@@ -91,14 +98,24 @@ func parse(ders [][]byte) ([]*x509.Certificate, error) {
 
 // checkKey refuses keys that TLS has no use for.
 func checkKey(public crypto.PublicKey) error {
-	switch key := public.(type) {
+	switch public.(type) {
 	case *rsa.PublicKey:
-		if key.N.BitLen() > maxRSA {
-			return errRSASize
+		return checkSize(public)
+	case *ecdsa.PublicKey:
+		if CurveOf(public) != 0 {
+			return nil
 		}
-	case *ecdsa.PublicKey, ed25519.PublicKey:
-	default:
-		return errKeyKind
+	case ed25519.PublicKey:
+		return nil
+	}
+	return errKeyKind
+}
+
+// checkSize refuses RSA keys that cost too much, also those of authorities, which
+// anybody can put between a leaf and a root.
+func checkSize(public crypto.PublicKey) error {
+	if key, ok := public.(*rsa.PublicKey); ok && key.N.BitLen() > maxRSA {
+		return errRSASize
 	}
 	return nil
 }
@@ -142,6 +159,13 @@ func (c *Cache) Get(der [][]byte) (*Chain, error) {
 	chain, err := newChain(der)
 	if err != nil {
 		return nil, err
+	}
+	size := 0
+	for _, d := range der {
+		size += len(d)
+	}
+	if size > cachedBytes {
+		return chain, nil
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -1,13 +1,17 @@
 package pki
 
 import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"math/big"
 	"testing"
-
-	"crypto/rand"
 
 	"github.com/hermetic-tls/hermetic/internal/alert"
 	"github.com/hermetic-tls/hermetic/internal/pkitest"
@@ -92,6 +96,65 @@ func TestCache(t *testing.T) {
 	}
 	if _, err := ParseRawKey([]byte("garbage")); !errors.As(err, &fault) {
 		t.Errorf("a raw key of garbage: %v", err)
+	}
+}
+
+// certify is a certificate for any public key, signed by whom does not matter.
+func certify(t *testing.T, public crypto.PublicKey) []byte {
+	t.Helper()
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotBefore: pkitest.Now, NotAfter: pkitest.Now.AddDate(1, 0, 0)}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, public, pkitest.Key(t, pkitest.P256, false))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return der
+}
+
+// TestPeerKeys: no key of a chain costs too much, and no leaf has one that TLS has
+// no use for.
+func TestPeerKeys(t *testing.T) {
+	modulus := func(bits uint) *rsa.PublicKey {
+		n := new(big.Int).Lsh(big.NewInt(1), bits-1)
+		return &rsa.PublicKey{N: n.SetBit(n, 0, 1), E: 1<<31 - 1}
+	}
+	p224, err := ecdsa.GenerateKey(elliptic.P224(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	leaf := certify(t, pkitest.Key(t, pkitest.P256, false).Public())
+	for name, test := range map[string]struct {
+		chain [][]byte
+		want  error
+	}{
+		"RSA with 8192 bits":                 {[][]byte{certify(t, modulus(8192))}, nil},
+		"RSA with 8193 bits":                 {[][]byte{certify(t, modulus(8193))}, errRSASize},
+		"an authority of RSA with 8192 bits": {[][]byte{leaf, certify(t, modulus(8192))}, nil},
+		"an authority of RSA with 8193 bits": {[][]byte{leaf, certify(t, modulus(8193))}, errRSASize},
+		"P-224":                              {[][]byte{certify(t, p224.Public())}, errKeyKind},
+		"an authority of P-224":              {[][]byte{leaf, certify(t, p224.Public())}, nil},
+	} {
+		if _, err := new(Cache).Get(test.chain); err != test.want {
+			t.Errorf("%s: %v, want %v", name, err, test.want)
+		}
+	}
+}
+
+// TestLargeChains: a chain of a size that nobody has is not kept for others.
+func TestLargeChains(t *testing.T) {
+	leaf := certify(t, pkitest.Key(t, pkitest.P256, false).Public())
+	large := [][]byte{leaf}
+	for size := 0; size <= cachedBytes; size += len(leaf) {
+		large = append(large, leaf)
+	}
+	var c Cache
+	for want, chain := range [][][]byte{large, large[1:3]} {
+		got, err := c.Get(chain)
+		if err != nil || len(got.Certificates()) != len(chain) {
+			t.Fatal(err)
+		}
+		if len(c.chains) != want {
+			t.Errorf("%d certificates: %d chains are kept", len(chain), len(c.chains))
+		}
 	}
 }
 
