@@ -7,6 +7,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/hermetic-tls/hermetic/internal/alert"
 	"github.com/hermetic-tls/hermetic/internal/record"
 )
 
@@ -54,6 +55,7 @@ var buffers = sync.Pool{New: func() any { return new([bufferSize]byte) }}
 var (
 	errReadResult  = errors.New("invalid read result")
 	errWriteResult = errors.New("invalid write result")
+	errEarlyKind   = alert.New(alert.InternalError, "GetConfigForClient accepts early data, which a Context does not tell apart: use an Engine")
 	errNoPeerID    = &invalidOperation{"invalid operation: the peer's identity is not set"}
 )
 
@@ -230,6 +232,9 @@ func (c *Context) fill() error {
 // open opens the first record of what was read; false: it is incomplete.
 func (c *Context) open() (bool, error) {
 	o, err := c.engine.Open(c.in[c.from:c.to])
+	if o.Kind == KindEarlyData {
+		err, o.Data = c.engine.fail(errEarlyKind), nil
+	}
 	c.from += o.N
 	c.data = o.Data
 	if err == ErrClosed {

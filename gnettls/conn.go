@@ -52,6 +52,9 @@ func (c *conn) open(in []byte) (used int, action gnet.Action) {
 	for action == gnet.None {
 		o, err := c.engine.Open(in[used:])
 		used += o.N
+		if err == nil && o.Kind == hermetic.KindEarlyData {
+			err = errEarlyData
+		}
 		if err != nil {
 			return used, c.stop(err)
 		}

@@ -18,6 +18,7 @@ import (
 
 	"github.com/hermetic-tls/hermetic"
 	"github.com/hermetic-tls/hermetic/internal/pkitest"
+	"github.com/hermetic-tls/hermetic/netconn"
 )
 
 // echo is an ordinary handler: it writes back what comes.
@@ -367,6 +368,32 @@ func TestManyConnections(t *testing.T) {
 	for range n + 1 {
 		if err := <-h.closed; err != nil {
 			t.Fatalf("OnClose: %v", err)
+		}
+	}
+}
+
+// TestEarlyData: a handler cannot tell it apart, so that a Config of
+// GetConfigForClient may not bring it in either.
+func TestEarlyData(t *testing.T) {
+	h := new(echo)
+	chosen := &hermetic.Config{MaxEarlyData: 100}
+	s := &Server{Config: &hermetic.Config{GetConfigForClient: func(*hermetic.ClientHello) (*hermetic.Config, error) { return chosen, nil }}}
+	addr, cfg := serve(t, h, s)
+	chosen.Certificates = s.Config.Certificates
+	client := &hermetic.Config{RootCAs: cfg.RootCAs, ServerName: "localhost", Time: cfg.Time, SessionCache: hermetic.NewSessionCache(1), EarlyData: true}
+	for _, early := range []int{0, 1} {
+		conn, err := net.Dial("tcp", addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		conn.SetDeadline(time.Now().Add(30 * time.Second))
+		c := netconn.Client(conn, client)
+		if n, _ := c.WriteEarlyData([]byte("x")); n != early {
+			t.Fatalf("%d bytes of early data are sent, want %d", n, early)
+		}
+		if err := exchange(c, []byte("hello")); (err != nil) != (early > 0) {
+			t.Errorf("%d bytes of early data: %v", early, err)
 		}
 	}
 }
