@@ -1,7 +1,6 @@
 package handshake
 
 import (
-	"github.com/hermetic-tls/hermetic/internal/alert"
 	"github.com/hermetic-tls/hermetic/internal/suite"
 	"github.com/hermetic-tls/hermetic/internal/wire"
 )
@@ -78,9 +77,6 @@ type Carrier interface {
 	AddLocalCID(cid []byte)
 	SetPeerCID(cid []byte)
 	CIDs() (local [][]byte, peer []byte)
-
-	// SendWarning queues an alert of level warning: no_renegotiation.
-	SendWarning(d alert.Description)
 
 	// Complete tells that the handshake is over: what only it needed can be
 	// dropped, application data may flow.

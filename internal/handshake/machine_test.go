@@ -37,7 +37,6 @@ func (c *clearCarrier) SetPeerCID([]byte)                         {}
 func (c *clearCarrier) CIDs() ([][]byte, []byte)                  { return nil, nil }
 func (c *clearCarrier) Wake()                                     {}
 func (c *clearCarrier) LimitEarlyData(uint32)                     {}
-func (c *clearCarrier) SendWarning(alert.Description)             {}
 func (c *clearCarrier) Complete()                                 {}
 func (c *clearCarrier) Send(msg []byte) uint16 {
 	c.sent = append(c.sent, bytes.Clone(msg))

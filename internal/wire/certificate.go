@@ -52,180 +52,140 @@ type CertificateVerify struct {
 	Signature []byte
 }
 
-// inCertificateRequest: RFC 9846, Section 4.3.
-var inCertificateRequest = Extensions(ExtStatusRequest, ExtSignatureAlgorithms, ExtSCT, ExtCertificateAuthorities,
-	ExtOIDFilters, ExtSignatureAlgsCert)
-
 // Parse reads the body of a CertificateRequest of TLS 1.3.
 func (m *CertificateRequest13) Parse(body []byte) error {
 	*m = CertificateRequest13{}
-	c := cursor{b: body}
-	m.Context = c.vec8()
-	x := extensions{cursor: cursor{b: c.vec16()}}
-	if !c.done() {
-		return malformed("CertificateRequest")
-	}
-	for {
-		e, ext, ok, err := x.next()
-		if err != nil {
-			return err
-		}
-		if !ok {
-			m.Has = x.has
-			return x.within(inCertificateRequest)
-		}
-		switch e {
-		case ExtSignatureAlgorithms:
-			m.SignatureSchemes = ext.uint16s()
-		case ExtSignatureAlgsCert:
-			m.SignatureSchemesCert = ext.uint16s()
-		case ExtCertificateAuthorities:
-			m.Authorities = ext.names()
-			ext.nonEmpty(m.Authorities)
-		default:
-			// RFC 9846, Section 4.4.2: unknown ones are to be ignored.
-			ext.b = nil
-		}
-		if !ext.done() {
-			return malformed(e.String())
-		}
-	}
+	c := parser("CertificateRequest", body)
+	m.fields(&c)
+	c.only(inCertificateRequest, m.Has)
+	return c.end()
 }
 
 // Append appends the whole message.
 func (m *CertificateRequest13) Append(b []byte) []byte {
-	b, at := beginMessage(b, TypeCertificateRequest)
-	b = append8(b, m.Context)
-	b, list := begin16(b)
-	if m.Has.Has(ExtStatusRequest) {
-		b = appendExtension(b, ExtStatusRequest, nil)
-	}
-	if m.Has.Has(ExtSCT) {
-		b = appendExtension(b, ExtSCT, nil)
-	}
-	for _, ext := range []struct {
-		number Extension
-		body   []byte
-	}{
-		{ExtSignatureAlgorithms, m.SignatureSchemes},
-		{ExtSignatureAlgsCert, m.SignatureSchemesCert},
-		{ExtCertificateAuthorities, m.Authorities},
-	} {
-		if m.Has.Has(ext.number) {
-			var at int
-			b, at = beginExtension(b, ext.number)
-			b = end16(append16(b, ext.body), at)
+	c := appender(b, TypeCertificateRequest)
+	m.fields(&c)
+	return c.message()
+}
+
+// inCertificateRequest: RFC 9846, Section 4.3.
+var inCertificateRequest = []Extension{ExtStatusRequest, ExtSCT, ExtSignatureAlgorithms, ExtSignatureAlgsCert,
+	ExtCertificateAuthorities, ExtOIDFilters}
+
+func (m *CertificateRequest13) fields(c *coder) {
+	c.vec8(&m.Context)
+	c.extensions(&m.Has, inCertificateRequest, func(e Extension) {
+		switch e {
+		case ExtSignatureAlgorithms:
+			c.uint16s(&m.SignatureSchemes)
+		case ExtSignatureAlgsCert:
+			c.uint16s(&m.SignatureSchemesCert)
+		case ExtCertificateAuthorities:
+			c.names(&m.Authorities)
+			c.require(len(m.Authorities) > 0)
+		default:
+			c.skip() // RFC 9846, Section 4.4.2: unknown ones are to be ignored
 		}
-	}
-	return endMessage(end16(b, list), at)
+	})
 }
 
 // Parse reads the body of a Certificate of TLS 1.3; NextEntry reads on.
 func (m *Certificate13) Parse(body []byte) error {
-	c := cursor{b: body}
-	m.Context = c.vec8()
-	m.Entries = c.vec24()
-	if !c.done() {
-		return malformed("Certificate")
-	}
-	return nil
+	c := parser("Certificate", body)
+	m.fields(&c)
+	return c.end()
 }
 
 // Append appends the whole message.
 func (m *Certificate13) Append(b []byte) []byte {
-	b, at := beginMessage(b, TypeCertificate)
-	b = append8(b, m.Context)
-	return endMessage(append24(b, m.Entries), at)
+	c := appender(b, TypeCertificate)
+	m.fields(&c)
+	return c.message()
+}
+
+func (m *Certificate13) fields(c *coder) {
+	c.vec8(&m.Context)
+	c.vec24(&m.Entries)
 }
 
 // NextEntry reads the first of entries.
 func NextEntry(entries []byte) (e CertificateEntry, rest []byte, err error) {
-	c := cursor{b: entries}
-	e.Data = c.nonEmpty(c.vec24())
-	x := extensions{cursor: cursor{b: c.vec16()}}
-	if c.bad {
+	end := cursor{b: entries}
+	end.vec24()
+	end.vec16()
+	if end.bad {
 		return e, nil, malformed("Certificate")
 	}
-	for {
-		number, ext, ok, err := x.next()
-		if err != nil {
-			return e, nil, err
-		}
-		if !ok {
-			e.Has, e.Unknown = x.has, x.unknown > 0
-			return e, c.b, nil
-		}
-		switch number {
-		case ExtStatusRequest:
-			e.OCSP = ext.ocsp()
-		case ExtSCT:
-			e.SCTs = ext.scts()
-		default:
-			ext.b = nil
-		}
-		if !ext.done() {
-			return e, nil, malformed(number.String())
-		}
-	}
+	c := parser("Certificate", entries[:len(entries)-len(end.b)])
+	e.fields(&c)
+	e.Unknown = c.unknown
+	return e, end.b, c.end()
 }
 
 // AppendEntry appends e to entries.
 func AppendEntry(b []byte, e *CertificateEntry) []byte {
-	b = append24(b, e.Data)
-	b, list := begin16(b)
-	if e.Has.Has(ExtStatusRequest) {
-		var at int
-		b, at = beginExtension(b, ExtStatusRequest)
-		b = end16(append24(append(b, 1), e.OCSP), at)
-	}
-	if e.Has.Has(ExtSCT) {
-		b = appendExtension(b, ExtSCT, e.SCTs)
-	}
-	return end16(b, list)
+	c := coder{appending: true, out: b}
+	e.fields(&c)
+	return c.out
 }
 
-// ocsp reads a CertificateStatus (RFC 6066, Section 8).
-func (c *cursor) ocsp() []byte {
-	if c.uint8() != 1 {
-		c.bad = true
-	}
-	return c.nonEmpty(c.vec24())
+func (e *CertificateEntry) fields(c *coder) {
+	c.vec24(&e.Data)
+	c.require(len(e.Data) > 0)
+	c.extensions(&e.Has, inCertificateEntry, func(ext Extension) {
+		switch ext {
+		case ExtStatusRequest:
+			c.ocsp(&e.OCSP)
+		case ExtSCT:
+			c.scts(&e.SCTs)
+		default:
+			c.skip()
+		}
+	})
+}
+
+var inCertificateEntry = []Extension{ExtStatusRequest, ExtSCT}
+
+// ocsp is a CertificateStatus (RFC 6066, Section 8).
+func (c *coder) ocsp(v *[]byte) {
+	typ := uint8(1)
+	c.uint8(&typ)
+	c.vec24(v)
+	c.require(typ == 1 && len(*v) > 0)
 }
 
 // Parse reads the body of a CertificateRequest of TLS 1.2.
 func (m *CertificateRequest12) Parse(body []byte) error {
-	c := cursor{b: body}
-	m.Types = c.nonEmpty(c.vec8())
-	m.SignatureSchemes = c.uint16s()
-	m.Authorities = c.names()
-	if !c.done() {
-		return malformed("CertificateRequest")
-	}
-	return nil
+	c := parser("CertificateRequest", body)
+	m.fields(&c)
+	return c.end()
 }
 
 // Append appends the whole message.
 func (m *CertificateRequest12) Append(b []byte) []byte {
-	b, at := beginMessage(b, TypeCertificateRequest)
-	b = append8(b, m.Types)
-	b = append16(b, m.SignatureSchemes)
-	return endMessage(append16(b, m.Authorities), at)
+	c := appender(b, TypeCertificateRequest)
+	m.fields(&c)
+	return c.message()
+}
+
+func (m *CertificateRequest12) fields(c *coder) {
+	c.filled8(&m.Types)
+	c.uint16s(&m.SignatureSchemes)
+	c.names(&m.Authorities)
 }
 
 // Parse reads the body of a Certificate of TLS 1.2; NextCertificate reads on.
 func (m *Certificate12) Parse(body []byte) error {
-	c := cursor{b: body}
-	m.List = c.vec24()
-	if !c.done() {
-		return malformed("Certificate")
-	}
-	return nil
+	c := parser("Certificate", body)
+	c.vec24(&m.List)
+	return c.end()
 }
 
 // Append appends the whole message.
 func (m *Certificate12) Append(b []byte) []byte {
-	b, at := beginMessage(b, TypeCertificate)
-	return endMessage(append24(b, m.List), at)
+	c := appender(b, TypeCertificate)
+	c.vec24(&m.List)
+	return c.message()
 }
 
 // NextCertificate reads the first certificate of list.
@@ -243,34 +203,33 @@ func AppendCertificate(list, der []byte) []byte { return append24(list, der) }
 
 // Parse reads the body of a CertificateStatus.
 func (m *CertificateStatus) Parse(body []byte) error {
-	c := cursor{b: body}
-	m.OCSP = c.ocsp()
-	if !c.done() {
-		return malformed("CertificateStatus")
-	}
-	return nil
+	c := parser("CertificateStatus", body)
+	c.ocsp(&m.OCSP)
+	return c.end()
 }
 
 // Append appends the whole message.
 func (m *CertificateStatus) Append(b []byte) []byte {
-	b, at := beginMessage(b, TypeCertificateStatus)
-	return endMessage(append24(append(b, 1), m.OCSP), at)
+	c := appender(b, TypeCertificateStatus)
+	c.ocsp(&m.OCSP)
+	return c.message()
 }
 
 // Parse reads the body of a CertificateVerify.
 func (m *CertificateVerify) Parse(body []byte) error {
-	c := cursor{b: body}
-	m.Scheme = c.uint16()
-	m.Signature = c.vec16()
-	if !c.done() {
-		return malformed("CertificateVerify")
-	}
-	return nil
+	c := parser("CertificateVerify", body)
+	m.fields(&c)
+	return c.end()
 }
 
 // Append appends the whole message.
 func (m *CertificateVerify) Append(b []byte) []byte {
-	b, at := beginMessage(b, TypeCertificateVerify)
-	b = appendUint16(b, m.Scheme)
-	return endMessage(append16(b, m.Signature), at)
+	c := appender(b, TypeCertificateVerify)
+	m.fields(&c)
+	return c.message()
+}
+
+func (m *CertificateVerify) fields(c *coder) {
+	c.uint16(&m.Scheme)
+	c.vec16(&m.Signature)
 }

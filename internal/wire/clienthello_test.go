@@ -175,39 +175,6 @@ func TestBinders(t *testing.T) {
 	}
 }
 
-// TestPadding: PadTo is the size of the message where a padding extension can
-// make it so.
-func TestPadding(t *testing.T) {
-	for _, psk := range []bool{false, true} {
-		m := sampleClientHello(Stream)
-		if !psk {
-			m.Has = m.Has.Minus(Extensions(ExtPreSharedKey))
-		}
-		size := len(m.Append(nil, Stream))
-		for _, tt := range []struct {
-			name        string
-			padTo, want int
-		}{
-			{"long enough", size - 1, size},
-			{"just long enough", size, size},
-			{"a byte short, and an empty extension is 4", size + 1, size + 4},
-			{"an empty extension", size + 4, size + 4},
-			{"one byte of padding", size + 5, size + 5},
-			{"much", size + 512, size + 512},
-		} {
-			m.PadTo = tt.padTo
-			b := m.Append([]byte("before"), Stream)[len("before"):]
-			if len(b) != tt.want {
-				t.Errorf("%s: %d bytes, want %d", tt.name, len(b), tt.want)
-			}
-			var again ClientHello
-			if err := again.Parse(b[4:], Stream); err != nil || again.Has.Has(ExtPadding) != (tt.want > size) || again.Has.Has(ExtPreSharedKey) != psk {
-				t.Errorf("%s: %v, %v", tt.name, again.Has, err)
-			}
-		}
-	}
-}
-
 // TestEmptyServerName: there is no such thing on the wire.
 func TestEmptyServerName(t *testing.T) {
 	m := sampleClientHello(Stream)

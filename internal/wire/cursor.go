@@ -58,15 +58,6 @@ func (c *cursor) vec8() []byte  { return c.bytes(int(c.uint8())) }
 func (c *cursor) vec16() []byte { return c.bytes(int(c.uint16())) }
 func (c *cursor) vec24() []byte { return c.bytes(c.uint24()) }
 
-// uint16s reads a vector of at least one 16-bit value.
-func (c *cursor) uint16s() Uint16s {
-	v := c.vec16()
-	if len(v) == 0 || len(v)%2 != 0 {
-		c.bad = true
-	}
-	return v
-}
-
 // nonEmpty marks the cursor bad when v is empty.
 func (c *cursor) nonEmpty(v []byte) []byte {
 	if len(v) == 0 {
@@ -107,7 +98,3 @@ func appendUint24(b []byte, v int) []byte    { return append(b, byte(v>>16), byt
 func appendUint32(b []byte, v uint32) []byte {
 	return append(b, byte(v>>24), byte(v>>16), byte(v>>8), byte(v))
 }
-
-// beginMessage starts a handshake message, endMessage fills in its length.
-func beginMessage(b []byte, t Type) ([]byte, int) { return begin24(append(b, byte(t))) }
-func endMessage(b []byte, at int) []byte          { return end24(b, at) }

@@ -123,83 +123,32 @@ func (s ExtensionSet) String() string {
 	return strings.Join(names, ", ")
 }
 
+// byNumber is the order of extensions in the hellos.
+var byNumber = func() (order []Extension) {
+	for _, k := range known {
+		order = append(order, k.number)
+	}
+	return order
+}()
+
 var (
 	errDuplicate = alert.New(alert.DecodeError, "an extension stands in a message twice")
-	errPSKLast   = alert.New(alert.IllegalParameter, "pre_shared_key is not the last extension of the ClientHello")
+	// RFC 9846 names no alert; peers tell messages apart.
+	errIllegalTwice = alert.New(alert.IllegalParameter, "an extension stands in a message twice")
 )
 
-// maxUnknown bounds the extensions of a message that this package does not
-// know: enough for anyone, and few enough to compare each with each.
-const maxUnknown = 64
-
-// errIllegalTwice: RFC 9846 names no alert; peers tell messages apart.
-var errIllegalTwice = alert.New(alert.IllegalParameter, "an extension stands in a message twice")
-
-// extensions walks a list of extensions, and watches that none comes twice.
-type extensions struct {
-	cursor
-	has     ExtensionSet
-	unknown int // how many of seen
-	seen    [maxUnknown]Extension
-	illegal bool // a duplicate is an illegal_parameter
-}
-
-// next returns the next extension, or ok false at the end or with an error.
-func (x *extensions) next() (e Extension, body cursor, ok bool, err error) {
-	if !x.more() {
-		return 0, cursor{}, false, nil
-	}
-	e = Extension(x.uint16())
-	body.b = x.vec16()
-	if x.bad {
-		return 0, cursor{}, false, malformed("the list of extensions")
-	}
-	if i := e.bit(); i >= 0 {
-		if x.has&(1<<i) != 0 {
-			return 0, cursor{}, false, x.duplicate()
-		}
-		x.has |= 1 << i
-		return e, body, true, nil
-	}
-	return e, body, true, x.addUnknown(e)
-}
-
-func (x *extensions) duplicate() error {
-	if x.illegal {
+// duplicate is the failure of an extension that comes again.
+func (c *coder) duplicate() error {
+	if c.illegalTwice {
 		return errIllegalTwice
 	}
 	return errDuplicate
 }
 
-func (x *extensions) addUnknown(e Extension) error {
-	for _, u := range x.seen[:x.unknown] {
-		if u == e {
-			return x.duplicate()
-		}
-	}
-	if x.unknown == maxUnknown {
-		return malformed("a list of that many extensions")
-	}
-	x.seen[x.unknown] = e
-	x.unknown++
-	return nil
-}
-
-// within reports known extensions that do not belong into the message: RFC 9846,
+// only reports known extensions that do not belong into a message: RFC 9846,
 // Section 4.3, wants an illegal_parameter.
-func (x *extensions) within(message ExtensionSet) error {
-	if other := x.has.Minus(message); other != 0 {
-		return alert.New(alert.IllegalParameter, "an extension does not belong into this message: "+other.String())
+func (c *coder) only(message []Extension, has ExtensionSet) {
+	if other := has.Minus(Extensions(message...)); other != 0 {
+		c.fail(alert.New(alert.IllegalParameter, "an extension does not belong into this message: "+other.String()))
 	}
-	return nil
-}
-
-// beginExtension starts an extension, end16 ends it.
-func beginExtension(b []byte, e Extension) ([]byte, int) {
-	return begin16(appendUint16(b, uint16(e)))
-}
-
-// appendExtension appends a whole extension.
-func appendExtension(b []byte, e Extension, body []byte) []byte {
-	return append16(appendUint16(b, uint16(e)), body)
 }

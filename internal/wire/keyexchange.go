@@ -31,44 +31,31 @@ const namedCurve = 3
 // Parse reads the body of a ServerKeyExchange that consists of parts.
 func (m *ServerKeyExchange) Parse(body []byte, parts KeyExchangeParts) error {
 	*m = ServerKeyExchange{}
-	c := cursor{b: body}
-	if parts.PSK {
-		m.Hint = c.vec16()
-	}
-	if parts.ECDHE {
-		start := c.b
-		if c.uint8() != namedCurve {
-			return malformed("ServerKeyExchange, or its curve has no name,")
-		}
-		m.Group = c.uint16()
-		m.Public = c.nonEmpty(c.vec8())
-		n := len(start) - len(c.b)
-		m.Params = start[:n:n]
-	}
-	if parts.Signed {
-		m.Scheme = c.uint16()
-		m.Signature = c.vec16()
-	}
-	if !c.done() {
-		return malformed("ServerKeyExchange")
-	}
-	return nil
+	c := parser("ServerKeyExchange", body)
+	m.fields(&c, parts)
+	return c.end()
 }
 
 // Append appends the whole message. Params is not looked at.
 func (m *ServerKeyExchange) Append(b []byte, parts KeyExchangeParts) []byte {
-	b, at := beginMessage(b, TypeServerKeyExchange)
+	c := appender(b, TypeServerKeyExchange)
+	m.fields(&c, parts)
+	return c.message()
+}
+
+func (m *ServerKeyExchange) fields(c *coder, parts KeyExchangeParts) {
 	if parts.PSK {
-		b = append16(b, m.Hint)
+		c.vec16(&m.Hint)
 	}
-	if parts.ECDHE {
-		b = AppendECDHParams(b, m.Group, m.Public)
+	if parts.ECDHE && c.appending {
+		c.out = AppendECDHParams(c.out, m.Group, m.Public)
+	} else if parts.ECDHE {
+		m.parseECDHParams(c)
 	}
 	if parts.Signed {
-		b = appendUint16(b, m.Scheme)
-		b = append16(b, m.Signature)
+		c.uint16(&m.Scheme)
+		c.vec16(&m.Signature)
 	}
-	return endMessage(b, at)
 }
 
 // AppendECDHParams appends ServerECDHParams, which the server signs.
@@ -76,30 +63,37 @@ func AppendECDHParams(b []byte, group uint16, public []byte) []byte {
 	return append8(appendUint16(append(b, namedCurve), group), public)
 }
 
+func (m *ServerKeyExchange) parseECDHParams(c *coder) {
+	start := c.in.b
+	if c.in.uint8() != namedCurve {
+		c.fail(malformed("ServerKeyExchange, or its curve has no name,"))
+	}
+	c.uint16(&m.Group)
+	c.filled8(&m.Public)
+	n := len(start) - len(c.in.b)
+	m.Params = start[:n:n]
+}
+
 // Parse reads the body of a ClientKeyExchange that consists of parts.
 func (m *ClientKeyExchange) Parse(body []byte, parts KeyExchangeParts) error {
 	*m = ClientKeyExchange{}
-	c := cursor{b: body}
-	if parts.PSK {
-		m.Identity = c.vec16()
-	}
-	if parts.ECDHE {
-		m.Public = c.nonEmpty(c.vec8())
-	}
-	if !c.done() {
-		return malformed("ClientKeyExchange")
-	}
-	return nil
+	c := parser("ClientKeyExchange", body)
+	m.fields(&c, parts)
+	return c.end()
 }
 
 // Append appends the whole message.
 func (m *ClientKeyExchange) Append(b []byte, parts KeyExchangeParts) []byte {
-	b, at := beginMessage(b, TypeClientKeyExchange)
+	c := appender(b, TypeClientKeyExchange)
+	m.fields(&c, parts)
+	return c.message()
+}
+
+func (m *ClientKeyExchange) fields(c *coder, parts KeyExchangeParts) {
 	if parts.PSK {
-		b = append16(b, m.Identity)
+		c.vec16(&m.Identity)
 	}
 	if parts.ECDHE {
-		b = append8(b, m.Public)
+		c.filled8(&m.Public)
 	}
-	return endMessage(b, at)
 }

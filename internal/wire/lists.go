@@ -3,6 +3,7 @@ package wire
 import (
 	"bytes"
 	"iter"
+	"slices"
 
 	"github.com/hermetic-tls/hermetic/internal/alert"
 )
@@ -78,37 +79,26 @@ func AppendKeyShare(s KeyShares, group uint16, data []byte) KeyShares {
 // maxKeyShares bounds the list, which is compared each with each.
 const maxKeyShares = 64
 
-func (c *cursor) keyShares() (KeyShares, error) {
-	list := KeyShares(c.vec16())
-	var groups [maxKeyShares]uint16
-	n := 0
-	for s := (cursor{b: list}); s.more(); n++ {
-		g := s.uint16()
-		s.nonEmpty(s.vec16())
-		if s.bad || n == maxKeyShares {
-			c.bad = true
-			return nil, nil
+func (c *coder) keyShares(v *KeyShares) {
+	c.vec16((*[]byte)(v))
+	var array [maxKeyShares]uint16
+	groups := array[:0]
+	for l := (cursor{b: *v}); l.more(); {
+		group := l.uint16()
+		l.nonEmpty(l.vec16())
+		switch {
+		case l.bad || len(groups) == maxKeyShares:
+			c.require(false)
+			return
+		case slices.Contains(groups, group):
+			c.fail(errShareTwice)
 		}
-		for _, other := range groups[:n] {
-			if other == g {
-				return nil, errShareTwice
-			}
-		}
-		groups[n] = g
+		groups = append(groups, group)
 	}
-	return list, nil
 }
 
 // All yields the protocols in order.
-func (a ALPN) All() iter.Seq[[]byte] {
-	return func(yield func([]byte) bool) {
-		for c := (cursor{b: a}); c.more(); {
-			if !yield(c.vec8()) {
-				return
-			}
-		}
-	}
-}
+func (a ALPN) All() iter.Seq[[]byte] { return vectors8(a) }
 
 // AppendALPN appends protocols, of 1 to 255 bytes each, to a list.
 func AppendALPN(a ALPN, protocols ...string) ALPN {
@@ -118,36 +108,28 @@ func AppendALPN(a ALPN, protocols ...string) ALPN {
 	return a
 }
 
-// alpn reads a ProtocolNameList: RFC 7301, Section 3.1: no name is empty.
-func (c *cursor) alpn() ALPN {
-	list := c.nonEmpty(c.vec16())
-	for l := (cursor{b: list}); l.more(); {
+// alpn is a ProtocolNameList: RFC 7301, Section 3.1: no name is empty.
+func (c *coder) alpn(v *ALPN) {
+	c.filled16((*[]byte)(v))
+	for l := (cursor{b: *v}); l.more(); {
 		l.nonEmpty(l.vec8())
-		c.bad = c.bad || l.bad
+		c.require(!l.bad)
 	}
-	return list
 }
 
-// oneProtocol reads a ProtocolNameList of one, a server's answer.
-func (c *cursor) oneProtocol() []byte {
-	list := cursor{b: c.vec16()}
-	p := list.nonEmpty(list.vec8())
-	if !list.done() {
-		c.bad = true
+// oneProtocol is a ProtocolNameList of one, a server's answer.
+func (c *coder) oneProtocol(v *[]byte) {
+	if c.appending {
+		c.out = append8(appendUint16(c.out, uint16(1+len(*v))), *v)
+		return
 	}
-	return p
+	list := cursor{b: c.in.vec16()}
+	*v = list.nonEmpty(list.vec8())
+	c.require(list.done())
 }
 
 // All yields the names in order.
-func (n Names) All() iter.Seq[[]byte] {
-	return func(yield func([]byte) bool) {
-		for c := (cursor{b: n}); c.more(); {
-			if !yield(c.vec16()) {
-				return
-			}
-		}
-	}
-}
+func (n Names) All() iter.Seq[[]byte] { return vectors16(n) }
 
 // AppendNames appends distinguished names to a list.
 func AppendNames(n Names, names ...[]byte) Names {
@@ -157,46 +139,47 @@ func AppendNames(n Names, names ...[]byte) Names {
 	return n
 }
 
-func (c *cursor) names() Names {
-	list := c.vec16()
-	for l := (cursor{b: list}); l.more(); {
+func (c *coder) names(v *Names) {
+	c.vec16((*[]byte)(v))
+	for l := (cursor{b: *v}); l.more(); {
 		l.nonEmpty(l.vec16())
-		c.bad = c.bad || l.bad
+		c.require(!l.bad)
 	}
-	return list
 }
 
-// serverName reads server_name: RFC 6066, Section 3. Names of other types are
+// serverName is server_name: RFC 6066, Section 3. Names of other types are
 // skipped.
-func (c *cursor) serverName() (host string) {
-	list := cursor{b: c.nonEmpty(c.vec16())}
+func (c *coder) serverName(host *string) {
+	if c.appending {
+		n := len(*host)
+		c.out = appendUint16(append(appendUint16(c.out, uint16(1+2+n)), 0), uint16(n))
+		c.out = append(c.out, *host...)
+		return
+	}
+	list := cursor{b: c.in.nonEmpty(c.in.vec16())}
 	for list.more() {
 		typ := list.uint8()
 		name := list.nonEmpty(list.vec16())
 		if typ != 0 {
 			continue
 		}
-		if host != "" || bytes.IndexByte(name, 0) >= 0 {
+		if *host != "" || bytes.IndexByte(name, 0) >= 0 {
 			list.bad = true // two names of a type, or a NUL in one
 		}
-		host = string(name)
+		*host = string(name)
 	}
-	c.bad = c.bad || list.bad
-	return host
+	c.require(!list.bad)
 }
 
-// scts reads a SignedCertificateTimestampList, and returns it with its length:
-// RFC 6962, Section 3.3.
-func (c *cursor) scts() []byte {
-	whole := c.b
-	list := cursor{b: c.nonEmpty(c.vec16())}
-	for list.more() {
-		list.nonEmpty(list.vec16())
+// scts is a SignedCertificateTimestampList with its length: RFC 6962, Section 3.3.
+func (c *coder) scts(v *[]byte) {
+	c.rest(v)
+	list := cursor{b: *v}
+	entries := cursor{b: list.nonEmpty(list.vec16())}
+	for entries.more() {
+		entries.nonEmpty(entries.vec16())
 	}
-	if list.bad {
-		c.bad = true
-	}
-	return whole[:len(whole)-len(c.b)]
+	c.require(list.done() && !entries.bad)
 }
 
 // AppendSCTs appends a SignedCertificateTimestampList.
@@ -210,38 +193,31 @@ func AppendSCTs(b []byte, list [][]byte) []byte {
 
 // SCTs yields what AppendSCTs has written.
 func SCTs(list []byte) iter.Seq[[]byte] {
-	return func(yield func([]byte) bool) {
-		outer := cursor{b: list}
-		for c := (cursor{b: outer.vec16()}); c.more(); {
-			if !yield(c.vec16()) {
-				return
-			}
-		}
-	}
+	c := cursor{b: list}
+	return vectors16(c.vec16())
 }
 
-func (c *cursor) srtp() SRTP { return SRTP{Profiles: c.uint16s(), MKI: c.vec8()} }
+func (c *coder) srtp(v *SRTP) {
+	c.uint16s(&v.Profiles)
+	c.vec8(&v.MKI)
+}
 
-func (s *SRTP) append(b []byte) []byte { return append8(append16(b, s.Profiles), s.MKI) }
-
-func (c *cursor) offeredPSKs() (OfferedPSKs, error) {
-	p := OfferedPSKs{Identities: c.nonEmpty(c.vec16()), Binders: c.nonEmpty(c.vec16())}
+func (c *coder) offeredPSKs(p *OfferedPSKs) {
+	c.filled16(&p.Identities)
+	c.filled16(&p.Binders)
 	identities, binders := 0, 0
 	for l := (cursor{b: p.Identities}); l.more(); identities++ {
 		l.nonEmpty(l.vec16())
 		l.uint32()
-		c.bad = c.bad || l.bad
+		c.require(!l.bad)
 	}
 	for l := (cursor{b: p.Binders}); l.more(); binders++ {
-		// One that is shorter than a hash is simply wrong.
-		if l.nonEmpty(l.vec8()); l.bad {
-			c.bad = true
-		}
+		l.nonEmpty(l.vec8()) // one that is shorter than a hash is simply wrong
+		c.require(!l.bad)
 	}
-	if !c.bad && identities != binders {
-		return p, errBinderCount
+	if !c.in.bad && identities != binders {
+		c.fail(errBinderCount)
 	}
-	return p, nil
 }
 
 // BindersLen is the size of the binders with their length: what a binder does
@@ -279,3 +255,25 @@ func AppendPSKIdentity(b []byte, id PSKIdentity) []byte {
 
 // AppendPSKBinder appends one binder to OfferedPSKs.Binders.
 func AppendPSKBinder(b, binder []byte) []byte { return append8(b, binder) }
+
+// vectors8 and vectors16 yield the vectors in a list of them, with lengths of as
+// many bits.
+func vectors8(list []byte) iter.Seq[[]byte] {
+	return func(yield func([]byte) bool) {
+		for c := (cursor{b: list}); c.more(); {
+			if !yield(c.vec8()) {
+				return
+			}
+		}
+	}
+}
+
+func vectors16(list []byte) iter.Seq[[]byte] {
+	return func(yield func([]byte) bool) {
+		for c := (cursor{b: list}); c.more(); {
+			if !yield(c.vec16()) {
+				return
+			}
+		}
+	}
+}

@@ -37,7 +37,9 @@ var starts = map[string]string{
 }
 
 // ext is an extension as bytes.
-func ext(e Extension, body string) string { return string(appendExtension(nil, e, []byte(body))) }
+func ext(e Extension, body string) string {
+	return string(append16(appendUint16(nil, uint16(e)), []byte(body)))
+}
 
 // block is a list of extensions with its length.
 func block(extensions ...string) string {
@@ -399,7 +401,7 @@ func TestUnknownExtensions(t *testing.T) {
 	// RFC 9846, Section 4.3: what the server says by itself has what it may have,
 	// and what nobody knows yet.
 	for name, own := range map[string]ExtensionSet{
-		"CertificateRequest 1.3": inCertificateRequest,
+		"CertificateRequest 1.3": Extensions(inCertificateRequest...),
 		"NewSessionTicket 1.3":   Extensions(ExtEarlyData),
 	} {
 		wantParse(t, parseAs(name, starts[name]+block(ext(0x1234, "?"))), good)

@@ -37,125 +37,105 @@ type NewConnectionID struct {
 // Parse reads the body of a NewSessionTicket of TLS 1.3.
 func (m *NewSessionTicket13) Parse(body []byte) error {
 	*m = NewSessionTicket13{}
-	c := cursor{b: body}
-	m.Lifetime = c.uint32()
-	m.AgeAdd = c.uint32()
-	m.Nonce = c.vec8()
-	m.Ticket = c.nonEmpty(c.vec16())
-	x := extensions{cursor: cursor{b: c.vec16()}, illegal: true}
-	if !c.done() {
-		return malformed("NewSessionTicket")
-	}
-	for {
-		e, ext, ok, err := x.next()
-		if err != nil {
-			return err
-		}
-		if !ok {
-			m.Has = x.has
-			return x.within(Extensions(ExtEarlyData))
-		}
-		if e == ExtEarlyData {
-			m.MaxEarlyData = ext.uint32()
-		} else {
-			ext.b = nil // unknown ones are to be ignored
-		}
-		if !ext.done() {
-			return malformed(e.String())
-		}
-	}
+	c := parser("NewSessionTicket", body)
+	m.fields(&c)
+	c.only(inNewSessionTicket, m.Has)
+	return c.end()
 }
 
 // Append appends the whole message.
 func (m *NewSessionTicket13) Append(b []byte) []byte {
-	b, at := beginMessage(b, TypeNewSessionTicket)
-	b = appendUint32(appendUint32(b, m.Lifetime), m.AgeAdd)
-	b = append16(append8(b, m.Nonce), m.Ticket)
-	b, list := begin16(b)
-	if m.Has.Has(ExtEarlyData) {
-		var ext int
-		b, ext = beginExtension(b, ExtEarlyData)
-		b = end16(appendUint32(b, m.MaxEarlyData), ext)
-	}
-	return endMessage(end16(b, list), at)
+	c := appender(b, TypeNewSessionTicket)
+	m.fields(&c)
+	return c.message()
+}
+
+// inNewSessionTicket: RFC 9846, Section 4.3.
+var inNewSessionTicket = []Extension{ExtEarlyData}
+
+func (m *NewSessionTicket13) fields(c *coder) {
+	c.uint32(&m.Lifetime)
+	c.uint32(&m.AgeAdd)
+	c.vec8(&m.Nonce)
+	c.filled16(&m.Ticket)
+	c.illegalTwice = true
+	c.extensions(&m.Has, inNewSessionTicket, func(e Extension) {
+		if e == ExtEarlyData {
+			c.uint32(&m.MaxEarlyData)
+		} else {
+			c.skip() // unknown ones are to be ignored
+		}
+	})
 }
 
 // Parse reads the body of a NewSessionTicket of TLS 1.2.
 func (m *NewSessionTicket12) Parse(body []byte) error {
-	c := cursor{b: body}
-	m.Lifetime = c.uint32()
-	m.Ticket = c.vec16()
-	if !c.done() {
-		return malformed("NewSessionTicket")
-	}
-	return nil
+	c := parser("NewSessionTicket", body)
+	m.fields(&c)
+	return c.end()
 }
 
 // Append appends the whole message.
 func (m *NewSessionTicket12) Append(b []byte) []byte {
-	b, at := beginMessage(b, TypeNewSessionTicket)
-	return endMessage(append16(appendUint32(b, m.Lifetime), m.Ticket), at)
+	c := appender(b, TypeNewSessionTicket)
+	m.fields(&c)
+	return c.message()
+}
+
+func (m *NewSessionTicket12) fields(c *coder) {
+	c.uint32(&m.Lifetime)
+	c.vec16(&m.Ticket)
 }
 
 // Parse reads the body of a KeyUpdate.
 func (m *KeyUpdate) Parse(body []byte) error {
-	if len(body) != 1 {
-		return malformed("KeyUpdate")
-	}
-	m.RequestUpdate = body[0]
-	return nil
+	c := parser("KeyUpdate", body)
+	c.uint8(&m.RequestUpdate)
+	return c.end()
 }
 
 // Append appends the whole message.
 func (m *KeyUpdate) Append(b []byte) []byte {
-	return append(AppendHeader(b, TypeKeyUpdate, 1), m.RequestUpdate)
+	return AppendMessage(b, TypeKeyUpdate, []byte{m.RequestUpdate})
 }
 
 // Parse reads the body of a RequestConnectionId.
 func (m *RequestConnectionID) Parse(body []byte) error {
-	if len(body) != 1 {
-		return malformed("RequestConnectionId")
-	}
-	m.Count = body[0]
-	return nil
+	c := parser("RequestConnectionId", body)
+	c.uint8(&m.Count)
+	return c.end()
 }
 
 // Append appends the whole message.
 func (m *RequestConnectionID) Append(b []byte) []byte {
-	return append(AppendHeader(b, TypeRequestConnectionID, 1), m.Count)
+	return AppendMessage(b, TypeRequestConnectionID, []byte{m.Count})
 }
 
 // Parse reads the body of a NewConnectionId.
 func (m *NewConnectionID) Parse(body []byte) error {
-	c := cursor{b: body}
-	m.CIDs = c.vec16()
-	m.Usage = c.uint8()
-	for l := (cursor{b: m.CIDs}); l.more(); {
-		l.vec8()
-		c.bad = c.bad || l.bad
-	}
-	if !c.done() {
-		return malformed("NewConnectionId")
-	}
-	return nil
+	c := parser("NewConnectionId", body)
+	m.fields(&c)
+	return c.end()
 }
-
-// All yields the connection IDs.
-func (m *NewConnectionID) All() iter.Seq[[]byte] {
-	return func(yield func([]byte) bool) {
-		for c := (cursor{b: m.CIDs}); c.more(); {
-			if !yield(c.vec8()) {
-				return
-			}
-		}
-	}
-}
-
-// AppendCID appends one of at most 255 bytes to NewConnectionID.CIDs.
-func AppendCID(b, cid []byte) []byte { return append8(b, cid) }
 
 // Append appends the whole message.
 func (m *NewConnectionID) Append(b []byte) []byte {
-	b, at := beginMessage(b, TypeNewConnectionID)
-	return endMessage(append(append16(b, m.CIDs), m.Usage), at)
+	c := appender(b, TypeNewConnectionID)
+	m.fields(&c)
+	return c.message()
 }
+
+func (m *NewConnectionID) fields(c *coder) {
+	c.vec16(&m.CIDs)
+	for l := (cursor{b: m.CIDs}); l.more(); {
+		l.vec8()
+		c.require(!l.bad)
+	}
+	c.uint8(&m.Usage)
+}
+
+// All yields the connection IDs.
+func (m *NewConnectionID) All() iter.Seq[[]byte] { return vectors8(m.CIDs) }
+
+// AppendCID appends one of at most 255 bytes to NewConnectionID.CIDs.
+func AppendCID(b, cid []byte) []byte { return append8(b, cid) }

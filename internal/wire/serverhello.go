@@ -69,215 +69,122 @@ func (m *ServerHello) IsRetry() bool { return m.Random == RetryRandom }
 // Parse reads the body of a ServerHello or HelloRetryRequest.
 func (m *ServerHello) Parse(body []byte) error {
 	*m = ServerHello{}
-	c := cursor{b: body}
-	m.Version = c.uint16()
-	copy(m.Random[:], c.bytes(32))
-	m.SessionID = c.vec8()
-	m.CipherSuite = c.uint16()
-	m.Compression = c.uint8()
-	if c.bad || len(m.SessionID) > 32 {
-		return malformed("ServerHello")
-	}
-	if len(c.b) == 0 {
-		return nil // TLS 1.2 permits a hello without extensions
-	}
-	x := extensions{cursor: cursor{b: c.vec16()}, illegal: m.IsRetry()}
-	if !c.done() {
-		return malformed("ServerHello")
-	}
-	for {
-		e, ext, ok, err := x.next()
-		if err != nil {
-			return err
-		}
-		if !ok {
-			m.Has, m.Unknown = x.has, x.unknown > 0
-			return nil
-		}
-		m.parseExtension(e, &ext)
-		if !ext.done() {
-			return malformed(e.String())
-		}
-	}
-}
-
-func (m *ServerHello) parseExtension(e Extension, c *cursor) {
-	switch e {
-	case ExtSupportedVersions:
-		m.SupportedVersion = c.uint16()
-	case ExtKeyShare:
-		m.KeyShare.Group = c.uint16()
-		if !m.IsRetry() {
-			m.KeyShare.Data = c.nonEmpty(c.vec16())
-		}
-	case ExtPreSharedKey:
-		m.SelectedPSK = c.uint16()
-	case ExtCookie:
-		m.Cookie = c.nonEmpty(c.vec16())
-	case ExtALPN:
-		m.ALPN = c.oneProtocol()
-	case ExtSCT:
-		m.SCTs = c.scts()
-	case ExtECPointFormats:
-		m.PointFormats = c.nonEmpty(c.vec8())
-	case ExtUseSRTP:
-		m.SRTP = c.srtp()
-	case ExtServerCertificateType:
-		m.ServerCertType = c.uint8()
-	case ExtClientCertificateType:
-		m.ClientCertType = c.uint8()
-	case ExtConnectionID:
-		m.ConnectionID = c.vec8()
-	case ExtRenegotiationInfo:
-		m.RenegotiationInfo = c.vec8()
-	case ExtServerName, ExtStatusRequest, ExtExtendedMainSecret, ExtSessionTicket:
-		// Empty.
-	default:
-		c.b = nil
-	}
+	c := parser("ServerHello", body)
+	m.fields(&c)
+	m.Unknown = c.unknown
+	return c.end()
 }
 
 // Append appends the whole message.
 func (m *ServerHello) Append(b []byte) []byte {
-	b, at := beginMessage(b, TypeServerHello)
-	b = appendUint16(b, m.Version)
-	b = append(b, m.Random[:]...)
-	b = append8(b, m.SessionID)
-	b = appendUint16(b, m.CipherSuite)
-	b = append(b, m.Compression)
-	if m.Has == 0 {
-		return endMessage(b, at)
-	}
-	b, list := begin16(b)
-	for i := range known {
-		if e := known[i].number; m.Has.Has(e) {
-			var ext int
-			b, ext = beginExtension(b, e)
-			b = end16(m.appendExtension(b, e), ext)
-		}
-	}
-	return endMessage(end16(b, list), at)
+	c := appender(b, TypeServerHello)
+	m.fields(&c)
+	return c.message()
 }
 
-func (m *ServerHello) appendExtension(b []byte, e Extension) []byte {
-	switch e {
-	case ExtSupportedVersions:
-		return appendUint16(b, m.SupportedVersion)
-	case ExtKeyShare:
-		b = appendUint16(b, m.KeyShare.Group)
-		if m.IsRetry() {
-			return b
-		}
-		return append16(b, m.KeyShare.Data)
-	case ExtPreSharedKey:
-		return appendUint16(b, m.SelectedPSK)
-	case ExtCookie:
-		return append16(b, m.Cookie)
-	case ExtALPN:
-		return append16(b, AppendALPN(nil, string(m.ALPN)))
-	case ExtSCT:
-		return append(b, m.SCTs...)
-	case ExtECPointFormats:
-		return append8(b, m.PointFormats)
-	case ExtUseSRTP:
-		return m.SRTP.append(b)
-	case ExtServerCertificateType:
-		return append(b, m.ServerCertType)
-	case ExtClientCertificateType:
-		return append(b, m.ClientCertType)
-	case ExtConnectionID:
-		return append8(b, m.ConnectionID)
-	case ExtRenegotiationInfo:
-		return append8(b, m.RenegotiationInfo)
+func (m *ServerHello) fields(c *coder) {
+	c.uint16(&m.Version)
+	c.random(&m.Random)
+	c.vec8(&m.SessionID)
+	c.require(len(m.SessionID) <= 32)
+	c.uint16(&m.CipherSuite)
+	c.uint8(&m.Compression)
+	if m.Has == 0 && !c.in.more() {
+		return // TLS 1.2 permits a hello without extensions
 	}
-	return b // empty ones
+	c.illegalTwice = m.IsRetry()
+	c.extensions(&m.Has, byNumber, func(e Extension) {
+		switch e {
+		case ExtSupportedVersions:
+			c.uint16(&m.SupportedVersion)
+		case ExtKeyShare:
+			c.uint16(&m.KeyShare.Group)
+			if !m.IsRetry() {
+				c.filled16(&m.KeyShare.Data)
+			}
+		case ExtPreSharedKey:
+			c.uint16(&m.SelectedPSK)
+		case ExtCookie:
+			c.filled16(&m.Cookie)
+		case ExtALPN:
+			c.oneProtocol(&m.ALPN)
+		case ExtSCT:
+			c.scts(&m.SCTs)
+		case ExtECPointFormats:
+			c.filled8(&m.PointFormats)
+		case ExtUseSRTP:
+			c.srtp(&m.SRTP)
+		case ExtServerCertificateType:
+			c.uint8(&m.ServerCertType)
+		case ExtClientCertificateType:
+			c.uint8(&m.ClientCertType)
+		case ExtConnectionID:
+			c.vec8(&m.ConnectionID)
+		case ExtRenegotiationInfo:
+			c.vec8(&m.RenegotiationInfo)
+		case ExtServerName, ExtStatusRequest, ExtExtendedMainSecret, ExtSessionTicket:
+			// Empty.
+		default:
+			c.skip()
+		}
+	})
 }
 
 // Parse reads the body of an EncryptedExtensions.
 func (m *EncryptedExtensions) Parse(body []byte) error {
 	*m = EncryptedExtensions{}
-	c := cursor{b: body}
-	x := extensions{cursor: cursor{b: c.vec16()}}
-	if !c.done() {
-		return malformed("EncryptedExtensions")
-	}
-	for {
-		e, ext, ok, err := x.next()
-		if err != nil {
-			return err
-		}
-		if !ok {
-			m.Has, m.Unknown = x.has, x.unknown > 0
-			return nil
-		}
-		switch e {
-		case ExtALPN:
-			m.ALPN = ext.oneProtocol()
-		case ExtSupportedGroups:
-			m.Groups = ext.uint16s()
-		case ExtUseSRTP:
-			m.SRTP = ext.srtp()
-		case ExtServerCertificateType:
-			m.ServerCertType = ext.uint8()
-		case ExtClientCertificateType:
-			m.ClientCertType = ext.uint8()
-		case ExtServerName, ExtEarlyData:
-			// Empty.
-		default:
-			ext.b = nil
-		}
-		if !ext.done() {
-			return malformed(e.String())
-		}
-	}
+	c := parser("EncryptedExtensions", body)
+	m.fields(&c)
+	m.Unknown = c.unknown
+	return c.end()
 }
 
 // Append appends the whole message.
 func (m *EncryptedExtensions) Append(b []byte) []byte {
-	b, at := beginMessage(b, TypeEncryptedExtensions)
-	b, list := begin16(b)
-	if m.Has.Has(ExtServerName) {
-		b = appendExtension(b, ExtServerName, nil)
-	}
-	if m.Has.Has(ExtSupportedGroups) {
-		b = appendUint16(appendUint16(b, uint16(ExtSupportedGroups)), uint16(2+len(m.Groups)))
-		b = append16(b, m.Groups)
-	}
-	if m.Has.Has(ExtALPN) {
-		b = appendUint16(appendUint16(b, uint16(ExtALPN)), uint16(3+len(m.ALPN)))
-		b = append16(b, AppendALPN(nil, string(m.ALPN)))
-	}
-	if m.Has.Has(ExtUseSRTP) {
-		var ext int
-		b, ext = beginExtension(b, ExtUseSRTP)
-		b = end16(m.SRTP.append(b), ext)
-	}
-	if m.Has.Has(ExtServerCertificateType) {
-		b = appendExtension(b, ExtServerCertificateType, []byte{m.ServerCertType})
-	}
-	if m.Has.Has(ExtClientCertificateType) {
-		b = appendExtension(b, ExtClientCertificateType, []byte{m.ClientCertType})
-	}
-	if m.Has.Has(ExtEarlyData) {
-		b = appendExtension(b, ExtEarlyData, nil)
-	}
-	return endMessage(end16(b, list), at)
+	c := appender(b, TypeEncryptedExtensions)
+	m.fields(&c)
+	return c.message()
+}
+
+var inEncryptedExtensions = []Extension{ExtServerName, ExtSupportedGroups, ExtALPN, ExtUseSRTP, ExtServerCertificateType,
+	ExtClientCertificateType, ExtEarlyData}
+
+func (m *EncryptedExtensions) fields(c *coder) {
+	c.extensions(&m.Has, inEncryptedExtensions, func(e Extension) {
+		switch e {
+		case ExtALPN:
+			c.oneProtocol(&m.ALPN)
+		case ExtSupportedGroups:
+			c.uint16s(&m.Groups)
+		case ExtUseSRTP:
+			c.srtp(&m.SRTP)
+		case ExtServerCertificateType:
+			c.uint8(&m.ServerCertType)
+		case ExtClientCertificateType:
+			c.uint8(&m.ClientCertType)
+		case ExtServerName, ExtEarlyData:
+			// Empty.
+		default:
+			c.skip()
+		}
+	})
 }
 
 // Parse reads the body of a HelloVerifyRequest.
 func (m *HelloVerifyRequest) Parse(body []byte) error {
-	c := cursor{b: body}
-	m.Version = c.uint16()
-	m.Cookie = c.vec8()
-	if !c.done() {
-		return malformed("HelloVerifyRequest")
-	}
-	return nil
+	c := parser("HelloVerifyRequest", body)
+	m.fields(&c)
+	return c.end()
 }
 
 // Append appends the whole message.
 func (m *HelloVerifyRequest) Append(b []byte) []byte {
-	b, at := beginMessage(b, TypeHelloVerifyRequest)
-	b = appendUint16(b, m.Version)
-	return endMessage(append8(b, m.Cookie), at)
+	c := appender(b, TypeHelloVerifyRequest)
+	m.fields(&c)
+	return c.message()
+}
+
+func (m *HelloVerifyRequest) fields(c *coder) {
+	c.uint16(&m.Version)
+	c.vec8(&m.Cookie)
 }
