@@ -211,6 +211,9 @@ func TestFromTLS(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "tls.Config.Renegotiation cannot be taken over: renegotiation is never done") {
 		t.Errorf("Renegotiation: %v", err)
 	}
+	if c, err := FromTLS(&tls.Config{SessionTicketsDisabled: true}); err != nil || !c.NoTickets {
+		t.Errorf("SessionTicketsDisabled: %v", err)
+	}
 	if _, err := FromTLS(&tls.Config{MinVersion: tls.VersionTLS10}); err == nil {
 		t.Error("TLS 1.0 is taken over")
 	}

@@ -33,6 +33,7 @@ func FromTLS(t *tls.Config) (*Config, error) {
 		MaxVersion:            t.MaxVersion,
 		CurvePreferences:      t.CurvePreferences,
 		KeyLogWriter:          t.KeyLogWriter,
+		NoTickets:             t.SessionTicketsDisabled,
 	}
 	if t.CipherSuites != nil {
 		// crypto/tls's list is of TLS 1.2 only: those of 1.3 are not configurable.
@@ -49,7 +50,7 @@ func FromTLS(t *tls.Config) (*Config, error) {
 var tlsHarmless = map[string]string{
 	"NameToCertificate":           "Certificates are chosen by their names anyway",
 	"PreferServerCipherSuites":    "crypto/tls ignores it too",
-	"SessionTicketsDisabled":      "there are no tickets yet",
+	"SessionTicketsDisabled":      "it becomes NoTickets",
 	"DynamicRecordSizingDisabled": "records are as large as their data",
 }
 
@@ -59,10 +60,10 @@ var tlsRefused = map[string]string{
 	"GetClientCertificate":                "its tls.CertificateRequestInfo belongs to crypto/tls; use Config.GetClientCertificate",
 	"GetConfigForClient":                  "its tls.ClientHelloInfo belongs to crypto/tls; use Config.GetConfigForClient",
 	"VerifyConnection":                    "its tls.ConnectionState belongs to crypto/tls; use Config.VerifyConnection",
-	"SessionTicketKey":                    "there are no tickets yet",
-	"ClientSessionCache":                  "there is no resumption yet",
-	"UnwrapSession":                       "there is no resumption yet",
-	"WrapSession":                         "there is no resumption yet",
+	"SessionTicketKey":                    "use Config.TicketKeys",
+	"ClientSessionCache":                  "its sessions belong to crypto/tls; use Config.SessionCache",
+	"UnwrapSession":                       "its sessions belong to crypto/tls; use Config.TicketKeys",
+	"WrapSession":                         "its sessions belong to crypto/tls; use Config.TicketKeys",
 	"Renegotiation":                       "renegotiation is never done",
 	"EncryptedClientHelloConfigList":      "there is no Encrypted ClientHello yet",
 	"EncryptedClientHelloRejectionVerify": "there is no Encrypted ClientHello yet",

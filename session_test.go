@@ -631,6 +631,36 @@ func TestPSKs(t *testing.T) {
 	}
 }
 
+// TestVerifyConnectionOfPSK: both sides are asked about a connection by PSK, once,
+// when it is known which PSK.
+func TestVerifyConnectionOfPSK(t *testing.T) {
+	psk := PSK{Identity: []byte("device"), Key: []byte("0123456789abcdef")}
+	fourModes(t, func(t *testing.T, datagram bool, version uint16) {
+		for _, refuses := range []Mode{0, TLSClient, TLSServer} {
+			asked := map[Mode]int{}
+			config := func(mode Mode) *Config {
+				return &Config{Time: atNow, PSKs: []PSK{psk}, MaxVersion: version, VerifyConnection: func(s *ConnectionState) error {
+					if string(s.PSKIdentity) != "device" {
+						t.Errorf("%v: PSK %q", mode, s.PSKIdentity)
+					}
+					asked[mode]++
+					if mode == refuses {
+						return errors.New("not this one")
+					}
+					return nil
+				}}
+			}
+			err := newMeeting(t, datagram, config(TLSClient), config(TLSServer)).run()
+			if (err != nil) != (refuses != 0) {
+				t.Errorf("%v refuses: %v", refuses, err)
+			}
+			if refuses == 0 && (asked[TLSClient] != 1 || asked[TLSServer] != 1) {
+				t.Errorf("asked %v times", asked)
+			}
+		}
+	})
+}
+
 func TestPSKSuites12(t *testing.T) {
 	psk := PSK{Identity: []byte("device"), Key: []byte("0123456789abcdef")}
 	for _, id := range []uint16{0xd001, 0xd002, 0xccac, 0xd005, 0xd003, 0x00a8, 0x00a9, 0xccab, 0xc0a4, 0xc0a5, 0xc0a8, 0xc0a9} {

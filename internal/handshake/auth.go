@@ -124,6 +124,21 @@ func (a *peerAuth) verify(m *Machine, next step) (step, error) {
 	}), nil
 }
 
+// judge asks for a verdict where no certificate has come, if somebody wants to be
+// asked, and goes on with next.
+func (a *peerAuth) judge(m *Machine, next func() (step, error)) (step, error) {
+	if !m.params.AskVerify {
+		return next()
+	}
+	a.question = Verify{Peer: m.conn.Peer, Resumed: m.conn.Resumed}
+	return ask(&a.question, func() (step, error) {
+		if a.question.Err != nil {
+			return step{}, a.question.Err
+		}
+		return next()
+	}), nil
+}
+
 // verifySignature13 checks a CertificateVerify of TLS 1.3 (RFC 9846, Section
 // 4.5.2). The transcript ends before it.
 func (a *peerAuth) verifySignature13(m *Machine, body []byte, context string) error {

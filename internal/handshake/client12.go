@@ -336,9 +336,12 @@ func (c *client12) finished(msg wire.Message) (step, error) {
 		return step{}, errWrongFinished
 	}
 	c.keepSession()
-	if c.conn.Resumed {
+	switch {
+	case c.conn.Resumed:
 		c.transcript.add(msg)
 		return c.sendFinished(c.finish)
+	case c.psk != nil:
+		return c.peer.judge(c.Machine, c.finish)
 	}
 	return c.finish()
 }

@@ -39,16 +39,7 @@ func (c *client12) resume12() (step, error) {
 	c.transcript.release()
 	c.conn.Group = suite.Group(c.old.Group)
 	c.client, c.server = c.resumedKeys12(c.old.Secret)
-	if !c.params.AskVerify {
-		return c.expectEnd()
-	}
-	c.peer.question = Verify{Peer: c.conn.Peer, Resumed: true}
-	return ask(&c.peer.question, func() (step, error) {
-		if c.peer.question.Err != nil {
-			return step{}, c.peer.question.Err
-		}
-		return c.expectEnd()
-	}), nil
+	return c.peer.judge(c.Machine, c.expectEnd)
 }
 
 // resumedKeys12 are the keys of an abbreviated handshake.

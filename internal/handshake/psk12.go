@@ -90,11 +90,7 @@ func (s *server12) respondPSK() (step, error) {
 		s.send(ske.Append(s.scratch[:0], partsOf(s.conn.Suite)))
 	}
 	s.send(wire.AppendMessage(s.scratch[:0], wire.TypeServerHelloDone, nil))
-	next := expect(s.clientKeyExchange, wire.TypeClientKeyExchange)
-	if s.params.AskVerify {
-		return s.peer.verify(s.Machine, next)
-	}
-	return next, nil
+	return expect(s.clientKeyExchange, wire.TypeClientKeyExchange), nil
 }
 
 // findPSK looks a client's identity up. RFC 4279, Section 2, lets a server with

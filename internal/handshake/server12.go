@@ -307,10 +307,16 @@ func (s *server12) finished(msg wire.Message) (step, error) {
 	if s.conn.Resumed {
 		return s.finish()
 	}
-	return s.sendTicket(func() (step, error) {
-		s.sendFinished()
-		return s.finish()
-	})
+	end := func() (step, error) {
+		return s.sendTicket(func() (step, error) {
+			s.sendFinished()
+			return s.finish()
+		})
+	}
+	if s.conn.Suite.Auth == suite.NoSignature {
+		return s.peer.judge(s.Machine, end) // now it is certain who has the PSK
+	}
+	return end()
 }
 
 func (s *server12) sendFinished() {

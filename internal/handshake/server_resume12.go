@@ -57,18 +57,10 @@ func (s *server12) resume12(old *session.Session) (step, error) {
 		return step{}, err
 	}
 	s.client, s.server = s.resumedKeys12(slices.Clone(old.Secret))
-	if !s.params.AskVerify {
+	return s.peer.judge(s.Machine, func() (step, error) {
 		s.sendFinished()
 		return s.expectFinished()
-	}
-	s.peer.question = Verify{Peer: s.conn.Peer, Resumed: true}
-	return ask(&s.peer.question, func() (step, error) {
-		if s.peer.question.Err != nil {
-			return step{}, s.peer.question.Err
-		}
-		s.sendFinished()
-		return s.expectFinished()
-	}), nil
+	})
 }
 
 // sendTicket sends the ticket that the ServerHello has promised, which may be
