@@ -14,8 +14,12 @@ import (
 	"github.com/hermetic-tls/hermetic/internal/wire"
 )
 
-// maxEarly is how many bytes of datagrams wait for their keys.
-const maxEarly = 16 << 10
+const (
+	// maxEarly is how many bytes of datagrams wait for their keys.
+	maxEarly = 16 << 10
+	// earlyCost is what each costs beside its bytes.
+	earlyCost = 48
+)
 
 // errEarly: the keys of a record are not there yet.
 var errEarly = errors.New("a record is early")
@@ -153,12 +157,12 @@ func (d *Datagram) authenticated(r *opened, err error) error {
 // keepEarly keeps datagrams that have overtaken what gives us their keys. A
 // server keeps nothing for a peer that has not said which version it speaks.
 func (d *Datagram) keepEarly(in []byte) {
-	if d.opt.Server && d.version == 0 || d.complete || d.earlySize+len(in) > min(maxEarly, d.opt.memory()) {
+	if d.opt.Server && d.version == 0 || d.complete || d.earlySize+len(in)+earlyCost > min(maxEarly, d.opt.memory()) {
 		d.dropped++
 		return
 	}
 	d.early = append(d.early, bytes.Clone(in))
-	d.holdEarly(d.earlySize + len(in))
+	d.holdEarly(d.earlySize + len(in) + earlyCost)
 }
 
 // holdEarly: the early datagrams take from the memory for messages.

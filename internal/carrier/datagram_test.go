@@ -185,6 +185,14 @@ func TestEarlyIsBounded(t *testing.T) {
 	if p.client.Dropped() < 900 {
 		t.Errorf("only %d are dropped", p.client.Dropped())
 	}
+	tiny := newPair(t, playOptions{version: wire.VersionTLS13}, nil)
+	tiny.output(tiny.client)
+	for range 10_000 {
+		tiny.mustInput(tiny.client, []byte{0x2e, 0})
+	}
+	if n := len(tiny.client.early); n > maxEarly/earlyCost {
+		t.Errorf("a client keeps %d tiny datagrams", n)
+	}
 	p.passTime(time.Second)
 	p.settle()
 	if !p.client.complete || p.client.exchange != nil {

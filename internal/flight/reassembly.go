@@ -175,14 +175,11 @@ func (r *Reassembly) reserve(p *partial, whole *piece, old []piece, end int) boo
 			return true
 		}
 	}
-	size := n
+	size, room := n, r.Memory-r.size+freed-pieceCost
 	if len(old) > 0 {
-		size = min(2*n, p.length-whole.offset)
+		size = max(n, min(2*n, p.length-whole.offset, room))
 	}
-	if r.size+size+pieceCost-freed > r.Memory {
-		size = n
-	}
-	if r.size+size+pieceCost-freed > r.Memory {
+	if size > room {
 		return false
 	}
 	r.size += size + pieceCost - freed

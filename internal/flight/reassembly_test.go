@@ -152,6 +152,27 @@ func TestForget(t *testing.T) {
 }
 
 // TestReassemblyMemory: whatever comes, no more than Memory is held.
+// TestReassemblyGrows: a message that comes in order, a byte at a time, is copied
+// a few times only, also where memory ends.
+func TestReassemblyGrows(t *testing.T) {
+	r := newReassembly()
+	const length = 1<<16 - 1 // with its cost more than there is memory
+	copies := 0
+	var at *byte
+	for i := range length - pieceCost {
+		kept, err := r.Add(&wire.FragmentHeader{Type: wire.TypeCertificate, Length: length, Offset: i, FragmentLength: 1}, []byte{1})
+		if err != nil || !kept {
+			t.Fatalf("byte %d: %v", i, err)
+		}
+		if now := &r.partial[0].pieces[0].data[0]; now != at {
+			copies, at = copies+1, now
+		}
+	}
+	if copies > 20 {
+		t.Errorf("it is copied %d times", copies)
+	}
+}
+
 func TestReassemblyMemory(t *testing.T) {
 	for _, test := range []struct {
 		name string
