@@ -4,19 +4,30 @@
 //
 //	import redisstore "github.com/hermetic-tls/hermetic/store/redis"
 //
-// No handshake waits for Redis but one with early data. [Store.Refresh] fetches
-// the secrets, [Store.Run] does so again and again in the background, and
-// handshakes are served from memory. Whether early data is new is a question to
-// the one that drives the engine ([hermetic.AsyncReplay]), and [Store.Unseen]
-// has the answer: on a goroutine of its own, or in place where each connection
-// has one.
+// [Store.Refresh] fetches the secrets, [Store.Run] does so again and again in the
+// background, and [Store.Configure] puts them into a server's Config. Handshakes are
+// served from memory; only one with early data waits for Redis, in [Store.Unseen].
+// That is right where each connection has a goroutine of its own, as in package
+// netconn: the program examples/fleet is one. An event loop asks elsewhere:
+//
+//	cfg.Async |= hermetic.AsyncReplay
+//	…
+//	case *hermetic.ReplayRequest: // of Engine.Pending
+//		go func() {
+//			unseen := store.Unseen(q.ID, q.Until)
+//			loop.Run(func() { q.Answer(unseen, nil) }) // and then what the engine has to say
+//		}()
+//
+// The clocks of a fleet agree within ten seconds, or early data of one server's
+// tickets is rejected by another.
 //
 // # When Redis goes away
 //
 // Early data is rejected, which costs its client a round trip. Full handshakes go
 // on as they are, and resumption goes on with the keys in memory, of which one
 // is always made a TicketLifetime ahead; when they have all expired, there are no
-// tickets until Redis is back. What Redis has lost is put back from memory.
+// tickets until Redis is back. What Redis has lost is put back from memory, unless
+// somebody who knew nothing of it was faster: then old tickets mean full handshakes.
 // Whenever Redis may have forgotten early data that it has seen (it was
 // restarted, emptied, or a replica has taken over), early data is rejected for a
 // minute (RFC 9846, Section 8.2).

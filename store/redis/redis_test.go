@@ -13,8 +13,14 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/logging"
 	"golang.org/x/crypto/chacha20poly1305"
 )
+
+func TestMain(m *testing.M) {
+	logging.Disable() // that Redis is away is often the subject
+	os.Exit(m.Run())
+}
 
 // server is a real Redis on a socket of its own, which keeps nothing.
 type server struct {
@@ -134,7 +140,7 @@ func (s *server) grow(prefix string) {
 	defer c.Close()
 	ctx := context.Background()
 	store := &Store{client: c, opt: Options{Prefix: prefix, Time: time.Now, Timeout: time.Minute}}
-	store.Unseen(ctx, []byte("an id of sixteen"), time.Now().Add(maxAhead))
+	store.ask([]byte("an id of sixteen"), time.Now().Add(maxAhead))
 	value, err := c.Get(ctx, store.name("since")).Result()
 	if err != nil {
 		s.t.Fatal(err)

@@ -1,7 +1,6 @@
 package redisstore
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -35,7 +34,7 @@ func TestUnseen(t *testing.T) {
 		{"a question that has waited for too long", a, "three", -time.Millisecond, false, true},
 		{"an answer for longer than the memory", a, "four", time.Hour, false, true},
 	} {
-		got, err := step.store.Unseen(context.Background(), []byte(step.id), time.Now().Add(step.left))
+		got, err := step.store.ask([]byte(step.id), time.Now().Add(step.left))
 		if got != step.want || err != nil != step.fails {
 			t.Errorf("%s: %v, %v", step.name, got, err)
 		}
@@ -61,7 +60,7 @@ func TestUnseenAtOnce(t *testing.T) {
 		for i := range 32 {
 			wg.Go(func() {
 				<-start
-				ok, err := stores[i%len(stores)].Unseen(context.Background(), []byte{byte(round)}, time.Now().Add(maxAhead))
+				ok, err := stores[i%len(stores)].ask([]byte{byte(round)}, time.Now().Add(maxAhead))
 				if err != nil {
 					t.Error(err)
 				}
@@ -84,7 +83,7 @@ func TestForgetful(t *testing.T) {
 	s := server.store(Options{})
 	ask := func(reason, id string, want bool, wantErr error) {
 		t.Helper()
-		if got, err := s.Unseen(context.Background(), []byte(id), time.Now().Add(maxAhead)); got != want || !errors.Is(err, wantErr) {
+		if got, err := s.ask([]byte(id), time.Now().Add(maxAhead)); got != want || !errors.Is(err, wantErr) {
 			t.Errorf("%s: %v, %v", reason, got, err)
 		}
 	}
@@ -122,39 +121,28 @@ func TestForgetful(t *testing.T) {
 	}
 }
 
-// TestUnseenWithoutRedis: whatever is wrong with Redis, early data is not new, and
-// the wait ends.
+// TestUnseenWithoutRedis: whatever is wrong with Redis, early data is not new, the
+// wait ends, and somebody is told.
 func TestUnseenWithoutRedis(t *testing.T) {
 	server := newServer(t)
 	server.grow("hermetic")
-	s := server.store(Options{})
+	away := server.client()
 	server.kill()
-	if ok, err := s.Unseen(context.Background(), []byte("id"), time.Now().Add(maxAhead)); ok || err == nil {
-		t.Errorf("Redis is away: %v, %v", ok, err)
-	}
-
-	silent, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer l.Close()
+	silent := redis.NewClient(&redis.Options{Addr: l.Addr().String(), ContextTimeoutEnabled: true})
 	defer silent.Close()
-	client := redis.NewClient(&redis.Options{Addr: silent.Addr().String(), ContextTimeoutEnabled: true})
-	defer client.Close()
-	s, err = New(client, Options{Timeout: 10 * time.Millisecond})
-	if err != nil {
-		t.Fatal(err)
+	for name, client := range map[string]*redis.Client{"away": away, "silent": silent} {
+		var told error
+		s, err := New(client, Options{Timeout: 10 * time.Millisecond, Error: func(err error) { told = err }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if s.Unseen([]byte("id"), time.Now().Add(maxAhead)) || told == nil {
+			t.Errorf("Redis is %s: told %v", name, told)
+		}
 	}
-	if ok, err := s.Unseen(context.Background(), []byte("id"), time.Now().Add(maxAhead)); ok || !isTimeout(err) {
-		t.Errorf("Redis is silent: %v, %v", ok, err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	cancel()
-	if ok, err := s.Unseen(ctx, []byte("id"), time.Now().Add(maxAhead)); ok || !errors.Is(err, context.Canceled) {
-		t.Errorf("the caller has gone: %v, %v", ok, err)
-	}
-}
-
-func isTimeout(err error) bool {
-	var timeout interface{ Timeout() bool }
-	return errors.As(err, &timeout) && timeout.Timeout()
 }

@@ -40,7 +40,8 @@ type Options struct {
 	// 250 ms.
 	Timeout time.Duration
 
-	// Error is told what goes wrong in Run. Nil: nobody is.
+	// Error is told what goes wrong in Run and in Unseen, on their goroutines. Nil:
+	// nobody is.
 	Error func(error)
 
 	// Time is the same as hermetic.Config.Time.
@@ -56,7 +57,7 @@ const (
 )
 
 // A Store is a server's part in the fleet. Its methods may be called from many
-// goroutines. It is a [hermetic.TicketKeys].
+// goroutines. It is a [hermetic.TicketKeys] and a [hermetic.ReplayGuard].
 type Store struct {
 	client redis.UniversalClient
 	opt    Options
@@ -132,14 +133,12 @@ func honoursContext(client redis.UniversalClient) bool {
 }
 
 // Configure sets in a server's Config what the fleet shares: TicketKeys,
-// TicketLifetime, CookieSecret and AsyncReplay. Call it after the first Refresh: a
-// cookie secret that is not known then is the process's own. Whoever drives the
-// engines then answers each [*hermetic.ReplayRequest] with [Store.Unseen].
+// TicketLifetime, CookieSecret and ReplayGuard. Call it after the first Refresh: a
+// cookie secret that is not known then is the process's own.
 func (s *Store) Configure(cfg *hermetic.Config) {
 	cfg.TicketKeys, cfg.TicketLifetime = s, s.opt.TicketLifetime
 	cfg.CookieSecret = s.CookieSecret()
-	cfg.Async |= hermetic.AsyncReplay
-	cfg.ReplayGuard = nil
+	cfg.ReplayGuard = s
 }
 
 // CookieSecret is the fleet's [hermetic.Config].CookieSecret, or nil before the
@@ -161,7 +160,7 @@ func (s *Store) Refresh(ctx context.Context) error {
 		return err
 	}
 	last := len(list) - 1
-	fresh := &secrets{tickets: s.mergeTickets(old.tickets, list[:last], now), cookie: old.cookie}
+	fresh := &secrets{tickets: s.ticketKeys(list[:last], now), cookie: old.cookie}
 	if old.cookie == nil {
 		fresh.cookie = list[last].known
 	}

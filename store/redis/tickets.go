@@ -1,7 +1,6 @@
 package redisstore
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -21,10 +20,6 @@ type ticketKey struct {
 
 var errExpired = errors.New("redisstore: all ticket keys have expired, and no others could be fetched from Redis")
 
-// maxTicketKeys bounds what is kept when Redis forgets its keys again and again,
-// and gets others.
-const maxTicketKeys = 16
-
 func (s *Store) period(now time.Time) int64 {
 	return now.UnixNano() / int64(s.opt.TicketLifetime)
 }
@@ -36,34 +31,22 @@ func (s *Store) TicketKeys(now time.Time) ([]hermetic.TicketKey, error) {
 	if len(tickets) == 0 {
 		return nil, errNothingLoaded
 	}
-	valid := validTickets(tickets, s.period(now))
-	if len(valid) == 0 {
-		return nil, errExpired
-	}
-	// The newest that is not of the future: while Redis is away the last one goes
-	// on until it expires.
-	seals := 0
-	for i, t := range valid {
-		if t.period <= s.period(now) {
-			seals = i
-		}
-	}
-	keys := make([]hermetic.TicketKey, 0, len(valid))
-	keys = append(keys, valid[seals].key)
-	for i, t := range valid {
-		if i != seals {
+	// The newest that is not of the future seals: while Redis is away the last
+	// one goes on until it expires.
+	var keys, ahead []hermetic.TicketKey
+	this := s.period(now)
+	for _, t := range slices.Backward(tickets) {
+		switch {
+		case t.period > this:
+			ahead = append(ahead, t.key)
+		case t.period >= this-1:
 			keys = append(keys, t.key)
 		}
 	}
-	return keys, nil
-}
-
-// validTickets leaves out of tickets, the oldest first, what has expired.
-func validTickets(tickets []ticketKey, period int64) []ticketKey {
-	for len(tickets) > 0 && tickets[0].period < period-1 {
-		tickets = tickets[1:]
+	if keys = append(keys, ahead...); len(keys) == 0 {
+		return nil, errExpired
 	}
-	return tickets
+	return keys, nil
 }
 
 // ticketSecrets are the keys that there have to be now: that of the last period,
@@ -87,19 +70,12 @@ func (s *Store) ticketSecrets(old []ticketKey, now time.Time) (list []secret) {
 	return list
 }
 
-// mergeTickets returns the keys of now, the oldest first. Those that only we have
-// open tickets of ours still, and stand before the shared one of their period,
-// which seals.
-func (s *Store) mergeTickets(old []ticketKey, shared []secret, now time.Time) []ticketKey {
-	list := slices.Clone(old)
-	for i, x := range shared {
+// ticketKeys are the keys that the fleet has agreed on, the oldest first.
+func (s *Store) ticketKeys(list []secret, now time.Time) (keys []ticketKey) {
+	for i, x := range list {
 		if x.known != nil {
-			t := ticketKey{s.period(now) - 1 + int64(i), hermetic.TicketKey(x.known)}
-			list = slices.DeleteFunc(list, func(o ticketKey) bool { return o == t })
-			list = append(list, t)
+			keys = append(keys, ticketKey{s.period(now) - 1 + int64(i), hermetic.TicketKey(x.known)})
 		}
 	}
-	slices.SortStableFunc(list, func(a, b ticketKey) int { return cmp.Compare(a.period, b.period) })
-	list = validTickets(list, s.period(now))
-	return list[max(0, len(list)-maxTicketKeys):]
+	return keys
 }
