@@ -36,11 +36,15 @@ func (c *compiled) sessions(p *handshake.Params) error {
 		p.Tickets = orDefault(cfg.Tickets, 1)
 	}
 	p.MaxEarlyData = cfg.MaxEarlyData
-	if c.keys = cfg.TicketKeys; c.keys == nil {
-		c.keys = &rotatingKeys{life: p.TicketLife, rand: cfg.random()}
-	}
-	if c.guard = cfg.ReplayGuard; c.guard == nil {
+	switch c.keys, c.guard = cfg.TicketKeys, cfg.ReplayGuard; {
+	case c.guard != nil:
+	case c.keys == nil:
+		c.guard = &replayGuard{max: replayIDs, now: cfg.now}
+	default:
 		c.guard = NewReplayGuard(replayIDs, cfg.now)
+	}
+	if c.keys == nil {
+		c.keys = &rotatingKeys{life: p.TicketLife, rand: cfg.random()}
 	}
 	return nil
 }

@@ -60,9 +60,11 @@ type ReplayGuard interface {
 const replayWindow = 30 * time.Second
 
 // NewReplayGuard returns a guard in memory that remembers up to n ids. When it is
-// full it lets no early data pass until the oldest are forgotten.
+// full it lets no early data pass until the oldest are forgotten. Nor does it in its
+// first 30 s: the process before it may have accepted what comes (RFC 9846, Section
+// 8.2).
 func NewReplayGuard(n int, now func() time.Time) ReplayGuard {
-	return &replayGuard{max: max(1, n), now: now}
+	return &replayGuard{max: max(1, n), now: now, opens: now().Add(replayWindow)}
 }
 
 // replayGuard forgets by generations, each as long as ids are to be remembered.
@@ -70,6 +72,7 @@ type replayGuard struct {
 	mu           sync.Mutex
 	max          int
 	now          func() time.Time
+	opens        time.Time // zero: no ticket is older than the guard
 	since        time.Time
 	young, older map[string]struct{}
 }
@@ -85,7 +88,7 @@ func (g *replayGuard) Unseen(id []byte, until time.Time) bool {
 	case age >= replayWindow:
 		g.older, g.young, g.since = g.young, make(map[string]struct{}), g.now()
 	}
-	if len(g.young)+len(g.older) >= g.max || until.Sub(g.now()) > replayWindow {
+	if len(g.young)+len(g.older) >= g.max || g.now().Before(g.opens) || until.Sub(g.now()) > replayWindow {
 		return false
 	}
 	_, young := g.young[string(id)]

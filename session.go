@@ -161,7 +161,7 @@ func (e *Engine) offer(q *handshake.Offer) Pending {
 // offered takes a session from the cache, if its server would be verified today
 // as well.
 func (e *Engine) offered(q *handshake.Offer, s *Session) {
-	if s == nil || s.state == nil {
+	if s == nil || s.state == nil || !s.state.Keepable() {
 		return
 	}
 	peer, err := handshake.RestorePeer(s.state, &e.cfg.chains)

@@ -1,6 +1,7 @@
 package hermetic
 
 import (
+	"bytes"
 	"crypto"
 	"crypto/tls"
 	"crypto/x509"
@@ -523,6 +524,40 @@ func TestTicketKeysRotate(t *testing.T) {
 	}
 }
 
+// TestLargeTickets: a ticket that does not fit its messages is none.
+func TestLargeTickets(t *testing.T) {
+	fourModes(t, func(t *testing.T, datagram bool, version uint16) {
+		client, server, now := sessionConfigs(t, version)
+		for _, cfg := range []*Config{client, server} {
+			cfg.MaxCertificateMessage, cfg.Datagram.Memory = 1<<18, 1<<18
+		}
+		chain := server.Certificates[0]
+		for range (1 << 16) / len(chain.Certificate[0]) {
+			chain.Certificate = append(chain.Certificate, chain.Certificate[0])
+		}
+		client.Certificates = []tls.Certificate{chain}
+		server.ClientAuth, server.ClientCAs = tls.RequireAndVerifyClientCert, client.RootCAs
+		newMeeting(t, datagram, client, server).settle(now)
+		m := newMeeting(t, datagram, client, server)
+		m.finish()
+		if m.server.State().DidResume {
+			t.Error("the chain is in the ticket")
+		}
+
+		client.Certificates, server.ClientAuth = nil, tls.NoClientCert
+		client, server = client.Clone(), server.Clone()
+		newMeeting(t, datagram, client, server).finish()
+		key := "tls:localhost"
+		if datagram {
+			key = "dtls:localhost"
+		}
+		s := client.SessionCache.Get(key)
+		s.state.Ticket = make([]byte, 1<<16-100) // of a server that wants us to choke on it
+		client.SessionCache = always{s}
+		newMeeting(t, datagram, client, server).finish()
+	})
+}
+
 // TestSharedTicketKeys: servers with the same keys resume each other's sessions,
 // also while the keys rotate.
 func TestSharedTicketKeys(t *testing.T) {
@@ -811,7 +846,7 @@ func TestEarlyDataRejected(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			overBoth(t, func(t *testing.T, datagram bool) {
 				client, server, now := earlyConfigs(t)
-				server.TicketKeys = StaticTicketKeys(TicketKey{7})
+				server.TicketKeys, server.ReplayGuard = StaticTicketKeys(TicketKey{7}), anew{}
 				client.NextProtos, server.NextProtos = []string{"a", "b"}, []string{"a"}
 				newMeeting(t, datagram, client, server).finish()
 				server = server.Clone()
@@ -832,6 +867,10 @@ func TestEarlyDataRejected(t *testing.T) {
 type never struct{}
 
 func (never) Unseen([]byte, time.Time) bool { return false }
+
+type anew struct{}
+
+func (anew) Unseen([]byte, time.Time) bool { return true }
 
 // TestEarlyDataReplay: the same bytes again are early data no more.
 func TestEarlyDataReplay(t *testing.T) {
@@ -864,6 +903,47 @@ func TestEarlyDataReplay(t *testing.T) {
 			}
 			if times != 1 {
 				t.Errorf("%v later: early data came %d times", after, times)
+			}
+		}
+	})
+}
+
+// TestEarlyDataAfterRestart: a server that was started again does not know what it
+// has accepted before, so that it accepts nothing for a while.
+func TestEarlyDataAfterRestart(t *testing.T) {
+	overBoth(t, func(t *testing.T, datagram bool) {
+		client, server, now := earlyConfigs(t)
+		server.TicketKeys = StaticTicketKeys(TicketKey{7})
+		accepts := func(hello, early []byte) (got bool) {
+			m := newMeeting(t, datagram, client, server)
+			for _, in := range [][]byte{bytes.Clone(hello), bytes.Clone(early)} {
+				for len(in) > 0 {
+					o, err := m.server.Open(in)
+					if err != nil {
+						t.Fatal(err)
+					}
+					got = got || o.Kind == KindEarlyData
+					in = in[o.N:]
+				}
+			}
+			return got
+		}
+		for range 2 {
+			newMeeting(t, datagram, client, server).finish()
+			now.now = now.now.Add(time.Minute)
+			m := newMeeting(t, datagram, client, server)
+			hello := m.client.Output(nil)
+			early, err := m.client.SealEarlyData(nil, []byte("transfer 100"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !accepts(hello, early) {
+				t.Error("it is never accepted")
+			}
+			now.now = now.now.Add(time.Second)
+			server = server.Clone()
+			if accepts(hello, early) {
+				t.Error("it is accepted again")
 			}
 		}
 	})
@@ -938,8 +1018,8 @@ func TestReplayGuard(t *testing.T) {
 		id    string
 		want  bool
 	}{
-		{0, "a", true}, {0, "a", false}, {time.Second, "a", false}, {replayWindow, "a", false}, {0, "b", true},
-		{0, "c", true}, {0, "d", false}, {3 * replayWindow, "a", true}, {-10 * replayWindow, "a", false},
+		{0, "a", false}, {replayWindow - 1, "a", false}, {1, "a", true}, {0, "a", false}, {time.Second, "a", false}, {replayWindow, "a", false}, {0, "b", true},
+		{0, "c", true}, {0, "d", false}, {3 * replayWindow, "a", true}, {-2 * replayWindow, "a", false},
 	} {
 		now.now = now.now.Add(step.after)
 		if got := g.Unseen([]byte(step.id), until()); got != step.want {

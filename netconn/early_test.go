@@ -16,7 +16,8 @@ func earlyConfigs(t *testing.T) (client, server *hermetic.Config) {
 	t.Helper()
 	client, server = configs(t)
 	client.SessionCache, client.EarlyData = hermetic.NewSessionCache(1), true
-	server.MaxEarlyData, server.TicketKeys = 1000, hermetic.StaticTicketKeys(hermetic.TicketKey{1}) // which a clone has, too
+	server.MaxEarlyData, server.ReplayGuard = 1000, trusting{}
+	server.TicketKeys = hermetic.StaticTicketKeys(hermetic.TicketKey{1}) // which a clone has, too
 	c, s := pair(t, client, server)
 	both(t, func() error { // behind the ticket
 		_, err := s.Write([]byte("hello"))
@@ -144,10 +145,14 @@ func TestEarlyDataWithoutReadEarlyData(t *testing.T) {
 	})
 }
 
-// doubting is a ReplayGuard in doubt.
-type doubting struct{}
+// doubting is a ReplayGuard in doubt, trusting one that has none.
+type (
+	doubting struct{}
+	trusting struct{}
+)
 
 func (doubting) Unseen([]byte, time.Time) bool { return false }
+func (trusting) Unseen([]byte, time.Time) bool { return true }
 
 // TestNoEarlyData: whatever the reason, what was to be early data comes once.
 func TestNoEarlyData(t *testing.T) {

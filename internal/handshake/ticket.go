@@ -123,7 +123,12 @@ func (m *Machine) sealTicket(state *session.Session, next func(ticket []byte) (s
 		return next(nil)
 	}
 	q := &SealTicket{Session: state}
-	return ask(q, func() (step, error) { return next(q.Ticket) }), nil
+	return ask(q, func() (step, error) {
+		if len(q.Ticket) > session.MaxTicket {
+			q.Ticket = nil // a chain of certificates that is too large for it
+		}
+		return next(q.Ticket)
+	}), nil
 }
 
 // wantsTickets reports whether the client could use one: RFC 9846, Section

@@ -56,6 +56,10 @@ const (
 	flagPSK // it has one, as its last part
 )
 
+// MaxTicket is how large a ticket may be, in bytes: it must fit a ClientHello, with
+// all that else there is.
+const MaxTicket = 1 << 14
+
 // Limits on what Parse accepts.
 const (
 	maxSecret = 64
@@ -64,11 +68,11 @@ const (
 	maxPSK    = 1<<15 - 1
 )
 
-// Keepable reports whether s has a form: names and chains beyond all measure
-// have none.
+// Keepable reports whether s has a form, and can be offered: names, chains and
+// tickets beyond all measure do not.
 func (s *Session) Keepable() bool {
 	return 0 < len(s.Secret) && len(s.Secret) <= maxSecret && len(s.ServerName) <= maxName && len(s.ALPN) <= maxName &&
-		len(s.ID) <= maxName && len(s.PeerChain) <= maxChain && len(s.PSK) <= maxPSK
+		len(s.ID) <= maxName && len(s.PeerChain) <= maxChain && len(s.PSK) <= maxPSK && len(s.Ticket) <= MaxTicket
 }
 
 // Age is how old the ticket is.
