@@ -13,8 +13,8 @@ import (
 // When Open returns [KindNewPath], a record has authenticated that came under our
 // ID and is newer than all before it: its source may be a new address of the
 // peer. The record need not have data: a peer that moves before it has seen our
-// last ACK only says its Finished again. Whether the engine's datagrams go there from now on is for the caller to
-// decide; RFC 9146, Section 6, advises to test it first.
+// last ACK only says its Finished again. Whether the engine's datagrams go there
+// from now on is for the caller to decide; RFC 9146, Section 6, advises to test it first.
 func (e *Engine) ConnectionIDs() (local [][]byte, peer []byte) { return e.carrier.CIDs() }
 
 // OfferConnectionIDs sends the peer n more connection IDs, at most 8 in all:
@@ -31,7 +31,8 @@ func (e *Engine) OfferConnectionIDs(n int, immediate bool) error {
 	return e.conn.OfferCIDs(e.carrier, e.params(), n, immediate)
 }
 
-// RequestConnectionIDs asks the peer for n spare connection IDs.
+// RequestConnectionIDs asks the peer for n spare connection IDs. While it has not
+// answered, another request is an ErrInvalidOperation.
 func (e *Engine) RequestConnectionIDs(n int) error {
 	_, peer := e.carrier.CIDs()
 	if err := e.cidsUsable(len(peer) > 0); err != nil {
@@ -40,7 +41,9 @@ func (e *Engine) RequestConnectionIDs(n int) error {
 	if n < 1 || n > 255 {
 		return &invalidOperation{"the number of connection IDs is not from 1 to 255"}
 	}
-	e.conn.RequestCIDs(e.carrier, n)
+	if !e.conn.RequestCIDs(e.carrier, n) {
+		return &invalidOperation{"the peer has not answered the last request for connection IDs"}
+	}
 	return nil
 }
 

@@ -3,25 +3,25 @@ package hermetic
 import (
 	"bytes"
 	"crypto/tls"
+	"errors"
 	"testing"
 )
 
 // cidMeeting is a connection with connection IDs of these lengths.
-func cidMeeting(t *testing.T, version uint16, client, server int) *meeting {
-	c, s := configs(t)
-	c.MaxVersion = version
+func cidMeeting(t *testing.T, version uint16, client, server int) (*meeting, *clock) {
+	c, s, now := sessionConfigs(t, version)
 	for cfg, n := range map[*Config]int{c: client, s: server} {
 		cfg.Datagram.ConnectionIDs, cfg.Datagram.ConnectionIDLength = n >= 0, max(0, n)
 	}
 	m := newMeeting(t, true, c, s)
 	m.finish()
-	return m
+	return m, now
 }
 
 func TestConnectionIDs(t *testing.T) {
 	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
 		for _, lengths := range [][2]int{{-1, 4}, {4, -1}, {0, 0}, {0, 8}, {8, 0}, {4, 8}, {255, 255}} {
-			m := cidMeeting(t, version, lengths[0], lengths[1])
+			m, _ := cidMeeting(t, version, lengths[0], lengths[1])
 			both := lengths[0] >= 0 && lengths[1] >= 0
 			for i, e := range []*Engine{m.client, m.server} {
 				local, peer := e.ConnectionIDs()
@@ -62,7 +62,7 @@ func TestConnectionIDs(t *testing.T) {
 
 // TestConnectionIDsChange: DTLS 1.3, RFC 9147bis, Section 9.
 func TestConnectionIDsChange(t *testing.T) {
-	m := cidMeeting(t, tls.VersionTLS13, 4, 4)
+	m, now := cidMeeting(t, tls.VersionTLS13, 4, 4)
 	locals, first := func() ([][]byte, []byte) {
 		l, _ := m.server.ConnectionIDs()
 		_, p := m.client.ConnectionIDs()
@@ -74,7 +74,7 @@ func TestConnectionIDsChange(t *testing.T) {
 	if err := m.server.OfferConnectionIDs(1, true); err != nil {
 		t.Fatal(err)
 	}
-	m.finish()
+	m.settle(now)
 	if _, peer := m.client.ConnectionIDs(); bytes.Equal(peer, first) {
 		t.Error("the client goes on with the old one")
 	}
@@ -84,12 +84,24 @@ func TestConnectionIDsChange(t *testing.T) {
 	if err := m.client.RequestConnectionIDs(3); err != nil {
 		t.Fatal(err)
 	}
-	m.finish()
+	if err := m.client.RequestConnectionIDs(3); !errors.Is(err, ErrInvalidOperation) {
+		t.Errorf("a second request before the answer: %v", err)
+	}
+	m.settle(now)
+	// What is to be used at once comes before the spare ones.
+	if err := m.server.OfferConnectionIDs(1, true); err != nil {
+		t.Fatal(err)
+	}
+	m.settle(now)
+	locals, _ = m.server.ConnectionIDs()
+	if _, peer := m.client.ConnectionIDs(); !bytes.Equal(peer, locals[len(locals)-1]) {
+		t.Errorf("the client uses %x, not the newest of %x", peer, locals)
+	}
 	seen := map[string]bool{}
 	for m.client.ChangeConnectionID() {
 		_, peer := m.client.ConnectionIDs()
 		seen[string(peer)] = true
-		m.finish()
+		m.settle(now)
 	}
 	if len(seen) != 3 {
 		t.Errorf("%d spare ones", len(seen))
@@ -97,12 +109,12 @@ func TestConnectionIDsChange(t *testing.T) {
 	if err := m.client.RequestConnectionIDs(200); err != nil {
 		t.Fatal(err)
 	}
-	m.finish()
+	m.settle(now)
 	if local, _ := m.server.ConnectionIDs(); len(local) != 8 {
 		t.Errorf("the server has given away %d", len(local))
 	}
 	// Without negotiation such messages are errors.
-	m = cidMeeting(t, tls.VersionTLS13, -1, -1)
+	m, _ = cidMeeting(t, tls.VersionTLS13, -1, -1)
 	if err := m.client.RequestConnectionIDs(1); err == nil {
 		t.Error("RequestConnectionIDs without connection IDs")
 	}

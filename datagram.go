@@ -16,7 +16,8 @@ type DatagramConfig struct {
 	TrustAddress bool
 
 	// RetransmitTimeout and MaxRetransmitTimeout are the first and the largest
-	// value of the retransmission timer, which doubles. Zero: 1 s and 60 s.
+	// value of the retransmission timer, which doubles. Zero: 1 s, or 400 ms with
+	// SRTPProfiles, and 60 s.
 	RetransmitTimeout, MaxRetransmitTimeout time.Duration
 
 	// MaxTimeouts is how many timeouts in a row end a handshake with
@@ -54,15 +55,23 @@ type DatagramConfig struct {
 	Strict bool
 }
 
+// srtpTimeout: RFC 9147bis, Section 5.8.2: "It is RECOMMENDED that for DTLS-SRTP
+// [RFC5764] a default timeout of 400 ms be used".
+const srtpTimeout = 400 * time.Millisecond
+
 // datagramOptions are the carrier's, for a role.
 func (c *Config) datagramOptions(server bool) carrier.DatagramOptions {
 	d := &c.Datagram
+	initial := d.RetransmitTimeout
+	if initial == 0 && len(d.SRTPProfiles) > 0 {
+		initial = srtpTimeout
+	}
 	return carrier.DatagramOptions{
 		Server:         server,
 		MTU:            c.MTU,
 		KeepMTU:        d.FixedMTU,
 		BoundData:      d.BoundData,
-		InitialTimeout: d.RetransmitTimeout,
+		InitialTimeout: initial,
 		MaxTimeout:     d.MaxRetransmitTimeout,
 		Timeouts:       d.MaxTimeouts,
 		Patience:       d.Patience,

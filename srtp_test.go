@@ -3,6 +3,7 @@ package hermetic
 import (
 	"crypto/tls"
 	"testing"
+	"time"
 )
 
 // TestSRTP: use_srtp chooses the server's first, and both derive the same keys.
@@ -34,6 +35,29 @@ func TestSRTP(t *testing.T) {
 			if b, err := m.server.ExportKeyingMaterial("EXTRACTOR-dtls_srtp", nil, 60); err != nil || string(a) != string(b) {
 				t.Errorf("other keys: %v", err)
 			}
+		}
+	}
+}
+
+// TestSRTPTimeout: calls cannot wait as long as other traffic.
+func TestSRTPTimeout(t *testing.T) {
+	for _, c := range []struct {
+		given, want time.Duration
+		profiles    []uint16
+	}{
+		{0, time.Second, nil},
+		{0, 400 * time.Millisecond, []uint16{7}},
+		{2 * time.Second, 2 * time.Second, []uint16{7}},
+	} {
+		client, _, now := sessionConfigs(t, tls.VersionTLS13)
+		client.Datagram.SRTPProfiles, client.Datagram.RetransmitTimeout = c.profiles, c.given
+		e, err := NewEngine(DTLSClient, client)
+		if err != nil {
+			t.Fatal(err)
+		}
+		e.Output(nil)
+		if at, ok := e.Deadline(); !ok || at.Sub(now.now) != c.want {
+			t.Errorf("profiles %v, %v given: the first timeout is after %v", c.profiles, c.given, at.Sub(now.now))
 		}
 	}
 }

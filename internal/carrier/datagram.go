@@ -154,7 +154,8 @@ type acknowledgment struct {
 }
 
 // queued is a message that must wait for its turn: a KeyUpdate until all before
-// it is acknowledged, the others until the KeyUpdate is.
+// it is acknowledged, one about connection IDs until the last of its type is, the
+// others until they are not behind such a message any more.
 type queued struct {
 	msg  []byte
 	seq  uint16

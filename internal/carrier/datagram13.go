@@ -36,9 +36,6 @@ func (p *dtls13) openClassic(record.Classic) (opened, error) {
 // most recent past epoch which has matching bits" (RFC 9147bis, Section
 // 4.2.2).
 func (p *dtls13) openUnified(u record.Unified) (opened, error) {
-	if len(u.CID) > 0 && !p.ours(u.CID) {
-		return opened{}, record.ErrDropped
-	}
 	p.dropOld()
 	for i := len(p.reads) - 1; i >= 0; i-- {
 		if uint8(p.reads[i].Epoch()&3) != u.EpochBits {

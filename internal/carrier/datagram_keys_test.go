@@ -2,7 +2,9 @@ package carrier
 
 import (
 	"bytes"
+	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -210,8 +212,9 @@ func TestConnectionIDs(t *testing.T) {
 					wrong := bytes.Clone(p.seal(e, "wrong"))
 					if at := bytes.Index(wrong, test.cids[i]); len(test.cids[i]) > 0 && at > 0 {
 						wrong[at]++
-						p.mustInput(peer, wrong)
-						if len(peer.data) != 2 {
+						dropped := peer.Dropped()
+						p.mustInput(peer, append(wrong, p.seal(e, "behind it")...))
+						if len(peer.data) != 2 || peer.Dropped() != dropped+1 {
 							t.Error("a record under another CID is opened")
 						}
 					}
@@ -219,6 +222,39 @@ func TestConnectionIDs(t *testing.T) {
 			})
 		}
 	})
+}
+
+// TestOneAtATime: messages about connection IDs wait until the last one of their
+// type is acknowledged, and what is behind them waits with them.
+func TestOneAtATime(t *testing.T) {
+	for _, typ := range []wire.Type{wire.TypeNewConnectionID, wire.TypeRequestConnectionID} {
+		p := newPair(t, playOptions{version: wire.VersionTLS13, localCID: [2][]byte{{1}, {2}}}, nil)
+		p.connect()
+		c, s := p.client, p.server
+		s.send(typ, 10)
+		s.send(wire.TypeNewSessionTicket, 10)
+		s.send(typ, 11)
+		s.send(wire.TypeNewSessionTicket, 10)
+		if s.KeyUpdatePending() {
+			t.Error("what waits is no KeyUpdate")
+		}
+		s.updateKeys()
+		for _, want := range []string{
+			"3:%v,NewSessionTicket", "3:%v,NewSessionTicket", "3:KeyUpdate",
+		} {
+			if strings.Contains(want, "%v") {
+				want = fmt.Sprintf(want, typ)
+			}
+			out := p.output(s)
+			p.want("in turn", s, out, want)
+			p.mustInput(c, out...)
+			p.passTime(time.Second / 4)
+			p.mustInput(s, p.output(c)...)
+		}
+		if !s.Acknowledged() || s.KeyUpdatePending() {
+			t.Error("not all is acknowledged")
+		}
+	}
 }
 
 func TestCIDNotNegotiated(t *testing.T) {

@@ -108,6 +108,9 @@ func (d *Datagram) unprotect(in []byte) (r opened, n int, err error) {
 		if !ok {
 			return r, len(in), d.unparsed()
 		}
+		if d.foreign(u.CID) {
+			return r, len(in), record.ErrDropped
+		}
 		r, err = d.protocol.openUnified(u)
 		return r, n, d.authenticated(&r, err)
 	}
@@ -115,7 +118,7 @@ func (d *Datagram) unprotect(in []byte) (r opened, n int, err error) {
 	switch {
 	case !ok && record.ContentType(in[0]) == record.TLS12CID:
 		return r, len(in), d.unparsed()
-	case !ok:
+	case !ok || d.foreign(c.CID):
 		return r, len(in), record.ErrDropped
 	case c.Number.Epoch != 0:
 		r, err = d.protocol.openClassic(c)
@@ -437,7 +440,9 @@ func (d *Datagram) LimitEarlyData(bytes uint32) { d.earlyLeft = bytes }
 // dropped.
 func (d *Datagram) SkipEarlyData(uint32) {}
 
-// ours reports whether a connection ID is one of ours.
-func (d *Datagram) ours(cid []byte) bool {
-	return slices.ContainsFunc(d.localCIDs, func(c []byte) bool { return string(c) == string(cid) })
+// foreign reports whether a record is under a connection ID that is not one of
+// ours. Then so is what comes behind it: RFC 9147bis, Section 4, has "the rest of
+// the datagram" discarded.
+func (d *Datagram) foreign(cid []byte) bool {
+	return len(cid) > 0 && !slices.ContainsFunc(d.localCIDs, func(c []byte) bool { return string(c) == string(cid) })
 }

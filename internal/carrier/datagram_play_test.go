@@ -284,7 +284,7 @@ func (p *play) client12(m wire.Message) error {
 // later handles what comes after the handshake.
 func (p *play) later(m wire.Message) error {
 	switch m.Type {
-	case wire.TypeNewSessionTicket:
+	case wire.TypeNewSessionTicket, wire.TypeNewConnectionID, wire.TypeRequestConnectionID:
 	case wire.TypeKeyUpdate:
 		return p.installRead(handshake.Application)
 	case wire.TypeHelloRequest:

@@ -2,6 +2,7 @@ package carrier
 
 import (
 	"bytes"
+	"slices"
 	"time"
 
 	"github.com/hermetic-tls/hermetic/internal/alert"
@@ -18,12 +19,22 @@ func (d *Datagram) Send(msg []byte) (seq uint16) {
 	seq, ok := d.takeSeq()
 	switch {
 	case !ok:
-	case d.update != nil || len(d.queue) > 0:
+	case d.mustWait(msg):
 		d.queue = append(d.queue, queued{msg: bytes.Clone(msg), seq: seq})
 	default:
 		d.add(msg, seq)
 	}
 	return seq
+}
+
+// mustWait reports whether a message must wait for its turn, behind others that
+// wait or by itself: "implementations MUST NOT send KeyUpdate, NewConnectionId, or
+// RequestConnectionId messages if an earlier message of the same type has not
+// yet been acknowledged" (RFC 9147bis, Section 5.8.4).
+func (d *Datagram) mustWait(msg []byte) bool {
+	t := wire.Type(msg[0])
+	alone := t == wire.TypeNewConnectionID || t == wire.TypeRequestConnectionID
+	return d.update != nil || len(d.queue) > 0 || alone && d.flight.Has(t)
 }
 
 // takeSeq: RFC 9147bis, Section 5.2: "Implementations MUST NOT allow message_seq
@@ -101,12 +112,10 @@ func (d *Datagram) SendKeyUpdate(msg []byte, next suite.Keys) {
 	d.sendQueued()
 }
 
-// KeyUpdatePending reports whether a KeyUpdate is not acknowledged yet:
-// "implementations MUST NOT send KeyUpdate [...] messages if an earlier message
-// of the same type has not yet been acknowledged" (RFC 9147bis, Section
-// 5.8.4).
+// KeyUpdatePending reports whether a KeyUpdate is not acknowledged yet.
 func (d *Datagram) KeyUpdatePending() bool {
-	return d.exchange != nil && (d.update != nil || len(d.queue) > 0)
+	return d.exchange != nil && (d.update != nil ||
+		slices.ContainsFunc(d.queue, func(q queued) bool { return q.keys != nil }))
 }
 
 // sendQueued sends what has waited for its turn. A KeyUpdate is the last
@@ -115,7 +124,7 @@ func (d *Datagram) KeyUpdatePending() bool {
 func (d *Datagram) sendQueued() {
 	for len(d.queue) > 0 && d.update == nil {
 		q := d.queue[0]
-		if q.keys != nil && !d.flight.Empty() {
+		if q.keys != nil && !d.flight.Empty() || d.flight.Has(wire.Type(q.msg[0])) {
 			return
 		}
 		d.queue = d.queue[1:]

@@ -1,6 +1,8 @@
 package flight
 
 import (
+	"slices"
+
 	"github.com/hermetic-tls/hermetic/internal/record"
 	"github.com/hermetic-tls/hermetic/internal/wire"
 )
@@ -62,6 +64,11 @@ func (f *Flight) AddChangeCipherSpec(epoch record.Sealer) {
 
 // Empty reports whether there is nothing to be sent or sent again.
 func (f *Flight) Empty() bool { return len(f.messages) == 0 }
+
+// Has reports whether a message of that type is in the flight.
+func (f *Flight) Has(t wire.Type) bool {
+	return slices.ContainsFunc(f.messages, func(m message) bool { return !m.ccs && m.typ == t })
+}
 
 // Clear forgets the flight: the peer has it.
 func (f *Flight) Clear() { *f = Flight{} }

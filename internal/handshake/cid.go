@@ -61,13 +61,15 @@ func (c *Connection) newConnectionID(carrier Carrier, msg wire.Message) error {
 	case m.Usage != cidImmediate && m.Usage != cidSpare:
 		return errCIDUsage
 	}
+	c.awaitsCIDs = false
 	for cid := range m.All() {
-		if len(c.spareCIDs) < maxCIDs {
+		if m.Usage == cidImmediate {
+			// "one of the new CIDs MUST be used immediately for all future records."
+			carrier.SetPeerCID(slices.Clone(cid))
+			m.Usage = cidSpare
+		} else if len(c.spareCIDs) < maxCIDs {
 			c.spareCIDs = append(c.spareCIDs, slices.Clone(cid))
 		}
-	}
-	if m.Usage == cidImmediate {
-		c.ChangePeerCID(carrier)
 	}
 	return nil
 }
@@ -117,8 +119,15 @@ func (c *Connection) ChangePeerCID(carrier Carrier) bool {
 	return true
 }
 
-// RequestCIDs asks the peer for n spare connection IDs.
-func (c *Connection) RequestCIDs(carrier Carrier, n int) {
+// RequestCIDs asks the peer for n spare connection IDs, unless it has not answered
+// the last request yet: "Endpoints MUST NOT send a RequestConnectionId message when
+// an existing request is still unfulfilled".
+func (c *Connection) RequestCIDs(carrier Carrier, n int) (asked bool) {
+	if c.awaitsCIDs {
+		return false
+	}
+	c.awaitsCIDs = true
 	m := wire.RequestConnectionID{Count: uint8(n)}
 	carrier.Send(m.Append(nil))
+	return true
 }

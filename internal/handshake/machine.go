@@ -108,6 +108,7 @@ type Connection struct {
 
 	spareCIDs  [][]byte // of the peer, to change to
 	owesUpdate bool     // the peer has asked for a KeyUpdate
+	awaitsCIDs bool     // the peer has been asked for connection IDs
 	rawLocal   bool     // we have shown a raw public key, now or when the session began
 	prefix     suite.Prefix
 	// TLS 1.3: the traffic secrets of now, for the next KeyUpdate.

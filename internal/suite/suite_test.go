@@ -186,6 +186,13 @@ func TestSchedule13(t *testing.T) {
 			equal("after a PSK", e.HandshakeSecret(shared).ClientTrafficSecret(th),
 				expand(extract(expand(withPSK, "derived", empty, n), shared), "c hs traffic", th, n))
 			equal("the next", NextTrafficSecret(h, p, th), expand(th, "traffic upd", nil, n))
+			suite := ByID(map[crypto.Hash]uint16{crypto.SHA256: 0x1301, crypto.SHA384: 0x1302}[h])
+			k := suite.TrafficKeys(p, th)
+			equal("IV", k.IV[:], expand(th, "iv", nil, 12))
+			if p == DTLS { // RFC 9147bis, Section 4.2.3
+				equal("key", k.material[:suite.KeyLen], expand(th, "key", nil, suite.KeyLen))
+				equal("record number key", k.material[suite.KeyLen:2*suite.KeyLen], expand(th, "sn", nil, suite.KeyLen))
+			}
 			sum := h.New()
 			sum.Write([]byte("context"))
 			equal("exported", Export13(h, p, th, "label", []byte("context"), 100), expand(expand(th, "label", empty, n), "exporter", sum.Sum(nil), 100))
