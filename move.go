@@ -22,7 +22,7 @@ func (e *Engine) Compact() error {
 	if e.err != nil {
 		return e.err
 	}
-	if _, err := e.carrier.Sleep(); err != nil {
+	if _, err := e.carrier.Sleep(e.cfg.cfg.now()); err != nil {
 		return &invalidOperation{err.Error()}
 	}
 	return nil
@@ -51,7 +51,7 @@ func (e *Engine) Export(dst []byte, aead cipher.AEAD) ([]byte, error) {
 	if e.err != nil {
 		return dst, e.err
 	}
-	s, err := e.carrier.Sleep()
+	s, err := e.carrier.Sleep(e.cfg.cfg.now())
 	if err != nil {
 		return dst, &invalidOperation{err.Error()}
 	}

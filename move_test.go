@@ -6,8 +6,12 @@ import (
 	"crypto/tls"
 	"errors"
 	"testing"
+	"time"
 
 	"golang.org/x/crypto/chacha20poly1305"
+
+	"github.com/hermetic-tls/hermetic/internal/carrier"
+	"github.com/hermetic-tls/hermetic/internal/pkitest"
 )
 
 func stateAEAD(t testing.TB, key byte) cipher.AEAD {
@@ -183,6 +187,81 @@ func TestCompact(t *testing.T) {
 			t.Errorf("close_notify of a compact engine: %v", err)
 		}
 	})
+}
+
+// TestCompactServer: a client that has not heard the end of the handshake says its
+// last flight again, and a server that has become small answers it.
+func TestCompactServer(t *testing.T) {
+	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
+		t.Run(tls.VersionName(version), func(t *testing.T) {
+			n := newNetwork(t, func(client, server *Config) {
+				client.MaxVersion, server.NoTickets = version, true
+			})
+			deliver := func() {
+				t.Helper()
+				for moved := true; moved; {
+					var err error
+					if moved, err = n.deliver(); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+			compact := func(when string, want bool) {
+				t.Helper()
+				if err := n.server.Compact(); (err == nil) != want {
+					t.Errorf("%s: %v", when, err)
+				}
+			}
+			heard := func() bool { return n.client.carrier.(*carrier.Datagram).Acknowledged() }
+			n.lose = func() bool { return n.server.HandshakeComplete() && n.now.Sub(pkitest.Now) < 2*time.Second }
+
+			for !n.server.HandshakeComplete() {
+				deliver()
+			}
+			// DTLS 1.2 keeps the flight itself, DTLS 1.3 the keys for another ACK.
+			small := version == tls.VersionTLS13
+			for !heard() {
+				compact("while the client does not know", small)
+				n.now, _ = n.client.Deadline()
+				if err := n.client.Expire(); err != nil {
+					t.Fatal(err)
+				}
+				deliver()
+				n.now = n.now.Add(time.Second / 4) // a server collects what it acknowledges
+				if err := n.server.Expire(); err != nil {
+					t.Fatal(err)
+				}
+				deliver()
+				if n.now.Sub(pkitest.Now) > time.Minute {
+					t.Fatal("the client never hears that the handshake is complete")
+				}
+			}
+			compact("before the client says something", small)
+			out, err := n.client.Seal(nil, []byte("words"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := n.open(n.server, out, &n.received.server); err != nil || len(n.received.server) != 1 {
+				t.Fatalf("%q, %v", n.received.server, err)
+			}
+			compact("the client has said something", true)
+		})
+	}
+}
+
+// TestCompactSilentClient: a last flight of DTLS 1.2 has its time.
+func TestCompactSilentClient(t *testing.T) {
+	n := newNetwork(t, func(client, _ *Config) { client.MaxVersion = tls.VersionTLS12 })
+	if err := n.run(); err != nil {
+		t.Fatal(err)
+	}
+	if err := n.server.Compact(); !errors.Is(err, ErrInvalidOperation) {
+		t.Errorf("at once: %v", err)
+	}
+	n.now = n.now.Add(4*time.Minute + 1)
+	if err := n.server.Compact(); err != nil {
+		t.Errorf("after twice the segment lifetime: %v", err)
+	}
 }
 
 // plainAEAD seals nothing: so that the fuzzer reaches what is inside.

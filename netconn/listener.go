@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"strings"
+	"time"
 
 	"github.com/hermetic-tls/hermetic"
 )
@@ -85,10 +86,16 @@ type Limits struct {
 	// Queue is how many datagrams of a connection wait for Read. Zero: 64. Beyond
 	// it they are dropped.
 	Queue int
+	// Quiet is after how long without a datagram a connection is made small: it
+	// gives up its ciphers, see [hermetic.Engine.Compact], and the next datagram
+	// makes them again. Zero: a minute. Negative: never.
+	Quiet time.Duration
 }
 
 func (l *Limits) backlog() int { return cmp.Or(l.Backlog, 1024) }
 func (l *Limits) queue() int   { return cmp.Or(l.Queue, 64) }
+
+func (l *Limits) quiet() time.Duration { return cmp.Or(l.Quiet, time.Minute) }
 
 // A PacketListener serves DTLS peers on one socket: one goroutine reads it and
 // drives all handshakes, one timer stands for all deadlines, and a connection has

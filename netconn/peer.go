@@ -42,6 +42,8 @@ type peer struct {
 	scheduled   time.Time
 	registered  int // how many connection IDs
 	read, write deadline
+	active      bool      // since the last look
+	look        time.Time // when to look whether it is quiet; zero: it is
 }
 
 func newPeer(s *socket, addr address, mode hermetic.Mode, cfg *hermetic.Config) *peer {
@@ -76,6 +78,7 @@ func (p *peer) take(from address, datagram []byte) (established bool) {
 	if p.removed || p.stranger && !p.welcome(datagram) {
 		return false
 	}
+	p.active = true
 	for len(datagram) > 0 && p.err == nil {
 		o, err := p.engine.Open(datagram)
 		switch {
@@ -158,10 +161,36 @@ func (p *peer) settleWith(write func(address, []byte)) {
 		p.registered = len(cids)
 		p.socket.register(p, cids)
 	}
-	if at, _ := p.engine.Deadline(); !at.Equal(p.scheduled) {
+	p.schedule()
+}
+
+// schedule sets the timer to what comes first: the engine's deadline, or the next
+// look.
+func (p *peer) schedule() {
+	if p.established && p.active && p.look.IsZero() && p.socket.limits.Quiet >= 0 {
+		p.look = p.socket.clock().Add(p.socket.limits.quiet())
+	}
+	at, ok := p.engine.Deadline()
+	if !p.look.IsZero() && (!ok || p.look.Before(at)) {
+		at = p.look
+	}
+	if !at.Equal(p.scheduled) {
 		p.scheduled = at
 		p.socket.schedule(p, at)
 	}
+}
+
+// rest makes the connection small when nothing has gone either way since the last
+// look.
+func (p *peer) rest(now time.Time) {
+	if !p.active && p.engine.Compact() == nil {
+		p.look = time.Time{}
+		if len(p.queue) == 0 {
+			p.queue = nil
+		}
+		return
+	}
+	p.active, p.look = false, now.Add(p.socket.limits.quiet())
 }
 
 // expire is called when the deadline has passed.
@@ -169,10 +198,14 @@ func (p *peer) expire() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.scheduled = time.Time{}
-	if !p.removed {
-		p.err = p.engine.Expire()
-		p.settle()
+	if p.removed {
+		return
 	}
+	if now := p.socket.clock(); !p.look.IsZero() && !now.Before(p.look) {
+		p.rest(now)
+	}
+	p.err = p.engine.Expire()
+	p.settle()
 }
 
 // abort ends the connection without a word.
@@ -305,6 +338,7 @@ func (p *peer) seal(b []byte) (int, error) {
 	if *room, err = p.engine.Seal((*room)[:0], b); err != nil {
 		return 0, err
 	}
+	p.active = true
 	if err := p.socket.transport.write(p.addr, *room); err != nil {
 		return 0, err
 	}
@@ -363,6 +397,7 @@ func (p *peer) control(f func(*hermetic.Engine) error) error {
 	if p.closed || p.err != nil {
 		return p.over()
 	}
+	p.active = true
 	err := f(p.engine)
 	p.settle()
 	return err

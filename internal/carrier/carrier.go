@@ -80,7 +80,7 @@ type Carrier interface {
 	// Sleep gives up the keys of an established connection, which the next
 	// record makes again, and returns what else there is of it; or says what is
 	// in the way. Restore is the inverse, on a new carrier.
-	Sleep() (State, error)
+	Sleep(now time.Time) (State, error)
 	Restore(c *suite.Suite, s State)
 
 	// Missing is how many bytes the record at in[0] still lacks (streams).

@@ -191,6 +191,8 @@ type protocol interface {
 	sealsData() bool
 	// acknowledged reports whether the peer has all that it must have.
 	acknowledged() bool
+	// forget drops what has been kept for long enough.
+	forget()
 	// window is the replay window of the newest epoch, if that is the only one
 	// left; sleep gives up the keys of all, setKeys puts them back, restore begins
 	// with them.

@@ -20,6 +20,7 @@ func (p *undecided) installRead(handshake.Level, suite.Keys) error           { r
 func (p *undecided) late(*wire.FragmentHeader, []byte) (taken bool, _ error) { return false, nil }
 func (p *undecided) data(uint64) (Kind, error)                               { return None, record.ErrDropped }
 func (p *undecided) sent()                                                   { p.timer.Start(p.now) }
+func (p *undecided) forget()                                                 {}
 func (p *undecided) completed()                                              {}
 func (p *undecided) sealsData() bool                                         { return false }
 func (p *undecided) acknowledged() bool                                      { return false }
@@ -70,14 +71,24 @@ func (p *dtls12) openClassic(c record.Classic) (opened, error) {
 		return opened{}, errEarly
 	}
 	typ, content, err := p.read.Open(&c)
-	if !p.keep.IsZero() && p.now.After(p.keep) {
-		p.keep = time.Time{}
-		if p.exchange != nil {
-			p.flight.Clear()
-			p.end()
-		}
-	}
+	p.forget()
 	return opened{typ: typ, number: c.Number, content: content, cid: len(c.CID) > 0}, err
+}
+
+// forget drops the last flight when it has been kept long enough.
+func (p *dtls12) forget() {
+	if !p.keep.IsZero() && p.now.After(p.keep) {
+		p.arrived()
+	}
+}
+
+// arrived: the peer has our last flight.
+func (p *dtls12) arrived() {
+	p.keep = time.Time{}
+	if p.exchange != nil {
+		p.flight.Clear()
+		p.end()
+	}
 }
 
 func (p *dtls12) openUnified(record.Unified) (opened, error) {
@@ -147,9 +158,13 @@ func (p *dtls12) handleCCS(n record.Number, body []byte) error {
 }
 
 // data: application data may overtake the Finished, and is not worth keeping.
+// Whoever sends some after it has our last flight.
 func (p *dtls12) data(uint64) (Kind, error) {
 	if !p.complete {
 		return None, record.ErrDropped
+	}
+	if !p.keep.IsZero() {
+		p.arrived()
 	}
 	return Data, nil
 }

@@ -36,7 +36,7 @@ func (p *dtls13) openClassic(record.Classic) (opened, error) {
 // most recent past epoch which has matching bits" (RFC 9147bis, Section
 // 4.2.2).
 func (p *dtls13) openUnified(u record.Unified) (opened, error) {
-	p.dropOld()
+	p.forget()
 	for i := len(p.reads) - 1; i >= 0; i-- {
 		if uint8(p.reads[i].Epoch()&3) != u.EpochBits {
 			continue
@@ -64,8 +64,8 @@ func (p *dtls13) use(i int) {
 	p.expire = p.now.Add(twiceMSL)
 }
 
-// dropOld drops the keys before those in use after a while.
-func (p *dtls13) dropOld() {
+// forget drops the keys before those in use after a while.
+func (p *dtls13) forget() {
 	if p.expire.IsZero() || p.now.Before(p.expire) {
 		return
 	}

@@ -2,6 +2,7 @@ package carrier
 
 import (
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/hermetic-tls/hermetic/internal/handshake"
@@ -31,7 +32,7 @@ var (
 )
 
 // Sleep gives up the keys.
-func (s *Stream) Sleep() (State, error) {
+func (s *Stream) Sleep(time.Time) (State, error) {
 	switch {
 	case !s.complete:
 		return State{}, errBusyHandshake
@@ -71,8 +72,12 @@ func (s *Stream) Restore(c *suite.Suite, state State) {
 	s.out.Resume(suite.Keys{Suite: c}, state.Write.Sequence)
 }
 
-// Sleep gives up the keys. What comes under older ones from now on is lost.
-func (d *Datagram) Sleep() (State, error) {
+// Sleep gives up the keys. What comes under older ones from now on is lost, except
+// those of a server's handshake: a client's last flight may come again, and must be
+// acknowledged again (RFC 9147bis, Section 5.8.1).
+func (d *Datagram) Sleep(now time.Time) (State, error) {
+	d.now = now
+	d.protocol.forget()
 	switch {
 	case !d.complete:
 		return State{}, errBusyHandshake
@@ -80,13 +85,10 @@ func (d *Datagram) Sleep() (State, error) {
 		return State{}, errBusyAnswer
 	case d.exchange != nil && d.HasOutput():
 		return State{}, errBusyOutput
-	case d.exchange != nil && !d.lastFlightOnly():
+	case d.exchange != nil:
 		return State{}, errBusyExchange
 	}
 	state := State{NextIn: d.nextIn, NextOut: d.nextOut, LocalCIDs: d.localCIDs, PeerCID: d.peerCID, Closed: d.closed}
-	if d.exchange != nil {
-		state.NextIn = d.in.Next()
-	}
 	state.Write = d.write.Next()
 	window, epoch, ok := d.protocol.window()
 	if !ok {
@@ -94,18 +96,9 @@ func (d *Datagram) Sleep() (State, error) {
 	}
 	state.Read.Epoch = epoch
 	state.Read.Sequence, state.Seen = window.State()
-	d.nextIn, d.exchange = state.NextIn, nil
 	d.protocol.sleep()
 	d.asleep = true
 	return state, nil
-}
-
-// lastFlightOnly reports that what is left of the exchange is a final flight of
-// DTLS 1.2, kept in case that the peer lacks it; what it has sent since proves
-// that it does not, and otherwise it has had its time.
-func (d *Datagram) lastFlightOnly() bool {
-	return d.version == wire.VersionTLS12 && d.err == nil && d.in.Empty() && len(d.queue)+len(d.alerts) == 0 &&
-		d.newest.Epoch == 1 && d.newest.Sequence > 0
 }
 
 // Wake makes the keys again.
@@ -143,7 +136,6 @@ func (p *dtls12) setKeys(read, write suite.Keys) {
 func (p *dtls12) sleep() {
 	p.read.Sleep()
 	p.write.(*record.Writer12).Sleep()
-	p.keep = time.Time{}
 }
 
 func (p *dtls12) restore(c *suite.Suite, s State) {
@@ -159,13 +151,15 @@ func (p *dtls13) window() (*record.Window, uint64, bool) {
 }
 
 func (p *dtls13) sleep() {
-	p.reads = []reader{p.reads[len(p.reads)-1]}
-	p.reads[0].Sleep()
+	last := len(p.reads) - 1
+	resting := slices.DeleteFunc(p.reads[:last:last], func(r reader) bool { return !r.Resting() })
+	p.reads = append(resting, p.reads[last])
+	p.reads[len(p.reads)-1].Sleep()
 	p.write.(*record.Writer13).Sleep()
 }
 
 func (p *dtls13) setKeys(read, write suite.Keys) {
-	p.reads[0].SetKeys(read)
+	p.reads[len(p.reads)-1].SetKeys(read)
 	p.write.(*record.Writer13).SetKeys(write)
 }
 

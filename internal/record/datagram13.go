@@ -95,6 +95,9 @@ func (e *Reader13) Rest() {
 	e.keys.Rest()
 }
 
+// Resting reports whether it has been made small.
+func (e *Reader13) Resting() bool { return e.rests }
+
 // Open decrypts u, a record of this epoch, in place. The content aliases u.
 func (e *Reader13) Open(u *Unified) (Number, ContentType, []byte, error) {
 	if e.rests {

@@ -1,0 +1,181 @@
+package netconn
+
+import (
+	"crypto/tls"
+	"fmt"
+	"runtime"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/hermetic-tls/hermetic"
+	"github.com/hermetic-tls/hermetic/internal/pkitest"
+)
+
+// clock is a clock that tests move.
+type clock struct {
+	mu  sync.Mutex
+	now time.Time
+}
+
+func (c *clock) time() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.now
+}
+
+func (c *clock) pass(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now = c.now.Add(d)
+}
+
+// quietListener is a listener with a clock that stands still, and a client.
+func quietListener(t *testing.T, version uint16, limits Limits) (*clock, *hermetic.Config, *wire, *PacketListener) {
+	client, server := configs(t)
+	now := &clock{now: pkitest.Now}
+	client.MaxVersion, client.Time, server.Time = version, now.time, now.time
+	w, l := onWire(t, server, limits)
+	return now, client, w, l
+}
+
+// TestQuiet: a connection that is quiet is made small, and goes on as if nothing had
+// been.
+func TestQuiet(t *testing.T) {
+	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
+		now, client, w, l := quietListener(t, version, Limits{Quiet: 10 * time.Second})
+		c := w.caller(t, "c", client)
+		c.speak()
+		conn := accept(t, l)
+		p := conn.session.(*peer)
+		small := func() bool {
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			return p.look.IsZero()
+		}
+		pass := func(d time.Duration, want bool) {
+			t.Helper()
+			now.pass(d)
+			c.Expire()
+			c.speak()
+			l.socket.expire()
+			c.speak()
+			if small() != want {
+				t.Errorf("%s: after %v more it is small: %v", tls.VersionName(version), d, !want)
+			}
+		}
+		settle := func() { // two looks
+			for range 2 {
+				now.pass(10 * time.Second)
+				l.socket.expire()
+			}
+		}
+		for round := range 3 {
+			c.say("a word")
+			hears(t, conn, "a word")
+			pass(9*time.Second, false)
+			c.say("and another")
+			hears(t, conn, "and another")
+			pass(9*time.Second, false)
+			settle()
+			pass(time.Hour, true)
+			if conn.State().Version != version {
+				t.Error("it has forgotten what it is")
+			}
+			if round == 1 {
+				// What nobody has said wakes it, and is not heard.
+				w.send("c", append([]byte{0x2e, 0, 0, 0, 20}, make([]byte, 20)...))
+				w.sent("")
+				settle()
+				pass(0, true)
+			}
+			if _, err := conn.Write([]byte("good morning")); err != nil {
+				t.Fatal(err)
+			}
+			if c.listen(); string(c.got) != "good morning" || c.err != nil {
+				t.Errorf("the client heard %q, %v", c.got, c.err)
+			}
+			c.got = nil
+			if version == tls.VersionTLS13 {
+				if err := conn.Control(func(e *hermetic.Engine) error { return e.KeyUpdate(true) }); err != nil {
+					t.Fatal(err)
+				}
+				c.speak()
+				for range 3 { // the update, its acknowledgement, the use of the new keys
+					pass(time.Second, false)
+					c.say("a word")
+					hears(t, conn, "a word")
+				}
+			}
+		}
+	}
+}
+
+// TestNeverQuiet: with a negative limit nothing is made small.
+func TestNeverQuiet(t *testing.T) {
+	_, client, w, l := quietListener(t, tls.VersionTLS13, Limits{Quiet: -1})
+	c := w.caller(t, "c", client)
+	c.speak()
+	c.say("a word")
+	conn := accept(t, l)
+	hears(t, conn, "a word")
+	w.sent("")
+	if p := conn.session.(*peer); !p.look.IsZero() {
+		t.Errorf("it is looked at in %v", p.look)
+	}
+}
+
+// TestPeerMemory: what an established connection costs a listener, its map entries
+// included: in use, and idle.
+func TestPeerMemory(t *testing.T) {
+	const count, inUse, idle = 300, 5000, 2500
+	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
+		now, client, w, l := quietListener(t, version, Limits{Quiet: time.Hour})
+		conns := make([]*Conn, count)
+		meet := func(name string) *Conn {
+			c := w.caller(t, name, client)
+			c.speak()
+			c.say("hello")
+			conn := accept(t, l)
+			conn.SetDeadline(time.Time{})
+			hears(t, conn, "hello")
+			now.pass(time.Second)
+			c.Expire()
+			c.speak()
+			l.socket.expire()
+			return conn
+		}
+		meet("first") // what is made once is made
+		before := heapAlloc()
+		measure := func(what string, limit int) {
+			t.Helper()
+			w.out = map[string][][]byte{}
+			n := int(heapAlloc()-before) / count
+			t.Logf("%s, %s: %d bytes", tls.VersionName(version), what, n)
+			if n >= limit {
+				t.Errorf("%s, %s: a connection costs %d bytes of heap, want less than %d", tls.VersionName(version), what, n, limit)
+			}
+		}
+		for i := range conns {
+			conns[i] = meet(fmt.Sprintf("peer %d", i))
+		}
+		measure("in use", inUse)
+		for range 2 {
+			now.pass(2 * time.Hour)
+			l.socket.expire()
+		}
+		measure("idle", idle)
+		runtime.KeepAlive(conns)
+		for _, conn := range conns {
+			conn.Close()
+		}
+	}
+}
+
+func heapAlloc() uint64 {
+	runtime.GC()
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
+}
