@@ -12,7 +12,8 @@ import (
 // from deadline to deadline, and loses every lost-th datagram of the handshake.
 func lossy(lost int) func(client, server *hermetic.Config) (*result, error) {
 	return func(client, server *hermetic.Config) (*result, error) {
-		n := &datagrams{ends: ends{r: new(result)}, now: time.Now(), lost: lost}
+		begin := time.Now()
+		n := &datagrams{ends: ends{r: new(result)}, now: begin, lost: lost}
 		client.Time = func() time.Time { return n.now }
 		server.Time = client.Time
 		server.Datagram.TrustAddress = true
@@ -29,7 +30,7 @@ func lossy(lost int) func(client, server *hermetic.Config) (*result, error) {
 		if err := n.handshake(); err != nil {
 			return nil, err
 		}
-		n.r.time = time.Since(start)
+		n.r.time, n.r.waited = time.Since(start), n.now.Sub(begin)
 		runtime.ReadMemStats(&after)
 		n.r.allocs = after.Mallocs - before.Mallocs
 		n.r.state = n.client.State()
