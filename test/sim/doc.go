@@ -1,6 +1,7 @@
 // Package sim is a simulated network with a virtual clock, for DTLS: what happens
 // to a datagram is up to a seed, and the same seed gives the same run.
 //
+//	go test ./test/sim -seeds 100000 -first 100001
 //	go test ./test/sim -seeds 100000    # so many runs
 //	go test ./test/sim -seed 4711 -v    # one of them, with its events
 package sim

@@ -67,7 +67,9 @@ type run struct {
 	said     [2]int // datagrams with data that each has sent
 	next     [2]time.Time
 	heard    [2]map[string]bool
-	in, out  int // bytes from and to the client before the server has completed
+	must     [2]map[string]bool // what each must hear, since nothing is lost
+	moved    [2]time.Time       // when something last came for a side, or it spoke
+	in, out  int                // bytes from and to the client before the server has completed
 	flipped  bool
 	proved   bool // the client's address
 	address  int  // of the client: how often it has moved
@@ -84,7 +86,8 @@ func newRun(seed uint64) *run {
 	r.plan = newPlan(r.rng)
 	client, server := r.plan.configs(seed, func() time.Time { return r.now })
 	r.configs = [2]*hermetic.Config{server, client}
-	r.heard = [2]map[string]bool{{}, {}}
+	r.heard, r.must = [2]map[string]bool{{}, {}}, [2]map[string]bool{{}, {}}
+	r.moved = [2]time.Time{r.now, r.now}
 	for side, mode := range []hermetic.Mode{hermetic.DTLSServer, hermetic.DTLSClient} {
 		if side == toServer && r.cookies {
 			continue // made for who has a cookie
@@ -327,6 +330,7 @@ func (r *run) welcome(peer int, d []byte) bool {
 func (r *run) open(from *datagram) {
 	side, d := from.to, from.data
 	e := r.engines[side]
+	r.moved[side] = r.now
 	for len(d) > 0 && r.failed[side] == nil && !r.closed[side] {
 		o, err := e.Open(d)
 		switch {
@@ -406,13 +410,17 @@ func (r *run) expire() {
 func (r *run) fail(side int, err error) {
 	r.event("side %d fails: %v", side, err)
 	r.failed[side] = err
-	if errors.Is(err, hermetic.ErrTimeout) && r.now.Sub(r.start) < schedule {
-		r.problem("side %d gives up after %v", side, r.now.Sub(r.start))
+	if quiet := r.now.Sub(r.moved[side]); errors.Is(err, hermetic.ErrTimeout) && (r.now.Sub(r.start) < schedule || quiet > schedule+maxTimeout) {
+		r.problem("side %d gives up after %v, %v after the last datagram", side, r.now.Sub(r.start), quiet)
 	}
 }
 
-// schedule is how long the retransmission timer runs: 1 s doubling to 60 s.
-const schedule = (1 + 2 + 4 + 8 + 16 + 32 + 60) * time.Second
+// schedule is how long the retransmission timer runs: 1 s doubling to 60 s, and
+// maxTimeout its last value: what comes meanwhile starts that again.
+const (
+	schedule   = (1+2+4+8+16+32)*time.Second + maxTimeout
+	maxTimeout = 60 * time.Second
+)
 
 func (r *run) complete(side int) bool {
 	return r.engines[side] != nil && r.engines[side].HandshakeComplete()
@@ -435,6 +443,10 @@ func (r *run) speak() {
 		}
 		text := words(side, r.said[side])
 		r.said[side]++
+		r.moved[side] = r.now
+		if r.reliable() && r.complete(toClient) && r.complete(toServer) {
+			r.must[1-side][text] = true
+		}
 		d, err := e.Seal(nil, []byte(text))
 		if err != nil {
 			r.problem("Seal: %v", err)
@@ -443,6 +455,12 @@ func (r *run) speak() {
 		r.send(1-side, r.peer(side), d)
 		r.next[side] = r.now.Add(time.Duration(r.rng.IntN(2000)) * time.Millisecond)
 	}
+}
+
+// reliable reports whether the network loses nothing, and nobody leads the server
+// elsewhere.
+func (r *run) reliable() bool {
+	return r.loss == 0 && r.flip == 0 && r.pathMTU == 0 && len(r.moves) == 0 && (r.spoof == 0 || r.cids <= 0)
 }
 
 // judge looks at the end.
@@ -465,6 +483,13 @@ func (r *run) judge() {
 	}
 	if client && server {
 		r.compare()
+	}
+	for side, must := range r.must {
+		for text := range must {
+			if !r.heard[side][text] {
+				r.problem("nothing is lost, and %q was not heard", text)
+			}
+		}
 	}
 }
 
