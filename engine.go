@@ -96,7 +96,7 @@ func (h handler) Waiting() bool { return h.pending != nil }
 func (h handler) Keys() (read, write suite.Keys) { return h.conn.Keys(h.mode.IsServer()) }
 
 // KeysExhausted sends a KeyUpdate.
-func (h handler) KeysExhausted() { h.conn.UpdateKeys(h.carrier, false) }
+func (h handler) KeysExhausted(request bool) { h.conn.UpdateKeys(h.carrier, request) }
 
 // params are the handshake's, for the engine's role.
 func (e *Engine) params() *handshake.Params {

@@ -83,6 +83,9 @@ type Limits struct {
 	// Backlog is how many handshakes may be under way and connections wait for
 	// Accept, together. Zero: 1,024. Beyond it hellos are dropped, and come again.
 	Backlog int
+	// Peers is how many connections there may be, handshakes included. Zero: any
+	// number. Beyond it only who has a connection already may begin anew.
+	Peers int
 	// Queue is how many datagrams of a connection wait for Read. Zero: 64. Beyond
 	// it they are dropped.
 	Queue int
@@ -99,7 +102,7 @@ func (l *Limits) quiet() time.Duration { return cmp.Or(l.Quiet, time.Minute) }
 
 // A PacketListener serves DTLS peers on one socket: one goroutine reads it and
 // drives all handshakes, one timer stands for all deadlines, and a connection has
-// neither. Unless cfg.Datagram.TrustAddress is set, a stranger costs one hash and
+// neither. The callbacks of cfg run there: none may wait. Unless cfg.Datagram.TrustAddress is set, a stranger costs one hash and
 // one datagram, and nothing is kept of him before his cookie has come back.
 //
 // A client that begins anew from the same address, without a word about the old

@@ -240,6 +240,31 @@ func TestBacklog(t *testing.T) {
 	accept(t, l)
 }
 
+// TestPeers: no more connections than there may be, except in place of others.
+func TestPeers(t *testing.T) {
+	client, server := configs(t)
+	w, l := onWire(t, server, Limits{Peers: 2})
+	var conns []*Conn
+	for _, name := range []string{"a", "b"} {
+		w.caller(t, name, client).speak()
+		conns = append(conns, accept(t, l))
+	}
+	c := w.caller(t, "c", client)
+	if c.speak(); c.HandshakeComplete() {
+		t.Error("a third connection")
+	}
+	again := w.caller(t, "a", client)
+	if again.speak(); !again.HandshakeComplete() {
+		t.Error("a peer may not begin anew")
+	}
+	accept(t, l)
+	conns[1].Close()
+	c = w.caller(t, "c", client)
+	if c.speak(); !c.HandshakeComplete() {
+		t.Error("no connection after another has ended")
+	}
+}
+
 // TestQueue: what nobody reads is dropped from some point on, and datagrams are
 // apart.
 func TestQueue(t *testing.T) {

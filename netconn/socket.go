@@ -196,7 +196,7 @@ func (s *socket) meet(from address, random [32]byte, datagram []byte) {
 // admit makes room for a new handshake, if there may be one more.
 func (s *socket) admit(p *peer) bool {
 	s.mu.Lock()
-	if s.closed || s.waiting == s.limits.backlog() {
+	if s.closed || s.waiting == s.limits.backlog() || s.full() && s.peers[p.home] == nil {
 		s.mu.Unlock()
 		return false
 	}
@@ -215,6 +215,9 @@ func (s *socket) admit(p *peer) bool {
 	}
 	return true
 }
+
+// full reports whether there are as many connections as there may be.
+func (s *socket) full() bool { return s.limits.Peers > 0 && len(s.live) >= s.limits.Peers }
 
 // deliver gives p a datagram, and hands p to Accept when that has completed its
 // handshake.

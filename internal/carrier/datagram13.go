@@ -25,7 +25,8 @@ type dtls13 struct {
 // reader is one generation of reading keys.
 type reader struct {
 	*record.Reader13
-	used bool // something has come under them
+	used       bool // something has come under them
+	threatened bool // by forgeries: the peer has been asked for new ones
 }
 
 func (p *dtls13) openClassic(record.Classic) (opened, error) {
@@ -42,8 +43,16 @@ func (p *dtls13) openUnified(u record.Unified) (opened, error) {
 			continue
 		}
 		number, typ, content, err := p.reads[i].Open(&u)
-		if err == nil && !p.reads[i].used {
+		switch {
+		case err == nil && !p.reads[i].used:
 			p.use(i)
+		case err == record.ErrDropped && p.reads[i].Threatened():
+			p.renew(i)
+		case err == record.ErrForgeries && i < len(p.reads)-1:
+			// "Once a key update has been initiated, the previous keys can be
+			// dropped when the limit is reached rather than closing the connection."
+			p.reads = slices.Delete(p.reads, i, i+1)
+			err = record.ErrDropped
 		}
 		return opened{typ: typ, number: number, content: content, cid: len(u.CID) > 0}, err
 	}
@@ -51,6 +60,16 @@ func (p *dtls13) openUnified(u record.Unified) (opened, error) {
 		return opened{}, errEarly
 	}
 	return opened{}, record.ErrDropped
+}
+
+// renew asks, once, for a KeyUpdate of the peer in place of keys that have met many
+// forgeries.
+func (p *dtls13) renew(i int) {
+	if !p.complete || p.reads[i].threatened || i < len(p.reads)-1 || p.KeyUpdatePending() {
+		return
+	}
+	p.reads[i].threatened = true
+	p.handler.KeysExhausted(true)
 }
 
 // use: something has come under new keys, so that those before the last ones

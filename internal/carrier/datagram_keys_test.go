@@ -143,7 +143,39 @@ func TestIntegrityLimit(t *testing.T) {
 	for range 5 {
 		p.mustInput(p.client, forged)
 	}
+	if p.client.forged != 1 {
+		t.Errorf("the handler was told %d times, want once", p.client.forged)
+	}
 	wantAlert(t, p.input(p.client, forged), alert.BadRecordMAC)
+}
+
+// TestForgeriesOutrun: when the peer has changed its keys in time, forgeries under
+// the old ones end them alone.
+func TestForgeriesOutrun(t *testing.T) {
+	p := newPair(t, playOptions{version: wire.VersionTLS13}, nil)
+	p.connect()
+	s := *suite.ByID(0x1301)
+	s.IntegrityLimit = 5
+	k := keys(wire.VersionTLS13, true, 3)
+	k.Suite = &s
+	r := p.client.protocol.(*dtls13)
+	r.reads = []reader{{Reader13: record.NewReader13(3, k), used: true}}
+	forged := p.seal(p.server, "x")
+	forged[len(forged)-1]++
+	p.server.updateKeys()
+	p.mustInput(p.client, p.output(p.server)...)
+	for range 20 {
+		p.mustInput(p.client, forged)
+	}
+	if len(r.reads) != 1 || r.reads[0].Epoch() != 4 {
+		t.Errorf("%d generations of keys are left", len(r.reads))
+	}
+	p.passTime(time.Second / 4)
+	p.mustInput(p.server, p.output(p.client)...)
+	p.mustInput(p.client, p.seal(p.server, "under new keys"))
+	if !slices.Equal(p.client.data, []string{"under new keys"}) {
+		t.Errorf("got %q", p.client.data)
+	}
 }
 
 func TestLastEpoch(t *testing.T) {

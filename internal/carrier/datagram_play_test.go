@@ -44,6 +44,7 @@ type play struct {
 	then    func() // what goes on after waiting
 	got     []string
 	exhaust int
+	forged  int
 	reads   uint64 // epoch of the reading keys
 	writes  uint64
 }
@@ -94,7 +95,14 @@ func (p *play) installWrite(level handshake.Level) {
 func (p *play) Waiting() bool                  { return p.waiting }
 func (p *play) Keys() (read, write suite.Keys) { return read, write }
 
-func (p *play) KeysExhausted() { p.exhaust++ }
+func (p *play) KeysExhausted(request bool) {
+	if request {
+		p.forged++
+		p.updateKeys()
+	} else {
+		p.exhaust++
+	}
+}
 
 var errPlay = alert.New(alert.HandshakeFailure, "a message that has no place here")
 

@@ -280,7 +280,7 @@ func (d *Datagram) Seal(now time.Time, dst, data []byte) ([]byte, error) {
 	}
 	if d.write.Exhausted() && !d.exhausted && !d.KeyUpdatePending() {
 		d.exhausted = true
-		d.handler.KeysExhausted()
+		d.handler.KeysExhausted(false)
 	}
 	return dst, nil
 }

@@ -485,7 +485,7 @@ func (s *Stream) Seal(now time.Time, dst, data []byte) ([]byte, error) {
 		n := min(len(data), s.opt.MaxFragment)
 		dst = s.out.Seal(dst, record.ApplicationData, data[:n])
 		if s.out.Exhausted() {
-			s.handler.KeysExhausted()
+			s.handler.KeysExhausted(false)
 			dst = s.Output(now, dst)
 		}
 		if data = data[n:]; len(data) == 0 {

@@ -28,7 +28,7 @@ func (u *updater) Waiting() bool { return false }
 
 func (u *updater) Keys() (read, write suite.Keys) { return read, write }
 
-func (u *updater) KeysExhausted() {
+func (u *updater) KeysExhausted(bool) {
 	u.updates++
 	u.stream.SendKeyUpdate((&wire.KeyUpdate{}).Append(nil), u.keys())
 }

@@ -98,6 +98,8 @@ type Handler interface {
 	Keys() (read, write suite.Keys)
 
 	// KeysExhausted is called when the sending keys near the limit of what they
-	// may protect (RFC 9846, Section 5.5): the handler sends a KeyUpdate.
-	KeysExhausted()
+	// may protect (RFC 9846, Section 5.5): the handler sends a KeyUpdate. With
+	// request it is the reading keys, which have met many forgeries (RFC
+	// 9147bis, Section 4.5.3): the KeyUpdate asks for the peer's.
+	KeysExhausted(request bool)
 }

@@ -18,8 +18,9 @@ var (
 	ErrDropped = errors.New("the record is dropped")
 	// ErrSpent is what sealing returns when the keys may protect nothing more.
 	ErrSpent = errors.New("the keys have protected as many records as they may")
-
-	errForgeries = alert.New(alert.BadRecordMAC, "more forged records than the keys may meet")
+	// ErrForgeries is what opening a record returns when the keys have met more
+	// forgeries than they may.
+	ErrForgeries error = alert.New(alert.BadRecordMAC, "more forged records than the keys may meet")
 )
 
 // Number is a record number: RecordNumber of RFC 9147bis, Section 4.
@@ -56,10 +57,14 @@ type forgeries uint64
 // add counts one more.
 func (f *forgeries) add(limit uint64) error {
 	if *f++; uint64(*f) > limit {
-		return errForgeries
+		return ErrForgeries
 	}
 	return ErrDropped
 }
+
+// many reports that the limit is not far: "Implementations SHOULD initiate a key
+// update with update_requested before reaching this limit."
+func (f *forgeries) many(limit uint64) bool { return uint64(*f) > limit/2 }
 
 // trim finds the content and its type in a DTLSInnerPlaintext.
 func trim(plain []byte) (ContentType, []byte, error) {

@@ -88,6 +88,9 @@ func (e *Reader13) Window() *Window          { return &e.window }
 // Epoch is the epoch's number.
 func (e *Reader13) Epoch() uint64 { return e.epoch }
 
+// Threatened reports that the keys near the limit of forgeries that they may meet.
+func (e *Reader13) Threatened() bool { return e.forged.many(e.keys.Suite.IntegrityLimit) }
+
 // Rest makes e small, for what is not expected to come any more: opening a
 // record costs more from now on.
 func (e *Reader13) Rest() {
