@@ -456,7 +456,7 @@ func TestForgedTickets(t *testing.T) {
 		newMeeting(t, false, client, server).finish()
 		s := client.SessionCache.Get("tls:localhost")
 		ticket := s.state.Ticket
-		for at := 0; at <= len(ticket); at++ {
+		for at := 0; at <= len(ticket); at += stride() {
 			forged := append([]byte{}, ticket...)
 			if at < len(ticket) {
 				forged[at] ^= 1
