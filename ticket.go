@@ -70,7 +70,8 @@ const (
 )
 
 func (k *TicketKey) name() [keyNameLen]byte {
-	sum := sha256.Sum256(append([]byte("hermetic ticket key name"), k[:]...))
+	var b [56]byte
+	sum := sha256.Sum256(append(append(b[:0], "hermetic ticket key name"...), k[:]...))
 	return [keyNameLen]byte(sum[:])
 }
 

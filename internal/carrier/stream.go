@@ -370,10 +370,10 @@ func (s *Stream) flush() {
 	if len(s.queued) > 0 {
 		s.Wake()
 	}
-	for len(s.queued) > 0 {
-		n := min(len(s.queued), s.opt.MaxFragment)
+	for rest := s.queued; len(rest) > 0; {
+		n := min(len(rest), s.opt.MaxFragment)
 		start := len(s.output)
-		s.output = s.out.Seal(s.output, record.Handshake, s.queued[:n])
+		s.output = s.out.Seal(s.output, record.Handshake, rest[:n])
 		if !s.started {
 			// RFC 9846, Section 5.1: the first ClientHello's record says 0x0301,
 			// for the sake of old servers.
@@ -381,7 +381,7 @@ func (s *Stream) flush() {
 				s.output[start+2] = 1
 			}
 		}
-		s.queued = s.queued[n:]
+		rest = rest[n:]
 	}
 	s.queued = s.queued[:0]
 	s.started = s.started || len(s.output) > 0
@@ -459,13 +459,20 @@ func (s *Stream) SendAlert(d alert.Description) {
 func (s *Stream) Complete() {
 	s.complete = true
 	s.write = handshake.Application
+	if !s.HasOutput() {
+		s.output, s.queued = nil, nil
+	}
 }
 
 // Output appends all that must be sent.
 func (s *Stream) Output(_ time.Time, dst []byte) []byte {
 	s.flush()
 	dst = append(dst, s.output...)
-	s.output, s.queued = nil, nil
+	if s.complete {
+		s.output, s.queued = nil, nil // an idle connection keeps no buffers
+	} else {
+		s.output, s.queued = s.output[:0], s.queued[:0]
+	}
 	return dst
 }
 

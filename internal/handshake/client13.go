@@ -1,7 +1,7 @@
 package handshake
 
 import (
-	"crypto/subtle"
+	"slices"
 
 	"github.com/hermetic-tls/hermetic/internal/alert"
 	"github.com/hermetic-tls/hermetic/internal/suite"
@@ -38,8 +38,8 @@ type client13 struct {
 	first   bool   // and it is the first, which early data is under
 	alpn    string // of the session that early data is under
 	secret  *suite.HandshakeSecret
-	client  *suite.TrafficSecret // client_handshake_traffic_secret
-	server  *suite.TrafficSecret // server_handshake_traffic_secret
+	client  suite.TrafficSecret // client_handshake_traffic_secret
+	server  suite.TrafficSecret // server_handshake_traffic_secret
 	main    *suite.MainSecret
 
 	serverCertType, clientCertType uint8
@@ -79,7 +79,7 @@ func (c *client13) serverHello(sh *wire.ServerHello) (step, error) {
 	sum := c.transcript.sum()
 	c.client = c.handshakeSecret("CLIENT_HANDSHAKE_TRAFFIC_SECRET", c.secret.ClientTrafficSecret(sum))
 	c.server = c.handshakeSecret("SERVER_HANDSHAKE_TRAFFIC_SECRET", c.secret.ServerTrafficSecret(sum))
-	if err := c.carrier.InstallRead(Handshake, c.server.Keys()); err != nil {
+	if err := c.carrier.InstallRead(Handshake, c.server.Keys); err != nil {
 		return step{}, err
 	}
 	switch {
@@ -89,7 +89,7 @@ func (c *client13) serverHello(sh *wire.ServerHello) (step, error) {
 		c.carrier.SendCompatibilityCCS()
 		fallthrough
 	default:
-		c.carrier.InstallWrite(Handshake, c.client.Keys())
+		c.carrier.InstallWrite(Handshake, c.client.Keys)
 	}
 	return expect(c.encryptedExtensions, wire.TypeEncryptedExtensions), nil
 }
@@ -167,7 +167,7 @@ func (c *client13) earlyData(accepted bool) error {
 		return nil
 	case !accepted:
 		c.conn.EarlyData = EarlyDataRejected
-		c.carrier.InstallWrite(Handshake, c.client.Keys())
+		c.carrier.InstallWrite(Handshake, c.client.Keys)
 		return nil
 	case c.psk == nil:
 		return errUnsolicited
@@ -229,11 +229,9 @@ func (c *client13) certificateVerify(msg wire.Message) (step, error) {
 }
 
 func (c *client13) finished(msg wire.Message) (step, error) {
-	want := c.server.FinishedMAC(c.transcript.sum())
-	if subtle.ConstantTimeCompare(want, msg.Body) != 1 {
-		return step{}, errWrongFinished
+	if err := c.acceptFinished13(&c.server, msg); err != nil {
+		return step{}, err
 	}
-	c.transcript.add(msg)
 	c.main = c.secret.MainSecret()
 	c.conn.applicationSecrets(c.Machine, c.main, c.transcript.sum())
 	if err := c.carrier.InstallRead(Application, c.conn.Suite.TrafficKeys(c.prefix(), c.conn.readSecret)); err != nil {
@@ -254,7 +252,7 @@ func (c *client13) endEarlyData() {
 	if c.carrier.Transport() == wire.Stream {
 		c.send(wire.AppendMessage(c.scratch[:0], wire.TypeEndOfEarlyData, nil))
 	}
-	c.carrier.InstallWrite(Handshake, c.client.Keys())
+	c.carrier.InstallWrite(Handshake, c.client.Keys)
 }
 
 // authenticate answers the CertificateRequest.
@@ -273,11 +271,12 @@ func (c *client13) authenticate() (step, error) {
 }
 
 func (c *client13) finish13() (step, error) {
-	c.send(wire.AppendFinished(c.scratch[:0], c.client.FinishedMAC(c.transcript.sum())))
+	c.sendFinished13(&c.client)
 	c.carrier.InstallWrite(Application, c.conn.Suite.TrafficKeys(c.prefix(), c.conn.writeSecret))
 	if c.params.AskSession {
-		c.conn.resumptionSecret = c.main.ResumptionSecret(c.transcript.sum())
+		c.conn.resumptionSecret = slices.Clone(c.main.ResumptionSecret(c.transcript.sum()))
 	}
+	c.main.Done()
 	return c.finish()
 }
 

@@ -1,6 +1,8 @@
 package handshake
 
 import (
+	"crypto/subtle"
+
 	"github.com/hermetic-tls/hermetic/internal/alert"
 	"github.com/hermetic-tls/hermetic/internal/suite"
 	"github.com/hermetic-tls/hermetic/internal/wire"
@@ -14,11 +16,16 @@ var (
 // applicationSecrets are what the connection lives on: RFC 9846, Section 7.1.
 // sum is the transcript hash up to the server's Finished.
 func (c *Connection) applicationSecrets(m *Machine, main *suite.MainSecret, sum []byte) {
-	client, server := main.ClientTrafficSecret(sum), main.ServerTrafficSecret(sum)
-	c.exporterSecret = main.ExporterSecret(sum)
-	m.keyLog("CLIENT_TRAFFIC_SECRET_0", client)
-	m.keyLog("SERVER_TRAFFIC_SECRET_0", server)
-	m.keyLog("EXPORTER_SECRET", c.exporterSecret)
+	n := c.Suite.Hash.Size()
+	all := make([]byte, 0, 3*n)
+	keep := func(label string, secret []byte) []byte {
+		m.keyLog(label, secret)
+		all = append(all, secret...)
+		return all[len(all)-n : len(all) : len(all)]
+	}
+	client := keep("CLIENT_TRAFFIC_SECRET_0", main.ClientTrafficSecret(sum))
+	server := keep("SERVER_TRAFFIC_SECRET_0", main.ServerTrafficSecret(sum))
+	c.exporterSecret = keep("EXPORTER_SECRET", main.ExporterSecret(sum))
 	c.readSecret, c.writeSecret = server, client
 	if m.params.Server {
 		c.readSecret, c.writeSecret = client, server
@@ -26,9 +33,25 @@ func (c *Connection) applicationSecrets(m *Machine, main *suite.MainSecret, sum 
 }
 
 // handshakeSecret logs a handshake traffic secret and makes it ready.
-func (m *Machine) handshakeSecret(label string, secret []byte) *suite.TrafficSecret {
+func (m *Machine) handshakeSecret(label string, secret []byte) suite.TrafficSecret {
 	m.keyLog(label, secret)
 	return m.conn.Suite.TrafficSecret(m.prefix(), secret)
+}
+
+// sendFinished13 sends our Finished: RFC 9846, Section 4.5.3.
+func (m *Machine) sendFinished13(t *suite.TrafficSecret) {
+	msg := wire.AppendHeader(m.scratch[:0], wire.TypeFinished, m.conn.Suite.Hash.Size())
+	m.send(t.FinishedMAC(msg, m.transcript.sum()))
+}
+
+// acceptFinished13 checks the peer's.
+func (m *Machine) acceptFinished13(t *suite.TrafficSecret, msg wire.Message) error {
+	want := t.FinishedMAC(m.scratch[:0], m.transcript.sum())
+	if subtle.ConstantTimeCompare(want, msg.Body) != 1 {
+		return errWrongFinished
+	}
+	m.transcript.add(msg)
+	return nil
 }
 
 // Handle takes a message after the handshake.
@@ -68,7 +91,7 @@ func (c *Connection) keyUpdate(carrier Carrier, msg wire.Message) error {
 	if ku.RequestUpdate > 1 {
 		return errKeyUpdateValue
 	}
-	c.readSecret = suite.NextTrafficSecret(c.Suite.Hash, c.prefix, c.readSecret)
+	suite.UpdateTrafficSecret(c.Suite.Hash, c.prefix, c.readSecret)
 	if err := carrier.InstallRead(Application, c.Suite.TrafficKeys(c.prefix, c.readSecret)); err != nil {
 		return err
 	}
@@ -108,7 +131,7 @@ func (c *Connection) UpdateKeys(carrier Carrier, request bool) {
 		return
 	}
 	carrier.Wake()
-	c.writeSecret = suite.NextTrafficSecret(c.Suite.Hash, c.prefix, c.writeSecret)
+	suite.UpdateTrafficSecret(c.Suite.Hash, c.prefix, c.writeSecret)
 	carrier.SendKeyUpdate(ku.Append(nil), c.Suite.TrafficKeys(c.prefix, c.writeSecret))
 }
 

@@ -53,12 +53,6 @@ type offeredPSK struct {
 	early *suite.EarlySecret
 }
 
-// binder is the MAC of a ClientHello up to its binders: RFC 9846, Section
-// 4.3.11.2.
-func binder(early *suite.EarlySecret, p *PSK, prefix suite.Prefix, sum []byte) []byte {
-	return suite.FinishedMAC(p.Hash, prefix, early.BinderKey(p.Kind), sum)
-}
-
 // offerPSKs puts PSKs into the ClientHello, with binders that are filled in
 // when the message is made.
 func (c *clientHello) offerPSKs() {
@@ -79,8 +73,8 @@ func (c *clientHello) bind(msg []byte) {
 	truncated := msg[:len(msg)-c.hello.PSK.BindersLen()]
 	b := truncated[len(truncated) : len(truncated)+2] // the length stays
 	for _, p := range c.psks {
-		sum := c.transcript.partial(p.Hash, truncated)
-		b = wire.AppendPSKBinder(b, binder(p.early, p.PSK, c.prefix(), sum))
+		b = append(b, byte(p.Hash.Size()))
+		b = p.early.Binder(b, p.Kind, c.transcript.partial(p.Hash, truncated))
 	}
 }
 
@@ -117,7 +111,7 @@ func (s *server13) tryPSK(i int, next func() (step, error)) (step, error) {
 			return s.tryPSK(i+1, next)
 		}
 		early := suite.NewEarlySecret(q.PSK.Hash, s.prefix(), q.PSK.Key)
-		want := binder(early, q.PSK, s.prefix(), s.transcript.partial(q.PSK.Hash, s.truncated()))
+		want := early.Binder(s.scratch[:0], q.PSK.Kind, s.transcript.partial(q.PSK.Hash, s.truncated()))
 		if subtle.ConstantTimeCompare(want, mac) != 1 {
 			return step{}, errWrongBinder
 		}

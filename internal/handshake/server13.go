@@ -1,7 +1,6 @@
 package handshake
 
 import (
-	"crypto/subtle"
 	"slices"
 
 	"github.com/hermetic-tls/hermetic/internal/alert"
@@ -34,13 +33,13 @@ var (
 type server13 struct {
 	*serverHello
 	retried  retriedHello
-	psk      *PSK                 // that the handshake goes on with; nil: a certificate
-	early    *suite.EarlySecret   // of it
-	selected uint16               // its place in the client's list
-	pskAge   uint32               // obfuscated_ticket_age
-	helloSum []byte               // the transcript hash of the ClientHello, for early data
-	client   *suite.TrafficSecret // client_handshake_traffic_secret
-	server   *suite.TrafficSecret // server_handshake_traffic_secret
+	psk      *PSK                // that the handshake goes on with; nil: a certificate
+	early    *suite.EarlySecret  // of it
+	selected uint16              // its place in the client's list
+	pskAge   uint32              // obfuscated_ticket_age
+	zeroRTT  []byte              // client_early_traffic_secret, of early data that is accepted
+	client   suite.TrafficSecret // client_handshake_traffic_secret
+	server   suite.TrafficSecret // server_handshake_traffic_secret
 	secret   *suite.HandshakeSecret
 	main     *suite.MainSecret
 
@@ -246,7 +245,7 @@ func (s *server13) sendServerHello(share wire.KeyShare) (step, error) {
 	sum := s.transcript.sum()
 	s.client = s.handshakeSecret("CLIENT_HANDSHAKE_TRAFFIC_SECRET", s.secret.ClientTrafficSecret(sum))
 	s.server = s.handshakeSecret("SERVER_HANDSHAKE_TRAFFIC_SECRET", s.secret.ServerTrafficSecret(sum))
-	s.carrier.InstallWrite(Handshake, s.server.Keys())
+	s.carrier.InstallWrite(Handshake, s.server.Keys)
 	if err := s.installRead(); err != nil {
 		return step{}, err
 	}
@@ -316,7 +315,7 @@ func (s *server13) sendCertificateRequest() {
 }
 
 func (s *server13) sendFinished() (step, error) {
-	s.send(wire.AppendFinished(s.scratch[:0], s.server.FinishedMAC(s.transcript.sum())))
+	s.sendFinished13(&s.server)
 	s.main = s.secret.MainSecret()
 	s.conn.applicationSecrets(s.Machine, s.main, s.transcript.sum())
 	s.carrier.InstallWrite(Application, s.conn.Suite.TrafficKeys(s.prefix(), s.conn.writeSecret))
@@ -356,16 +355,19 @@ func (s *server13) certificateVerify(msg wire.Message) (step, error) {
 }
 
 func (s *server13) finished(msg wire.Message) (step, error) {
-	want := s.client.FinishedMAC(s.transcript.sum())
-	if subtle.ConstantTimeCompare(want, msg.Body) != 1 {
-		return step{}, errWrongFinished
+	if err := s.acceptFinished13(&s.client, msg); err != nil {
+		return step{}, err
 	}
-	s.transcript.add(msg)
 	if err := s.carrier.InstallRead(Application, s.conn.Suite.TrafficKeys(s.prefix(), s.conn.readSecret)); err != nil {
 		return step{}, err
 	}
-	if !s.wantsTickets() {
+	var resumption []byte
+	if s.wantsTickets() {
+		resumption = slices.Clone(s.main.ResumptionSecret(s.transcript.sum()))
+	}
+	s.main.Done()
+	if resumption == nil {
 		return s.finish()
 	}
-	return s.sendTickets(s.main.ResumptionSecret(s.transcript.sum()), 0)
+	return s.sendTickets(resumption, 0)
 }

@@ -2,6 +2,7 @@ package handshake
 
 import (
 	"crypto/sha256"
+	"slices"
 	"time"
 
 	"github.com/hermetic-tls/hermetic/internal/alert"
@@ -34,7 +35,7 @@ func (s *server13) resume13(share wire.KeyShare) (step, error) {
 	return ask(q, func() (step, error) {
 		if q.OK {
 			s.conn.EarlyData = EarlyDataAccepted
-			s.helloSum = s.transcript.sum()
+			s.zeroRTT = slices.Clone(s.early.ClientTrafficSecret(s.transcript.sum()))
 		}
 		return s.sendServerHello(share)
 	}), nil
@@ -59,14 +60,13 @@ func (s *server13) installRead() error {
 		if !s.conn.Retried {
 			s.skipEarlyData()
 		}
-		return s.carrier.InstallRead(Handshake, s.client.Keys())
+		return s.carrier.InstallRead(Handshake, s.client.Keys)
 	}
-	secret := s.early.ClientTrafficSecret(s.helloSum)
-	s.keyLog("CLIENT_EARLY_TRAFFIC_SECRET", secret)
+	s.keyLog("CLIENT_EARLY_TRAFFIC_SECRET", s.zeroRTT)
 	s.carrier.LimitEarlyData(s.psk.Session.MaxEarlyData)
-	err := s.carrier.InstallRead(EarlyData, s.conn.Suite.TrafficKeys(s.prefix(), secret))
+	err := s.carrier.InstallRead(EarlyData, s.conn.Suite.TrafficKeys(s.prefix(), s.zeroRTT))
 	if err == nil && s.carrier.Transport() == wire.Datagram {
-		err = s.carrier.InstallRead(Handshake, s.client.Keys()) // epochs are told apart
+		err = s.carrier.InstallRead(Handshake, s.client.Keys) // epochs are told apart
 	}
 	return err
 }
@@ -77,5 +77,5 @@ func (s *server13) endOfEarlyData(msg wire.Message) (step, error) {
 		return step{}, errEndOfEarlyData
 	}
 	s.transcript.add(msg)
-	return expect(s.finished, wire.TypeFinished), s.carrier.InstallRead(Handshake, s.client.Keys())
+	return expect(s.finished, wire.TypeFinished), s.carrier.InstallRead(Handshake, s.client.Keys)
 }

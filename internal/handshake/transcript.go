@@ -17,7 +17,8 @@ type transcript struct {
 	hash     hash.Hash
 	alg      crypto.Hash
 	buf      [wire.FragmentHeaderLen]byte
-	fragment bool // DTLS 1.2: headers as if each message were one fragment
+	out      [48]byte // of sum and partial: a hash
+	fragment bool     // DTLS 1.2: headers as if each message were one fragment
 }
 
 // add appends a message.
@@ -56,7 +57,8 @@ func (t *transcript) start(alg crypto.Hash, fragment bool) {
 }
 
 // partial is the transcript hash up to a part of the next message, for a PSK's
-// binder. The hash may not be known yet: a first ClientHello begins it.
+// binder, valid like sum. The hash may not be known yet: a first ClientHello
+// begins it.
 func (t *transcript) partial(alg crypto.Hash, part []byte) []byte {
 	h := alg.New()
 	if t.hash != nil {
@@ -67,7 +69,7 @@ func (t *transcript) partial(alg crypto.Hash, part []byte) []byte {
 		h = clone
 	}
 	h.Write(part)
-	return h.Sum(make([]byte, 0, alg.Size()))
+	return h.Sum(t.out[:0])
 }
 
 // forget empties a transcript: RFC 6347, Section 4.2.1, leaves the first
@@ -91,5 +93,5 @@ func (t *transcript) resume(alg crypto.Hash, firstHello []byte) {
 // release ends keep: no other hash is needed any more.
 func (t *transcript) release() { t.keep, t.messages = false, nil }
 
-// sum is the transcript hash of now.
-func (t *transcript) sum() []byte { return t.hash.Sum(make([]byte, 0, t.alg.Size())) }
+// sum is the transcript hash of now, valid until the next one.
+func (t *transcript) sum() []byte { return t.hash.Sum(t.out[:0]) }

@@ -4,6 +4,7 @@
 package session
 
 import (
+	"encoding/binary"
 	"errors"
 	"math"
 	"slices"
@@ -86,8 +87,7 @@ func (s *Session) Expired(now time.Time) bool {
 
 // Append appends the form of a session that is Keepable. It holds the secret.
 func (s *Session) Append(dst []byte) []byte {
-	b := cryptobyte.NewBuilder(slices.Grow(dst, 256+len(s.Ticket)))
-	b.AddUint8(format)
+	b := append(slices.Grow(dst, 256+len(s.Ticket)), format)
 	var flags uint8
 	if s.Datagram {
 		flags |= flagDatagram
@@ -101,38 +101,38 @@ func (s *Session) Append(dst []byte) []byte {
 	if len(s.PSK) > 0 {
 		flags |= flagPSK
 	}
-	b.AddUint8(flags)
+	b = append(b, flags)
 	for _, v := range []uint16{s.Version, s.Suite, s.Group, s.PeerScheme} {
-		b.AddUint16(v)
+		b = binary.BigEndian.AppendUint16(b, v)
 	}
-	b.AddUint64(uint64(s.Began.UnixMilli()))
-	b.AddUint64(uint64(s.Created.UnixMilli()))
+	b = binary.BigEndian.AppendUint64(b, uint64(s.Began.UnixMilli()))
+	b = binary.BigEndian.AppendUint64(b, uint64(s.Created.UnixMilli()))
 	for _, v := range []uint32{uint32(s.Lifetime / time.Second), s.AgeAdd, s.MaxEarlyData} {
-		b.AddUint32(v)
+		b = binary.BigEndian.AppendUint32(b, v)
 	}
-	add8(b, s.Secret)
-	add8(b, []byte(s.ServerName))
-	add8(b, []byte(s.ALPN))
-	add8(b, s.ID)
+	b = append8(b, s.Secret)
+	b = append8(b, s.ServerName)
+	b = append8(b, s.ALPN)
+	b = append8(b, s.ID)
 	for _, v := range [][]byte{s.Ticket, s.PeerKey, s.OCSP, s.SCTs} {
-		add24(b, v)
+		b = append24(b, v)
 	}
-	b.AddUint8(uint8(len(s.PeerChain)))
+	b = append(b, uint8(len(s.PeerChain)))
 	for _, der := range s.PeerChain {
-		add24(b, der)
+		b = append24(b, der)
 	}
 	if len(s.PSK) > 0 {
-		add24(b, s.PSK)
+		b = append24(b, s.PSK)
 	}
-	return b.BytesOrPanic() // what is Keepable fits
+	return b
 }
 
-func add8(b *cryptobyte.Builder, v []byte) {
-	b.AddUint8LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes(v) })
-}
+// append8 appends v behind its length, which fits in what is Keepable; so does
+// append24.
+func append8[T string | []byte](b []byte, v T) []byte { return append(append(b, uint8(len(v))), v...) }
 
-func add24(b *cryptobyte.Builder, v []byte) {
-	b.AddUint24LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes(v) })
+func append24(b, v []byte) []byte {
+	return append(append(b, uint8(len(v)>>16), uint8(len(v)>>8), uint8(len(v))), v...)
 }
 
 // Parse reads what Append has written. The session has its own memory.

@@ -1,13 +1,14 @@
 package suite
 
 import (
-	"bytes"
 	"crypto"
+	"crypto/fips140"
 	"crypto/hkdf"
 	"crypto/hmac"
 	"crypto/sha256"
 	"crypto/sha512"
 	"hash"
+	"sync"
 )
 
 // Prefix is what the labels of a key schedule begin with.
@@ -18,44 +19,104 @@ const (
 	DTLS Prefix = "dtls13" // RFC 9147bis, Section 5.9
 )
 
-// expander is HKDF-Expand-Label (RFC 9846, Section 7.1) for one secret, and
-// outputs of at most one hash, which nearly all are. Such an output is one
-// HMAC: T(1) of RFC 5869, Section 2.3. Labels of one secret share its HMAC
-// state, and the buffers stand here since they escape through hash.Hash: this
-// saves most of the allocations of a handshake.
+// expander is HKDF (RFC 5869) for one key after another: HKDF-Extract, and
+// HKDF-Expand-Label (RFC 9846, Section 7.1) for outputs of at most one hash,
+// which nearly all are: such an output is one HMAC, T(1) of Section 2.3.
+//
+// A handshake has thirty such keys. The two states of the hash that crypto/hmac
+// needs for each are ours and serve all of them, and the buffers stand here since
+// they escape through hash.Hash: this saves most of the allocations of a
+// handshake.
 type expander struct {
-	mac    hash.Hash
+	mac    hash.Hash // under the present key
 	hash   crypto.Hash
 	prefix Prefix
 	used   bool
+	states [2]hash.Hash
+	next   int
+	give   func() hash.Hash // of states: the method as a value, made once
 	info   [128]byte
-	out    [64]byte
+	out    [maxHash]byte
 }
 
-func newExpander(h crypto.Hash, p Prefix, secret []byte) *expander {
-	x := new(expander)
-	x.init(h, p, secret)
+const maxHash = sha512.Size384
+
+func newExpander(h crypto.Hash) *expander {
+	x := &expander{hash: h}
+	for i := range x.states {
+		x.states[i] = newState(h)
+	}
+	x.give = x.state
 	return x
 }
 
-func (x *expander) init(h crypto.Hash, p Prefix, secret []byte) {
-	x.mac, x.hash, x.prefix = hmac.New(h.New, secret), h, p
+// newState hides from crypto/hmac that hashes can be saved and restored. It would
+// do so at each Reset: twice an allocation, to save hashing 64 bytes again. In
+// FIPS 140-3 mode it wants to see a hash that it knows.
+func newState(h crypto.Hash) hash.Hash {
+	if fips140.Enabled() {
+		return h.New()
+	}
+	return struct{ hash.Hash }{h.New()}
 }
 
-// label expands the secret to n bytes, at most the size of the hash, which are
-// valid until the next call.
-func (x *expander) label(label string, context []byte, n int) []byte {
+func (x *expander) state() hash.Hash {
+	s := x.states[x.next]
+	x.next ^= 1
+	s.Reset()
+	return s
+}
+
+// setKey is followed by any number of sums under the key.
+func (x *expander) setKey(key []byte) { x.mac, x.used = hmac.New(x.give, key), false }
+
+// sum is the HMAC of b, which is valid until the next call. x.out may be b.
+func (x *expander) sum(b []byte) []byte {
 	if x.used {
 		x.mac.Reset()
 	}
 	x.used = true
-	x.mac.Write(append(hkdfLabel(x.info[:0], x.prefix, label, context, n), 1))
-	return x.mac.Sum(x.out[:0])[:n]
+	x.mac.Write(b)
+	return x.mac.Sum(x.out[:0])
 }
 
-// derive is Derive-Secret with a transcript hash.
-func (x *expander) derive(label string, transcriptHash []byte) []byte {
-	return bytes.Clone(x.label(label, transcriptHash, x.hash.Size()))
+// label expands the key to n bytes, at most the size of the hash, which are
+// valid until the next call.
+func (x *expander) label(label string, context []byte, n int) []byte {
+	return x.sum(append(hkdfLabel(x.info[:0], x.prefix, label, context, n), 1))[:n]
+}
+
+// secret is a label of the size of the hash: Derive-Secret, with a transcript
+// hash.
+func (x *expander) secret(label string, transcriptHash []byte) []byte {
+	return x.label(label, transcriptHash, x.hash.Size())
+}
+
+// idle are expanders that wait for their next key, SHA-256's and SHA-384's.
+var idle [2]sync.Pool
+
+func idleOf(h crypto.Hash) *sync.Pool {
+	if h == crypto.SHA256 {
+		return &idle[0]
+	}
+	return &idle[1]
+}
+
+// expand lends an expander under a key.
+func expand(h crypto.Hash, p Prefix, key []byte) *expander {
+	x, _ := idleOf(h).Get().(*expander)
+	if x == nil {
+		x = newExpander(h)
+	}
+	x.prefix = p
+	x.setKey(key)
+	return x
+}
+
+// done gives it back, and with it what it has returned.
+func (x *expander) done() {
+	x.mac = nil
+	idleOf(x.hash).Put(x)
 }
 
 // hkdfLabel appends the HkdfLabel of RFC 9846, Section 7.1.
@@ -75,27 +136,18 @@ func expandLabel(h crypto.Hash, p Prefix, secret []byte, label string, context [
 	return out
 }
 
-// extract is HKDF-Extract.
-func extract(h crypto.Hash, secret, salt []byte) []byte {
-	m := hmac.New(h.New, salt)
-	m.Write(secret)
-	return m.Sum(nil)
-}
-
 // emptySum is Hash("").
 func emptySum(h crypto.Hash) []byte {
-	switch h {
-	case crypto.SHA256:
+	if h == crypto.SHA256 {
 		return emptySHA256[:]
-	case crypto.SHA384:
-		return emptySHA384[:]
 	}
-	return sum(h, nil)
+	return emptySHA384[:]
 }
 
 var (
 	emptySHA256 = sha256.Sum256(nil)
 	emptySHA384 = sha512.Sum384(nil)
+	zeros       [maxHash]byte
 )
 
 func sum(h crypto.Hash, b []byte) []byte {

@@ -1,24 +1,19 @@
 package suite
 
-import (
-	"crypto"
-	"crypto/hmac"
-)
+import "crypto"
 
 // PRF12 is the PRF of TLS 1.2, P_hash: RFC 5246, Section 5.
 func PRF12(h crypto.Hash, secret []byte, label string, seed []byte, n int) []byte {
-	m := hmac.New(h.New, secret)
-	labelSeed := append([]byte(label), seed...)
+	x := expand(h, "", secret)
+	defer x.done()
 	out := make([]byte, 0, n+h.Size())
-	a := labelSeed
+	// A(i), and behind it the label and the seed.
+	b := append(append(make([]byte, h.Size(), h.Size()+len(label)+len(seed)), label...), seed...)
+	a := b[h.Size():] // A(0)
 	for len(out) < n {
-		m.Reset()
-		m.Write(a)
-		a = m.Sum(nil)
-		m.Reset()
-		m.Write(a)
-		m.Write(labelSeed)
-		out = m.Sum(out)
+		copy(b, x.sum(a))
+		out = append(out, x.sum(b)...)
+		a = b[:h.Size()]
 	}
 	return out[:n:n]
 }

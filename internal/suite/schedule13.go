@@ -1,8 +1,8 @@
 package suite
 
 import (
+	"bytes"
 	"crypto"
-	"crypto/hmac"
 	"sync"
 )
 
@@ -45,24 +45,17 @@ import (
 //	            |                     = exporter_secret
 //	            +-----> Derive-Secret(., "res master", ClientHello...client Finished)
 //	                                  = resumption_secret
-type EarlySecret struct{ secret13 }
+//
+// The chain is one expander, whose key is the secret that it has come to: what
+// follows from a secret uses it up. What is derived from one is valid until the
+// next derivation.
+type EarlySecret expander
 
 // HandshakeSecret follows from an EarlySecret and the (EC)DHE secret.
-type HandshakeSecret struct{ secret13 }
+type HandshakeSecret expander
 
 // MainSecret follows from a HandshakeSecret.
-type MainSecret struct{ secret13 }
-
-// secret13 is one secret of the chain.
-type secret13 struct{ expander }
-
-// next is the secret below, from the input keying material.
-func (s *secret13) next(ikm []byte) []byte {
-	if ikm == nil {
-		ikm = make([]byte, s.hash.Size())
-	}
-	return extract(s.hash, ikm, s.label("derived", emptySum(s.hash), s.hash.Size()))
-}
+type MainSecret expander
 
 // BinderKind is what a PSK is, and so which label its binder key has.
 type BinderKind string
@@ -75,17 +68,17 @@ const (
 
 // NewEarlySecret begins the schedule of a handshake with a PSK.
 func NewEarlySecret(h crypto.Hash, p Prefix, psk []byte) *EarlySecret {
-	s := new(EarlySecret)
-	s.init(h, p, extract(h, psk, nil))
-	return s
+	x := expand(h, p, zeros[:h.Size()])
+	x.extract(psk)
+	return (*EarlySecret)(x)
 }
 
 // NewHandshakeSecret begins the schedule of a handshake without a PSK: the
 // Early Secret is then a constant, and so is what is derived from it.
 func NewHandshakeSecret(h crypto.Hash, p Prefix, shared []byte) *HandshakeSecret {
-	n := new(HandshakeSecret)
-	n.init(h, p, extract(h, shared, derivedFromZero(h, p)))
-	return n
+	x := expand(h, p, derivedFromZero(h, p))
+	x.extract(shared)
+	return (*HandshakeSecret)(x)
 }
 
 type hashAndPrefix struct {
@@ -100,139 +93,158 @@ func derivedFromZero(h crypto.Hash, p Prefix) []byte {
 	if v, ok := zeroDerived.Load(key); ok {
 		return v.([]byte)
 	}
-	early := NewEarlySecret(h, p, make([]byte, h.Size()))
-	derived := early.derive("derived", emptySum(h))
+	x := (*expander)(NewEarlySecret(h, p, zeros[:h.Size()]))
+	defer x.done()
+	derived := bytes.Clone(x.secret("derived", emptySum(h)))
 	zeroDerived.Store(key, derived)
 	return derived
+}
+
+// extract goes on, from a salt, to the secret that input keying material gives
+// with it.
+func (x *expander) extract(ikm []byte) { x.setKey(x.sum(ikm)) }
+
+// descend goes on to the secret below.
+func (x *expander) descend(ikm []byte) {
+	x.setKey(x.secret("derived", emptySum(x.hash)))
+	x.extract(ikm)
 }
 
 // ImportPSK is ipskx, made of an external PSK for one protocol and hash: RFC
 // 9258, Section 4.1. h is the hash that the PSK itself is for.
 func ImportPSK(h crypto.Hash, p Prefix, psk, importedIdentity []byte, target crypto.Hash) []byte {
-	return expandLabel(h, p, extract(h, psk, nil), "derived psk", sum(h, importedIdentity), target.Size())
+	x := expand(h, p, zeros[:h.Size()])
+	defer x.done()
+	return expandLabel(h, p, x.sum(psk), "derived psk", sum(h, importedIdentity), target.Size())
 }
 
-// BinderKey is the base key of the PSK's binder.
-func (s *EarlySecret) BinderKey(kind BinderKind) []byte {
-	return s.derive(string(kind), emptySum(s.hash))
+// Binder appends a PSK's binder for the transcript hash of a ClientHello up to
+// its binders: RFC 9846, Section 4.3.11.2.
+func (s *EarlySecret) Binder(dst []byte, kind BinderKind, transcriptHash []byte) []byte {
+	x := (*expander)(s)
+	m := expand(x.hash, x.prefix, x.secret(string(kind), emptySum(x.hash)))
+	defer m.done()
+	m.setKey(m.secret("finished", nil))
+	return append(dst, m.sum(transcriptHash)...)
 }
 
 // ClientTrafficSecret is client_early_traffic_secret.
 func (s *EarlySecret) ClientTrafficSecret(transcriptHash []byte) []byte {
-	return s.derive("c e traffic", transcriptHash)
+	return (*expander)(s).secret("c e traffic", transcriptHash)
 }
 
-// ExporterSecret is early_exporter_secret.
-func (s *EarlySecret) ExporterSecret(transcriptHash []byte) []byte {
-	return s.derive("e exp master", transcriptHash)
-}
-
-// HandshakeSecret goes on with the (EC)DHE secret; nil stands for none.
+// HandshakeSecret goes on with the (EC)DHE secret.
 func (s *EarlySecret) HandshakeSecret(shared []byte) *HandshakeSecret {
-	n := new(HandshakeSecret)
-	n.init(s.hash, s.prefix, s.next(shared))
-	return n
+	(*expander)(s).descend(shared)
+	return (*HandshakeSecret)(s)
 }
 
 // ClientTrafficSecret is client_handshake_traffic_secret.
 func (s *HandshakeSecret) ClientTrafficSecret(transcriptHash []byte) []byte {
-	return s.derive("c hs traffic", transcriptHash)
+	return (*expander)(s).secret("c hs traffic", transcriptHash)
 }
 
 // ServerTrafficSecret is server_handshake_traffic_secret.
 func (s *HandshakeSecret) ServerTrafficSecret(transcriptHash []byte) []byte {
-	return s.derive("s hs traffic", transcriptHash)
+	return (*expander)(s).secret("s hs traffic", transcriptHash)
 }
 
 // MainSecret ends the chain.
 func (s *HandshakeSecret) MainSecret() *MainSecret {
-	n := new(MainSecret)
-	n.init(s.hash, s.prefix, s.next(nil))
-	return n
+	x := (*expander)(s)
+	x.descend(zeros[:x.hash.Size()])
+	return (*MainSecret)(s)
 }
 
 // ClientTrafficSecret is client_application_traffic_secret_0.
 func (s *MainSecret) ClientTrafficSecret(transcriptHash []byte) []byte {
-	return s.derive("c ap traffic", transcriptHash)
+	return (*expander)(s).secret("c ap traffic", transcriptHash)
 }
 
 // ServerTrafficSecret is server_application_traffic_secret_0.
 func (s *MainSecret) ServerTrafficSecret(transcriptHash []byte) []byte {
-	return s.derive("s ap traffic", transcriptHash)
+	return (*expander)(s).secret("s ap traffic", transcriptHash)
 }
 
 // ExporterSecret is exporter_secret.
 func (s *MainSecret) ExporterSecret(transcriptHash []byte) []byte {
-	return s.derive("exp master", transcriptHash)
+	return (*expander)(s).secret("exp master", transcriptHash)
 }
 
 // ResumptionSecret is resumption_secret.
 func (s *MainSecret) ResumptionSecret(transcriptHash []byte) []byte {
-	return s.derive("res master", transcriptHash)
+	return (*expander)(s).secret("res master", transcriptHash)
 }
 
-// NextTrafficSecret is application_traffic_secret_N+1: RFC 9846, Section 7.2.
-func NextTrafficSecret(h crypto.Hash, p Prefix, secret []byte) []byte {
-	return newExpander(h, p, secret).derive("traffic upd", nil)
-}
+// Done ends the use of s, and lets another handshake begin with less to
+// allocate.
+func (s *MainSecret) Done() { (*expander)(s).done() }
 
-// FinishedMAC is a PSK binder, or the verify_data of a Finished: RFC 9846,
-// Section 4.5.3.
-func FinishedMAC(h crypto.Hash, p Prefix, baseKey, transcriptHash []byte) []byte {
-	return newExpander(h, p, baseKey).finished(transcriptHash)
-}
-
-func (x *expander) finished(transcriptHash []byte) []byte {
-	m := hmac.New(x.hash.New, x.label("finished", nil, x.hash.Size()))
-	m.Write(transcriptHash)
-	return m.Sum(nil)
+// UpdateTrafficSecret puts application_traffic_secret_N+1 in the place of
+// application_traffic_secret_N, which is gone then: RFC 9846, Section 7.2.
+func UpdateTrafficSecret(h crypto.Hash, p Prefix, secret []byte) {
+	x := expand(h, p, secret)
+	defer x.done()
+	copy(secret, x.secret("traffic upd", nil))
 }
 
 // Export13 is the exporter of RFC 9846, Section 7.5. n is at most 255 hashes.
 func Export13(h crypto.Hash, p Prefix, exporterSecret []byte, label string, context []byte, n int) []byte {
-	secret := newExpander(h, p, exporterSecret).derive(label, emptySum(h))
-	return expandLabel(h, p, secret, "exporter", sum(h, context), n)
+	x := expand(h, p, exporterSecret)
+	defer x.done()
+	return expandLabel(h, p, x.secret(label, emptySum(h)), "exporter", sum(h, context), n)
 }
 
 // ResumptionPSK is the PSK of a ticket: RFC 9846, Section 4.7.1.
 func ResumptionPSK(h crypto.Hash, p Prefix, resumptionSecret, nonce []byte) []byte {
-	return newExpander(h, p, resumptionSecret).derive("resumption", nonce)
+	x := expand(h, p, resumptionSecret)
+	defer x.done()
+	return bytes.Clone(x.secret("resumption", nonce))
 }
 
-// TrafficSecret is a handshake traffic secret ready for its two uses.
-type TrafficSecret struct {
-	suite *Suite
-	x     expander
+// TrafficKeys are the keys of a traffic secret: RFC 9846, Section 7.3, and RFC
+// 9147bis, Section 4.2.3, for record numbers.
+func (s *Suite) TrafficKeys(p Prefix, secret []byte) Keys {
+	x := expand(s.Hash, p, secret)
+	defer x.done()
+	return s.trafficKeys(x)
 }
 
-// TrafficSecret makes a secret ready.
-func (s *Suite) TrafficSecret(p Prefix, secret []byte) *TrafficSecret {
-	t := &TrafficSecret{suite: s}
-	t.x.init(s.Hash, p, secret)
-	return t
-}
-
-// FinishedMAC is the verify_data of the Finished of its direction.
-func (t *TrafficSecret) FinishedMAC(transcriptHash []byte) []byte {
-	return t.x.finished(transcriptHash)
-}
-
-// Keys are the keys of the secret: RFC 9846, Section 7.3, and RFC 9147bis,
-// Section 4.2.3, for record numbers.
-func (t *TrafficSecret) Keys() Keys {
-	s := t.suite
+func (s *Suite) trafficKeys(x *expander) Keys {
 	k := Keys{Suite: s}
-	if t.x.prefix == DTLS {
+	if x.prefix == DTLS {
 		k.material = new([64]byte)
-		copy(k.material[:], t.x.label("key", nil, s.KeyLen))
-		copy(k.material[s.KeyLen:], t.x.label("sn", nil, s.KeyLen))
+		copy(k.material[:], x.label("key", nil, s.KeyLen))
+		copy(k.material[s.KeyLen:], x.label("sn", nil, s.KeyLen))
 		k.Wake()
 	} else {
-		k.AEAD = s.AEAD(t.x.label("key", nil, s.KeyLen))
+		k.AEAD = s.AEAD(x.label("key", nil, s.KeyLen))
 	}
-	copy(k.IV[:], t.x.label("iv", nil, len(k.IV)))
+	copy(k.IV[:], x.label("iv", nil, len(k.IV)))
 	return k
 }
 
-// TrafficKeys are the keys of a traffic secret.
-func (s *Suite) TrafficKeys(p Prefix, secret []byte) Keys { return s.TrafficSecret(p, secret).Keys() }
+// TrafficSecret is what follows from a handshake traffic secret: the keys of
+// its direction, and that of its Finished.
+type TrafficSecret struct {
+	Keys     Keys
+	finished [maxHash]byte
+}
+
+// TrafficSecret makes a handshake traffic secret ready.
+func (s *Suite) TrafficSecret(p Prefix, secret []byte) (t TrafficSecret) {
+	x := expand(s.Hash, p, secret)
+	defer x.done()
+	t.Keys = s.trafficKeys(x)
+	copy(t.finished[:], x.secret("finished", nil))
+	return t
+}
+
+// FinishedMAC appends the verify_data of the Finished of its direction: RFC
+// 9846, Section 4.5.3.
+func (t *TrafficSecret) FinishedMAC(dst, transcriptHash []byte) []byte {
+	h := t.Keys.Suite.Hash
+	x := expand(h, "", t.finished[:h.Size()])
+	defer x.done()
+	return append(dst, x.sum(transcriptHash)...)
+}

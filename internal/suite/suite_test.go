@@ -7,6 +7,7 @@ import (
 	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/hkdf"
+	"crypto/hmac"
 	"crypto/rand"
 	"crypto/rsa"
 	"errors"
@@ -181,11 +182,15 @@ func TestSchedule13(t *testing.T) {
 			equal("resumption", m.ResumptionSecret(th), expand(main, "res master", th, n))
 			e := NewEarlySecret(h, p, psk)
 			withPSK := extract(zero, psk)
-			equal("binder", e.BinderKey(ExternalBinder), expand(withPSK, "ext binder", empty, n))
+			mac := hmac.New(h.New, expand(expand(withPSK, "ext binder", empty, n), "finished", nil, n))
+			mac.Write(th)
+			equal("binder", e.Binder(nil, ExternalBinder, th), mac.Sum(nil))
 			equal("early traffic", e.ClientTrafficSecret(th), expand(withPSK, "c e traffic", th, n))
 			equal("after a PSK", e.HandshakeSecret(shared).ClientTrafficSecret(th),
 				expand(extract(expand(withPSK, "derived", empty, n), shared), "c hs traffic", th, n))
-			equal("the next", NextTrafficSecret(h, p, th), expand(th, "traffic upd", nil, n))
+			next := bytes.Clone(th)
+			UpdateTrafficSecret(h, p, next)
+			equal("the next", next, expand(th, "traffic upd", nil, n))
 			suite := ByID(map[crypto.Hash]uint16{crypto.SHA256: 0x1301, crypto.SHA384: 0x1302}[h])
 			k := suite.TrafficKeys(p, th)
 			equal("IV", k.IV[:], expand(th, "iv", nil, 12))
