@@ -132,6 +132,9 @@ func runClient(o *clientOptions, address string, in io.Reader, out, info io.Writ
 		return err
 	}
 	if o.dtls.on() {
+		if o.early != "" {
+			return errors.New("--early-data is for TLS")
+		}
 		return runDTLSClient(o, address, cfg, in, out, info)
 	}
 	conn, err := net.DialTimeout("tcp", address, 10*time.Second)
@@ -281,6 +284,9 @@ func summary(s hermetic.ConnectionState) string {
 	if s.DidResume {
 		line += " resumed"
 	}
+	if s.EarlyDataAccepted {
+		line += " with early data"
+	}
 	if s.PSKIdentity != nil {
 		line += fmt.Sprintf(" PSK %q", s.PSKIdentity)
 	}
@@ -352,10 +358,14 @@ func printJSON(w io.Writer, s hermetic.ConnectionState) error {
 		ALPN         string        `json:"alpn,omitempty"`
 		ServerName   string        `json:"server_name,omitempty"`
 		Retried      bool          `json:"hello_retry_request"`
+		Resumed      bool          `json:"resumed"`
+		EarlyData    bool          `json:"early_data_accepted"`
+		PSKIdentity  string        `json:"psk_identity,omitempty"`
 		Certificates []certificate `json:"certificates"`
 	}{
 		Version: versionName(s), CipherSuite: suiteName(s.CipherSuite), Group: groupName(s.Curve),
 		Signature: s.PeerSignatureScheme.String(), ALPN: s.NegotiatedProtocol, ServerName: s.ServerName, Retried: s.HelloRetryRequest,
+		Resumed: s.DidResume, EarlyData: s.EarlyDataAccepted, PSKIdentity: string(s.PSKIdentity),
 	}
 	for _, c := range s.PeerCertificates {
 		report.Certificates = append(report.Certificates, certificate{c.Subject.String(), c.Issuer.String(), c.DNSNames, c.NotAfter})

@@ -2,11 +2,14 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"net"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 )
@@ -21,10 +24,14 @@ func TestScripts(t *testing.T) {
 		Dir: "testdata",
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"serve": serveInScript,
+			"until": untilInScript,
 		},
 		Condition: func(cond string) (bool, error) {
 			name, _ := strings.CutPrefix(cond, "exec:")
 			_, err := exec.LookPath(name)
+			if err != nil && os.Getenv("CI") == "true" {
+				return false, err
+			}
 			return err == nil, nil
 		},
 	})
@@ -56,4 +63,40 @@ func serveInScript(ts *testscript.TestScript, neg bool, args []string) {
 		}
 	}
 	ts.Fatalf("the server does not listen")
+}
+
+// untilInScript runs a program: until FILE WORDS PROGRAM ARGS... Its input is a line
+// with "hello", its output goes to the file, and when it has said all of the words,
+// which are separated by |, its input ends.
+func untilInScript(ts *testscript.TestScript, neg bool, args []string) {
+	file, words := ts.MkAbs(args[0]), strings.Split(args[1], "|")
+	cmd := exec.Command(args[2], args[3:]...)
+	cmd.Dir = ts.Getenv("WORK")
+	in, err := cmd.StdinPipe()
+	ts.Check(err)
+	out, err := cmd.StdoutPipe()
+	ts.Check(err)
+	cmd.Stderr = cmd.Stdout
+	ts.Check(cmd.Start())
+	in.Write([]byte("hello\n"))
+	patience := time.AfterFunc(time.Minute, func() { cmd.Process.Kill() })
+	defer patience.Stop()
+	var said []byte
+	buf := make([]byte, 4096)
+	for {
+		n, err := out.Read(buf)
+		said = append(said, buf[:n]...)
+		missing := slices.ContainsFunc(words, func(w string) bool { return !bytes.Contains(said, []byte(w)) })
+		if !missing {
+			in.Close()
+		}
+		if err != nil {
+			ts.Check(os.WriteFile(file, said, 0o600))
+			cmd.Wait()
+			if missing {
+				ts.Fatalf("%s has not said %q:\n%s", args[2], words, said)
+			}
+			return
+		}
+	}
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"html/template"
 	"io"
@@ -24,6 +25,7 @@ func serverCommand() *cobra.Command {
 	var echo bool
 	var psk string
 	var tickets int
+	var early uint32
 	var dtls dtlsOptions
 	c := &cobra.Command{
 		Use:   "server ADDR",
@@ -33,6 +35,7 @@ connection. With --dtls send back each datagram, to any number of peers on one s
 self-signed certificate that is made in the process.`,
 		Example: `  hermetic server localhost:4433
   hermetic server :4433 --cert server.pem --cacert ca.pem --echo
+  hermetic server :4433 --cert server.pem --echo --early-data 16384
   hermetic server localhost:4433 --dtls`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -48,8 +51,15 @@ self-signed certificate that is made in the process.`,
 			if err := dtls.apply(cfg); err != nil {
 				return err
 			}
+			if early > 0 && (!echo || dtls.on()) {
+				return errors.New("--early-data is for TLS with --echo")
+			}
+			cfg.MaxEarlyData = early
 			if dtls.on() {
 				return serveDTLS(args[0], cfg, cmd.OutOrStdout())
+			}
+			if early > 0 {
+				return serveEarly(args[0], cfg, cmd.OutOrStdout())
 			}
 			if alpn == "" && !echo {
 				cfg.NextProtos = []string{"http/1.1"}
@@ -63,6 +73,7 @@ self-signed certificate that is made in the process.`,
 	f.StringVar(&alpn, "alpn", "", "ALPN protocols, the preferred first")
 	f.StringVar(&psk, "psk", "", "external pre-shared key, `IDENTITY:KEY`, the key in hexadecimal; without --cert nothing else is accepted")
 	f.IntVar(&tickets, "tickets", 1, "`NUMBER` of session tickets for each TLS 1.3 client; 0: none")
+	f.Uint32Var(&early, "early-data", 0, "take as many `BYTES` of 0-RTT data of a client, and send them back at once, with --echo")
 	f.BoolVar(&echo, "echo", false, "send back what comes, in place of the status page")
 	dtls.addTo(c)
 	return c
