@@ -272,12 +272,16 @@ func TestDTLSForgeries(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		before := n.server.State().DroppedRecords
 		for at := range sealed {
 			forged := bytes.Clone(sealed)
 			forged[at] ^= 1
 			if err := n.open(n.server, forged, &n.received.server); err != nil {
 				t.Fatalf("%s, byte %d: %v", tls.VersionName(version), at, err)
 			}
+		}
+		if dropped := n.server.State().DroppedRecords - before; dropped < uint64(len(sealed)) {
+			t.Errorf("%s: only %d records were dropped, of %d", tls.VersionName(version), dropped, len(sealed))
 		}
 		if len(n.received.server) != 0 {
 			t.Errorf("%s: forged data was delivered: %q", tls.VersionName(version), n.received.server)

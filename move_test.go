@@ -44,6 +44,7 @@ func TestMove(t *testing.T) {
 		client, server, now := sessionConfigs(t, version)
 		client.Certificates, server.ClientAuth, server.ClientCAs = server.Certificates, tls.RequireAndVerifyClientCert, client.RootCAs
 		client.Datagram.ConnectionIDs, server.Datagram.ConnectionIDs, server.Datagram.ConnectionIDLength = true, true, 4
+		client.Datagram.SRTPProfiles, server.Datagram.SRTPProfiles = []uint16{7}, []uint16{7}
 		m := newMeeting(t, datagram, client, server)
 		m.settle(now)
 		before := [2]ConnectionState{m.client.State(), m.server.State()}
@@ -65,7 +66,7 @@ func TestMove(t *testing.T) {
 			for i, e := range []*Engine{m.client, m.server} {
 				after := e.State()
 				if after.Version != before[i].Version || after.CipherSuite != before[i].CipherSuite || after.ServerName != before[i].ServerName ||
-					len(after.PeerCertificates) != 1 || !after.PeerCertificates[0].Equal(before[i].PeerCertificates[0]) || after.Curve != before[i].Curve {
+					len(after.PeerCertificates) != 1 || !after.PeerCertificates[0].Equal(before[i].PeerCertificates[0]) || after.Curve != before[i].Curve || after.SRTPProfile != before[i].SRTPProfile || datagram != (after.SRTPProfile == 7) {
 					t.Errorf("round %d, %v: %+v", round, e.mode, after)
 				}
 				old, err := before[i].ExportKeyingMaterial("label", nil, 32)

@@ -48,6 +48,10 @@ type ConnectionState struct {
 	// Section 4.2).
 	SRTPProfile uint16
 
+	// DroppedRecords counts the DTLS records that were dropped without a word:
+	// forged, replayed, foreign, out of place.
+	DroppedRecords uint64
+
 	// LocalCertificate is what we have shown, or nil.
 	LocalCertificate *tls.Certificate
 
@@ -87,6 +91,7 @@ func (e *Engine) State() ConnectionState {
 		DidResume:            c.Resumed,
 		PSKIdentity:          slices.Clone(c.PSK),
 		SRTPProfile:          c.SRTP,
+		DroppedRecords:       e.carrier.Dropped(),
 		EarlyDataOffered:     c.EarlyData != handshake.NoEarlyData,
 		EarlyDataAccepted:    c.EarlyData == handshake.EarlyDataAccepted,
 		HelloRetryRequest:    c.Retried,

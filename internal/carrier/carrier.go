@@ -83,6 +83,9 @@ type Carrier interface {
 	Sleep(now time.Time) (State, error)
 	Restore(c *suite.Suite, s State)
 
+	// Dropped is how many records were dropped without a trace (datagrams).
+	Dropped() uint64
+
 	// Missing is how many bytes the record at in[0] still lacks (streams).
 	Missing(in []byte) int
 	// MaxData is how many bytes of data one record takes now, Overhead how many

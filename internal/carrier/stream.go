@@ -437,6 +437,7 @@ func (s *Stream) SkipEarlyData(bytes uint32)  { s.skip = int(bytes) }
 func (s *Stream) SetCIDs(_, _ []byte)              {}
 func (s *Stream) AddLocalCID([]byte)               {}
 func (s *Stream) SetPeerCID([]byte)                {}
+func (s *Stream) Dropped() uint64                  { return 0 }
 func (s *Stream) CIDs() (local [][]byte, _ []byte) { return nil, nil }
 
 func (s *Stream) SendWarning(d alert.Description) {

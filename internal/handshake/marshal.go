@@ -34,6 +34,7 @@ func (c *Connection) Append(dst []byte, now time.Time) (out []byte, ok bool) {
 		b.AddUint8LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes(v) })
 	}
 	b.AddUint16(uint16(c.LocalScheme))
+	b.AddUint16(c.SRTP)
 	for _, v := range []bool{c.Retried, c.Resumed, c.owesUpdate, c.awaitsCIDs} {
 		b.AddUint8(map[bool]uint8{true: 1}[v])
 	}
@@ -48,18 +49,18 @@ func (c *Connection) Append(dst []byte, now time.Time) (out []byte, ok bool) {
 // ParseConnection reads what Append has written from the front of b.
 func ParseConnection(b *cryptobyte.String, chains *pki.Cache) (*Connection, error) {
 	var base, readSecret, writeSecret, resumption, clientRandom, serverRandom cryptobyte.String
-	var scheme uint16
+	var scheme, srtp uint16
 	var retried, resumed, owes, awaits, early, spares uint8
 	ok := b.ReadUint24LengthPrefixed(&base)
 	for _, v := range []*cryptobyte.String{&readSecret, &writeSecret, &resumption, &clientRandom, &serverRandom} {
 		ok = ok && b.ReadUint8LengthPrefixed(v)
 	}
-	ok = ok && b.ReadUint16(&scheme) && b.ReadUint8(&retried) && b.ReadUint8(&resumed) &&
+	ok = ok && b.ReadUint16(&scheme) && b.ReadUint16(&srtp) && b.ReadUint8(&retried) && b.ReadUint8(&resumed) &&
 		b.ReadUint8(&owes) && b.ReadUint8(&awaits) && b.ReadUint8(&early) && early <= uint8(EarlyDataRejected) && b.ReadUint8(&spares) && spares <= maxCIDs &&
 		len(clientRandom) == 32 && len(serverRandom) == 32
 	c := &Connection{
 		readSecret: clone(readSecret), writeSecret: clone(writeSecret), resumptionSecret: clone(resumption),
-		LocalScheme: suite.Scheme(scheme), Retried: retried == 1, Resumed: resumed == 1, owesUpdate: owes == 1, awaitsCIDs: awaits == 1, EarlyData: EarlyDataState(early),
+		LocalScheme: suite.Scheme(scheme), SRTP: srtp, Retried: retried == 1, Resumed: resumed == 1, owesUpdate: owes == 1, awaitsCIDs: awaits == 1, EarlyData: EarlyDataState(early),
 	}
 	for range spares {
 		var cid cryptobyte.String
