@@ -68,29 +68,20 @@ func (m *Machine) askedOfCertificate() (asked wire.ExtensionSet) {
 
 // parse12 is the same for TLS 1.2.
 func (a *peerAuth) parse12(m *Machine, body []byte, certType uint8) error {
-	if certType == pki.RawPublicKey {
-		// RFC 7250, Section 3: the message is the key, without a list.
-		var raw wire.Certificate12
-		if err := raw.Parse(body); err != nil {
-			return err
-		}
-		if len(raw.List) == 0 {
-			return nil
-		}
-		return a.accept(m, new(Peer), [][]byte{raw.List}, certType)
-	}
 	var msg wire.Certificate12
-	if err := msg.Parse(body); err != nil {
-		return err
-	}
+	err := msg.Parse(body)
 	var chain [][]byte
-	for rest := msg.List; len(rest) > 0; {
-		var der []byte
-		var err error
-		if der, rest, err = wire.NextCertificate(rest); err != nil {
-			return err
+	for rest := msg.List; len(rest) > 0 && err == nil; {
+		der := rest
+		if certType == pki.RawPublicKey {
+			rest = nil // RFC 7250, Section 3: the message is the key, without a list
+		} else {
+			der, rest, err = wire.NextCertificate(rest)
 		}
 		chain = append(chain, der)
+	}
+	if err != nil {
+		return err
 	}
 	return a.accept(m, new(Peer), chain, certType)
 }
@@ -114,14 +105,9 @@ func (a *peerAuth) accept(m *Machine, peer *Peer, chain [][]byte, certType uint8
 }
 
 // verify asks for the verdict, and goes on with next.
-func (a *peerAuth) verify(m *Machine, next step) (step, error) {
+func (a *peerAuth) verify(m *Machine, next func() (step, error)) step {
 	a.question = Verify{Peer: m.conn.Peer, Resumed: m.conn.Resumed}
-	return ask(&a.question, func() (step, error) {
-		if a.question.Err != nil {
-			return step{}, a.question.Err
-		}
-		return next, nil
-	}), nil
+	return ask(&a.question, next)
 }
 
 // judge asks for a verdict where no certificate has come, if somebody wants to be
@@ -130,23 +116,18 @@ func (a *peerAuth) judge(m *Machine, next func() (step, error)) (step, error) {
 	if !m.params.AskVerify {
 		return next()
 	}
-	a.question = Verify{Peer: m.conn.Peer, Resumed: m.conn.Resumed}
-	return ask(&a.question, func() (step, error) {
-		if a.question.Err != nil {
-			return step{}, a.question.Err
-		}
-		return next()
-	}), nil
+	return a.verify(m, next), nil
 }
 
-// verifySignature13 checks a CertificateVerify of TLS 1.3 (RFC 9846, Section
-// 4.5.2). The transcript ends before it.
-func (a *peerAuth) verifySignature13(m *Machine, body []byte, context string) error {
+// verifySignature13 takes a CertificateVerify of TLS 1.3 (RFC 9846, Section 4.5.2).
+func (a *peerAuth) verifySignature13(m *Machine, msg wire.Message, context string) error {
 	var cv wire.CertificateVerify
-	if err := cv.Parse(body); err != nil {
+	if err := cv.Parse(msg.Body); err != nil {
 		return err
 	}
-	return a.check(m, &cv, suite.SignedMessage13(nil, context, m.transcript.sum()))
+	err := a.check(m, &cv, suite.SignedMessage13(nil, context, m.transcript.sum()))
+	m.transcript.add(msg)
+	return err
 }
 
 // check checks a signature of either version.
@@ -227,9 +208,6 @@ func (m *Machine) sign13(id *pki.Identity, scheme suite.Scheme, context string, 
 func (m *Machine) sign(id *pki.Identity, scheme suite.Scheme, message []byte, next func(signature []byte) (step, error)) step {
 	q := &Sign{Identity: id, Scheme: scheme, Message: message}
 	return ask(q, func() (step, error) {
-		if q.Err != nil {
-			return step{}, alert.Wrap(alert.InternalError, "the private key failed to sign", q.Err)
-		}
 		m.conn.Local, m.conn.LocalScheme = id, scheme
 		m.conn.rawLocal = id.Type == pki.RawPublicKey
 		return next(q.Signature)

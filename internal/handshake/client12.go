@@ -1,7 +1,6 @@
 package handshake
 
 import (
-	"crypto/subtle"
 	"slices"
 
 	"github.com/hermetic-tls/hermetic/internal/alert"
@@ -81,17 +80,13 @@ func (c *client12) serverHello(sh *wire.ServerHello) (step, error) {
 	case sh.Has.Has(wire.ExtECPointFormats) && !slices.Contains(sh.PointFormats, 0):
 		return step{}, errPointFormat
 	}
-	if sh.Has.Has(wire.ExtALPN) {
-		if !offersALPN(c.params.ALPN, sh.ALPN) {
-			return step{}, errALPNChoice
-		}
-		c.conn.ALPN = string(sh.ALPN)
+	if err := c.acceptALPN(sh.Has, sh.ALPN); err != nil {
+		return step{}, err
+	}
+	if err := c.acceptCertTypes(sh.Has, sh.ServerCertType, sh.ClientCertType); err != nil {
+		return step{}, err
 	}
 	c.serverCertType, c.clientCertType = sh.ServerCertType, sh.ClientCertType
-	if !acceptsType(c.params.PeerCertTypes, c.serverCertType) ||
-		sh.Has.Has(wire.ExtClientCertificateType) && !acceptsType(c.params.LocalCertTypes, c.clientCertType) {
-		return step{}, errCertType
-	}
 	if err := c.acceptSRTP(sh.Has, sh.SRTP); err != nil {
 		return step{}, err
 	}
@@ -129,7 +124,7 @@ func (c *client12) certificate(msg wire.Message, scts []byte) (step, error) {
 		// RFC 6066, Section 8: a server that has promised a staple need not send it.
 		return expect(c.statusOrKey, wire.TypeCertificateStatus, wire.TypeServerKeyExchange), nil
 	}
-	return c.peer.verify(c.Machine, c.expectKey())
+	return c.peer.verify(c.Machine, then(c.expectKey())), nil
 }
 
 func (c *client12) expectKey() step {
@@ -145,34 +140,30 @@ func (c *client12) statusOrKey(msg wire.Message) (step, error) {
 		}
 		c.conn.Peer.OCSP = slices.Clone(status.OCSP)
 		c.transcript.add(msg)
-		return c.peer.verify(c.Machine, c.expectKey())
+		return c.peer.verify(c.Machine, then(c.expectKey())), nil
 	}
 	msg.Body = slices.Clone(msg.Body)
-	next, err := c.peer.verify(c.Machine, step{})
-	verdict := next.then
-	next.then = func() (step, error) {
-		if s, err := verdict(); err != nil {
-			return s, err
-		}
-		return c.serverKeyExchange(msg)
-	}
-	return next, err
+	return c.peer.verify(c.Machine, func() (step, error) { return c.serverKeyExchange(msg) }), nil
 }
 
 func (c *client12) serverKeyExchange(msg wire.Message) (step, error) {
 	var ske wire.ServerKeyExchange
-	if err := ske.Parse(msg.Body, wire.KeyExchangeParts{ECDHE: true, Signed: true}); err != nil {
+	parts := partsOf(c.conn.Suite)
+	if err := ske.Parse(msg.Body, parts); err != nil {
 		return step{}, err
 	}
-	if err := c.takeGroup(&ske); err != nil {
-		return step{}, err
-	}
-	cv := wire.CertificateVerify{Scheme: ske.Scheme, Signature: ske.Signature}
-	if err := c.peer.check(c.Machine, &cv, signedParams(c.conn, ske.Params)); err != nil {
-		return step{}, err
+	if parts.ECDHE {
+		if err := c.takeGroup(&ske); err != nil {
+			return step{}, err
+		}
 	}
 	c.transcript.add(msg)
-	return expect(c.requestOrDone, wire.TypeCertificateRequest, wire.TypeServerHelloDone), nil
+	if !parts.Signed {
+		return expect(c.serverHelloDone, wire.TypeServerHelloDone), nil
+	}
+	cv := wire.CertificateVerify{Scheme: ske.Scheme, Signature: ske.Signature}
+	return expect(c.requestOrDone, wire.TypeCertificateRequest, wire.TypeServerHelloDone),
+		c.peer.check(c.Machine, &cv, signedParams(c.conn, ske.Params))
 }
 
 // takeGroup takes the server's public value.
@@ -194,10 +185,10 @@ func signedParams(c *Connection, params []byte) []byte {
 }
 
 func (c *client12) requestOrDone(msg wire.Message) (step, error) {
-	c.transcript.add(msg)
 	if msg.Type == wire.TypeServerHelloDone {
 		return c.serverHelloDone(msg)
 	}
+	c.transcript.add(msg)
 	var req wire.CertificateRequest12
 	if err := req.Parse(msg.Body); err != nil {
 		return step{}, err
@@ -207,30 +198,22 @@ func (c *client12) requestOrDone(msg wire.Message) (step, error) {
 		authorities: slices.Clone(req.Authorities),
 		types:       slices.Clone(req.Types),
 	}
-	return expect(func(msg wire.Message) (step, error) {
-		c.transcript.add(msg)
-		return c.serverHelloDone(msg)
-	}, wire.TypeServerHelloDone), nil
+	return expect(c.serverHelloDone, wire.TypeServerHelloDone), nil
 }
 
 func (c *client12) serverHelloDone(msg wire.Message) (step, error) {
 	if len(msg.Body) != 0 {
 		return step{}, errHelloDoneBody
 	}
+	c.transcript.add(msg)
 	if c.request == nil {
-		c.transcript.release()
-		if err := c.sendKeyExchange(); err != nil {
-			return step{}, err
-		}
-		return c.sendFinished(c.expectEnd)
+		return c.respond(nil, 0)
 	}
 	q := c.request.choose(c.Machine, c.clientCertType)
 	q.Criteria.Auth = c.request.accepts
 	return ask(q, func() (step, error) {
-		if q.Err != nil {
-			return step{}, q.Err
-		}
-		return c.authenticate(q)
+		c.sendCertificate12(q.Identity)
+		return c.respond(q.Identity, q.Scheme)
 	}), nil
 }
 
@@ -249,21 +232,21 @@ const (
 	certTypeECDSASign = 64
 )
 
-// authenticate answers the CertificateRequest, maybe with no certificate.
-func (c *client12) authenticate(q *Choose) (step, error) {
-	c.sendCertificate12(q.Identity)
-	if q.Identity == nil {
+// respond sends the flight from the ClientKeyExchange on, with a signature of id
+// unless it is nil.
+func (c *client12) respond(id *pki.Identity, scheme suite.Scheme) (step, error) {
+	if id == nil {
 		c.transcript.release()
 	}
 	if err := c.sendKeyExchange(); err != nil {
 		return step{}, err
 	}
-	if q.Identity == nil {
+	if id == nil {
 		return c.sendFinished(c.expectEnd)
 	}
-	return c.sign(q.Identity, q.Scheme, c.transcript.messages, func(signature []byte) (step, error) {
+	return c.sign(id, scheme, c.transcript.messages, func(signature []byte) (step, error) {
 		c.transcript.release()
-		cv := wire.CertificateVerify{Scheme: uint16(q.Scheme), Signature: signature}
+		cv := wire.CertificateVerify{Scheme: uint16(scheme), Signature: signature}
 		c.send(cv.Append(c.scratch[:0]))
 		return c.sendFinished(c.expectEnd)
 	}), nil
@@ -299,12 +282,17 @@ func (c *client12) sendKeyExchange() error {
 func (m *Machine) mainSecret12(premain []byte) (client, server suite.Keys) {
 	c := m.conn
 	if c.EMS {
-		c.mainSecret = suite.ExtendedMainSecret12(c.Suite.Hash, premain, m.transcript.sum())
-	} else {
-		c.mainSecret = suite.MainSecret12(c.Suite.Hash, premain, c.clientRandom[:], c.serverRandom[:])
+		return m.keys12(suite.ExtendedMainSecret12(c.Suite.Hash, premain, m.transcript.sum()))
 	}
-	m.keyLog("CLIENT_RANDOM", c.mainSecret)
-	return c.Suite.Keys12(c.mainSecret, c.clientRandom[:], c.serverRandom[:])
+	return m.keys12(suite.MainSecret12(c.Suite.Hash, premain, c.clientRandom[:], c.serverRandom[:]))
+}
+
+// keys12 are the keys of a main secret, fresh or resumed.
+func (m *Machine) keys12(mainSecret []byte) (client, server suite.Keys) {
+	c := m.conn
+	c.mainSecret = mainSecret
+	m.keyLog("CLIENT_RANDOM", mainSecret)
+	return c.Suite.Keys12(mainSecret, c.clientRandom[:], c.serverRandom[:])
 }
 
 // finished12 makes or checks a Finished of TLS 1.2.
@@ -331,14 +319,12 @@ func (c *client12) expectFinished() (step, error) {
 }
 
 func (c *client12) finished(msg wire.Message) (step, error) {
-	want := c.finished12(suite.ServerFinished)
-	if subtle.ConstantTimeCompare(want, msg.Body) != 1 {
-		return step{}, errWrongFinished
+	if err := c.acceptFinished(msg, c.finished12(suite.ServerFinished)); err != nil {
+		return step{}, err
 	}
 	c.keepSession()
 	switch {
 	case c.conn.Resumed:
-		c.transcript.add(msg)
 		return c.sendFinished(c.finish)
 	case c.psk != nil:
 		return c.peer.judge(c.Machine, c.finish)
@@ -348,13 +334,12 @@ func (c *client12) finished(msg wire.Message) (step, error) {
 
 // sendCertificate12 sends id's chain, or none at all.
 func (m *Machine) sendCertificate12(id *pki.Identity) {
-	if id != nil && id.Type == pki.RawPublicKey {
-		msg := wire.Certificate12{List: id.Chain()[0]}
-		m.send(msg.Append(m.scratch[:0]))
-		return
-	}
 	var msg wire.Certificate12
-	if id != nil {
+	switch {
+	case id == nil:
+	case id.Type == pki.RawPublicKey:
+		msg.List = id.Chain()[0]
+	default:
 		for _, der := range id.Chain() {
 			msg.List = wire.AppendCertificate(msg.List, der)
 		}

@@ -9,13 +9,10 @@ import (
 )
 
 var (
-	errNoKeyShare    = alert.New(alert.MissingExtension, "the peer sent no key share")
-	errWrongShare    = alert.New(alert.IllegalParameter, "the server's key share is of a group that was not offered")
-	errALPNChoice    = alert.New(alert.IllegalParameter, "the server chose an ALPN protocol that was not offered")
-	errCertType      = alert.New(alert.IllegalParameter, "the server chose a certificate type that was not offered")
-	errContext       = alert.New(alert.DecodeError, "certificate_request_context is not what it must be")
-	errNoSchemes     = alert.New(alert.MissingExtension, "the peer sent no signature_algorithms")
-	errWrongFinished = alert.New(alert.DecryptError, "the Finished message is wrong: the two sides saw different handshakes")
+	errNoKeyShare = alert.New(alert.MissingExtension, "the peer sent no key share")
+	errWrongShare = alert.New(alert.IllegalParameter, "the server's key share is of a group that was not offered")
+	errContext    = alert.New(alert.DecodeError, "certificate_request_context is not what it must be")
+	errNoSchemes  = alert.New(alert.MissingExtension, "the peer sent no signature_algorithms")
 )
 
 // client13 is a TLS 1.3 client after the ServerHello. RFC 9846, Section 2, with
@@ -135,27 +132,21 @@ func (c *client13) encryptedExtensions(msg wire.Message) (step, error) {
 		return step{}, errUnsolicited
 	}
 	c.conn.ALPN = ""
-	if ee.Has.Has(wire.ExtALPN) {
-		if !offersALPN(c.params.ALPN, ee.ALPN) {
-			return step{}, errALPNChoice
-		}
-		c.conn.ALPN = string(ee.ALPN)
+	if err := c.acceptALPN(ee.Has, ee.ALPN); err != nil {
+		return step{}, err
 	}
 	if err := c.acceptSRTP(ee.Has, ee.SRTP); err != nil {
 		return step{}, err
 	}
-	if err := c.certTypes(&ee); err != nil {
+	if err := c.acceptCertTypes(ee.Has, ee.ServerCertType, ee.ClientCertType); err != nil {
 		return step{}, err
 	}
+	c.serverCertType, c.clientCertType = ee.ServerCertType, ee.ClientCertType
 	if err := c.earlyData(ee.Has.Has(wire.ExtEarlyData)); err != nil {
 		return step{}, err
 	}
-	switch finished := expect(c.finished, wire.TypeFinished); {
-	case c.psk == nil:
-	case c.params.AskVerify:
-		return c.peer.verify(c.Machine, finished)
-	default:
-		return finished, nil
+	if c.psk != nil {
+		return c.peer.judge(c.Machine, then(expect(c.finished, wire.TypeFinished)))
 	}
 	return expect(c.certificateOrRequest, wire.TypeCertificateRequest, wire.TypeCertificate), nil
 }
@@ -177,16 +168,6 @@ func (c *client13) earlyData(accepted bool) error {
 		return errEarlyALPN
 	}
 	c.conn.EarlyData = EarlyDataAccepted
-	return nil
-}
-
-// certTypes: RFC 7250, Section 4.2.
-func (c *client13) certTypes(ee *wire.EncryptedExtensions) error {
-	c.serverCertType, c.clientCertType = ee.ServerCertType, ee.ClientCertType
-	if !acceptsType(c.params.PeerCertTypes, c.serverCertType) ||
-		ee.Has.Has(wire.ExtClientCertificateType) && !acceptsType(c.params.LocalCertTypes, c.clientCertType) {
-		return errCertType
-	}
 	return nil
 }
 
@@ -217,15 +198,11 @@ func (c *client13) certificate(msg wire.Message) (step, error) {
 		return step{}, errNoCertificate
 	}
 	c.transcript.add(msg)
-	return c.peer.verify(c.Machine, expect(c.certificateVerify, wire.TypeCertificateVerify))
+	return c.peer.verify(c.Machine, then(expect(c.certificateVerify, wire.TypeCertificateVerify))), nil
 }
 
 func (c *client13) certificateVerify(msg wire.Message) (step, error) {
-	if err := c.peer.verifySignature13(c.Machine, msg.Body, suite.ServerContext); err != nil {
-		return step{}, err
-	}
-	c.transcript.add(msg)
-	return expect(c.finished, wire.TypeFinished), nil
+	return expect(c.finished, wire.TypeFinished), c.peer.verifySignature13(c.Machine, msg, suite.ServerContext)
 }
 
 func (c *client13) finished(msg wire.Message) (step, error) {
@@ -259,9 +236,6 @@ func (c *client13) endEarlyData() {
 func (c *client13) authenticate() (step, error) {
 	q := c.request.choose(c.Machine, c.clientCertType)
 	return ask(q, func() (step, error) {
-		if q.Err != nil {
-			return step{}, q.Err
-		}
 		c.sendCertificate13(q.Identity, nil, false, false)
 		if q.Identity == nil {
 			return c.finish13()
@@ -278,13 +252,4 @@ func (c *client13) finish13() (step, error) {
 	}
 	c.main.Done()
 	return c.finish()
-}
-
-func offersALPN(ours []string, chosen []byte) bool {
-	for _, p := range ours {
-		if p == string(chosen) {
-			return true
-		}
-	}
-	return false
 }

@@ -26,6 +26,8 @@ var (
 	errLegacyVersion    = alert.New(alert.IllegalParameter, "legacy_version is not TLS 1.2")
 	errRetryCompression = alert.New(alert.DecodeError, "a HelloRetryRequest chooses compression")
 	errEmptyRetry       = alert.New(alert.IllegalParameter, "the HelloRetryRequest asks for no change")
+	errALPNChoice       = alert.New(alert.IllegalParameter, "the server chose an ALPN protocol that was not offered")
+	errCertType         = alert.New(alert.IllegalParameter, "the server chose a certificate type that was not offered")
 	errRetryGroup       = alert.New(alert.IllegalParameter, "the HelloRetryRequest asks for a group that was not offered, or whose share it has")
 )
 
@@ -65,9 +67,6 @@ func (c *clientHello) start() (step, error) {
 	}
 	q := new(Offer)
 	return ask(q, func() (step, error) {
-		if q.Err != nil {
-			return step{}, q.Err
-		}
 		if s := q.Session; s != nil && c.offerable(s) {
 			c.session = s
 		}
@@ -357,6 +356,27 @@ func (c *clientHello) verifyRequest(msg wire.Message) (step, error) {
 	c.transcript.forget()
 	c.transmit()
 	return c.await(), nil
+}
+
+// acceptALPN takes the server's choice: RFC 7301, Section 3.1.
+func (m *Machine) acceptALPN(has wire.ExtensionSet, chosen []byte) error {
+	if !has.Has(wire.ExtALPN) {
+		return nil
+	}
+	if !slices.Contains(m.params.ALPN, string(chosen)) {
+		return errALPNChoice
+	}
+	m.conn.ALPN = string(chosen)
+	return nil
+}
+
+// acceptCertTypes judges the server's choice: RFC 7250, Section 4.2.
+func (m *Machine) acceptCertTypes(has wire.ExtensionSet, server, client uint8) error {
+	if !acceptsType(m.params.PeerCertTypes, server) ||
+		has.Has(wire.ExtClientCertificateType) && !acceptsType(m.params.LocalCertTypes, client) {
+		return errCertType
+	}
+	return nil
 }
 
 // sniName is the name as server_name may have it: RFC 6066, Section 3, permits

@@ -38,16 +38,8 @@ func (c *client12) resume12() (step, error) {
 	}
 	c.transcript.release()
 	c.conn.Group = suite.Group(c.old.Group)
-	c.client, c.server = c.resumedKeys12(c.old.Secret)
+	c.client, c.server = c.keys12(c.old.Secret)
 	return c.peer.judge(c.Machine, c.expectEnd)
-}
-
-// resumedKeys12 are the keys of an abbreviated handshake.
-func (m *Machine) resumedKeys12(mainSecret []byte) (client, server suite.Keys) {
-	c := m.conn
-	c.mainSecret = mainSecret
-	m.keyLog("CLIENT_RANDOM", c.mainSecret)
-	return c.Suite.Keys12(c.mainSecret, c.clientRandom[:], c.serverRandom[:])
 }
 
 func (c *client12) newSessionTicket(msg wire.Message) (step, error) {

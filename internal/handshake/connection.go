@@ -1,8 +1,6 @@
 package handshake
 
 import (
-	"crypto/subtle"
-
 	"github.com/hermetic-tls/hermetic/internal/alert"
 	"github.com/hermetic-tls/hermetic/internal/suite"
 	"github.com/hermetic-tls/hermetic/internal/wire"
@@ -46,12 +44,7 @@ func (m *Machine) sendFinished13(t *suite.TrafficSecret) {
 
 // acceptFinished13 checks the peer's.
 func (m *Machine) acceptFinished13(t *suite.TrafficSecret, msg wire.Message) error {
-	want := t.FinishedMAC(m.scratch[:0], m.transcript.sum())
-	if subtle.ConstantTimeCompare(want, msg.Body) != 1 {
-		return errWrongFinished
-	}
-	m.transcript.add(msg)
-	return nil
+	return m.acceptFinished(msg, t.FinishedMAC(m.scratch[:0], m.transcript.sum()))
 }
 
 // Handle takes a message after the handshake.

@@ -9,6 +9,7 @@ package handshake
 
 import (
 	"crypto"
+	"crypto/subtle"
 	"fmt"
 	"io"
 	"time"
@@ -171,6 +172,9 @@ func ask(q Question, then func() (step, error)) step {
 	return step{question: q, then: then}
 }
 
+// then goes on with next, whatever the answer.
+func then(next step) func() (step, error) { return func() (step, error) { return next, nil } }
+
 // Machine runs one handshake. It is what only the handshake needs, and is
 // dropped with its end.
 type Machine struct {
@@ -228,7 +232,11 @@ func (m *Machine) Question() Question { return m.step.question }
 
 // Resume goes on after the question has been answered.
 func (m *Machine) Resume() (err error) {
-	m.step, err = m.step.then()
+	answered := m.step
+	if m.step, err = (step{}), answered.question.failure(); err != nil {
+		return err
+	}
+	m.step, err = answered.then()
 	return err
 }
 
@@ -253,6 +261,17 @@ func (m *Machine) send(msg []byte) {
 	seq := m.carrier.Send(msg)
 	m.transcript.add(wire.Message{Type: wire.Type(msg[0]), Seq: seq, Body: msg[4:]})
 	m.scratch = msg[:0]
+}
+
+var errWrongFinished = alert.New(alert.DecryptError, "the Finished message is wrong: the two sides saw different handshakes")
+
+// acceptFinished checks the peer's Finished, and adds it to the transcript.
+func (m *Machine) acceptFinished(msg wire.Message, want []byte) error {
+	if subtle.ConstantTimeCompare(want, msg.Body) != 1 {
+		return errWrongFinished
+	}
+	m.transcript.add(msg)
+	return nil
 }
 
 // random fills b from the configured source.

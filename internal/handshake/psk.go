@@ -104,10 +104,7 @@ func (s *server13) tryPSK(i int, next func() (step, error)) (step, error) {
 	}
 	q := &FindPSK{Identity: identity.Identity, Tickets: true, External: true}
 	return ask(q, func() (step, error) {
-		switch {
-		case q.Err != nil:
-			return step{}, q.Err
-		case q.PSK == nil || !s.usable(q.PSK):
+		if q.PSK == nil || !s.usable(q.PSK) {
 			return s.tryPSK(i+1, next)
 		}
 		early := suite.NewEarlySecret(q.PSK.Hash, s.prefix(), q.PSK.Key)

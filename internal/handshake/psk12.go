@@ -40,38 +40,20 @@ func premainPSK(other, psk []byte) []byte {
 //	ClientKeyExchange
 //	ChangeCipherSpec, [Finished] ---->
 func (c *client12) expectPSK() (step, error) {
-	done := expect(func(msg wire.Message) (step, error) {
-		c.transcript.add(msg)
-		return c.serverHelloDone(msg)
-	}, wire.TypeServerHelloDone)
 	external := c.externalPSKs()
 	i := slices.IndexFunc(external, func(p PSK) bool { return p.Old })
 	if i < 0 {
 		return step{}, errPSKSuite
 	}
 	c.psk = &external[i]
-	keyExchange := func(msg wire.Message) (step, error) {
-		var ske wire.ServerKeyExchange
-		parts := partsOf(c.conn.Suite)
-		if err := ske.Parse(msg.Body, parts); err != nil {
-			return step{}, err
-		}
-		if parts.ECDHE {
-			if err := c.takeGroup(&ske); err != nil {
-				return step{}, err
-			}
-		}
-		c.transcript.add(msg)
-		return done, nil
-	}
 	if c.conn.Suite.KeyExchange == suite.ECDHEPSK {
-		return expect(keyExchange, wire.TypeServerKeyExchange), nil
+		return c.expectKey(), nil
 	}
 	return expect(func(msg wire.Message) (step, error) {
 		if msg.Type == wire.TypeServerKeyExchange {
-			return keyExchange(msg)
+			return c.serverKeyExchange(msg)
 		}
-		return done.run(msg)
+		return c.serverHelloDone(msg)
 	}, wire.TypeServerKeyExchange, wire.TypeServerHelloDone), nil
 }
 
@@ -82,11 +64,10 @@ func (s *server12) respondPSK() (step, error) {
 		return step{}, err
 	}
 	if s.conn.Suite.KeyExchange == suite.ECDHEPSK {
-		var err error
-		if s.key, err = s.conn.Group.GenerateKey(s.params.Rand); err != nil {
-			return step{}, alert.Wrap(alert.InternalError, "cannot make a key share", err)
+		ske, err := s.newKey()
+		if err != nil {
+			return step{}, err
 		}
-		ske := wire.ServerKeyExchange{Group: uint16(s.conn.Group), Public: s.key.Public()}
 		s.send(ske.Append(s.scratch[:0], partsOf(s.conn.Suite)))
 	}
 	s.send(wire.AppendMessage(s.scratch[:0], wire.TypeServerHelloDone, nil))
@@ -99,9 +80,6 @@ func (s *server12) respondPSK() (step, error) {
 func (s *server12) findPSK(cke *wire.ClientKeyExchange, shared []byte) (step, error) {
 	q := &FindPSK{Identity: slices.Clone(cke.Identity), External: true}
 	return ask(q, func() (step, error) {
-		if q.Err != nil {
-			return step{}, q.Err
-		}
 		var key []byte
 		if q.PSK != nil && q.PSK.Old {
 			key = q.PSK.Key

@@ -1,21 +1,27 @@
 package handshake
 
 import (
+	"github.com/hermetic-tls/hermetic/internal/alert"
 	"github.com/hermetic-tls/hermetic/internal/pki"
 	"github.com/hermetic-tls/hermetic/internal/session"
 	"github.com/hermetic-tls/hermetic/internal/suite"
 	"github.com/hermetic-tls/hermetic/internal/wire"
 )
 
-// Question is one of the types below: what a handshake does not decide itself. Whoever drives the machine fills in the answer and calls
-// Resume, now or later.
-type Question interface{ question() }
+// Question is one of the types below: what a handshake does not decide itself.
+// Whoever drives the machine fills in the answer and calls Resume, now or later.
+type Question interface{ failure() error }
+
+// answer is what there is of any: an error, which ends the handshake.
+type answer struct{ Err error }
+
+func (a *answer) failure() error { return a.Err }
 
 // Configure asks a server which configuration is for this client.
 type Configure struct {
 	Hello  *wire.ClientHello // valid until the answer
 	Params *Params           // the answer; nil: the one there is
-	Err    error
+	answer
 }
 
 // Choose asks which certificate to send.
@@ -27,7 +33,7 @@ type Choose struct {
 	// The answer: nil sends none (clients), or fails (servers).
 	Identity *pki.Identity
 	Scheme   suite.Scheme
-	Err      error
+	answer
 }
 
 // Sign asks for a signature over Message with the key of Identity.
@@ -36,21 +42,28 @@ type Sign struct {
 	Scheme    suite.Scheme
 	Message   []byte
 	Signature []byte // the answer
-	Err       error
+	answer
+}
+
+func (q *Sign) failure() error {
+	if q.Err == nil {
+		return nil
+	}
+	return alert.Wrap(alert.InternalError, "the private key failed to sign", q.Err)
 }
 
 // Verify asks whether the peer's certificate is trusted. Without one Peer is
 // nil, and a server that accepts this is asked nothing.
 type Verify struct {
 	Peer    *Peer
-	Resumed bool  // the certificate was verified when the session began
-	Err     error // the answer: nil, or an *alert.Error
+	Resumed bool // the certificate was verified when the session began
+	answer       // nil, or an *alert.Error
 }
 
 // Offer asks a client which session to offer.
 type Offer struct {
 	Session *session.Session // the answer; nil: none
-	Err     error
+	answer
 }
 
 // FindPSK asks a server what an identity stands for: a ticket that it has
@@ -59,13 +72,14 @@ type FindPSK struct {
 	Identity          []byte
 	Tickets, External bool // what it may be
 	PSK               *PSK // the answer; nil: not known
-	Err               error
+	answer
 }
 
 // SealTicket asks a server for the ticket that holds a session.
 type SealTicket struct {
 	Session *session.Session
 	Ticket  []byte // the answer; nil: none today
+	answer
 }
 
 // Unseen asks a server whether it sees this early data for the first time: RFC
@@ -73,13 +87,5 @@ type SealTicket struct {
 type Unseen struct {
 	ID []byte // of the ClientHello
 	OK bool   // the answer
+	answer
 }
-
-func (*Configure) question()  {}
-func (*Choose) question()     {}
-func (*Sign) question()       {}
-func (*Verify) question()     {}
-func (*Offer) question()      {}
-func (*FindPSK) question()    {}
-func (*SealTicket) question() {}
-func (*Unseen) question()     {}

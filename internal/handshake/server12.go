@@ -1,7 +1,6 @@
 package handshake
 
 import (
-	"crypto/subtle"
 	"slices"
 
 	"github.com/hermetic-tls/hermetic/internal/alert"
@@ -81,10 +80,7 @@ func (s *server12) fullHandshake() (step, error) {
 		return s.chooseSuite(func(c *suite.Suite) bool { return s.agreeable(c) && c.Auth == a }) != nil
 	}
 	return ask(s.chosen, func() (step, error) {
-		switch {
-		case s.chosen.Err != nil:
-			return step{}, s.chosen.Err
-		case s.chosen.Identity == nil:
+		if s.chosen.Identity == nil {
 			return step{}, errNoCertFits
 		}
 		return s.respond()
@@ -211,17 +207,25 @@ func (s *server12) describeCertificate(sh *wire.ServerHello) {
 
 // sendKeyExchange sends the signed parameters, and the rest of the flight.
 func (s *server12) sendKeyExchange() (step, error) {
-	var err error
-	if s.key, err = s.conn.Group.GenerateKey(s.params.Rand); err != nil {
-		return step{}, alert.Wrap(alert.InternalError, "cannot make a key share", err)
+	ske, err := s.newKey()
+	if err != nil {
+		return step{}, err
 	}
-	ske := wire.ServerKeyExchange{Group: uint16(s.conn.Group), Public: s.key.Public(), Scheme: uint16(s.chosen.Scheme)}
+	ske.Scheme = uint16(s.chosen.Scheme)
 	message := signedParams(s.conn, wire.AppendECDHParams(nil, ske.Group, ske.Public))
 	return s.sign(s.chosen.Identity, s.chosen.Scheme, message, func(signature []byte) (step, error) {
 		ske.Signature = signature
-		s.send(ske.Append(s.scratch[:0], wire.KeyExchangeParts{ECDHE: true, Signed: true}))
+		s.send(ske.Append(s.scratch[:0], partsOf(s.conn.Suite)))
 		return s.sendHelloDone()
 	}), nil
+}
+
+// newKey makes a key share of ours.
+func (s *server12) newKey() (ske wire.ServerKeyExchange, err error) {
+	if s.key, err = s.conn.Group.GenerateKey(s.params.Rand); err != nil {
+		return ske, alert.Wrap(alert.InternalError, "cannot make a key share", err)
+	}
+	return wire.ServerKeyExchange{Group: uint16(s.conn.Group), Public: s.key.Public()}, nil
 }
 
 func (s *server12) sendHelloDone() (step, error) {
@@ -237,10 +241,7 @@ func (s *server12) sendHelloDone() (step, error) {
 	if s.params.RequestCertificate {
 		return expect(s.certificate, wire.TypeCertificate), nil
 	}
-	if s.params.AskVerify {
-		return s.peer.verify(s.Machine, expect(s.clientKeyExchange, wire.TypeClientKeyExchange))
-	}
-	return expect(s.clientKeyExchange, wire.TypeClientKeyExchange), nil
+	return s.peer.judge(s.Machine, then(expect(s.clientKeyExchange, wire.TypeClientKeyExchange)))
 }
 
 func (s *server12) certificate(msg wire.Message) (step, error) {
@@ -254,7 +255,7 @@ func (s *server12) certificate(msg wire.Message) (step, error) {
 		}
 		s.transcript.release()
 	}
-	return s.peer.verify(s.Machine, expect(s.clientKeyExchange, wire.TypeClientKeyExchange))
+	return s.peer.verify(s.Machine, then(expect(s.clientKeyExchange, wire.TypeClientKeyExchange))), nil
 }
 
 func (s *server12) clientKeyExchange(msg wire.Message) (step, error) {
@@ -299,11 +300,9 @@ func (s *server12) expectFinished() (step, error) {
 }
 
 func (s *server12) finished(msg wire.Message) (step, error) {
-	want := s.finished12(suite.ClientFinished)
-	if subtle.ConstantTimeCompare(want, msg.Body) != 1 {
-		return step{}, errWrongFinished
+	if err := s.acceptFinished(msg, s.finished12(suite.ClientFinished)); err != nil {
+		return step{}, err
 	}
-	s.transcript.add(msg)
 	if s.conn.Resumed {
 		return s.finish()
 	}

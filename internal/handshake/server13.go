@@ -32,7 +32,7 @@ var (
 //	[[data]]                <-------> [[data]]
 type server13 struct {
 	*serverHello
-	retried  retriedHello
+	suites   []byte              // of the first ClientHello, which a second must repeat
 	psk      *PSK                // that the handshake goes on with; nil: a certificate
 	early    *suite.EarlySecret  // of it
 	selected uint16              // its place in the client's list
@@ -46,12 +46,6 @@ type server13 struct {
 	clientType uint8
 	chosen     *Choose
 	peer       peerAuth
-}
-
-// retriedHello is what must not change after a HelloRetryRequest.
-type retriedHello struct {
-	suites []byte
-	group  suite.Group
 }
 
 func newServer13(s *serverHello) *server13 { return &server13{serverHello: s} }
@@ -92,7 +86,7 @@ func (s *server13) firstClientHello() (step, error) {
 	}
 	s.conn.Group = group
 	if share.Data == nil {
-		return s.helloRetryRequest(group), nil
+		return s.helloRetryRequest(), nil
 	}
 	return s.respond(share)
 }
@@ -117,24 +111,30 @@ func (s *server13) chooseGroup() (suite.Group, wire.KeyShare) {
 	return 0, wire.KeyShare{}
 }
 
-// helloRetryRequest asks for a share of group: RFC 9846, Section 4.2.4.
-func (s *server13) helloRetryRequest(group suite.Group) step {
-	s.retried = retriedHello{suites: s.hello.CipherSuites, group: group}
+// helloRetryRequest asks for a share of the group: RFC 9846, Section 4.2.4.
+func (s *server13) helloRetryRequest() step {
+	s.suites = s.hello.CipherSuites
 	s.conn.Retried = true
 	s.transcript.retry()
-	hrr := wire.ServerHello{
-		Version:          wireVersion(wire.VersionTLS12, s.carrier.Transport()),
-		Random:           wire.RetryRandom,
-		SessionID:        s.echoedSessionID(),
-		CipherSuite:      uint16(s.conn.Suite.ID),
-		SupportedVersion: wireVersion(wire.VersionTLS13, s.carrier.Transport()),
-		KeyShare:         wire.KeyShare{Group: uint16(group)},
-	}
-	hrr.Has = hrr.Has.With(wire.ExtSupportedVersions).With(wire.ExtKeyShare)
+	hrr := s.newServerHello(wire.RetryRandom, nil)
 	s.send(hrr.Append(s.scratch[:0]))
 	s.carrier.SendCompatibilityCCS()
 	s.skipEarlyData()
 	return expect(s.secondClientHello, wire.TypeClientHello)
+}
+
+// newServerHello is what a ServerHello and a HelloRetryRequest have in common.
+func (s *server13) newServerHello(random [32]byte, share []byte) wire.ServerHello {
+	t := s.carrier.Transport()
+	return wire.ServerHello{
+		Version:          wireVersion(wire.VersionTLS12, t),
+		Random:           random,
+		SessionID:        s.echoedSessionID(),
+		CipherSuite:      uint16(s.conn.Suite.ID),
+		Has:              wire.Extensions(wire.ExtSupportedVersions, wire.ExtKeyShare),
+		SupportedVersion: wireVersion(wire.VersionTLS13, t),
+		KeyShare:         wire.KeyShare{Group: uint16(s.conn.Group), Data: share},
+	}
 }
 
 // echoedSessionID: RFC 9147bis, Section 5: "DTLS 1.3 servers MUST NOT echo the
@@ -155,7 +155,7 @@ func (s *server13) secondClientHello(msg wire.Message) (step, error) {
 	}
 	switch {
 	case h.Random != s.conn.clientRandom, string(h.SessionID) != string(session),
-		string(h.CipherSuites) != string(s.retried.suites), len(h.Compression) != 1,
+		string(h.CipherSuites) != string(s.suites), len(h.Compression) != 1,
 		h.ServerName != s.conn.ServerName, !s.offersVersion(wire.VersionTLS13):
 		return step{}, errHelloChanged
 	case !h.Has.Has(wire.ExtSignatureAlgorithms) && !h.Has.Has(wire.ExtPreSharedKey):
@@ -163,7 +163,7 @@ func (s *server13) secondClientHello(msg wire.Message) (step, error) {
 	case !h.Has.Has(wire.ExtKeyShare):
 		return step{}, errNoKeyShare
 	}
-	share, ok := h.KeyShares.Find(uint16(s.retried.group))
+	share, ok := h.KeyShares.Find(uint16(s.conn.Group))
 	if !ok || len(h.KeyShares) != 4+len(share.Data) {
 		return step{}, errRetryShare
 	}
@@ -199,10 +199,7 @@ func (s *server13) respond(share wire.KeyShare) (step, error) {
 	}
 	s.chosen = s.choose()
 	return ask(s.chosen, func() (step, error) {
-		switch {
-		case s.chosen.Err != nil:
-			return step{}, s.chosen.Err
-		case s.chosen.Identity == nil:
+		if s.chosen.Identity == nil {
 			return step{}, errNoCertFits
 		}
 		return s.sendServerHello(share)
@@ -217,15 +214,7 @@ func (s *server13) sendServerHello(share wire.KeyShare) (step, error) {
 	if err := s.random(s.conn.serverRandom[:]); err != nil {
 		return step{}, err
 	}
-	sh := wire.ServerHello{
-		Version:          wireVersion(wire.VersionTLS12, s.carrier.Transport()),
-		Random:           s.conn.serverRandom,
-		SessionID:        s.echoedSessionID(),
-		CipherSuite:      uint16(s.conn.Suite.ID),
-		SupportedVersion: wireVersion(wire.VersionTLS13, s.carrier.Transport()),
-		KeyShare:         wire.KeyShare{Group: uint16(s.conn.Group), Data: public},
-	}
-	sh.Has = sh.Has.With(wire.ExtSupportedVersions).With(wire.ExtKeyShare)
+	sh := s.newServerHello(s.conn.serverRandom, public)
 	if s.psk != nil {
 		sh.SelectedPSK = s.selected
 		sh.Has = sh.Has.With(wire.ExtPreSharedKey)
@@ -326,10 +315,7 @@ func (s *server13) sendFinished() (step, error) {
 	case s.conn.EarlyData == EarlyDataAccepted && s.carrier.Transport() == wire.Stream:
 		next = expect(s.endOfEarlyData, wire.TypeEndOfEarlyData)
 	}
-	if s.params.AskVerify {
-		return s.peer.verify(s.Machine, next)
-	}
-	return next, nil
+	return s.peer.judge(s.Machine, then(next))
 }
 
 func (s *server13) certificate(msg wire.Message) (step, error) {
@@ -341,17 +327,13 @@ func (s *server13) certificate(msg wire.Message) (step, error) {
 		if s.params.RequireCertificate {
 			return step{}, errCertRequired
 		}
-		return s.peer.verify(s.Machine, expect(s.finished, wire.TypeFinished))
+		return s.peer.verify(s.Machine, then(expect(s.finished, wire.TypeFinished))), nil
 	}
-	return s.peer.verify(s.Machine, expect(s.certificateVerify, wire.TypeCertificateVerify))
+	return s.peer.verify(s.Machine, then(expect(s.certificateVerify, wire.TypeCertificateVerify))), nil
 }
 
 func (s *server13) certificateVerify(msg wire.Message) (step, error) {
-	if err := s.peer.verifySignature13(s.Machine, msg.Body, suite.ClientContext); err != nil {
-		return step{}, err
-	}
-	s.transcript.add(msg)
-	return expect(s.finished, wire.TypeFinished), nil
+	return expect(s.finished, wire.TypeFinished), s.peer.verifySignature13(s.Machine, msg, suite.ClientContext)
 }
 
 func (s *server13) finished(msg wire.Message) (step, error) {

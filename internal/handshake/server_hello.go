@@ -51,9 +51,6 @@ func (s *serverHello) clientHello(msg wire.Message) (step, error) {
 	}
 	q := &Configure{Hello: &s.hello}
 	return ask(q, func() (step, error) {
-		if q.Err != nil {
-			return step{}, q.Err
-		}
 		if q.Params != nil {
 			s.params = q.Params
 		}

@@ -16,10 +16,7 @@ var errLostEMS = alert.New(alert.HandshakeFailure, "the client resumes a session
 func (s *server12) openTicket() (step, error) {
 	q := &FindPSK{Identity: s.hello.SessionTicket, Tickets: true}
 	return ask(q, func() (step, error) {
-		switch {
-		case q.Err != nil:
-			return step{}, q.Err
-		case q.PSK == nil || !s.resumable(q.PSK.Session):
+		if q.PSK == nil || !s.resumable(q.PSK.Session) {
 			return s.fullHandshake()
 		}
 		old := q.PSK.Session
@@ -56,7 +53,7 @@ func (s *server12) resume12(old *session.Session) (step, error) {
 	if err := s.sendServerHello(); err != nil {
 		return step{}, err
 	}
-	s.client, s.server = s.resumedKeys12(slices.Clone(old.Secret))
+	s.client, s.server = s.keys12(slices.Clone(old.Secret))
 	return s.peer.judge(s.Machine, func() (step, error) {
 		s.sendFinished()
 		return s.expectFinished()
