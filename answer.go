@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
-	"fmt"
 	"slices"
 
 	"github.com/hermetic-tls/hermetic/internal/alert"
@@ -229,9 +228,4 @@ func (e *Engine) verifyRawKey(key crypto.PublicKey) error {
 		}
 	}
 	return errRawKey
-}
-
-// stale is the error of an answer that nobody waits for.
-func stale(what string) error {
-	return &invalidOperation{fmt.Sprintf("nobody waits for this %s: it was answered before, or the engine was reset", what)}
 }

@@ -174,16 +174,9 @@ func (c *compiled) versionsOf(p *handshake.Params) error {
 }
 
 func (c *compiled) groups(p *handshake.Params) error {
-	p.Groups = suite.Groups
-	if c.cfg.CurvePreferences != nil {
-		p.Groups = nil
-		for _, id := range c.cfg.CurvePreferences {
-			g := suite.Group(id)
-			if !g.Supported() {
-				return configError("CurvePreferences", fmt.Sprintf("%v is not supported", id))
-			}
-			p.Groups = append(p.Groups, g)
-		}
+	var err error
+	if p.Groups, err = chosen("CurvePreferences", c.cfg.CurvePreferences, suite.Groups, suite.Group.Supported); err != nil {
+		return err
 	}
 	if p.MaxVersion == wire.VersionTLS12 {
 		p.Groups = slices.DeleteFunc(slices.Clone(p.Groups), suite.Group.Hybrid)
@@ -216,19 +209,23 @@ func defaultShares(groups []suite.Group) []suite.Group {
 }
 
 func (c *compiled) schemes(p *handshake.Params) error {
-	p.Schemes = suite.Schemes
-	if c.cfg.SignatureSchemes == nil {
-		return nil
+	var err error
+	p.Schemes, err = chosen("SignatureSchemes", c.cfg.SignatureSchemes, suite.Schemes, suite.Scheme.Supported)
+	return err
+}
+
+// chosen is the list in that field of the Config, or all that we have.
+func chosen[ID, T ~uint16](field string, ids []ID, all []T, supported func(T) bool) (list []T, err error) {
+	if ids == nil {
+		return all, nil
 	}
-	p.Schemes = nil
-	for _, id := range c.cfg.SignatureSchemes {
-		s := suite.Scheme(id)
-		if !s.Supported() {
-			return configError("SignatureSchemes", fmt.Sprintf("%v is not supported", id))
+	for _, id := range ids {
+		if !supported(T(id)) {
+			return nil, configError(field, fmt.Sprintf("%v is not supported", id))
 		}
-		p.Schemes = append(p.Schemes, s)
+		list = append(list, T(id))
 	}
-	return nil
+	return list, nil
 }
 
 func (c *compiled) alpn(p *handshake.Params) error {

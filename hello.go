@@ -2,6 +2,7 @@ package hermetic
 
 import (
 	"crypto/tls"
+	"slices"
 
 	"github.com/hermetic-tls/hermetic/internal/handshake"
 	"github.com/hermetic-tls/hermetic/internal/pki"
@@ -55,29 +56,21 @@ func newClientHello(e *Engine, h *wire.ClientHello, criteria *pki.Criteria) *Cli
 	if len(versions) == 0 {
 		versions = wire.AppendUint16s(nil, wire.VersionTLS12)
 	}
-	for v := range versions.All() {
-		hello.SupportedVersions = append(hello.SupportedVersions, v)
-	}
-	for v := range h.CipherSuites.All() {
-		hello.CipherSuites = append(hello.CipherSuites, v)
-	}
-	for v := range h.Groups.All() {
-		hello.SupportedCurves = append(hello.SupportedCurves, tls.CurveID(v))
-	}
-	hello.SignatureSchemes = schemeList(h.SignatureSchemes)
-	for name := range h.Authorities.All() {
-		hello.AcceptableCAs = append(hello.AcceptableCAs, name)
-	}
+	hello.SupportedVersions = listOf[uint16](versions)
+	hello.CipherSuites = listOf[uint16](h.CipherSuites)
+	hello.SupportedCurves = listOf[tls.CurveID](h.Groups)
+	hello.SignatureSchemes = listOf[tls.SignatureScheme](h.SignatureSchemes)
+	hello.AcceptableCAs = slices.Collect(h.Authorities.All())
 	for p := range h.ALPN.All() {
 		hello.SupportedProtos = append(hello.SupportedProtos, string(p))
 	}
 	return hello
 }
 
-func schemeList(schemes wire.Uint16s) []tls.SignatureScheme {
-	list := make([]tls.SignatureScheme, 0, schemes.Len())
-	for v := range schemes.All() {
-		list = append(list, tls.SignatureScheme(v))
+func listOf[T ~uint16](values wire.Uint16s) []T {
+	list := make([]T, 0, values.Len())
+	for v := range values.All() {
+		list = append(list, T(v))
 	}
 	return list
 }
@@ -98,9 +91,10 @@ func (r *CertificateRequest) SupportsCertificate(c *tls.Certificate) error {
 }
 
 func newCertificateRequest(version uint16, q *handshake.Choose) *CertificateRequest {
-	r := &CertificateRequest{SignatureSchemes: schemeList(q.Schemes), Version: version, criteria: &q.Criteria}
-	for name := range q.Authorities.All() {
-		r.AcceptableCAs = append(r.AcceptableCAs, name)
+	return &CertificateRequest{
+		AcceptableCAs:    slices.Collect(q.Authorities.All()),
+		SignatureSchemes: listOf[tls.SignatureScheme](q.Schemes),
+		Version:          version,
+		criteria:         &q.Criteria,
 	}
-	return r
 }

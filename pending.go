@@ -4,6 +4,7 @@ import (
 	"crypto"
 	"crypto/rand"
 	"crypto/tls"
+	"fmt"
 	"io"
 	"slices"
 	"time"
@@ -30,21 +31,16 @@ type ChooseRequest struct {
 // Answer gives the certificate. On a client nil sends none; on a server nil
 // leaves the choice to the Config. An error ends the handshake.
 func (r *ChooseRequest) Answer(cert *tls.Certificate, err error) error {
-	e := r.engine
-	if e.pending != Pending(r) {
-		return stale("choice of a certificate")
-	}
-	q := e.question.(*handshake.Choose)
-	switch {
-	case err != nil:
-		q.Err = callbackError(alert.InternalError, err)
-	case cert == nil && e.mode.IsServer():
-		e.chooseOwn(q)
-	default:
-		e.chosen(q, cert)
-	}
-	e.answered()
-	return nil
+	return answer(r.engine, r, "choice of a certificate", func(q *handshake.Choose) {
+		switch {
+		case err != nil:
+			q.Err = callbackError(alert.InternalError, err)
+		case cert == nil && r.engine.mode.IsServer():
+			r.engine.chooseOwn(q)
+		default:
+			r.engine.chosen(q, cert)
+		}
+	})
 }
 
 // SignRequest asks for a signature ([AsyncSign]).
@@ -67,14 +63,9 @@ func (r *SignRequest) Sign(source io.Reader, key crypto.Signer) ([]byte, error) 
 
 // Answer gives the signature. An error ends the handshake with internal_error.
 func (r *SignRequest) Answer(signature []byte, err error) error {
-	e := r.engine
-	if e.pending != Pending(r) {
-		return stale("signature")
-	}
-	q := e.question.(*handshake.Sign)
-	q.Signature, q.Err = slices.Clone(signature), err
-	e.answered()
-	return nil
+	return answer(r.engine, r, "signature", func(q *handshake.Sign) {
+		q.Signature, q.Err = slices.Clone(signature), err
+	})
 }
 
 // VerifyRequest asks for a verdict on the peer ([AsyncVerify]).
@@ -86,15 +77,11 @@ type VerifyRequest struct {
 // Answer gives the verdict: nil accepts; an *[AlertError] chooses the alert,
 // another error ends the handshake with bad_certificate.
 func (r *VerifyRequest) Answer(err error) error {
-	e := r.engine
-	if e.pending != Pending(r) {
-		return stale("verdict")
-	}
-	if err != nil {
-		e.question.(*handshake.Verify).Err = callbackError(alert.BadCertificate, err)
-	}
-	e.answered()
-	return nil
+	return answer(r.engine, r, "verdict", func(q *handshake.Verify) {
+		if err != nil {
+			q.Err = callbackError(alert.BadCertificate, err)
+		}
+	})
 }
 
 // SessionRequest asks a client which session to offer ([AsyncSession]).
@@ -106,15 +93,11 @@ type SessionRequest struct {
 // Answer gives the session, or nil for none. An error is none as well: the
 // handshake is then a full one.
 func (r *SessionRequest) Answer(s *Session, err error) error {
-	e := r.engine
-	if e.pending != Pending(r) {
-		return stale("session")
-	}
-	if err == nil {
-		e.offered(e.question.(*handshake.Offer), s)
-	}
-	e.answered()
-	return nil
+	return answer(r.engine, r, "session", func(q *handshake.Offer) {
+		if err == nil {
+			r.engine.offered(q, s)
+		}
+	})
 }
 
 // TicketKeysRequest asks a server for the keys of its tickets
@@ -144,13 +127,7 @@ type PSKRequest struct {
 // Answer gives the PSK, or nil when the identity is not known. An error ends the
 // handshake.
 func (r *PSKRequest) Answer(p *PSK, err error) error {
-	e := r.engine
-	if e.pending != Pending(r) {
-		return stale("PSK")
-	}
-	e.foundPSK(e.question.(*handshake.FindPSK), p, err)
-	e.answered()
-	return nil
+	return answer(r.engine, r, "PSK", func(q *handshake.FindPSK) { r.engine.foundPSK(q, p, err) })
 }
 
 // ReplayRequest asks a server whether early data is new ([AsyncReplay]).
@@ -163,22 +140,26 @@ type ReplayRequest struct {
 // Answer says whether ID was not seen before, anywhere. If not, or with an error,
 // the early data is rejected, and the handshake goes on.
 func (r *ReplayRequest) Answer(unseen bool, err error) error {
-	e := r.engine
-	if e.pending != Pending(r) {
-		return stale("verdict on a replay")
-	}
-	e.question.(*handshake.Unseen).OK = unseen && err == nil
-	e.answered()
-	return nil
+	return answer(r.engine, r, "verdict on a replay", func(q *handshake.Unseen) { q.OK = unseen && err == nil })
 }
 
 // question ties a request to the engine that asked it.
 type question struct{ engine *Engine }
 
-func (*ChooseRequest) pending()     {}
-func (*SignRequest) pending()       {}
-func (*VerifyRequest) pending()     {}
-func (*SessionRequest) pending()    {}
-func (*TicketKeysRequest) pending() {}
-func (*PSKRequest) pending()        {}
-func (*ReplayRequest) pending()     {}
+func (question) pending() {}
+
+// answer answers the question of the handshake that r stands for, and goes on; or
+// nobody waits for it any more.
+func answer[Q handshake.Question](e *Engine, r Pending, what string, fill func(Q)) error {
+	if e.pending != r {
+		return stale(what)
+	}
+	fill(e.question.(Q))
+	e.answered()
+	return nil
+}
+
+// stale is the error of an answer that nobody waits for.
+func stale(what string) error {
+	return &invalidOperation{fmt.Sprintf("nobody waits for this %s: it was answered before, or the engine was reset", what)}
+}
