@@ -56,11 +56,9 @@ func (e *Engine) ChangeConnectionID() bool {
 
 // cidsUsable reports what keeps connection IDs from being changed.
 func (e *Engine) cidsUsable(negotiated bool) error {
-	switch {
-	case e.err != nil:
-		return e.err
-	case !e.HandshakeComplete():
-		return &invalidOperation{"the handshake is not complete"}
+	switch err := e.established(); {
+	case err != nil:
+		return err
 	case e.conn.Version != wire.VersionTLS13 || !negotiated:
 		return &invalidOperation{"operation not supported: no connection IDs that can change were negotiated"}
 	case e.closed:

@@ -80,12 +80,9 @@ type replayGuard struct {
 func (g *replayGuard) Unseen(id []byte, until time.Time) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	switch age := g.now().Sub(g.since); {
-	case g.young == nil || age < 0 || age >= 2*replayWindow:
+	if age := g.now().Sub(g.since); g.young == nil || age < 0 || age >= replayWindow {
 		// A clock that was set back must not bring ids back to life: the old
 		// ones stay for one more generation.
-		g.older, g.young, g.since = g.young, make(map[string]struct{}), g.now()
-	case age >= replayWindow:
 		g.older, g.young, g.since = g.young, make(map[string]struct{}), g.now()
 	}
 	if len(g.young)+len(g.older) >= g.max || g.now().Before(g.opens) || until.Sub(g.now()) > replayWindow {

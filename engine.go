@@ -345,11 +345,9 @@ func (e *Engine) newCarrier() {
 // KeyUpdate changes the sending keys (TLS 1.3), and asks the peer to change
 // its own if requestPeer is set. In TLS 1.2 it is an ErrInvalidOperation.
 func (e *Engine) KeyUpdate(requestPeer bool) error {
-	switch {
-	case e.err != nil:
-		return e.err
-	case !e.HandshakeComplete():
-		return &invalidOperation{"the handshake is not complete"}
+	switch err := e.established(); {
+	case err != nil:
+		return err
 	case e.conn.Version != wire.VersionTLS13:
 		return &invalidOperation{"TLS 1.2 has no KeyUpdate"}
 	case e.closed:
@@ -364,13 +362,18 @@ func (e *Engine) KeyUpdate(requestPeer bool) error {
 // 1.2 only. Before the handshake is complete, or in TLS 1.2 without extended
 // master secret, it is an ErrInvalidOperation.
 func (e *Engine) ExportKeyingMaterial(label string, context []byte, length int) ([]byte, error) {
-	switch {
-	case e.err != nil:
-		return nil, e.err
-	case !e.HandshakeComplete():
-		return nil, &invalidOperation{"the handshake is not complete"}
+	if err := e.established(); err != nil {
+		return nil, err
 	}
 	return exportFrom(e.conn, label, context, length)
+}
+
+// established reports what keeps the engine from what needs a whole handshake.
+func (e *Engine) established() error {
+	if e.err == nil && !e.HandshakeComplete() {
+		return errIncomplete
+	}
+	return e.err
 }
 
 // HandshakeComplete reports whether the handshake is over.
@@ -461,6 +464,8 @@ func (e *Engine) SetRetransmitTimeout(d time.Duration) error {
 	e.carrier.(*carrier.Datagram).SetTimeout(d)
 	return nil
 }
+
+var errIncomplete = &invalidOperation{"the handshake is not complete"}
 
 var errNoEMS = &invalidOperation{"TLS 1.2 without extended master secret has no safe exporter (RFC 7627)"}
 

@@ -154,12 +154,7 @@ func (e *Engine) askPSK(q *handshake.FindPSK, name []byte) Pending {
 }
 
 // externalPSKs are those of the Config, for the engine's transport.
-func (e *Engine) externalPSKs() []handshake.PSK {
-	if e.mode.IsDTLS() {
-		return e.params().PSKs[1]
-	}
-	return e.params().PSKs[0]
-}
+func (e *Engine) externalPSKs() []handshake.PSK { return e.params().ExternalPSKs(e.mode.IsDTLS()) }
 
 // hasPSK reports whether the Config has a PSK of that name.
 func (e *Engine) hasPSK(name []byte) bool {

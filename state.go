@@ -64,7 +64,7 @@ type ConnectionState struct {
 // ExportKeyingMaterial is [Engine.ExportKeyingMaterial].
 func (s *ConnectionState) ExportKeyingMaterial(label string, context []byte, length int) ([]byte, error) {
 	if !s.HandshakeComplete {
-		return nil, &invalidOperation{"the handshake is not complete"}
+		return nil, errIncomplete
 	}
 	return exportFrom(s.conn, label, context, length)
 }

@@ -1,7 +1,6 @@
 package carrier
 
 import (
-	"fmt"
 	"math"
 	"time"
 
@@ -374,12 +373,10 @@ func (s *Stream) flush() {
 		n := min(len(rest), s.opt.MaxFragment)
 		start := len(s.output)
 		s.output = s.out.Seal(s.output, record.Handshake, rest[:n])
-		if !s.started {
+		if !s.started && s.version == 0 {
 			// RFC 9846, Section 5.1: the first ClientHello's record says 0x0301,
 			// for the sake of old servers.
-			if s.version == 0 {
-				s.output[start+2] = 1
-			}
+			s.output[start+2] = 1
 		}
 		rest = rest[n:]
 	}
@@ -440,21 +437,16 @@ func (s *Stream) SetPeerCID([]byte)                {}
 func (s *Stream) Dropped() uint64                  { return 0 }
 func (s *Stream) CIDs() (local [][]byte, _ []byte) { return nil, nil }
 
-func (s *Stream) SendWarning(d alert.Description) {
-	s.Wake()
-	s.flush()
-	s.output = s.out.Seal(s.output, record.Alert, []byte{1, byte(d)})
-}
-
 // SendAlert: close_notify is a warning, everything else here is fatal.
 func (s *Stream) SendAlert(d alert.Description) {
+	const warning, fatal = 1, 2
+	level := byte(fatal)
 	if d == alert.CloseNotify {
-		s.SendWarning(d)
-		return
+		level = warning
 	}
 	s.Wake()
 	s.flush()
-	s.output = s.out.Seal(s.output, record.Alert, []byte{2, byte(d)})
+	s.output = s.out.Seal(s.output, record.Alert, []byte{level, byte(d)})
 }
 
 func (s *Stream) Complete() {
@@ -530,8 +522,3 @@ func (s *Stream) EarlyDataLeft() int {
 }
 
 var _ Carrier = (*Stream)(nil)
-
-// String describes s in a debugger's terms.
-func (s *Stream) String() string {
-	return fmt.Sprintf("stream(version %#04x, read %d, written %d)", s.version, s.in.Sequence(), s.out.Sequence())
-}

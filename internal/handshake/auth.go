@@ -58,10 +58,10 @@ func (a *peerAuth) parse13(m *Machine, body []byte, certType uint8) error {
 // we have asked for, which a server's CertificateRequest never does.
 func (m *Machine) askedOfCertificate() (asked wire.ExtensionSet) {
 	if !m.params.Server && !m.params.NoStatusRequest {
-		asked = asked.With(wire.ExtStatusRequest)
+		asked.Add(wire.ExtStatusRequest)
 	}
 	if !m.params.Server && !m.params.NoSCTs {
-		asked = asked.With(wire.ExtSCT)
+		asked.Add(wire.ExtSCT)
 	}
 	return asked
 }
@@ -181,11 +181,11 @@ func (m *Machine) sendCertificate13(id *pki.Identity, context []byte, staple, sc
 			e := wire.CertificateEntry{Data: der}
 			if i == 0 && staple && len(id.Certificate.OCSPStaple) > 0 {
 				e.OCSP = id.Certificate.OCSPStaple
-				e.Has = e.Has.With(wire.ExtStatusRequest)
+				e.Has.Add(wire.ExtStatusRequest)
 			}
 			if i == 0 && scts && len(id.Certificate.SignedCertificateTimestamps) > 0 {
 				e.SCTs = wire.AppendSCTs(nil, id.Certificate.SignedCertificateTimestamps)
-				e.Has = e.Has.With(wire.ExtSCT)
+				e.Has.Add(wire.ExtSCT)
 			}
 			msg.Entries = wire.AppendEntry(msg.Entries, &e)
 		}

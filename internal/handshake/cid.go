@@ -27,7 +27,7 @@ func (c *clientHello) offerCID() error {
 		return nil
 	}
 	c.hello.ConnectionID = make([]byte, c.params.CIDLength)
-	c.hello.Has = c.hello.Has.With(wire.ExtConnectionID)
+	c.hello.Has.Add(wire.ExtConnectionID)
 	return c.random(c.hello.ConnectionID)
 }
 
@@ -44,7 +44,7 @@ func (s *serverHello) answerCID(sh *wire.ServerHello) error {
 		return nil
 	}
 	sh.ConnectionID = make([]byte, s.params.CIDLength)
-	sh.Has = sh.Has.With(wire.ExtConnectionID)
+	sh.Has.Add(wire.ExtConnectionID)
 	s.carrier.SetCIDs(sh.ConnectionID, slices.Clone(s.hello.ConnectionID))
 	return s.random(sh.ConnectionID)
 }

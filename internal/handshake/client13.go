@@ -56,7 +56,7 @@ func (c *client13) serverHello(sh *wire.ServerHello) (step, error) {
 	allowed := wire.Extensions(wire.ExtSupportedVersions, wire.ExtKeyShare)
 	for _, e := range []wire.Extension{wire.ExtPreSharedKey, wire.ExtConnectionID} {
 		if c.offered.Has(e) {
-			allowed = allowed.With(e)
+			allowed.Add(e)
 		}
 	}
 	switch {

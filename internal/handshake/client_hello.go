@@ -56,8 +56,6 @@ type clientHello struct {
 	verified   bool               // a HelloVerifyRequest has come
 }
 
-func newClientHello(m *Machine) *clientHello { return &clientHello{Machine: m} }
-
 func (c *clientHello) start() (step, error) {
 	if err := c.random(c.conn.clientRandom[:]); err != nil {
 		return step{}, err
@@ -115,28 +113,28 @@ func (c *clientHello) fill() error {
 	h.CipherSuites = p.lists.suites
 	if !p.NoStatusRequest {
 		h.StatusRequest = true
-		h.Has = h.Has.With(wire.ExtStatusRequest)
+		h.Has.Add(wire.ExtStatusRequest)
 	}
 	if !p.NoSCTs {
-		h.Has = h.Has.With(wire.ExtSCT)
+		h.Has.Add(wire.ExtSCT)
 	}
 	if name := sniName(c.serverName); name != "" {
 		h.ServerName = name
-		h.Has = h.Has.With(wire.ExtServerName)
+		h.Has.Add(wire.ExtServerName)
 	}
 	if len(p.Groups) > 0 {
 		h.Groups = p.lists.groups
-		h.Has = h.Has.With(wire.ExtSupportedGroups)
+		h.Has.Add(wire.ExtSupportedGroups)
 	}
 	h.SignatureSchemes = p.lists.schemes
-	h.Has = h.Has.With(wire.ExtSignatureAlgorithms)
+	h.Has.Add(wire.ExtSignatureAlgorithms)
 	if p.SchemesCert != nil {
 		h.SignatureSchemesCert = p.lists.schemesCert
-		h.Has = h.Has.With(wire.ExtSignatureAlgsCert)
+		h.Has.Add(wire.ExtSignatureAlgsCert)
 	}
 	if len(p.ALPN) > 0 {
 		h.ALPN = p.lists.alpn
-		h.Has = h.Has.With(wire.ExtALPN)
+		h.Has.Add(wire.ExtALPN)
 	}
 	c.fillCertTypes()
 	c.offerSRTP()
@@ -148,7 +146,7 @@ func (c *clientHello) fill() error {
 	}
 	if c.offers(wire.VersionTLS12) {
 		h.PointFormats = []byte{0}
-		h.Has = h.Has.With(wire.ExtECPointFormats).With(wire.ExtExtendedMainSecret).With(wire.ExtRenegotiationInfo)
+		h.Has.Add(wire.ExtECPointFormats, wire.ExtExtendedMainSecret, wire.ExtRenegotiationInfo)
 	}
 	if c.offers(wire.VersionTLS13) {
 		return c.fill13()
@@ -160,11 +158,11 @@ func (c *clientHello) fill() error {
 func (c *clientHello) fillCertTypes() {
 	if p, h := c.params, &c.hello; !onlyX509(p.PeerCertTypes) {
 		h.ServerCertTypes = p.PeerCertTypes
-		h.Has = h.Has.With(wire.ExtServerCertificateType)
+		h.Has.Add(wire.ExtServerCertificateType)
 	}
 	if p, h := c.params, &c.hello; !onlyX509(p.LocalCertTypes) {
 		h.ClientCertTypes = p.LocalCertTypes
-		h.Has = h.Has.With(wire.ExtClientCertificateType)
+		h.Has.Add(wire.ExtClientCertificateType)
 	}
 }
 
@@ -174,7 +172,7 @@ func (c *clientHello) fill13() error {
 	for v := c.params.MaxVersion; v >= c.params.MinVersion; v-- {
 		h.SupportedVersions = wire.AppendUint16s(h.SupportedVersions, wireVersion(v, t))
 	}
-	h.Has = h.Has.With(wire.ExtSupportedVersions).With(wire.ExtKeyShare)
+	h.Has.Add(wire.ExtSupportedVersions, wire.ExtKeyShare)
 	if t == wire.Stream && len(h.SessionID) == 0 {
 		// RFC 9846, Appendix E.4: a session id makes it look like a resumption.
 		if err := c.inventSessionID(); err != nil {
@@ -302,7 +300,7 @@ func downgraded(random [32]byte) bool {
 
 // retry answers a HelloRetryRequest: RFC 9846, Section 4.2.4.
 func (c *clientHello) retry(msg wire.Message, sh *wire.ServerHello) (step, error) {
-	allowed := wire.ExtensionSet(0).With(wire.ExtSupportedVersions).With(wire.ExtKeyShare).With(wire.ExtCookie)
+	allowed := wire.Extensions(wire.ExtSupportedVersions, wire.ExtKeyShare, wire.ExtCookie)
 	switch {
 	case c.conn.Retried:
 		return step{}, errSecondRetry
@@ -329,7 +327,7 @@ func (c *clientHello) retry(msg wire.Message, sh *wire.ServerHello) (step, error
 	}
 	if sh.Has.Has(wire.ExtCookie) {
 		c.hello.Cookie = slices.Clone(sh.Cookie)
-		c.hello.Has = c.hello.Has.With(wire.ExtCookie)
+		c.hello.Has.Add(wire.ExtCookie)
 	}
 	c.hello.LegacyCookie = nil
 	c.psks = slices.DeleteFunc(c.psks, func(p offeredPSK) bool { return p.Hash != c.conn.Suite.Hash })

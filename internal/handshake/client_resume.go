@@ -28,7 +28,7 @@ func (c *clientHello) offerable(s *session.Session) bool {
 func (c *clientHello) fillSession() error {
 	h, p := &c.hello, c.params
 	if p.AskSession && c.offers(wire.VersionTLS12) {
-		h.Has = h.Has.With(wire.ExtSessionTicket)
+		h.Has.Add(wire.ExtSessionTicket)
 		if c.session != nil && c.session.Version == wire.VersionTLS12 {
 			h.SessionTicket, h.SessionID = c.session.Ticket, c.session.ID
 			// RFC 5077, Section 3.4: by the session id that comes back the client
@@ -47,19 +47,19 @@ func (c *clientHello) fillSession() error {
 		age := uint32(c.session.Age(p.Now()).Milliseconds())
 		c.addPSK(SessionPSK(c.session), age+c.session.AgeAdd)
 	}
-	external := c.externalPSKs()
+	external := c.params.ExternalPSKs(c.conn.Datagram())
 	for i := range external {
 		c.addPSK(&external[i], 0)
 	}
 	c.offerPSKs()
 	if p.AskSession || len(c.psks) > 0 {
 		h.PSKModes = []byte{pskDHE}
-		h.Has = h.Has.With(wire.ExtPSKKeyExchangeModes)
+		h.Has.Add(wire.ExtPSKKeyExchangeModes)
 	}
 	if s := c.session; s != nil && p.EarlyData && s.Version == wire.VersionTLS13 && s.MaxEarlyData > 0 &&
 		(s.ALPN == "" || slices.Contains(p.ALPN, s.ALPN)) {
 		c.early = c.psks[0].early
-		h.Has = h.Has.With(wire.ExtEarlyData)
+		h.Has.Add(wire.ExtEarlyData)
 	}
 	return nil
 }

@@ -115,7 +115,7 @@ func (r *statelessRetry) message() []byte {
 	}
 	hrr.Has = wire.Extensions(wire.ExtSupportedVersions, wire.ExtCookie)
 	if r.group != 0 {
-		hrr.Has = hrr.Has.With(wire.ExtKeyShare)
+		hrr.Has.Add(wire.ExtKeyShare)
 	}
 	return hrr.Append(nil)
 }

@@ -203,10 +203,10 @@ func NewServer(p *Params, c Carrier, jar CookieJar) *Machine {
 // Start begins the handshake.
 func (m *Machine) Start() (err error) {
 	if m.params.Server {
-		m.step = newServerHello(m).start()
+		m.step = expect((&serverHello{Machine: m}).clientHello, wire.TypeClientHello)
 		return nil
 	}
-	m.step, err = newClientHello(m).start()
+	m.step, err = (&clientHello{Machine: m}).start()
 	return err
 }
 
@@ -292,12 +292,12 @@ func (m *Machine) keyLog(label string, secret []byte) {
 // prefix is the one of the key schedule.
 func (m *Machine) prefix() suite.Prefix { return m.conn.prefix }
 
-// externalPSKs are a client's for this transport.
-func (m *Machine) externalPSKs() []PSK {
-	if m.conn.prefix == suite.DTLS {
-		return m.params.PSKs[1]
+// ExternalPSKs are those for a transport.
+func (p *Params) ExternalPSKs(datagram bool) []PSK {
+	if datagram {
+		return p.PSKs[1]
 	}
-	return m.params.PSKs[0]
+	return p.PSKs[0]
 }
 
 func newConnection(c Carrier) *Connection {

@@ -64,7 +64,7 @@ func (c *clientHello) offerPSKs() {
 		h.PSK.Binders = wire.AppendPSKBinder(h.PSK.Binders, make([]byte, p.Hash.Size()))
 	}
 	if len(c.psks) > 0 {
-		h.Has = h.Has.With(wire.ExtPreSharedKey)
+		h.Has.Add(wire.ExtPreSharedKey)
 	}
 }
 

@@ -40,7 +40,7 @@ func premainPSK(other, psk []byte) []byte {
 //	ClientKeyExchange
 //	ChangeCipherSpec, [Finished] ---->
 func (c *client12) expectPSK() (step, error) {
-	external := c.externalPSKs()
+	external := c.params.ExternalPSKs(c.conn.Datagram())
 	i := slices.IndexFunc(external, func(p PSK) bool { return p.Old })
 	if i < 0 {
 		return step{}, errPSKSuite

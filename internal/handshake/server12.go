@@ -35,8 +35,6 @@ type server12 struct {
 	client, server suite.Keys
 }
 
-func newServer12(s *serverHello) *server12 { return &server12{serverHello: s} }
-
 // clientHello goes on with a ClientHello that negotiates TLS 1.2.
 func (s *server12) clientHello() (step, error) {
 	h := &s.hello
@@ -150,34 +148,34 @@ func (s *server12) sendServerHello() error {
 		CipherSuite: uint16(s.conn.Suite.ID),
 	}
 	if h.Has.Has(wire.ExtRenegotiationInfo) || h.CipherSuites.Contains(emptyRenegotiationSCSV) {
-		sh.Has = sh.Has.With(wire.ExtRenegotiationInfo)
+		sh.Has.Add(wire.ExtRenegotiationInfo)
 	}
 	if s.conn.EMS {
-		sh.Has = sh.Has.With(wire.ExtExtendedMainSecret)
+		sh.Has.Add(wire.ExtExtendedMainSecret)
 	}
 	if h.Has.Has(wire.ExtECPointFormats) {
 		sh.PointFormats = []byte{0}
-		sh.Has = sh.Has.With(wire.ExtECPointFormats)
+		sh.Has.Add(wire.ExtECPointFormats)
 	}
 	if s.conn.ALPN != "" {
 		sh.ALPN = []byte(s.conn.ALPN)
-		sh.Has = sh.Has.With(wire.ExtALPN)
+		sh.Has.Add(wire.ExtALPN)
 	}
 	if s.staples() {
-		sh.Has = sh.Has.With(wire.ExtStatusRequest)
+		sh.Has.Add(wire.ExtStatusRequest)
 	}
 	if s.conn.Resumed {
 		sh.SessionID = h.SessionID
 	}
 	if s.issues() {
-		sh.Has = sh.Has.With(wire.ExtSessionTicket)
+		sh.Has.Add(wire.ExtSessionTicket)
 	}
 	if s.chosen != nil {
 		s.describeCertificate(&sh)
 	}
 	if h.Has.Has(wire.ExtServerCertificateType) && (s.chosen != nil || s.conn.Resumed) {
 		sh.ServerCertType = s.serverCertType(s.chosen)
-		sh.Has = sh.Has.With(wire.ExtServerCertificateType)
+		sh.Has.Add(wire.ExtServerCertificateType)
 	}
 	srtp, profiles := s.answerSRTP()
 	sh.Has, sh.SRTP = sh.Has|srtp, profiles
@@ -192,16 +190,16 @@ func (s *server12) sendServerHello() error {
 func (s *server12) describeCertificate(sh *wire.ServerHello) {
 	if scts := s.chosen.Identity.Certificate.SignedCertificateTimestamps; s.hello.Has.Has(wire.ExtSCT) && len(scts) > 0 {
 		sh.SCTs = wire.AppendSCTs(nil, scts)
-		sh.Has = sh.Has.With(wire.ExtSCT)
+		sh.Has.Add(wire.ExtSCT)
 	}
 	// RFC 6066, Section 3, wants an answer, which clients of DTLS 1.2 there are
 	// (pion/dtls) cannot read, and nobody needs.
 	if s.hello.Has.Has(wire.ExtServerName) && s.conn.prefix != suite.DTLS {
-		sh.Has = sh.Has.With(wire.ExtServerName)
+		sh.Has.Add(wire.ExtServerName)
 	}
 	if s.params.RequestCertificate && s.hello.Has.Has(wire.ExtClientCertificateType) {
 		sh.ClientCertType = s.clientType
-		sh.Has = sh.Has.With(wire.ExtClientCertificateType)
+		sh.Has.Add(wire.ExtClientCertificateType)
 	}
 }
 

@@ -48,8 +48,6 @@ type server13 struct {
 	peer       peerAuth
 }
 
-func newServer13(s *serverHello) *server13 { return &server13{serverHello: s} }
-
 // clientHello goes on with a ClientHello that negotiates TLS 1.3.
 func (s *server13) clientHello() (step, error) {
 	h := &s.hello
@@ -217,7 +215,7 @@ func (s *server13) sendServerHello(share wire.KeyShare) (step, error) {
 	sh := s.newServerHello(s.conn.serverRandom, public)
 	if s.psk != nil {
 		sh.SelectedPSK = s.selected
-		sh.Has = sh.Has.With(wire.ExtPreSharedKey)
+		sh.Has.Add(wire.ExtPreSharedKey)
 	}
 	if err := s.answerCID(&sh); err != nil {
 		return step{}, err
@@ -266,23 +264,23 @@ func (s *server13) sendEncryptedExtensions() {
 	var ee wire.EncryptedExtensions
 	if s.conn.ALPN != "" {
 		ee.ALPN = []byte(s.conn.ALPN)
-		ee.Has = ee.Has.With(wire.ExtALPN)
+		ee.Has.Add(wire.ExtALPN)
 	}
 	if s.hello.Has.Has(wire.ExtServerName) && s.psk == nil {
-		ee.Has = ee.Has.With(wire.ExtServerName)
+		ee.Has.Add(wire.ExtServerName)
 	}
 	if s.hello.Has.Has(wire.ExtServerCertificateType) && (s.psk == nil || s.conn.Resumed) {
 		ee.ServerCertType = s.serverCertType(s.chosen)
-		ee.Has = ee.Has.With(wire.ExtServerCertificateType)
+		ee.Has.Add(wire.ExtServerCertificateType)
 	}
 	if s.requestsCertificate() && s.hello.Has.Has(wire.ExtClientCertificateType) {
 		ee.ClientCertType = s.clientType
-		ee.Has = ee.Has.With(wire.ExtClientCertificateType)
+		ee.Has.Add(wire.ExtClientCertificateType)
 	}
 	srtp, profiles := s.answerSRTP()
 	ee.Has, ee.SRTP = ee.Has|srtp, profiles
 	if s.conn.EarlyData == EarlyDataAccepted {
-		ee.Has = ee.Has.With(wire.ExtEarlyData)
+		ee.Has.Add(wire.ExtEarlyData)
 	}
 	s.send(ee.Append(s.scratch[:0]))
 }
@@ -292,13 +290,13 @@ func (s *server13) sendCertificateRequest() {
 		SignatureSchemes: s.params.lists.schemes,
 		Authorities:      s.params.Authorities,
 	}
-	req.Has = req.Has.With(wire.ExtSignatureAlgorithms)
+	req.Has.Add(wire.ExtSignatureAlgorithms)
 	if s.params.SchemesCert != nil {
 		req.SignatureSchemesCert = s.params.lists.schemesCert
-		req.Has = req.Has.With(wire.ExtSignatureAlgsCert)
+		req.Has.Add(wire.ExtSignatureAlgsCert)
 	}
 	if len(req.Authorities) > 0 {
-		req.Has = req.Has.With(wire.ExtCertificateAuthorities)
+		req.Has.Add(wire.ExtCertificateAuthorities)
 	}
 	s.send(req.Append(s.scratch[:0]))
 }

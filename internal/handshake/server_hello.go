@@ -32,12 +32,6 @@ type serverHello struct {
 	retry *statelessRetry // of the cookie, or nil
 }
 
-func newServerHello(m *Machine) *serverHello { return &serverHello{Machine: m} }
-
-func (s *serverHello) start() step {
-	return expect(s.clientHello, wire.TypeClientHello)
-}
-
 func (s *serverHello) clientHello(msg wire.Message) (step, error) {
 	s.body = slices.Clone(msg.Body)
 	if err := s.hello.Parse(s.body, s.carrier.Transport()); err != nil {
@@ -79,9 +73,9 @@ func (s *serverHello) negotiate() (step, error) {
 	}
 	s.carrier.SetVersion(version)
 	if version == wire.VersionTLS13 {
-		return newServer13(s).clientHello()
+		return (&server13{serverHello: s}).clientHello()
 	}
-	return newServer12(s).clientHello()
+	return (&server12{serverHello: s}).clientHello()
 }
 
 // version is the newest that both know, or 0.

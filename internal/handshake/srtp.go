@@ -14,7 +14,7 @@ var errSRTP = alert.New(alert.IllegalParameter, "the server chose SRTP profiles 
 func (c *clientHello) offerSRTP() {
 	if len(c.params.SRTP) > 0 && c.carrier.Transport() == wire.Datagram {
 		c.hello.SRTP.Profiles = c.params.lists.srtp
-		c.hello.Has = c.hello.Has.With(wire.ExtUseSRTP)
+		c.hello.Has.Add(wire.ExtUseSRTP)
 	}
 }
 

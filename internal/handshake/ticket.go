@@ -109,7 +109,7 @@ func (s *server13) sendTickets(resumption []byte, n int) (step, error) {
 			MaxEarlyData: state.MaxEarlyData,
 		}
 		if nst.MaxEarlyData > 0 {
-			nst.Has = nst.Has.With(wire.ExtEarlyData)
+			nst.Has.Add(wire.ExtEarlyData)
 		}
 		s.carrier.Send(nst.Append(s.scratch[:0]))
 		return s.sendTickets(resumption, n+1)

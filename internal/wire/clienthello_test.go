@@ -108,7 +108,7 @@ func TestCryptoTLSReads(t *testing.T) {
 		}
 		var has ExtensionSet
 		for _, e := range h.Extensions {
-			has = has.With(Extension(e))
+			has.Add(Extension(e))
 		}
 		if has != hello.Has || h.Extensions[len(h.Extensions)-1] != uint16(ExtPreSharedKey) {
 			t.Errorf("extensions %v", h.Extensions)

@@ -194,7 +194,7 @@ func (c *coder) readExtensions(has *ExtensionSet, fields func(Extension)) {
 			c.err = malformed(e.String())
 		}
 		if known && c.err == nil {
-			*has = has.With(e)
+			has.Add(e)
 		}
 	}
 }

@@ -96,10 +96,15 @@ type ExtensionSet uint32
 
 // Extensions is the set of the given ones.
 func Extensions(list ...Extension) (s ExtensionSet) {
-	for _, e := range list {
-		s = s.With(e)
-	}
+	s.Add(list...)
 	return s
+}
+
+// Add adds extensions that this package knows.
+func (s *ExtensionSet) Add(list ...Extension) {
+	for _, e := range list {
+		*s |= 1 << e.bit()
+	}
 }
 
 // Has reports whether e is in s.
@@ -107,9 +112,6 @@ func (s ExtensionSet) Has(e Extension) bool {
 	i := e.bit()
 	return i >= 0 && s&(1<<i) != 0
 }
-
-// With returns s and e, which must be an extension that this package knows.
-func (s ExtensionSet) With(e Extension) ExtensionSet { return s | 1<<e.bit() }
 
 // Minus returns what is in s and not in other.
 func (s ExtensionSet) Minus(other ExtensionSet) ExtensionSet { return s &^ other }

@@ -155,7 +155,7 @@ func sampleClientHello(t Transport) ClientHello {
 	}
 	for i := range known {
 		if e := known[i].number; e != ExtPadding && e != ExtOIDFilters {
-			m.Has = m.Has.With(e)
+			m.Has.Add(e)
 		}
 	}
 	return m

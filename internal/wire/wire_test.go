@@ -55,7 +55,7 @@ func TestExtensionSet(t *testing.T) {
 		}
 	}
 	s := Extensions(ExtALPN, ExtCookie)
-	if s != ExtensionSet(0).With(ExtCookie).With(ExtALPN).With(ExtALPN) || s.Minus(Extensions(ExtALPN, ExtSCT)) != Extensions(ExtCookie) {
+	if s != Extensions(ExtCookie, ExtALPN, ExtALPN) || s.Minus(Extensions(ExtALPN, ExtSCT)) != Extensions(ExtCookie) {
 		t.Errorf("%v", s)
 	}
 	if all := ^ExtensionSet(0); all.Has(0x1234) {
