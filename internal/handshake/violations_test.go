@@ -1,0 +1,243 @@
+package handshake
+
+import (
+	"bytes"
+	"testing"
+
+	"github.com/hermetic-tls/hermetic/internal/alert"
+	"github.com/hermetic-tls/hermetic/internal/pki"
+	"github.com/hermetic-tls/hermetic/internal/suite"
+	"github.com/hermetic-tls/hermetic/internal/wire"
+)
+
+// edit changes a message; hello is the client's first.
+type edit func(msg, hello []byte) []byte
+
+func must(err error) {
+	if err != nil {
+		panic(err)
+	}
+}
+
+func inClientHello(change func(*wire.ClientHello)) edit {
+	return func(msg, _ []byte) []byte {
+		var h wire.ClientHello
+		must(h.Parse(msg[4:], wire.Stream))
+		change(&h)
+		return h.Append(nil, wire.Stream)
+	}
+}
+
+func inServerHello(change func(*wire.ServerHello)) edit {
+	return func(msg, _ []byte) []byte {
+		var h wire.ServerHello
+		must(h.Parse(msg[4:]))
+		change(&h)
+		return h.Append(nil)
+	}
+}
+
+func inExtensions(change func(*wire.EncryptedExtensions)) edit {
+	return func(msg, _ []byte) []byte {
+		var m wire.EncryptedExtensions
+		must(m.Parse(msg[4:]))
+		change(&m)
+		return m.Append(nil)
+	}
+}
+
+func inSignature(scheme suite.Scheme) edit {
+	return func(msg, _ []byte) []byte {
+		var m wire.CertificateVerify
+		must(m.Parse(msg[4:]))
+		m.Scheme = uint16(scheme)
+		return m.Append(nil)
+	}
+}
+
+func flipLast(msg, _ []byte) []byte {
+	msg = bytes.Clone(msg)
+	msg[len(msg)-1] ^= 1
+	return msg
+}
+
+func noCertificate(msg, _ []byte) []byte { return new(wire.Certificate13).Append(nil) }
+
+var (
+	hello13  = setting{"TLS 1.3", wire.VersionTLS13, false, false}
+	mutual13 = setting{"TLS 1.3 mutual", wire.VersionTLS13, true, false}
+	retry13  = setting{"TLS 1.3 HelloRetryRequest", wire.VersionTLS13, false, true}
+	hello12  = setting{"TLS 1.2", wire.VersionTLS12, false, false}
+	mutual12 = setting{"TLS 1.2 mutual", wire.VersionTLS12, true, false}
+)
+
+// violations are what a malicious peer could do within messages that parse: what
+// the n-th message of a type is changed to, and what the other side says.
+var violations = []struct {
+	name    string
+	setting setting
+	typ     wire.Type
+	n       int
+	edit    edit
+	want    *alert.Error
+}{
+	// By a server, in its hellos.
+	{"a suite of the other version", hello13, wire.TypeServerHello, 1, inServerHello(func(h *wire.ServerHello) { h.CipherSuite = 0xc02b }), errSuiteNotOffered},
+	{"a suite that was not offered", hello12, wire.TypeServerHello, 1, inServerHello(func(h *wire.ServerHello) { h.CipherSuite = 0xcca9 }), errSuiteNotOffered},
+	{"a suite that nobody knows", hello13, wire.TypeServerHello, 1, inServerHello(func(h *wire.ServerHello) { h.CipherSuite = 0x1399 }), errSuiteNotOffered},
+	{"another session id", hello13, wire.TypeServerHello, 1, inServerHello(func(h *wire.ServerHello) { h.SessionID = []byte{1} }), errSessionEcho},
+	{"compression", hello13, wire.TypeServerHello, 1, inServerHello(func(h *wire.ServerHello) { h.Compression = 1 }), errCompression},
+	{"compression in TLS 1.2", hello12, wire.TypeServerHello, 1, inServerHello(func(h *wire.ServerHello) { h.Compression = 1 }), errCompression},
+	{"no key share", hello13, wire.TypeServerHello, 1, inServerHello(func(h *wire.ServerHello) { h.Has = h.Has.Minus(wire.Extensions(wire.ExtKeyShare)) }), errNoKeyShare},
+	{"a key share of another group", hello13, wire.TypeServerHello, 1, inServerHello(func(h *wire.ServerHello) { h.KeyShare.Group = uint16(suite.P256) }), errWrongShare},
+	{"a PSK that was not offered", hello13, wire.TypeServerHello, 1, inServerHello(func(h *wire.ServerHello) { h.Has = h.Has.With(wire.ExtPreSharedKey) }), errUnsolicited},
+	{"an extension of EncryptedExtensions", hello13, wire.TypeServerHello, 1, inServerHello(func(h *wire.ServerHello) { h.ALPN, h.Has = []byte("x"), h.Has.With(wire.ExtALPN) }), errUnsolicited},
+	{"a version that was not offered", hello12, wire.TypeServerHello, 1, inServerHello(func(h *wire.ServerHello) { h.Version = wire.VersionTLS10 }), errVersion},
+	{"TLS 1.2 by the extension of 1.3", hello13, wire.TypeServerHello, 1, inServerHello(func(h *wire.ServerHello) { h.SupportedVersion = wire.VersionTLS12 }), errVersionNotWanted},
+	{"the random of a downgrade", hello13, wire.TypeServerHello, 1, inServerHello(func(h *wire.ServerHello) {
+		*h = wire.ServerHello{Version: wire.VersionTLS12, Random: h.Random, CipherSuite: 0xc02b}
+		copy(h.Random[24:], wire.DowngradeTLS11)
+	}), errDowngrade},
+	{"TLS 1.2 that resumes nothing", hello13, wire.TypeServerHello, 1, func(msg, hello []byte) []byte {
+		var h wire.ClientHello
+		must(h.Parse(hello[4:], wire.Stream))
+		return inServerHello(func(sh *wire.ServerHello) {
+			*sh = wire.ServerHello{Version: wire.VersionTLS12, Random: sh.Random, CipherSuite: 0xc02b, SessionID: h.SessionID}
+		})(msg, hello)
+	}, errEchoed12},
+	{"an extension of TLS 1.3", hello12, wire.TypeServerHello, 1, inServerHello(func(h *wire.ServerHello) { h.Has = h.Has.With(wire.ExtPreSharedKey) }), errUnsolicited},
+	{"a renegotiation", hello12, wire.TypeServerHello, 1, inServerHello(func(h *wire.ServerHello) {
+		h.RenegotiationInfo, h.Has = []byte{1}, h.Has.With(wire.ExtRenegotiationInfo)
+	}), errRenegInfo},
+	{"another protocol in TLS 1.2", hello12, wire.TypeServerHello, 1, inServerHello(func(h *wire.ServerHello) { h.ALPN, h.Has = []byte("y"), h.Has.With(wire.ExtALPN) }), errALPNChoice},
+	{"a suite for another key", hello12, wire.TypeServerHello, 1, inServerHello(func(h *wire.ServerHello) { h.CipherSuite = 0xc02f }), errKeyForSuite},
+
+	// By a server, with HelloRetryRequest.
+	{"another suite than its HelloRetryRequest", retry13, wire.TypeServerHello, 2, inServerHello(func(h *wire.ServerHello) { h.CipherSuite = 0x1303 }), errSuiteChanged},
+	{"a second HelloRetryRequest", retry13, wire.TypeServerHello, 2, inServerHello(func(h *wire.ServerHello) { h.Random = wire.RetryRandom }), errSecondRetry},
+	{"a retry for a share that it has", retry13, wire.TypeServerHello, 1, inServerHello(func(h *wire.ServerHello) { h.KeyShare.Group = uint16(suite.X25519) }), errRetryGroup},
+	{"a retry for a group that was not offered", retry13, wire.TypeServerHello, 1, inServerHello(func(h *wire.ServerHello) { h.KeyShare.Group = uint16(suite.P521) }), errRetryGroup},
+	{"a retry for nothing", retry13, wire.TypeServerHello, 1, inServerHello(func(h *wire.ServerHello) { h.Has = wire.Extensions(wire.ExtSupportedVersions) }), errEmptyRetry},
+	{"a retry with more", retry13, wire.TypeServerHello, 1, inServerHello(func(h *wire.ServerHello) { h.Has = h.Has.With(wire.ExtPreSharedKey) }), errUnsolicited},
+	{"a retry with compression", retry13, wire.TypeServerHello, 1, inServerHello(func(h *wire.ServerHello) { h.Compression = 1 }), errRetryCompression},
+	{"TLS 1.2 after its HelloRetryRequest", retry13, wire.TypeServerHello, 2, inServerHello(func(h *wire.ServerHello) {
+		*h = wire.ServerHello{Version: wire.VersionTLS12, Random: h.Random, CipherSuite: 0xc02b}
+	}), errVersionChanged},
+
+	// By a server, later.
+	{"another protocol", hello13, wire.TypeEncryptedExtensions, 1, inExtensions(func(m *wire.EncryptedExtensions) { m.ALPN, m.Has = []byte("y"), m.Has.With(wire.ExtALPN) }), errALPNChoice},
+	{"early data that was not offered", hello13, wire.TypeEncryptedExtensions, 1, inExtensions(func(m *wire.EncryptedExtensions) { m.Has = m.Has.With(wire.ExtEarlyData) }), errUnsolicited},
+	{"no certificate", hello13, wire.TypeCertificate, 1, noCertificate, errNoCertificate},
+	{"a context for its certificate", hello13, wire.TypeCertificate, 1, func(msg, _ []byte) []byte {
+		var m wire.Certificate13
+		must(m.Parse(msg[4:]))
+		m.Context = []byte{1}
+		return m.Append(nil)
+	}, errContext},
+	{"a scheme that was not offered", hello13, wire.TypeCertificateVerify, 1, inSignature(0x0203), errSchemeOffered},
+	{"a scheme of TLS 1.2", hello13, wire.TypeCertificateVerify, 1, inSignature(suite.PKCS1SHA256), errSchemeKey},
+	{"a scheme of another curve", hello13, wire.TypeCertificateVerify, 1, inSignature(suite.ECDSAP384), errSchemeKey},
+	{"a wrong Finished", hello13, wire.TypeFinished, 1, flipLast, errWrongFinished},
+	{"a context for our certificate", mutual13, wire.TypeCertificateRequest, 1, func(msg, _ []byte) []byte {
+		var m wire.CertificateRequest13
+		must(m.Parse(msg[4:]))
+		m.Context = []byte{1}
+		return m.Append(nil)
+	}, errContext},
+	{"a group that was not offered", hello12, wire.TypeServerKeyExchange, 1, func(msg, _ []byte) []byte {
+		var m wire.ServerKeyExchange
+		parts := wire.KeyExchangeParts{ECDHE: true, Signed: true}
+		must(m.Parse(msg[4:], parts))
+		m.Group = uint16(suite.P521)
+		return m.Append(nil, parts)
+	}, errGroupChoice},
+	{"a wrong Finished in TLS 1.2", hello12, wire.TypeFinished, 2, flipLast, errWrongFinished},
+
+	// By a client, in its hellos.
+	{"compression of a client", hello13, wire.TypeClientHello, 1, inClientHello(func(h *wire.ClientHello) { h.Compression = []byte{1, 0} }), errCompression13},
+	{"no null compression", hello12, wire.TypeClientHello, 1, inClientHello(func(h *wire.ClientHello) { h.Compression = []byte{1} }), errNoCompression},
+	{"no groups", hello13, wire.TypeClientHello, 1, inClientHello(func(h *wire.ClientHello) { h.Has = h.Has.Minus(wire.Extensions(wire.ExtSupportedGroups)) }), errNoGroups},
+	{"no key shares", hello13, wire.TypeClientHello, 1, inClientHello(func(h *wire.ClientHello) { h.Has = h.Has.Minus(wire.Extensions(wire.ExtKeyShare)) }), errNoKeyShare},
+	{"no schemes", hello13, wire.TypeClientHello, 1, inClientHello(func(h *wire.ClientHello) { h.Has = h.Has.Minus(wire.Extensions(wire.ExtSignatureAlgorithms)) }), errNoSchemes},
+	{"a renegotiation by a client", hello12, wire.TypeClientHello, 1, inClientHello(func(h *wire.ClientHello) { h.RenegotiationInfo = []byte{1} }), errRenegInfo},
+	{"no uncompressed points", hello12, wire.TypeClientHello, 1, inClientHello(func(h *wire.ClientHello) { h.PointFormats = []byte{1} }), errPointFormat},
+	{"another random", retry13, wire.TypeClientHello, 2, inClientHello(func(h *wire.ClientHello) { h.Random[0] ^= 1 }), errHelloChanged},
+	{"another session id of a client", retry13, wire.TypeClientHello, 2, inClientHello(func(h *wire.ClientHello) { h.SessionID = nil }), errHelloChanged},
+	{"other suites", retry13, wire.TypeClientHello, 2, inClientHello(func(h *wire.ClientHello) { h.CipherSuites = h.CipherSuites[2:] }), errHelloChanged},
+	{"another name", retry13, wire.TypeClientHello, 2, inClientHello(func(h *wire.ClientHello) { h.ServerName = "other" }), errHelloChanged},
+	{"other versions", retry13, wire.TypeClientHello, 2, inClientHello(func(h *wire.ClientHello) { h.SupportedVersions = wire.AppendUint16s(nil, wire.VersionTLS12) }), errHelloChanged},
+	{"a share that was not asked for", retry13, wire.TypeClientHello, 2, inClientHello(func(h *wire.ClientHello) {
+		h.KeyShares = wire.AppendKeyShare(nil, uint16(suite.X25519), make([]byte, 32))
+	}), errRetryShare},
+	{"another share beside it", retry13, wire.TypeClientHello, 2, inClientHello(func(h *wire.ClientHello) {
+		h.KeyShares = wire.AppendKeyShare(bytes.Clone(h.KeyShares), uint16(suite.X25519), make([]byte, 32))
+	}), errRetryShare},
+
+	// By a client, later.
+	{"no certificate of a client", mutual13, wire.TypeCertificate, 2, noCertificate, errCertRequired},
+	{"no certificate of a client in TLS 1.2", mutual12, wire.TypeCertificate, 2, func(_, _ []byte) []byte { return new(wire.Certificate12).Append(nil) }, errCertRequired12},
+	{"a scheme of a client that was not offered", mutual13, wire.TypeCertificateVerify, 2, inSignature(0x0203), errSchemeOffered},
+	{"a wrong Finished of a client", hello13, wire.TypeFinished, 2, flipLast, errWrongFinished},
+	{"a wrong Finished of a client in TLS 1.2", hello12, wire.TypeFinished, 1, flipLast, errWrongFinished},
+}
+
+func TestViolations(t *testing.T) {
+	id := identity(t)
+	for _, v := range violations {
+		client, server := v.setting.ends(t, id, new(pki.Cache))
+		var hello []byte
+		n := 0
+		_, clientErr, serverErr := play(client, server, func(i int, msg []byte) [][]byte {
+			if i == 0 {
+				hello = msg
+			}
+			if wire.Type(msg[0]) == v.typ {
+				if n++; n == v.n {
+					msg = v.edit(msg, hello)
+				}
+			}
+			return [][]byte{msg}
+		})
+		if clientErr != error(v.want) && serverErr != error(v.want) {
+			t.Errorf("%s: client %v, server %v, want %v", v.name, clientErr, serverErr, v.want)
+		}
+	}
+}
+
+// TestViolationsAfter are those after the handshake.
+func TestViolationsAfter(t *testing.T) {
+	id := identity(t)
+	for _, v := range []struct {
+		name    string
+		setting setting
+		server  bool // whom it is sent to
+		msg     []byte
+		want    *alert.Error
+	}{
+		{"a KeyUpdate with another value", hello13, true, (&wire.KeyUpdate{RequestUpdate: 2}).Append(nil), errKeyUpdateValue},
+		{"a ticket for too long", hello13, false, (&wire.NewSessionTicket13{Lifetime: 604801, Ticket: []byte{1}}).Append(nil), errTicketLife},
+		{"a renegotiation by a server", hello12, false, wire.AppendMessage(nil, wire.TypeHelloRequest, nil), errRenegotiation},
+		{"a renegotiation by a client", hello12, true, wire.AppendMessage(nil, wire.TypeClientHello, nil), errRenegotiation},
+		{"a ticket of a client", hello13, true, (&wire.NewSessionTicket13{Lifetime: 1, Ticket: []byte{1}}).Append(nil), nil},
+		{"a NewConnectionId over a stream", hello13, true, (&wire.NewConnectionID{}).Append(nil), nil},
+		{"a second Finished", hello13, false, wire.AppendFinished(nil, make([]byte, 32)), nil},
+		{"a request for a certificate", hello13, false, (&wire.CertificateRequest13{}).Append(nil), nil},
+	} {
+		client, server := v.setting.ends(t, id, new(pki.Cache))
+		if _, c, s := play(client, server, unchanged); c != nil || s != nil {
+			t.Fatal(c, s)
+		}
+		to := client
+		if v.server {
+			to = server
+		}
+		err := to.machine.Connection().Handle(&to.carrier, to.machine.params, wire.Message{Type: wire.Type(v.msg[0]), Body: v.msg[4:]})
+		fault, _ := err.(*alert.Error)
+		switch {
+		case v.want != nil && err != error(v.want):
+			t.Errorf("%s: %v, want %v", v.name, err, v.want)
+		case v.want == nil && (fault == nil || fault.Description != alert.UnexpectedMessage):
+			t.Errorf("%s: %v, want unexpected_message", v.name, err)
+		}
+	}
+}
