@@ -135,8 +135,14 @@ func (f *fleet) balance() {
 				front.Close()
 				continue
 			}
-			go relay(front, back)
-			go relay(back, front)
+			go func() {
+				var both sync.WaitGroup
+				both.Go(func() { relay(front, back) })
+				both.Go(func() { relay(back, front) })
+				both.Wait()
+				front.Close()
+				back.Close()
+			}()
 		}
 	}()
 }
