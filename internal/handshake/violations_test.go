@@ -90,8 +90,8 @@ var violations = []struct {
 	{"compression in TLS 1.2", hello12, wire.TypeServerHello, 1, inServerHello(func(h *wire.ServerHello) { h.Compression = 1 }), errCompression},
 	{"no key share", hello13, wire.TypeServerHello, 1, inServerHello(func(h *wire.ServerHello) { h.Has = h.Has.Minus(wire.Extensions(wire.ExtKeyShare)) }), errNoKeyShare},
 	{"a key share of another group", hello13, wire.TypeServerHello, 1, inServerHello(func(h *wire.ServerHello) { h.KeyShare.Group = uint16(suite.P256) }), errWrongShare},
-	{"a PSK that was not offered", hello13, wire.TypeServerHello, 1, inServerHello(func(h *wire.ServerHello) { h.Has = h.Has.With(wire.ExtPreSharedKey) }), errUnsolicited},
-	{"an extension of EncryptedExtensions", hello13, wire.TypeServerHello, 1, inServerHello(func(h *wire.ServerHello) { h.ALPN, h.Has = []byte("x"), h.Has.With(wire.ExtALPN) }), errUnsolicited},
+	{"a PSK that was not offered", hello13, wire.TypeServerHello, 1, inServerHello(func(h *wire.ServerHello) { h.Has.Add(wire.ExtPreSharedKey) }), errUnsolicited},
+	{"an extension of EncryptedExtensions", hello13, wire.TypeServerHello, 1, inServerHello(func(h *wire.ServerHello) { h.ALPN = []byte("x"); h.Has.Add(wire.ExtALPN) }), errUnsolicited},
 	{"a version that was not offered", hello12, wire.TypeServerHello, 1, inServerHello(func(h *wire.ServerHello) { h.Version = wire.VersionTLS10 }), errVersion},
 	{"TLS 1.2 by the extension of 1.3", hello13, wire.TypeServerHello, 1, inServerHello(func(h *wire.ServerHello) { h.SupportedVersion = wire.VersionTLS12 }), errVersionNotWanted},
 	{"the random of a downgrade", hello13, wire.TypeServerHello, 1, inServerHello(func(h *wire.ServerHello) {
@@ -105,11 +105,12 @@ var violations = []struct {
 			*sh = wire.ServerHello{Version: wire.VersionTLS12, Random: sh.Random, CipherSuite: 0xc02b, SessionID: h.SessionID}
 		})(msg, hello)
 	}, errEchoed12},
-	{"an extension of TLS 1.3", hello12, wire.TypeServerHello, 1, inServerHello(func(h *wire.ServerHello) { h.Has = h.Has.With(wire.ExtPreSharedKey) }), errUnsolicited},
+	{"an extension of TLS 1.3", hello12, wire.TypeServerHello, 1, inServerHello(func(h *wire.ServerHello) { h.Has.Add(wire.ExtPreSharedKey) }), errUnsolicited},
 	{"a renegotiation", hello12, wire.TypeServerHello, 1, inServerHello(func(h *wire.ServerHello) {
-		h.RenegotiationInfo, h.Has = []byte{1}, h.Has.With(wire.ExtRenegotiationInfo)
+		h.RenegotiationInfo = []byte{1}
+		h.Has.Add(wire.ExtRenegotiationInfo)
 	}), errRenegInfo},
-	{"another protocol in TLS 1.2", hello12, wire.TypeServerHello, 1, inServerHello(func(h *wire.ServerHello) { h.ALPN, h.Has = []byte("y"), h.Has.With(wire.ExtALPN) }), errALPNChoice},
+	{"another protocol in TLS 1.2", hello12, wire.TypeServerHello, 1, inServerHello(func(h *wire.ServerHello) { h.ALPN = []byte("y"); h.Has.Add(wire.ExtALPN) }), errALPNChoice},
 	{"a suite for another key", hello12, wire.TypeServerHello, 1, inServerHello(func(h *wire.ServerHello) { h.CipherSuite = 0xc02f }), errKeyForSuite},
 
 	// By a server, with HelloRetryRequest.
@@ -118,15 +119,15 @@ var violations = []struct {
 	{"a retry for a share that it has", retry13, wire.TypeServerHello, 1, inServerHello(func(h *wire.ServerHello) { h.KeyShare.Group = uint16(suite.X25519) }), errRetryGroup},
 	{"a retry for a group that was not offered", retry13, wire.TypeServerHello, 1, inServerHello(func(h *wire.ServerHello) { h.KeyShare.Group = uint16(suite.P521) }), errRetryGroup},
 	{"a retry for nothing", retry13, wire.TypeServerHello, 1, inServerHello(func(h *wire.ServerHello) { h.Has = wire.Extensions(wire.ExtSupportedVersions) }), errEmptyRetry},
-	{"a retry with more", retry13, wire.TypeServerHello, 1, inServerHello(func(h *wire.ServerHello) { h.Has = h.Has.With(wire.ExtPreSharedKey) }), errUnsolicited},
+	{"a retry with more", retry13, wire.TypeServerHello, 1, inServerHello(func(h *wire.ServerHello) { h.Has.Add(wire.ExtPreSharedKey) }), errUnsolicited},
 	{"a retry with compression", retry13, wire.TypeServerHello, 1, inServerHello(func(h *wire.ServerHello) { h.Compression = 1 }), errRetryCompression},
 	{"TLS 1.2 after its HelloRetryRequest", retry13, wire.TypeServerHello, 2, inServerHello(func(h *wire.ServerHello) {
 		*h = wire.ServerHello{Version: wire.VersionTLS12, Random: h.Random, CipherSuite: 0xc02b}
 	}), errVersionChanged},
 
 	// By a server, later.
-	{"another protocol", hello13, wire.TypeEncryptedExtensions, 1, inExtensions(func(m *wire.EncryptedExtensions) { m.ALPN, m.Has = []byte("y"), m.Has.With(wire.ExtALPN) }), errALPNChoice},
-	{"early data that was not offered", hello13, wire.TypeEncryptedExtensions, 1, inExtensions(func(m *wire.EncryptedExtensions) { m.Has = m.Has.With(wire.ExtEarlyData) }), errUnsolicited},
+	{"another protocol", hello13, wire.TypeEncryptedExtensions, 1, inExtensions(func(m *wire.EncryptedExtensions) { m.ALPN = []byte("y"); m.Has.Add(wire.ExtALPN) }), errALPNChoice},
+	{"early data that was not offered", hello13, wire.TypeEncryptedExtensions, 1, inExtensions(func(m *wire.EncryptedExtensions) { m.Has.Add(wire.ExtEarlyData) }), errUnsolicited},
 	{"no certificate", hello13, wire.TypeCertificate, 1, noCertificate, errNoCertificate},
 	{"a context for its certificate", hello13, wire.TypeCertificate, 1, func(msg, _ []byte) []byte {
 		var m wire.Certificate13
