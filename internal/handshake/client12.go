@@ -62,12 +62,9 @@ func newClient12(c *clientHello) *client12 {
 }
 
 func (c *client12) serverHello(sh *wire.ServerHello) (step, error) {
-	allowed := wire.Extensions(wire.ExtServerName, wire.ExtStatusRequest, wire.ExtSupportedGroups, wire.ExtECPointFormats,
-		wire.ExtALPN, wire.ExtSCT, wire.ExtClientCertificateType, wire.ExtServerCertificateType,
-		wire.ExtExtendedMainSecret, wire.ExtRenegotiationInfo, wire.ExtSessionTicket, wire.ExtConnectionID, wire.ExtUseSRTP)
 	resumed := len(sh.SessionID) > 0 && string(sh.SessionID) == string(c.sessionID)
 	switch {
-	case sh.Unknown || sh.Has.Minus(c.offered) != 0 || sh.Has.Minus(allowed) != 0:
+	case sh.Unknown || sh.Has.Minus(c.offered&wire.InServerHello12) != 0:
 		return step{}, errUnsolicited
 	case resumed && c.old == nil:
 		return step{}, errEchoed12

@@ -53,14 +53,8 @@ func newClient13(c *clientHello) *client13 {
 }
 
 func (c *client13) serverHello(sh *wire.ServerHello) (step, error) {
-	allowed := wire.Extensions(wire.ExtSupportedVersions, wire.ExtKeyShare)
-	for _, e := range []wire.Extension{wire.ExtPreSharedKey, wire.ExtConnectionID} {
-		if c.offered.Has(e) {
-			allowed.Add(e)
-		}
-	}
 	switch {
-	case sh.Unknown || sh.Has.Minus(allowed) != 0:
+	case sh.Unknown || sh.Has.Minus(c.offered&wire.InServerHello13) != 0:
 		return step{}, errUnsolicited
 	case !sh.Has.Has(wire.ExtKeyShare):
 		return step{}, errNoKeyShare
@@ -126,9 +120,7 @@ func (c *client13) encryptedExtensions(msg wire.Message) (step, error) {
 		return step{}, err
 	}
 	c.transcript.add(msg)
-	allowed := wire.Extensions(wire.ExtServerName, wire.ExtSupportedGroups, wire.ExtALPN,
-		wire.ExtServerCertificateType, wire.ExtClientCertificateType, wire.ExtEarlyData, wire.ExtUseSRTP)
-	if ee.Unknown || ee.Has.Minus(c.offered) != 0 || ee.Has.Minus(allowed) != 0 {
+	if ee.Unknown || ee.Has.Minus(c.offered&wire.InEncryptedExtensions) != 0 {
 		return step{}, errUnsolicited
 	}
 	c.conn.ALPN = ""
@@ -146,7 +138,7 @@ func (c *client13) encryptedExtensions(msg wire.Message) (step, error) {
 		return step{}, err
 	}
 	if c.psk != nil {
-		return c.peer.judge(c.Machine, then(expect(c.finished, wire.TypeFinished)))
+		return c.peer.judge(c.Machine, func() (step, error) { return expect(c.finished, wire.TypeFinished), nil })
 	}
 	return expect(c.certificateOrRequest, wire.TypeCertificateRequest, wire.TypeCertificate), nil
 }

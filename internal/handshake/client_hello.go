@@ -300,11 +300,10 @@ func downgraded(random [32]byte) bool {
 
 // retry answers a HelloRetryRequest: RFC 9846, Section 4.2.4.
 func (c *clientHello) retry(msg wire.Message, sh *wire.ServerHello) (step, error) {
-	allowed := wire.Extensions(wire.ExtSupportedVersions, wire.ExtKeyShare, wire.ExtCookie)
 	switch {
 	case c.conn.Retried:
 		return step{}, errSecondRetry
-	case sh.Unknown || sh.Has.Minus(allowed) != 0:
+	case sh.Unknown || sh.Has.Minus(wire.InHelloRetryRequest) != 0:
 		return step{}, errUnsolicited
 	case !sh.Has.Has(wire.ExtKeyShare) && !sh.Has.Has(wire.ExtCookie):
 		return step{}, errEmptyRetry

@@ -239,7 +239,11 @@ func (s *server12) sendHelloDone() (step, error) {
 	if s.params.RequestCertificate {
 		return expect(s.certificate, wire.TypeCertificate), nil
 	}
-	return s.peer.judge(s.Machine, then(expect(s.clientKeyExchange, wire.TypeClientKeyExchange)))
+	next := expect(s.clientKeyExchange, wire.TypeClientKeyExchange)
+	if s.params.AskVerify {
+		return s.peer.verify(s.Machine, then(next)), nil
+	}
+	return next, nil
 }
 
 func (s *server12) certificate(msg wire.Message) (step, error) {

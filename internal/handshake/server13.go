@@ -313,7 +313,10 @@ func (s *server13) sendFinished() (step, error) {
 	case s.conn.EarlyData == EarlyDataAccepted && s.carrier.Transport() == wire.Stream:
 		next = expect(s.endOfEarlyData, wire.TypeEndOfEarlyData)
 	}
-	return s.peer.judge(s.Machine, then(next))
+	if s.params.AskVerify {
+		return s.peer.verify(s.Machine, then(next)), nil
+	}
+	return next, nil
 }
 
 func (s *server13) certificate(msg wire.Message) (step, error) {

@@ -68,10 +68,6 @@ func (m *CertificateRequest13) Append(b []byte) []byte {
 	return c.message()
 }
 
-// inCertificateRequest: RFC 9846, Section 4.3.
-var inCertificateRequest = []Extension{ExtStatusRequest, ExtSCT, ExtSignatureAlgorithms, ExtSignatureAlgsCert,
-	ExtCertificateAuthorities, ExtOIDFilters}
-
 func (m *CertificateRequest13) fields(c *coder) {
 	c.vec8(&m.Context)
 	c.extensions(&m.Has, inCertificateRequest, func(e Extension) {
@@ -143,8 +139,6 @@ func (e *CertificateEntry) fields(c *coder) {
 		}
 	})
 }
-
-var inCertificateEntry = []Extension{ExtStatusRequest, ExtSCT}
 
 // ocsp is a CertificateStatus (RFC 6066, Section 8).
 func (c *coder) ocsp(v *[]byte) {

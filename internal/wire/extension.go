@@ -125,6 +125,24 @@ func (s ExtensionSet) String() string {
 	return strings.Join(names, ", ")
 }
 
+// Which extensions a message may have: the table of RFC 9846, Section 4.3, and for
+// TLS 1.2 what their own RFCs say. Lists are in the order in which we send them.
+var (
+	InServerHello12 = Extensions(ExtServerName, ExtStatusRequest, ExtSupportedGroups, ExtECPointFormats, ExtALPN, ExtSCT,
+		ExtClientCertificateType, ExtServerCertificateType, ExtExtendedMainSecret, ExtRenegotiationInfo, ExtSessionTicket,
+		ExtConnectionID, ExtUseSRTP)
+	InServerHello13       = Extensions(ExtSupportedVersions, ExtKeyShare, ExtPreSharedKey, ExtConnectionID)
+	InHelloRetryRequest   = Extensions(ExtSupportedVersions, ExtKeyShare, ExtCookie)
+	InEncryptedExtensions = Extensions(inEncryptedExtensions...)
+
+	inEncryptedExtensions = []Extension{ExtServerName, ExtSupportedGroups, ExtALPN, ExtUseSRTP, ExtServerCertificateType,
+		ExtClientCertificateType, ExtEarlyData}
+	inCertificateRequest = []Extension{ExtStatusRequest, ExtSCT, ExtSignatureAlgorithms, ExtSignatureAlgsCert,
+		ExtCertificateAuthorities, ExtOIDFilters}
+	inCertificateEntry = []Extension{ExtStatusRequest, ExtSCT}
+	inNewSessionTicket = []Extension{ExtEarlyData}
+)
+
 // byNumber is the order of extensions in the hellos.
 var byNumber = func() (order []Extension) {
 	for _, k := range known {

@@ -111,10 +111,11 @@ func AppendALPN(a ALPN, protocols ...string) ALPN {
 // alpn is a ProtocolNameList: RFC 7301, Section 3.1: no name is empty.
 func (c *coder) alpn(v *ALPN) {
 	c.filled16((*[]byte)(v))
-	for l := (cursor{b: *v}); l.more(); {
+	l := cursor{b: *v}
+	for l.more() {
 		l.nonEmpty(l.vec8())
-		c.require(!l.bad)
 	}
+	c.require(!l.bad)
 }
 
 // oneProtocol is a ProtocolNameList of one, a server's answer.
@@ -141,10 +142,16 @@ func AppendNames(n Names, names ...[]byte) Names {
 
 func (c *coder) names(v *Names) {
 	c.vec16((*[]byte)(v))
-	for l := (cursor{b: *v}); l.more(); {
+	c.require(filled16s(*v))
+}
+
+// filled16s reports whether list consists of vectors that are not empty.
+func filled16s(list []byte) bool {
+	l := cursor{b: list}
+	for l.more() {
 		l.nonEmpty(l.vec16())
-		c.require(!l.bad)
 	}
+	return !l.bad
 }
 
 // serverName is server_name: RFC 6066, Section 3. Names of other types are
@@ -175,11 +182,8 @@ func (c *coder) serverName(host *string) {
 func (c *coder) scts(v *[]byte) {
 	c.rest(v)
 	list := cursor{b: *v}
-	entries := cursor{b: list.nonEmpty(list.vec16())}
-	for entries.more() {
-		entries.nonEmpty(entries.vec16())
-	}
-	c.require(list.done() && !entries.bad)
+	entries := list.nonEmpty(list.vec16())
+	c.require(list.done() && filled16s(entries))
 }
 
 // AppendSCTs appends a SignedCertificateTimestampList.

@@ -50,9 +50,6 @@ func (m *NewSessionTicket13) Append(b []byte) []byte {
 	return c.message()
 }
 
-// inNewSessionTicket: RFC 9846, Section 4.3.
-var inNewSessionTicket = []Extension{ExtEarlyData}
-
 func (m *NewSessionTicket13) fields(c *coder) {
 	c.uint32(&m.Lifetime)
 	c.uint32(&m.AgeAdd)

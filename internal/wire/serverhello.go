@@ -146,9 +146,6 @@ func (m *EncryptedExtensions) Append(b []byte) []byte {
 	return c.message()
 }
 
-var inEncryptedExtensions = []Extension{ExtServerName, ExtSupportedGroups, ExtALPN, ExtUseSRTP, ExtServerCertificateType,
-	ExtClientCertificateType, ExtEarlyData}
-
 func (m *EncryptedExtensions) fields(c *coder) {
 	c.extensions(&m.Has, inEncryptedExtensions, func(e Extension) {
 		switch e {
