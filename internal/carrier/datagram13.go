@@ -148,9 +148,7 @@ func (p *dtls13) took(n record.Number, got receipt) {
 		return
 	}
 	p.received.Add(n)
-	if !p.ack.waiting && !p.ack.due {
-		p.ack.waiting, p.ack.start = true, p.now
-	}
+	p.waitToACK()
 }
 
 // answeredBy: "the receipt of any record responding to a given flight MUST be

@@ -460,3 +460,33 @@ func TestRepeatedServerFlight13(t *testing.T) {
 	p.mustInput(c, p.reseal(s, 2, record.Handshake, fragment(true, wire.TypeFinished, 4, 32, 0, 32)))
 	p.want("the Finished again", c, p.output(c), "2:Finished")
 }
+
+// TestLostServerHello: a client that knows the version but cannot read what has
+// come says so with an empty ACK, long before the server's timer.
+func TestLostServerHello(t *testing.T) {
+	p := newPair(t, playOptions{version: wire.VersionTLS13, retry: true, certificate: 1500}, nil)
+	p.mustInput(p.server, p.output(p.client)...)
+	p.mustInput(p.client, p.output(p.server)...)
+	p.mustInput(p.server, p.output(p.client)...)
+	flight := p.output(p.server)
+	p.mustInput(p.client, flight[1:]...) // without the ServerHello
+	p.want("it may be on its way", p.client, p.output(p.client))
+	p.passTime(time.Second / 4)
+	ack := p.output(p.client)
+	p.want("it is late", p.client, ack, "0:ACK[]")
+	p.mustInput(p.server, ack...)
+	again := p.output(p.server)
+	if len(again) != len(flight) {
+		t.Fatalf("%d datagrams come again, of %d", len(again), len(flight))
+	}
+	p.mustInput(p.client, again[0])
+	if !p.client.complete {
+		t.Error("the client does not go on with the ServerHello")
+	}
+	// Before the version is known nothing is acknowledged.
+	q := newPair(t, playOptions{version: wire.VersionTLS13, certificate: 1500}, nil)
+	q.mustInput(q.server, q.output(q.client)...)
+	q.mustInput(q.client, q.output(q.server)[1:]...)
+	q.passTime(time.Second / 4)
+	q.want("the server may be one of DTLS 1.2", q.client, q.output(q.client))
+}

@@ -158,7 +158,10 @@ func (d *Datagram) authenticated(r *opened, err error) error {
 }
 
 // keepEarly keeps datagrams that have overtaken what gives us their keys. A
-// server keeps nothing for a peer that has not said which version it speaks.
+// server keeps nothing for a peer that has not said which version it speaks. A
+// client says that it waits, unless a ServerHello comes soon: RFC 9147bis, Section
+// 7.1: "Sending an empty ACK can avoid waiting for the server's retransmission
+// timeout."
 func (d *Datagram) keepEarly(in []byte) {
 	if d.opt.Server && d.version == 0 || d.complete || d.earlySize+len(in)+earlyCost > min(maxEarly, d.opt.memory()) {
 		d.dropped++
@@ -166,6 +169,9 @@ func (d *Datagram) keepEarly(in []byte) {
 	}
 	d.early = append(d.early, bytes.Clone(in))
 	d.holdEarly(d.earlySize + len(in) + earlyCost)
+	if !d.opt.Server && d.version == wire.VersionTLS13 {
+		d.waitToACK()
+	}
 }
 
 // holdEarly: the early datagrams take from the memory for messages.

@@ -176,6 +176,13 @@ func (d *Datagram) nothingToACK() {
 	d.received.Clear()
 }
 
+// waitToACK begins to wait for more to acknowledge.
+func (d *Datagram) waitToACK() {
+	if !d.ack.waiting && !d.ack.due {
+		d.ack.waiting, d.ack.start = true, d.now
+	}
+}
+
 // sendable reports whether a part of the flight may leave. It waits until the
 // flight is whole.
 func (d *Datagram) sendable() bool {
