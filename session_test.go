@@ -949,6 +949,32 @@ func TestEarlyDataAfterRestart(t *testing.T) {
 	})
 }
 
+// TestEarlyDataProvesNothing: it may be a replay, from anywhere, so a server's answer
+// to it has the bounds of an unproved address.
+func TestEarlyDataProvesNothing(t *testing.T) {
+	client, server, now := earlyConfigs(t)
+	server.TicketKeys, server.ReplayGuard = StaticTicketKeys(TicketKey{1}), NewReplayGuard(10, now.time)
+	now.now = now.now.Add(time.Minute) // a young guard accepts nothing
+	newMeeting(t, true, client, server).finish()
+	m := newMeeting(t, true, client, server)
+	server = server.Clone()
+	server.Datagram.TrustAddress = false
+	var err error
+	if m.server, err = NewEngine(DTLSServer, server); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.sendEarly("early words"); err != nil || string(m.got.early) != "early words" {
+		t.Fatalf("%q, %v", m.got.early, err)
+	}
+	if _, err := m.server.Seal(nil, make([]byte, 8000)); !errors.Is(err, ErrInvalidOperation) {
+		t.Errorf("8,000 bytes in answer to early data: %v", err)
+	}
+	m.finish()
+	if _, err := m.server.Seal(nil, make([]byte, 8000)); err != nil {
+		t.Errorf("after the handshake: %v", err)
+	}
+}
+
 func TestTooMuchEarlyData(t *testing.T) {
 	client, server, _ := earlyConfigs(t)
 	newMeeting(t, false, client, server).finish()

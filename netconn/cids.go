@@ -74,6 +74,16 @@ func (s *socket) forget(p *peer) {
 	p.cids = nil
 }
 
+// follow goes after a peer to its new address, unless somebody is against it.
+func (p *peer) follow(to address) {
+	may := p.socket.limits.Follow
+	if to.key == p.addr.key || may != nil && !may(p.addr.netAddr(), to.netAddr()) {
+		return
+	}
+	p.addr = to
+	p.socket.move(p, to.key)
+}
+
 // move makes a peer known by its new address, if nobody else is there: its
 // connection IDs find it as well.
 func (s *socket) move(p *peer, to key) {

@@ -3,6 +3,7 @@ package netconn
 import (
 	"bytes"
 	"crypto/tls"
+	"net"
 	"testing"
 
 	"github.com/hermetic-tls/hermetic"
@@ -90,6 +91,38 @@ func TestMoves(t *testing.T) {
 			if s := l.socket; len(s.live) != 1 || len(s.peers) != 1 || len(s.cids) != 1 {
 				t.Errorf("%d peers, %d addresses, %d connection IDs after Close", len(s.live), len(s.peers), len(s.cids))
 			}
+		}
+	}
+}
+
+// TestFollow: who may not be followed is heard, and answered where he was.
+func TestFollow(t *testing.T) {
+	client, server := configs(t)
+	client.Datagram.ConnectionIDs = true
+	server.Datagram.ConnectionIDs, server.Datagram.ConnectionIDLength = true, 4
+	asked := make(chan string, 10)
+	w, l := onWire(t, server, Limits{Follow: func(from, to net.Addr) bool {
+		asked <- from.String() + " to " + to.String()
+		return to.String() == "near"
+	}})
+	c := w.caller(t, "home", client)
+	c.speak()
+	conn := accept(t, l)
+	for _, step := range []struct{ to, asked, there string }{
+		{"home", "", "home"}, {"far", "home to far", "home"}, {"near", "home to near", "near"}, {"near", "", "near"}, {"far", "near to far", "near"},
+	} {
+		c.addr = step.to
+		c.say("I am " + step.to)
+		hears(t, conn, "I am "+step.to)
+		if got := conn.RemoteAddr().String(); got != step.there {
+			t.Errorf("%s: the peer is at %q, not %q", step.to, got, step.there)
+		}
+		got := ""
+		if len(asked) > 0 {
+			got = <-asked
+		}
+		if got != step.asked || len(asked) > 0 {
+			t.Errorf("%s: asked %q, not %q", step.to, got, step.asked)
 		}
 	}
 }

@@ -93,6 +93,11 @@ type Limits struct {
 	// gives up its ciphers, see [hermetic.Engine.Compact], and the next datagram
 	// makes them again. Zero: a minute. Negative: never.
 	Quiet time.Duration
+	// Follow decides whether a peer whose newest authentic record has come from
+	// another address is followed there: RFC 9146, Section 6, wants a strategy for
+	// ensuring that it receives there. It must not wait, nor use the connection.
+	// Nil: always.
+	Follow func(from, to net.Addr) bool
 }
 
 func (l *Limits) backlog() int { return cmp.Or(l.Backlog, 1024) }
@@ -111,7 +116,8 @@ func (l *Limits) quiet() time.Duration { return cmp.Or(l.Quiet, time.Minute) }
 // With cfg.Datagram.ConnectionIDs of our own, a client whose address changes keeps
 // its connection: RemoteAddr and where Write sends to follow the newest record
 // that was authentic. Whoever can hold such a record back and send it from
-// elsewhere can lead our datagrams there, until the client's next record comes.
+// elsewhere can lead our datagrams there, until the client's next record comes;
+// Limits.Follow may refuse.
 type PacketListener struct{ socket *socket }
 
 // ListenPacket listens on a UDP socket.

@@ -89,9 +89,8 @@ func (p *peer) take(from address, datagram []byte) (established bool) {
 		case o.Data != nil:
 			p.keep(o.Data)
 		}
-		if o.Kind == hermetic.KindNewPath && from.key != p.addr.key {
-			p.addr = from
-			p.socket.move(p, from.key)
+		if o.Kind == hermetic.KindNewPath {
+			p.follow(from)
 		}
 		if o.N == 0 {
 			break
