@@ -1,6 +1,7 @@
 package hermetic
 
 import (
+	"bytes"
 	"container/list"
 	"errors"
 	"sync"
@@ -52,7 +53,7 @@ func (s *Session) MarshalBinary() ([]byte, error) {
 
 // UnmarshalBinary reads what MarshalBinary has returned.
 func (s *Session) UnmarshalBinary(data []byte) error {
-	state, err := session.Parse(data)
+	state, err := session.Parse(bytes.Clone(data))
 	if err != nil {
 		return errors.New("hermetic: " + err.Error())
 	}
@@ -104,12 +105,13 @@ func (c *lru) Get(key string) *Session {
 	c.order.MoveToFront(e)
 	entry := e.Value.(*lruEntry)
 	last := len(entry.sessions) - 1
+	if last < 0 {
+		return nil // its server will send others
+	}
 	s := entry.sessions[last]
 	if s.SingleUse() {
 		entry.sessions[last] = nil
-		if entry.sessions = entry.sessions[:last]; last == 0 {
-			c.drop(e)
-		}
+		entry.sessions = entry.sessions[:last]
 	}
 	return s
 }
@@ -120,7 +122,9 @@ func (c *lru) Put(key string, s *Session) {
 	e := c.entries[key]
 	if e == nil {
 		if len(c.entries) == c.max {
-			c.drop(c.order.Back())
+			oldest := c.order.Back()
+			delete(c.entries, oldest.Value.(*lruEntry).key)
+			c.order.Remove(oldest)
 		}
 		e = c.order.PushFront(&lruEntry{key: key})
 		c.entries[key] = e
@@ -131,11 +135,6 @@ func (c *lru) Put(key string, s *Session) {
 		entry.sessions = append(entry.sessions[:0], entry.sessions[min(1, len(entry.sessions)):]...)
 	}
 	entry.sessions = append(entry.sessions, s)
-}
-
-func (c *lru) drop(e *list.Element) {
-	delete(c.entries, e.Value.(*lruEntry).key)
-	c.order.Remove(e)
 }
 
 // sessionKey is what sessions of this client are kept under: its protocol and

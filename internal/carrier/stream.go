@@ -360,6 +360,9 @@ func (s *Stream) Resume(time.Time) error {
 // Send queues a message: messages share records as long as keys are the same.
 func (s *Stream) Send(msg []byte) uint16 {
 	s.spoken = true
+	if s.queued == nil {
+		s.queued = make([]byte, 0, 1024)
+	}
 	s.queued = append(s.queued, msg...)
 	return 0
 }

@@ -52,6 +52,7 @@ type clientHello struct {
 	psks       []offeredPSK
 	session    *session.Session   // offered; nil: none
 	early      *suite.EarlySecret // of the early data that is offered; nil: none
+	sessionID  [32]byte           // if we have invented it
 	retrySuite uint16             // of the HelloRetryRequest
 	verified   bool               // a HelloVerifyRequest has come
 }

@@ -69,7 +69,7 @@ func (c *clientHello) addPSK(p *PSK, age uint32) {
 }
 
 func (c *clientHello) inventSessionID() error {
-	c.hello.SessionID = make([]byte, 32)
+	c.hello.SessionID = c.sessionID[:]
 	return c.random(c.hello.SessionID)
 }
 

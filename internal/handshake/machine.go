@@ -121,7 +121,7 @@ type Connection struct {
 	began            time.Time        // when the peers have authenticated, if before
 	// TLS 1.2: what RFC 5705 derives from.
 	mainSecret []byte
-	*randoms   // TLS 1.3 drops them with the handshake
+	*randoms   // the handshake's; TLS 1.2 keeps them
 }
 
 // randoms are those of the hellos.
@@ -187,17 +187,32 @@ type Machine struct {
 	step       step
 	finished   bool
 	scratch    []byte // a message is built here before it is sent
+	space      [1024]byte
+	randoms    randoms
 }
 
 // NewClient returns a client's handshake. Start sends the ClientHello.
 func NewClient(p *Params, c Carrier, serverName string) *Machine {
-	return &Machine{params: p, carrier: c, serverName: serverName, conn: newConnection(c), scratch: make([]byte, 0, 1024)}
+	m := newMachine(p, c)
+	m.serverName = serverName
+	return m
 }
 
 // NewServer returns a server's handshake, which waits for a ClientHello; with a
 // jar for one with a cookie of that jar.
 func NewServer(p *Params, c Carrier, jar CookieJar) *Machine {
-	return &Machine{params: p, carrier: c, jar: jar, conn: newConnection(c), scratch: make([]byte, 0, 1024)}
+	m := newMachine(p, c)
+	m.jar = jar
+	return m
+}
+
+func newMachine(p *Params, c Carrier) *Machine {
+	m := &Machine{params: p, carrier: c, conn: &Connection{prefix: suite.TLS}}
+	if c.Transport() == wire.Datagram {
+		m.conn.prefix = suite.DTLS
+	}
+	m.scratch, m.conn.randoms = m.space[:0], &m.randoms
+	return m
 }
 
 // Start begins the handshake.
@@ -249,8 +264,10 @@ func (m *Machine) Connection() *Connection { return m.conn }
 // finish ends the handshake.
 func (m *Machine) finish() (step, error) {
 	m.finished = true
-	if m.conn.Version == wire.VersionTLS13 {
-		m.conn.randoms = nil
+	m.conn.randoms = nil
+	if m.conn.Version == wire.VersionTLS12 {
+		kept := m.randoms
+		m.conn.randoms = &kept
 	}
 	m.carrier.Complete()
 	return step{}, nil
@@ -298,11 +315,4 @@ func (p *Params) ExternalPSKs(datagram bool) []PSK {
 		return p.PSKs[1]
 	}
 	return p.PSKs[0]
-}
-
-func newConnection(c Carrier) *Connection {
-	if c.Transport() == wire.Datagram {
-		return &Connection{prefix: suite.DTLS, randoms: new(randoms)}
-	}
-	return &Connection{prefix: suite.TLS, randoms: new(randoms)}
 }

@@ -71,7 +71,7 @@ func ParseConnection(b *cryptobyte.String, chains *pki.Cache) (*Connection, erro
 		return nil, session.ErrFormat
 	}
 	c.randoms = &randoms{[32]byte(clientRandom), [32]byte(serverRandom)}
-	s, err := session.Parse(base)
+	s, err := session.Parse(clone(base))
 	if err != nil {
 		return nil, err
 	}

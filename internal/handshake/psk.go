@@ -59,6 +59,11 @@ func (c *clientHello) offerPSKs() {
 	h := &c.hello
 	h.PSK = wire.OfferedPSKs{}
 	h.Has = h.Has.Minus(wire.Extensions(wire.ExtPreSharedKey))
+	size := 0
+	for _, p := range c.psks {
+		size += 2 + len(p.Identity) + 4
+	}
+	h.PSK.Identities = make([]byte, 0, size)
 	for _, p := range c.psks {
 		h.PSK.Identities = wire.AppendPSKIdentity(h.PSK.Identities, wire.PSKIdentity{Identity: p.Identity, TicketAge: p.age})
 		h.PSK.Binders = wire.AppendPSKBinder(h.PSK.Binders, make([]byte, p.Hash.Size()))
@@ -119,7 +124,7 @@ func (s *server13) tryPSK(i int, next func() (step, error)) (step, error) {
 
 // truncated is the ClientHello up to its binders.
 func (s *server13) truncated() []byte {
-	b := wire.AppendHeader(make([]byte, 0, 4+len(s.body)), wire.TypeClientHello, len(s.body))
+	b := wire.AppendHeader(s.scratch[:0], wire.TypeClientHello, len(s.body))
 	return append(b, s.body[:len(s.body)-s.hello.PSK.BindersLen()]...)
 }
 
@@ -145,15 +150,15 @@ func (s *serverHello) resumable(old *session.Session) bool {
 
 // RestorePeer is the peer that a session remembers, or nil if there was none.
 func RestorePeer(s *session.Session, chains *pki.Cache) (*Peer, error) {
+	if len(s.PeerChain) == 0 && s.PeerKey == nil {
+		return nil, nil
+	}
 	p := &Peer{OCSP: s.OCSP, SCTs: s.SCTs}
 	var err error
-	switch {
-	case len(s.PeerChain) > 0:
+	if len(s.PeerChain) > 0 {
 		p.Chain, err = chains.Get(s.PeerChain)
-	case s.PeerKey != nil:
+	} else {
 		p.RawKey, err = pki.ParseRawKey(s.PeerKey)
-	default:
-		return nil, nil
 	}
 	return p, err
 }

@@ -83,19 +83,18 @@ func (s *server13) sendTickets(resumption []byte, n int) (step, error) {
 	if n == s.params.Tickets {
 		return s.finish()
 	}
-	var random [4]byte
-	if err := s.random(random[:]); err != nil {
+	random := s.scratch[:4]
+	if err := s.random(random); err != nil {
 		return step{}, err
 	}
-	nonce := []byte{byte(n)}
 	// RFC 9846, Section 4.7.1: what a session began with must be asked again some
 	// time, however often it is resumed.
-	state := s.conn.session(s.params.Now(), suite.ResumptionPSK(s.conn.Suite.Hash, s.prefix(), resumption, nonce))
+	state := s.conn.session(s.params.Now(), suite.ResumptionPSK(s.conn.Suite.Hash, s.prefix(), resumption, []byte{byte(n)}))
 	state.Lifetime = min(s.params.TicketLife, maxTicketLife-state.Created.Sub(state.Began)).Truncate(time.Second)
 	if state.Lifetime <= 0 {
 		return s.finish()
 	}
-	state.AgeAdd = binary.BigEndian.Uint32(random[:])
+	state.AgeAdd = binary.BigEndian.Uint32(random)
 	state.MaxEarlyData = s.params.MaxEarlyData
 	return s.sealTicket(state, func(ticket []byte) (step, error) {
 		if ticket == nil {
@@ -104,7 +103,7 @@ func (s *server13) sendTickets(resumption []byte, n int) (step, error) {
 		nst := wire.NewSessionTicket13{
 			Lifetime:     uint32(state.Lifetime / time.Second),
 			AgeAdd:       state.AgeAdd,
-			Nonce:        nonce,
+			Nonce:        []byte{byte(n)},
 			Ticket:       ticket,
 			MaxEarlyData: state.MaxEarlyData,
 		}

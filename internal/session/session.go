@@ -135,9 +135,9 @@ func append24(b, v []byte) []byte {
 	return append(append(b, uint8(len(v)>>16), uint8(len(v)>>8), uint8(len(v))), v...)
 }
 
-// Parse reads what Append has written. The session has its own memory.
+// Parse reads what Append has written. The session aliases data.
 func Parse(data []byte) (*Session, error) {
-	b := cryptobyte.String(slices.Clone(data))
+	b := cryptobyte.String(data)
 	var s Session
 	var version, flags, chain uint8
 	var began, created uint64

@@ -92,19 +92,24 @@ func (x *expander) secret(label string, transcriptHash []byte) []byte {
 	return x.label(label, transcriptHash, x.hash.Size())
 }
 
-// idle are expanders that wait for their next key, SHA-256's and SHA-384's.
-var idle [2]sync.Pool
+// pool has expanders of a hash that are not in use.
+type pool struct {
+	idle sync.Pool // they wait for their next key
+	zero sync.Pool // their key is the salt of zeros that each handshake with a PSK begins with
+}
 
-func idleOf(h crypto.Hash) *sync.Pool {
+var pools [2]pool // SHA-256's and SHA-384's
+
+func poolOf(h crypto.Hash) *pool {
 	if h == crypto.SHA256 {
-		return &idle[0]
+		return &pools[0]
 	}
-	return &idle[1]
+	return &pools[1]
 }
 
 // expand lends an expander under a key.
 func expand(h crypto.Hash, p Prefix, key []byte) *expander {
-	x, _ := idleOf(h).Get().(*expander)
+	x, _ := poolOf(h).idle.Get().(*expander)
 	if x == nil {
 		x = newExpander(h)
 	}
@@ -113,10 +118,21 @@ func expand(h crypto.Hash, p Prefix, key []byte) *expander {
 	return x
 }
 
+// expandZero lends one under what HKDF-Extract makes of ikm with a salt of zeros.
+func expandZero(h crypto.Hash, p Prefix, ikm []byte) *expander {
+	zero, _ := poolOf(h).zero.Get().(*expander)
+	if zero == nil {
+		zero = newExpander(h)
+		zero.setKey(zeros[:h.Size()])
+	}
+	defer poolOf(h).zero.Put(zero)
+	return expand(h, p, zero.sum(ikm))
+}
+
 // done gives it back, and with it what it has returned.
 func (x *expander) done() {
 	x.mac = nil
-	idleOf(x.hash).Put(x)
+	poolOf(x.hash).idle.Put(x)
 }
 
 // hkdfLabel appends the HkdfLabel of RFC 9846, Section 7.1.

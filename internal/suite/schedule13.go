@@ -68,9 +68,7 @@ const (
 
 // NewEarlySecret begins the schedule of a handshake with a PSK.
 func NewEarlySecret(h crypto.Hash, p Prefix, psk []byte) *EarlySecret {
-	x := expand(h, p, zeros[:h.Size()])
-	x.extract(psk)
-	return (*EarlySecret)(x)
+	return (*EarlySecret)(expandZero(h, p, psk))
 }
 
 // NewHandshakeSecret begins the schedule of a handshake without a PSK: the

@@ -73,7 +73,7 @@ func (s KeyShares) Find(group uint16) (KeyShare, bool) {
 
 // AppendKeyShare appends a share to a list.
 func AppendKeyShare(s KeyShares, group uint16, data []byte) KeyShares {
-	return append16(appendUint16(s, group), data)
+	return append16(appendUint16(slices.Grow(s, 4+len(data)), group), data)
 }
 
 // maxKeyShares bounds the list, which is compared each with each.
