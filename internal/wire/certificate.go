@@ -11,47 +11,6 @@ type CertificateRequest13 struct {
 	// status_request and signed_certificate_timestamp are empty: see Has.
 }
 
-// Certificate13 is RFC 9846, Section 4.5.1. Entries are read and written one
-// at a time, so that a chain costs no list.
-type Certificate13 struct {
-	Context []byte
-	Entries []byte // certificate_list without its length
-}
-
-// CertificateEntry is one entry of Certificate13: a DER certificate, or a
-// SubjectPublicKeyInfo (RFC 7250).
-type CertificateEntry struct {
-	Data    []byte
-	Has     ExtensionSet
-	Unknown bool
-	OCSP    []byte // the OCSP response in status_request
-	SCTs    []byte // SignedCertificateTimestampList, length included
-}
-
-// CertificateRequest12 is RFC 5246, Section 7.4.4.
-type CertificateRequest12 struct {
-	Types            []byte
-	SignatureSchemes Uint16s
-	Authorities      Names
-}
-
-// Certificate12 is RFC 5246, Section 7.4.2; with RFC 7250 its only content is
-// a SubjectPublicKeyInfo.
-type Certificate12 struct {
-	List []byte // certificate_list without its length, each with a 24-bit length
-}
-
-// CertificateStatus is RFC 6066, Section 8 (TLS 1.2).
-type CertificateStatus struct {
-	OCSP []byte
-}
-
-// CertificateVerify is the same in both versions.
-type CertificateVerify struct {
-	Scheme    uint16
-	Signature []byte
-}
-
 // Parse reads the body of a CertificateRequest of TLS 1.3.
 func (m *CertificateRequest13) Parse(body []byte) error {
 	*m = CertificateRequest13{}
@@ -85,6 +44,13 @@ func (m *CertificateRequest13) fields(c *coder) {
 	})
 }
 
+// Certificate13 is RFC 9846, Section 4.5.1. Entries are read and written one
+// at a time, so that a chain costs no list.
+type Certificate13 struct {
+	Context []byte
+	Entries []byte // certificate_list without its length
+}
+
 // Parse reads the body of a Certificate of TLS 1.3; NextEntry reads on.
 func (m *Certificate13) Parse(body []byte) error {
 	c := parser("Certificate", body)
@@ -102,6 +68,16 @@ func (m *Certificate13) Append(b []byte) []byte {
 func (m *Certificate13) fields(c *coder) {
 	c.vec8(&m.Context)
 	c.vec24(&m.Entries)
+}
+
+// CertificateEntry is one entry of Certificate13: a DER certificate, or a
+// SubjectPublicKeyInfo (RFC 7250).
+type CertificateEntry struct {
+	Data    []byte
+	Has     ExtensionSet
+	Unknown bool
+	OCSP    []byte // the OCSP response in status_request
+	SCTs    []byte // SignedCertificateTimestampList, length included
 }
 
 // NextEntry reads the first of entries.
@@ -148,6 +124,13 @@ func (c *coder) ocsp(v *[]byte) {
 	c.require(typ == 1 && len(*v) > 0)
 }
 
+// CertificateRequest12 is RFC 5246, Section 7.4.4.
+type CertificateRequest12 struct {
+	Types            []byte
+	SignatureSchemes Uint16s
+	Authorities      Names
+}
+
 // Parse reads the body of a CertificateRequest of TLS 1.2.
 func (m *CertificateRequest12) Parse(body []byte) error {
 	c := parser("CertificateRequest", body)
@@ -166,6 +149,12 @@ func (m *CertificateRequest12) fields(c *coder) {
 	c.filled8(&m.Types)
 	c.uint16s(&m.SignatureSchemes)
 	c.names(&m.Authorities)
+}
+
+// Certificate12 is RFC 5246, Section 7.4.2; with RFC 7250 its only content is
+// a SubjectPublicKeyInfo.
+type Certificate12 struct {
+	List []byte // certificate_list without its length, each with a 24-bit length
 }
 
 // Parse reads the body of a Certificate of TLS 1.2; NextCertificate reads on.
@@ -195,6 +184,11 @@ func NextCertificate(list []byte) (der, rest []byte, err error) {
 // AppendCertificate appends a certificate to list.
 func AppendCertificate(list, der []byte) []byte { return append24(list, der) }
 
+// CertificateStatus is RFC 6066, Section 8 (TLS 1.2).
+type CertificateStatus struct {
+	OCSP []byte
+}
+
 // Parse reads the body of a CertificateStatus.
 func (m *CertificateStatus) Parse(body []byte) error {
 	c := parser("CertificateStatus", body)
@@ -207,6 +201,12 @@ func (m *CertificateStatus) Append(b []byte) []byte {
 	c := appender(b, TypeCertificateStatus)
 	c.ocsp(&m.OCSP)
 	return c.message()
+}
+
+// CertificateVerify is the same in both versions.
+type CertificateVerify struct {
+	Scheme    uint16
+	Signature []byte
 }
 
 // Parse reads the body of a CertificateVerify.

@@ -1,5 +1,15 @@
 package wire
 
+// KeyExchangeParts says what a TLS 1.2 key exchange message consists of.
+type KeyExchangeParts struct {
+	PSK    bool // an identity or a hint
+	ECDHE  bool // a public value
+	Signed bool // a signature
+}
+
+// namedCurve is the only ECCurveType left (RFC 8422, Section 5.4).
+const namedCurve = 3
+
 // ServerKeyExchange is the ServerKeyExchange of (EC)DHE_ECDSA, ECDHE_RSA
 // (RFC 8422, Section 5.4), PSK and ECDHE_PSK (RFC 4279, RFC 5489). Which of its
 // parts are there is not in the message: the cipher suite says it.
@@ -11,22 +21,6 @@ type ServerKeyExchange struct {
 	Scheme    uint16
 	Signature []byte
 }
-
-// KeyExchangeParts says what a TLS 1.2 key exchange message consists of.
-type KeyExchangeParts struct {
-	PSK    bool // an identity or a hint
-	ECDHE  bool // a public value
-	Signed bool // a signature
-}
-
-// ClientKeyExchange is RFC 8422, Section 5.7, RFC 4279 and RFC 5489.
-type ClientKeyExchange struct {
-	Identity []byte
-	Public   []byte
-}
-
-// namedCurve is the only ECCurveType left (RFC 8422, Section 5.4).
-const namedCurve = 3
 
 // Parse reads the body of a ServerKeyExchange that consists of parts.
 func (m *ServerKeyExchange) Parse(body []byte, parts KeyExchangeParts) error {
@@ -72,6 +66,12 @@ func (m *ServerKeyExchange) parseECDHParams(c *coder) {
 	c.filled8(&m.Public)
 	n := len(start) - len(c.in.b)
 	m.Params = start[:n:n]
+}
+
+// ClientKeyExchange is RFC 8422, Section 5.7, RFC 4279 and RFC 5489.
+type ClientKeyExchange struct {
+	Identity []byte
+	Public   []byte
 }
 
 // Parse reads the body of a ClientKeyExchange that consists of parts.

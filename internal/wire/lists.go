@@ -23,33 +23,6 @@ type KeyShare struct {
 // length.
 type KeyShares []byte
 
-// ALPN is a ProtocolNameList as it stands in the message (RFC 7301), without
-// the outer length.
-type ALPN []byte
-
-// Names is a list of DER distinguished names, each with a 16-bit length, as
-// it stands in certificate_authorities or CertificateRequest, without the
-// outer length.
-type Names []byte
-
-// SRTP is use_srtp (RFC 5764, Section 4.1.1).
-type SRTP struct {
-	Profiles Uint16s
-	MKI      []byte
-}
-
-// OfferedPSKs is pre_shared_key in a ClientHello (RFC 9846, Section 4.3.11).
-type OfferedPSKs struct {
-	Identities []byte // identities as they stand in the message, without the outer length
-	Binders    []byte // likewise
-}
-
-// PSKIdentity is one identity of OfferedPSKs.
-type PSKIdentity struct {
-	Identity  []byte
-	TicketAge uint32 // obfuscated_ticket_age
-}
-
 // All yields the shares in order.
 func (s KeyShares) All() iter.Seq[KeyShare] {
 	return func(yield func(KeyShare) bool) {
@@ -97,6 +70,10 @@ func (c *coder) keyShares(v *KeyShares) {
 	}
 }
 
+// ALPN is a ProtocolNameList as it stands in the message (RFC 7301), without
+// the outer length.
+type ALPN []byte
+
 // All yields the protocols in order.
 func (a ALPN) All() iter.Seq[[]byte] { return vectors8(a) }
 
@@ -128,6 +105,11 @@ func (c *coder) oneProtocol(v *[]byte) {
 	*v = list.nonEmpty(list.vec8())
 	c.require(list.done())
 }
+
+// Names is a list of DER distinguished names, each with a 16-bit length, as
+// it stands in certificate_authorities or CertificateRequest, without the
+// outer length.
+type Names []byte
 
 // All yields the names in order.
 func (n Names) All() iter.Seq[[]byte] { return vectors16(n) }
@@ -201,9 +183,27 @@ func SCTs(list []byte) iter.Seq[[]byte] {
 	return vectors16(c.vec16())
 }
 
+// SRTP is use_srtp (RFC 5764, Section 4.1.1).
+type SRTP struct {
+	Profiles Uint16s
+	MKI      []byte
+}
+
 func (c *coder) srtp(v *SRTP) {
 	c.uint16s(&v.Profiles)
 	c.vec8(&v.MKI)
+}
+
+// OfferedPSKs is pre_shared_key in a ClientHello (RFC 9846, Section 4.3.11).
+type OfferedPSKs struct {
+	Identities []byte // identities as they stand in the message, without the outer length
+	Binders    []byte // likewise
+}
+
+// PSKIdentity is one identity of OfferedPSKs.
+type PSKIdentity struct {
+	Identity  []byte
+	TicketAge uint32 // obfuscated_ticket_age
 }
 
 func (c *coder) offeredPSKs(p *OfferedPSKs) {

@@ -12,28 +12,6 @@ type NewSessionTicket13 struct {
 	MaxEarlyData uint32
 }
 
-// NewSessionTicket12 is RFC 5077, Section 3.3.
-type NewSessionTicket12 struct {
-	Lifetime uint32 // seconds, a hint
-	Ticket   []byte
-}
-
-// KeyUpdate is RFC 9846, Section 4.7.3.
-type KeyUpdate struct {
-	RequestUpdate uint8 // 0 or 1; another value is illegal_parameter
-}
-
-// RequestConnectionID is RFC 9147bis, Section 9.
-type RequestConnectionID struct {
-	Count uint8
-}
-
-// NewConnectionID is RFC 9147bis, Section 9.
-type NewConnectionID struct {
-	CIDs  []byte // each with an 8-bit length, without the outer length
-	Usage uint8  // 0: cid_immediate, 1: cid_spare
-}
-
 // Parse reads the body of a NewSessionTicket of TLS 1.3.
 func (m *NewSessionTicket13) Parse(body []byte) error {
 	*m = NewSessionTicket13{}
@@ -65,6 +43,12 @@ func (m *NewSessionTicket13) fields(c *coder) {
 	})
 }
 
+// NewSessionTicket12 is RFC 5077, Section 3.3.
+type NewSessionTicket12 struct {
+	Lifetime uint32 // seconds, a hint
+	Ticket   []byte
+}
+
 // Parse reads the body of a NewSessionTicket of TLS 1.2.
 func (m *NewSessionTicket12) Parse(body []byte) error {
 	c := parser("NewSessionTicket", body)
@@ -84,6 +68,11 @@ func (m *NewSessionTicket12) fields(c *coder) {
 	c.vec16(&m.Ticket)
 }
 
+// KeyUpdate is RFC 9846, Section 4.7.3.
+type KeyUpdate struct {
+	RequestUpdate uint8 // 0 or 1; another value is illegal_parameter
+}
+
 // Parse reads the body of a KeyUpdate.
 func (m *KeyUpdate) Parse(body []byte) error {
 	c := parser("KeyUpdate", body)
@@ -96,6 +85,11 @@ func (m *KeyUpdate) Append(b []byte) []byte {
 	return AppendMessage(b, TypeKeyUpdate, []byte{m.RequestUpdate})
 }
 
+// RequestConnectionID is RFC 9147bis, Section 9.
+type RequestConnectionID struct {
+	Count uint8
+}
+
 // Parse reads the body of a RequestConnectionId.
 func (m *RequestConnectionID) Parse(body []byte) error {
 	c := parser("RequestConnectionId", body)
@@ -106,6 +100,12 @@ func (m *RequestConnectionID) Parse(body []byte) error {
 // Append appends the whole message.
 func (m *RequestConnectionID) Append(b []byte) []byte {
 	return AppendMessage(b, TypeRequestConnectionID, []byte{m.Count})
+}
+
+// NewConnectionID is RFC 9147bis, Section 9.
+type NewConnectionID struct {
+	CIDs  []byte // each with an 8-bit length, without the outer length
+	Usage uint8  // 0: cid_immediate, 1: cid_spare
 }
 
 // Parse reads the body of a NewConnectionId.

@@ -44,25 +44,6 @@ type ServerHello struct {
 	// are empty in a ServerHello: see Has.
 }
 
-// EncryptedExtensions is RFC 9846, Section 4.4.1.
-type EncryptedExtensions struct {
-	Has     ExtensionSet
-	Unknown bool
-
-	ALPN           []byte
-	Groups         Uint16s // advice only
-	SRTP           SRTP
-	ServerCertType uint8
-	ClientCertType uint8
-	// server_name and early_data are empty: see Has.
-}
-
-// HelloVerifyRequest is RFC 6347, Section 4.2.1.
-type HelloVerifyRequest struct {
-	Version uint16
-	Cookie  []byte
-}
-
 // IsRetry reports whether m is a HelloRetryRequest.
 func (m *ServerHello) IsRetry() bool { return m.Random == RetryRandom }
 
@@ -130,6 +111,19 @@ func (m *ServerHello) fields(c *coder) {
 	})
 }
 
+// EncryptedExtensions is RFC 9846, Section 4.4.1.
+type EncryptedExtensions struct {
+	Has     ExtensionSet
+	Unknown bool
+
+	ALPN           []byte
+	Groups         Uint16s // advice only
+	SRTP           SRTP
+	ServerCertType uint8
+	ClientCertType uint8
+	// server_name and early_data are empty: see Has.
+}
+
 // Parse reads the body of an EncryptedExtensions.
 func (m *EncryptedExtensions) Parse(body []byte) error {
 	*m = EncryptedExtensions{}
@@ -165,6 +159,12 @@ func (m *EncryptedExtensions) fields(c *coder) {
 			c.skip()
 		}
 	})
+}
+
+// HelloVerifyRequest is RFC 6347, Section 4.2.1.
+type HelloVerifyRequest struct {
+	Version uint16
+	Cookie  []byte
 }
 
 // Parse reads the body of a HelloVerifyRequest.
