@@ -11,7 +11,6 @@ type CertificateRequest13 struct {
 	// status_request and signed_certificate_timestamp are empty: see Has.
 }
 
-// Parse reads the body of a CertificateRequest of TLS 1.3.
 func (m *CertificateRequest13) Parse(body []byte) error {
 	*m = CertificateRequest13{}
 	c := parser("CertificateRequest", body)
@@ -20,7 +19,6 @@ func (m *CertificateRequest13) Parse(body []byte) error {
 	return c.end()
 }
 
-// Append appends the whole message.
 func (m *CertificateRequest13) Append(b []byte) []byte {
 	c := appender(b, TypeCertificateRequest)
 	m.fields(&c)
@@ -44,21 +42,19 @@ func (m *CertificateRequest13) fields(c *coder) {
 	})
 }
 
-// Certificate13 is RFC 9846, Section 4.5.1. Entries are read and written one
-// at a time, so that a chain costs no list.
+// Certificate13 is RFC 9846, Section 4.5.1. Entries are read (NextEntry) and
+// written one at a time, so that a chain costs no list.
 type Certificate13 struct {
 	Context []byte
 	Entries []byte // certificate_list without its length
 }
 
-// Parse reads the body of a Certificate of TLS 1.3; NextEntry reads on.
 func (m *Certificate13) Parse(body []byte) error {
 	c := parser("Certificate", body)
 	m.fields(&c)
 	return c.end()
 }
 
-// Append appends the whole message.
 func (m *Certificate13) Append(b []byte) []byte {
 	c := appender(b, TypeCertificate)
 	m.fields(&c)
@@ -131,14 +127,12 @@ type CertificateRequest12 struct {
 	Authorities      Names
 }
 
-// Parse reads the body of a CertificateRequest of TLS 1.2.
 func (m *CertificateRequest12) Parse(body []byte) error {
 	c := parser("CertificateRequest", body)
 	m.fields(&c)
 	return c.end()
 }
 
-// Append appends the whole message.
 func (m *CertificateRequest12) Append(b []byte) []byte {
 	c := appender(b, TypeCertificateRequest)
 	m.fields(&c)
@@ -154,17 +148,15 @@ func (m *CertificateRequest12) fields(c *coder) {
 // Certificate12 is RFC 5246, Section 7.4.2; with RFC 7250 its only content is
 // a SubjectPublicKeyInfo.
 type Certificate12 struct {
-	List []byte // certificate_list without its length, each with a 24-bit length
+	List []byte // certificate_list without its length: see NextCertificate
 }
 
-// Parse reads the body of a Certificate of TLS 1.2; NextCertificate reads on.
 func (m *Certificate12) Parse(body []byte) error {
 	c := parser("Certificate", body)
 	c.vec24(&m.List)
 	return c.end()
 }
 
-// Append appends the whole message.
 func (m *Certificate12) Append(b []byte) []byte {
 	c := appender(b, TypeCertificate)
 	c.vec24(&m.List)
@@ -189,14 +181,12 @@ type CertificateStatus struct {
 	OCSP []byte
 }
 
-// Parse reads the body of a CertificateStatus.
 func (m *CertificateStatus) Parse(body []byte) error {
 	c := parser("CertificateStatus", body)
 	c.ocsp(&m.OCSP)
 	return c.end()
 }
 
-// Append appends the whole message.
 func (m *CertificateStatus) Append(b []byte) []byte {
 	c := appender(b, TypeCertificateStatus)
 	c.ocsp(&m.OCSP)
@@ -209,14 +199,12 @@ type CertificateVerify struct {
 	Signature []byte
 }
 
-// Parse reads the body of a CertificateVerify.
 func (m *CertificateVerify) Parse(body []byte) error {
 	c := parser("CertificateVerify", body)
 	m.fields(&c)
 	return c.end()
 }
 
-// Append appends the whole message.
 func (m *CertificateVerify) Append(b []byte) []byte {
 	c := appender(b, TypeCertificateVerify)
 	m.fields(&c)

@@ -74,7 +74,6 @@ type ClientKeyExchange struct {
 	Public   []byte
 }
 
-// Parse reads the body of a ClientKeyExchange that consists of parts.
 func (m *ClientKeyExchange) Parse(body []byte, parts KeyExchangeParts) error {
 	*m = ClientKeyExchange{}
 	c := parser("ClientKeyExchange", body)
@@ -82,7 +81,6 @@ func (m *ClientKeyExchange) Parse(body []byte, parts KeyExchangeParts) error {
 	return c.end()
 }
 
-// Append appends the whole message.
 func (m *ClientKeyExchange) Append(b []byte, parts KeyExchangeParts) []byte {
 	c := appender(b, TypeClientKeyExchange)
 	m.fields(&c, parts)

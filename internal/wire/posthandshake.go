@@ -12,7 +12,6 @@ type NewSessionTicket13 struct {
 	MaxEarlyData uint32
 }
 
-// Parse reads the body of a NewSessionTicket of TLS 1.3.
 func (m *NewSessionTicket13) Parse(body []byte) error {
 	*m = NewSessionTicket13{}
 	c := parser("NewSessionTicket", body)
@@ -21,7 +20,6 @@ func (m *NewSessionTicket13) Parse(body []byte) error {
 	return c.end()
 }
 
-// Append appends the whole message.
 func (m *NewSessionTicket13) Append(b []byte) []byte {
 	c := appender(b, TypeNewSessionTicket)
 	m.fields(&c)
@@ -49,14 +47,12 @@ type NewSessionTicket12 struct {
 	Ticket   []byte
 }
 
-// Parse reads the body of a NewSessionTicket of TLS 1.2.
 func (m *NewSessionTicket12) Parse(body []byte) error {
 	c := parser("NewSessionTicket", body)
 	m.fields(&c)
 	return c.end()
 }
 
-// Append appends the whole message.
 func (m *NewSessionTicket12) Append(b []byte) []byte {
 	c := appender(b, TypeNewSessionTicket)
 	m.fields(&c)
@@ -73,14 +69,12 @@ type KeyUpdate struct {
 	RequestUpdate uint8 // 0 or 1; another value is illegal_parameter
 }
 
-// Parse reads the body of a KeyUpdate.
 func (m *KeyUpdate) Parse(body []byte) error {
 	c := parser("KeyUpdate", body)
 	c.uint8(&m.RequestUpdate)
 	return c.end()
 }
 
-// Append appends the whole message.
 func (m *KeyUpdate) Append(b []byte) []byte {
 	return AppendMessage(b, TypeKeyUpdate, []byte{m.RequestUpdate})
 }
@@ -90,14 +84,12 @@ type RequestConnectionID struct {
 	Count uint8
 }
 
-// Parse reads the body of a RequestConnectionId.
 func (m *RequestConnectionID) Parse(body []byte) error {
 	c := parser("RequestConnectionId", body)
 	c.uint8(&m.Count)
 	return c.end()
 }
 
-// Append appends the whole message.
 func (m *RequestConnectionID) Append(b []byte) []byte {
 	return AppendMessage(b, TypeRequestConnectionID, []byte{m.Count})
 }
@@ -108,14 +100,12 @@ type NewConnectionID struct {
 	Usage uint8  // 0: cid_immediate, 1: cid_spare
 }
 
-// Parse reads the body of a NewConnectionId.
 func (m *NewConnectionID) Parse(body []byte) error {
 	c := parser("NewConnectionId", body)
 	m.fields(&c)
 	return c.end()
 }
 
-// Append appends the whole message.
 func (m *NewConnectionID) Append(b []byte) []byte {
 	c := appender(b, TypeNewConnectionID)
 	m.fields(&c)

@@ -47,7 +47,6 @@ type ServerHello struct {
 // IsRetry reports whether m is a HelloRetryRequest.
 func (m *ServerHello) IsRetry() bool { return m.Random == RetryRandom }
 
-// Parse reads the body of a ServerHello or HelloRetryRequest.
 func (m *ServerHello) Parse(body []byte) error {
 	*m = ServerHello{}
 	c := parser("ServerHello", body)
@@ -56,7 +55,6 @@ func (m *ServerHello) Parse(body []byte) error {
 	return c.end()
 }
 
-// Append appends the whole message.
 func (m *ServerHello) Append(b []byte) []byte {
 	c := appender(b, TypeServerHello)
 	m.fields(&c)
@@ -124,7 +122,6 @@ type EncryptedExtensions struct {
 	// server_name and early_data are empty: see Has.
 }
 
-// Parse reads the body of an EncryptedExtensions.
 func (m *EncryptedExtensions) Parse(body []byte) error {
 	*m = EncryptedExtensions{}
 	c := parser("EncryptedExtensions", body)
@@ -133,7 +130,6 @@ func (m *EncryptedExtensions) Parse(body []byte) error {
 	return c.end()
 }
 
-// Append appends the whole message.
 func (m *EncryptedExtensions) Append(b []byte) []byte {
 	c := appender(b, TypeEncryptedExtensions)
 	m.fields(&c)
@@ -167,14 +163,12 @@ type HelloVerifyRequest struct {
 	Cookie  []byte
 }
 
-// Parse reads the body of a HelloVerifyRequest.
 func (m *HelloVerifyRequest) Parse(body []byte) error {
 	c := parser("HelloVerifyRequest", body)
 	m.fields(&c)
 	return c.end()
 }
 
-// Append appends the whole message.
 func (m *HelloVerifyRequest) Append(b []byte) []byte {
 	c := appender(b, TypeHelloVerifyRequest)
 	m.fields(&c)

@@ -1,6 +1,7 @@
 // Package wire is the messages of TLS and DTLS as bytes: every structure that
 // stands in a handshake has one type here, whose fields method serves both Parse
-// and Append (see coder).
+// and Append (see coder). Parse reads a message's body; Append appends the whole
+// message, with its header.
 //
 // Parsing is a cursor over the message and copies nothing: the fields of a
 // parsed message alias its bytes and are valid as long as these are. Every
