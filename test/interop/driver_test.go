@@ -2,8 +2,12 @@
 package interop
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"net"
+	"os"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -13,15 +17,38 @@ import (
 
 // link drives an engine over a non-blocking socket.
 type link struct {
+	arrived
 	fd     int
 	engine *hermetic.Engine
 	in     []byte // received, not opened
 	out    []byte // to be sent
-	got    []byte // application data
-	closed bool   // the peer's close_notify, or the end of the socket
 }
 
-const patience = 30 * time.Second
+// arrived is what has come over a link.
+type arrived struct {
+	got    []byte          // application data
+	early  []byte          // 0-RTT data
+	closed bool            // the peer's close_notify, or the end of the socket
+	record func(in []byte) // gets the bytes as they come; or nil
+}
+
+func (a *arrived) all() *arrived { return a }
+
+func (a *arrived) raw(in []byte) {
+	if a.record != nil {
+		a.record(bytes.Clone(in))
+	}
+}
+
+func (a *arrived) take(o hermetic.Opened) {
+	if o.Kind == hermetic.KindEarlyData {
+		a.early = append(a.early, o.Data...)
+	} else {
+		a.got = append(a.got, o.Data...)
+	}
+}
+
+const patience = 60 * time.Second
 
 // listen returns a listening socket on loopback and its port.
 func listen() (fd, port int, err error) {
@@ -41,13 +68,24 @@ func listen() (fd, port int, err error) {
 	return fd, addr.(*unix.SockaddrInet4).Port, nil
 }
 
+// ports are those that peers listen at: below the ones that the system gives to
+// sockets without a port of their own, and no two the same.
+var ports atomic.Uint32
+
+func nextPort() int { return 10000 + (os.Getpid()*101+int(ports.Add(1)))%6000 }
+
 // freePort is a port for a peer that does not say which one it has taken.
 func freePort() (int, error) {
-	fd, port, err := listen()
-	if err == nil {
-		err = unix.Close(fd)
+	for {
+		port := nextPort()
+		l, err := net.Listen("tcp", fmt.Sprintf(":%d", port))
+		if err == nil {
+			return port, l.Close()
+		}
+		if !errors.Is(err, unix.EADDRINUSE) {
+			return 0, err
+		}
 	}
-	return port, err
 }
 
 func accept(listener int) (int, error) {
@@ -77,11 +115,13 @@ func connect(port int) (int, error) {
 	}
 }
 
+var errTimedOut = errors.New("timed out")
+
 func wait(fd int, events int16, deadline time.Time) error {
 	for {
 		left := time.Until(deadline)
 		if left <= 0 {
-			return errors.New("timed out")
+			return errTimedOut
 		}
 		p := []unix.PollFd{{Fd: int32(fd), Events: events}}
 		n, err := unix.Poll(p, int(left.Milliseconds())+1)
@@ -120,6 +160,7 @@ func (l *link) step(deadline time.Time) error {
 		l.closed = true
 		return nil
 	}
+	l.raw(buf[:n])
 	l.in = append(l.in, buf[:n]...)
 	return l.open()
 }
@@ -139,19 +180,22 @@ func (l *link) open() error {
 		case o.N == 0:
 			return nil
 		}
-		l.got = append(l.got, o.Data...)
+		l.take(o)
 		l.in = l.in[o.N:]
 	}
 }
 
-// until steps until done.
+// until steps until done, and looks every now and then.
 func (l *link) until(what string, done func() bool) error {
-	deadline := time.Now().Add(patience)
-	for !done() {
+	for deadline := time.Now().Add(patience); !done(); {
 		if l.closed {
 			return fmt.Errorf("%s: the peer has closed", what)
 		}
-		if err := l.step(deadline); err != nil {
+		err := l.step(time.Now().Add(20 * time.Millisecond))
+		if err == errTimedOut && time.Now().Before(deadline) {
+			continue
+		}
+		if err != nil {
 			return fmt.Errorf("%s: %w", what, err)
 		}
 	}
@@ -162,6 +206,13 @@ func (l *link) handshake() error { return l.until("handshake", l.engine.Handshak
 
 func (l *link) send(data []byte) error {
 	out, err := l.engine.Seal(l.out, data)
+	l.out = out
+	return err
+}
+
+// sendEarly is send for 0-RTT data, behind the ClientHello.
+func (l *link) sendEarly(data []byte) error {
+	out, err := l.engine.SealEarlyData(l.engine.Output(l.out), data)
 	l.out = out
 	return err
 }

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -15,13 +16,14 @@ import (
 
 // udpLink drives an engine over a UDP socket.
 type udpLink struct {
-	conn    *net.UDPConn
-	peer    netip.AddrPort // not valid: a server that waits for its client
-	engine  *hermetic.Engine
-	cookies *hermetic.Config // a server that asks strangers for a cookie; or nil
-	got     []byte
-	byID    bool // something came under our connection ID
-	closed  bool
+	arrived
+	conn     *net.UDPConn
+	peer     netip.AddrPort // not valid: a server that waits for its client
+	before   netip.AddrPort // an earlier client, whose last words may come late
+	engine   *hermetic.Engine
+	cookies  *hermetic.Config // a server that asks strangers for a cookie; or nil
+	byID     bool             // something came under our connection ID
+	patience time.Duration    // more than that of other links; or 0
 }
 
 // flush sends what is due.
@@ -57,6 +59,7 @@ func (l *udpLink) step(until time.Time) error {
 	if from != l.peer {
 		return nil
 	}
+	l.raw(buf[:n])
 	for in := buf[:n]; len(in) > 0; {
 		o, err := l.engine.Open(in)
 		if err == hermetic.ErrPending {
@@ -73,7 +76,7 @@ func (l *udpLink) step(until time.Time) error {
 			l.conn.WriteToUDPAddrPort(l.engine.Output(nil), l.peer)
 			return err
 		}
-		l.got = append(l.got, o.Data...)
+		l.take(o)
 		l.byID = l.byID || o.Kind == hermetic.KindNewPath
 		in = in[o.N:]
 	}
@@ -83,6 +86,9 @@ func (l *udpLink) step(until time.Time) error {
 // welcome takes a stranger for the peer, once it has shown a cookie where one
 // is asked for.
 func (l *udpLink) welcome(from netip.AddrPort, datagram []byte) bool {
+	if from == l.before {
+		return false
+	}
 	if l.cookies != nil {
 		id := []byte(from.String())
 		answer, ok := l.cookies.AnswerHello(nil, id, datagram)
@@ -101,8 +107,8 @@ func (l *udpLink) welcome(from netip.AddrPort, datagram []byte) bool {
 }
 
 // until steps until done, and looks every now and then.
-func (l *udpLink) until(what string, patience time.Duration, done func() bool) error {
-	for deadline := time.Now().Add(patience); !done(); {
+func (l *udpLink) until(what string, done func() bool) error {
+	for deadline := time.Now().Add(max(patience, l.patience)); !done(); {
 		if time.Now().After(deadline) {
 			return fmt.Errorf("%s: timed out", what)
 		}
@@ -128,11 +134,37 @@ func (l *udpLink) send(data []byte) error {
 	return err
 }
 
-// freeUDPPort is a port for a peer's server.
+// sendEarly is send for 0-RTT data, behind the ClientHello.
+func (l *udpLink) sendEarly(data []byte) error {
+	if err := l.flush(); err != nil {
+		return err
+	}
+	d, err := l.engine.SealEarlyData(nil, data)
+	if err == nil {
+		_, err = l.conn.WriteToUDPAddrPort(d, l.peer)
+	}
+	return err
+}
+
+// close says close_notify; the socket may serve the next link.
+func (l *udpLink) close() {
+	l.engine.Close()
+	l.flush()
+}
+
+// freeUDPPort is freePort for UDP.
 func freeUDPPort(t *testing.T) int {
-	conn := listenUDP(t)
-	defer conn.Close()
-	return port(conn)
+	for {
+		port := nextPort()
+		conn, err := net.ListenUDP("udp", &net.UDPAddr{Port: port})
+		if err == nil {
+			conn.Close()
+			return port
+		}
+		if !errors.Is(err, syscall.EADDRINUSE) {
+			t.Fatal(err)
+		}
+	}
 }
 
 // bound waits until somebody has the UDP port: what is sent before is lost, and

@@ -26,12 +26,14 @@ type datagramPeer interface {
 	start(t *testing.T, c datagramCell, f files, server bool, port int) (p *process, echoes bool)
 }
 
+var (
+	mbedTLS = &compiled{title: "mbed TLS", source: "mbedtls", flags: []string{"-lmbedtls", "-lmbedx509", "-lmbedcrypto"}}
+	wolfSSL = &compiled{title: "wolfSSL", source: "wolfssl", flags: []string{"-lwolfssl"}}
+	nss     = &compiled{title: "NSS", source: "nss", flags: []string{"-I/usr/include/nss", "-I/usr/include/nspr", "-lssl3", "-lnss3", "-lnssutil3", "-lnspr4"}}
+)
+
 var datagramPeers = []datagramPeer{
-	datagramOpenSSL{}, datagramGnuTLS{},
-	&compiled{title: "mbed TLS", source: "mbedtls", flags: []string{"-lmbedtls", "-lmbedx509", "-lmbedcrypto"}},
-	&compiled{title: "wolfSSL", source: "wolfssl", flags: []string{"-lwolfssl"}},
-	&compiled{title: "NSS", source: "nss", flags: []string{"-I/usr/include/nss", "-I/usr/include/nspr", "-lssl3", "-lnss3", "-lnssutil3", "-lnspr4"}},
-	pion{}, pion4{},
+	datagramOpenSSL{}, datagramGnuTLS{}, mbedTLS, wolfSSL, nss, pion{}, pion4{},
 }
 
 func notInstalled(programs ...string) string {
@@ -163,19 +165,19 @@ func (p *compiled) speaks(version uint16) bool {
 }
 
 func (p *compiled) cannot(c datagramCell, server bool) string {
-	nss := p.source == "nss"
+	isNSS := p.source == "nss"
 	switch {
-	case (nss || p.source == "mbedtls") && c.kind == pkitest.Ed25519:
+	case (isNSS || p.source == "mbedtls") && c.kind == pkitest.Ed25519:
 		return "no Ed25519"
-	case nss && !server && c.unproved && c.version == tls.VersionTLS12:
+	case isNSS && !server && c.unproved && c.version == tls.VersionTLS12:
 		return noRepeat
-	case nss && !server && c.kind == pkitest.RSA2048:
+	case isNSS && !server && c.kind == pkitest.RSA2048:
 		return "wants keyEncipherment of RSA keys"
 	case p.source == "wolfssl" && c.loss > 0:
 		return "5.5 ends the handshake at the first loss, by an alert or its timeout"
 	case p.source == "wolfssl" && c.suite == 0xc0ad:
 		return "no AES-256-CCM"
-	case nss && strings.Contains(suiteName(c.suite), "CCM"):
+	case isNSS && strings.Contains(suiteName(c.suite), "CCM"):
 		return "no CCM"
 	case c.cids != "":
 		return noCIDs
@@ -192,20 +194,29 @@ func (p *compiled) libraries() string {
 	return ""
 }
 
-// suite is the library's name for the cell's suite.
-func (p *compiled) suite(c datagramCell) string {
+// suite is the library's name for a cipher suite.
+func (p *compiled) suite(id uint16) string {
 	switch {
-	case c.suite == 0:
+	case id == 0:
 		return ""
 	case p.source == "mbedtls":
-		return strings.ReplaceAll(suiteName(c.suite), "_", "-")
+		return strings.ReplaceAll(suiteName(id), "_", "-")
+	case p.source == "wolfssl" && id>>8 == 0x13:
+		return strings.NewReplacer("TLS_", "TLS13-", "AES_", "AES", "_", "-").Replace(suiteName(id))
+	case p.source == "wolfssl" && id == 0xd001:
+		return "ECDHE-PSK-AES128-GCM-SHA256"
 	case p.source == "wolfssl":
-		return strings.Replace(opensslNames[c.suite], "CCM8", "CCM-8", 1)
+		return strings.Replace(opensslNames[id], "CCM8", "CCM-8", 1)
 	}
-	return suiteName(c.suite)
+	return suiteName(id)
 }
 
 func (p *compiled) start(t *testing.T, c datagramCell, f files, server bool, port int) (*process, bool) {
+	return p.run(t, p.arguments(c, f, server, port)), true
+}
+
+// arguments are those of a cell, as testdata/peer.h has them.
+func (p *compiled) arguments(c datagramCell, f files, server bool, port int) []string {
 	role, version, group := "client", "1.3", ""
 	if server {
 		role = "server"
@@ -220,5 +231,10 @@ func (p *compiled) start(t *testing.T, c datagramCell, f files, server bool, por
 		group = "X25519" // an ML-KEM key share makes two datagrams of a hello
 	}
 	bit := map[bool]string{true: "1", false: "0"}
-	return start(t, "env", "LD_LIBRARY_PATH="+p.libraries(), p.program, role, fmt.Sprint(port), f.ca, f.cert, f.key, version, fmt.Sprint(c.mtu), bit[c.mutual], bit[c.cookies], p.suite(c), group), true
+	return []string{role, fmt.Sprint(port), "ca=" + f.ca, "cert=" + f.cert, "key=" + f.key, "version=" + version, fmt.Sprintf("mtu=%d", c.mtu),
+		"mutual=" + bit[c.mutual], "cookies=" + bit[c.cookies], "suite=" + p.suite(c.suite), "group=" + group}
+}
+
+func (p *compiled) run(t *testing.T, args []string) *process {
+	return start(t, "env", append([]string{"LD_LIBRARY_PATH=" + p.libraries(), p.program}, args...)...)
 }

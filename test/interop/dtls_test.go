@@ -155,6 +155,9 @@ func runDatagrams(t *testing.T, p datagramPeer, c datagramCell, role hermetic.Mo
 		t.Fatal(err)
 	}
 	l := &udpLink{conn: listenUDP(t), engine: engine}
+	if c.loss > 0 {
+		l.patience = 2 * patience
+	}
 	var log *process
 	var echoes bool
 	if role == hermetic.DTLSClient {
@@ -187,11 +190,7 @@ func runDatagrams(t *testing.T, p datagramPeer, c datagramCell, role hermetic.Mo
 // converse makes the handshake, and says some things in datagrams of several
 // sizes. What is lost is said again.
 func (c datagramCell) converse(t *testing.T, l *udpLink, p *process, echoes bool) error {
-	patience := patience
-	if c.loss > 0 {
-		patience = 4 * patience
-	}
-	err := l.until("handshake", patience, func() bool {
+	err := l.until("handshake", func() bool {
 		for q := l.engine.Pending(); q != nil; q = l.engine.Pending() {
 			if err := answer(q); err != nil {
 				return false
@@ -216,7 +215,7 @@ func (c datagramCell) converse(t *testing.T, l *udpLink, p *process, echoes bool
 		}
 		words := []byte(fmt.Sprintf("datagram %d: %s\n", i, strings.Repeat("0123456789", (size+9)/10)))
 		here := func() bool { return bytes.Contains(l.got, words) && (echoes || p.wrote(words)) }
-		if err := c.repeat(l, patience, "echo", here, func() error {
+		if err := l.repeat("echo", here, func() error {
 			if !echoes {
 				if _, err := p.stdin.Write(words); err != nil {
 					return err
@@ -232,11 +231,11 @@ func (c datagramCell) converse(t *testing.T, l *udpLink, p *process, echoes bool
 }
 
 // repeat does something until it has had its effect.
-func (c datagramCell) repeat(l *udpLink, patience time.Duration, what string, effect func() bool, do func() error) error {
+func (l *udpLink) repeat(what string, effect func() bool, do func() error) error {
 	const pause = 400 * time.Millisecond
 	next := time.Time{}
 	var failure error
-	err := l.until(what, patience, func() bool {
+	err := l.until(what, func() bool {
 		if now := time.Now(); now.After(next) {
 			next = now.Add(pause)
 			failure = do()

@@ -52,6 +52,30 @@ func suiteName(id uint16) string {
 		return "TLS_ECDHE_ECDSA_WITH_AES_128_CCM_8"
 	case 0xc0af:
 		return "TLS_ECDHE_ECDSA_WITH_AES_256_CCM_8"
+	case 0x00a8:
+		return "TLS_PSK_WITH_AES_128_GCM_SHA256"
+	case 0x00a9:
+		return "TLS_PSK_WITH_AES_256_GCM_SHA384"
+	case 0xccab:
+		return "TLS_PSK_WITH_CHACHA20_POLY1305_SHA256"
+	case 0xc0a4:
+		return "TLS_PSK_WITH_AES_128_CCM"
+	case 0xc0a5:
+		return "TLS_PSK_WITH_AES_256_CCM"
+	case 0xc0a8:
+		return "TLS_PSK_WITH_AES_128_CCM_8"
+	case 0xc0a9:
+		return "TLS_PSK_WITH_AES_256_CCM_8"
+	case 0xd001:
+		return "TLS_ECDHE_PSK_WITH_AES_128_GCM_SHA256"
+	case 0xd002:
+		return "TLS_ECDHE_PSK_WITH_AES_256_GCM_SHA384"
+	case 0xccac:
+		return "TLS_ECDHE_PSK_WITH_CHACHA20_POLY1305_SHA256"
+	case 0xd005:
+		return "TLS_ECDHE_PSK_WITH_AES_128_CCM_SHA256"
+	case 0xd003:
+		return "TLS_ECDHE_PSK_WITH_AES_128_CCM_8_SHA256"
 	}
 	return tls.CipherSuiteName(id)
 }

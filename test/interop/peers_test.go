@@ -38,6 +38,7 @@ type process struct {
 	mu     sync.Mutex
 	stdout bytes.Buffer
 	stderr bytes.Buffer
+	met    func(net.Conn) // called by a peer in this process when a handshake is complete; or nil
 }
 
 type locked struct {
@@ -143,6 +144,8 @@ var opensslNames = map[uint16]string{
 	tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256:         "ECDHE-RSA-AES128-GCM-SHA256",
 	tls.TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384:         "ECDHE-RSA-AES256-GCM-SHA384",
 	tls.TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256:   "ECDHE-RSA-CHACHA20-POLY1305",
+	0x00a8: "PSK-AES128-GCM-SHA256", 0x00a9: "PSK-AES256-GCM-SHA384", 0xccab: "PSK-CHACHA20-POLY1305", 0xccac: "ECDHE-PSK-CHACHA20-POLY1305",
+	0xc0a4: "PSK-AES128-CCM", 0xc0a5: "PSK-AES256-CCM", 0xc0a8: "PSK-AES128-CCM8", 0xc0a9: "PSK-AES256-CCM8",
 	0xc0ac: "ECDHE-ECDSA-AES128-CCM", 0xc0ad: "ECDHE-ECDSA-AES256-CCM", 0xc0ae: "ECDHE-ECDSA-AES128-CCM8", 0xc0af: "ECDHE-ECDSA-AES256-CCM8",
 }
 

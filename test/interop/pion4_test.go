@@ -99,13 +99,7 @@ func (p4 pion4) start(t *testing.T, c datagramCell, f files, server bool, port i
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { l.Close() })
-		go p.echo(t, func() (handshaker, error) {
-			conn, err := l.Accept()
-			if err != nil {
-				return nil, err
-			}
-			return conn.(*dtls.Conn), nil
-		})
+		go p.echo(t, accepted(l))
 		return p, true
 	}
 	clientOptions := []dtls.ClientOption{dtls.WithRootCAs(pool), dtls.WithServerName("localhost")}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
-	"fmt"
 	"net"
 	"os"
 	"testing"
@@ -32,7 +31,8 @@ func (pion) cannot(c datagramCell, server bool) string {
 	return ""
 }
 
-func (pion) start(t *testing.T, c datagramCell, f files, server bool, port int) (*process, bool) {
+// options are what both roles have.
+func (pion) options(t *testing.T, c datagramCell, f files) (cert tls.Certificate, pool *x509.CertPool, list []dtls.Option) {
 	cert, err := tls.LoadX509KeyPair(f.cert, f.key)
 	if err != nil {
 		t.Fatal(err)
@@ -41,21 +41,25 @@ func (pion) start(t *testing.T, c datagramCell, f files, server bool, port int) 
 	if err != nil {
 		t.Fatal(err)
 	}
-	pool := x509.NewCertPool()
+	pool = x509.NewCertPool()
 	pool.AppendCertsFromPEM(ca)
-	options := []dtls.Option{}
 	if c.mtu > 0 {
-		options = append(options, dtls.WithMTU(c.mtu))
+		list = append(list, dtls.WithMTU(c.mtu))
 	}
 	if c.suite != 0 {
-		options = append(options, dtls.WithCipherSuites(dtls.CipherSuiteID(c.suite)))
+		list = append(list, dtls.WithCipherSuites(dtls.CipherSuiteID(c.suite)))
 	}
 	switch c.cids {
 	case "ours":
-		options = append(options, dtls.WithConnectionIDGenerator(dtls.OnlySendCIDGenerator()))
+		list = append(list, dtls.WithConnectionIDGenerator(dtls.OnlySendCIDGenerator()))
 	case "the peer's", "both":
-		options = append(options, dtls.WithConnectionIDGenerator(dtls.RandomCIDGenerator(8)))
+		list = append(list, dtls.WithConnectionIDGenerator(dtls.RandomCIDGenerator(8)))
 	}
+	return cert, pool, list
+}
+
+func (p3 pion) start(t *testing.T, c datagramCell, f files, server bool, port int) (*process, bool) {
+	cert, pool, options := p3.options(t, c, f)
 	p := &process{}
 	at := &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1), Port: port}
 	if server {
@@ -71,13 +75,7 @@ func (pion) start(t *testing.T, c datagramCell, f files, server bool, port int) 
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { l.Close() })
-		go p.echo(t, func() (handshaker, error) {
-			conn, err := l.Accept()
-			if err != nil {
-				return nil, err
-			}
-			return conn.(*dtls.Conn), nil
-		})
+		go p.echo(t, accepted(l))
 		return p, true
 	}
 	clientOptions := []dtls.ClientOption{dtls.WithRootCAs(pool), dtls.WithServerName("localhost")}
@@ -98,12 +96,28 @@ type handshaker interface {
 	HandshakeContext(context.Context) error
 }
 
-// echo sends back what comes, and writes down what goes wrong.
-func (p *process) echo(t *testing.T, open func() (handshaker, error)) {
+// accepted is how to get a listener's next connection.
+func accepted(l net.Listener) func() (handshaker, error) {
+	return func() (handshaker, error) {
+		conn, err := l.Accept()
+		if err != nil {
+			return nil, err
+		}
+		return conn.(handshaker), nil
+	}
+}
+
+// echo sends back what comes until the end, and writes down what goes wrong.
+func (p *process) echo(t *testing.T, open func() (handshaker, error)) (ok bool) {
 	conn, err := open()
-	if err == nil {
-		t.Cleanup(func() { conn.Close() })
-		err = conn.HandshakeContext(t.Context())
+	if err != nil {
+		p.write(err)
+		return false
+	}
+	t.Cleanup(func() { conn.Close() })
+	err = conn.HandshakeContext(t.Context())
+	if err == nil && p.met != nil {
+		p.met(conn)
 	}
 	buf := make([]byte, 1<<14)
 	for n := 0; err == nil; {
@@ -111,5 +125,7 @@ func (p *process) echo(t *testing.T, open func() (handshaker, error)) {
 			_, err = conn.Write(buf[:n])
 		}
 	}
-	fmt.Fprintln(locked{&p.mu, &p.stderr}, err)
+	conn.Close()
+	p.write(err)
+	return true
 }
