@@ -76,3 +76,47 @@ func TestFallback(t *testing.T) {
 		}
 	})
 }
+
+// TestRequired12: what a Config requires of TLS 1.2 is missing, since somebody took
+// it out of the ClientHello, or the client does not have it.
+func TestRequired12(t *testing.T) {
+	without := func(e wire.Extension) func(*wire.ClientHello) {
+		return func(h *wire.ClientHello) { h.Has = h.Has.Minus(wire.Extensions(e)) }
+	}
+	for name, test := range map[string]struct {
+		require func(client, server *Config)
+		change  func(*wire.ClientHello)
+		server  bool // it is who refuses
+	}{
+		"the client requires EMS": {func(c, s *Config) { c.RequireExtendedMasterSecret = true }, without(wire.ExtExtendedMainSecret), false},
+		"the server requires EMS": {func(c, s *Config) { s.RequireExtendedMasterSecret = true }, without(wire.ExtExtendedMainSecret), true},
+		"secure renegotiation":    {func(c, s *Config) { c.RequireSecureRenegotiation = true }, without(wire.ExtRenegotiationInfo), false},
+	} {
+		overBoth(t, func(t *testing.T, datagram bool) {
+			client, server := configs(t)
+			client.MaxVersion = tls.VersionTLS12
+			test.require(client, server)
+			newMeeting(t, datagram, client, server).finish()
+			m := newMeeting(t, datagram, client, server)
+			_, err := m.server.Open(rewrite(t, datagram, m.client.Output(nil), test.change))
+			if !test.server && err == nil {
+				_, err = m.client.Open(m.server.Output(nil))
+			}
+			var fault *AlertError
+			if !errors.As(err, &fault) || fault.Received || fault.Alert != AlertHandshakeFailure {
+				t.Errorf("%s: %v", name, err)
+			}
+		})
+	}
+}
+
+// TestLegacyCookie: RFC 9147bis, Section 5.3: a ClientHello of DTLS 1.3 has none.
+func TestLegacyCookie(t *testing.T) {
+	client, server := configs(t)
+	m := newMeeting(t, true, client, server)
+	_, err := m.server.Open(rewrite(t, true, m.client.Output(nil), func(h *wire.ClientHello) { h.LegacyCookie = []byte{1} }))
+	var fault *AlertError
+	if !errors.As(err, &fault) || fault.Alert != AlertIllegalParameter {
+		t.Error(err)
+	}
+}

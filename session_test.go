@@ -741,6 +741,17 @@ func TestWrongPSKs(t *testing.T) {
 			})
 		})
 	}
+	t.Run("none at all", func(t *testing.T) {
+		fourModes(t, func(t *testing.T, datagram bool, version uint16) {
+			client := &Config{Time: atNow, InsecureSkipVerify: true, MaxVersion: version}
+			server := &Config{Time: atNow, PSKs: []PSK{right}, CipherSuites: []uint16{
+				tls.TLS_AES_128_GCM_SHA256, 0xd001, tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256}}
+			var fault *AlertError
+			if err := newMeeting(t, datagram, client, server).run(); !errors.As(err, &fault) || fault.Alert != AlertHandshakeFailure {
+				t.Errorf("%v", err)
+			}
+		})
+	})
 	t.Run("unknown identity, and there is a certificate", func(t *testing.T) {
 		client, server := configs(t)
 		client.PSKs, server.PSKs = []PSK{wrong["unknown identity"]}, []PSK{right}

@@ -12,6 +12,7 @@ import (
 	"github.com/hermetic-tls/hermetic/internal/alert"
 	"github.com/hermetic-tls/hermetic/internal/pki"
 	"github.com/hermetic-tls/hermetic/internal/pkitest"
+	"github.com/hermetic-tls/hermetic/internal/session"
 	"github.com/hermetic-tls/hermetic/internal/suite"
 	"github.com/hermetic-tls/hermetic/internal/wire"
 )
@@ -48,6 +49,8 @@ type end struct {
 	machine *Machine
 	carrier clearCarrier
 	id      *pki.Identity
+	session *session.Session     // a client's to offer
+	psks    func(id string) *PSK // a server's; nil: none
 }
 
 func newEnd(t testing.TB, p *Params, id *pki.Identity) *end {
@@ -68,12 +71,20 @@ func (e *end) take(msg []byte) error {
 	if err := e.machine.Handle(wire.Message{Type: wire.Type(msg[0]), Body: msg[4:]}); err != nil {
 		return err
 	}
+	return e.answer()
+}
+
+func (e *end) answer() error {
 	for q := e.machine.Question(); q != nil; q = e.machine.Question() {
 		switch q := q.(type) {
 		case *Choose:
 			if scheme, err := e.id.Fits(&q.Criteria); err == nil {
 				q.Identity, q.Scheme = e.id, scheme
 			}
+		case *Offer:
+			q.Session = e.session
+		case *FindPSK:
+			q.PSK = e.psks(string(q.Identity))
 		case *Sign:
 			q.Signature, q.Err = q.Scheme.Sign(rand.Reader, q.Identity.Certificate.PrivateKey.(crypto.Signer), q.Message)
 		}

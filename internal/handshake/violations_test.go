@@ -2,10 +2,15 @@ package handshake
 
 import (
 	"bytes"
+	"crypto"
+	"crypto/rand"
 	"testing"
+	"time"
 
 	"github.com/hermetic-tls/hermetic/internal/alert"
 	"github.com/hermetic-tls/hermetic/internal/pki"
+	"github.com/hermetic-tls/hermetic/internal/pkitest"
+	"github.com/hermetic-tls/hermetic/internal/session"
 	"github.com/hermetic-tls/hermetic/internal/suite"
 	"github.com/hermetic-tls/hermetic/internal/wire"
 )
@@ -152,6 +157,7 @@ var violations = []struct {
 		m.Group = uint16(suite.P521)
 		return m.Append(nil, parts)
 	}, errGroupChoice},
+	{"no certificate in TLS 1.2", hello12, wire.TypeCertificate, 1, func(_, _ []byte) []byte { return new(wire.Certificate12).Append(nil) }, errNoCertificate},
 	{"a wrong Finished in TLS 1.2", hello12, wire.TypeFinished, 2, flipLast, errWrongFinished},
 
 	// By a client, in its hellos.
@@ -201,6 +207,66 @@ func TestViolations(t *testing.T) {
 		})
 		if clientErr != error(v.want) && serverErr != error(v.want) {
 			t.Errorf("%s: client %v, server %v, want %v", v.name, clientErr, serverErr, v.want)
+		}
+	}
+}
+
+// TestEarlyDataViolations: a server says that it takes early data with what it is
+// not under.
+func TestEarlyDataViolations(t *testing.T) {
+	now := func() time.Time { return pkitest.Now }
+	ticket := &session.Session{Version: wire.VersionTLS13, Suite: 0x1301, Secret: make([]byte, 32), Ticket: []byte("ticket"),
+		Created: pkitest.Now, Lifetime: time.Hour, MaxEarlyData: 100, ALPN: "x", ServerName: "localhost"}
+	external := PSK{Identity: []byte("external"), Key: make([]byte, 32), Hash: crypto.SHA256, Kind: suite.ExternalBinder, Old: true}
+	for _, v := range []struct {
+		name   string
+		change func(server *Params)
+		knows  *PSK
+		want   *alert.Error
+	}{
+		{"another PSK", func(*Params) {}, &external, errEarlyPSK},
+		{"no PSK", func(*Params) {}, nil, errUnsolicited},
+		{"another suite", func(p *Params) { p.Suites = []*suite.Suite{suite.ByID(0x1303)} }, SessionPSK(ticket), errEarlyPSK},
+		{"another protocol", func(p *Params) { p.ALPN = []string{"y"} }, SessionPSK(ticket), errEarlyALPN},
+		{"as it should be", func(*Params) {}, SessionPSK(ticket), nil},
+	} {
+		p := Params{
+			MinVersion: wire.VersionTLS13, MaxVersion: wire.VersionTLS13, Suites: suite.All()[:3], Schemes: suite.Schemes, Now: now,
+			Groups: []suite.Group{suite.X25519}, KeyShares: []suite.Group{suite.X25519}, Chains: new(pki.Cache), Rand: rand.Reader, ALPN: []string{"x", "y"},
+		}
+		cp, sp := p, p
+		cp.AskSession, cp.EarlyData, cp.PSKs[0] = true, true, []PSK{external}
+		sp.Server, sp.AcceptPSK, sp.ExternalPSK = true, true, true
+		v.change(&sp)
+		cp.Prepare()
+		sp.Prepare()
+		id := identity(t)
+		client, server := &end{id: id, session: ticket}, &end{id: id, psks: func(id string) *PSK {
+			if v.knows != nil && id == string(v.knows.Identity) {
+				return v.knows
+			}
+			return nil
+		}}
+		client.machine, server.machine = NewClient(&cp, &client.carrier, "localhost"), NewServer(&sp, &server.carrier, nil)
+		for _, e := range []*end{client, server} {
+			if err := e.machine.Start(); err != nil {
+				t.Fatal(err)
+			}
+			if err := e.answer(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		_, err, serverErr := play(client, server, func(_ int, msg []byte) [][]byte {
+			if wire.Type(msg[0]) == wire.TypeEncryptedExtensions {
+				msg = inExtensions(func(m *wire.EncryptedExtensions) { m.Has.Add(wire.ExtEarlyData) })(msg, nil)
+			}
+			return [][]byte{msg}
+		})
+		switch {
+		case v.want != nil && err != error(v.want):
+			t.Errorf("%s: client %v, server %v, want %v", v.name, err, serverErr, v.want)
+		case v.want == nil && err != error(errWrongFinished): // the first to see that the message was changed
+			t.Errorf("%s: client %v, server %v", v.name, err, serverErr)
 		}
 	}
 }
