@@ -28,7 +28,7 @@ func (e *Engine) answer(q handshake.Question) Pending {
 	case *handshake.Choose:
 		return e.choose(q)
 	case *handshake.Sign:
-		if e.cfg.cfg.Async&AsyncSign != 0 {
+		if e.cfg.cfg.asks(AsyncSign) {
 			return &SignRequest{
 				Certificate: q.Identity.Certificate,
 				Scheme:      tls.SignatureScheme(q.Scheme),
@@ -83,7 +83,7 @@ func callbackError(otherwise alert.Description, err error) error {
 
 // choose picks the certificate to send.
 func (e *Engine) choose(q *handshake.Choose) Pending {
-	if e.cfg.cfg.Async&AsyncCertificate != 0 {
+	if e.cfg.cfg.asks(AsyncCertificate) {
 		r := &ChooseRequest{question: question{e}}
 		if e.mode.IsServer() {
 			r.ClientHello = newClientHello(e, q.Hello, &q.Criteria)
@@ -159,7 +159,7 @@ func (e *Engine) verify(q *handshake.Verify) Pending {
 		}
 	}
 	cfg := e.cfg.cfg
-	if cfg.VerifyConnection == nil && cfg.Async&AsyncVerify == 0 {
+	if !e.params().AskVerify {
 		return nil
 	}
 	state := e.State()
@@ -170,7 +170,7 @@ func (e *Engine) verify(q *handshake.Verify) Pending {
 			return nil
 		}
 	}
-	if cfg.Async&AsyncVerify != 0 {
+	if cfg.asks(AsyncVerify) {
 		return &VerifyRequest{State: state, question: question{e}}
 	}
 	return nil

@@ -66,6 +66,7 @@ func newCompiled(cfg *Config) (*compiled, error) {
 		RequireRenegInfo: cfg.RequireSecureRenegotiation,
 		NoStatusRequest:  cfg.NoOCSPStapling,
 		NoSCTs:           cfg.NoSCTs,
+		AskVerify:        cfg.VerifyConnection != nil || cfg.asks(AsyncVerify),
 	}
 	for _, part := range []func(*handshake.Params) error{
 		c.versions, c.psks, c.suites, c.groups, c.schemes, c.alpn, c.sizes, c.certificates, c.authorities, c.sessions,
@@ -84,13 +85,11 @@ func newCompiled(cfg *Config) (*compiled, error) {
 	c.client.AskSession = cfg.SessionCache != nil
 	c.client.EarlyData = cfg.EarlyData
 	c.client.OnlyPSK = c.onlyPSKs()
-	c.client.AskVerify = cfg.VerifyConnection != nil || cfg.Async&AsyncVerify != 0
 	c.server.Server = true
 	c.server.ExternalPSK = c.hasPSKs()
 	c.server.OnlyPSK = c.hasPSKs() && !c.hasCertificate()
 	c.server.AcceptPSK = c.server.ExternalPSK || c.server.Tickets > 0
 	c.server.AskConfig = cfg.GetConfigForClient != nil
-	c.server.AskVerify = cfg.VerifyConnection != nil || cfg.Async&AsyncVerify != 0
 	c.server.RequestCertificate = cfg.ClientAuth != tls.NoClientCert
 	c.server.RequireCertificate = cfg.ClientAuth == tls.RequireAnyClientCert || cfg.ClientAuth == tls.RequireAndVerifyClientCert
 	return c, nil
@@ -299,7 +298,7 @@ func certificateTypes(field string, types []CertificateType) (list []uint8, err 
 
 // judgesRawKeys reports whether something decides which raw keys are trusted.
 func (c *compiled) judgesRawKeys() bool {
-	return len(c.cfg.PeerPublicKeys) > 0 || c.cfg.VerifyConnection != nil || c.cfg.Async&AsyncVerify != 0 || c.cfg.InsecureSkipVerify
+	return len(c.cfg.PeerPublicKeys) > 0 || c.cfg.VerifyConnection != nil || c.cfg.asks(AsyncVerify) || c.cfg.InsecureSkipVerify
 }
 
 // authorities are the names that a server's CertificateRequest has.

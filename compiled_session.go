@@ -25,7 +25,7 @@ func (c *compiled) sessions(p *handshake.Params) error {
 		return configError("Tickets", fmt.Sprintf("%d is not from 0 to %d", cfg.Tickets, maxTickets))
 	case cfg.TicketLifetime < 0 || cfg.TicketLifetime > maxTicketLife:
 		return configError("TicketLifetime", fmt.Sprintf("%v is not from 0 to %v", cfg.TicketLifetime, maxTicketLife))
-	case cfg.Async&AsyncSession != 0 && cfg.SessionCache == nil:
+	case cfg.asks(AsyncSession) && cfg.SessionCache == nil:
 		return configError("Async", "AsyncSession needs a SessionCache, for the sessions that come")
 	}
 	p.TicketLife = cfg.TicketLifetime
@@ -80,19 +80,19 @@ func (c *compiled) byDefault() (list []*suite.Suite) {
 
 // hasPSKs reports whether there are external PSKs.
 func (c *compiled) hasPSKs() bool {
-	return len(c.cfg.PSKs) > 0 || c.cfg.GetPSK != nil || c.cfg.Async&AsyncPSK != 0
+	return len(c.cfg.PSKs) > 0 || c.cfg.GetPSK != nil || c.cfg.asks(AsyncPSK)
 }
 
 // hasOldPSKs reports whether some may be good for TLS 1.2.
 func (c *compiled) hasOldPSKs() bool {
-	asked := c.cfg.GetPSK != nil || c.cfg.Async&AsyncPSK != 0
+	asked := c.cfg.GetPSK != nil || c.cfg.asks(AsyncPSK)
 	return asked || slices.ContainsFunc(c.cfg.PSKs, func(p PSK) bool { return !p.Import })
 }
 
 // hasCertificate reports whether a server has a certificate, or somebody to ask
 // for one.
 func (c *compiled) hasCertificate() bool {
-	return len(c.cfg.Certificates) > 0 || c.cfg.GetCertificate != nil || c.cfg.Async&AsyncCertificate != 0
+	return len(c.cfg.Certificates) > 0 || c.cfg.GetCertificate != nil || c.cfg.asks(AsyncCertificate)
 }
 
 // onlyPSKs reports whether a client without a name has nothing to verify a

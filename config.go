@@ -75,6 +75,9 @@ const (
 	AsyncReplay
 )
 
+// asks reports whether the caller answers that question itself.
+func (c *Config) asks(what Async) bool { return c.Async&what != 0 }
+
 // CertificateType is what stands in a Certificate message (RFC 7250).
 type CertificateType uint8
 

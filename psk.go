@@ -116,9 +116,9 @@ func (p *PSK) match(identity []byte, datagram bool) *handshake.PSK {
 // PSK. A ticket of a session that began with a PSK is as good as that is.
 func (e *Engine) findPSK(q *handshake.FindPSK) Pending {
 	if q.Tickets && e.params().Tickets > 0 {
-		keys, known := e.ticketKeys()
-		if !known {
-			return &TicketKeysRequest{question{e}}
+		keys, asked := e.ticketKeys()
+		if asked != nil {
+			return asked
 		}
 		if q.PSK = e.resumablePSK(keys, q.Identity); q.PSK != nil {
 			if name := q.PSK.Session.PSK; name != nil && !e.hasPSK(name) {
@@ -142,7 +142,7 @@ func (e *Engine) findPSK(q *handshake.FindPSK) Pending {
 func (e *Engine) askPSK(q *handshake.FindPSK, name []byte) Pending {
 	cfg := e.cfg.cfg
 	switch {
-	case cfg.Async&AsyncPSK != 0:
+	case cfg.asks(AsyncPSK):
 		return &PSKRequest{Identity: name, question: question{e}}
 	case cfg.GetPSK != nil:
 		p, err := cfg.GetPSK(name)

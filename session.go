@@ -150,7 +150,7 @@ func (e *Engine) sessionKey() string {
 // offer answers which session to offer.
 func (e *Engine) offer(q *handshake.Offer) Pending {
 	key := e.sessionKey()
-	if e.cfg.cfg.Async&AsyncSession != 0 {
+	if e.cfg.cfg.asks(AsyncSession) {
 		return &SessionRequest{Key: key, question: question{e}}
 	}
 	e.offered(q, e.cfg.cfg.SessionCache.Get(key))

@@ -117,30 +117,27 @@ func openTicket(keys []TicketKey, ticket []byte) *session.Session {
 	return nil
 }
 
-// ticketKeys are the keys for this handshake. known is false while the caller
-// is asked for them; without any there are no tickets.
-func (e *Engine) ticketKeys() (keys []TicketKey, known bool) {
+// ticketKeys are the keys for this handshake, or the question for them that the
+// caller is asked; without any there are no tickets.
+func (e *Engine) ticketKeys() ([]TicketKey, Pending) {
 	switch {
 	case e.tickets != nil:
-	case e.cfg.cfg.Async&AsyncTicketKeys != 0:
-		return nil, false
+	case e.cfg.cfg.asks(AsyncTicketKeys):
+		return nil, &TicketKeysRequest{question{e}}
 	default:
 		var err error
 		if e.tickets, err = e.cfg.keys.TicketKeys(e.cfg.cfg.now()); err != nil || e.tickets == nil {
 			e.tickets = []TicketKey{}
 		}
 	}
-	return e.tickets, true
+	return e.tickets, nil
 }
 
 // sealTicket answers what ticket a session goes into.
 func (e *Engine) sealTicket(q *handshake.SealTicket) Pending {
-	keys, known := e.ticketKeys()
-	switch {
-	case !known:
-		return &TicketKeysRequest{question{e}}
-	case len(keys) > 0:
+	keys, asked := e.ticketKeys()
+	if len(keys) > 0 {
 		q.Ticket, _ = keys[0].seal(e.params().Rand, q.Session.Append(nil)) // without one there is none
 	}
-	return nil
+	return asked
 }

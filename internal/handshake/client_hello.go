@@ -157,11 +157,12 @@ func (c *clientHello) fill() error {
 
 // fillCertTypes: RFC 7250, Section 4.1: what is only X.509 is not sent.
 func (c *clientHello) fillCertTypes() {
-	if p, h := c.params, &c.hello; !onlyX509(p.PeerCertTypes) {
+	p, h := c.params, &c.hello
+	if !onlyX509(p.PeerCertTypes) {
 		h.ServerCertTypes = p.PeerCertTypes
 		h.Has.Add(wire.ExtServerCertificateType)
 	}
-	if p, h := c.params, &c.hello; !onlyX509(p.LocalCertTypes) {
+	if !onlyX509(p.LocalCertTypes) {
 		h.ClientCertTypes = p.LocalCertTypes
 		h.Has.Add(wire.ExtClientCertificateType)
 	}
