@@ -1,0 +1,194 @@
+package hermetic
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/hermetic-tls/hermetic/internal/session"
+	"github.com/hermetic-tls/hermetic/internal/wire"
+)
+
+// TestTicketConfusion: a client offers a ticket as what it is not, or for longer, or
+// without what it had: the handshake is a full one, whatever the client believes.
+func TestTicketConfusion(t *testing.T) {
+	for name, test := range map[string]struct {
+		version  uint16 // of the session
+		datagram bool
+		lie      func(s *session.Session)
+		after    time.Duration
+	}{
+		"of TLS, over DTLS":           {tls.VersionTLS13, false, func(s *session.Session) { s.Datagram = true }, 0},
+		"of DTLS, over TLS":           {tls.VersionTLS13, true, func(s *session.Session) { s.Datagram = false }, 0},
+		"of TLS, over DTLS, both 1.2": {tls.VersionTLS12, false, func(s *session.Session) { s.Datagram = true }, 0},
+		"of TLS 1.2, in 1.3": {tls.VersionTLS12, false, func(s *session.Session) {
+			s.Version, s.Suite, s.Secret = tls.VersionTLS13, tls.TLS_AES_128_GCM_SHA256, s.Secret[:32]
+		}, 0},
+		"of TLS 1.3, in 1.2": {tls.VersionTLS13, false, func(s *session.Session) {
+			s.Version, s.Suite, s.EMS = tls.VersionTLS12, tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, true
+		}, 0},
+		"that has expired":                {tls.VersionTLS13, false, func(s *session.Session) { s.Lifetime *= 3 }, 25 * time.Hour},
+		"that has expired, of TLS 1.2":    {tls.VersionTLS12, false, func(s *session.Session) { s.Lifetime *= 3 }, 25 * time.Hour},
+		"for another name":                {tls.VersionTLS13, false, func(s *session.Session) {}, 0},
+		"for another name, of TLS 1.2":    {tls.VersionTLS12, false, func(s *session.Session) {}, 0},
+		"of TLS 1.2, over TLS, as it was": {tls.VersionTLS12, false, nil, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			client, server, now := sessionConfigs(t, test.version)
+			server.TicketKeys = StaticTicketKeys(TicketKey{1})
+			newMeeting(t, test.datagram, client, server).finish()
+			key := "tls:localhost"
+			if test.datagram {
+				key = "dtls:localhost"
+			}
+			state := *client.SessionCache.Get(key).state
+			if test.lie != nil {
+				test.lie(&state)
+			}
+			client, server = client.Clone(), server.Clone()
+			client.SessionCache, client.MaxVersion = always{&Session{state: &state}}, state.Version
+			if strings.HasPrefix(name, "for another name") {
+				client.ServerName, client.InsecureSkipVerify = "other.localhost", true
+			}
+			now.now = now.now.Add(test.after)
+			m := newMeeting(t, state.Datagram, client, server)
+			m.finish()
+			if resumed := m.server.State().DidResume; resumed != (test.lie == nil) {
+				t.Errorf("resumed %v", resumed)
+			}
+		})
+	}
+}
+
+// TestSessionsNotOffered: a client does not even show what does not fit.
+func TestSessionsNotOffered(t *testing.T) {
+	for name, lie := range map[string]func(c *Config, s *session.Session){
+		"of datagrams":       func(c *Config, s *session.Session) { s.Datagram = true },
+		"expired":            func(c *Config, s *session.Session) { s.Lifetime = 0 },
+		"an unknown suite":   func(c *Config, s *session.Session) { s.Suite = 1 },
+		"without EMS":        func(c *Config, s *session.Session) { c.RequireExtendedMasterSecret, s.EMS = true, false },
+		"of another version": func(c *Config, s *session.Session) { s.Version = 0x0302 },
+		"as it was":          nil,
+	} {
+		for _, version := range versions {
+			if name == "without EMS" && version == tls.VersionTLS13 {
+				continue
+			}
+			client, server, _ := sessionConfigs(t, version)
+			newMeeting(t, false, client, server).finish()
+			state := *client.SessionCache.Get("tls:localhost").state
+			client = client.Clone()
+			if lie != nil {
+				lie(client, &state)
+			}
+			client.SessionCache = always{&Session{state: &state}}
+			e, err := NewEngine(TLSClient, client)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var h wire.ClientHello
+			if err := h.Parse(e.Output(nil)[9:], wire.Stream); err != nil {
+				t.Fatal(err)
+			}
+			if offered := h.Has.Has(wire.ExtPreSharedKey) || len(h.SessionTicket) > 0; offered != (lie == nil) {
+				t.Errorf("%s, %s: offered %v", name, tls.VersionName(version), offered)
+			}
+		}
+	}
+}
+
+// TestResumptionAndEMS: RFC 7627, Section 5.3. A session of TLS 1.2 is resumed with
+// extended_main_secret as it began, and with its cipher suite, or the one side fails
+// that sees it.
+func TestResumptionAndEMS(t *testing.T) {
+	client, server, _ := sessionConfigs(t, tls.VersionTLS12)
+	server.TicketKeys = StaticTicketKeys(TicketKey{1})
+	newMeeting(t, false, client, server).finish()
+	want := func(name string, err error, want Alert) {
+		t.Helper()
+		var fault *AlertError
+		if !errors.As(err, &fault) || fault.Received || fault.Alert != want {
+			t.Errorf("%s: %v, want %v", name, err, want)
+		}
+	}
+
+	m := newMeeting(t, false, client, server)
+	_, err := m.server.Open(rewrite(t, false, m.client.Output(nil), func(h *wire.ClientHello) { h.Has = h.Has.Minus(wire.Extensions(wire.ExtExtendedMainSecret)) }))
+	want("a client without", err, AlertHandshakeFailure)
+
+	for name, change := range map[string]func(*wire.ServerHello){
+		"a server without":        func(h *wire.ServerHello) { h.Has = h.Has.Minus(wire.Extensions(wire.ExtExtendedMainSecret)) },
+		"a server's other suite":  func(h *wire.ServerHello) { h.CipherSuite = tls.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384 },
+		"a server as it has been": func(h *wire.ServerHello) {},
+	} {
+		m := newMeeting(t, false, client, server)
+		if _, err := m.server.Open(m.client.Output(nil)); err != nil {
+			t.Fatal(err)
+		}
+		out := m.server.Output(nil)
+		n := 5 + int(out[3])<<8 + int(out[4])
+		var h wire.ServerHello
+		if err := h.Parse(out[9:n]); err != nil {
+			t.Fatal(err)
+		}
+		change(&h)
+		msg := h.Append(nil)
+		_, err := m.client.Open(append([]byte{22, 3, 3, byte(len(msg) >> 8), byte(len(msg))}, msg...))
+		switch name {
+		case "a server without":
+			want(name, err, AlertHandshakeFailure)
+		case "a server's other suite":
+			want(name, err, AlertIllegalParameter)
+		default:
+			if err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+	}
+
+	// A session that began without, offered by a client that has it now.
+	s := client.SessionCache.Get("tls:localhost")
+	keys := []TicketKey{{1}}
+	sealed := openTicket(keys, s.state.Ticket)
+	sealed.EMS = false
+	old := *s.state
+	old.EMS = false
+	if old.Ticket, err = keys[0].seal(client.random(), sealed.Append(nil)); err != nil {
+		t.Fatal(err)
+	}
+	client = client.Clone()
+	client.SessionCache = always{&Session{state: &old}}
+	m = newMeeting(t, false, client, server)
+	m.finish()
+	if m.server.State().DidResume {
+		t.Error("a session without it is resumed with it")
+	}
+}
+
+// TestManyPSKs: a server looks at a few, and only with (EC)DHE.
+func TestManyPSKs(t *testing.T) {
+	key := []byte("0123456789abcdef")
+	asked := 0
+	_, server := configs(t)
+	server.GetPSK = func([]byte) (*PSK, error) { asked++; return nil, nil }
+	client := &Config{Time: atNow, InsecureSkipVerify: true, ServerName: "localhost"}
+	for i := range 20 {
+		client.PSKs = append(client.PSKs, PSK{Identity: fmt.Append(nil, i), Key: key})
+	}
+	client.MinVersion = tls.VersionTLS13
+	newMeeting(t, false, client, server).finish()
+	if asked != 8 {
+		t.Errorf("it has looked at %d", asked)
+	}
+
+	server = server.Clone()
+	server.GetPSK, server.PSKs = nil, client.PSKs
+	m := newMeeting(t, false, client, server)
+	hello := rewrite(t, false, m.client.Output(nil), func(h *wire.ClientHello) { h.PSKModes = []byte{0} })
+	if _, err := m.server.Open(hello); err != nil || m.server.State().PSKIdentity != nil {
+		t.Errorf("psk_ke: %v, PSK %q", err, m.server.State().PSKIdentity)
+	}
+}
