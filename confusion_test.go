@@ -192,3 +192,51 @@ func TestManyPSKs(t *testing.T) {
 		t.Errorf("psk_ke: %v, PSK %q", err, m.server.State().PSKIdentity)
 	}
 }
+
+// TestEarlyDataAge: early data whose ticket age is more than 10 s off is an old
+// ClientHello, whatever the guard says.
+func TestEarlyDataAge(t *testing.T) {
+	overBoth(t, func(t *testing.T, datagram bool) {
+		for late, want := range map[time.Duration]bool{0: true, 9 * time.Second: true, 11 * time.Second: false, -9 * time.Second: true, -11 * time.Second: false} {
+			client, server, now := earlyConfigs(t)
+			server.ReplayGuard = anew{}
+			newMeeting(t, datagram, client, server).finish()
+			now.now = now.now.Add(time.Minute)
+			m := newMeeting(t, datagram, client, server)
+			hello := m.client.Output(nil)
+			now.now = now.now.Add(late)
+			if _, err := m.server.Open(hello); err != nil {
+				t.Fatal(err)
+			}
+			if got := m.server.State().EarlyDataAccepted; got != want {
+				t.Errorf("%v late: accepted %v", late, got)
+			}
+		}
+	})
+}
+
+// TestLostChangeCipherSpec: over a stream a Finished without one before it is not
+// looked at.
+func TestLostChangeCipherSpec(t *testing.T) {
+	p := versionPair(t, tls.VersionTLS12)
+	if _, err := p.server.Open(p.client.Output(nil)); err != nil {
+		t.Fatal(err)
+	}
+	p.toClient = p.server.Output(nil)
+	if err := p.feed(p.client, &p.toClient, &p.received.client); err != nil {
+		t.Fatal(err)
+	}
+	var in []byte
+	for out := p.client.Output(nil); len(out) > 0; {
+		n := 5 + int(out[3])<<8 + int(out[4])
+		if out[0] != 20 {
+			in = append(in, out[:n]...)
+		}
+		out = out[n:]
+	}
+	err := p.feed(p.server, &in, &p.received.server)
+	var fault *AlertError
+	if !errors.As(err, &fault) || fault.Alert != AlertUnexpectedMessage || !strings.Contains(err.Error(), "before the ChangeCipherSpec") {
+		t.Errorf("%v", err)
+	}
+}
