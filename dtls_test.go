@@ -411,6 +411,16 @@ func TestCookiesOfOthers(t *testing.T) {
 		if version == tls.VersionTLS13 && other[0] != 21 {
 			t.Errorf("DTLS 1.3 answers a bad cookie with %x, not with an alert", other)
 		}
+		if version == tls.VersionTLS12 {
+			// Another hello of the same peer gets a cookie of its own. DTLS 1.3 has
+			// the first hello's hash in the cookie.
+			const random, verifyRequest = 13 + 12 + 2, 3
+			changed := bytes.Clone(second)
+			changed[random] ^= 1
+			if answer, ok := cfg.AnswerHello(nil, []byte("a"), changed); ok || len(answer) < 14 || answer[13] != verifyRequest {
+				t.Errorf("another hello: %v, %x", ok, answer)
+			}
+		}
 		if err := n.server.SetPeerID([]byte("b")); err != nil {
 			t.Fatal(err)
 		}
