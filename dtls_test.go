@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/hermetic-tls/hermetic/internal/pkitest"
+	"github.com/hermetic-tls/hermetic/internal/record"
+	"github.com/hermetic-tls/hermetic/internal/wire"
 )
 
 // network is two DTLS engines, a virtual clock and what happens to datagrams.
@@ -542,5 +544,37 @@ func TestCookieOfASlowHello(t *testing.T) {
 	cookie := jar.Seal([]byte("content"), nil)
 	if content, ok := jar.Open(cookie, nil); !ok || string(content) != "content" {
 		t.Error("the time of the datagram counts, not that of its hello")
+	}
+}
+
+// TestTinyHello: a ClientHello that is smaller than its answer has none.
+func TestTinyHello(t *testing.T) {
+	n := newNetwork(t, nil)
+	h := wire.ClientHello{
+		Version:           wire.VersionDTLS12,
+		CipherSuites:      wire.AppendUint16s(nil, tls.TLS_AES_128_GCM_SHA256),
+		Compression:       []byte{0},
+		Groups:            wire.AppendUint16s(nil, uint16(tls.X25519)),
+		SignatureSchemes:  wire.AppendUint16s(nil, uint16(tls.ECDSAWithP256AndSHA256)),
+		SupportedVersions: wire.AppendUint16s(nil, wire.VersionDTLS13),
+	}
+	h.Has = wire.Extensions(wire.ExtSupportedGroups, wire.ExtSignatureAlgorithms, wire.ExtSupportedVersions, wire.ExtKeyShare)
+	ask := func() (question, answer []byte) {
+		msg := h.Append(nil, wire.Datagram)
+		header := wire.FragmentHeader{Type: wire.TypeClientHello, Length: len(msg) - 4, FragmentLength: len(msg) - 4}
+		question, err := new(record.Clear).Seal(nil, record.Handshake, append(header.Append(nil), msg[4:]...))
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer, _ = n.server.cfg.cfg.AnswerHello(nil, []byte("a"), question)
+		return question, answer
+	}
+	if question, answer := ask(); len(answer) > 0 {
+		t.Errorf("%d bytes for %d", len(answer), len(question))
+	}
+	h.Has.Add(wire.ExtALPN)
+	h.ALPN = wire.AppendALPN(nil, strings.Repeat("x", 200)) // the same, and large enough
+	if question, answer := ask(); len(answer) == 0 || len(answer) > len(question) {
+		t.Errorf("%d bytes for %d", len(answer), len(question))
 	}
 }
