@@ -3,6 +3,10 @@
  * from rcb, bytes to wcb), the code here calls the callback with no Go frame on
  * the stack, and crosses into Go again with what came of it. So a callback may
  * raise an error, which is caught here, or yield, where Lua can.
+ *
+ * Whatever makes a string may also run finalizers, and they may use the very
+ * context. So strings are made when the operation is over; or the calls of
+ * methods are counted, and if there was one, the operation is to be repeated.
  */
 #include "module.h"
 
@@ -21,6 +25,7 @@ struct context {
 	int mode; /* index in the modes of newconfig */
 	int busy; /* inside a callback */
 	int ref;  /* there is a reference for the callbacks */
+	unsigned calls; /* of methods */
 
 	/* The operation in progress. */
 	int op;
@@ -74,8 +79,11 @@ static int fail_closed(lua_State *L)
 	return 2;
 }
 
-/* The arguments end here; above is what passes between Go and callbacks. */
-static int base(const struct context *c) { return c->op == WRITE ? 2 : 1; }
+/*
+ * The arguments and the context's own table end here; above is what passes
+ * between Go and callbacks.
+ */
+static int base(const struct context *c) { return c->op == WRITE ? 3 : 2; }
 
 /* Crosses into Go. Returns the number of results, or 0 if a callback is due. */
 static int step(lua_State *L, struct context *c)
@@ -120,6 +128,7 @@ static int step(lua_State *L, struct context *c)
 	else if (c->op == READ || c->op == HANDSHAKE)
 		c->ready = -1;
 
+	unsigned calls = c->calls;
 	switch (s.status) {
 	case DONE:
 		if (c->op == READ)
@@ -136,12 +145,14 @@ static int step(lua_State *L, struct context *c)
 	case WANT_WRITE:
 	case TRY_WRITE:
 	case LAST_WRITE:
+		lua_pushlstring(L, out, s.n);
+		if (c->calls != calls)
+			return fail(L, "want-write");
 		c->next = OFFER;
 		c->offered = s.n;
 		c->offset = 0;
 		c->effort = s.status;
 		c->whole = s.whole;
-		lua_pushlstring(L, out, s.n);
 		return 0;
 	case CLOSED:
 		return fail_closed(L);
@@ -158,11 +169,9 @@ static int step(lua_State *L, struct context *c)
 /* Pushes a callback, and the reference if there is one: the arguments so far. */
 static int push_callback(lua_State *L, struct context *c, int which)
 {
-	get_own_table(L, 1);
-	lua_rawgeti(L, -1, which);
+	lua_rawgeti(L, base(c), which);
 	if (c->ref)
-		lua_rawgeti(L, -2, REF);
-	lua_remove(L, -2 - c->ref);
+		lua_rawgeti(L, base(c), REF);
 	return c->ref;
 }
 
@@ -201,7 +210,10 @@ static int after_ask(lua_State *L, struct context *c)
 	int type = lua_type(L, -1);
 	if (type != LUA_TSTRING && type != LUA_TNUMBER)
 		return fail(L, "invalid read result");
+	unsigned calls = c->calls;
 	const char *data = lua_tolstring(L, -1, &len);
+	if (c->calls != calls)
+		return fail(L, "want-read");
 	if (len > c->asked)
 		return fail(L, "invalid read result");
 	if (len == 0)
@@ -287,7 +299,10 @@ static int drive(lua_State *L, struct context *c)
 		} else if (c->next == ASK && !is_tls(c) && c->asks++ == MAX_TAKEN) {
 			results = fail(L, "want-read");
 		} else {
+			unsigned calls = c->calls;
 			int args = c->next == ASK ? push_ask(L, c) : push_offer(L, c);
+			if (c->calls != calls)
+				return fail(L, "want-write");
 			c->busy = 1;
 			results = after_callback(L, c, protected_call(L, args, go_on));
 		}
@@ -307,6 +322,7 @@ static int operate(lua_State *L, struct context *c, int op)
 		judge_header(c);
 	else
 		c->next = ASK;
+	get_own_table(L, 1);
 	return drive(L, c);
 }
 
@@ -318,6 +334,7 @@ static struct context *check_context(lua_State *L)
 	check_process(L);
 	luaL_argcheck(L, !c->busy, 1, "context is busy");
 	luaL_argcheck(L, c->session != NULL, 1, "context is closed");
+	c->calls++;
 	return c;
 }
 
@@ -366,13 +383,13 @@ static int context_reset(lua_State *L)
 /* The callbacks and the reference are at index 2, 3 and 4. */
 static void set_callbacks(lua_State *L, struct context *c, int context)
 {
-	c->ref = !lua_isnil(L, 4);
 	lua_createtable(L, 3, 0);
 	for (int i = 0; i < 3; i++) {
 		lua_pushvalue(L, 2 + i);
 		lua_rawseti(L, -2, RCB + i);
 	}
 	set_own_table(L, context);
+	c->ref = !lua_isnil(L, 4);
 }
 
 static void check_callbacks(lua_State *L)
@@ -487,18 +504,10 @@ static int context_info(lua_State *L)
 	return 1;
 }
 
+/* The end, of a `local ctx <close>` too: nothing is sent. */
 static int context_gc(lua_State *L)
 {
 	struct context *c = luaL_checkudata(L, 1, CONTEXT_TYPE);
-	free_session(&c->session);
-	return 0;
-}
-
-/* The end of a `local ctx <close>`: nothing is sent. */
-static int context_leave(lua_State *L)
-{
-	struct context *c = luaL_checkudata(L, 1, CONTEXT_TYPE);
-	luaL_argcheck(L, !c->busy, 1, "context is busy");
 	free_session(&c->session);
 	return 0;
 }
@@ -521,7 +530,7 @@ static const luaL_Reg methods[] = {
 
 static const luaL_Reg meta[] = {
 	{"__gc", context_gc},
-	{"__close", context_leave},
+	{"__close", context_gc},
 	{"__tostring", object_tostring},
 	{NULL, NULL},
 };

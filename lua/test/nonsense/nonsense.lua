@@ -45,6 +45,19 @@ local methods = { 'handshake', 'read', 'write', 'close', 'closenotify', 'reset',
 
 local depth, call = 0
 
+-- Leaves an object whose finalizer makes a call, at any time.
+local function doom()
+  local function finalize()
+    if depth < 3 then pcall(call) end
+  end
+  if not newproxy then
+    setmetatable({}, { __gc = finalize })
+  else
+    local meta = getmetatable(newproxy(true))
+    if meta then meta.__gc = finalize end
+  end
+end
+
 -- What a callback may do besides what it should.
 local function mischief()
   local n = random(60)
@@ -53,6 +66,7 @@ local function mischief()
   if n == 3 and depth < 3 then call() end
   if n == 4 then return true, value() end
   if n == 5 then coroutine.yield(value()) end
+  if n == 6 then doom() end
 end
 
 local function callbacks(stream, other)

@@ -91,6 +91,53 @@ tests['collection while a callback runs'] = function()
   h.same(t.shake(c, s), nil)
 end
 
+-- An object whose finalizer calls f.
+local function doomed(f)
+  if not newproxy then return setmetatable({}, { __gc = f }) end
+  local proxy = newproxy(true)
+  getmetatable(proxy).__gc = f
+  return proxy
+end
+
+tests['a finalizer that uses the context in the middle of an operation'] = function()
+  if h.gopher then h.skip('there are no finalizers') end
+  local ends, finalized, finalizing = {}, 0, false
+  local function finalize()
+    finalized, finalizing = finalized + 1, true
+    for _, ctx in ipairs(ends) do
+      pcall(ctx.handshake, ctx)
+      pcall(ctx.read, ctx, 0)
+      pcall(ctx.gettimeout, ctx)
+    end
+    finalizing = false
+  end
+  local c, s, up, down = t.pair()
+  for _, stream in ipairs { up, down } do
+    stream.piece = 700
+    local rcb = stream.rcb
+    function stream.rcb(size)
+      if not finalizing then doomed(finalize) end
+      local data = rcb(size)
+      return tonumber(data) or data -- a number becomes a string in the operation
+    end
+  end
+  c:setbio(down.rcb, up.wcb)
+  s:setbio(up.rcb, down.wcb)
+  ends[1], ends[2] = c, s
+  local pause = collectgarbage('setpause', 1)
+  local stepmul = collectgarbage('setstepmul', 10000)
+  local err = t.shake(c, s)
+  local data = ('0123456789abcdef'):rep(3000)
+  local there = not err and t.send(c, s, data)
+  local back = not err and t.send(s, c, data)
+  collectgarbage('setpause', pause)
+  collectgarbage('setstepmul', stepmul)
+  h.same(err, nil)
+  h.same(there, data)
+  h.same(back, data)
+  h.same(finalized > 100, true, finalized)
+end
+
 tests['one configuration, many contexts'] = function()
   local client, server = ssl.newconfig('tls-client'), ssl.newconfig('tls-server')
   local pairs_of = {}
