@@ -332,8 +332,8 @@ static struct context *check_context(lua_State *L)
 {
 	struct context *c = check_self(L, CONTEXT_TYPE);
 	check_process(L);
-	luaL_argcheck(L, !c->busy, 1, "context is busy");
 	luaL_argcheck(L, c->session != NULL, 1, "context is closed");
+	luaL_argcheck(L, !c->busy, 1, "context is busy");
 	c->calls++;
 	return c;
 }

@@ -162,6 +162,33 @@ tests['a closed variable'] = function()
   tostring(ctx)
 end
 
+tests['a coroutine that is left in a callback'] = function()
+  if not h.yields then h.skip('callbacks cannot yield here') end
+  local cfg = ssl.newconfig('tls-client')
+  local function handshake(ctx) return coroutine.resume(coroutine.create(ctx.handshake), ctx) end
+  local ctx = ssl.newcontext(cfg, print, coroutine.yield)
+  h.same(handshake(ctx), true)
+  collectgarbage()
+  h.throws('context is busy', ctx.reset, ctx)
+  assert(is_collected(function()
+    local left = ssl.newcontext(cfg, print, coroutine.yield)
+    handshake(left)
+    return left
+  end))
+end
+
+tests['a closed coroutine closes its variables'] = function()
+  if h.version < 5.4 or h.gopher then h.skip('Lua 5.4 has them') end
+  local chunk = [[
+    local ctx <close> = ...
+    ctx:handshake()]]
+  local ctx = ssl.newcontext(ssl.newconfig('tls-client'), print, coroutine.yield)
+  local co = coroutine.create(load(chunk))
+  h.same(coroutine.resume(co, ctx), true)
+  h.results(true)(coroutine.close(co))
+  h.throws('context is closed', ctx.handshake, ctx)
+end
+
 tests['require'] = function()
   local all = require 'mbedtls'
   h.same(all.ssl, ssl)
