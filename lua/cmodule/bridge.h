@@ -56,8 +56,7 @@ extern size_t hermetic_export(session s, bytes label, bytes *context, char *secr
 extern handle hermetic_options(void);
 extern int hermetic_mode(handle config); /* 0: tls-client, 1: tls-server, 2: dtls-client, 3: dtls-server */
 extern double hermetic_timeout(session s); /* below 0: none */
-extern handle hermetic_info(session s, size_t *len);
-extern void hermetic_take(handle text, char *out); /* what has been announced, and frees it */
+extern size_t hermetic_info(session s, char *out, size_t room); /* its length, which may be more than the room */
 extern void hermetic_free(handle h);
 extern void hermetic_free_session(session s);
 

@@ -496,10 +496,10 @@ static const char *push_info(lua_State *L, const char *p, const char *end)
 static int context_info(lua_State *L)
 {
 	struct context *c = check_context(L);
-	size_t len;
-	handle account = hermetic_info(c->session, &len);
-	char *at = new_userdata(L, len + 1);
-	hermetic_take(account, at);
+	char *at = NULL;
+	size_t len, room = 0;
+	while ((len = hermetic_info(c->session, at, room)) > room)
+		at = new_userdata(L, room = len);
 	push_info(L, at, at + len);
 	return 1;
 }

@@ -174,10 +174,10 @@ func hermetic_export(s C.session, label C.bytes, context *C.bytes, secret *C.cha
 }
 
 //export hermetic_info
-func hermetic_info(s C.session, n *C.size_t) C.handle {
+func hermetic_info(s C.session, out *C.char, n C.size_t) C.size_t {
 	account := appendFields(nil, of(s).Info())
-	*n = C.size_t(len(account))
-	return C.handle(cgo.NewHandle(account))
+	copy(room(out, n), account)
+	return C.size_t(len(account))
 }
 
 // appendFields writes fields as push_info in context.c reads them.
@@ -198,13 +198,6 @@ func appendFields(b []byte, fields []mbedtls.Field) []byte {
 		}
 	}
 	return b
-}
-
-//export hermetic_take
-func hermetic_take(h C.handle, out *C.char) {
-	account := cgo.Handle(h).Value().([]byte)
-	copy(room(out, C.size_t(len(account))), account)
-	cgo.Handle(h).Delete()
 }
 
 //export hermetic_free

@@ -11,7 +11,7 @@ import (
 )
 
 // A Field is one field of the table that ctx:info() returns: Value is a string,
-// a bool, an int64 or []Field.
+// a bool or []Field.
 type Field struct {
 	Key   string
 	Value any

@@ -88,6 +88,43 @@ static int native_states(lua_State *L)
 	return 1;
 }
 
+/* Gives out memory only so many times; a block may always shrink. */
+static void *starve(void *left, void *block, size_t old, size_t size)
+{
+	if (size == 0) {
+		free(block);
+		return NULL;
+	}
+	if (block == NULL || size > old) {
+		if (*(long *)left == 0)
+			return NULL;
+		--*(long *)left;
+	}
+	return realloc(block, size);
+}
+
+/*
+ * native.starved(code, n): the result of the code in a state that gets memory n
+ * times, not counting its own start.
+ */
+static int native_starved(lua_State *L)
+{
+	const char *code = luaL_checkstring(L, 1);
+	long left = -1;
+	lua_State *S = lua_newstate(starve, &left);
+	if (S == NULL)
+		return luaL_error(L, "no state");
+	luaL_openlibs(S);
+	if (luaL_loadstring(S, code))
+		return luaL_error(L, "%s", lua_tostring(S, -1));
+	left = (long)luaL_checkinteger(L, 2);
+	int failed = lua_pcall(S, 0, 1, 0);
+	left = -1;
+	lua_pushstring(L, lua_type(S, -1) == LUA_TSTRING ? lua_tostring(S, -1) : failed ? "an error" : "a result");
+	lua_close(S);
+	return 1;
+}
+
 int luaopen_native(lua_State *L)
 {
 	lua_newtable(L);
@@ -95,5 +132,7 @@ int luaopen_native(lua_State *L)
 	lua_setfield(L, -2, "fork");
 	lua_pushcfunction(L, native_states);
 	lua_setfield(L, -2, "states");
+	lua_pushcfunction(L, native_starved);
+	lua_setfield(L, -2, "starved");
 	return 1;
 }

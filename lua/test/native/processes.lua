@@ -81,7 +81,27 @@ tests['3: in a child of the process that loaded it everything throws'] = functio
   h.same(t.send(c, s, 'here'), 'here')
 end
 
-tests['4: os.exit in a callback'] = function()
+tests['4: memory that runs out, at every point'] = function()
+  local code = [[
+    local ssl, t = require 'mbedtls.ssl', require 'transport'
+    local c, s = t.established()
+    c:info()
+    c:export('label', nil, 20)
+    assert(t.send(c, s, 'data') == 'data')
+    c:close()
+    assert(select(2, s:read(1)) == 'closed')
+    return 'fine']]
+  local points, n = 0, 1
+  repeat
+    local result = native.starved(code, n)
+    assert(result == 'fine' or result:find('memory'), result)
+    points, n = points + 1, n + math.random(9)
+  until result == 'fine'
+  h.same(points > 50, true, points)
+  h.same(native.starved(code, -1), 'fine')
+end
+
+tests['5: os.exit in a callback'] = function()
   for _, close in ipairs { 'true', 'false' } do
     local code = [[
       local ssl = require 'mbedtls.ssl'
