@@ -73,7 +73,12 @@ func launch(t *testing.T, name string, cmd *exec.Cmd) *program {
 // example starts one of the examples.
 func (lua interpreter) example(t *testing.T, name string, args ...string) *program {
 	t.Helper()
-	args = append([]string{"../../examples/lua/" + name + ".lua"}, args...)
+	return lua.start(t, name, append([]string{"../../examples/lua/" + name + ".lua"}, args...)...)
+}
+
+// start starts a script.
+func (lua interpreter) start(t *testing.T, name string, args ...string) *program {
+	t.Helper()
 	var cmd *exec.Cmd
 	if lua.command == "" {
 		cmd = exec.CommandContext(t.Context(), os.Args[0], args...)
@@ -227,6 +232,24 @@ func TestCoroutines(t *testing.T) {
 	}
 }
 
+// TestCompat has the environment ask for the later name of an error.
+func TestCompat(t *testing.T) {
+	dir := t.TempDir()
+	writeFile(t, dir, "compat.lua", []byte(`
+		package.path = 'suite/?.lua;' .. package.path
+		local c, s = require 'transport'.established()
+		c:close()
+		print(select(2, s:read(1)))`))
+	for release, want := range map[string]string{"": "closed", "0.1": "closed", "0.2": "close-notify"} {
+		t.Setenv("HERMETIC_LUA_COMPAT", release)
+		for _, lua := range everyLua(t) {
+			if got := lua.start(t, "compat", dir+"/compat.lua").line(); got != want {
+				t.Errorf("%s, %q: %s, want %s", lua.name, release, got, want)
+			}
+		}
+	}
+}
+
 // TestOpenSSL has both TLS examples talk to OpenSSL.
 func TestOpenSSL(t *testing.T) {
 	need(t, "openssl")
@@ -260,10 +283,12 @@ func TestOpenSSLDatagrams(t *testing.T) {
 	for _, lua := range everyLua(t) {
 		t.Run(lua.name, func(t *testing.T) {
 			port := lua.example(t, "dtls_echo_server", "0", files+"/server.pem").port()
-			client := launch(t, "s_client -dtls", exec.CommandContext(t.Context(), "openssl", "s_client", "-connect",
-				"127.0.0.1:"+port, "-CAfile", files+"/ca.pem", "-verify_return_error", "-quiet", "-dtls"))
-			client.say("hello from OpenSSL")
-			client.want("hello from OpenSSL")
+			for _, version := range []string{"-dtls", "-dtls1_2"} {
+				client := launch(t, "s_client "+version, exec.CommandContext(t.Context(), "openssl", "s_client", "-connect",
+					"127.0.0.1:"+port, "-CAfile", files+"/ca.pem", "-verify_return_error", "-quiet", version))
+				client.say("hello from OpenSSL")
+				client.want("hello from OpenSSL")
+			}
 
 			for _, extra := range [][]string{{"-dtls"}, {"-dtls", "-listen"}} {
 				port, server := openSSLServer(t, files, extra...)

@@ -52,6 +52,21 @@ tests['newconfig: an error tells the caller\'s position'] = function()
   assert(err:find('arguments.lua:%d+: nowhere: can\'t parse CA certificate$'), err)
 end
 
+tests['newconfig: files are read once'] = function()
+  local name = os.tmpname()
+  local function config(mode, content, ...)
+    local f = assert(io.open(name, 'wb'))
+    f:write(content)
+    f:close()
+    local cfg = ssl.newconfig(mode, ...)
+    os.remove(name)
+    return cfg
+  end
+  local client = config('tls-client', h.content('ca.pem'), name)
+  local server = config('tls-server', h.content('server.pem'), nil, name)
+  for _ = 1, 2 do t.established(client, server) end
+end
+
 tests['newconfig: a table'] = function()
   ssl.newconfig { mode = 'tls-client', hostname = 'localhost', versions = { '1.2', '1.3' }, alpn = { 'h2' },
     groups = { 'X25519', 'P-256' }, ciphers = { 'TLS_AES_128_GCM_SHA256' }, verify = 'none' }
@@ -108,6 +123,15 @@ tests['methods: only contexts have them'] = function()
     end
   end
   h.throws('', ctx.handshake)
+end
+
+tests['methods: self is not counted'] = function()
+  local c, s = t.established()
+  h.throws("bad argument #1 to 'read' (number expected, got table)", function() return (c:read {}) end)
+  h.throws("bad argument #1 to 'write' (string expected, got no value)", function() return (c:write()) end)
+  h.throws("bad argument #2 to 'write' (value out of range)", function() return (c:write('x', 3)) end)
+  h.throws("bad argument #2 to 'setbio' (value is nil)", function() return (c:setbio(print)) end)
+  h.throws("bad argument #1 to 'getcookie' (string expected, got no value)", function() return (ssl.getcookie()) end)
 end
 
 tests['read: size'] = function()

@@ -136,6 +136,18 @@ tests['an unverified ClientHello is fatal, and answered with less than it'] = fu
   h.results(true)(s:handshake())
 end
 
+tests['any string is an identity'] = function()
+  for _, id in ipairs { '', '\0', ('x'):rep(1000), 7 } do
+    local c, s = new()
+    c:handshake()
+    s:setpeerid(id)
+    h.fails(s:handshake())
+    c:handshake()
+    s:setpeerid(id)
+    h.results(true)(s:handshake())
+  end
+end
+
 tests['any context verifies a cookie that another asked for'] = function()
   local c, s, up, down = new()
   c:handshake()

@@ -101,28 +101,29 @@ end
 
 tests['a finalizer that uses the context in the middle of an operation'] = function()
   if h.gopher then h.skip('there are no finalizers') end
-  local ends, finalized, finalizing = {}, 0, false
+  local ends, finalized, callbacks = {}, 0, 0
   local function finalize()
-    finalized, finalizing = finalized + 1, true
+    if callbacks > 0 then return end -- the transport is no place to be called in twice
+    finalized = finalized + 1
     for _, ctx in ipairs(ends) do
       pcall(ctx.handshake, ctx)
       pcall(ctx.read, ctx, 0)
       pcall(ctx.gettimeout, ctx)
     end
-    finalizing = false
   end
-  local c, s, up, down = t.pair()
-  for _, stream in ipairs { up, down } do
-    stream.piece = 700
-    local rcb = stream.rcb
-    function stream.rcb(size)
-      if not finalizing then doomed(finalize) end
-      local data = rcb(size)
-      return tonumber(data) or data -- a number becomes a string in the operation
+  local function dooming(callback)
+    return function(...)
+      callbacks = callbacks + 1
+      doomed(finalize)
+      local result = callback(...)
+      callbacks = callbacks - 1
+      return tonumber(result) or result -- a number becomes a string in the operation
     end
   end
-  c:setbio(down.rcb, up.wcb)
-  s:setbio(up.rcb, down.wcb)
+  local c, s, up, down = t.pair()
+  up.piece, down.piece = 700, 700
+  c:setbio(dooming(down.rcb), dooming(up.wcb))
+  s:setbio(dooming(up.rcb), dooming(down.wcb))
   ends[1], ends[2] = c, s
   local pause = collectgarbage('setpause', 1)
   local stepmul = collectgarbage('setstepmul', 10000)
@@ -135,7 +136,7 @@ tests['a finalizer that uses the context in the middle of an operation'] = funct
   h.same(err, nil)
   h.same(there, data)
   h.same(back, data)
-  h.same(finalized > 100, true, finalized)
+  if h.version > 5.1 then h.same(finalized > 10, true, finalized) end
 end
 
 tests['one configuration, many contexts'] = function()

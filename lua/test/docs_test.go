@@ -1,0 +1,95 @@
+package test
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// luaBlocks are the Lua programs in docs/lua.md, in order.
+func luaBlocks(t *testing.T) []string {
+	t.Helper()
+	text, err := os.ReadFile("../../docs/lua.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var blocks []string
+	for _, part := range strings.Split(string(text), "```lua\n")[1:] {
+		block, _, _ := strings.Cut(part, "```")
+		blocks = append(blocks, block)
+	}
+	return blocks
+}
+
+// TestDocs runs every Lua program of docs/lua.md, with names of files and hosts
+// that are there. A program that is new there needs a line here.
+func TestDocs(t *testing.T) {
+	files := makeFiles(t)
+	blocks := luaBlocks(t)
+	over := func(before, after string) func(string) string {
+		return func(block string) string { return before + block + after }
+	}
+	use := []struct {
+		name  string
+		whole func(block string) string
+		says  string
+	}{
+		{"a first program", over("", ""), "GET / HTTP/1.0"},
+		{"a table", over("local ssl = require 'mbedtls.ssl'\n", "\nprint(config)"), "mbedtls.ssl.config"},
+		{"callbacks of a socket that does not block", over("", `
+			local socket, ssl = require 'socket', require 'mbedtls.ssl'
+			local sock = assert(socket.connect('127.0.0.1', PORT))
+			sock:settimeout(0)
+			local ctx = ssl.newcontext(ssl.newconfig('tls-client'), rcb, wcb, sock)
+			local function await(f, ...)
+				local result, err = f(ctx, ...)
+				while err == 'want-read' or err == 'want-write' do
+					socket.select({ sock }, nil, 0.1)
+					result, err = f(ctx, ...)
+				end
+				return assert(result, err)
+			end
+			await(ctx.write, 'hello')
+			print(await(ctx.read, 100))`), "hello"},
+	}
+	if len(use) != len(blocks) {
+		t.Fatalf("docs/lua.md has %d programs, %d are run", len(blocks), len(use))
+	}
+	for _, lua := range everyLua(t) {
+		t.Run(lua.name, func(t *testing.T) {
+			server := lua.example(t, "echo_server", "0", files+"/server.pem")
+			port := server.port()
+			there := strings.NewReplacer("'example.com', 443", "'127.0.0.1', "+port, "PORT", port, "example.com", "localhost",
+				"/etc/ssl/certs/ca-certificates.crt", files+"/ca.pem", "'ca.pem'", "'"+files+"/ca.pem'")
+			for i, block := range blocks {
+				t.Run(use[i].name, func(t *testing.T) {
+					script := filepath.Join(t.TempDir(), "program.lua")
+					writeFile(t, filepath.Dir(script), "program.lua", []byte(there.Replace(use[i].whole(block))))
+					program := lua.start(t, use[i].name, script)
+					program.want(use[i].says)
+					program.ends()
+				})
+			}
+		})
+	}
+}
+
+// TestLuaRocks installs the module as a rock.
+func TestLuaRocks(t *testing.T) {
+	luarocks := need(t, "luarocks")
+	real := known[3]
+	real.need(t)
+	tree := t.TempDir()
+	cmd := exec.CommandContext(t.Context(), luarocks, "--lua-version", real.abi, "--tree", tree, "make", "hermetic-scm-1.rockspec")
+	cmd.Dir = "../.."
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	cmd = exec.CommandContext(t.Context(), real.command, "-e", "print(require 'mbedtls.ssl'.version)")
+	cmd.Env = append(os.Environ(), "LUA_CPATH="+tree+"/lib/lua/"+real.abi+"/?.so")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
