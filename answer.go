@@ -209,7 +209,7 @@ func (e *Engine) verifyChain(c *pki.Chain) ([][]*x509.Certificate, error) {
 	default:
 		v.Roots, v.Usage, v.Name = cfg.RootCAs, x509.ExtKeyUsageServerAuth, e.serverName
 	}
-	return v.Verify(c.Certificates())
+	return v.Verify(c)
 }
 
 // verifyRawKey looks a raw public key up: RFC 7250, Section 6, leaves the trust

@@ -35,8 +35,10 @@ type Chain struct {
 	der    [][]byte
 	public crypto.PublicKey
 
-	mu     sync.Mutex
-	parsed []*x509.Certificate
+	mu      sync.Mutex
+	parsed  []*x509.Certificate
+	cached  bool     // many connections share it
+	verdict *verdict // nil: not known
 }
 
 // PublicKey is the leaf's.
@@ -60,7 +62,7 @@ func (c *Chain) Certificates() []*x509.Certificate {
 // has no room for keeps the DER.
 func (c *Chain) forget() {
 	c.mu.Lock()
-	c.parsed = nil
+	c.parsed, c.cached, c.verdict = nil, false, nil
 	c.mu.Unlock()
 }
 
@@ -179,7 +181,7 @@ func (c *Cache) Get(der [][]byte) (*Chain, error) {
 		}
 		c.order[c.next] = key
 		c.next = (c.next + 1) % cacheSize
-		c.chains[key] = chain
+		c.chains[key], chain.cached = chain, true
 	}
 	return chain, nil
 }

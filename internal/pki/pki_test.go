@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"math/big"
 	"testing"
+	"time"
 
 	"github.com/hermetic-tls/hermetic/internal/alert"
 	"github.com/hermetic-tls/hermetic/internal/pkitest"
@@ -175,7 +176,65 @@ func TestSelfSigned(t *testing.T) {
 	pool := x509.NewCertPool()
 	pool.AddCert(id.Leaf)
 	v := Verifier{Roots: pool, Name: "localhost", Usage: x509.ExtKeyUsageServerAuth, Now: pkitest.Now}
-	if _, err := v.Verify([]*x509.Certificate{id.Leaf}); err != nil {
+	chain, err := new(Cache).Get([][]byte{id.Leaf.Raw})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := v.Verify(chain); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestVerifiedOnce: a chain that was verified is asked for its times and name
+// again, and for all else by whoever trusts others.
+func TestVerifiedOnce(t *testing.T) {
+	ca, stranger := pkitest.CA(t), pkitest.CA(t)
+	leaf := ca.Leaf(t, pkitest.Options{})
+	chain, err := new(Cache).Get(leaf.Certificate)
+	if err != nil {
+		t.Fatal(err)
+	}
+	good := Verifier{Roots: ca.Pool(), Name: "localhost", Usage: x509.ExtKeyUsageServerAuth, Now: pkitest.Now}
+	first, err := good.Verify(chain)
+	if err != nil || len(first) != 1 {
+		t.Fatalf("%d chains, %v", len(first), err)
+	}
+	if chain.verdict == nil {
+		t.Fatal("nothing is remembered")
+	}
+	first[0][0], first[0] = nil, nil // a user's own
+	verdict := chain.verdict
+	for _, c := range []struct {
+		name   string
+		change func(v *Verifier)
+		ok     bool
+		again  bool // its signatures were verified
+	}{
+		{"the same", func(v *Verifier) {}, true, false},
+		{"a moment later", func(v *Verifier) { v.Now = v.Now.Add(time.Minute) }, true, false},
+		{"any name", func(v *Verifier) { v.Name = "" }, true, false},
+		{"another name", func(v *Verifier) { v.Name = "example.com" }, false, false},
+		{"other authorities", func(v *Verifier) { v.Roots = stranger.Pool() }, false, true},
+		{"the same authorities, in another pool", func(v *Verifier) { v.Roots = ca.Pool() }, true, true},
+		{"no authorities", func(v *Verifier) { v.Roots = x509.NewCertPool() }, false, true},
+		{"another usage", func(v *Verifier) { v.Usage = x509.ExtKeyUsageCodeSigning }, false, true},
+		{"before it is valid", func(v *Verifier) { v.Now = chain.Certificates()[0].NotBefore.Add(-time.Second) }, false, true},
+		{"after it has expired", func(v *Verifier) { v.Now = chain.Certificates()[0].NotAfter.Add(time.Second) }, false, true},
+	} {
+		chain.verdict = verdict
+		v := good
+		c.change(&v)
+		chains, err := v.Verify(chain)
+		if (err == nil) != c.ok || c.ok && (len(chains) != 1 || chains[0][0] == nil) {
+			t.Errorf("%s: %d chains, %v", c.name, len(chains), err)
+		}
+		if remembered := chain.verdict == verdict; c.ok && remembered == c.again {
+			t.Errorf("%s: remembered %v", c.name, remembered)
+		}
+	}
+
+	chain.forget()
+	if _, err := good.Verify(chain); err != nil || chain.verdict != nil {
+		t.Errorf("without a place in the cache: %v, remembered %v", err, chain.verdict != nil)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -21,26 +22,91 @@ type Verifier struct {
 var errKeyUsage = alert.New(alert.UnsupportedCertificate, "the peer's certificate may not be used for signatures (its key usage)")
 
 // Verify returns the chains to a root, or an *alert.Error with what is wrong.
-func (v *Verifier) Verify(chain []*x509.Certificate) ([][]*x509.Certificate, error) {
+// Peers come again: while a chain is in the cache, its signatures are verified
+// once for the same roots and usage, but times and names each time.
+func (v *Verifier) Verify(c *Chain) ([][]*x509.Certificate, error) {
+	leaf := c.Certificates()[0]
+	chains := c.verified(v)
+	if chains == nil {
+		var err error
+		if chains, err = leaf.Verify(v.options(c)); err != nil {
+			return nil, v.explain(leaf, err)
+		}
+		c.remember(v, chains)
+	}
+	if v.Name != "" {
+		if err := leaf.VerifyHostname(v.Name); err != nil {
+			return nil, alert.Wrap(alert.BadCertificate, "the certificate is not for "+v.Name, err)
+		}
+	}
+	return chains, nil
+}
+
+func (v *Verifier) options(c *Chain) x509.VerifyOptions {
 	opts := x509.VerifyOptions{
 		Roots:         v.Roots,
 		CurrentTime:   v.Now,
 		Intermediates: x509.NewCertPool(),
 		KeyUsages:     []x509.ExtKeyUsage{v.Usage},
 	}
-	for _, c := range chain[1:] {
-		opts.Intermediates.AddCert(c)
+	for _, authority := range c.Certificates()[1:] {
+		opts.Intermediates.AddCert(authority)
 	}
-	chains, err := chain[0].Verify(opts)
-	if err != nil {
-		return nil, v.explain(chain[0], err)
+	return opts
+}
+
+// verdict is what verifying a chain has found, and when it holds: as long as all
+// certificates of all chains are valid.
+type verdict struct {
+	roots       *x509.CertPool
+	usage       x509.ExtKeyUsage
+	from, until time.Time
+	chains      [][]*x509.Certificate
+}
+
+// verified returns the chains of an earlier verdict that holds for v, or nil.
+func (c *Chain) verified(v *Verifier) [][]*x509.Certificate {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	d := c.verdict
+	if d == nil || d.roots != v.Roots || d.usage != v.Usage || v.Now.Before(d.from) || v.Now.After(d.until) {
+		return nil
 	}
-	if v.Name != "" {
-		if err := chain[0].VerifyHostname(v.Name); err != nil {
-			return nil, alert.Wrap(alert.BadCertificate, "the certificate is not for "+v.Name, err)
+	return cloneChains(d.chains)
+}
+
+// remember keeps a verdict for the next connection with this peer. What the
+// system trusts may change, a pool only grows.
+func (c *Chain) remember(v *Verifier, chains [][]*x509.Certificate) {
+	if v.Roots == nil {
+		return
+	}
+	leaf := chains[0][0]
+	d := &verdict{roots: v.Roots, usage: v.Usage, from: leaf.NotBefore, until: leaf.NotAfter, chains: cloneChains(chains)}
+	for _, chain := range chains {
+		for _, cert := range chain {
+			if cert.NotBefore.After(d.from) {
+				d.from = cert.NotBefore
+			}
+			if cert.NotAfter.Before(d.until) {
+				d.until = cert.NotAfter
+			}
 		}
 	}
-	return chains, nil
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.cached {
+		c.verdict = d
+	}
+}
+
+// cloneChains is for users, who may change the slices that they get.
+func cloneChains(chains [][]*x509.Certificate) [][]*x509.Certificate {
+	list := make([][]*x509.Certificate, len(chains))
+	for i := range chains {
+		list[i] = slices.Clone(chains[i])
+	}
+	return list
 }
 
 // checkUsage: RFC 5246, Section 7.4.2, and RFC 9846, Section 4.5.1.2: a key
