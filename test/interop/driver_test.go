@@ -48,7 +48,8 @@ func (a *arrived) take(o hermetic.Opened) {
 	}
 }
 
-const patience = 60 * time.Second
+// patience is how long nothing may happen.
+const patience = 30 * time.Second
 
 // listen returns a listening socket on loopback and its port.
 func listen() (fd, port int, err error) {
@@ -187,9 +188,13 @@ func (l *link) open() error {
 
 // until steps until done, and looks every now and then.
 func (l *link) until(what string, done func() bool) error {
-	for deadline := time.Now().Add(patience); !done(); {
+	last, deadline := 0, time.Now().Add(patience)
+	for !done() {
 		if l.closed {
 			return fmt.Errorf("%s: the peer has closed", what)
+		}
+		if moved := len(l.got) - len(l.out); moved != last {
+			last, deadline = moved, time.Now().Add(patience)
 		}
 		err := l.step(time.Now().Add(20 * time.Millisecond))
 		if err == errTimedOut && time.Now().Before(deadline) {

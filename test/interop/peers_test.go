@@ -78,12 +78,16 @@ func (p *process) feed() { go p.stdin.Write(payload) }
 
 // received waits until the peer has written the payload.
 func (p *process) received() error {
-	for deadline := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
+	before := -1
+	for deadline := time.Now(); ; time.Sleep(10 * time.Millisecond) {
 		p.mu.Lock()
 		n, ok := p.stdout.Len(), bytes.Contains(p.stdout.Bytes(), payload)
 		p.mu.Unlock()
 		if ok {
 			return nil
+		}
+		if n != before {
+			before, deadline = n, time.Now().Add(patience)
 		}
 		if time.Now().After(deadline) {
 			return fmt.Errorf("the peer has received %d bytes: %s", n, p.log())

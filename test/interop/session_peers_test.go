@@ -12,7 +12,7 @@ import (
 	"testing"
 )
 
-var keyHex = hex.EncodeToString(key)
+var keyHex = hex.EncodeToString(sharedKey)
 
 // write is a file for a peer.
 func write(t *testing.T, name, text string) string {
@@ -327,6 +327,8 @@ func (p compiledSessions) cannot(c sessionCell, server bool) string {
 		switch {
 		case c.early:
 			return "Debian's build has no early data"
+		case c.loss > 0:
+			return "5.5 ends the handshake at the first loss, by an alert or its timeout"
 		case c.suite != 0 && c.suite != 0xd001 && c.suite != 0xccac && c.version == tls.VersionTLS12:
 			return "no such cipher suite in Debian's build"
 		case c.suite == 0xccac && !server:

@@ -67,7 +67,7 @@ func (pionSessions) serve(t *testing.T, c sessionCell, f files, port int) *speak
 			if string(name) != identity {
 				return nil, errUnknownIdentity
 			}
-			return key, nil
+			return sharedKey, nil
 		}))
 	} else {
 		list = append(list, dtls3.WithCertificates(cert))
@@ -96,7 +96,7 @@ func (pionSessions) connect(t *testing.T, c sessionCell, f files, port, n int, _
 	_, pool, options := pion{}.options(t, c.forPion(), f)
 	list := []dtls3.ClientOption{dtls3.WithServerName("localhost")}
 	if c.psk {
-		list = append(list, dtls3.WithPSK(func([]byte) ([]byte, error) { return key, nil }), dtls3.WithPSKIdentityHint([]byte(identity)))
+		list = append(list, dtls3.WithPSK(func([]byte) ([]byte, error) { return sharedKey, nil }), dtls3.WithPSKIdentityHint([]byte(identity)))
 	} else {
 		list = append(list, dtls3.WithRootCAs(pool))
 	}
@@ -192,7 +192,7 @@ func (pion4Sessions) both(t *testing.T, c sessionCell, f files, server bool, sto
 		list = append(list, dtls.WithRootCAs(pool))
 	}
 	if c.psk {
-		own := dtls.PSK{Identity: []byte(identity), Key: key, Hash: c.hash}
+		own := dtls.PSK{Identity: []byte(identity), Key: sharedKey, Hash: c.hash}
 		list = append(list, dtls.WithPSK(func() ([]dtls.PSK, error) { return []dtls.PSK{own}, nil }, func(names [][]byte) (*dtls.PSK, error) {
 			for _, name := range names {
 				if string(name) == identity {
