@@ -578,3 +578,37 @@ func TestTinyHello(t *testing.T) {
 		t.Errorf("%d bytes for %d", len(answer), len(question))
 	}
 }
+
+// TestEchoedSessionID: RFC 9147bis, Section 5: a client refuses a ServerHello of DTLS
+// 1.3 with a session id, and says so in the clear, not under the keys of its early data.
+func TestEchoedSessionID(t *testing.T) {
+	client, server, _ := earlyConfigs(t)
+	newMeeting(t, true, client, server).finish()
+	m := newMeeting(t, true, client, server)
+	if err := m.sendEarly("early words"); err != nil {
+		t.Fatal(err)
+	}
+	in := m.server.Output(nil)
+	r, n, _ := record.ParseClassic(in, 0)
+	var h wire.FragmentHeader
+	body, _, ok := h.Parse(r.Body)
+	var sh wire.ServerHello
+	if !ok || h.Type != wire.TypeServerHello || sh.Parse(body) != nil {
+		t.Fatalf("not a ServerHello: %x", in[:n])
+	}
+	sh.SessionID = make([]byte, 32)
+	msg := sh.Append(nil)
+	h.Length, h.FragmentLength = len(msg)-4, len(msg)-4
+	echo, err := new(record.Clear).Seal(nil, record.Handshake, append(h.Append(nil), msg[4:]...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = m.client.Open(echo)
+	var refused *AlertError
+	if !errors.As(err, &refused) || refused.Alert != AlertIllegalParameter {
+		t.Errorf("error %v, want illegal_parameter", err)
+	}
+	if out := m.client.Output(nil); len(out) == 0 || out[0] != byte(record.Alert) {
+		t.Errorf("the alert is %x", out)
+	}
+}
