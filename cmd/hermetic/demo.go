@@ -51,13 +51,17 @@ func scenarios() []scenario {
 	memory, sockets, bytewise := inMemory, onLoopback, byteByByte
 	return []scenario{
 		{"TLS 1.3", "memory", nil, memory},
-		{"TLS 1.3, post-quantum", "memory", func(c, s *hermetic.Config) { c.CurvePreferences = []tls.CurveID{tls.X25519MLKEM768} }, memory},
+		{"TLS 1.3, not post-quantum", "memory", func(c, s *hermetic.Config) { c.CurvePreferences = []tls.CurveID{tls.X25519} }, memory},
 		{"TLS 1.3, HelloRetryRequest", "memory", func(c, s *hermetic.Config) { c.KeyShares = []tls.CurveID{} }, memory},
 		{"TLS 1.3, ChaCha20-Poly1305", "memory", func(c, s *hermetic.Config) { c.CipherSuites = []uint16{tls.TLS_CHACHA20_POLY1305_SHA256} }, memory},
 		{"TLS 1.3, mutual", "memory", mutual, memory},
 		{"TLS 1.3, raw public keys", "memory", rawKeys, memory},
 		{"TLS 1.3, asynchronous key", "memory", func(c, s *hermetic.Config) { s.Async = hermetic.AsyncSign | hermetic.AsyncCertificate }, memory},
+		{"TLS 1.3, resumption", "memory", nil, resumption},
+		{"TLS 1.3, early data", "memory", nil, earlyData},
+		{"TLS 1.3, external PSK", "memory", externalPSK, memory},
 		{"TLS 1.2", "memory", max12, memory},
+		{"TLS 1.2, resumption", "memory", max12, resumption},
 		{"TLS 1.2, mutual", "memory", func(c, s *hermetic.Config) { max12(c, s); mutual(c, s) }, memory},
 		{"TLS 1.3", "one byte at a time", nil, bytewise},
 		{"TLS 1.2", "one byte at a time", max12, bytewise},
@@ -98,7 +102,7 @@ func demo(out io.Writer) error {
 		{Name: "Allocs", Align: text.AlignRight}, {Name: "Time", Align: text.AlignRight}, {Name: "Waited", Align: text.AlignRight}})
 	failed := 0
 	for _, s := range scenarios() {
-		client := &hermetic.Config{RootCAs: pool, ServerName: "localhost", CurvePreferences: []tls.CurveID{tls.X25519, tls.CurveP256, tls.X25519MLKEM768}}
+		client := &hermetic.Config{RootCAs: pool, ServerName: "localhost"}
 		server := &hermetic.Config{Certificates: []tls.Certificate{base}}
 		if s.change != nil {
 			s.change(client, server)
@@ -113,7 +117,7 @@ func demo(out io.Writer) error {
 	}
 	fmt.Fprintf(out, "hermetic: TLS and DTLS without I/O. Both ends run in this one goroutine, but for the last two rows; %s.\n\n", runtime.Version())
 	t.Render()
-	fmt.Fprintln(out, "\nHandshake bytes, records and time are of one full handshake, client and server together, with a P-256 certificate that is"+
+	fmt.Fprintln(out, "\nHandshake bytes, records and time are of one handshake, client and server together, with a P-256 certificate that is"+
 		"\nverified. Allocations are of the same; a record sealed or opened after it costs none. Where datagrams are lost, the engines' clock"+
 		"\njumps to their next deadline: Waited is how far. In the last two rows the client changes its port half-way, and the server"+
 		"\nof many peers on one socket finds it again by the connection ID in its records. Next: hermetic server localhost:4433")
@@ -174,13 +178,23 @@ func newEnds(client, server *hermetic.Config) (*ends, error) {
 
 // inMemory moves bytes between two engines.
 func inMemory(client, server *hermetic.Config) (*result, error) {
-	if _, err := handshakeInMemory(client, server); err != nil { // what is done once is done
+	return inMemoryWith(nil, client, server)
+}
+
+// inMemoryWith sends early data, if there is any.
+func inMemoryWith(early []byte, client, server *hermetic.Config) (*result, error) {
+	// What is done once is done then, and a session is there to resume.
+	first, err := handshakeInMemory(client, server, nil)
+	if err != nil {
+		return nil, err
+	}
+	if err := first.exchange(); err != nil {
 		return nil, err
 	}
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
 	start := time.Now()
-	e, err := handshakeInMemory(client, server)
+	e, err := handshakeInMemory(client, server, early)
 	if err != nil {
 		return nil, err
 	}
@@ -191,7 +205,7 @@ func inMemory(client, server *hermetic.Config) (*result, error) {
 	return e.r, e.exchange()
 }
 
-func handshakeInMemory(client, server *hermetic.Config) (*ends, error) {
+func handshakeInMemory(client, server *hermetic.Config, early []byte) (*ends, error) {
 	e, err := newEnds(client, server)
 	if err != nil {
 		return nil, err
@@ -204,12 +218,21 @@ func handshakeInMemory(client, server *hermetic.Config) (*ends, error) {
 		for i, pair := range [][2]*hermetic.Engine{{e.client, e.server}, {e.server, e.client}} {
 			buf = pair[0].Output(buf[:0])
 			e.r.handshake[i] += len(buf)
+			if len(early) > 0 {
+				if buf, err = pair[0].SealEarlyData(buf, early); err != nil {
+					return nil, err
+				}
+				early = nil
+			}
 			for in := buf; len(in) > 0; {
 				o, err := pair[1].Open(in)
 				if err := errors.Join(ignorePending(err), answerAll(pair[1])); err != nil {
 					return nil, err
 				}
-				if o.N > 0 {
+				switch {
+				case o.Kind == hermetic.KindEarlyData:
+					e.r.exchanged += len(o.Data)
+				case o.N > 0:
 					e.r.records++
 				}
 				in = in[o.N:]
