@@ -48,8 +48,9 @@ func (a *arrived) take(o hermetic.Opened) {
 	}
 }
 
-// patience is how long nothing may happen.
-const patience = 30 * time.Second
+// patience is how long nothing may happen: gnutls-cli writes what it has received
+// byte by byte, and reads nothing before it is done.
+const patience = 100 * time.Second
 
 // listen returns a listening socket on loopback and its port.
 func listen() (fd, port int, err error) {
