@@ -107,8 +107,9 @@ func (l *Limits) quiet() time.Duration { return cmp.Or(l.Quiet, time.Minute) }
 
 // A PacketListener serves DTLS peers on one socket: one goroutine reads it and
 // drives all handshakes, one timer stands for all deadlines, and a connection has
-// neither. The callbacks of cfg run there: none may wait. Unless cfg.Datagram.TrustAddress is set, a stranger costs one hash and
-// one datagram, and nothing is kept of him before his cookie has come back.
+// neither. The callbacks of cfg run there: none may wait. Unless
+// cfg.Datagram.TrustAddress is set, a stranger costs a few hashes and one datagram,
+// and nothing is kept of him before his cookie has come back.
 //
 // A client that begins anew from the same address, without a word about the old
 // connection, gets a new one; the old one fails when the new handshake is complete.
