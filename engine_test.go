@@ -134,3 +134,39 @@ func TestHandshake(t *testing.T) {
 		}
 	}
 }
+
+// TestRetryKeepsKey: the share that a HelloRetryRequest asks for has the key of
+// the one that was sent in vain, if it is on the same curve: one key less to make.
+func TestRetryKeepsKey(t *testing.T) {
+	client, server := configs(t)
+	client.CurvePreferences = []tls.CurveID{tls.X25519, tls.X25519MLKEM768}
+	client.KeyShares = []tls.CurveID{tls.X25519}
+	server.CurvePreferences = []tls.CurveID{tls.X25519MLKEM768}
+	p := newPair(t, client, server)
+	first := p.client.Output(nil)
+	open := func(e *Engine, in []byte) {
+		for len(in) > 0 {
+			o, err := e.Open(in)
+			if err != nil {
+				t.Fatal(err)
+			}
+			in = in[o.N:]
+		}
+	}
+	open(p.server, bytes.Clone(first))
+	open(p.client, p.server.Output(nil))
+	second := p.client.Output(nil)
+	at := bytes.Index(first, []byte{0, 29, 0, 32}) // the group and the size of its share
+	if at < 0 {
+		t.Fatal("the first hello has no share of X25519")
+	}
+	if share := first[at+4:][:32]; !bytes.Contains(second, share) {
+		t.Error("the second hello has another key")
+	}
+	open(p.server, second)
+	open(p.client, p.server.Output(nil))
+	open(p.server, p.client.Output(nil))
+	if s := p.server.State(); !s.HandshakeComplete || s.Curve != tls.X25519MLKEM768 {
+		t.Errorf("complete %v, %v", s.HandshakeComplete, s.Curve)
+	}
+}

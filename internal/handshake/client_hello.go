@@ -185,7 +185,7 @@ func (c *clientHello) fill13() error {
 	room := c.carrier.HelloRoom() - len(h.Append(c.scratch[:0], t))
 	for _, g := range c.params.KeyShares {
 		if size := 4 + g.KeyShareSize(); size <= room {
-			if err := c.addShare(g); err != nil {
+			if err := c.addShare(g, c.shares); err != nil {
 				return err
 			}
 			room -= size
@@ -194,10 +194,12 @@ func (c *clientHello) fill13() error {
 	return nil
 }
 
-func (c *clientHello) addShare(g suite.Group) error {
+// addShare makes a key share, with the key of another one if both are on one
+// curve: of these two only one is ever used.
+func (c *clientHello) addShare(g suite.Group, others []keyShare) error {
 	var other suite.PrivateKey
-	if len(c.shares) > 0 {
-		other = c.shares[0].key
+	if len(others) > 0 {
+		other = others[0].key
 	}
 	key, err := g.GenerateKeyWith(c.params.Rand, other)
 	if err != nil {
@@ -321,8 +323,9 @@ func (c *clientHello) retry(msg wire.Message, sh *wire.ServerHello) (step, error
 		if !slices.Contains(c.params.Groups, g) || slices.ContainsFunc(c.shares, func(s keyShare) bool { return s.group == g }) {
 			return step{}, errRetryGroup
 		}
+		unused := c.shares
 		c.shares, c.hello.KeyShares = nil, nil
-		if err := c.addShare(g); err != nil {
+		if err := c.addShare(g, unused); err != nil {
 			return step{}, err
 		}
 	}
