@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hermetic-tls/hermetic/internal/alert"
 	"github.com/hermetic-tls/hermetic/internal/handshake"
 	"github.com/hermetic-tls/hermetic/internal/record"
 	"github.com/hermetic-tls/hermetic/internal/suite"
@@ -17,10 +18,14 @@ type updater struct {
 	keys    func() suite.Keys
 	updates int
 	got     []wire.Type
+	handle  func(*Stream) error // of each message; nil: nothing
 }
 
 func (u *updater) Handle(m wire.Message) error {
 	u.got = append(u.got, m.Type)
+	if u.handle != nil {
+		return u.handle(u.stream)
+	}
 	return nil
 }
 
@@ -78,6 +83,70 @@ func TestMessagesInAnyRecords(t *testing.T) {
 		}
 		if len(u.got) != 2 || u.got[0] != wire.TypeServerHello || u.got[1] != wire.TypeFinished {
 			t.Errorf("records of %d bytes: got %v", size, u.got)
+		}
+	}
+}
+
+// TestStreamViolations: what no peer may send in well-formed records. The last record
+// of each case is the one that is refused.
+func TestStreamViolations(t *testing.T) {
+	rec := func(typ record.ContentType, body ...byte) []byte {
+		return append([]byte{byte(typ), 3, 3, 0, byte(len(body))}, body...)
+	}
+	var (
+		hello     = []byte{byte(wire.TypeServerHello), 0, 0, 1, 9}
+		two       = rec(record.Handshake, append(hello, hello...)...)
+		oneAndBit = rec(record.Handshake, append(hello, hello[:2]...)...)
+		half      = rec(record.Handshake, hello[:2]...)
+		data      = rec(record.ApplicationData, make([]byte, 45)...)
+		ccs       = rec(record.ChangeCipherSpec, 1)
+		warning   = rec(record.Alert, 1, byte(alert.UserCanceled))
+	)
+	k := suite.ByID(0x1301).TrafficKeys(suite.TLS, make([]byte, 32))
+	newKeys := func(s *Stream) error { return s.InstallRead(handshake.Handshake, k) }
+	ccsNext := func(s *Stream) error { return s.ExpectChangeCipherSpec(k) }
+	speak := func(s *Stream) error { s.Send(hello); return nil }
+	complete := func(s *Stream) { s.Complete() }
+	modern := func(s *Stream) { s.SetVersion(wire.VersionTLS13) }
+	for _, c := range []struct {
+		name    string
+		prepare func(*Stream)
+		handle  func(*Stream) error
+		records [][]byte
+		want    error
+	}{
+		{"a message behind the last one under the old keys", modern, newKeys, [][]byte{two}, errKeyBoundary},
+		{"a part of one behind it", modern, newKeys, [][]byte{oneAndBit}, errKeyBoundary},
+		{"a message behind the last one before a ChangeCipherSpec", nil, ccsNext, [][]byte{two}, errKeyBoundary},
+		{"a part of one before a ChangeCipherSpec", nil, ccsNext, [][]byte{oneAndBit}, errKeyBoundary},
+		{"a message instead of a ChangeCipherSpec", nil, ccsNext, [][]byte{rec(record.Handshake, hello...), half}, errExpectedCCS},
+		{"application data within a message", complete, nil, [][]byte{half, data}, errInterleaved},
+		{"a ChangeCipherSpec within a message", modern, nil, [][]byte{ccs, half, ccs}, errUnexpectedCCS},
+		{"a message behind the end of a flight", modern, speak, [][]byte{two}, errFlightBoundary},
+		{"a part of one behind the end of a flight", nil, speak, [][]byte{oneAndBit}, errFlightBoundary},
+		{"more early data than is skipped", func(s *Stream) { s.SkipEarlyData(100) }, nil, [][]byte{data, data}, errEarlyData},
+		{"more of it, that cannot be decrypted", func(s *Stream) { s.SkipEarlyData(100); s.in.Install(k) }, nil, [][]byte{data, data}, errEarlyData},
+		{"warnings without end", nil, nil, [][]byte{warning, warning, warning, warning, warning}, errWarnings},
+		{"warnings without end in TLS 1.3", modern, nil, [][]byte{warning, warning, warning, warning, warning}, errWarnings},
+		{"empty records between the warnings", complete, nil, [][]byte{warning, warning, warning, warning, rec(record.ApplicationData), warning}, errWarnings},
+	} {
+		u := &updater{handle: c.handle}
+		u.stream = NewStream(u, StreamOptions{MaxFragment: record.MaxPlaintext, MaxCertificate: 1 << 16})
+		if c.prepare != nil {
+			c.prepare(u.stream)
+		}
+		for i, in := range c.records {
+			var want error
+			if i == len(c.records)-1 {
+				want = c.want
+			}
+			if _, err := u.stream.Open(time.Time{}, bytes.Clone(in)); err != want {
+				t.Errorf("%s, record %d: %v, want %v", c.name, i, err, want)
+				break
+			}
+		}
+		if u.stream.HasOutput() {
+			t.Errorf("%s: it is answered", c.name)
 		}
 	}
 }

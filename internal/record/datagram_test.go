@@ -285,12 +285,38 @@ func TestClassicDrops(t *testing.T) {
 			}
 		})
 	}
-	t.Run("another connection ID", func(t *testing.T) {
-		rec := mustSeal(t, NewWriter12(1, k, []byte{1, 3}), ApplicationData, sample(10))
-		if _, _, err := openClassic(NewReader12(1, k, cid), rec, 2); err != ErrDropped {
-			t.Errorf("got error %v, want dropped", err)
-		}
-	})
+	// The connection ID that was negotiated is what authenticates, not the one in the
+	// header: these records are genuine but for that.
+	for name, edit := range map[string]func([]byte) []byte{
+		"another connection ID":      func(b []byte) []byte { b[12]++; return b },
+		"the connection ID left out": func(b []byte) []byte { b[0] = byte(ApplicationData); return append(b[:11], b[13:]...) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			rec := edit(mustSeal(t, NewWriter12(1, k, cid), ApplicationData, sample(10)))
+			if _, _, err := openClassic(NewReader12(1, k, cid), rec, 2); err != ErrDropped {
+				t.Errorf("got error %v, want dropped", err)
+			}
+		})
+	}
+}
+
+func TestClassicOverflow(t *testing.T) {
+	k := testKeys(suite.ByID(0xc02b))
+	for _, test := range []struct {
+		name string
+		size int
+		want error
+	}{
+		{"the largest", MaxPlaintext, nil},
+		{"one byte more", MaxPlaintext + 1, errOverflow},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			rec := mustSeal(t, NewWriter12(1, k, nil), ApplicationData, sample(test.size))
+			if _, _, err := openClassic(NewReader12(1, k, nil), rec, 0); err != test.want {
+				t.Errorf("got error %v, want %v", err, test.want)
+			}
+		})
+	}
 }
 
 func TestUnifiedRoundTrip(t *testing.T) {
