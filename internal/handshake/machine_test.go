@@ -19,19 +19,22 @@ import (
 
 // clearCarrier carries messages without records or protection, so that a test
 // can change what only the two ends would see.
-type clearCarrier struct{ sent [][]byte }
+type clearCarrier struct {
+	sent      [][]byte
+	skips     int               // calls of SkipEarlyData
+	installed func(level Level) // told of new sending keys, unless nil
+}
 
 func (c *clearCarrier) Transport() wire.Transport                 { return wire.Stream }
 func (c *clearCarrier) HelloRoom() int                            { return math.MaxInt }
 func (c *clearCarrier) SetVersion(uint16)                         {}
 func (c *clearCarrier) InstallRead(Level, suite.Keys) error       { return nil }
-func (c *clearCarrier) InstallWrite(Level, suite.Keys)            {}
 func (c *clearCarrier) ExpectChangeCipherSpec(suite.Keys) error   { return nil }
 func (c *clearCarrier) SendChangeCipherSpec(suite.Keys)           {}
 func (c *clearCarrier) SendCompatibilityCCS()                     {}
 func (c *clearCarrier) SendKeyUpdate(msg []byte, next suite.Keys) { c.Send(msg) }
 func (c *clearCarrier) KeyUpdatePending() bool                    { return false }
-func (c *clearCarrier) SkipEarlyData(uint32)                      {}
+func (c *clearCarrier) SkipEarlyData(uint32)                      { c.skips++ }
 func (c *clearCarrier) SetCIDs(_, _ []byte)                       {}
 func (c *clearCarrier) AddLocalCID([]byte)                        {}
 func (c *clearCarrier) SetPeerCID([]byte)                         {}
@@ -39,6 +42,11 @@ func (c *clearCarrier) CIDs() ([][]byte, []byte)                  { return nil, 
 func (c *clearCarrier) Wake()                                     {}
 func (c *clearCarrier) LimitEarlyData(uint32)                     {}
 func (c *clearCarrier) Complete()                                 {}
+func (c *clearCarrier) InstallWrite(level Level, _ suite.Keys) {
+	if c.installed != nil {
+		c.installed(level)
+	}
+}
 func (c *clearCarrier) Send(msg []byte) uint16 {
 	c.sent = append(c.sent, bytes.Clone(msg))
 	return 0
@@ -85,6 +93,8 @@ func (e *end) answer() error {
 			q.Session = e.session
 		case *FindPSK:
 			q.PSK = e.psks(string(q.Identity))
+		case *Unseen:
+			q.OK = true
 		case *Sign:
 			q.Signature, q.Err = q.Scheme.Sign(rand.Reader, q.Identity.Certificate.PrivateKey.(crypto.Signer), q.Message)
 		}
@@ -115,7 +125,7 @@ var settings = []setting{
 func (s setting) ends(t testing.TB, id *pki.Identity, chains *pki.Cache) (client, server *end) {
 	p := Params{
 		MinVersion: wire.VersionTLS12, MaxVersion: wire.VersionTLS13, Suites: suite.All()[:9], Schemes: suite.Schemes,
-		Groups: []suite.Group{suite.X25519, suite.P256}, KeyShares: []suite.Group{suite.X25519}, Chains: chains, Rand: rand.Reader, ALPN: []string{"x"},
+		Groups: []suite.Group{suite.X25519, suite.P256, suite.X25519MLKEM768}, KeyShares: []suite.Group{suite.X25519}, Chains: chains, Rand: rand.Reader, ALPN: []string{"x"},
 	}
 	cp, sp := p, p
 	cp.MaxVersion = s.version

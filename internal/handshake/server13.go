@@ -32,7 +32,6 @@ var (
 //	[[data]]                <-------> [[data]]
 type server13 struct {
 	*serverHello
-	suites   []byte              // of the first ClientHello, which a second must repeat
 	psk      *PSK                // that the handshake goes on with; nil: a certificate
 	early    *suite.EarlySecret  // of it
 	selected uint16              // its place in the client's list
@@ -111,7 +110,6 @@ func (s *server13) chooseGroup() (suite.Group, wire.KeyShare) {
 
 // helloRetryRequest asks for a share of the group: RFC 9846, Section 4.2.4.
 func (s *server13) helloRetryRequest() step {
-	s.suites = s.hello.CipherSuites
 	s.conn.Retried = true
 	s.transcript.retry()
 	hrr := s.newServerHello(wire.RetryRandom, nil)
@@ -145,19 +143,14 @@ func (s *server13) echoedSessionID() []byte {
 }
 
 func (s *server13) secondClientHello(msg wire.Message) (step, error) {
+	first, h := s.hello, &s.hello
 	s.body = slices.Clone(msg.Body)
-	h := &s.hello
-	session := h.SessionID
 	if err := h.Parse(s.body, s.carrier.Transport()); err != nil {
 		return step{}, err
 	}
 	switch {
-	case h.Random != s.conn.clientRandom, string(h.SessionID) != string(session),
-		string(h.CipherSuites) != string(s.suites), len(h.Compression) != 1,
-		h.ServerName != s.conn.ServerName, !s.offersVersion(wire.VersionTLS13):
+	case negotiated(&first) != negotiated(h):
 		return step{}, errHelloChanged
-	case !h.Has.Has(wire.ExtSignatureAlgorithms) && !h.Has.Has(wire.ExtPreSharedKey):
-		return step{}, errNoSchemes
 	case !h.Has.Has(wire.ExtKeyShare):
 		return step{}, errNoKeyShare
 	}
@@ -173,6 +166,14 @@ func (s *server13) secondClientHello(msg wire.Message) (step, error) {
 		s.transcript.add(msg)
 		return s.respond(share)
 	})
+}
+
+// negotiated is what a second ClientHello has to repeat of what is negotiated by it:
+// RFC 9846, Section 4.2.2: "the client MUST send the same ClientHello without
+// modification", but for key_share, early_data, cookie, pre_shared_key and padding.
+func negotiated(h *wire.ClientHello) [9]string {
+	return [...]string{string(h.Random[:]), string(h.SessionID), string(h.CipherSuites), string(h.Compression), h.ServerName,
+		string(h.SupportedVersions), string(h.Groups), string(h.SignatureSchemes), string(h.ALPN)}
 }
 
 // respond sends ServerHello and what follows it. The certificate is chosen

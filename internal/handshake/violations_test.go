@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto"
 	"crypto/rand"
+	"slices"
 	"testing"
 	"time"
 
@@ -157,6 +158,13 @@ var violations = []struct {
 		m.Group = uint16(suite.P521)
 		return m.Append(nil, parts)
 	}, errGroupChoice},
+	{"a hybrid group in TLS 1.2", hello12, wire.TypeServerKeyExchange, 1, func(msg, _ []byte) []byte {
+		var m wire.ServerKeyExchange
+		parts := wire.KeyExchangeParts{ECDHE: true, Signed: true}
+		must(m.Parse(msg[4:], parts))
+		m.Group = uint16(suite.X25519MLKEM768)
+		return m.Append(nil, parts)
+	}, errGroupChoice},
 	{"no certificate in TLS 1.2", hello12, wire.TypeCertificate, 1, func(_, _ []byte) []byte { return new(wire.Certificate12).Append(nil) }, errNoCertificate},
 	{"a wrong Finished in TLS 1.2", hello12, wire.TypeFinished, 2, flipLast, errWrongFinished},
 
@@ -173,6 +181,12 @@ var violations = []struct {
 	{"other suites", retry13, wire.TypeClientHello, 2, inClientHello(func(h *wire.ClientHello) { h.CipherSuites = h.CipherSuites[2:] }), errHelloChanged},
 	{"another name", retry13, wire.TypeClientHello, 2, inClientHello(func(h *wire.ClientHello) { h.ServerName = "other" }), errHelloChanged},
 	{"other versions", retry13, wire.TypeClientHello, 2, inClientHello(func(h *wire.ClientHello) { h.SupportedVersions = wire.AppendUint16s(nil, wire.VersionTLS12) }), errHelloChanged},
+	{"one version less", retry13, wire.TypeClientHello, 2, inClientHello(func(h *wire.ClientHello) { h.SupportedVersions = wire.AppendUint16s(nil, wire.VersionTLS13) }), errHelloChanged},
+	{"other groups", retry13, wire.TypeClientHello, 2, inClientHello(func(h *wire.ClientHello) { h.Groups = h.Groups[2:] }), errHelloChanged},
+	{"other schemes", retry13, wire.TypeClientHello, 2, inClientHello(func(h *wire.ClientHello) { h.SignatureSchemes = h.SignatureSchemes[2:] }), errHelloChanged},
+	{"other protocols", retry13, wire.TypeClientHello, 2, inClientHello(func(h *wire.ClientHello) { h.ALPN = wire.AppendALPN(nil, "y", "x") }), errHelloChanged},
+	{"no protocols", retry13, wire.TypeClientHello, 2, inClientHello(func(h *wire.ClientHello) { h.Has = h.Has.Minus(wire.Extensions(wire.ExtALPN)) }), errHelloChanged},
+	{"compression in the second hello", retry13, wire.TypeClientHello, 2, inClientHello(func(h *wire.ClientHello) { h.Compression = []byte{0, 1} }), errHelloChanged},
 	{"a share that was not asked for", retry13, wire.TypeClientHello, 2, inClientHello(func(h *wire.ClientHello) {
 		h.KeyShares = wire.AppendKeyShare(nil, uint16(suite.X25519), make([]byte, 32))
 	}), errRetryShare},
@@ -211,51 +225,76 @@ func TestViolations(t *testing.T) {
 	}
 }
 
+// TestLeafCurve: RFC 8422, Section 5.1: the certificate's curve must be one that the
+// client has offered, here P-256 and not P-384.
+func TestLeafCurve(t *testing.T) {
+	leaf := pkitest.CA(t).Leaf(t, pkitest.Options{Kind: pkitest.P384})
+	client, server := hello12.ends(t, identity(t), new(pki.Cache))
+	_, err, serverErr := play(client, server, func(_ int, msg []byte) [][]byte {
+		if wire.Type(msg[0]) == wire.TypeCertificate {
+			msg = (&wire.Certificate12{List: wire.AppendCertificate(nil, leaf.Certificate[0])}).Append(nil)
+		}
+		return [][]byte{msg}
+	})
+	if err != error(errLeafCurve) {
+		t.Errorf("client %v, server %v, want %v", err, serverErr, errLeafCurve)
+	}
+}
+
+var (
+	testTicket = &session.Session{Version: wire.VersionTLS13, Suite: 0x1301, Secret: make([]byte, 32), Ticket: []byte("ticket"),
+		Created: pkitest.Now, Lifetime: time.Hour, MaxEarlyData: 100, ALPN: "x", ServerName: "localhost"}
+	testPSK = PSK{Identity: []byte("external"), Key: make([]byte, 32), Hash: crypto.SHA256, Kind: suite.ExternalBinder, Old: true}
+)
+
+// pskEnds are a client that offers testTicket, with early data, and then testPSK, and
+// a server that knows what psks returns; change changes their parameters.
+func pskEnds(t *testing.T, change func(client, server *Params), psks func(id string) *PSK) (client, server *end) {
+	p := Params{
+		MinVersion: wire.VersionTLS13, MaxVersion: wire.VersionTLS13, Suites: suite.All()[:3], Schemes: suite.Schemes,
+		Groups: []suite.Group{suite.X25519, suite.P256}, KeyShares: []suite.Group{suite.X25519}, Chains: new(pki.Cache),
+		Rand: rand.Reader, ALPN: []string{"x", "y"}, Now: func() time.Time { return pkitest.Now },
+	}
+	cp, sp := p, p
+	cp.AskSession, cp.EarlyData, cp.PSKs[0] = true, true, []PSK{testPSK}
+	sp.Server, sp.AcceptPSK, sp.ExternalPSK = true, true, true
+	change(&cp, &sp)
+	cp.Prepare()
+	sp.Prepare()
+	id := identity(t)
+	client, server = &end{id: id, session: testTicket}, &end{id: id, psks: psks}
+	client.machine, server.machine = NewClient(&cp, &client.carrier, "localhost"), NewServer(&sp, &server.carrier, nil)
+	for _, e := range []*end{client, server} {
+		must(e.machine.Start())
+		must(e.answer())
+	}
+	return client, server
+}
+
+// retried makes pskEnds need a HelloRetryRequest.
+func retried(_, server *Params) { server.Groups = []suite.Group{suite.P256} }
+
 // TestEarlyDataViolations: a server says that it takes early data with what it is
 // not under.
 func TestEarlyDataViolations(t *testing.T) {
-	now := func() time.Time { return pkitest.Now }
-	ticket := &session.Session{Version: wire.VersionTLS13, Suite: 0x1301, Secret: make([]byte, 32), Ticket: []byte("ticket"),
-		Created: pkitest.Now, Lifetime: time.Hour, MaxEarlyData: 100, ALPN: "x", ServerName: "localhost"}
-	external := PSK{Identity: []byte("external"), Key: make([]byte, 32), Hash: crypto.SHA256, Kind: suite.ExternalBinder, Old: true}
 	for _, v := range []struct {
 		name   string
-		change func(server *Params)
+		change func(client, server *Params)
 		knows  *PSK
 		want   *alert.Error
 	}{
-		{"another PSK", func(*Params) {}, &external, errEarlyPSK},
-		{"no PSK", func(*Params) {}, nil, errUnsolicited},
-		{"another suite", func(p *Params) { p.Suites = []*suite.Suite{suite.ByID(0x1303)} }, SessionPSK(ticket), errEarlyPSK},
-		{"another protocol", func(p *Params) { p.ALPN = []string{"y"} }, SessionPSK(ticket), errEarlyALPN},
-		{"as it should be", func(*Params) {}, SessionPSK(ticket), nil},
+		{"another PSK", func(_, _ *Params) {}, &testPSK, errEarlyPSK},
+		{"no PSK", func(_, _ *Params) {}, nil, errUnsolicited},
+		{"another suite", func(_, p *Params) { p.Suites = []*suite.Suite{suite.ByID(0x1303)} }, SessionPSK(testTicket), errEarlyPSK},
+		{"another protocol", func(_, p *Params) { p.ALPN = []string{"y"} }, SessionPSK(testTicket), errEarlyALPN},
+		{"as it should be", func(_, _ *Params) {}, SessionPSK(testTicket), nil},
 	} {
-		p := Params{
-			MinVersion: wire.VersionTLS13, MaxVersion: wire.VersionTLS13, Suites: suite.All()[:3], Schemes: suite.Schemes, Now: now,
-			Groups: []suite.Group{suite.X25519}, KeyShares: []suite.Group{suite.X25519}, Chains: new(pki.Cache), Rand: rand.Reader, ALPN: []string{"x", "y"},
-		}
-		cp, sp := p, p
-		cp.AskSession, cp.EarlyData, cp.PSKs[0] = true, true, []PSK{external}
-		sp.Server, sp.AcceptPSK, sp.ExternalPSK = true, true, true
-		v.change(&sp)
-		cp.Prepare()
-		sp.Prepare()
-		id := identity(t)
-		client, server := &end{id: id, session: ticket}, &end{id: id, psks: func(id string) *PSK {
+		client, server := pskEnds(t, v.change, func(id string) *PSK {
 			if v.knows != nil && id == string(v.knows.Identity) {
 				return v.knows
 			}
 			return nil
-		}}
-		client.machine, server.machine = NewClient(&cp, &client.carrier, "localhost"), NewServer(&sp, &server.carrier, nil)
-		for _, e := range []*end{client, server} {
-			if err := e.machine.Start(); err != nil {
-				t.Fatal(err)
-			}
-			if err := e.answer(); err != nil {
-				t.Fatal(err)
-			}
-		}
+		})
 		_, err, serverErr := play(client, server, func(_ int, msg []byte) [][]byte {
 			if wire.Type(msg[0]) == wire.TypeEncryptedExtensions {
 				msg = inExtensions(func(m *wire.EncryptedExtensions) { m.Has.Add(wire.ExtEarlyData) })(msg, nil)
@@ -268,6 +307,140 @@ func TestEarlyDataViolations(t *testing.T) {
 		case v.want == nil && err != error(errWrongFinished): // the first to see that the message was changed
 			t.Errorf("%s: client %v, server %v", v.name, err, serverErr)
 		}
+	}
+}
+
+// TestPSKViolations: with PSKs, around a HelloRetryRequest.
+func TestPSKViolations(t *testing.T) {
+	for _, v := range []struct {
+		name   string
+		change func(client, server *Params)
+		typ    wire.Type
+		n      int
+		edit   edit
+		want   *alert.Error
+	}{
+		{"a second hello without the PSK of the first", retried, wire.TypeClientHello, 2,
+			inClientHello(func(h *wire.ClientHello) { h.Has = h.Has.Minus(wire.Extensions(wire.ExtPreSharedKey)) }), errPSKGone},
+		{"a PSK of another hash than the suite's", func(c, _ *Params) { c.PSKs[0][0].Hash = crypto.SHA384 }, wire.TypeServerHello, 1,
+			inServerHello(func(h *wire.ServerHello) { h.SelectedPSK = 1 }), errSelectedPSK},
+		{"a PSK that was not offered", func(_, _ *Params) {}, wire.TypeServerHello, 1,
+			inServerHello(func(h *wire.ServerHello) { h.SelectedPSK = 2 }), errSelectedPSK},
+	} {
+		client, server := pskEnds(t, v.change, func(id string) *PSK {
+			if id == "ticket" {
+				return SessionPSK(testTicket)
+			}
+			return nil
+		})
+		n := 0
+		_, err, serverErr := play(client, server, func(_ int, msg []byte) [][]byte {
+			if wire.Type(msg[0]) == v.typ {
+				if n++; n == v.n {
+					msg = v.edit(msg, nil)
+				}
+			}
+			return [][]byte{msg}
+		})
+		if err != error(v.want) && serverErr != error(v.want) {
+			t.Errorf("%s: client %v, server %v, want %v", v.name, err, serverErr, v.want)
+		}
+	}
+}
+
+// TestPSKsPassedOver: what a server must not do with a PSK that is genuine; the
+// handshake goes on without.
+func TestPSKsPassedOver(t *testing.T) {
+	takesEarly := func(_, server *Params) { server.MaxEarlyData = 100 }
+	for _, v := range []struct {
+		name   string
+		change func(client, server *Params)
+		knows  func(id string, retried bool) *PSK
+		uses   bool // a PSK
+	}{
+		{"early data under the second PSK", takesEarly, func(id string, _ bool) *PSK {
+			if id != "external" {
+				return nil
+			}
+			p := testPSK
+			p.Session = testTicket
+			return &p
+		}, true},
+		{"a PSK of another hash than the HelloRetryRequest's suite", retried, func(_ string, retried bool) *PSK {
+			if !retried {
+				return nil
+			}
+			return &PSK{Key: make([]byte, 48), Hash: crypto.SHA384}
+		}, false},
+	} {
+		var server *end
+		client, server := pskEnds(t, v.change, func(id string) *PSK { return v.knows(id, server.machine.conn.Retried) })
+		_, err, serverErr := play(client, server, unchanged)
+		if err != nil || serverErr != nil || !client.machine.Finished() || !server.machine.Finished() {
+			t.Fatalf("%s: client %v, server %v", v.name, err, serverErr)
+		}
+		if conn := server.machine.conn; conn.EarlyData != EarlyDataRejected || conn.Resumed != v.uses {
+			t.Errorf("%s: early data %v, resumed %v", v.name, conn.EarlyData, conn.Resumed)
+		}
+	}
+}
+
+// TestPSKsAfterRetry: RFC 9846, Section 4.2.2: the second hello has those that fit the
+// suite of the HelloRetryRequest.
+func TestPSKsAfterRetry(t *testing.T) {
+	client, server := pskEnds(t, func(c, s *Params) {
+		retried(c, s)
+		c.PSKs[0][0].Hash = crypto.SHA384
+	}, func(string) *PSK { return nil })
+	var offered []int
+	_, err, serverErr := play(client, server, func(_ int, msg []byte) [][]byte {
+		if wire.Type(msg[0]) == wire.TypeClientHello {
+			var h wire.ClientHello
+			must(h.Parse(msg[4:], wire.Stream))
+			n := 0
+			for _, _, ok := h.PSK.At(n); ok; _, _, ok = h.PSK.At(n) {
+				n++
+			}
+			offered = append(offered, n)
+		}
+		return [][]byte{msg}
+	})
+	if err != nil || serverErr != nil || !slices.Equal(offered, []int{2, 1}) {
+		t.Errorf("the hellos offer %v PSKs, want 2 and 1; client %v, server %v", offered, err, serverErr)
+	}
+}
+
+// TestEarlyDataAfterRetry: RFC 9846, Section 4.3.10: a client that offers it in the
+// second hello too gets none accepted, and none skipped.
+func TestEarlyDataAfterRetry(t *testing.T) {
+	client, server := pskEnds(t, func(c, s *Params) {
+		retried(c, s)
+		s.MaxEarlyData = 100
+	}, func(id string) *PSK {
+		if id == "ticket" {
+			return SessionPSK(testTicket)
+		}
+		return nil
+	})
+	stubborn := &clientHello{Machine: client.machine}
+	client.machine.transcript.forget() // what pskEnds has begun
+	client.carrier.sent = nil
+	var err error
+	if client.machine.step, err = stubborn.start(); err != nil {
+		t.Fatal(err)
+	}
+	client.carrier.installed = func(level Level) {
+		if level == Initial { // early data is being withdrawn
+			stubborn.hello.Has.Add(wire.ExtEarlyData)
+		}
+	}
+	must(client.answer())
+	_, err, serverErr := play(client, server, unchanged)
+	if err != nil || serverErr != nil || !server.machine.Finished() {
+		t.Fatalf("client %v, server %v", err, serverErr)
+	}
+	if server.machine.conn.EarlyData != EarlyDataRejected || server.carrier.skips != 1 {
+		t.Errorf("early data %v, skipped %d times, want rejected, and skipped once", server.machine.conn.EarlyData, server.carrier.skips)
 	}
 }
 
