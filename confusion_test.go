@@ -89,12 +89,56 @@ func TestSessionsNotOffered(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			var h wire.ClientHello
-			if err := h.Parse(e.Output(nil)[9:], wire.Stream); err != nil {
+			if offered := offersSession(t, e); offered != (lie == nil) {
+				t.Errorf("%s, %s: offered %v", name, tls.VersionName(version), offered)
+			}
+		}
+	}
+}
+
+// offersSession reports whether the ClientHello of a TLS client shows a session.
+func offersSession(t *testing.T, client *Engine) bool {
+	t.Helper()
+	var h wire.ClientHello
+	if err := h.Parse(client.Output(nil)[9:], wire.Stream); err != nil {
+		t.Fatal(err)
+	}
+	return h.Has.Has(wire.ExtPreSharedKey) || len(h.SessionTicket) > 0
+}
+
+// newest is a SessionCache of one session, whoever it is of.
+type newest struct{ s *Session }
+
+func (c *newest) Get(string) *Session      { return c.s }
+func (c *newest) Put(_ string, s *Session) { c.s = s }
+
+// TestSessionsVerifiedAgain: a session that was verified with the same Config is still
+// not offered where its server would not be trusted today.
+func TestSessionsVerifiedAgain(t *testing.T) {
+	for _, test := range []struct {
+		name, serverName string
+		after            time.Duration
+		offered          bool
+	}{
+		{"as it was", "localhost", 0, true},
+		{"to a server of another name", "elsewhere", 0, false},
+		{"of a certificate that has expired since", "localhost", 2 * time.Hour, false},
+	} {
+		for _, version := range versions {
+			client, server, now := sessionConfigs(t, version)
+			now.now = server.Certificates[0].Leaf.NotAfter.Add(-time.Hour)
+			client.SessionCache = new(newest)
+			newMeeting(t, false, client, server).finish()
+			now.now = now.now.Add(test.after)
+			e, err := NewEngine(TLSClient, client)
+			if err != nil {
 				t.Fatal(err)
 			}
-			if offered := h.Has.Has(wire.ExtPreSharedKey) || len(h.SessionTicket) > 0; offered != (lie == nil) {
-				t.Errorf("%s, %s: offered %v", name, tls.VersionName(version), offered)
+			if err := e.SetServerName(test.serverName); err != nil {
+				t.Fatal(err)
+			}
+			if offered := offersSession(t, e); offered != test.offered {
+				t.Errorf("%s, %s: offered %v", test.name, tls.VersionName(version), offered)
 			}
 		}
 	}

@@ -3,7 +3,9 @@ package hermetic
 import (
 	"bytes"
 	"crypto/tls"
+	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -168,5 +170,34 @@ func TestRetryKeepsKey(t *testing.T) {
 	open(p.server, p.client.Output(nil))
 	if s := p.server.State(); !s.HandshakeComplete || s.Curve != tls.X25519MLKEM768 {
 		t.Errorf("complete %v, %v", s.HandshakeComplete, s.Curve)
+	}
+}
+
+// TestExporterRefusals: RFC 5705, Section 4, and RFC 7627, Section 5.4.
+func TestExporterRefusals(t *testing.T) {
+	reserved := []string{"client finished", "server finished", "master secret", "key expansion"}
+	for _, test := range []struct {
+		name    string
+		version uint16
+		labels  []string
+		prepare func(*Engine)
+		want    error
+	}{
+		{"a label of the PRF in TLS 1.2", tls.VersionTLS12, reserved, nil, ErrInvalidOperation},
+		{"a label that only begins like one", tls.VersionTLS12, []string{"master secrets"}, nil, nil},
+		{"TLS 1.2 without extended_main_secret", tls.VersionTLS12, []string{"label"}, func(e *Engine) { e.conn.EMS = false }, errNoEMS},
+		{"a label of the PRF in TLS 1.3", tls.VersionTLS13, reserved, nil, nil},
+		{"a label that is too long", tls.VersionTLS13, []string{strings.Repeat("x", 244)}, nil, ErrInvalidOperation},
+	} {
+		p := versionPair(t, test.version)
+		p.handshake()
+		if test.prepare != nil {
+			test.prepare(p.client)
+		}
+		for _, label := range test.labels {
+			if key, err := p.client.ExportKeyingMaterial(label, nil, 32); !errors.Is(err, test.want) || (err == nil) != (len(key) == 32) {
+				t.Errorf("%s, %q: %d bytes, %v, want %v", test.name, label, len(key), err, test.want)
+			}
+		}
 	}
 }
