@@ -83,8 +83,9 @@ type PrivateKey interface {
 func (g Group) GenerateKey(rand io.Reader) (PrivateKey, error) { return g.GenerateKeyWith(rand, nil) }
 
 // GenerateKeyWith is GenerateKey for another key share of one ClientHello, or of
-// the one that follows a HelloRetryRequest: the two may have the same key on a curve, which saves making one. The shared
-// secrets differ, and only one of them is ever computed.
+// the one that follows a HelloRetryRequest: the two may have the same key on a
+// curve, which saves making one. The shared secrets differ, and only one of them is
+// ever computed.
 func (g Group) GenerateKeyWith(rand io.Reader, other PrivateKey) (PrivateKey, error) {
 	r := groups[g]
 	key := keyOn(r.curve, other)
