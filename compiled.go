@@ -1,10 +1,12 @@
 package hermetic
 
 import (
+	"crypto/fips140"
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -56,7 +58,14 @@ func (c *Config) compiled() (*compiled, error) {
 	return c.compile.result, c.compile.err
 }
 
+// errFIPSOnly: that mode keeps AES-GCM with a protocol's nonces to the standard
+// library itself.
+var errFIPSOnly = errors.New("hermetic: GODEBUG=fips140=only permits no TLS but crypto/tls's; fips140=on does")
+
 func newCompiled(cfg *Config) (*compiled, error) {
+	if fips140.Enforced() {
+		return nil, errFIPSOnly
+	}
 	c := &compiled{cfg: cfg, prepared: make(map[*tls.Certificate]*pki.Identity)}
 	p := handshake.Params{
 		Rand:             cfg.random(),

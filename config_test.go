@@ -3,6 +3,7 @@ package hermetic
 import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
+	"crypto/fips140"
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
@@ -10,6 +11,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"reflect"
 	"strings"
@@ -309,4 +311,23 @@ func TestBuiltInCertificate(t *testing.T) {
 
 func pemBlock(kind string, der []byte) []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der})
+}
+
+// TestFIPSOnly: a mode in which AES-GCM would panic is refused with an error.
+func TestFIPSOnly(t *testing.T) {
+	if fips140.Enforced() {
+		if _, err := NewEngine(TLSClient, &Config{ServerName: "localhost"}); err != errFIPSOnly {
+			t.Fatal(err)
+		}
+		return
+	}
+	program, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(program, "-test.run", "^TestFIPSOnly$")
+	cmd.Env = append(os.Environ(), "GODEBUG=fips140=only")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
 }
