@@ -67,7 +67,7 @@ func (e *Engine) Export(dst []byte, aead cipher.AEAD) ([]byte, error) {
 	}
 	b.AddUint8(flags)
 	b.AddUint16LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes([]byte(e.serverName)) })
-	for _, v := range append([]uint64{s.Read.Epoch, s.Read.Sequence, s.Write.Epoch, s.Write.Sequence}, s.Seen[:]...) {
+	for _, v := range append([]uint64{s.Read.Epoch, s.Read.Sequence, s.Write.Epoch, s.Write.Sequence, s.Forged}, s.Seen[:]...) {
 		b.AddUint64(v)
 	}
 	b.AddUint32(uint32(s.NextIn))
@@ -138,7 +138,7 @@ func (e *Engine) parseState(b *cryptobyte.String) (s carrier.State, ok bool) {
 	var name, peerCID cryptobyte.String
 	var in, out uint32
 	ok = b.ReadUint8(&form) && form == stateForm && b.ReadUint8(&mode) && b.ReadUint8(&flags) && b.ReadUint16LengthPrefixed(&name)
-	for _, v := range []*uint64{&s.Read.Epoch, &s.Read.Sequence, &s.Write.Epoch, &s.Write.Sequence, &s.Seen[0], &s.Seen[1], &s.Seen[2], &s.Seen[3]} {
+	for _, v := range []*uint64{&s.Read.Epoch, &s.Read.Sequence, &s.Write.Epoch, &s.Write.Sequence, &s.Forged, &s.Seen[0], &s.Seen[1], &s.Seen[2], &s.Seen[3]} {
 		ok = ok && b.ReadUint64(v)
 	}
 	ok = ok && b.ReadUint32(&in) && b.ReadUint32(&out) && in <= 1<<16 && out <= 1<<16 &&

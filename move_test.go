@@ -107,6 +107,29 @@ func TestMoveKeepsReplaysOut(t *testing.T) {
 	}
 }
 
+// TestMoveKeepsForgeries: the keys stay the same, and so does what they have met.
+func TestMoveKeepsForgeries(t *testing.T) {
+	for _, version := range versions {
+		client, server, now := sessionConfigs(t, version)
+		m := newMeeting(t, true, client, server)
+		m.settle(now)
+		forged, err := m.client.Seal(nil, []byte("words"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		forged[len(forged)-1] ^= 1
+		for i := range uint64(3) {
+			if _, err := m.server.Open(bytes.Clone(forged)); err != nil {
+				t.Fatal(err)
+			}
+			m.server = move(t, m.server, 0)
+			if state, err := m.server.carrier.Sleep(now.now); err != nil || state.Forged != i+1 {
+				t.Errorf("%s: %d forgeries, %v, want %d", tls.VersionName(version), state.Forged, err, i+1)
+			}
+		}
+	}
+}
+
 func TestMoveRefusals(t *testing.T) {
 	client, server, now := sessionConfigs(t, tls.VersionTLS13)
 	aead := stateAEAD(t, 1)

@@ -193,10 +193,10 @@ type protocol interface {
 	acknowledged() bool
 	// forget drops what has been kept for long enough.
 	forget()
-	// window is the replay window of the newest epoch, if that is the only one
-	// left; sleep gives up the keys of all, setKeys puts them back, restore begins
+	// intake is what has come in the newest epoch, if that is the only one left;
+	// sleep gives up the keys of all, setKeys puts them back, restore begins
 	// with them.
-	window() (w *record.Window, epoch uint64, ok bool)
+	intake() (r *record.Received, epoch uint64, ok bool)
 	sleep()
 	setKeys(read, write suite.Keys)
 	restore(c *suite.Suite, s State)

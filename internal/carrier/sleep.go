@@ -15,6 +15,7 @@ import (
 type State struct {
 	Read, Write record.Number // the next ones; over streams without epochs
 	Seen        [4]uint64     // datagrams: the replay window
+	Forged      uint64        // datagrams: the records that did not authenticate
 	NextIn      int           // datagrams: message_seq of the next message
 	NextOut     int
 	LocalCIDs   [][]byte
@@ -90,12 +91,12 @@ func (d *Datagram) Sleep(now time.Time) (State, error) {
 	}
 	state := State{NextIn: d.nextIn, NextOut: d.nextOut, LocalCIDs: d.localCIDs, PeerCID: d.peerCID, Closed: d.closed}
 	state.Write = d.write.Next()
-	window, epoch, ok := d.protocol.window()
+	received, epoch, ok := d.protocol.intake()
 	if !ok {
 		return State{}, errBusyUpdate
 	}
 	state.Read.Epoch = epoch
-	state.Read.Sequence, state.Seen = window.State()
+	state.Read.Sequence, state.Seen, state.Forged = received.State()
 	d.protocol.sleep()
 	d.asleep = true
 	return state, nil
@@ -121,12 +122,12 @@ func (d *Datagram) Restore(c *suite.Suite, s State) {
 	d.exchange = nil
 }
 
-func (p *undecided) window() (*record.Window, uint64, bool) { return nil, 0, false }
-func (p *undecided) setKeys(_, _ suite.Keys)                {}
-func (p *undecided) sleep()                                 {}
-func (p *undecided) restore(*suite.Suite, State)            {}
+func (p *undecided) intake() (*record.Received, uint64, bool) { return nil, 0, false }
+func (p *undecided) setKeys(_, _ suite.Keys)                  {}
+func (p *undecided) sleep()                                   {}
+func (p *undecided) restore(*suite.Suite, State)              {}
 
-func (p *dtls12) window() (*record.Window, uint64, bool) { return p.read.Window(), 1, true }
+func (p *dtls12) intake() (*record.Received, uint64, bool) { return &p.read.Received, 1, true }
 
 func (p *dtls12) setKeys(read, write suite.Keys) {
 	p.read.SetKeys(read)
@@ -141,13 +142,13 @@ func (p *dtls12) sleep() {
 func (p *dtls12) restore(c *suite.Suite, s State) {
 	p.installRead(handshake.Application, suite.Keys{Suite: c})
 	p.installWrite(handshake.Application, suite.Keys{Suite: c})
-	p.read.Window().SetState(s.Read.Sequence, s.Seen)
+	p.read.SetState(s.Read.Sequence, s.Seen, s.Forged)
 	p.write.(*record.Writer12).SetNext(s.Write.Sequence)
 }
 
-func (p *dtls13) window() (*record.Window, uint64, bool) {
+func (p *dtls13) intake() (*record.Received, uint64, bool) {
 	newest := &p.reads[len(p.reads)-1]
-	return newest.Window(), newest.Epoch(), newest.used || newest.Epoch() == uint64(handshake.Application)
+	return &newest.Received, newest.Epoch(), newest.used || newest.Epoch() == uint64(handshake.Application)
 }
 
 func (p *dtls13) sleep() {
@@ -165,7 +166,7 @@ func (p *dtls13) setKeys(read, write suite.Keys) {
 
 func (p *dtls13) restore(c *suite.Suite, s State) {
 	p.reads = []reader{{Reader13: record.NewReader13(s.Read.Epoch, suite.Keys{Suite: c}), used: true}}
-	p.reads[0].Window().SetState(s.Read.Sequence, s.Seen)
+	p.reads[0].SetState(s.Read.Sequence, s.Seen, s.Forged)
 	w := record.NewWriter13(s.Write.Epoch, suite.Keys{Suite: c}, p.peerCID)
 	w.SetNext(s.Write.Sequence)
 	p.write = w

@@ -66,6 +66,21 @@ func (f *forgeries) add(limit uint64) error {
 // update with update_requested before reaching this limit."
 func (f *forgeries) many(limit uint64) bool { return uint64(*f) > limit/2 }
 
+// Received is what has come under a generation of reading keys.
+type Received struct {
+	window Window
+	forged forgeries
+}
+
+// State and SetState are r as numbers, for a session that moves.
+func (r *Received) State() (next uint64, seen [windowSize / 64]uint64, forged uint64) {
+	return r.window.next, r.window.seen, uint64(r.forged)
+}
+
+func (r *Received) SetState(next uint64, seen [windowSize / 64]uint64, forged uint64) {
+	*r = Received{Window{next, seen}, forgeries(forged)}
+}
+
 // trim finds the content and its type in a DTLSInnerPlaintext.
 func trim(plain []byte) (ContentType, []byte, error) {
 	for i := len(plain) - 1; i >= 0; i-- {

@@ -74,8 +74,7 @@ func appendClassicHeader(b []byte, typ ContentType, version uint16, number uint6
 // Reader12 is one generation of reading keys of DTLS 1.2.
 type Reader12 struct {
 	protection12
-	window Window
-	forged forgeries
+	Received
 }
 
 // Writer12 is one generation of sending keys of DTLS 1.2.
@@ -127,7 +126,6 @@ func (e *protection12) Sleep() { e.keys = suite.Keys{Suite: e.keys.Suite} }
 // SetKeys and SetNext put keys and numbers back in place.
 func (e *protection12) SetKeys(k suite.Keys) { e.keys = k }
 func (e *Writer12) SetNext(n uint64)         { e.next = n }
-func (e *Reader12) Window() *Window          { return &e.window }
 
 // Open decrypts r in place. The content aliases r.
 func (e *Reader12) Open(r *Classic) (ContentType, []byte, error) {

@@ -19,9 +19,8 @@ const (
 // Reader13 is one generation of reading keys of DTLS 1.3.
 type Reader13 struct {
 	protection13
-	window Window
-	forged forgeries
-	rests  bool // see Rest
+	Received
+	rests bool // see Rest
 }
 
 // Writer13 is one generation of sending keys of DTLS 1.3.
@@ -83,7 +82,6 @@ func (e *protection13) Sleep() { e.keys = suite.Keys{Suite: e.keys.Suite} }
 // SetKeys and SetNext put keys and numbers back in place.
 func (e *protection13) SetKeys(k suite.Keys) { e.keys = k }
 func (e *Writer13) SetNext(n uint64)         { e.next = n }
-func (e *Reader13) Window() *Window          { return &e.window }
 
 // Epoch is the epoch's number.
 func (e *Reader13) Epoch() uint64 { return e.epoch }

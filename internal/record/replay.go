@@ -12,11 +12,6 @@ type Window struct {
 	seen [windowSize / 64]uint64 // a ring: the bit of n is n modulo windowSize
 }
 
-// State and SetState are the window as numbers, for a session that moves.
-func (w *Window) State() (next uint64, seen [windowSize / 64]uint64) { return w.next, w.seen }
-
-func (w *Window) SetState(next uint64, seen [windowSize / 64]uint64) { w.next, w.seen = next, seen }
-
 // Next is one more than the highest number received.
 func (w *Window) Next() uint64 { return w.next }
 

@@ -119,7 +119,7 @@ func (r *record13) check(t *testing.T, s *suite.Suite) {
 	if got := mustSeal(t, out, ContentType(r.typ), r.data); !bytes.Equal(got, want) {
 		t.Errorf("got  %x\nwant %x", got, want)
 	}
-	in.Window().SetState(r.seq, [4]uint64{}) // the records before have come
+	in.SetState(r.seq, [4]uint64{}, 0) // the records before have come
 	number, typ, content, err := openUnified(in, want, len(r.cid))
 	if err != nil || number != (Number{r.epoch, r.seq}) || typ != ContentType(r.typ) || !bytes.Equal(content, r.data) {
 		t.Errorf("opened as %v, type %d, %q, %v", number, typ, content, err)
