@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"runtime"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -315,6 +316,49 @@ func TestConfigErrors(t *testing.T) {
 	for _, network := range []string{"tcp", "udp"} {
 		if _, err := Listen(network, "127.0.0.1:0", nil); err == nil {
 			t.Errorf("Listen on %s without a Config", network)
+		}
+	}
+}
+
+// TestDialWithPSKs: no certificate stands in for a PSK that the server does not have,
+// though it is good for the address that was dialled.
+func TestDialWithPSKs(t *testing.T) {
+	psks := []hermetic.PSK{{Identity: []byte("device"), Key: []byte("0123456789abcdef")}}
+	for _, network := range []string{"tcp", "udp"} {
+		for _, test := range []struct {
+			name       string
+			serverName string
+			known      []hermetic.PSK
+			want       string
+		}{
+			{"the server has the PSK", "", psks, ""},
+			{"it has a certificate alone", "", nil, "no ServerName"},
+			{"it has a certificate alone, and there is a name to verify", "localhost", nil, ""},
+		} {
+			client, server := configs(t)
+			client.ServerName, client.PSKs, server.PSKs = test.serverName, psks, test.known
+			l, err := Listen(network, "127.0.0.1:0", server)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if network == "tcp" {
+				go func() {
+					if c, err := l.Accept(); err == nil {
+						c.(*Conn).Handshake()
+						c.Close()
+					}
+				}()
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), patience)
+			c, err := Dial(ctx, network, l.Addr().String(), client)
+			cancel()
+			if err == nil {
+				c.Close()
+			}
+			if (err == nil) != (test.want == "") || err != nil && !strings.Contains(err.Error(), test.want) {
+				t.Errorf("%s, %s: %v, want %q", network, test.name, err, test.want)
+			}
+			l.Close()
 		}
 	}
 }
