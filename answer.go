@@ -204,7 +204,7 @@ func (e *Engine) verifyChain(c *pki.Chain) ([][]*x509.Certificate, error) {
 		return nil, nil
 	case e.mode.IsServer():
 		v.Roots, v.Usage = cfg.ClientCAs, x509.ExtKeyUsageClientAuth
-	case e.serverName == "" && !cfg.nameOptional:
+	case e.serverName == "" && !e.cfg.nameless():
 		return nil, errNoName // PSKs or raw public keys were expected
 	default:
 		v.Roots, v.Usage, v.Name = cfg.RootCAs, x509.ExtKeyUsageServerAuth, e.serverName

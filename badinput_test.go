@@ -281,10 +281,14 @@ func TestNoName(t *testing.T) {
 		"raw public keys":                  {PeerPublicKeys: keys},
 		"raw public keys or a certificate": {PeerPublicKeys: keys, PeerCertificateTypes: []CertificateType{RawPublicKey, X509}},
 		"a name that was cleared":          {ServerName: "localhost"},
+		"the system's authorities":         {nameOptional: true},
 	} {
 		for _, version := range versions {
 			client = client.Clone()
-			client.Time, client.RootCAs, client.MaxVersion = atNow, ca.Pool(), version
+			client.Time, client.MaxVersion = atNow, version
+			if !client.nameOptional {
+				client.RootCAs = ca.Pool()
+			}
 			p := newPair(t, client, server)
 			if err := p.client.SetServerName(""); err != nil {
 				t.Fatal(err)

@@ -99,5 +99,9 @@ func (c *compiled) hasCertificate() bool {
 // certificate by.
 func (c *compiled) onlyPSKs() bool {
 	cfg := c.cfg
-	return len(cfg.PSKs) > 0 && cfg.ServerName == "" && !cfg.InsecureSkipVerify && !cfg.nameOptional
+	return len(cfg.PSKs) > 0 && cfg.ServerName == "" && !cfg.InsecureSkipVerify && !c.nameless()
 }
+
+// nameless reports whether a chain is enough, without a name: never one of the
+// system's authorities, which anybody has.
+func (c *compiled) nameless() bool { return c.cfg.nameOptional && c.cfg.RootCAs != nil }

@@ -266,7 +266,7 @@ type Config struct {
 	// each other's cookies. Nil: a secret of this Config's own.
 	CookieSecret []byte
 
-	nameOptional bool // set by LoadConfig: the chain is checked without a name
+	nameOptional bool // set by LoadConfig: a chain of RootCAs is checked without a name
 
 	compile compileOnce
 }

@@ -44,8 +44,9 @@ var (
 
 // LoadConfig is the Lua API's newconfig. The file cacert holds CA certificates
 // in PEM; with it the peer is verified: its chain only, until a name is set
-// (a client's ServerName or SetServerName). An empty name stands for no file,
-// and without cacert nothing is verified. The file cert holds a certificate
+// (a client's ServerName or SetServerName), which the system's authorities in
+// place of the file always need. An empty name stands for no file, and without
+// cacert nothing is verified. The file cert holds a certificate
 // chain, leaf first, and its private key in PEM. Files that do not load are a
 // *[FileError].
 func LoadConfig(mode Mode, cacert, cert string) (*Config, error) {

@@ -764,10 +764,18 @@ func TestWrongPSKs(t *testing.T) {
 	})
 	t.Run("a certificate, and no name to verify it by", func(t *testing.T) {
 		_, server := configs(t)
-		client := &Config{Time: atNow, PSKs: []PSK{right}, MinVersion: tls.VersionTLS13}
-		m := newMeeting(t, false, client, server)
-		if err := m.run(); err == nil {
-			t.Error("a client with only PSKs accepts a certificate")
+		loaded, err := LoadConfig(TLSClient, "", "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		loaded.InsecureSkipVerify = false
+		for name, client := range map[string]*Config{"a Config": {}, "one of LoadConfig": loaded} {
+			client.Time, client.PSKs, client.MinVersion = atNow, []PSK{right}, tls.VersionTLS13
+			err := newMeeting(t, false, client, server).run()
+			var fault *AlertError
+			if !errors.As(err, &fault) || fault.Alert == AlertUnknownCA {
+				t.Errorf("%s: a client with only PSKs looks at a certificate: %v", name, err)
+			}
 		}
 	})
 }

@@ -111,8 +111,8 @@ func (o *clientOptions) config(host string) (*hermetic.Config, error) {
 	if cfg.PSKs, err = parsePSK(o.psk); err != nil {
 		return nil, err
 	}
-	if o.psk != "" {
-		cfg.ServerName = o.serverName
+	if o.psk != "" && o.serverName == "" {
+		cfg.ServerName, cfg.RootCAs = "", nil // no certificate is accepted, whoever has signed it
 	}
 	if o.keylog != "" {
 		if cfg.KeyLogWriter, err = os.OpenFile(o.keylog, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600); err != nil {
