@@ -49,7 +49,7 @@ for servers and clients. Without names: localhost. The authority's key is kept b
 		},
 	}
 	c.Flags().StringVar(&dir, "out", ".", "`DIR` for the files")
-	c.Flags().IntVar(&days, "days", 90, "how long the certificates are valid")
+	c.Flags().IntVar(&days, "days", 90, "how many days the certificates are valid; negative: they have expired already, for trying that")
 	return c
 }
 

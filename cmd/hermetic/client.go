@@ -36,7 +36,7 @@ the input is a datagram.`,
 		Example: `  hermetic client example.com:443 --http
   hermetic client localhost:4433 --cacert ca.pem --cert me.pem --alpn h2,http/1.1
   hermetic client localhost:4433 --cacert ca.pem --dtls`,
-		Args: cobra.ExactArgs(1),
+		Args: needs(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return runClient(&o, args[0], cmd.InOrStdin(), cmd.OutOrStdout(), cmd.ErrOrStderr())
 		},
@@ -49,7 +49,7 @@ the input is a datagram.`,
 	f.StringVar(&o.groups, "groups", "", "groups, the preferred first")
 	f.StringVar(&o.ciphers, "ciphers", "", "cipher suites, the preferred first")
 	f.StringVar(&o.keylog, "keylog", "", "append the secrets to `FILE`, for Wireshark")
-	f.StringVar(&o.session, "session", "", "resume the session in `FILE`, if there is one, and keep the next one there")
+	f.StringVar(&o.session, "session", "", "resume the session in `FILE`, if there is one, and keep the next one there (with TLS 1.3 it comes too late for --brief and --json)")
 	f.StringVar(&o.early, "early-data", "", "send `FILE` as 0-RTT data when the session permits it, else after the handshake")
 	f.StringVar(&o.psk, "psk", "", "external pre-shared key, `IDENTITY:KEY`, the key in hexadecimal; then no certificate is accepted without --servername")
 	f.BoolVar(&o.tls12, "tls12", false, "only TLS 1.2")
@@ -170,7 +170,11 @@ func runClient(o *clientOptions, address string, in io.Reader, out, info io.Writ
 	default:
 		printState(info, state)
 	}
-	return pipe(ctx, conn, in, out, o.get)
+	err = pipe(ctx, conn, in, out, o.get)
+	if file, ok := cfg.SessionCache.(*sessionFile); ok && file.failed != nil {
+		err = errors.Join(err, fmt.Errorf("--session: %w", file.failed))
+	}
+	return err
 }
 
 // sendEarly sends the file of --early-data as far as the session permits it, and
@@ -364,8 +368,12 @@ func printJSON(w io.Writer, s hermetic.ConnectionState) error {
 		Certificates []certificate `json:"certificates"`
 	}{
 		Version: versionName(s), CipherSuite: suiteName(s.CipherSuite), Group: groupName(s.Curve),
-		Signature: s.PeerSignatureScheme.String(), ALPN: s.NegotiatedProtocol, ServerName: s.ServerName, Retried: s.HelloRetryRequest,
+		ALPN: s.NegotiatedProtocol, ServerName: s.ServerName, Retried: s.HelloRetryRequest,
 		Resumed: s.DidResume, EarlyData: s.EarlyDataAccepted, PSKIdentity: string(s.PSKIdentity),
+		Certificates: []certificate{},
+	}
+	if s.PeerSignatureScheme != 0 {
+		report.Signature = s.PeerSignatureScheme.String()
 	}
 	for _, c := range s.PeerCertificates {
 		report.Certificates = append(report.Certificates, certificate{c.Subject.String(), c.Issuer.String(), c.DNSNames, c.NotAfter})

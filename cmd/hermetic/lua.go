@@ -17,7 +17,7 @@ mbedtls.base64 (see docs/lua.md) and socket, which has those words of LuaSocket
 that non-blocking programs use. SCRIPT may be - for standard input. The
 ARGUMENTs are in the table arg.`,
 		Example: "  hermetic lua examples/lua/echo_server.lua 4433",
-		Args:    cobra.MinimumNArgs(1),
+		Args:    needs(cobra.MinimumNArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if args[0] == "-" {
 				return script.RunReader(os.Stdin, "stdin", args[1:])

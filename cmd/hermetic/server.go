@@ -37,7 +37,7 @@ self-signed certificate that is made in the process.`,
   hermetic server :4433 --cert server.pem --cacert ca.pem --echo
   hermetic server :4433 --cert server.pem --echo --early-data 16384
   hermetic server localhost:4433 --dtls`,
-		Args: cobra.ExactArgs(1),
+		Args: needs(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			cfg, err := hermetic.LoadConfig(hermetic.TLSServer, cacert, cert)
 			if err != nil {
@@ -94,7 +94,11 @@ func serve(address string, cfg *hermetic.Config, h *handler) error {
 		l.Close()
 	}
 	h.address = net.JoinHostPort(host, port)
-	return gnettls.Run(h, "tcp://"+h.address, cfg, gnet.WithReuseAddr(true), gnet.WithLogger(quiet{}), gnet.WithLogLevel(logging.FatalLevel))
+	err = gnettls.Run(h, "tcp://"+h.address, cfg, gnet.WithReuseAddr(true), gnet.WithLogger(quiet{}), gnet.WithLogLevel(logging.FatalLevel))
+	if err != nil {
+		return fmt.Errorf("%s: %w", h.address, err)
+	}
+	return nil
 }
 
 // quiet is a logger for a command that prints what matters itself.
