@@ -195,8 +195,8 @@ type Config struct {
 	// RequireSecureRenegotiation refuses TLS 1.2 servers without RFC 5746.
 	RequireSecureRenegotiation bool
 
-	// SessionCache keeps a client's sessions, by ServerName. Nil: nothing is
-	// resumed.
+	// SessionCache keeps a client's sessions, by protocol and ServerName. Nil:
+	// nothing is resumed.
 	SessionCache SessionCache
 
 	// NoTickets is a server without session tickets. Otherwise it gives TLS

@@ -61,8 +61,9 @@ func (s *Session) UnmarshalBinary(data []byte) error {
 	return nil
 }
 
-// A SessionCache keeps the sessions of clients. Its methods may be called from
-// many goroutines, and must not wait: a cache beyond a network is asked through
+// A SessionCache keeps the sessions of clients. A key names the protocol and the
+// server: who writes a session down that Put was given writes its key beside it.
+// The methods may be called from many goroutines, and must not wait: a cache beyond a network is asked through
 // [AsyncSession].
 type SessionCache interface {
 	// Get returns a session for key, or nil. One that is SingleUse it returns

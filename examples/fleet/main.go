@@ -7,6 +7,9 @@
 //	head -c 32 /dev/urandom >fleet.key
 //	go run ./examples/fleet -listen localhost:4433 -cert localhost.pem -key fleet.key -redis redis://localhost:6379
 //	hermetic client localhost:4433 --cacert ca.pem --session session --early-data request
+//
+// Until Redis has been there for a minute the early data travels behind the
+// handshake: it might have been seen before.
 package main
 
 import (
