@@ -136,13 +136,13 @@ func receive(conn net.Conn, out io.Writer) error {
 	}
 }
 
-// serveDTLS sends back what comes, until the process ends: all peers are on one
-// socket.
-func serveDTLS(address string, cfg *hermetic.Config, out io.Writer) error {
+// serveConns gives each connection to handle, on a goroutine of its own, until the
+// process ends. DTLS peers are all on one socket.
+func serveConns(network, address string, cfg *hermetic.Config, out io.Writer, handle func(*netconn.Conn)) error {
 	if _, _, err := net.SplitHostPort(address); err != nil {
 		return fmt.Errorf("%s is not HOST:PORT: %w", address, err)
 	}
-	l, err := netconn.ListenPacket("udp", address, cfg)
+	l, err := netconn.Listen(network, address, cfg)
 	if err != nil {
 		return err
 	}
@@ -152,11 +152,12 @@ func serveDTLS(address string, cfg *hermetic.Config, out io.Writer) error {
 		if err != nil {
 			return err
 		}
-		go echo(conn)
+		go handle(conn.(*netconn.Conn))
 	}
 }
 
-func echo(conn net.Conn) {
+// echoBack sends back what comes.
+func echoBack(conn *netconn.Conn) {
 	defer conn.Close()
 	buf := make([]byte, 1<<14)
 	for {

@@ -56,10 +56,10 @@ self-signed certificate that is made in the process.`,
 			}
 			cfg.MaxEarlyData = early
 			if dtls.on() {
-				return serveDTLS(args[0], cfg, cmd.OutOrStdout())
+				return serveConns("udp", args[0], cfg, cmd.OutOrStdout(), echoBack)
 			}
 			if early > 0 {
-				return serveEarly(args[0], cfg, cmd.OutOrStdout())
+				return serveConns("tcp", args[0], cfg, cmd.OutOrStdout(), echoEarly)
 			}
 			if alpn == "" && !echo {
 				cfg.NextProtos = []string{"http/1.1"}
