@@ -60,7 +60,6 @@ type Stream struct {
 	handler handshake.Handler
 	opt     StreamOptions
 	in, out record.Stream
-	version uint16 // 0 until the hellos have agreed
 
 	queued []byte // handshake messages that are in no record yet
 	output []byte // records to be sent
@@ -68,6 +67,7 @@ type Stream struct {
 	behind int    // bytes behind the message that is being handled
 
 	expectCCS *suite.Keys // TLS 1.2: the keys from the ChangeCipherSpec on
+	version   uint16      // 0 until the hellos have agreed
 	write     handshake.Level
 	complete  bool
 	started   bool            // the first record is sent
@@ -75,7 +75,7 @@ type Stream struct {
 	closed    bool            // the peer's close_notify has come
 	asleep    bool            // the keys are given up: see Sleep
 	reads     handshake.Level // of the keys in use
-	skip      int             // bytes of early data that may still be skipped
+	skip      uint32          // bytes of early data that may still be skipped
 	early     uint32          // bytes of early data that may still be sent or come
 	count     counts
 }
@@ -214,7 +214,7 @@ func (s *Stream) skipRecord(rec []byte) (skipped bool, err error) {
 	if s.in.Protected() && !s.in.Foreign(rec) {
 		return false, nil
 	}
-	if s.skip -= len(rec); s.skip <= 0 {
+	if s.skip -= min(s.skip, uint32(len(rec))); s.skip == 0 {
 		return true, errEarlyData
 	}
 	return true, nil
@@ -431,7 +431,7 @@ func (s *Stream) SendKeyUpdate(msg []byte, next suite.Keys) {
 func (s *Stream) KeyUpdatePending() bool { return false }
 
 func (s *Stream) LimitEarlyData(bytes uint32) { s.early = bytes }
-func (s *Stream) SkipEarlyData(bytes uint32)  { s.skip = int(bytes) }
+func (s *Stream) SkipEarlyData(bytes uint32)  { s.skip = bytes }
 
 // SetCIDs and the like: a stream has no connection IDs.
 func (s *Stream) SetCIDs(_, _ []byte)              {}
