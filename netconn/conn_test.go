@@ -3,6 +3,7 @@ package netconn
 import (
 	"bytes"
 	"context"
+	"crypto"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -328,15 +329,21 @@ func TestDialWithPSKs(t *testing.T) {
 		for _, test := range []struct {
 			name       string
 			serverName string
+			raw        bool // the client knows the server's public key, not a PSK
 			known      []hermetic.PSK
 			want       string
 		}{
-			{"the server has the PSK", "", psks, ""},
-			{"it has a certificate alone", "", nil, "no ServerName"},
-			{"it has a certificate alone, and there is a name to verify", "localhost", nil, ""},
+			{"the server has the PSK", "", false, psks, ""},
+			{"it has a certificate alone", "", false, nil, "no ServerName"},
+			{"it has a certificate alone, and there is a name to verify", "localhost", false, nil, ""},
+			{"it has a certificate instead of a raw public key", "", true, nil, "no ServerName"},
 		} {
 			client, server := configs(t)
 			client.ServerName, client.PSKs, server.PSKs = test.serverName, psks, test.known
+			if test.raw {
+				client.PSKs, client.PeerCertificateTypes = nil, []hermetic.CertificateType{hermetic.RawPublicKey, hermetic.X509}
+				client.PeerPublicKeys = []crypto.PublicKey{server.Certificates[0].PrivateKey.(crypto.Signer).Public()}
+			}
 			l, err := Listen(network, "127.0.0.1:0", server)
 			if err != nil {
 				t.Fatal(err)

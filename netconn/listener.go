@@ -13,12 +13,13 @@ import (
 
 // Dial connects and performs the handshake: TLS, or over "udp", "udp4" and "udp6"
 // DTLS. Without cfg.ServerName the name to verify is the host of address, unless
-// there are cfg.PSKs: then no certificate is accepted in their place.
+// there are cfg.PSKs or cfg.PeerPublicKeys: then no certificate is accepted in their
+// place.
 func Dial(ctx context.Context, network, address string, cfg *hermetic.Config) (*Conn, error) {
 	if cfg == nil {
 		cfg = &hermetic.Config{}
 	}
-	if cfg.ServerName == "" && len(cfg.PSKs) == 0 {
+	if cfg.ServerName == "" && len(cfg.PSKs)+len(cfg.PeerPublicKeys) == 0 {
 		host, _, err := net.SplitHostPort(address)
 		if err != nil {
 			return nil, err
