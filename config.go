@@ -168,7 +168,7 @@ type Config struct {
 	MinVersion, MaxVersion uint16
 
 	// CipherSuites are the cipher suites of both versions, the preferred
-	// first. Nil: all but CCM, and those of TLS 1.2 with a PSK only where
+	// first, of [CipherSuites]. Nil: all but CCM, and those of TLS 1.2 with a PSK only where
 	// there are PSKs. A version without any suite here is not
 	// offered or accepted.
 	CipherSuites []uint16

@@ -149,7 +149,7 @@ func orNothing[T ~int | ~int64 | ~uint64](n T) any {
 
 // negotiated is the cipher, without what the version says, and the group.
 func negotiated(s hermetic.ConnectionState) string {
-	cipher := strings.TrimPrefix(suiteName(s.CipherSuite), "TLS_")
+	cipher := strings.TrimPrefix(hermetic.CipherSuiteName(s.CipherSuite), "TLS_")
 	if _, behind, ok := strings.Cut(cipher, "_WITH_"); ok {
 		cipher = behind
 	}

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/hermetic-tls/hermetic"
 	"github.com/hermetic-tls/hermetic/internal/pkitest"
 )
 
@@ -177,7 +178,7 @@ func (p *compiled) cannot(c datagramCell, server bool) string {
 		return "5.5 ends the handshake at the first loss, by an alert or its timeout"
 	case p.source == "wolfssl" && c.suite == 0xc0ad:
 		return "no AES-256-CCM"
-	case isNSS && strings.Contains(suiteName(c.suite), "CCM"):
+	case isNSS && strings.Contains(hermetic.CipherSuiteName(c.suite), "CCM"):
 		return "no CCM"
 	case c.cids != "":
 		return noCIDs
@@ -200,15 +201,15 @@ func (p *compiled) suite(id uint16) string {
 	case id == 0:
 		return ""
 	case p.source == "mbedtls":
-		return strings.ReplaceAll(suiteName(id), "_", "-")
+		return strings.ReplaceAll(hermetic.CipherSuiteName(id), "_", "-")
 	case p.source == "wolfssl" && id>>8 == 0x13:
-		return strings.NewReplacer("TLS_", "TLS13-", "AES_", "AES", "_", "-").Replace(suiteName(id))
+		return strings.NewReplacer("TLS_", "TLS13-", "AES_", "AES", "_", "-").Replace(hermetic.CipherSuiteName(id))
 	case p.source == "wolfssl" && id == 0xd001:
 		return "ECDHE-PSK-AES128-GCM-SHA256"
 	case p.source == "wolfssl":
 		return strings.Replace(opensslNames[id], "CCM8", "CCM-8", 1)
 	}
-	return suiteName(id)
+	return hermetic.CipherSuiteName(id)
 }
 
 func (p *compiled) start(t *testing.T, c datagramCell, f files, server bool, port int) (*process, bool) {

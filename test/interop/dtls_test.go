@@ -73,7 +73,7 @@ func datagramCells() (list []datagramCell) {
 			add("KeyUpdate", datagramCell{cell: cell{keyUpdate: true}})
 		}
 		for _, s := range suites {
-			add(suiteName(s), datagramCell{cell: cell{suite: s}})
+			add(hermetic.CipherSuiteName(s), datagramCell{cell: cell{suite: s}})
 		}
 	}
 	return list

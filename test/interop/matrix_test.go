@@ -38,48 +38,6 @@ type cell struct {
 	async     bool
 }
 
-func suiteName(id uint16) string {
-	switch id {
-	case 0x1304:
-		return "TLS_AES_128_CCM_SHA256"
-	case 0x1305:
-		return "TLS_AES_128_CCM_8_SHA256"
-	case 0xc0ac:
-		return "TLS_ECDHE_ECDSA_WITH_AES_128_CCM"
-	case 0xc0ad:
-		return "TLS_ECDHE_ECDSA_WITH_AES_256_CCM"
-	case 0xc0ae:
-		return "TLS_ECDHE_ECDSA_WITH_AES_128_CCM_8"
-	case 0xc0af:
-		return "TLS_ECDHE_ECDSA_WITH_AES_256_CCM_8"
-	case 0x00a8:
-		return "TLS_PSK_WITH_AES_128_GCM_SHA256"
-	case 0x00a9:
-		return "TLS_PSK_WITH_AES_256_GCM_SHA384"
-	case 0xccab:
-		return "TLS_PSK_WITH_CHACHA20_POLY1305_SHA256"
-	case 0xc0a4:
-		return "TLS_PSK_WITH_AES_128_CCM"
-	case 0xc0a5:
-		return "TLS_PSK_WITH_AES_256_CCM"
-	case 0xc0a8:
-		return "TLS_PSK_WITH_AES_128_CCM_8"
-	case 0xc0a9:
-		return "TLS_PSK_WITH_AES_256_CCM_8"
-	case 0xd001:
-		return "TLS_ECDHE_PSK_WITH_AES_128_GCM_SHA256"
-	case 0xd002:
-		return "TLS_ECDHE_PSK_WITH_AES_256_GCM_SHA384"
-	case 0xccac:
-		return "TLS_ECDHE_PSK_WITH_CHACHA20_POLY1305_SHA256"
-	case 0xd005:
-		return "TLS_ECDHE_PSK_WITH_AES_128_CCM_SHA256"
-	case 0xd003:
-		return "TLS_ECDHE_PSK_WITH_AES_128_CCM_8_SHA256"
-	}
-	return tls.CipherSuiteName(id)
-}
-
 // cells are all versions with all kinds of keys, and variations of one thing at
 // a time.
 func cells() (list []cell) {
@@ -105,10 +63,10 @@ func cells() (list []cell) {
 		}
 	}
 	for _, id := range []uint16{0xc0ac, 0xc0ad, 0xc0ae, 0xc0af} {
-		add(cell{what: suiteName(id), version: tls.VersionTLS12, suite: id})
+		add(cell{what: hermetic.CipherSuiteName(id), version: tls.VersionTLS12, suite: id})
 	}
 	for _, id := range []uint16{0x1304, 0x1305} {
-		add(cell{what: suiteName(id), version: tls.VersionTLS13, suite: id})
+		add(cell{what: hermetic.CipherSuiteName(id), version: tls.VersionTLS13, suite: id})
 	}
 	for _, g := range []tls.CurveID{tls.X25519MLKEM768, tls.SecP256r1MLKEM768, tls.SecP384r1MLKEM1024} {
 		add(cell{what: g.String(), version: tls.VersionTLS13, group: g})

@@ -15,6 +15,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/hermetic-tls/hermetic"
 )
 
 // peer is another implementation. It receives and sends size bytes, in the
@@ -132,7 +134,7 @@ func (openssl) common(c cell, f files) []string {
 	}
 	if c.suite != 0 {
 		if c.version == tls.VersionTLS13 {
-			args = append(args, "-ciphersuites", suiteName(c.suite))
+			args = append(args, "-ciphersuites", hermetic.CipherSuiteName(c.suite))
 		} else {
 			args = append(args, "-cipher", "@SECLEVEL=0:"+opensslNames[c.suite])
 		}
@@ -191,7 +193,7 @@ func (gnutls) priority(c cell) string {
 	if c.group != 0 {
 		p = append(p, "-GROUP-ALL", "+GROUP-"+map[tls.CurveID]string{tls.X25519: "X25519", tls.CurveP256: "SECP256R1", tls.CurveP384: "SECP384R1", tls.CurveP521: "SECP521R1"}[c.group])
 	}
-	if name := suiteName(c.suite); c.suite != 0 {
+	if name := hermetic.CipherSuiteName(c.suite); c.suite != 0 {
 		for _, cipher := range []string{"AES_128_GCM:AES-128-GCM", "AES_256_GCM:AES-256-GCM", "CHACHA20:CHACHA20-POLY1305", "AES_128_CCM_8:AES-128-CCM-8", "AES_256_CCM_8:AES-256-CCM-8", "AES_128_CCM:AES-128-CCM", "AES_256_CCM:AES-256-CCM"} {
 			part, theirs, _ := strings.Cut(cipher, ":")
 			if strings.Contains(name, part) {
@@ -259,7 +261,7 @@ func (goTLS) cannot(c cell) string {
 	switch {
 	case c.rawKeys:
 		return "crypto/tls has no raw public keys"
-	case strings.Contains(suiteName(c.suite), "CCM"):
+	case strings.Contains(hermetic.CipherSuiteName(c.suite), "CCM"):
 		return "crypto/tls has no CCM"
 	case c.suite != 0 && c.version == tls.VersionTLS13 && c.suite != tls.TLS_AES_128_GCM_SHA256:
 		return ""

@@ -14,6 +14,7 @@ import (
 	"github.com/pion/dtls/v4/pkg/crypto/elliptic"
 	"github.com/pion/dtls/v4/pkg/protocol"
 
+	"github.com/hermetic-tls/hermetic"
 	"github.com/hermetic-tls/hermetic/internal/pkitest"
 )
 
@@ -28,7 +29,7 @@ func (pion4) speaks(uint16) bool { return true }
 func (pion4) cannot(c datagramCell, server bool) string {
 	switch {
 	case c.suite == 0xc0af || c.suite == 0xc0ad || c.suite == 0x1304 || c.suite == 0x1305:
-		return "no " + suiteName(c.suite)
+		return "no " + hermetic.CipherSuiteName(c.suite)
 	case c.group == tls.CurveP521 || c.kind == pkitest.P521:
 		return "no P-521"
 	case c.version == tls.VersionTLS13 && c.mtu == 256 && c.cookies && !server:

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/hermetic-tls/hermetic"
 )
 
 var keyHex = hex.EncodeToString(sharedKey)
@@ -72,7 +74,7 @@ func (opensslSessions) common(c sessionCell, f files) []string {
 		if c.version == tls.VersionTLS12 {
 			args = append(args, "-cipher", "PSK")
 		} else {
-			args = append(args, "-ciphersuites", suiteName(tls.TLS_AES_128_GCM_SHA256))
+			args = append(args, "-ciphersuites", hermetic.CipherSuiteName(tls.TLS_AES_128_GCM_SHA256))
 		}
 	}
 	return args

@@ -6,6 +6,7 @@ import (
 	"os"
 	"testing"
 
+	"github.com/hermetic-tls/hermetic"
 	"github.com/hermetic-tls/hermetic/internal/pkitest"
 )
 
@@ -53,7 +54,7 @@ func sessionCells(stream bool, version uint16) (list []sessionCell) {
 		add("resumption by session id", sessionCell{ids: true})
 		for _, s := range pskSuites {
 			group := map[bool]tls.CurveID{true: tls.CurveP256}[s>>8 == 0xd0]
-			add(suiteName(s), sessionCell{psk: true, datagramCell: datagramCell{cell: cell{suite: s, group: group}}})
+			add(hermetic.CipherSuiteName(s), sessionCell{psk: true, datagramCell: datagramCell{cell: cell{suite: s, group: group}}})
 		}
 		return list
 	}

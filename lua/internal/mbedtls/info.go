@@ -31,10 +31,10 @@ func Info(state hermetic.ConnectionState) []Field {
 	}
 	add("version", versionName(state.Mode, state.Version))
 	if state.CipherSuite != 0 {
-		add("suite", suiteName(state.CipherSuite))
+		add("suite", hermetic.CipherSuiteName(state.CipherSuite))
 	}
 	if state.Curve != 0 {
-		add("group", groupName(state.Curve))
+		add("group", hermetic.GroupName(state.Curve))
 	}
 	add("alpn", state.NegotiatedProtocol)
 	add("hostname", state.ServerName)

@@ -67,7 +67,7 @@ func (o *Options) Set(key, value string) (err error) {
 		o.groups = append(o.groups, id)
 	case "ciphers":
 		var id uint16
-		id, ok = suites[value]
+		id, ok = suiteID(value)
 		o.suites = append(o.suites, id)
 	case "mtu":
 		o.mtu, err = strconv.Atoi(value)

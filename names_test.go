@@ -1,0 +1,40 @@
+package hermetic
+
+import (
+	"crypto/tls"
+	"testing"
+)
+
+// TestNames: what is listed has a name and is accepted by a Config, and the names
+// agree with those of crypto/tls where it has them.
+func TestNames(t *testing.T) {
+	for _, s := range CipherSuites() {
+		if got := CipherSuiteName(s.ID); got != s.Name {
+			t.Errorf("CipherSuiteName(%#04x) is %s, the list says %s", s.ID, got, s.Name)
+		}
+		cfg := &Config{ServerName: "localhost", CipherSuites: []uint16{s.ID}, PSKs: []PSK{{Identity: []byte("i"), Key: make([]byte, 32)}}}
+		if _, err := NewEngine(TLSClient, cfg); err != nil {
+			t.Errorf("%s: %v", s.Name, err)
+		}
+	}
+	for _, s := range append(tls.CipherSuites(), tls.InsecureCipherSuites()...) {
+		if got := CipherSuiteName(s.ID); got != s.Name {
+			t.Errorf("CipherSuiteName(%#04x) is %s, crypto/tls says %s", s.ID, got, s.Name)
+		}
+	}
+	for id, want := range map[uint16]string{0xd001: "TLS_ECDHE_PSK_WITH_AES_128_GCM_SHA256", 0x1304: "TLS_AES_128_CCM_SHA256", 0x1a2b: "0x1A2B"} {
+		if got := CipherSuiteName(id); got != want {
+			t.Errorf("CipherSuiteName(%#04x) is %s, not %s", id, got, want)
+		}
+	}
+	for _, g := range Groups() {
+		if _, err := NewEngine(TLSClient, &Config{ServerName: "localhost", CurvePreferences: []tls.CurveID{g}}); err != nil {
+			t.Errorf("%s: %v", GroupName(g), err)
+		}
+	}
+	for id, want := range map[tls.CurveID]string{tls.CurveP256: "P-256", tls.X25519MLKEM768: "X25519MLKEM768", 9: "CurveID(9)"} {
+		if got := GroupName(id); got != want {
+			t.Errorf("GroupName(%d) is %s, not %s", id, got, want)
+		}
+	}
+}
