@@ -25,3 +25,6 @@
 // from elsewhere: with [Config.Async] the engine stops with a value that says
 // what it wants ([Engine.Pending]), and goes on when the caller answers.
 package hermetic
+
+// Version is this source's; "-dev" says that it comes before the release.
+const Version = "0.1.0-dev"

@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"github.com/hermetic-tls/hermetic"
 )
 
 func main() {
@@ -24,6 +26,7 @@ func rootCommand() *cobra.Command {
 	root := &cobra.Command{
 		Use:           "hermetic",
 		Short:         "TLS and DTLS without I/O: a demo, a client, a server, certificates, Lua",
+		Version:       hermetic.Version,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}

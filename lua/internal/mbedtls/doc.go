@@ -4,5 +4,7 @@
 // packages gopher and cmodule are the two ways in.
 package mbedtls
 
+import "github.com/hermetic-tls/hermetic"
+
 // Version is what ssl.version says, and mbedtls._VERSION.
-const Version = "hermetic 0.3.0"
+const Version = "hermetic " + hermetic.Version
