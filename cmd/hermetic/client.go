@@ -49,7 +49,7 @@ the input is a datagram.`,
 	f.StringVar(&o.groups, "groups", "", "groups, the preferred first")
 	f.StringVar(&o.ciphers, "ciphers", "", "cipher suites, the preferred first")
 	f.StringVar(&o.keylog, "keylog", "", "append the secrets to `FILE`, for Wireshark")
-	f.StringVar(&o.session, "session", "", "resume the session in `FILE`, if there is one, and keep the next one there (with TLS 1.3 it comes too late for --brief and --json)")
+	f.StringVar(&o.session, "session", "", "resume the session in `FILE`, if there is one of this server, and keep the next one there (with TLS 1.3 it comes too late for --brief and --json)")
 	f.StringVar(&o.early, "early-data", "", "send `FILE` as 0-RTT data when the session permits it, else after the handshake")
 	f.StringVar(&o.psk, "psk", "", "external pre-shared key, `IDENTITY:KEY`, the key in hexadecimal; then no certificate is accepted without --servername")
 	f.BoolVar(&o.tls12, "tls12", false, "only TLS 1.2")
@@ -69,8 +69,8 @@ the input is a datagram.`,
 	return c
 }
 
-// config makes the Config that the flags describe.
-func (o *clientOptions) config(host string) (*hermetic.Config, error) {
+// config makes the Config that the flags describe. What it lets be is said in notices.
+func (o *clientOptions) config(host string, notices io.Writer) (*hermetic.Config, error) {
 	cfg, err := hermetic.LoadConfig(hermetic.TLSClient, o.cacert, o.cert)
 	if err != nil {
 		return nil, err
@@ -103,7 +103,7 @@ func (o *clientOptions) config(host string) (*hermetic.Config, error) {
 		}
 	}
 	if o.session != "" {
-		if cfg.SessionCache, err = openSessionFile(o.session); err != nil {
+		if cfg.SessionCache, err = openSessionFile(o.session, notices); err != nil {
 			return nil, err
 		}
 	}
@@ -127,16 +127,26 @@ func runClient(o *clientOptions, address string, in io.Reader, out, info io.Writ
 	if err != nil {
 		return fmt.Errorf("%s is not HOST:PORT: %w", address, err)
 	}
-	cfg, err := o.config(host)
+	cfg, err := o.config(host, info)
 	if err != nil {
 		return err
 	}
+	run := runTLSClient
 	if o.dtls.on() {
 		if o.early != "" {
 			return errors.New("--early-data is for TLS")
 		}
-		return runDTLSClient(o, address, cfg, in, out, info)
+		run = runDTLSClient
 	}
+	err = run(o, address, cfg, in, out, info)
+	if file, ok := cfg.SessionCache.(*sessionFile); ok && file.failed != nil {
+		err = errors.Join(err, fmt.Errorf("--session: %w", file.failed))
+	}
+	return err
+}
+
+// runTLSClient is runClient over TCP.
+func runTLSClient(o *clientOptions, address string, cfg *hermetic.Config, in io.Reader, out, info io.Writer) error {
 	conn, err := net.DialTimeout("tcp", address, 10*time.Second)
 	if err != nil {
 		return err
@@ -166,15 +176,12 @@ func runClient(o *clientOptions, address string, in io.Reader, out, info io.Writ
 		return errors.Join(o.report(out, state), ctx.Close())
 	case o.get:
 		printState(info, state)
+		host, _, _ := net.SplitHostPort(address)
 		in = strings.NewReader("GET / HTTP/1.1\r\nHost: " + host + "\r\nConnection: close\r\n\r\n")
 	default:
 		printState(info, state)
 	}
-	err = pipe(ctx, conn, in, out, o.get)
-	if file, ok := cfg.SessionCache.(*sessionFile); ok && file.failed != nil {
-		err = errors.Join(err, fmt.Errorf("--session: %w", file.failed))
-	}
-	return err
+	return pipe(ctx, conn, in, out, o.get)
 }
 
 // sendEarly sends the file of --early-data as far as the session permits it, and

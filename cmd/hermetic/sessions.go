@@ -1,9 +1,11 @@
 package main
 
 import (
+	"bytes"
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -11,16 +13,19 @@ import (
 	"github.com/hermetic-tls/hermetic"
 )
 
-// sessionFile is a cache of one session in a file, for the next run.
+// sessionFile is a cache of one server's session in a file, for the next run: a line
+// with its key, and the session.
 type sessionFile struct {
-	name   string
-	loaded *hermetic.Session
-	failed error // what kept a session from being saved
+	name    string
+	key     string // of the session that was there; "": none was
+	loaded  *hermetic.Session
+	failed  error     // what kept a session from being saved
+	notices io.Writer // where it is said that the session is another server's
 }
 
 // openSessionFile reads the session that is there, if there is one.
-func openSessionFile(name string) (*sessionFile, error) {
-	f := &sessionFile{name: name}
+func openSessionFile(name string, notices io.Writer) (*sessionFile, error) {
+	f := &sessionFile{name: name, notices: notices}
 	data, err := os.ReadFile(name)
 	switch {
 	case errors.Is(err, os.ErrNotExist):
@@ -28,7 +33,8 @@ func openSessionFile(name string) (*sessionFile, error) {
 	case err != nil:
 		return nil, err
 	}
-	f.loaded = new(hermetic.Session)
+	key, data, _ := bytes.Cut(data, []byte("\n"))
+	f.key, f.loaded = string(key), new(hermetic.Session)
 	if err := f.loaded.UnmarshalBinary(data); err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
@@ -36,7 +42,11 @@ func openSessionFile(name string) (*sessionFile, error) {
 }
 
 // Get returns the session once: one of TLS 1.3 is not offered twice.
-func (f *sessionFile) Get(string) *hermetic.Session {
+func (f *sessionFile) Get(key string) *hermetic.Session {
+	if f.another(key) {
+		fmt.Fprintf(f.notices, "--session: %s keeps its session of %s; give another file for one of %s\n\n", f.name, f.key, key)
+		return nil
+	}
 	s := f.loaded
 	f.loaded = nil
 	if s != nil && s.SingleUse() {
@@ -45,11 +55,18 @@ func (f *sessionFile) Get(string) *hermetic.Session {
 	return s
 }
 
+// another reports whether the file has the session of another server, or of TLS where
+// key is of DTLS.
+func (f *sessionFile) another(key string) bool { return f.key != "" && f.key != key }
+
 // Put saves the session, whole or not at all; the last one stays.
-func (f *sessionFile) Put(_ string, s *hermetic.Session) {
+func (f *sessionFile) Put(key string, s *hermetic.Session) {
+	if f.another(key) {
+		return // Get has said so
+	}
 	data, err := s.MarshalBinary()
 	if err == nil {
-		err = replaceFile(f.name, data)
+		err = replaceFile(f.name, append([]byte(key+"\n"), data...))
 	}
 	if err != nil {
 		f.failed = err
