@@ -59,14 +59,28 @@ the input is a datagram.`,
 	f.BoolVar(&o.asJSON, "json", false, "what was negotiated as JSON, and end")
 	f.BoolVar(&o.get, "http", false, "send one GET request and print the answer")
 	o.dtls.addTo(c)
-	c.MarkFlagsMutuallyExclusive("tls12", "tls13")
-	c.MarkFlagsMutuallyExclusive("brief", "json")
-	for _, dtls := range []string{"dtls", "dtls12", "dtls13"} {
-		for _, other := range []string{"tls12", "tls13", "http"} {
-			c.MarkFlagsMutuallyExclusive(dtls, other)
-		}
-	}
 	return c
+}
+
+// check finds flags that contradict each other.
+func (o *clientOptions) check() error {
+	switch {
+	case o.tls12 && o.tls13:
+		return errors.New("--tls12 and --tls13 exclude each other: without them both versions are offered")
+	case o.asJSON && o.brief:
+		return errors.New("--brief and --json exclude each other: each is the whole output")
+	case !o.dtls.on():
+		return nil
+	case o.tls12:
+		return errors.New("--tls12 is for TLS: for DTLS say --dtls12")
+	case o.tls13:
+		return errors.New("--tls13 is for TLS: for DTLS say --dtls13")
+	case o.get:
+		return errors.New("--http is for TLS: with DTLS each line of the standard input is a datagram")
+	case o.early != "":
+		return errors.New("--early-data is for TLS: leave out --dtls, --dtls12 and --dtls13")
+	}
+	return nil
 }
 
 // config makes the Config that the flags describe. What it lets be is said in notices.
@@ -127,15 +141,15 @@ func runClient(o *clientOptions, address string, in io.Reader, out, info io.Writ
 	if err != nil {
 		return fmt.Errorf("%s is not HOST:PORT: %w", address, err)
 	}
+	if err := o.check(); err != nil {
+		return err
+	}
 	cfg, err := o.config(host, info)
 	if err != nil {
 		return err
 	}
 	run := runTLSClient
 	if o.dtls.on() {
-		if o.early != "" {
-			return errors.New("--early-data is for TLS")
-		}
 		run = runDTLSClient
 	}
 	err = run(o, address, cfg, in, out, info)
@@ -147,6 +161,10 @@ func runClient(o *clientOptions, address string, in io.Reader, out, info io.Writ
 
 // runTLSClient is runClient over TCP.
 func runTLSClient(o *clientOptions, address string, cfg *hermetic.Config, in io.Reader, out, info io.Writer) error {
+	early, err := o.earlyData()
+	if err != nil {
+		return err
+	}
 	conn, err := net.DialTimeout("tcp", address, 10*time.Second)
 	if err != nil {
 		return err
@@ -157,8 +175,7 @@ func runTLSClient(o *clientOptions, address string, cfg *hermetic.Config, in io.
 		return err
 	}
 	conn.SetDeadline(time.Now().Add(30 * time.Second))
-	early, err := o.sendEarly(ctx, conn)
-	if err != nil {
+	if err := sendEarly(ctx, conn, early); err != nil {
 		return err
 	}
 	if err := ctx.Handshake(); err != nil {
@@ -184,25 +201,30 @@ func runTLSClient(o *clientOptions, address string, cfg *hermetic.Config, in io.
 	return pipe(ctx, conn, in, out, o.get)
 }
 
-// sendEarly sends the file of --early-data as far as the session permits it, and
-// returns what it holds, for it may be rejected.
-func (o *clientOptions) sendEarly(ctx *hermetic.Context, conn net.Conn) ([]byte, error) {
+// earlyData is what the file of --early-data holds, or nil.
+func (o *clientOptions) earlyData() ([]byte, error) {
 	if o.early == "" {
 		return nil, nil
 	}
 	data, err := os.ReadFile(o.early)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("--early-data: %w", err)
 	}
+	return data, nil
+}
+
+// sendEarly sends data if the session permits it. It may be rejected, and is then to
+// be sent again.
+func sendEarly(ctx *hermetic.Context, conn net.Conn, data []byte) error {
 	e := ctx.Engine()
-	if e.EarlyDataRoom() < len(data) {
-		return data, nil
+	if len(data) == 0 || e.EarlyDataRoom() < len(data) {
+		return nil
 	}
 	out, err := e.SealEarlyData(nil, data)
 	if err == nil {
 		_, err = conn.Write(out)
 	}
-	return data, err
+	return err
 }
 
 // report prints what was negotiated for who wants nothing else.

@@ -30,7 +30,6 @@ func (o *dtlsOptions) addTo(c *cobra.Command) {
 	f.BoolVar(&o.only13, "dtls13", false, "only DTLS 1.3")
 	f.IntVar(&o.mtu, "mtu", 0, "the largest datagram of a DTLS handshake, in `BYTES` (default 1200)")
 	f.IntVar(&o.cid, "cid", -1, "negotiate connection IDs: ours have `BYTES` bytes, 0 for none of ours")
-	c.MarkFlagsMutuallyExclusive("dtls12", "dtls13")
 }
 
 // on reports whether it is to be DTLS.
@@ -38,6 +37,8 @@ func (o *dtlsOptions) on() bool { return o.any || o.only12 || o.only13 }
 
 func (o *dtlsOptions) apply(cfg *hermetic.Config) error {
 	switch {
+	case o.only12 && o.only13:
+		return errors.New("--dtls12 and --dtls13 exclude each other: --dtls offers both versions")
 	case o.mtu != 0 && !o.on():
 		return errors.New("--mtu is for DTLS: add --dtls")
 	case o.cid >= 0 && !o.on():
