@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"crypto/x509"
 	"errors"
 	"net"
@@ -17,6 +16,7 @@ func adviceFor(err error) string {
 	var name x509.HostnameError
 	var dns *net.DNSError
 	var usage *usageError
+	var slow *slowError
 	switch {
 	case errors.As(err, &usage):
 		return "Usage: " + usage.command.UseLine() + "; the flags: " + usage.command.CommandPath() + " --help"
@@ -26,7 +26,7 @@ func adviceFor(err error) string {
 		return "We sent the alert bad_certificate. Give the name that the certificate has with --servername NAME."
 	case errors.As(err, &alert):
 		return adviceForAlert(alert)
-	case errors.Is(err, hermetic.ErrTimeout), errors.Is(err, context.DeadlineExceeded):
+	case errors.Is(err, hermetic.ErrTimeout), errors.As(err, &slow):
 		return "Nobody answers there: look at the port, and for DTLS at what lets UDP through."
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return "Nobody listens there. For a server to try: hermetic server ADDR"

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"crypto/tls"
 	"encoding/json"
 	"errors"
@@ -24,10 +25,11 @@ type clientOptions struct {
 	tls12, tls13                 bool
 	insecure, brief, asJSON, get bool
 	dtls                         dtlsOptions
+	patience                     time.Duration // until the handshake is complete
 }
 
 func clientCommand() *cobra.Command {
-	var o clientOptions
+	o := clientOptions{patience: dialTimeout}
 	c := &cobra.Command{
 		Use:   "client HOST:PORT",
 		Short: "Connect, verify, show what was negotiated, then pipe standard input and output",
@@ -159,27 +161,46 @@ func runClient(o *clientOptions, address string, in io.Reader, out, info io.Writ
 	return err
 }
 
+// slowError is a peer that has not completed the handshake in time.
+type slowError struct {
+	address  string
+	patience time.Duration
+}
+
+func (e *slowError) Error() string {
+	return fmt.Sprintf("no answer from %s in %v", e.address, e.patience)
+}
+
+// unanswered is err, in other words where the time was up.
+func (o *clientOptions) unanswered(address string, err error) error {
+	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, os.ErrDeadlineExceeded) {
+		return &slowError{address, o.patience}
+	}
+	return err
+}
+
 // runTLSClient is runClient over TCP.
 func runTLSClient(o *clientOptions, address string, cfg *hermetic.Config, in io.Reader, out, info io.Writer) error {
 	early, err := o.earlyData()
 	if err != nil {
 		return err
 	}
-	conn, err := net.DialTimeout("tcp", address, 10*time.Second)
+	deadline := time.Now().Add(o.patience)
+	conn, err := (&net.Dialer{Deadline: deadline}).Dial("tcp", address)
 	if err != nil {
-		return err
+		return o.unanswered(address, err)
 	}
 	defer conn.Close()
 	ctx, err := hermetic.NewContext(hermetic.TLSClient, cfg, conn) // a blocking transport is one too
 	if err != nil {
 		return err
 	}
-	conn.SetDeadline(time.Now().Add(30 * time.Second))
+	conn.SetDeadline(deadline)
 	if err := sendEarly(ctx, conn, early); err != nil {
 		return err
 	}
 	if err := ctx.Handshake(); err != nil {
-		return fmt.Errorf("%s: %w", address, err)
+		return o.unanswered(address, fmt.Errorf("%s: %w", address, err))
 	}
 	if !ctx.Engine().State().EarlyDataAccepted {
 		if err := forward(ctx, early); err != nil {

@@ -67,11 +67,11 @@ const (
 
 // runDTLSClient is runClient over DTLS: each line of in is a datagram.
 func runDTLSClient(o *clientOptions, address string, cfg *hermetic.Config, in io.Reader, out, info io.Writer) error {
-	ctx, cancel := context.WithTimeout(context.Background(), dialTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), o.patience)
 	defer cancel()
 	conn, err := netconn.Dial(ctx, "udp", address, cfg)
 	if err != nil {
-		return fmt.Errorf("%s: %w", address, err)
+		return o.unanswered(address, fmt.Errorf("%s: %w", address, err))
 	}
 	defer conn.Close()
 	if o.asJSON || o.brief {
