@@ -5,10 +5,12 @@ package test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -27,6 +29,20 @@ var known = []interpreter{
 	{"5.3", "lua5.3", "5.3"},
 	{"5.4", "lua5.4", "5.4"},
 	{"jit", "luajit", "5.1"},
+}
+
+// TestInstallMistakes: one line of what is wrong, and no other.
+func TestInstallMistakes(t *testing.T) {
+	for args, want := range map[string]string{
+		"--prefix":        "install-lua: --prefix needs a value; see install-lua --help\n",
+		"--lua 5.4 --lua": "install-lua: --lua needs a value; see install-lua --help\n",
+		"--lua 6":         "install-lua: no such version: 6\n",
+	} {
+		out, err := exec.Command("../../scripts/install-lua", strings.Fields(args)...).CombinedOutput()
+		if exit := new(exec.ExitError); !errors.As(err, &exit) || string(out) != want {
+			t.Errorf("%s: %v, %q", args, err, out)
+		}
+	}
 }
 
 // installed is where scripts/install-lua has put the module for a version.
