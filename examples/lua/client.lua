@@ -7,10 +7,11 @@
 local socket, ssl = require 'socket', require 'mbedtls.ssl'
 
 local host, port, cacert, name = arg[1] or 'localhost', tonumber(arg[2] or 4433), arg[3], arg[4]
+local config = ssl.newconfig('tls-client', cacert)
 local sock = assert(socket.connect(host, port))
 sock:settimeout(0)
 
-local context = ssl.newcontext(ssl.newconfig('tls-client', cacert), function(size)
+local context = ssl.newcontext(config, function(size)
   local data, err, part = sock:receive(size)
   if data then return data end
   if err == 'timeout' then return part end

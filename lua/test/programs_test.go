@@ -203,6 +203,18 @@ func TestTLSExamples(t *testing.T) {
 	}
 }
 
+// TestMissingAuthorities: the client says which file is not there, before it
+// connects.
+func TestMissingAuthorities(t *testing.T) {
+	client := gopherLua.example(t, "client", "127.0.0.1", "1", "nowhere.pem")
+	for range client.lines {
+	}
+	err := client.cmd.Wait()
+	if err == nil || !strings.Contains(client.stderr.String(), "nowhere.pem") {
+		t.Errorf("%v: %s", err, &client.stderr)
+	}
+}
+
 // TestDTLSExamples is the same for datagrams.
 func TestDTLSExamples(t *testing.T) {
 	files := makeFiles(t)
