@@ -29,8 +29,8 @@ func some(n int, err error) (int, error) { return max(n, 0), err }
 // dial begins to connect, and does not wait.
 func dial(address string) (socket, error) {
 	to, err := netip.ParseAddrPort(address)
-	if err != nil {
-		return 0, err
+	if err != nil || !to.Addr().Is4() {
+		return 0, fmt.Errorf("%s is not IPv4:PORT, such as 127.0.0.1:4433: resolve names before, for it takes time", address)
 	}
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM, 0)
 	if err != nil {
@@ -91,7 +91,7 @@ func ask(address, question string, cfg *hermetic.Config, deadline time.Time) (st
 
 func main() {
 	if len(os.Args) != 2 {
-		log.Fatal("usage: nonblocking-client ADDRESS:PORT")
+		log.Fatal("usage: nonblocking-client IPv4:PORT")
 	}
 	cfg := &hermetic.Config{InsecureSkipVerify: true} // a trial: else set ServerName
 	answer, err := ask(os.Args[1], "GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", cfg, time.Now().Add(5*time.Second))

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -33,6 +34,16 @@ func TestAsk(t *testing.T) {
 	answer, err := ask(l.Addr().String(), "who are you?", insecure, time.Now().Add(30*time.Second))
 	if err != nil || answer != "you asked: who are you?" {
 		t.Errorf("%q, %v", answer, err)
+	}
+}
+
+// TestAddress: nobody is asked for a name, and sockets are those of IPv4.
+func TestAddress(t *testing.T) {
+	for _, address := range []string{"localhost:1", "[::1]:1", "127.0.0.1"} {
+		_, err := ask(address, "", insecure, time.Now())
+		if err == nil || !strings.HasPrefix(err.Error(), address+" is not IPv4:PORT") {
+			t.Errorf("%s: %v", address, err)
+		}
 	}
 }
 
