@@ -51,7 +51,7 @@ the input is a datagram.`,
 	f.StringVar(&o.groups, "groups", "", "groups, the preferred first")
 	f.StringVar(&o.ciphers, "ciphers", "", "cipher suites, the preferred first")
 	f.StringVar(&o.keylog, "keylog", "", "append the secrets to `FILE`, for Wireshark")
-	f.StringVar(&o.session, "session", "", "resume the session in `FILE`, if there is one of this server, and keep the next one there (with TLS 1.3 it comes too late for --brief and --json)")
+	f.StringVar(&o.session, "session", "", "resume the session in `FILE`, if there is one of this server, and keep the next one there")
 	f.StringVar(&o.early, "early-data", "", "send `FILE` as 0-RTT data when the session permits it, else after the handshake")
 	f.StringVar(&o.psk, "psk", "", "external pre-shared key, `IDENTITY:KEY`, the key in hexadecimal; then no certificate is accepted without --servername")
 	f.BoolVar(&o.tls12, "tls12", false, "only TLS 1.2")
@@ -211,7 +211,12 @@ func runTLSClient(o *clientOptions, address string, cfg *hermetic.Config, in io.
 	state := ctx.Engine().State()
 	switch {
 	case o.asJSON || o.brief:
-		return errors.Join(o.report(out, state), ctx.Close())
+		ctx.Close() // if it cannot be sent, the peer has ended first
+		conn.SetReadDeadline(time.Now().Add(lastWords))
+		if err := refusal(ctx); err != nil {
+			return fmt.Errorf("%s: %w", address, err)
+		}
+		return o.report(out, state)
 	case o.get:
 		printState(info, state)
 		host, _, _ := net.SplitHostPort(address)
@@ -246,6 +251,23 @@ func sendEarly(ctx *hermetic.Context, conn net.Conn, data []byte) error {
 		_, err = conn.Write(out)
 	}
 	return err
+}
+
+// refusal reads what the peer has still to say, and returns the alert, if it is one:
+// a server of TLS 1.3 judges our certificate, or that there is none, when our handshake
+// is complete (RFC 9846, Appendix E.1.1.1). Its tickets come then, too.
+func refusal(conn io.Reader) error {
+	buf := make([]byte, 16<<10)
+	for {
+		_, err := conn.Read(buf)
+		var alert *hermetic.AlertError
+		switch {
+		case errors.As(err, &alert):
+			return err
+		case err != nil: // its end, or its silence
+			return nil
+		}
+	}
 }
 
 // report prints what was negotiated for who wants nothing else.

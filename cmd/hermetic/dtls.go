@@ -56,8 +56,8 @@ func (o *dtlsOptions) apply(cfg *hermetic.Config) error {
 const (
 	// dialTimeout is how long a handshake may take.
 	dialTimeout = 30 * time.Second
-	// lastWords is how long a client waits after its own end for the peer's: the
-	// close_notify may be lost, and nobody sends it again.
+	// lastWords is how long a client waits after its own end for the peer's: of
+	// DTLS the close_notify may be lost, and nobody sends it again.
 	lastWords = 2 * time.Second
 	// idleTimeout is how long a server keeps a peer that says nothing.
 	idleTimeout = 5 * time.Minute
@@ -75,7 +75,13 @@ func runDTLSClient(o *clientOptions, address string, cfg *hermetic.Config, in io
 	}
 	defer conn.Close()
 	if o.asJSON || o.brief {
-		return o.report(out, conn.State())
+		state := conn.State()
+		conn.CloseWrite()
+		conn.SetReadDeadline(time.Now().Add(lastWords))
+		if err := refusal(conn); err != nil {
+			return fmt.Errorf("%s: %w", address, err)
+		}
+		return o.report(out, state)
 	}
 	printState(info, conn.State())
 	conn.Control(func(e *hermetic.Engine) error {
