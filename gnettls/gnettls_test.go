@@ -376,10 +376,12 @@ func TestManyConnections(t *testing.T) {
 // GetConfigForClient may not bring it in either.
 func TestEarlyData(t *testing.T) {
 	h := new(echo)
-	chosen := &hermetic.Config{MaxEarlyData: 100}
-	s := &Server{Config: &hermetic.Config{GetConfigForClient: func(*hermetic.ClientHello) (*hermetic.Config, error) { return chosen, nil }}}
+	s := &Server{Config: new(hermetic.Config)}
+	chosen := sync.OnceValue(func() *hermetic.Config {
+		return &hermetic.Config{MaxEarlyData: 100, Certificates: s.Config.Certificates}
+	})
+	s.Config.GetConfigForClient = func(*hermetic.ClientHello) (*hermetic.Config, error) { return chosen(), nil }
 	addr, cfg := serve(t, h, s)
-	chosen.Certificates = s.Config.Certificates
 	client := &hermetic.Config{RootCAs: cfg.RootCAs, ServerName: "localhost", Time: cfg.Time, SessionCache: hermetic.NewSessionCache(1), EarlyData: true}
 	for _, early := range []int{0, 1} {
 		conn, err := net.Dial("tcp", addr)
