@@ -384,8 +384,11 @@ func (m *Machine) acceptCertTypes(has wire.ExtensionSet, server, client uint8) e
 // sniName is the name as server_name may have it: RFC 6066, Section 3, permits
 // no address and no trailing dot.
 func sniName(name string) string {
-	if _, err := netip.ParseAddr(strings.Trim(name, "[]")); err == nil {
-		return ""
+	// An address ends with a digit or has a colon, which no name of a host does.
+	if strings.Contains(name, ":") || strings.TrimRight(name, "0123456789") != name {
+		if _, err := netip.ParseAddr(strings.Trim(name, "[]")); err == nil {
+			return ""
+		}
 	}
 	return strings.TrimSuffix(name, ".")
 }

@@ -314,3 +314,25 @@ func TestWrongSignatures(t *testing.T) {
 		}
 	}
 }
+
+// TestSNIName: RFC 6066, Section 3: "Literal IPv4 and IPv6 addresses are not
+// permitted", nor is a trailing dot.
+func TestSNIName(t *testing.T) {
+	for name, want := range map[string]string{
+		"":                "",
+		"localhost":       "localhost",
+		"example.com":     "example.com",
+		"example.com.":    "example.com",
+		"host7":           "host7",
+		"7":               "7",
+		"192.0.2.1":       "",
+		"2001:db8::a":     "",
+		"[2001:db8::1]":   "",
+		"fe80::1%eth0":    "",
+		"192.0.2.example": "192.0.2.example",
+	} {
+		if got := sniName(name); got != want {
+			t.Errorf("%q is sent as %q, want %q", name, got, want)
+		}
+	}
+}
