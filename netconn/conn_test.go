@@ -321,6 +321,25 @@ func TestConfigErrors(t *testing.T) {
 	}
 }
 
+// listenOnce listens, and makes the handshake of a first connection: over TLS that is
+// the caller's part.
+func listenOnce(t *testing.T, network string, cfg *hermetic.Config) net.Listener {
+	t.Helper()
+	l, err := Listen(network, "127.0.0.1:0", cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if network == "tcp" {
+		go func() {
+			if c, err := l.Accept(); err == nil {
+				c.(*Conn).Handshake()
+				c.Close()
+			}
+		}()
+	}
+	return l
+}
+
 // TestDialWithPSKs: no certificate stands in for a PSK that the server does not have,
 // though it is good for the address that was dialled.
 func TestDialWithPSKs(t *testing.T) {
@@ -344,18 +363,7 @@ func TestDialWithPSKs(t *testing.T) {
 				client.PSKs, client.PeerCertificateTypes = nil, []hermetic.CertificateType{hermetic.RawPublicKey, hermetic.X509}
 				client.PeerPublicKeys = []crypto.PublicKey{server.Certificates[0].PrivateKey.(crypto.Signer).Public()}
 			}
-			l, err := Listen(network, "127.0.0.1:0", server)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if network == "tcp" {
-				go func() {
-					if c, err := l.Accept(); err == nil {
-						c.(*Conn).Handshake()
-						c.Close()
-					}
-				}()
-			}
+			l := listenOnce(t, network, server)
 			ctx, cancel := context.WithTimeout(t.Context(), patience)
 			c, err := Dial(ctx, network, l.Addr().String(), client)
 			cancel()
@@ -375,21 +383,10 @@ func TestRefusal(t *testing.T) {
 	for _, network := range []string{"tcp", "udp"} {
 		client, server := configs(t)
 		client.NextProtos, server.NextProtos = []string{"a"}, []string{"b"}
-		l, err := Listen(network, "127.0.0.1:0", server)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if network == "tcp" {
-			go func() {
-				if c, err := l.Accept(); err == nil {
-					c.(*Conn).Handshake()
-					c.Close()
-				}
-			}()
-		}
+		l := listenOnce(t, network, server)
 		ctx, cancel := context.WithTimeout(t.Context(), patience)
 		var alert *hermetic.AlertError
-		if _, err = Dial(ctx, network, l.Addr().String(), client); !errors.As(err, &alert) || !alert.Received || alert.Alert != hermetic.AlertNoApplicationProtocol {
+		if _, err := Dial(ctx, network, l.Addr().String(), client); !errors.As(err, &alert) || !alert.Received || alert.Alert != hermetic.AlertNoApplicationProtocol {
 			t.Errorf("%s: %v", network, err)
 		}
 		cancel()
