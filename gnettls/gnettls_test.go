@@ -101,21 +101,24 @@ func serve(t *testing.T, h *echo, s *Server, opts ...gnet.Option) (addr string, 
 	return addr, &tls.Config{RootCAs: ca.Pool(), ServerName: "localhost", Time: func() time.Time { return pkitest.Now }}
 }
 
+// connect waits until the server listens: gnet boots before.
+func connect(t *testing.T, addr string) net.Conn {
+	t.Helper()
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
+		c, err := net.Dial("tcp", addr)
+		if err == nil {
+			c.SetDeadline(time.Now().Add(30 * time.Second))
+			return c
+		}
+		if time.Now().After(deadline) {
+			t.Fatal(err)
+		}
+	}
+}
+
 func dial(t *testing.T, addr string, cfg *tls.Config) *tls.Conn {
 	t.Helper()
-	var raw net.Conn
-	var err error
-	for range 100 {
-		if raw, err = net.Dial("tcp", addr); err == nil {
-			break
-		}
-		runtime.Gosched()
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	raw.SetDeadline(time.Now().Add(30 * time.Second))
-	return tls.Client(raw, cfg)
+	return tls.Client(connect(t, addr), cfg)
 }
 
 // exchange sends data and expects it back.
@@ -229,10 +232,7 @@ func TestCloses(t *testing.T) {
 	t.Run("before a handshake", func(t *testing.T) {
 		h := &echo{}
 		addr, _ := serve(t, h, &Server{})
-		c, err := net.Dial("tcp", addr)
-		if err != nil {
-			t.Fatal(err)
-		}
+		c := connect(t, addr)
 		c.Write([]byte("GET / HTTP/1.1\r\n\r\n"))
 		answer, _ := io.ReadAll(c)
 		if len(answer) != 7 || answer[0] != 21 {
@@ -298,11 +298,7 @@ func TestBackPressure(t *testing.T) {
 // TestHandshakeTimeout: a client that says nothing is closed.
 func TestHandshakeTimeout(t *testing.T) {
 	addr, _ := serve(t, &echo{}, &Server{HandshakeTimeout: time.Millisecond})
-	c, err := net.Dial("tcp", addr)
-	if err != nil {
-		t.Fatal(err)
-	}
-	c.SetDeadline(time.Now().Add(30 * time.Second))
+	c := connect(t, addr)
 	if _, err := c.Read(make([]byte, 1)); err != io.EOF && !errors.Is(err, net.ErrClosed) {
 		t.Errorf("the connection ends with %v", err)
 	}
@@ -384,12 +380,8 @@ func TestEarlyData(t *testing.T) {
 	addr, cfg := serve(t, h, s)
 	client := &hermetic.Config{RootCAs: cfg.RootCAs, ServerName: "localhost", Time: cfg.Time, SessionCache: hermetic.NewSessionCache(1), EarlyData: true}
 	for _, early := range []int{0, 1} {
-		conn, err := net.Dial("tcp", addr)
-		if err != nil {
-			t.Fatal(err)
-		}
+		conn := connect(t, addr)
 		defer conn.Close()
-		conn.SetDeadline(time.Now().Add(30 * time.Second))
 		c := netconn.Client(conn, client)
 		if n, _ := c.WriteEarlyData([]byte("x")); n != early {
 			t.Fatalf("%d bytes of early data are sent, want %d", n, early)

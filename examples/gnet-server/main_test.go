@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"testing"
+	"time"
 
 	"github.com/panjf2000/gnet/v2"
 )
@@ -19,11 +20,16 @@ func TestServe(t *testing.T) {
 	l.Close()
 	booted, done := make(chan gnet.Engine, 1), make(chan error, 1)
 	go func() { done <- serve(address, func(e gnet.Engine) { booted <- e }) }()
-	engine := <-booted
+	var engine gnet.Engine
+	select {
+	case engine = <-booted:
+	case err := <-done:
+		t.Fatal(err)
+	}
 	var c *tls.Conn
-	for range 100 { // gnet boots before it listens
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
 		if c, err = tls.Dial("tcp", address, &tls.Config{InsecureSkipVerify: true}); err == nil {
-			break
+			break // gnet boots before it listens
 		}
 	}
 	if err != nil {

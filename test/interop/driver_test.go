@@ -71,24 +71,34 @@ func listen() (fd, port int, err error) {
 }
 
 // ports are those that peers listen at: below the ones that the system gives to
-// sockets without a port of their own, and no two the same.
-var ports atomic.Uint32
+// sockets without a port of their own.
+var ports []int
 
-func nextPort() int { return 10000 + (os.Getpid()*101+int(ports.Add(1)))%6000 }
+var nextPort atomic.Uint32
+
+// findPorts finds ports that nobody has, before any peer is started: a child has
+// copies of all our sockets until it executes its program, and so what we close
+// would not be free at once.
+func findPorts() (free []int) {
+	for i := range 3000 {
+		port := 10000 + (os.Getpid()*101+i)%6000
+		tcp, err := net.Listen("tcp", fmt.Sprintf(":%d", port))
+		if err != nil {
+			continue
+		}
+		tcp.Close()
+		udp, err := net.ListenUDP("udp", &net.UDPAddr{Port: port})
+		if err != nil {
+			continue
+		}
+		udp.Close()
+		free = append(free, port)
+	}
+	return free
+}
 
 // freePort is a port for a peer that does not say which one it has taken.
-func freePort() (int, error) {
-	for {
-		port := nextPort()
-		l, err := net.Listen("tcp", fmt.Sprintf(":%d", port))
-		if err == nil {
-			return port, l.Close()
-		}
-		if !errors.Is(err, unix.EADDRINUSE) {
-			return 0, err
-		}
-	}
-}
+func freePort() int { return ports[int(nextPort.Add(1))%len(ports)] }
 
 func accept(listener int) (int, error) {
 	if err := wait(listener, unix.POLLIN, time.Now().Add(patience)); err != nil {

@@ -7,8 +7,6 @@ import (
 	"net/netip"
 	"os"
 	"strings"
-	"syscall"
-	"testing"
 	"time"
 
 	"github.com/hermetic-tls/hermetic"
@@ -150,21 +148,6 @@ func (l *udpLink) sendEarly(data []byte) error {
 func (l *udpLink) close() {
 	l.engine.Close()
 	l.flush()
-}
-
-// freeUDPPort is freePort for UDP.
-func freeUDPPort(t *testing.T) int {
-	for {
-		port := nextPort()
-		conn, err := net.ListenUDP("udp", &net.UDPAddr{Port: port})
-		if err == nil {
-			conn.Close()
-			return port
-		}
-		if !errors.Is(err, syscall.EADDRINUSE) {
-			t.Fatal(err)
-		}
-	}
 }
 
 // bound waits until somebody has the UDP port: what is sent before is lost, and

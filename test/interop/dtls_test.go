@@ -161,7 +161,7 @@ func runDatagrams(t *testing.T, p datagramPeer, c datagramCell, role hermetic.Mo
 	var log *process
 	var echoes bool
 	if role == hermetic.DTLSClient {
-		server := freeUDPPort(t)
+		server := freePort()
 		log, echoes = p.start(t, c, f, true, server)
 		bound(server)
 		if c.loss > 0 {

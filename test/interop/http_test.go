@@ -97,10 +97,7 @@ func TestNginx(t *testing.T) {
 		t.Run(tls.VersionName(version), func(t *testing.T) {
 			c := cell{version: version, mutual: true}
 			f, leaf := a.files(t, pkitest.RSA2048)
-			port, err := freePort()
-			if err != nil {
-				t.Fatal(err)
-			}
+			port := freePort()
 			dir := t.TempDir()
 			if err := os.WriteFile(filepath.Join(dir, "payload"), payload, 0o644); err != nil {
 				t.Fatal(err)

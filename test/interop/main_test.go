@@ -11,5 +11,6 @@ import (
 func TestMain(m *testing.M) {
 	flag.Parse()
 	flag.Set("test.parallel", "12")
+	ports = findPorts()
 	os.Exit(m.Run())
 }

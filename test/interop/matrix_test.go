@@ -248,13 +248,9 @@ func run(t *testing.T, p peer, c cell, role hermetic.Mode, a *authority) {
 	l := &link{engine: engine}
 	var peerDone func() error
 	if role == hermetic.TLSClient {
-		port, err := freePort()
-		if err != nil {
-			t.Fatal(err)
-		}
+		port := freePort()
 		peerDone = p.serve(t, peerCell, f, port)
-		l.fd, err = connect(port)
-		if err != nil {
+		if l.fd, err = connect(port); err != nil {
 			t.Fatal(err)
 		}
 	} else {

@@ -49,10 +49,8 @@ func newMeeting(t *testing.T, p sessionPeer, c sessionCell, peerServes bool, a *
 	m.cfg.Time = func() time.Time { return time.Now().Add(time.Duration(m.ahead.Load())) }
 	var err error
 	switch {
-	case peerServes && c.stream:
-		m.port, err = freePort()
 	case peerServes:
-		m.port = freeUDPPort(t)
+		m.port = freePort()
 	case c.stream:
 		m.listener, m.port, err = listen()
 		t.Cleanup(func() { unix.Close(m.listener) })
