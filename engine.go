@@ -263,6 +263,10 @@ func (e *Engine) Pending() Pending {
 // spare capacity must not overlap data. Without application keys yet, after
 // Close or with more than one DTLS record takes it is an ErrInvalidOperation,
 // and dst is unchanged.
+//
+// A TLS 1.3 server has application keys from its Finished on, a round trip before
+// HandshakeComplete: so it answers early data at once. Until then it does not know
+// whether the client is there, or who it is (RFC 9846, Section 4.5.3).
 func (e *Engine) Seal(dst, data []byte) ([]byte, error) {
 	e.start()
 	switch {
@@ -360,12 +364,19 @@ func (e *Engine) KeyUpdate(requestPeer bool) error {
 // ExportKeyingMaterial returns length bytes bound to the connection, label and
 // context (RFC 5705, RFC 9846 Section 7.5). Nil and empty context differ in TLS
 // 1.2 only. Before the handshake is complete, or in TLS 1.2 without extended
-// master secret, it is an ErrInvalidOperation.
+// master secret, it is an ErrInvalidOperation; but a server that has accepted
+// early data has the exporter as soon as it may answer.
 func (e *Engine) ExportKeyingMaterial(label string, context []byte, length int) ([]byte, error) {
-	if err := e.established(); err != nil {
+	if err := e.established(); err != nil && !e.exportsEarly() {
 		return nil, err
 	}
 	return exportFrom(e.conn, label, context, length)
+}
+
+// exportsEarly reports that a server has accepted early data and sent its Finished.
+// What the exporter gives is then bound to whom the session began with.
+func (e *Engine) exportsEarly() bool {
+	return e.err == nil && e.mode.IsServer() && e.conn != nil && e.conn.EarlyData == handshake.EarlyDataAccepted && e.conn.HasExporter()
 }
 
 // established reports what keeps the engine from what needs a whole handshake.

@@ -819,6 +819,59 @@ func (m *meeting) sendEarly(data string) error {
 	return nil
 }
 
+// TestHalfRTT: a server that has accepted early data answers it, and exports, before
+// it has heard the client's Finished; one that has not can only answer.
+func TestHalfRTT(t *testing.T) {
+	exports := func(e *Engine) []byte {
+		out, err := e.ExportKeyingMaterial("label", []byte("context"), 32)
+		if err != nil && err != errIncomplete {
+			t.Error(err)
+		}
+		return out
+	}
+	overBoth(t, func(t *testing.T, datagram bool) {
+		client, server, _ := earlyConfigs(t)
+		client.Async, client.CurvePreferences = AsyncVerify, []tls.CurveID{tls.X25519}
+		for _, early := range []bool{false, true} {
+			m := newMeeting(t, datagram, client, server)
+			if early {
+				if err := m.sendEarly("a question"); err != nil {
+					t.Fatal(err)
+				}
+			} else if _, err := m.pass(m.client, m.server, &m.got.server); err != nil {
+				t.Fatal(err)
+			}
+			if m.server.HandshakeComplete() || (exports(m.server) != nil) != early {
+				t.Errorf("early data %v: the exporter is there: %v", early, !early)
+			}
+			before := exports(m.server)
+			m.answer = func(p Pending) {
+				if exports(m.client) != nil {
+					t.Error("a client exports before it has verified the server")
+				}
+				if err := p.(*VerifyRequest).Answer(nil); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if _, err := m.pass(m.server, m.client, &m.got.client); err != nil {
+				t.Fatal(err)
+			}
+			m.answer(m.client.Pending())
+			sealed, err := m.server.Seal(nil, []byte("an answer"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if o, err := m.client.Open(sealed); err != nil || string(o.Data) != "an answer" || m.server.HandshakeComplete() {
+				t.Errorf("the client got %q, %v; server complete: %v", o.Data, err, m.server.HandshakeComplete())
+			}
+			m.finish()
+			if after := exports(m.server); !bytes.Equal(after, exports(m.client)) || before != nil && !bytes.Equal(before, after) {
+				t.Errorf("exported %x, then %x", before, after)
+			}
+		}
+	})
+}
+
 func TestEarlyData(t *testing.T) {
 	overBoth(t, func(t *testing.T, datagram bool) {
 		client, server, now := earlyConfigs(t)

@@ -128,6 +128,9 @@ func (c *Connection) UpdateKeys(carrier Carrier, request bool) {
 	carrier.SendKeyUpdate(ku.Append(nil), c.Suite.TrafficKeys(c.prefix, c.writeSecret))
 }
 
+// HasExporter reports that the handshake has come so far that Export can answer.
+func (c *Connection) HasExporter() bool { return c.exporterSecret != nil || c.mainSecret != nil }
+
 // Export derives keying material: RFC 9846, Section 7.5; RFC 5705. A nil
 // context differs from an empty one in TLS 1.2 only.
 func (c *Connection) Export(label string, context []byte, n int) []byte {

@@ -14,9 +14,7 @@ import (
 
 // Why some tests cannot pass.
 const (
-	halfRTT     = "tickets come after the client's Finished, not before"
 	unknownPSK  = "an unknown PSK is answered like a wrong key: with decrypt_error"
-	laterExport = "the shim exports after the handshake only"
 	noNameAck   = "pion/dtls cannot read a server_name in a ServerHello"
 	noHint      = "no psk_identity_hint"
 	only13      = "what has no suite for TLS 1.2 is not offered"
@@ -29,17 +27,7 @@ const (
 // otherwise are tests of what hermetic does not have, or does in another way,
 // beside those for which the shim exits with 89.
 var otherwise = map[string]string{
-	"WrongMessageType-TLS13-EndOfEarlyData-TLS":                 halfRTT,
-	"TrailingMessageData-TLS13-EndOfEarlyData-TLS":              halfRTT,
-	"EarlyData-UnexpectedHandshake-Server-TLS13":                halfRTT,
-	"EarlyData-SkipEndOfEarlyData-TLS13":                        halfRTT,
-	"EarlyData-Server-BadFinished-TLS13":                        halfRTT,
-	"Server-NonEmptyEndOfEarlyData-TLS13":                       halfRTT,
-	"NoEarlyKeyingMaterial-Client-InEarlyData-TLS-TLS13":        laterExport,
 	"ServerNameExtensionServer-DTLS-TLS12":                      noNameAck,
-	"EarlyData-Server-TLS13":                                    halfRTT,
-	"EarlyData-FirstTicket-Server-TLS13":                        halfRTT,
-	"ExportKeyingMaterial-Server-HalfRTT-TLS-TLS13":             halfRTT,
 	"PSK-Server-NoCommonPSKs-TLS":                               unknownPSK,
 	"PSK-Server-HRR-PSKMissing-TLS":                             unknownPSK,
 	"PSK-Server-IdentityDoesNotMatch-TLS":                       unknownPSK,
@@ -114,7 +102,7 @@ func applicable(t *testing.T) []string {
 func runRunner(t *testing.T, runner, shim string, tests []string) map[string]string {
 	dir := t.TempDir()
 	config, output := filepath.Join(dir, "config.json"), filepath.Join(dir, "results.json")
-	if err := os.WriteFile(config, []byte(`{"DisabledTests": {}, "ErrorMap": {}}`), 0o600); err != nil {
+	if err := os.WriteFile(config, []byte(`{"DisabledTests": {}, "ErrorMap": {}, "HalfRTTTickets": 0}`), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	cmd := exec.Command(runner, "-shim-path", shim, "-shim-config", config, "-allow-unimplemented", "-num-workers", "6",

@@ -320,7 +320,7 @@ func (c *connection) exchange() error {
 	if err := c.export(); err != nil {
 		return err
 	}
-	if c.o.unfinishedWrite {
+	if c.o.unfinishedWrite && !early {
 		if err := c.beginWrite([]byte(c.o.initialWrite)); err != nil {
 			return err
 		}

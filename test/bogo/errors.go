@@ -48,6 +48,8 @@ var names = []struct{ cause, names string }{
 	{"a HelloRetryRequest chooses compression", ":DECODE_ERROR:"},
 	{"a KeyUpdate has an unknown request", ":DECODE_ERROR:"},
 	{"a ServerHelloDone has a body", ":DECODE_ERROR:"},
+	{"an EndOfEarlyData has a body", ":DECODE_ERROR:"},
+	{"the handshake is not complete", ":HANDSHAKE_NOT_COMPLETE:"},
 	{"a TLS 1.3 ClientHello offers compression", ":INVALID_COMPRESSION_LIST:"},
 	{"does not offer the null compression", ":INVALID_COMPRESSION_LIST:"},
 	{"has only the default, X.509", ":DECODE_ERROR:"},

@@ -109,11 +109,15 @@ func (c *connection) sendEarly() (sent bool, err error) {
 	if err := c.flush(); err != nil {
 		return false, err
 	}
-	if c.o.unfinishedWrite {
-		return false, fmt.Errorf("unfinished writes of early data: %w", errUnimplemented)
+	if err := c.export(); err != nil { // there is no exporter yet
+		return false, err
 	}
 	var rest []byte
-	if c.o.writesFirst {
+	if c.o.unfinishedWrite {
+		if err := c.lateEarly(); err != nil {
+			return false, err
+		}
+	} else if c.o.writesFirst {
 		rest = bytes.Repeat([]byte(c.o.initialWrite), c.o.repeatWrite)
 		n := min(len(rest), c.engine.EarlyDataRoom())
 		for piece := range slices.Chunk(rest[:n], len(c.o.initialWrite)) {
@@ -142,7 +146,23 @@ func (c *connection) sendEarly() (sent bool, err error) {
 	if accepted && len(rest) > 0 {
 		err = c.write(rest)
 	}
-	return accepted && c.o.writesFirst, err
+	return accepted && (c.o.writesFirst || c.o.unfinishedWrite), err
+}
+
+// lateEarly writes early data that is stuck until the server has answered.
+func (c *connection) lateEarly() error {
+	out, err := c.engine.SealEarlyData(nil, []byte(c.o.initialWrite))
+	if err != nil {
+		return err
+	}
+	if _, err := c.socket.Write(out[:1]); err != nil {
+		return err
+	}
+	if err := c.receive(); err != nil {
+		return err
+	}
+	_, err = c.socket.Write(out[1:])
+	return err
 }
 
 // checkSession compares what became of the session with what is expected.
