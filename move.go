@@ -65,6 +65,9 @@ func (e *Engine) Export(dst []byte, aead cipher.AEAD) ([]byte, error) {
 	if s.Closed {
 		flags |= 2
 	}
+	if s.Finished != nil {
+		flags |= 4
+	}
 	b.AddUint8(flags)
 	b.AddUint16LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes([]byte(e.serverName)) })
 	for _, v := range append([]uint64{s.Read.Epoch, s.Read.Sequence, s.Write.Epoch, s.Write.Sequence, s.Forged}, s.Seen[:]...) {
@@ -76,6 +79,14 @@ func (e *Engine) Export(dst []byte, aead cipher.AEAD) ([]byte, error) {
 	b.AddUint8(uint8(len(s.LocalCIDs)))
 	for _, cid := range s.LocalCIDs {
 		b.AddUint8LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes(cid) })
+	}
+	if s.Finished != nil {
+		b.AddBytes(s.Finished.Keys[:])
+		b.AddBytes(s.Finished.IV[:])
+		next, seen, forged := s.Finished.State()
+		for _, v := range append([]uint64{next, forged}, seen[:]...) {
+			b.AddUint64(v)
+		}
 	}
 	plain, ok := e.conn.Append(b.BytesOrPanic(), e.cfg.cfg.now())
 	if !ok {
@@ -147,6 +158,16 @@ func (e *Engine) parseState(b *cryptobyte.String) (s carrier.State, ok bool) {
 		var cid cryptobyte.String
 		ok = ok && b.ReadUint8LengthPrefixed(&cid)
 		s.LocalCIDs = append(s.LocalCIDs, slices.Clone(cid))
+	}
+	if flags&4 != 0 {
+		var next, forged uint64
+		var seen [4]uint64
+		s.Finished = new(record.Rested)
+		ok = ok && b.CopyBytes(s.Finished.Keys[:]) && b.CopyBytes(s.Finished.IV[:])
+		for _, v := range []*uint64{&next, &forged, &seen[0], &seen[1], &seen[2], &seen[3]} {
+			ok = ok && b.ReadUint64(v)
+		}
+		s.Finished.SetState(next, seen, forged)
 	}
 	e.mode, e.closed, e.serverName = Mode(mode), flags&1 != 0, string(name)
 	s.Closed, s.NextIn, s.NextOut, s.PeerCID = flags&2 != 0, int(in), int(out), slices.Clone(peerCID)

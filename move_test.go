@@ -130,6 +130,57 @@ func TestMoveKeepsForgeries(t *testing.T) {
 	}
 }
 
+// TestMoveAnswersFinished: a client whose Finished was not acknowledged says it again,
+// and a server that has moved since acknowledges it.
+func TestMoveAnswersFinished(t *testing.T) {
+	for _, tickets := range []int{0, 1} {
+		for _, suite := range []uint16{tls.TLS_AES_128_GCM_SHA256, tls.TLS_AES_256_GCM_SHA384, tls.TLS_CHACHA20_POLY1305_SHA256} {
+			n := newNetwork(t, func(client, server *Config) {
+				client.MinVersion, client.CipherSuites = tls.VersionTLS13, []uint16{suite}
+				client.SessionCache, server.NoTickets = NewSessionCache(1), tickets == 0
+				client.Datagram.RetransmitTimeout = 10 * time.Second // acknowledges before
+			})
+			lost := false
+			n.lose = func() bool { // the ACK, with the ticket behind it
+				first := n.server.HandshakeComplete() && !lost
+				lost = lost || first
+				return first
+			}
+			for !n.server.HandshakeComplete() {
+				if _, err := n.deliver(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if tickets > 0 { // it comes again, and is acknowledged
+				for _, e := range []*Engine{n.server, n.client} {
+					n.now, _ = e.Deadline()
+					if err := e.Expire(); err != nil {
+						t.Fatal(err)
+					}
+					if _, err := n.deliver(); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+			for range 2 { // from process to process
+				n.server = move(t, n.server, 10)
+			}
+			n.exchange()
+			n.server = move(t, n.server, 10)
+			if n.client.carrier.(*carrier.Datagram).Acknowledged() {
+				t.Fatal("the client has its ACK")
+			}
+			if err := n.run(); err != nil {
+				t.Errorf("%s, %d tickets: %v", tls.CipherSuiteName(suite), tickets, err)
+			}
+			if !n.client.carrier.(*carrier.Datagram).Acknowledged() {
+				t.Error("the client has no ACK")
+			}
+			n.exchange()
+		}
+	}
+}
+
 func TestMoveRefusals(t *testing.T) {
 	client, server, now := sessionConfigs(t, tls.VersionTLS13)
 	aead := stateAEAD(t, 1)

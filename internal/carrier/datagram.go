@@ -194,10 +194,10 @@ type protocol interface {
 	// forget drops what has been kept for long enough.
 	forget()
 	// intake is what has come in the newest epoch, if that is the only one left;
-	// sleep gives up the keys of all, setKeys puts them back, restore begins
-	// with them.
+	// sleep gives up the keys of all but a client's last flight, which it returns;
+	// setKeys puts them back, restore begins with them.
 	intake() (r *record.Received, epoch uint64, ok bool)
-	sleep()
+	sleep() *record.Rested
 	setKeys(read, write suite.Keys)
 	restore(c *suite.Suite, s State)
 }

@@ -21,6 +21,9 @@ type State struct {
 	LocalCIDs   [][]byte
 	PeerCID     []byte
 	Closed      bool // the peer's close_notify has come
+	// Finished is a DTLS 1.3 server's: what a client's last flight is read with if it
+	// comes again; nil: it does not.
+	Finished *record.Rested
 }
 
 var (
@@ -97,7 +100,7 @@ func (d *Datagram) Sleep(now time.Time) (State, error) {
 	}
 	state.Read.Epoch = epoch
 	state.Read.Sequence, state.Seen, state.Forged = received.State()
-	d.protocol.sleep()
+	state.Finished = d.protocol.sleep()
 	d.asleep = true
 	return state, nil
 }
@@ -124,7 +127,7 @@ func (d *Datagram) Restore(c *suite.Suite, s State) {
 
 func (p *undecided) intake() (*record.Received, uint64, bool) { return nil, 0, false }
 func (p *undecided) setKeys(_, _ suite.Keys)                  {}
-func (p *undecided) sleep()                                   {}
+func (p *undecided) sleep() *record.Rested                    { return nil }
 func (p *undecided) restore(*suite.Suite, State)              {}
 
 func (p *dtls12) intake() (*record.Received, uint64, bool) { return &p.read.Received, 1, true }
@@ -134,9 +137,10 @@ func (p *dtls12) setKeys(read, write suite.Keys) {
 	p.write.(*record.Writer12).SetKeys(write)
 }
 
-func (p *dtls12) sleep() {
+func (p *dtls12) sleep() *record.Rested {
 	p.read.Sleep()
 	p.write.(*record.Writer12).Sleep()
+	return nil
 }
 
 func (p *dtls12) restore(c *suite.Suite, s State) {
@@ -151,12 +155,18 @@ func (p *dtls13) intake() (*record.Received, uint64, bool) {
 	return &newest.Received, newest.Epoch(), newest.used || newest.Epoch() == uint64(handshake.Application)
 }
 
-func (p *dtls13) sleep() {
+func (p *dtls13) sleep() (finished *record.Rested) {
 	last := len(p.reads) - 1
 	resting := slices.DeleteFunc(p.reads[:last:last], func(r reader) bool { return !r.Resting() })
 	p.reads = append(resting, p.reads[last])
 	p.reads[len(p.reads)-1].Sleep()
 	p.write.(*record.Writer13).Sleep()
+	for _, r := range resting {
+		if r.Epoch() == uint64(handshake.Handshake) {
+			finished = r.Rested()
+		}
+	}
+	return finished
 }
 
 func (p *dtls13) setKeys(read, write suite.Keys) {
@@ -165,8 +175,14 @@ func (p *dtls13) setKeys(read, write suite.Keys) {
 }
 
 func (p *dtls13) restore(c *suite.Suite, s State) {
-	p.reads = []reader{{Reader13: record.NewReader13(s.Read.Epoch, suite.Keys{Suite: c}), used: true}}
-	p.reads[0].SetState(s.Read.Sequence, s.Seen, s.Forged)
+	newest := reader{Reader13: record.NewReader13(s.Read.Epoch, suite.Keys{Suite: c}), used: true}
+	newest.SetState(s.Read.Sequence, s.Seen, s.Forged)
+	if s.Finished != nil {
+		finished := record.NewRested13(uint64(handshake.Handshake), c, s.Finished)
+		p.reads = []reader{{Reader13: finished, used: true}}
+		newest.used = false // from its next record on the other one has its time
+	}
+	p.reads = append(p.reads, newest)
 	w := record.NewWriter13(s.Write.Epoch, suite.Keys{Suite: c}, p.peerCID)
 	w.SetNext(s.Write.Sequence)
 	p.write = w

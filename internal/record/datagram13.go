@@ -99,6 +99,21 @@ func (e *Reader13) Rest() {
 // Resting reports whether it has been made small.
 func (e *Reader13) Resting() bool { return e.rests }
 
+// Rested is a Reader13 at rest, for a session that moves.
+type Rested struct {
+	suite.Material
+	Received
+}
+
+func (e *Reader13) Rested() *Rested { return &Rested{e.keys.Material(), e.Received} }
+
+// NewRested13 is NewReader13 of one that has moved.
+func NewRested13(epoch uint64, c *suite.Suite, r *Rested) *Reader13 {
+	e := NewReader13(epoch, c.RestingKeys(r.Material))
+	e.Received, e.rests = r.Received, true
+	return e
+}
+
 // Open decrypts u, a record of this epoch, in place. The content aliases u.
 func (e *Reader13) Open(u *Unified) (Number, ContentType, []byte, error) {
 	if e.rests {

@@ -20,6 +20,17 @@ func (k *Keys) Rest() {
 	}
 }
 
+// Material is the keys as bytes, for a session that moves: they must not stay awake.
+type Material struct {
+	Keys [64]byte
+	IV   [12]byte
+}
+
+func (k *Keys) Material() Material { return Material{*k.material, k.IV} }
+
+// RestingKeys are the keys of that material, at rest.
+func (s *Suite) RestingKeys(m Material) Keys { return Keys{Suite: s, IV: m.IV, material: &m.Keys} }
+
 // StayAwake forgets what the ciphers are made of: these keys will not rest.
 func (k *Keys) StayAwake() { k.material = nil }
 
