@@ -54,6 +54,9 @@ const minMTU = 128
 const maxPrepared = 256
 
 func (c *Config) compiled() (*compiled, error) {
+	if c == nil {
+		return nil, errors.New("hermetic: the Config is nil")
+	}
 	c.compile.once.Do(func() { c.compile.result, c.compile.err = newCompiled(c) })
 	return c.compile.result, c.compile.err
 }

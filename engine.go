@@ -54,9 +54,6 @@ func NewEngine(mode Mode, cfg *Config) (*Engine, error) {
 	if mode < TLSClient || mode > DTLSServer {
 		return nil, configError("mode", "it is none of TLSClient, TLSServer, DTLSClient, DTLSServer")
 	}
-	if cfg == nil {
-		return nil, errors.New("hermetic: the Config is nil")
-	}
 	c, err := cfg.compiled()
 	if err != nil {
 		return nil, err

@@ -3,6 +3,7 @@ package hermetic
 import (
 	"crypto/cipher"
 	"errors"
+	"fmt"
 	"io"
 	"slices"
 
@@ -11,6 +12,7 @@ import (
 	"github.com/hermetic-tls/hermetic/internal/carrier"
 	"github.com/hermetic-tls/hermetic/internal/handshake"
 	"github.com/hermetic-tls/hermetic/internal/record"
+	"github.com/hermetic-tls/hermetic/internal/wire"
 )
 
 // Compact makes an established connection that is quiet as small as it can be:
@@ -30,6 +32,10 @@ func (e *Engine) Compact() error {
 
 // stateForm is the first byte of an exported engine.
 const stateForm = 1
+
+// maxSkip13: a record of DTLS 1.3 shows 16 bits of its number, and the peer takes the
+// nearest one (RFC 9147bis, Section 4.2.2), also when it has missed as many before.
+const maxSkip13 = 1 << 14
 
 var stateLabel = []byte("hermetic engine state")
 
@@ -106,7 +112,8 @@ func (e *Engine) Export(dst []byte, aead cipher.AEAD) ([]byte, error) {
 //
 // skip is how many sequence numbers to leave out, in DTLS only: for a state that
 // may be a little old, more than the number of records that can have been sent
-// since. A stream has no such remedy, and there it must be 0.
+// since; in DTLS 1.3 at most 2^14. A stream has no such remedy, and there it must
+// be 0.
 func ImportEngine(cfg *Config, state []byte, aead cipher.AEAD, skip uint64) (*Engine, error) {
 	c, err := cfg.compiled()
 	if err != nil {
@@ -133,6 +140,8 @@ func ImportEngine(cfg *Config, state []byte, aead cipher.AEAD, skip uint64) (*En
 	switch {
 	case skip > 0 && !e.mode.IsDTLS():
 		return nil, &invalidOperation{"operation not supported: only DTLS can skip sequence numbers"}
+	case skip > maxSkip13 && conn.Version == wire.VersionTLS13:
+		return nil, &invalidOperation{fmt.Sprintf("DTLS 1.3 can skip %d sequence numbers at most", maxSkip13)}
 	case s.Write.Sequence+skip > record.MaxSequence || s.Write.Sequence+skip < skip:
 		return nil, &invalidOperation{"there are not as many sequence numbers left to skip"}
 	}

@@ -130,6 +130,44 @@ func TestMoveKeepsForgeries(t *testing.T) {
 	}
 }
 
+// TestMoveSkips: the peer understands what comes after any skip that is accepted, though
+// it has missed a few records before.
+func TestMoveSkips(t *testing.T) {
+	for _, test := range []struct {
+		version uint16
+		skip    uint64
+		want    bool
+	}{
+		{tls.VersionTLS12, 1<<48 - 100, true},
+		{tls.VersionTLS12, 1<<48 - 1, false},
+		{tls.VersionTLS12, 1<<64 - 1, false},
+		{tls.VersionTLS13, 1 << 14, true},
+		{tls.VersionTLS13, 1<<14 + 1, false},
+		{tls.VersionTLS13, 1<<64 - 1, false},
+	} {
+		client, server, now := sessionConfigs(t, test.version)
+		m := newMeeting(t, true, client, server)
+		m.settle(now)
+		for range 20 {
+			if _, err := m.client.Seal(nil, []byte("lost")); err != nil {
+				t.Fatal(err)
+			}
+		}
+		state, err := m.client.Export(nil, stateAEAD(t, 1))
+		if err != nil {
+			t.Fatal(err)
+		}
+		e, err := ImportEngine(client, state, stateAEAD(t, 1), test.skip)
+		if (err == nil) != test.want || err != nil && !errors.Is(err, ErrInvalidOperation) {
+			t.Errorf("%s, %d: %v", tls.VersionName(test.version), test.skip, err)
+		}
+		if err == nil {
+			m.client = e
+			m.finish()
+		}
+	}
+}
+
 // TestMoveAnswersFinished: a client whose Finished was not acknowledged says it again,
 // and a server that has moved since acknowledges it.
 func TestMoveAnswersFinished(t *testing.T) {
@@ -208,6 +246,9 @@ func TestMoveRefusals(t *testing.T) {
 		t.Fatal(err)
 	}
 	state = state[6:]
+	if _, err := ImportEngine(nil, state, aead, 0); err == nil {
+		t.Error("a nil Config is accepted")
+	}
 	if _, err := ImportEngine(client, state, stateAEAD(t, 2), 0); err == nil {
 		t.Error("a state opens with another key")
 	}
