@@ -36,6 +36,7 @@ type Engine struct {
 	mode       Mode
 	started    bool
 	closed     bool // we have sent close_notify
+	moved      bool // imported: another Config may have verified the peer
 	cfg        *compiled
 	carrier    carrier.Carrier
 	machine    *handshake.Machine // nil once the handshake is complete

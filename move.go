@@ -127,7 +127,7 @@ func ImportEngine(cfg *Config, state []byte, aead cipher.AEAD, skip uint64) (*En
 	if err != nil {
 		return nil, errState
 	}
-	e := &Engine{cfg: c, started: true}
+	e := &Engine{cfg: c, started: true, moved: true}
 	b := cryptobyte.String(plain)
 	s, ok := e.parseState(&b)
 	if !ok {

@@ -168,6 +168,41 @@ func TestMoveSkips(t *testing.T) {
 	}
 }
 
+// TestMoveVerifiesAgain: the Config that a client moves to has not verified the server
+// that its connection is with, and does so before it offers a session of it.
+func TestMoveVerifiesAgain(t *testing.T) {
+	lax, server, now := sessionConfigs(t, tls.VersionTLS13)
+	lax.InsecureSkipVerify = true
+	strict := lax.Clone()
+	strict.InsecureSkipVerify, strict.RootCAs, strict.SessionCache = false, pkitest.CA(t).Pool(), NewSessionCache(1)
+	for cfg, want := range map[*Config]bool{lax: true, strict: false} {
+		m := newMeeting(t, false, lax, server)
+		for !m.server.HandshakeComplete() {
+			if _, err := m.pass(m.client, m.server, &m.got.server); err != nil {
+				t.Fatal(err)
+			}
+			if m.server.HandshakeComplete() {
+				break // its tickets are under way
+			}
+			if _, err := m.pass(m.server, m.client, &m.got.client); err != nil {
+				t.Fatal(err)
+			}
+		}
+		state, err := m.client.Export(nil, stateAEAD(t, 1))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if m.client, err = ImportEngine(cfg, state, stateAEAD(t, 1), 0); err != nil {
+			t.Fatal(err)
+		}
+		m.settle(now)
+		m = newMeeting(t, false, cfg, server)
+		if err := m.run(); (err == nil && m.client.State().DidResume) != want {
+			t.Errorf("the server is accepted as one that was verified: %v, want %v (%v)", !want, want, err)
+		}
+	}
+}
+
 // TestMoveAnswersFinished: a client whose Finished was not acknowledged says it again,
 // and a server that has moved since acknowledges it.
 func TestMoveAnswersFinished(t *testing.T) {

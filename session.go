@@ -200,6 +200,10 @@ func (e *Engine) admits(s *session.Session) bool {
 func (e *Engine) keep() {
 	state := e.conn.TakeSession()
 	if state != nil && state.Keepable() {
-		e.cfg.cfg.SessionCache.Put(e.sessionKey(), &Session{state: state, verified: e.cfg, name: e.serverName})
+		s := &Session{state: state, verified: e.cfg, name: e.serverName}
+		if e.moved {
+			s.verified = nil
+		}
+		e.cfg.cfg.SessionCache.Put(e.sessionKey(), s)
 	}
 }
