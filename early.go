@@ -62,7 +62,7 @@ const replayWindow = 30 * time.Second
 // NewReplayGuard returns a guard in memory that remembers up to n ids. When it is
 // full it lets no early data pass until the oldest are forgotten. Nor does it in its
 // first 30 s: the process before it may have accepted what comes (RFC 9846, Section
-// 8.2).
+// 8.2); nor where its clock was set back, until it has caught up.
 func NewReplayGuard(n int, now func() time.Time) ReplayGuard {
 	return &replayGuard{max: max(1, n), now: now, opens: now().Add(replayWindow)}
 }
@@ -80,12 +80,12 @@ type replayGuard struct {
 func (g *replayGuard) Unseen(id []byte, until time.Time) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if age := g.now().Sub(g.since); g.young == nil || age < 0 || age >= replayWindow {
-		// A clock that was set back must not bring ids back to life: the old
-		// ones stay for one more generation.
-		g.older, g.young, g.since = g.young, make(map[string]struct{}), g.now()
+	now := g.now().Round(0) // without its monotonic reading, which tickets do not have
+	if g.young == nil || now.Sub(g.since) >= replayWindow {
+		g.older, g.young, g.since = g.young, make(map[string]struct{}), now
 	}
-	if len(g.young)+len(g.older) >= g.max || g.now().Before(g.opens) || until.Sub(g.now()) > replayWindow {
+	// Where the clock was set back, what came at its time may have been forgotten.
+	if now.Before(g.since) || now.Before(g.opens) || until.Sub(now) > replayWindow || len(g.young)+len(g.older) >= g.max {
 		return false
 	}
 	_, young := g.young[string(id)]

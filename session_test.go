@@ -7,6 +7,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -1118,10 +1119,18 @@ func TestReplayGuard(t *testing.T) {
 	}{
 		{0, "a", false}, {replayWindow - 1, "a", false}, {1, "a", true}, {0, "a", false}, {time.Second, "a", false}, {replayWindow, "a", false}, {0, "b", true},
 		{0, "c", true}, {0, "d", false}, {3 * replayWindow, "a", true}, {-2 * replayWindow, "a", false},
+		// A clock that goes back, and back again, brings nothing back to life.
+		{-2 * replayWindow, "e", false}, {4 * replayWindow, "a", false}, {replayWindow, "e", true},
 	} {
 		now.now = now.now.Add(step.after)
 		if got := g.Unseen([]byte(step.id), until()); got != step.want {
 			t.Errorf("%v later, %s: %v", step.after, step.id, got)
 		}
+	}
+	// The age of a ticket is told by the clock on the wall, and so must this be.
+	wall := NewReplayGuard(1, time.Now).(*replayGuard)
+	wall.Unseen(nil, time.Now())
+	if strings.Contains(wall.since.String(), "m=") {
+		t.Error("it goes by the monotonic clock, which is not set back")
 	}
 }
