@@ -1067,6 +1067,39 @@ func TestTooMuchEarlyData(t *testing.T) {
 	wantAlert(t, m.server, err, Alert(10))
 }
 
+// TestEarlyDataInPieces: as much as the ticket permits may come, in the smallest
+// pieces, also to a server that does not accept it.
+func TestEarlyDataInPieces(t *testing.T) {
+	overBoth(t, func(t *testing.T, datagram bool) {
+		for _, guard := range []ReplayGuard{anew{}, never{}} {
+			client, server, now := earlyConfigs(t)
+			server.ReplayGuard = guard
+			newMeeting(t, datagram, client, server).settle(now)
+			m := newMeeting(t, datagram, client, server)
+			in := m.client.Output(nil)
+			for m.client.EarlyDataRoom() > 0 {
+				for len(in) > 0 {
+					o, err := m.server.Open(in)
+					if err != nil {
+						t.Fatal(err)
+					}
+					m.got.early, in = append(m.got.early, o.Data...), in[o.N:]
+				}
+				var err error
+				if in, err = m.client.SealEarlyData(nil, []byte("x")); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if _, err := m.server.Open(in); err != nil {
+				t.Fatal(err)
+			}
+			if m.finish(); (len(m.got.early) > 0) != m.client.State().EarlyDataAccepted {
+				t.Errorf("%d bytes came, accepted %v", len(m.got.early), m.client.State().EarlyDataAccepted)
+			}
+		}
+	})
+}
+
 // TestEverythingLater: every question of sessions can be answered later.
 func TestEverythingLater(t *testing.T) {
 	fourModes(t, func(t *testing.T, datagram bool, version uint16) {

@@ -75,7 +75,7 @@ type Stream struct {
 	closed    bool            // the peer's close_notify has come
 	asleep    bool            // the keys are given up: see Sleep
 	reads     handshake.Level // of the keys in use
-	skip      uint32          // bytes of early data that may still be skipped
+	skip      uint32          // bytes of early data that may still be skipped, plus one; 0: none
 	early     uint32          // bytes of early data that may still be sent or come
 	count     counts
 }
@@ -214,7 +214,9 @@ func (s *Stream) skipRecord(rec []byte) (skipped bool, err error) {
 	if s.in.Protected() && !s.in.Foreign(rec) {
 		return false, nil
 	}
-	if s.skip -= min(s.skip, uint32(len(rec))); s.skip == 0 {
+	// RFC 9846, Section 4.7.1: only the payload counts, as far as it can be told.
+	const overhead = record.HeaderLen + 1 + 16
+	if s.skip -= min(s.skip, uint32(max(1, len(rec)-overhead))); s.skip == 0 {
 		return true, errEarlyData
 	}
 	return true, nil
@@ -431,7 +433,7 @@ func (s *Stream) SendKeyUpdate(msg []byte, next suite.Keys) {
 func (s *Stream) KeyUpdatePending() bool { return false }
 
 func (s *Stream) LimitEarlyData(bytes uint32) { s.early = bytes }
-func (s *Stream) SkipEarlyData(bytes uint32)  { s.skip = bytes }
+func (s *Stream) SkipEarlyData(bytes uint32)  { s.skip = min(bytes, math.MaxUint32-1) + 1 }
 
 // SetCIDs and the like: a stream has no connection IDs.
 func (s *Stream) SetCIDs(_, _ []byte)              {}
