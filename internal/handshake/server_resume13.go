@@ -12,9 +12,10 @@ import (
 var errEndOfEarlyData = alert.New(alert.DecodeError, "an EndOfEarlyData has a body")
 
 const (
-	// minSkipped is how much early data is skipped at least, in bytes of
-	// records: what a client has sent under tickets of another configuration.
-	minSkipped = 1 << 14
+	// minSkipped is how much early data is skipped at least, in bytes: what a client
+	// has sent under tickets of another configuration. As BoringSSL has it, with
+	// protection it is less than 16 KiB.
+	minSkipped = 14 << 10
 	// ageTolerance is how much the client's idea of a ticket's age may differ
 	// from ours: RFC 9846, Section 8.3. What is older may be a replay that the
 	// guard has forgotten.
