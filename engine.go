@@ -360,7 +360,7 @@ func (e *Engine) KeyUpdate(requestPeer bool) error {
 }
 
 // ExportKeyingMaterial returns length bytes bound to the connection, label and
-// context (RFC 5705, RFC 9846 Section 7.5). Nil and empty context differ in TLS
+// context (RFC 5705; RFC 9846, Section 7.5). Nil and empty context differ in TLS
 // 1.2 only. Before the handshake is complete, or in TLS 1.2 without extended
 // master secret, it is an ErrInvalidOperation; but a server that has accepted
 // early data has the exporter as soon as it may answer.

@@ -58,7 +58,7 @@ func (p *PSK) hash() crypto.Hash {
 	return p.Hash
 }
 
-// targets are the key derivation functions of RFC 9258, Section 3.
+// targets are the key derivation functions of RFC 9258, Section 10.
 var targets = []struct {
 	kdf  uint16
 	hash crypto.Hash
@@ -84,7 +84,7 @@ func (p *PSK) forms(datagram bool) (forms []handshake.PSK) {
 	return forms
 }
 
-// imported is the ImportedIdentity of RFC 9258, Section 3.
+// imported is the ImportedIdentity of RFC 9258, Section 5.1.
 func (p *PSK) imported(protocol, kdf uint16) []byte {
 	b := binary.BigEndian.AppendUint16(nil, uint16(len(p.Identity)))
 	b = append(b, p.Identity...)

@@ -12,7 +12,7 @@ import (
 
 var errLostEMS = alert.New(alert.HandshakeFailure, "the client resumes a session with extended_main_secret, and offers it no more")
 
-// openTicket asks what the client's ticket holds: RFC 5077, Section 3.4.
+// openTicket asks what the client's ticket holds: RFC 5077, Section 3.1.
 func (s *server12) openTicket() (step, error) {
 	q := &FindPSK{Identity: s.hello.SessionTicket, Tickets: true}
 	return ask(q, func() (step, error) {

@@ -76,7 +76,7 @@ func (t *transcript) partial(alg crypto.Hash, part []byte) []byte {
 // ClientHello and the HelloVerifyRequest out.
 func (t *transcript) forget() { *t = transcript{keep: t.keep} }
 
-// retry replaces the first ClientHello by its hash: RFC 9846, Section 4.1.1.
+// retry replaces the first ClientHello by its hash: RFC 9846, Section 4.1.
 func (t *transcript) retry() {
 	sum := t.sum()
 	t.hash.Reset()

@@ -182,7 +182,7 @@ func (id *Identity) Fits(c *Criteria) (suite.Scheme, error) {
 }
 
 // Authentication is which suites of TLS 1.2 a key signs for. EdDSA goes with
-// those of ECDSA (RFC 8422, Section 2.2).
+// those of ECDSA (RFC 8422, Section 2.1).
 func Authentication(public crypto.PublicKey) suite.Authentication {
 	if _, ok := public.(*rsa.PublicKey); ok {
 		return suite.RSA

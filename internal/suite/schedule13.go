@@ -109,7 +109,7 @@ func (x *expander) descend(ikm []byte) {
 }
 
 // ImportPSK is ipskx, made of an external PSK for one protocol and hash: RFC
-// 9258, Section 4.1. h is the hash that the PSK itself is for.
+// 9258, Section 5.1. h is the hash that the PSK itself is for.
 func ImportPSK(h crypto.Hash, p Prefix, psk, importedIdentity []byte, target crypto.Hash) []byte {
 	x := expand(h, p, zeros[:h.Size()])
 	defer x.done()
