@@ -1,6 +1,7 @@
 package hermetic
 
 import (
+	"cmp"
 	"crypto/fips140"
 	"crypto/rand"
 	"crypto/tls"
@@ -122,13 +123,8 @@ func (c *Config) now() time.Time {
 }
 
 func (c *compiled) versions(p *handshake.Params) error {
-	p.MinVersion, p.MaxVersion = c.cfg.MinVersion, c.cfg.MaxVersion
-	if p.MinVersion == 0 {
-		p.MinVersion = wire.VersionTLS12
-	}
-	if p.MaxVersion == 0 {
-		p.MaxVersion = wire.VersionTLS13
-	}
+	p.MinVersion = cmp.Or(c.cfg.MinVersion, wire.VersionTLS12)
+	p.MaxVersion = cmp.Or(c.cfg.MaxVersion, wire.VersionTLS13)
 	for field, v := range map[string]uint16{"MinVersion": p.MinVersion, "MaxVersion": p.MaxVersion} {
 		if v != wire.VersionTLS12 && v != wire.VersionTLS13 {
 			return configError(field, tls.VersionName(v)+" is neither TLS 1.2 nor TLS 1.3")

@@ -1,6 +1,7 @@
 package hermetic
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"time"
@@ -28,12 +29,9 @@ func (c *compiled) sessions(p *handshake.Params) error {
 	case cfg.asks(AsyncSession) && cfg.SessionCache == nil:
 		return configError("Async", "AsyncSession needs a SessionCache, for the sessions that come")
 	}
-	p.TicketLife = cfg.TicketLifetime
-	if p.TicketLife == 0 {
-		p.TicketLife = defaultTicketLife
-	}
+	p.TicketLife = cmp.Or(cfg.TicketLifetime, defaultTicketLife)
 	if !cfg.NoTickets {
-		p.Tickets = orDefault(cfg.Tickets, 1)
+		p.Tickets = cmp.Or(cfg.Tickets, 1)
 	}
 	p.MaxEarlyData = cfg.MaxEarlyData
 	switch c.keys, c.guard = cfg.TicketKeys, cfg.ReplayGuard; {

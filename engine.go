@@ -1,6 +1,7 @@
 package hermetic
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"time"
@@ -339,8 +340,8 @@ func (e *Engine) newCarrier() {
 		return
 	}
 	e.carrier = carrier.NewStream(handler{e}, carrier.StreamOptions{
-		MaxFragment:    orDefault(e.cfg.cfg.MaxFragment, record.MaxPlaintext),
-		MaxCertificate: orDefault(e.cfg.cfg.MaxCertificateMessage, 1<<16),
+		MaxFragment:    cmp.Or(e.cfg.cfg.MaxFragment, record.MaxPlaintext),
+		MaxCertificate: cmp.Or(e.cfg.cfg.MaxCertificateMessage, 1<<16),
 	})
 }
 
@@ -495,11 +496,4 @@ func exportFrom(c *handshake.Connection, label string, context []byte, length in
 		return nil, &invalidOperation{"the context is longer than 65535 bytes"}
 	}
 	return c.Export(label, context, length), nil
-}
-
-func orDefault(n, otherwise int) int {
-	if n == 0 {
-		return otherwise
-	}
-	return n
 }

@@ -1,6 +1,7 @@
 package hermetic
 
 import (
+	"cmp"
 	"crypto"
 	"encoding/binary"
 	"errors"
@@ -51,12 +52,7 @@ func (p *PSK) check() error {
 	return nil
 }
 
-func (p *PSK) hash() crypto.Hash {
-	if p.Hash == 0 {
-		return crypto.SHA256
-	}
-	return p.Hash
-}
+func (p *PSK) hash() crypto.Hash { return cmp.Or(p.Hash, crypto.SHA256) }
 
 // targets are the key derivation functions of RFC 9258, Section 10.
 var targets = []struct {

@@ -80,13 +80,3 @@ func (r *Received) State() (next uint64, seen [windowSize / 64]uint64, forged ui
 func (r *Received) SetState(next uint64, seen [windowSize / 64]uint64, forged uint64) {
 	*r = Received{Window{next, seen}, forgeries(forged)}
 }
-
-// trim finds the content and its type in a DTLSInnerPlaintext.
-func trim(plain []byte) (ContentType, []byte, error) {
-	for i := len(plain) - 1; i >= 0; i-- {
-		if plain[i] != 0 {
-			return ContentType(plain[i]), plain[:i:i], nil
-		}
-	}
-	return 0, nil, errNoContent
-}

@@ -1,6 +1,7 @@
 package record
 
 import (
+	"cmp"
 	"slices"
 
 	"github.com/hermetic-tls/hermetic/internal/wire"
@@ -46,12 +47,8 @@ func (c *Clear) Seal(dst []byte, typ ContentType, data []byte) ([]byte, error) {
 	if c.next > MaxSequence {
 		return dst, ErrSpent
 	}
-	version := c.Version
-	if version == 0 {
-		version = wire.VersionDTLS10
-	}
 	dst = slices.Grow(dst, ClassicHeaderLen+len(data))
-	dst = appendClassicHeader(dst, typ, version, c.next, nil, len(data))
+	dst = appendClassicHeader(dst, typ, cmp.Or(c.Version, wire.VersionDTLS10), c.next, nil, len(data))
 	c.next++
 	return append(dst, data...), nil
 }

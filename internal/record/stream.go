@@ -128,9 +128,15 @@ func (s *Stream) open13(rec, body []byte) (ContentType, []byte, error) {
 	case ContentType(rec[0]) != ApplicationData:
 		return 0, nil, errOuterType
 	}
+	return trim(plain)
+}
+
+// trim finds the content and its type in a TLSInnerPlaintext, or in a
+// DTLSInnerPlaintext.
+func trim(plain []byte) (ContentType, []byte, error) {
 	for i := len(plain) - 1; i >= 0; i-- {
 		if plain[i] != 0 {
-			return ContentType(plain[i]), plain[:i], nil
+			return ContentType(plain[i]), plain[:i:i], nil
 		}
 	}
 	return 0, nil, errNoContent
