@@ -28,7 +28,7 @@ func (e *Engine) answer(q handshake.Question) Pending {
 	case *handshake.Choose:
 		return e.choose(q)
 	case *handshake.Sign:
-		if e.cfg.cfg.asks(AsyncSign) {
+		if e.cfg.asks(AsyncSign) {
 			return &SignRequest{
 				Certificate: q.Identity.Certificate,
 				Scheme:      tls.SignatureScheme(q.Scheme),
@@ -54,7 +54,7 @@ func (e *Engine) answer(q handshake.Question) Pending {
 // configure asks GetConfigForClient.
 func (e *Engine) configure(q *handshake.Configure) {
 	criteria := &pki.Criteria{Version: tls.VersionTLS12, Schemes: q.Hello.SignatureSchemes, Types: []uint8{pki.X509}}
-	cfg, err := e.cfg.cfg.GetConfigForClient(newClientHello(e, q.Hello, criteria))
+	cfg, err := e.cfg.GetConfigForClient(newClientHello(e, q.Hello, criteria))
 	if err != nil {
 		q.Err = callbackError(alert.InternalError, err)
 		return
@@ -83,7 +83,7 @@ func callbackError(otherwise alert.Description, err error) error {
 
 // choose picks the certificate to send.
 func (e *Engine) choose(q *handshake.Choose) Pending {
-	if e.cfg.cfg.asks(AsyncCertificate) {
+	if e.cfg.asks(AsyncCertificate) {
 		r := &ChooseRequest{question: question{e}}
 		if e.mode.IsServer() {
 			r.ClientHello = newClientHello(e, q.Hello, &q.Criteria)
@@ -107,7 +107,7 @@ func (e *Engine) choose(q *handshake.Choose) Pending {
 // certificate asks the callbacks; asked is false when the choice is left to
 // Certificates.
 func (e *Engine) certificate(q *handshake.Choose) (cert *tls.Certificate, asked bool, err error) {
-	cfg := e.cfg.cfg
+	cfg := e.cfg
 	switch {
 	case e.mode.IsServer() && cfg.GetCertificate != nil:
 		cert, err = cfg.GetCertificate(newClientHello(e, q.Hello, &q.Criteria))
@@ -158,7 +158,7 @@ func (e *Engine) verify(q *handshake.Verify) Pending {
 			return nil
 		}
 	}
-	cfg := e.cfg.cfg
+	cfg := e.cfg
 	if !e.params().AskVerify {
 		return nil
 	}
@@ -188,7 +188,7 @@ func (e *Engine) verifyPeer(p *handshake.Peer) (chains [][]*x509.Certificate, er
 	if chains, err = e.verifyChain(p.Chain); err != nil {
 		return nil, err
 	}
-	if ask := e.cfg.cfg.VerifyPeerCertificate; ask != nil {
+	if ask := e.cfg.VerifyPeerCertificate; ask != nil {
 		if err := ask(p.Chain.DER(), chains); err != nil {
 			return nil, callbackError(alert.BadCertificate, err)
 		}
@@ -197,7 +197,7 @@ func (e *Engine) verifyPeer(p *handshake.Peer) (chains [][]*x509.Certificate, er
 }
 
 func (e *Engine) verifyChain(c *pki.Chain) ([][]*x509.Certificate, error) {
-	cfg := e.cfg.cfg
+	cfg := e.cfg
 	v := pki.Verifier{Now: cfg.now()}
 	switch {
 	case e.mode.IsServer() && cfg.ClientAuth < tls.VerifyClientCertIfGiven, !e.mode.IsServer() && cfg.InsecureSkipVerify:
@@ -215,7 +215,7 @@ func (e *Engine) verifyChain(c *pki.Chain) ([][]*x509.Certificate, error) {
 // verifyRawKey looks a raw public key up: RFC 7250, Section 6, leaves the trust
 // to means out of band.
 func (e *Engine) verifyRawKey(key crypto.PublicKey) error {
-	cfg := e.cfg.cfg
+	cfg := e.cfg
 	switch {
 	case !slices.Contains(e.params().PeerCertTypes, pki.RawPublicKey):
 		return errRawKey // of a session that another Config began

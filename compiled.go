@@ -35,7 +35,7 @@ type compileOnce struct {
 // compiled is a Config checked and with its defaults filled in: what can be
 // computed once is computed once.
 type compiled struct {
-	cfg            *Config
+	*Config
 	client, server handshake.Params
 	datagram       [3]carrier.DatagramOptions // client, server, server with cookies
 	identities     []*pki.Identity
@@ -70,7 +70,7 @@ func newCompiled(cfg *Config) (*compiled, error) {
 	if fips140.Enforced() {
 		return nil, errFIPSOnly
 	}
-	c := &compiled{cfg: cfg, prepared: make(map[*tls.Certificate]*pki.Identity)}
+	c := &compiled{Config: cfg, prepared: make(map[*tls.Certificate]*pki.Identity)}
 	p := handshake.Params{
 		Rand:             cfg.random(),
 		Now:              cfg.now,
@@ -123,8 +123,8 @@ func (c *Config) now() time.Time {
 }
 
 func (c *compiled) versions(p *handshake.Params) error {
-	p.MinVersion = cmp.Or(c.cfg.MinVersion, wire.VersionTLS12)
-	p.MaxVersion = cmp.Or(c.cfg.MaxVersion, wire.VersionTLS13)
+	p.MinVersion = cmp.Or(c.MinVersion, wire.VersionTLS12)
+	p.MaxVersion = cmp.Or(c.MaxVersion, wire.VersionTLS13)
 	for field, v := range map[string]uint16{"MinVersion": p.MinVersion, "MaxVersion": p.MaxVersion} {
 		if v != wire.VersionTLS12 && v != wire.VersionTLS13 {
 			return configError(field, tls.VersionName(v)+" is neither TLS 1.2 nor TLS 1.3")
@@ -140,7 +140,7 @@ func (c *compiled) versions(p *handshake.Params) error {
 // any suite a version is not left.
 func (c *compiled) suites(p *handshake.Params) error {
 	enabled := func(s *suite.Suite) bool { return p.MinVersion <= s.Version && s.Version <= p.MaxVersion }
-	if c.cfg.CipherSuites == nil {
+	if c.CipherSuites == nil {
 		for _, s := range c.byDefault() {
 			if enabled(s) {
 				p.Suites = append(p.Suites, s)
@@ -148,7 +148,7 @@ func (c *compiled) suites(p *handshake.Params) error {
 		}
 		return c.versionsOf(p)
 	}
-	for _, id := range c.cfg.CipherSuites {
+	for _, id := range c.CipherSuites {
 		s := suite.ByID(id)
 		switch {
 		case s == nil:
@@ -182,7 +182,7 @@ func (c *compiled) versionsOf(p *handshake.Params) error {
 
 func (c *compiled) groups(p *handshake.Params) error {
 	var err error
-	if p.Groups, err = chosen("CurvePreferences", c.cfg.CurvePreferences, suite.Groups, suite.Group.Supported); err != nil {
+	if p.Groups, err = chosen("CurvePreferences", c.CurvePreferences, suite.Groups, suite.Group.Supported); err != nil {
 		return err
 	}
 	if p.MaxVersion == wire.VersionTLS12 {
@@ -191,11 +191,11 @@ func (c *compiled) groups(p *handshake.Params) error {
 	if len(p.Groups) == 0 {
 		return configError("CurvePreferences", "no group is left for the versions that are enabled")
 	}
-	if c.cfg.KeyShares == nil {
+	if c.KeyShares == nil {
 		p.KeyShares = defaultShares(p.Groups)
 		return nil
 	}
-	for _, id := range c.cfg.KeyShares {
+	for _, id := range c.KeyShares {
 		if !slices.Contains(p.Groups, suite.Group(id)) {
 			return configError("KeyShares", fmt.Sprintf("%v is not in CurvePreferences", id))
 		}
@@ -217,7 +217,7 @@ func defaultShares(groups []suite.Group) []suite.Group {
 
 func (c *compiled) schemes(p *handshake.Params) error {
 	var err error
-	p.Schemes, err = chosen("SignatureSchemes", c.cfg.SignatureSchemes, suite.Schemes, suite.Scheme.Supported)
+	p.Schemes, err = chosen("SignatureSchemes", c.SignatureSchemes, suite.Schemes, suite.Scheme.Supported)
 	return err
 }
 
@@ -236,41 +236,41 @@ func chosen[ID, T ~uint16](field string, ids []ID, all []T, supported func(T) bo
 }
 
 func (c *compiled) alpn(p *handshake.Params) error {
-	for _, name := range c.cfg.NextProtos {
+	for _, name := range c.NextProtos {
 		if len(name) == 0 || len(name) > 255 {
 			return configError("NextProtos", fmt.Sprintf("%q has not 1 to 255 bytes", name))
 		}
 	}
-	p.ALPN = c.cfg.NextProtos
+	p.ALPN = c.NextProtos
 	return nil
 }
 
 func (c *compiled) sizes(p *handshake.Params) error {
-	if n := c.cfg.MaxFragment; n != 0 && (n < 512 || n > record.MaxPlaintext) {
+	if n := c.MaxFragment; n != 0 && (n < 512 || n > record.MaxPlaintext) {
 		return configError("MaxFragment", fmt.Sprintf("%d is not from 512 to %d", n, record.MaxPlaintext))
 	}
-	if n := c.cfg.MaxCertificateMessage; n < 0 || n >= 1<<24 {
+	if n := c.MaxCertificateMessage; n < 0 || n >= 1<<24 {
 		return configError("MaxCertificateMessage", fmt.Sprintf("%d is not from 0 to 2^24-1", n))
 	}
-	if n := c.cfg.MTU; n != 0 && n < minMTU {
+	if n := c.MTU; n != 0 && n < minMTU {
 		return configError("MTU", fmt.Sprintf("%d is less than %d", n, minMTU))
 	}
-	if d := &c.cfg.Datagram; d.ConnectionIDLength < 0 || d.ConnectionIDLength > 255 {
+	if d := &c.Datagram; d.ConnectionIDLength < 0 || d.ConnectionIDLength > 255 {
 		return configError("Datagram.ConnectionIDLength", fmt.Sprintf("%d is not from 0 to 255", d.ConnectionIDLength))
 	} else if d.ConnectionIDLength > 0 && !d.ConnectionIDs {
 		return configError("Datagram.ConnectionIDLength", "it has no use without ConnectionIDs")
 	} else {
 		p.CIDs, p.CIDLength, p.SRTP = d.ConnectionIDs, d.ConnectionIDLength, d.SRTPProfiles
 	}
-	if n := len(c.cfg.CookieSecret); n > 0 && n < 16 {
+	if n := len(c.CookieSecret); n > 0 && n < 16 {
 		return configError("CookieSecret", fmt.Sprintf("it has %d bytes, less than 16", n))
 	}
 	return nil
 }
 
 func (c *compiled) certificates(p *handshake.Params) error {
-	for i := range c.cfg.Certificates {
-		id, err := pki.Prepare(&c.cfg.Certificates[i])
+	for i := range c.Certificates {
+		id, err := pki.Prepare(&c.Certificates[i])
 		if err != nil {
 			return configError(fmt.Sprintf("Certificates[%d]", i), err.Error())
 		}
@@ -280,15 +280,15 @@ func (c *compiled) certificates(p *handshake.Params) error {
 		}
 	}
 	var err error
-	if p.PeerCertTypes, err = certificateTypes("PeerCertificateTypes", c.cfg.PeerCertificateTypes); err != nil {
+	if p.PeerCertTypes, err = certificateTypes("PeerCertificateTypes", c.PeerCertificateTypes); err != nil {
 		return err
 	}
-	if c.cfg.CertificateTypes != nil {
-		if p.LocalCertTypes, err = certificateTypes("CertificateTypes", c.cfg.CertificateTypes); err != nil {
+	if c.CertificateTypes != nil {
+		if p.LocalCertTypes, err = certificateTypes("CertificateTypes", c.CertificateTypes); err != nil {
 			return err
 		}
 	}
-	if slices.Contains(c.cfg.PeerCertificateTypes, RawPublicKey) && !c.judgesRawKeys() {
+	if slices.Contains(c.PeerCertificateTypes, RawPublicKey) && !c.judgesRawKeys() {
 		return configError("PeerCertificateTypes", "RawPublicKey needs PeerPublicKeys, VerifyConnection, AsyncVerify or InsecureSkipVerify: a raw key has no authority behind it")
 	}
 	return nil
@@ -306,14 +306,14 @@ func certificateTypes(field string, types []CertificateType) (list []uint8, err 
 
 // judgesRawKeys reports whether something decides which raw keys are trusted.
 func (c *compiled) judgesRawKeys() bool {
-	return len(c.cfg.PeerPublicKeys) > 0 || c.cfg.VerifyConnection != nil || c.cfg.asks(AsyncVerify) || c.cfg.InsecureSkipVerify
+	return len(c.PeerPublicKeys) > 0 || c.VerifyConnection != nil || c.asks(AsyncVerify) || c.InsecureSkipVerify
 }
 
 // authorities are the names that a server's CertificateRequest has.
 func (c *compiled) authorities(p *handshake.Params) error {
-	names := c.cfg.ClientCANames
-	if names == nil && c.cfg.ClientCAs != nil {
-		names = subjects(c.cfg.ClientCAs)
+	names := c.ClientCANames
+	if names == nil && c.ClientCAs != nil {
+		names = subjects(c.ClientCAs)
 	}
 	p.Authorities = wire.AppendNames(nil, names...)
 	if len(p.Authorities) > 1<<14 {
@@ -365,7 +365,7 @@ func (c *compiled) own(server bool) ([]*pki.Identity, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.builtin == nil {
-		cert, err := pki.SelfSigned(c.server.Rand, c.cfg.now())
+		cert, err := pki.SelfSigned(c.server.Rand, c.now())
 		if err != nil {
 			return nil, err
 		}

@@ -20,29 +20,28 @@ const (
 
 // sessions are what concerns tickets and early data.
 func (c *compiled) sessions(p *handshake.Params) error {
-	cfg := c.cfg
 	switch {
-	case cfg.Tickets < 0 || cfg.Tickets > maxTickets:
-		return configError("Tickets", fmt.Sprintf("%d is not from 0 to %d", cfg.Tickets, maxTickets))
-	case cfg.TicketLifetime < 0 || cfg.TicketLifetime > maxTicketLife:
-		return configError("TicketLifetime", fmt.Sprintf("%v is not from 0 to %v", cfg.TicketLifetime, maxTicketLife))
-	case cfg.asks(AsyncSession) && cfg.SessionCache == nil:
+	case c.Tickets < 0 || c.Tickets > maxTickets:
+		return configError("Tickets", fmt.Sprintf("%d is not from 0 to %d", c.Tickets, maxTickets))
+	case c.TicketLifetime < 0 || c.TicketLifetime > maxTicketLife:
+		return configError("TicketLifetime", fmt.Sprintf("%v is not from 0 to %v", c.TicketLifetime, maxTicketLife))
+	case c.asks(AsyncSession) && c.SessionCache == nil:
 		return configError("Async", "AsyncSession needs a SessionCache, for the sessions that come")
 	}
-	p.TicketLife = cmp.Or(cfg.TicketLifetime, defaultTicketLife)
-	if !cfg.NoTickets {
-		p.Tickets = cmp.Or(cfg.Tickets, 1)
+	p.TicketLife = cmp.Or(c.TicketLifetime, defaultTicketLife)
+	if !c.NoTickets {
+		p.Tickets = cmp.Or(c.Tickets, 1)
 	}
-	p.MaxEarlyData = cfg.MaxEarlyData
-	switch c.keys, c.guard = cfg.TicketKeys, cfg.ReplayGuard; {
+	p.MaxEarlyData = c.MaxEarlyData
+	switch c.keys, c.guard = c.TicketKeys, c.ReplayGuard; {
 	case c.guard != nil:
 	case c.keys == nil:
-		c.guard = &replayGuard{max: replayIDs, now: cfg.now}
+		c.guard = &replayGuard{max: replayIDs, now: c.now}
 	default:
-		c.guard = NewReplayGuard(replayIDs, cfg.now)
+		c.guard = NewReplayGuard(replayIDs, c.now)
 	}
 	if c.keys == nil {
-		c.keys = &rotatingKeys{life: p.TicketLife, rand: cfg.random()}
+		c.keys = &rotatingKeys{life: p.TicketLife, rand: c.random()}
 	}
 	return nil
 }
@@ -50,12 +49,12 @@ func (c *compiled) sessions(p *handshake.Params) error {
 // psks are the external keys as handshakes know them. Those of DTLS differ only
 // when they are imported.
 func (c *compiled) psks(p *handshake.Params) error {
-	for i := range c.cfg.PSKs {
-		if err := c.cfg.PSKs[i].check(); err != nil {
+	for i := range c.PSKs {
+		if err := c.PSKs[i].check(); err != nil {
 			return configError(fmt.Sprintf("PSKs[%d]", i), err.Error())
 		}
-		p.PSKs[0] = append(p.PSKs[0], c.cfg.PSKs[i].forms(false)...)
-		p.PSKs[1] = append(p.PSKs[1], c.cfg.PSKs[i].forms(true)...)
+		p.PSKs[0] = append(p.PSKs[0], c.PSKs[i].forms(false)...)
+		p.PSKs[1] = append(p.PSKs[1], c.PSKs[i].forms(true)...)
 	}
 	return nil
 }
@@ -78,28 +77,27 @@ func (c *compiled) byDefault() (list []*suite.Suite) {
 
 // hasPSKs reports whether there are external PSKs.
 func (c *compiled) hasPSKs() bool {
-	return len(c.cfg.PSKs) > 0 || c.cfg.GetPSK != nil || c.cfg.asks(AsyncPSK)
+	return len(c.PSKs) > 0 || c.GetPSK != nil || c.asks(AsyncPSK)
 }
 
 // hasOldPSKs reports whether some may be good for TLS 1.2.
 func (c *compiled) hasOldPSKs() bool {
-	asked := c.cfg.GetPSK != nil || c.cfg.asks(AsyncPSK)
-	return asked || slices.ContainsFunc(c.cfg.PSKs, func(p PSK) bool { return !p.Import })
+	asked := c.GetPSK != nil || c.asks(AsyncPSK)
+	return asked || slices.ContainsFunc(c.PSKs, func(p PSK) bool { return !p.Import })
 }
 
 // hasCertificate reports whether a server has a certificate, or somebody to ask
 // for one.
 func (c *compiled) hasCertificate() bool {
-	return len(c.cfg.Certificates) > 0 || c.cfg.GetCertificate != nil || c.cfg.asks(AsyncCertificate)
+	return len(c.Certificates) > 0 || c.GetCertificate != nil || c.asks(AsyncCertificate)
 }
 
 // onlyPSKs reports whether a client without a name has nothing to verify a
 // certificate by.
 func (c *compiled) onlyPSKs() bool {
-	cfg := c.cfg
-	return len(cfg.PSKs) > 0 && cfg.ServerName == "" && !cfg.InsecureSkipVerify && !c.nameless()
+	return len(c.PSKs) > 0 && c.ServerName == "" && !c.InsecureSkipVerify && !c.nameless()
 }
 
 // nameless reports whether a chain is enough, without a name: never one of the
 // system's authorities, which anybody has.
-func (c *compiled) nameless() bool { return c.cfg.nameOptional && c.cfg.RootCAs != nil }
+func (c *compiled) nameless() bool { return c.nameOptional && c.RootCAs != nil }

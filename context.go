@@ -121,7 +121,7 @@ func (c *Context) welcome() error {
 		if c.engine.peerID == nil {
 			return errNoPeerID
 		}
-		answer, ok := c.engine.cfg.cfg.AnswerHello(c.outBuffer(), c.engine.peerID, c.in[c.from:c.to])
+		answer, ok := c.engine.cfg.AnswerHello(c.outBuffer(), c.engine.peerID, c.in[c.from:c.to])
 		if ok {
 			c.dropOut()
 			c.verified = true
@@ -265,7 +265,7 @@ func (c *Context) receive() error {
 	switch {
 	case c.engine.mode.IsDTLS():
 		room = room[:maxDatagram]
-	case !c.engine.cfg.cfg.ReadAhead:
+	case !c.engine.cfg.ReadAhead:
 		room = room[:min(c.engine.Missing(c.in[:c.to]), len(room))]
 	}
 	n, err := c.bio.Read(room)

@@ -38,11 +38,11 @@ func datagramContexts(t *testing.T, version uint16) (client, server *Context, no
 	})
 	var up, down [][]byte
 	bios = [2]*datagramBIO{{in: &down, out: &up}, {in: &up, out: &down}}
-	client, err := NewContext(DTLSClient, n.client.cfg.cfg, bios[0])
+	client, err := NewContext(DTLSClient, n.client.cfg.Config, bios[0])
 	if err != nil {
 		t.Fatal(err)
 	}
-	if server, err = NewContext(DTLSServer, n.server.cfg.cfg, bios[1]); err != nil {
+	if server, err = NewContext(DTLSServer, n.server.cfg.Config, bios[1]); err != nil {
 		t.Fatal(err)
 	}
 	return client, server, &n.now, bios

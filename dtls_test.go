@@ -297,7 +297,7 @@ func TestDTLSForgeries(t *testing.T) {
 // welcome runs the stateless exchange: the client's hello is answered until it
 // has a good cookie, and an engine is made for it.
 func (n *network) welcome(peer string) error {
-	cfg := n.server.cfg.cfg
+	cfg := n.server.cfg.Config
 	for i := range 3 {
 		hello := n.client.Output(nil)
 		if i == 0 && n.client.HasOutput() {
@@ -393,7 +393,7 @@ func TestCookiesOfOthers(t *testing.T) {
 		n := newNetwork(t, func(c, s *Config) {
 			c.MaxVersion, c.CurvePreferences = version, []tls.CurveID{tls.X25519, tls.CurveP256}
 		})
-		cfg := n.server.cfg.cfg
+		cfg := n.server.cfg.Config
 		first := n.client.Output(nil)
 		answer, ok := cfg.AnswerHello(nil, []byte("a"), first)
 		if ok || len(answer) == 0 {
@@ -455,7 +455,7 @@ func TestNothingInCommon(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			n := newNetwork(t, test.change)
 			hello := n.client.Output(nil)
-			answer, ok := n.server.cfg.cfg.AnswerHello(nil, []byte("a"), hello)
+			answer, ok := n.server.cfg.AnswerHello(nil, []byte("a"), hello)
 			if ok || len(answer) > len(hello) {
 				t.Fatalf("%v, %d bytes for %d", ok, len(answer), len(hello))
 			}
@@ -470,7 +470,7 @@ func TestNothingInCommon(t *testing.T) {
 // TestStrangers: what is no whole ClientHello has no answer.
 func TestStrangers(t *testing.T) {
 	n := newNetwork(t, nil)
-	cfg := n.server.cfg.cfg
+	cfg := n.server.cfg.Config
 	hello := n.client.Output(nil)
 	for i := range hello {
 		if answer, ok := cfg.AnswerHello(nil, nil, hello[:i]); ok || len(answer) > 0 {
@@ -566,7 +566,7 @@ func TestTinyHello(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		answer, _ = n.server.cfg.cfg.AnswerHello(nil, []byte("a"), question)
+		answer, _ = n.server.cfg.AnswerHello(nil, []byte("a"), question)
 		return question, answer
 	}
 	if question, answer := ask(); len(answer) > 0 {

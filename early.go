@@ -99,8 +99,8 @@ func (g *replayGuard) Unseen(id []byte, until time.Time) bool {
 
 // unseen answers whether early data is new.
 func (e *Engine) unseen(q *handshake.Unseen) Pending {
-	until := e.cfg.cfg.now().Add(replayWindow)
-	if e.cfg.cfg.asks(AsyncReplay) {
+	until := e.cfg.now().Add(replayWindow)
+	if e.cfg.asks(AsyncReplay) {
 		return &ReplayRequest{ID: q.ID, Until: until, question: question{e}}
 	}
 	q.OK = e.cfg.guard.Unseen(q.ID, until)

@@ -115,7 +115,7 @@ func (e *Engine) start() {
 	if e.mode.IsServer() {
 		var jar handshake.CookieJar
 		if e.peerID != nil {
-			jar = &cookieJar{e.cfg.cfg, e.peerID, e.now()}
+			jar = &cookieJar{e.cfg.Config, e.peerID, e.now()}
 		}
 		e.machine = handshake.NewServer(e.params(), e.carrier, jar)
 	} else {
@@ -185,7 +185,7 @@ func (e *Engine) answerAgain() {
 // now is the time, for those carriers that have a timer.
 func (e *Engine) now() time.Time {
 	if e.mode.IsDTLS() {
-		return e.cfg.cfg.now()
+		return e.cfg.now()
 	}
 	return time.Time{}
 }
@@ -328,7 +328,7 @@ func (e *Engine) Close() {
 func (e *Engine) Reset() {
 	name := e.serverName
 	*e = Engine{mode: e.mode, cfg: e.cfg, serverName: name}
-	if base, err := e.cfg.cfg.compiled(); err == nil {
+	if base, err := e.cfg.compiled(); err == nil {
 		e.cfg = base
 	}
 	e.newCarrier()
@@ -340,8 +340,8 @@ func (e *Engine) newCarrier() {
 		return
 	}
 	e.carrier = carrier.NewStream(handler{e}, carrier.StreamOptions{
-		MaxFragment:    cmp.Or(e.cfg.cfg.MaxFragment, record.MaxPlaintext),
-		MaxCertificate: cmp.Or(e.cfg.cfg.MaxCertificateMessage, 1<<16),
+		MaxFragment:    cmp.Or(e.cfg.MaxFragment, record.MaxPlaintext),
+		MaxCertificate: cmp.Or(e.cfg.MaxCertificateMessage, 1<<16),
 	})
 }
 

@@ -24,7 +24,7 @@ func (e *Engine) Compact() error {
 	if e.err != nil {
 		return e.err
 	}
-	if _, err := e.carrier.Sleep(e.cfg.cfg.now()); err != nil {
+	if _, err := e.carrier.Sleep(e.cfg.now()); err != nil {
 		return &invalidOperation{err.Error()}
 	}
 	return nil
@@ -57,7 +57,7 @@ func (e *Engine) Export(dst []byte, aead cipher.AEAD) ([]byte, error) {
 	if e.err != nil {
 		return dst, e.err
 	}
-	s, err := e.carrier.Sleep(e.cfg.cfg.now())
+	s, err := e.carrier.Sleep(e.cfg.now())
 	if err != nil {
 		return dst, &invalidOperation{err.Error()}
 	}
@@ -94,7 +94,7 @@ func (e *Engine) Export(dst []byte, aead cipher.AEAD) ([]byte, error) {
 			b.AddUint64(v)
 		}
 	}
-	plain, ok := e.conn.Append(b.BytesOrPanic(), e.cfg.cfg.now())
+	plain, ok := e.conn.Append(b.BytesOrPanic(), e.cfg.now())
 	if !ok {
 		return dst, &invalidOperation{"the peer's certificates or names are too large to be exported"}
 	}

@@ -32,7 +32,7 @@ func move(t *testing.T, e *Engine, skip uint64) *Engine {
 	if _, err := e.Seal(nil, []byte("x")); err == nil {
 		t.Error("an exported engine seals")
 	}
-	moved, err := ImportEngine(e.cfg.cfg, state, stateAEAD(t, 1), skip)
+	moved, err := ImportEngine(e.cfg.Config, state, stateAEAD(t, 1), skip)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -136,7 +136,7 @@ func (e *Engine) findPSK(q *handshake.FindPSK) Pending {
 
 // askPSK asks the callback or the caller for a PSK that PSKs do not have.
 func (e *Engine) askPSK(q *handshake.FindPSK, name []byte) Pending {
-	cfg := e.cfg.cfg
+	cfg := e.cfg
 	switch {
 	case cfg.asks(AsyncPSK):
 		return &PSKRequest{Identity: name, question: question{e}}

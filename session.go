@@ -151,10 +151,10 @@ func (e *Engine) sessionKey() string {
 // offer answers which session to offer.
 func (e *Engine) offer(q *handshake.Offer) Pending {
 	key := e.sessionKey()
-	if e.cfg.cfg.asks(AsyncSession) {
+	if e.cfg.asks(AsyncSession) {
 		return &SessionRequest{Key: key, question: question{e}}
 	}
-	e.offered(q, e.cfg.cfg.SessionCache.Get(key))
+	e.offered(q, e.cfg.SessionCache.Get(key))
 	return nil
 }
 
@@ -177,7 +177,7 @@ func (e *Engine) offered(q *handshake.Offer, s *Session) {
 }
 
 func (e *Engine) expired(p *handshake.Peer) bool {
-	return e.cfg.cfg.now().After(p.Chain.Certificates()[0].NotAfter)
+	return e.cfg.now().After(p.Chain.Certificates()[0].NotAfter)
 }
 
 // admits reports whether a server would let the client of a session in today:
@@ -204,6 +204,6 @@ func (e *Engine) keep() {
 		if e.moved {
 			s.verified = nil
 		}
-		e.cfg.cfg.SessionCache.Put(e.sessionKey(), s)
+		e.cfg.SessionCache.Put(e.sessionKey(), s)
 	}
 }

@@ -122,11 +122,11 @@ func openTicket(keys []TicketKey, ticket []byte) *session.Session {
 func (e *Engine) ticketKeys() ([]TicketKey, Pending) {
 	switch {
 	case e.tickets != nil:
-	case e.cfg.cfg.asks(AsyncTicketKeys):
+	case e.cfg.asks(AsyncTicketKeys):
 		return nil, &TicketKeysRequest{question{e}}
 	default:
 		var err error
-		if e.tickets, err = e.cfg.keys.TicketKeys(e.cfg.cfg.now()); err != nil || e.tickets == nil {
+		if e.tickets, err = e.cfg.keys.TicketKeys(e.cfg.now()); err != nil || e.tickets == nil {
 			e.tickets = []TicketKey{}
 		}
 	}
