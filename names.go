@@ -11,7 +11,7 @@ import (
 func CipherSuites() []*tls.CipherSuite {
 	list := make([]*tls.CipherSuite, len(suite.All()))
 	for i, s := range suite.All() {
-		list[i] = &tls.CipherSuite{ID: uint16(s.ID), Name: s.Name, SupportedVersions: []uint16{s.Version}}
+		list[i] = &tls.CipherSuite{ID: s.ID, Name: s.Name, SupportedVersions: []uint16{s.Version}}
 	}
 	return list
 }

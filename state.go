@@ -101,7 +101,7 @@ func (e *Engine) State() ConnectionState {
 		conn:                 c,
 	}
 	if c.Suite != nil {
-		s.CipherSuite = uint16(c.Suite.ID)
+		s.CipherSuite = c.Suite.ID
 	}
 	if c.Local != nil {
 		s.LocalCertificate = c.Local.Certificate

@@ -154,7 +154,7 @@ func (c *client13) earlyData(accepted bool) error {
 		return nil
 	case c.psk == nil:
 		return errUnsolicited
-	case !c.first || uint16(c.conn.Suite.ID) != c.psk.Session.Suite:
+	case !c.first || c.conn.Suite.ID != c.psk.Session.Suite:
 		return errEarlyPSK
 	case c.conn.ALPN != c.alpn:
 		return errEarlyALPN

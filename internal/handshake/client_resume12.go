@@ -28,7 +28,7 @@ const ticketHint = 24 * time.Hour
 //	[data]                  <-------> [data]
 func (c *client12) resume12() (step, error) {
 	switch {
-	case uint16(c.conn.Suite.ID) != c.old.Suite:
+	case c.conn.Suite.ID != c.old.Suite:
 		return step{}, errResumedSuite
 	case c.conn.EMS != c.old.EMS:
 		return step{}, errResumedEMS // RFC 7627, Section 5.3

@@ -98,7 +98,7 @@ type statelessRetry struct {
 }
 
 func (r *statelessRetry) append(b []byte) []byte {
-	b = binary.BigEndian.AppendUint16(b, uint16(r.suite.ID))
+	b = binary.BigEndian.AppendUint16(b, r.suite.ID)
 	b = binary.BigEndian.AppendUint16(b, uint16(r.group))
 	return append(b, r.hello1...)
 }
@@ -108,7 +108,7 @@ func (r *statelessRetry) message() []byte {
 	hrr := wire.ServerHello{
 		Version:          wire.VersionDTLS12,
 		Random:           wire.RetryRandom,
-		CipherSuite:      uint16(r.suite.ID),
+		CipherSuite:      r.suite.ID,
 		SupportedVersion: wire.VersionDTLS13,
 		KeyShare:         wire.KeyShare{Group: uint16(r.group)},
 		Cookie:           r.cookie,
@@ -175,7 +175,7 @@ func (s *serverHello) openRetry(jar CookieJar) error {
 		cookie: bytes.Clone(s.hello.Cookie),
 	}
 	// What was ours when the cookie was made may no longer be.
-	if r.suite == nil || !slices.Contains(s.params.Suites, r.suite) || !s.hello.CipherSuites.Contains(uint16(r.suite.ID)) {
+	if r.suite == nil || !slices.Contains(s.params.Suites, r.suite) || !s.hello.CipherSuites.Contains(r.suite.ID) {
 		return errBadCookie
 	}
 	s.retry = r

@@ -78,7 +78,7 @@ type lists struct {
 // Prepare computes what handshakes share. It is called once, when p is complete.
 func (p *Params) Prepare() {
 	for _, s := range p.Suites {
-		p.lists.suites = wire.AppendUint16s(p.lists.suites, uint16(s.ID))
+		p.lists.suites = wire.AppendUint16s(p.lists.suites, s.ID)
 	}
 	for _, g := range p.Groups {
 		p.lists.groups = wire.AppendUint16s(p.lists.groups, uint16(g))

@@ -145,7 +145,7 @@ func (s *server12) sendServerHello() error {
 	sh := wire.ServerHello{
 		Version:     wireVersion(wire.VersionTLS12, s.carrier.Transport()),
 		Random:      s.conn.serverRandom,
-		CipherSuite: uint16(s.conn.Suite.ID),
+		CipherSuite: s.conn.Suite.ID,
 	}
 	if h.Has.Has(wire.ExtRenegotiationInfo) || h.CipherSuites.Contains(emptyRenegotiationSCSV) {
 		sh.Has.Add(wire.ExtRenegotiationInfo)

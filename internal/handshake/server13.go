@@ -126,7 +126,7 @@ func (s *server13) newServerHello(random [32]byte, share []byte) wire.ServerHell
 		Version:          wireVersion(wire.VersionTLS12, t),
 		Random:           random,
 		SessionID:        s.echoedSessionID(),
-		CipherSuite:      uint16(s.conn.Suite.ID),
+		CipherSuite:      s.conn.Suite.ID,
 		Has:              wire.Extensions(wire.ExtSupportedVersions, wire.ExtKeyShare),
 		SupportedVersion: wireVersion(wire.VersionTLS13, t),
 		KeyShare:         wire.KeyShare{Group: uint16(s.conn.Group), Data: share},

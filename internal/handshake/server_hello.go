@@ -102,7 +102,7 @@ func (s *serverHello) offersVersion(v uint16) bool {
 // chooseSuite picks the first of ours that the client has and that ok accepts.
 func (s *serverHello) chooseSuite(ok func(*suite.Suite) bool) *suite.Suite {
 	for _, c := range s.params.Suites {
-		if c.Version == s.conn.Version && s.hello.CipherSuites.Contains(uint16(c.ID)) && ok(c) {
+		if c.Version == s.conn.Version && s.hello.CipherSuites.Contains(c.ID) && ok(c) {
 			return c
 		}
 	}

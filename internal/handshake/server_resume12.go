@@ -20,7 +20,7 @@ func (s *server12) openTicket() (step, error) {
 			return s.fullHandshake()
 		}
 		old := q.PSK.Session
-		s.conn.Suite = s.chooseSuite(func(c *suite.Suite) bool { return uint16(c.ID) == old.Suite })
+		s.conn.Suite = s.chooseSuite(func(c *suite.Suite) bool { return c.ID == old.Suite })
 		switch {
 		case s.conn.Suite == nil:
 			return s.fullHandshake()

@@ -23,7 +23,7 @@ func (c *Connection) session(now time.Time, secret []byte) *session.Session {
 	s := &session.Session{
 		Version:    c.Version,
 		Datagram:   c.prefix == suite.DTLS,
-		Suite:      uint16(c.Suite.ID),
+		Suite:      c.Suite.ID,
 		Group:      uint16(c.Group),
 		Secret:     secret,
 		EMS:        c.EMS,

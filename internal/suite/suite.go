@@ -8,9 +8,6 @@ import (
 	"crypto/cipher"
 )
 
-// ID is a cipher suite's number.
-type ID uint16
-
 // KeyExchange is how a TLS 1.2 suite agrees on the premain secret.
 type KeyExchange uint8
 
@@ -33,7 +30,7 @@ const (
 
 // Suite is a cipher suite: one row of the table in suites.go.
 type Suite struct {
-	ID          ID
+	ID          uint16
 	Name        string
 	Version     uint16 // the only version that has it: 0x0303 or 0x0304
 	Hash        crypto.Hash

@@ -20,9 +20,9 @@ import (
 // TestSuites: ids and names are unique, and every AEAD has the sizes that its
 // row says, opens what it seals, and refuses what was changed.
 func TestSuites(t *testing.T) {
-	ids, names := map[ID]bool{}, map[string]bool{}
+	ids, names := map[uint16]bool{}, map[string]bool{}
 	for _, s := range All() {
-		if ids[s.ID] || names[s.Name] || ByID(uint16(s.ID)) != s {
+		if ids[s.ID] || names[s.Name] || ByID(s.ID) != s {
 			t.Errorf("%s stands in the table twice", s.Name)
 		}
 		ids[s.ID], names[s.Name] = true, true

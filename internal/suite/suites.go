@@ -41,13 +41,13 @@ var (
 	rowAES256CCM8 = cipherRow{32, 4, 8, 8, newCCM8, newAESMask, ccmSeal, ccm8Integrity, true}
 )
 
-func suite13(id ID, name string, c cipherRow, h crypto.Hash) *Suite {
+func suite13(id uint16, name string, c cipherRow, h crypto.Hash) *Suite {
 	s := suite12(id, name, AnyKeyExchange, AnyAuthentication, c, h)
 	s.Version, s.IVLen, s.ExplicitLen = wire.VersionTLS13, 12, 0
 	return s
 }
 
-func suite12(id ID, name string, kx KeyExchange, auth Authentication, c cipherRow, h crypto.Hash) *Suite {
+func suite12(id uint16, name string, kx KeyExchange, auth Authentication, c cipherRow, h crypto.Hash) *Suite {
 	return &Suite{
 		ID: id, Name: name, Version: wire.VersionTLS12, Hash: h, KeyExchange: kx, Auth: auth,
 		KeyLen: c.keyLen, IVLen: c.ivLen, ExplicitLen: c.explicit, TagLen: c.tag,
@@ -98,7 +98,7 @@ func All() []*Suite { return all }
 // ByID returns the suite with that number, or nil.
 func ByID(id uint16) *Suite {
 	for _, s := range all {
-		if uint16(s.ID) == id {
+		if s.ID == id {
 			return s
 		}
 	}
