@@ -129,10 +129,6 @@ func (c *clientHello) fill() error {
 	}
 	h.SignatureSchemes = p.lists.schemes
 	h.Has.Add(wire.ExtSignatureAlgorithms)
-	if p.SchemesCert != nil {
-		h.SignatureSchemesCert = p.lists.schemesCert
-		h.Has.Add(wire.ExtSignatureAlgsCert)
-	}
 	if len(p.ALPN) > 0 {
 		h.ALPN = p.lists.alpn
 		h.Has.Add(wire.ExtALPN)
@@ -414,13 +410,6 @@ func tlsVersion(version uint16, t wire.Transport) uint16 {
 		return wire.VersionTLS13
 	}
 	return 0
-}
-
-func appendSchemes(b wire.Uint16s, schemes []suite.Scheme) wire.Uint16s {
-	for _, s := range schemes {
-		b = wire.AppendUint16s(b, uint16(s))
-	}
-	return b
 }
 
 func onlyX509(types []uint8) bool {

@@ -29,8 +29,7 @@ type Params struct {
 	Suites                 []*suite.Suite // the preferred first
 	Groups                 []suite.Group  // the preferred first
 	KeyShares              []suite.Group  // a client's first offer, of Groups
-	Schemes                []suite.Scheme // accepted from the peer
-	SchemesCert            []suite.Scheme // accepted in certificates; nil: Schemes
+	Schemes                []suite.Scheme // accepted from the peer, in certificates too
 	ALPN                   []string
 	RequireEMS             bool
 	RequireRenegInfo       bool // RFC 5746
@@ -70,9 +69,8 @@ type Params struct {
 
 // lists are parts of the hellos that are always the same.
 type lists struct {
-	suites, groups, schemes, schemesCert wire.Uint16s
-	alpn                                 wire.ALPN
-	srtp                                 wire.Uint16s
+	suites, groups, schemes, srtp wire.Uint16s
+	alpn                          wire.ALPN
 }
 
 // Prepare computes what handshakes share. It is called once, when p is complete.
@@ -83,8 +81,9 @@ func (p *Params) Prepare() {
 	for _, g := range p.Groups {
 		p.lists.groups = wire.AppendUint16s(p.lists.groups, uint16(g))
 	}
-	p.lists.schemes = appendSchemes(nil, p.Schemes)
-	p.lists.schemesCert = appendSchemes(nil, p.SchemesCert)
+	for _, s := range p.Schemes {
+		p.lists.schemes = wire.AppendUint16s(p.lists.schemes, uint16(s))
+	}
 	p.lists.alpn = wire.AppendALPN(nil, p.ALPN...)
 	p.lists.srtp = wire.AppendUint16s(nil, p.SRTP...)
 }

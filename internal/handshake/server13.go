@@ -292,10 +292,6 @@ func (s *server13) sendCertificateRequest() {
 		Authorities:      s.params.Authorities,
 	}
 	req.Has.Add(wire.ExtSignatureAlgorithms)
-	if s.params.SchemesCert != nil {
-		req.SignatureSchemesCert = s.params.lists.schemesCert
-		req.Has.Add(wire.ExtSignatureAlgsCert)
-	}
 	if len(req.Authorities) > 0 {
 		req.Has.Add(wire.ExtCertificateAuthorities)
 	}
