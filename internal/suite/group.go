@@ -1,6 +1,7 @@
 package suite
 
 import (
+	"crypto"
 	"crypto/ecdh"
 	"crypto/mlkem"
 	"errors"
@@ -144,10 +145,11 @@ func (g Group) Respond(rand io.Reader, peer []byte) (public, secret []byte, err 
 	if err != nil {
 		return nil, nil, err
 	}
-	kemSecret, ciphertext, err := r.kem.encapsulate(kemPart)
+	kemKey, err := r.kem.parse(kemPart)
 	if err != nil {
 		return nil, nil, errShare
 	}
+	kemSecret, ciphertext := kemKey.Encapsulate()
 	return r.join(ciphertext, key.PublicKey().Bytes()), r.join(kemSecret, shared), nil
 }
 
@@ -214,10 +216,10 @@ func (k curveKey) SharedSecret(peer []byte) ([]byte, error) {
 // hybridKey is a PrivateKey of a curve and ML-KEM.
 type hybridKey struct {
 	curveKey
-	dk decapsulator
+	dk crypto.Decapsulator
 }
 
-func (k *hybridKey) Public() []byte { return k.row.join(k.dk.public(), k.curveKey.Public()) }
+func (k *hybridKey) Public() []byte { return k.row.join(k.dk.Encapsulator().Bytes(), k.curveKey.Public()) }
 
 func (k *hybridKey) SharedSecret(peer []byte) ([]byte, error) {
 	if len(peer) != k.row.point+k.row.kem.ciphertext {
