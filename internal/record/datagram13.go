@@ -7,15 +7,6 @@ import (
 	"github.com/hermetic-tls/hermetic/internal/suite"
 )
 
-// Form is how the headers of sealed records differ from the usual ones, which
-// have a 16-bit number and a length.
-type Form uint8
-
-const (
-	ShortNumber Form = 1 << iota // an 8-bit number
-	NoLength                     // the record reaches to the datagram's end
-)
-
 // Reader13 is one generation of reading keys of DTLS 1.3.
 type Reader13 struct {
 	protection13
@@ -28,7 +19,6 @@ type Writer13 struct {
 	protection13
 	// CID is the connection ID of the records, if not empty.
 	CID  []byte
-	Form Form
 	next uint64 // sequence number of the next record
 }
 
@@ -66,14 +56,7 @@ func (e *Writer13) spent() bool {
 // Overhead is how many bytes a record has beside its data, unless that is so
 // short that it must be padded.
 func (e *Writer13) Overhead() int {
-	n := 1 + len(e.CID) + 2 + 2 + 1 + e.keys.Suite.TagLen
-	if e.Form&ShortNumber != 0 {
-		n--
-	}
-	if e.Form&NoLength != 0 {
-		n -= 2
-	}
-	return n
+	return 1 + len(e.CID) + 2 + 2 + 1 + e.keys.Suite.TagLen
 }
 
 // Sleep gives up the ciphers until SetKeys.
@@ -172,37 +155,20 @@ func (e *Writer13) Seal(dst []byte, typ ContentType, data []byte) ([]byte, error
 	e.setNonce(e.next)
 	dst = e.keys.AEAD.Seal(dst[:body], e.nonce[:], dst[body:], dst[start:body])
 	number := start + 1 + len(e.CID)
-	e.mask(dst[number:number+e.numberLen()], dst[body:])
+	e.mask(dst[number:number+2], dst[body:])
 	e.next++
 	return dst, nil
 }
 
-func (e *Writer13) numberLen() int {
-	if e.Form&ShortNumber != 0 {
-		return 1
-	}
-	return 2
-}
-
-// appendHeader appends the unified header, with the number in clear: so it is
-// the additional data (RFC 9147bis, Section 4).
+// appendHeader appends the unified header, with a 16-bit number and a length.
+// The number is in clear: so it is the additional data (RFC 9147bis, Section 4).
 func (e *Writer13) appendHeader(b []byte, length int) []byte {
-	first := len(b)
-	b = append(b, unifiedBits|byte(e.epoch&epochMask))
+	first := unifiedBits | longBit | lengthBit | byte(e.epoch&epochMask)
 	if len(e.CID) > 0 {
-		b[first] |= cidBit
-		b = append(b, e.CID...)
+		first |= cidBit
 	}
-	if e.Form&ShortNumber == 0 {
-		b[first] |= longBit
-		b = append(b, byte(e.next>>8))
-	}
-	b = append(b, byte(e.next))
-	if e.Form&NoLength == 0 {
-		b[first] |= lengthBit
-		b = binary.BigEndian.AppendUint16(b, uint16(length))
-	}
-	return b
+	b = append(append(b, first), e.CID...)
+	return append(b, byte(e.next>>8), byte(e.next), byte(length>>8), byte(length))
 }
 
 // mask encrypts or decrypts a record number: RFC 9147bis, Section 4.2.3.

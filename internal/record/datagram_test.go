@@ -322,27 +322,24 @@ func TestClassicOverflow(t *testing.T) {
 func TestUnifiedRoundTrip(t *testing.T) {
 	for _, s := range suites(wire.VersionTLS13) {
 		for _, cid := range [][]byte{nil, {0x55}, sample(255)} {
-			for form := range Form(4) {
-				t.Run(fmt.Sprintf("%s, %d bytes of CID, form %d", s.Name, len(cid), form), func(t *testing.T) {
-					out, in := NewWriter13(2, testKeys(s), cid), NewReader13(2, testKeys(s))
-					out.Form = form
-					for i, size := range []int{0, 1, 6, 7, 8, 100, MaxPlaintext} {
-						data := sample(size)
-						rec := mustSeal(t, out, Handshake, data)
-						if size > 6 && len(rec) != size+out.Overhead() {
-							t.Errorf("%d bytes become %d, want %d", size, len(rec), size+out.Overhead())
-						}
-						again := bytes.Clone(rec)
-						number, typ, content, err := openUnified(in, rec, len(cid))
-						if err != nil || typ != Handshake || !bytes.Equal(content, data) || number != (Number{2, uint64(i)}) {
-							t.Fatalf("record %d: got %v, type %d, %d bytes, error %v", i, number, typ, len(content), err)
-						}
-						if _, _, _, err := openUnified(in, again, len(cid)); err != ErrDropped {
-							t.Errorf("record %d again: got error %v, want dropped", i, err)
-						}
+			t.Run(fmt.Sprintf("%s, %d bytes of CID", s.Name, len(cid)), func(t *testing.T) {
+				out, in := NewWriter13(2, testKeys(s), cid), NewReader13(2, testKeys(s))
+				for i, size := range []int{0, 1, 6, 7, 8, 100, MaxPlaintext} {
+					data := sample(size)
+					rec := mustSeal(t, out, Handshake, data)
+					if size > 6 && len(rec) != size+out.Overhead() {
+						t.Errorf("%d bytes become %d, want %d", size, len(rec), size+out.Overhead())
 					}
-				})
-			}
+					again := bytes.Clone(rec)
+					number, typ, content, err := openUnified(in, rec, len(cid))
+					if err != nil || typ != Handshake || !bytes.Equal(content, data) || number != (Number{2, uint64(i)}) {
+						t.Fatalf("record %d: got %v, type %d, %d bytes, error %v", i, number, typ, len(content), err)
+					}
+					if _, _, _, err := openUnified(in, again, len(cid)); err != ErrDropped {
+						t.Errorf("record %d again: got error %v, want dropped", i, err)
+					}
+				}
+			})
 		}
 	}
 }
@@ -360,20 +357,17 @@ func TestUnifiedBytes(t *testing.T) {
 		name   string
 		epoch  uint64
 		cid    string
-		form   Form
 		first  string // in front of the number
 		number string // in clear
 		last   string // behind it
 	}{
-		{"full", 3, "c1d2", 0, "3f c1d2", "1234", "0016"},
-		{"usual", 2, "", 0, "2e", "1234", "0016"},
-		{"minimal", 0x10004, "", ShortNumber | NoLength, "20", "34", ""},
-		{"short number", 5, "", ShortNumber, "25", "34", "0016"},
-		{"no length", 7, "", NoLength, "2b", "1234", ""},
+		{"with a connection ID", 3, "c1d2", "3f c1d2", "1234", "0016"},
+		{"without", 2, "", "2e", "1234", "0016"},
+		{"only two bits of the epoch", 0x10004, "", "2c", "1234", "0016"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			e := NewWriter13(test.epoch, k, unhex(test.cid))
-			e.Form, e.next = test.form, 0x51234
+			e.next = 0x51234
 			rec := mustSeal(t, e, ApplicationData, []byte("hello"))
 			aad := unhex(test.first + test.number + test.last)
 			body := rec[len(aad):]
@@ -453,12 +447,11 @@ func TestReconstruct(t *testing.T) {
 // TestUnifiedOrder opens records with short numbers that are reordered, lost
 // and repeated, around where the short number wraps.
 func TestUnifiedOrder(t *testing.T) {
-	k := testKeys(suite.ByID(0x1303))
-	out, in := NewWriter13(3, k, nil), NewReader13(3, k)
-	out.Form = ShortNumber
+	out := record13{key: sample(32), sn: sample(32), iv: sample(12), chacha: true, epoch: 3, short: true, typ: byte(ApplicationData), data: []byte{1}}
+	in := NewReader13(3, out.keys(suite.ByID(0x1303)))
 	var recs [][]byte
-	for range 400 {
-		recs = append(recs, mustSeal(t, out, ApplicationData, []byte{1}))
+	for ; out.seq < 400; out.seq++ {
+		recs = append(recs, out.bytes())
 	}
 	for i, n := range []uint64{0, 100, 50, 200, 255, 256, 254, 300, 257, 383, 256} {
 		number, _, _, err := openUnified(in, bytes.Clone(recs[n]), 0)
