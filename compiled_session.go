@@ -53,8 +53,9 @@ func (c *compiled) psks(p *handshake.Params) error {
 		if err := c.PSKs[i].check(); err != nil {
 			return configError(fmt.Sprintf("PSKs[%d]", i), err.Error())
 		}
-		p.PSKs[0] = append(p.PSKs[0], c.PSKs[i].forms(false)...)
-		p.PSKs[1] = append(p.PSKs[1], c.PSKs[i].forms(true)...)
+		for t := range p.PSKs {
+			p.PSKs[t] = append(p.PSKs[t], c.PSKs[i].forms(wire.Transport(t))...)
+		}
 	}
 	return nil
 }

@@ -21,9 +21,9 @@ func TestTicketConfusion(t *testing.T) {
 		lie      func(s *session.Session)
 		after    time.Duration
 	}{
-		"of TLS, over DTLS":           {tls.VersionTLS13, false, func(s *session.Session) { s.Datagram = true }, 0},
-		"of DTLS, over TLS":           {tls.VersionTLS13, true, func(s *session.Session) { s.Datagram = false }, 0},
-		"of TLS, over DTLS, both 1.2": {tls.VersionTLS12, false, func(s *session.Session) { s.Datagram = true }, 0},
+		"of TLS, over DTLS":           {tls.VersionTLS13, false, func(s *session.Session) { s.Transport = wire.Datagram }, 0},
+		"of DTLS, over TLS":           {tls.VersionTLS13, true, func(s *session.Session) { s.Transport = wire.Stream }, 0},
+		"of TLS, over DTLS, both 1.2": {tls.VersionTLS12, false, func(s *session.Session) { s.Transport = wire.Datagram }, 0},
 		"of TLS 1.2, in 1.3": {tls.VersionTLS12, false, func(s *session.Session) {
 			s.Version, s.Suite, s.Secret = tls.VersionTLS13, tls.TLS_AES_128_GCM_SHA256, s.Secret[:32]
 		}, 0},
@@ -54,7 +54,7 @@ func TestTicketConfusion(t *testing.T) {
 				client.ServerName, client.InsecureSkipVerify = "other.localhost", true
 			}
 			now.now = now.now.Add(test.after)
-			m := newMeeting(t, state.Datagram, client, server)
+			m := newMeeting(t, state.Transport == wire.Datagram, client, server)
 			m.finish()
 			if resumed := m.server.State().DidResume; resumed != (test.lie == nil) {
 				t.Errorf("resumed %v", resumed)
@@ -66,7 +66,7 @@ func TestTicketConfusion(t *testing.T) {
 // TestSessionsNotOffered: a client does not even show what does not fit.
 func TestSessionsNotOffered(t *testing.T) {
 	for name, lie := range map[string]func(c *Config, s *session.Session){
-		"of datagrams":       func(c *Config, s *session.Session) { s.Datagram = true },
+		"of datagrams":       func(c *Config, s *session.Session) { s.Transport = wire.Datagram },
 		"expired":            func(c *Config, s *session.Session) { s.Lifetime = 0 },
 		"an unknown suite":   func(c *Config, s *session.Session) { s.Suite = 1 },
 		"without EMS":        func(c *Config, s *session.Session) { c.RequireExtendedMasterSecret, s.EMS = true, false },

@@ -61,20 +61,20 @@ var targets = []struct {
 }{{1, crypto.SHA256}, {2, crypto.SHA384}}
 
 // forms are the keys that handshakes know of p, as they are offered.
-func (p *PSK) forms(datagram bool) (forms []handshake.PSK) {
+func (p *PSK) forms(t wire.Transport) (forms []handshake.PSK) {
 	if !p.Import {
 		return []handshake.PSK{{
 			Identity: p.Identity, Key: p.Key, Hash: p.hash(), Kind: suite.ExternalBinder, Name: p.Identity, Old: true,
 		}}
 	}
-	for _, t := range targets {
-		protocol, prefix := uint16(wire.VersionTLS13), suite.TLS
-		if datagram {
-			protocol, prefix = wire.VersionDTLS13, suite.DTLS
-		}
-		identity := p.imported(protocol, t.kdf)
+	protocol, prefix := wire.VersionTLS13, suite.TLS
+	if t == wire.Datagram {
+		protocol, prefix = wire.VersionDTLS13, suite.DTLS
+	}
+	for _, target := range targets {
+		identity := p.imported(protocol, target.kdf)
 		forms = append(forms, handshake.PSK{
-			Identity: identity, Key: suite.ImportPSK(p.hash(), prefix, p.Key, identity, t.hash), Hash: t.hash, Kind: suite.ImportedBinder, Name: p.Identity,
+			Identity: identity, Key: suite.ImportPSK(p.hash(), prefix, p.Key, identity, target.hash), Hash: target.hash, Kind: suite.ImportedBinder, Name: p.Identity,
 		})
 	}
 	return forms
@@ -99,8 +99,8 @@ func parseImported(identity []byte) (external []byte, ok bool) {
 }
 
 // match is the form of p that identity names, or nil.
-func (p *PSK) match(identity []byte, datagram bool) *handshake.PSK {
-	forms := p.forms(datagram)
+func (p *PSK) match(identity []byte, t wire.Transport) *handshake.PSK {
+	forms := p.forms(t)
 	i := slices.IndexFunc(forms, func(f handshake.PSK) bool { return string(f.Identity) == string(identity) })
 	if i < 0 {
 		return nil
@@ -150,7 +150,7 @@ func (e *Engine) askPSK(q *handshake.FindPSK, name []byte) Pending {
 }
 
 // externalPSKs are those of the Config, for the engine's transport.
-func (e *Engine) externalPSKs() []handshake.PSK { return e.params().ExternalPSKs(e.mode.IsDTLS()) }
+func (e *Engine) externalPSKs() []handshake.PSK { return e.params().PSKs[e.mode.transport()] }
 
 // hasPSK reports whether the Config has a PSK of that name.
 func (e *Engine) hasPSK(name []byte) bool {
@@ -177,7 +177,7 @@ func (e *Engine) foundPSK(q *handshake.FindPSK, p *PSK, err error) {
 	case p.check() != nil:
 		q.Err = alert.Wrap(alert.InternalError, "the PSK cannot be used", p.check())
 	case q.PSK == nil:
-		q.PSK = p.match(q.Identity, e.mode.IsDTLS())
+		q.PSK = p.match(q.Identity, e.mode.transport())
 	}
 }
 

@@ -23,7 +23,7 @@ const (
 
 // offerCID adds connection_id to a ClientHello: RFC 9146, Section 3.
 func (c *clientHello) offerCID() error {
-	if !c.params.CIDs || c.carrier.Transport() != wire.Datagram {
+	if !c.params.CIDs || c.conn.Transport != wire.Datagram {
 		return nil
 	}
 	c.hello.ConnectionID = make([]byte, c.params.CIDLength)
@@ -40,7 +40,7 @@ func (c *clientHello) acceptCID(sh *wire.ServerHello) {
 
 // answerCID answers connection_id in a ServerHello.
 func (s *serverHello) answerCID(sh *wire.ServerHello) error {
-	if !s.params.CIDs || !s.hello.Has.Has(wire.ExtConnectionID) || s.carrier.Transport() != wire.Datagram {
+	if !s.params.CIDs || !s.hello.Has.Has(wire.ExtConnectionID) || s.conn.Transport != wire.Datagram {
 		return nil
 	}
 	sh.ConnectionID = make([]byte, s.params.CIDLength)

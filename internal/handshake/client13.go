@@ -93,7 +93,7 @@ func (c *client13) handshakeSecretFrom(sh *wire.ServerHello, shared []byte) (*su
 		return nil, errPSKRequired
 	}
 	if !sh.Has.Has(wire.ExtPreSharedKey) {
-		return suite.NewHandshakeSecret(c.conn.Suite.Hash, c.prefix(), shared), nil
+		return suite.NewHandshakeSecret(c.conn.Suite.Hash, c.conn.prefix(), shared), nil
 	}
 	i := int(sh.SelectedPSK)
 	if i >= len(c.psks) || c.psks[i].Hash != c.conn.Suite.Hash {
@@ -203,7 +203,7 @@ func (c *client13) finished(msg wire.Message) (step, error) {
 	}
 	c.main = c.secret.MainSecret()
 	c.conn.applicationSecrets(c.Machine, c.main, c.transcript.sum())
-	if err := c.carrier.InstallRead(Application, c.conn.Suite.TrafficKeys(c.prefix(), c.conn.readSecret)); err != nil {
+	if err := c.carrier.InstallRead(Application, c.conn.trafficKeys(c.conn.readSecret)); err != nil {
 		return step{}, err
 	}
 	if c.conn.EarlyData == EarlyDataAccepted {
@@ -218,7 +218,7 @@ func (c *client13) finished(msg wire.Message) (step, error) {
 // endEarlyData: RFC 9846, Section 4.6; RFC 9147bis, Section 5.6, leaves the
 // message out, since the epochs say the same.
 func (c *client13) endEarlyData() {
-	if c.carrier.Transport() == wire.Stream {
+	if c.conn.Transport == wire.Stream {
 		c.send(wire.AppendMessage(c.scratch[:0], wire.TypeEndOfEarlyData, nil))
 	}
 	c.carrier.InstallWrite(Handshake, c.client.Keys)
@@ -238,7 +238,7 @@ func (c *client13) authenticate() (step, error) {
 
 func (c *client13) finish13() (step, error) {
 	c.sendFinished13(&c.client)
-	c.carrier.InstallWrite(Application, c.conn.Suite.TrafficKeys(c.prefix(), c.conn.writeSecret))
+	c.carrier.InstallWrite(Application, c.conn.trafficKeys(c.conn.writeSecret))
 	if c.params.AskSession {
 		c.conn.resumptionSecret = slices.Clone(c.main.ResumptionSecret(c.transcript.sum()))
 	}

@@ -84,14 +84,14 @@ func (c *clientHello) begin() (step, error) {
 }
 
 func (c *clientHello) await() step {
-	if c.carrier.Transport() == wire.Datagram && !c.verified && !c.conn.Retried {
+	if c.conn.Transport == wire.Datagram && !c.verified && !c.conn.Retried {
 		return expect(c.answer, wire.TypeServerHello, wire.TypeHelloVerifyRequest)
 	}
 	return expect(c.answer, wire.TypeServerHello)
 }
 
 func (c *clientHello) transmit() {
-	msg := c.hello.Append(c.scratch[:0], c.carrier.Transport())
+	msg := c.hello.Append(c.scratch[:0], c.conn.Transport)
 	if c.hello.Has.Has(wire.ExtPreSharedKey) {
 		// Binders do not know the cookie of DTLS 1.2: its field is empty, or
 		// the server is not one of 1.3.
@@ -108,7 +108,7 @@ func (c *clientHello) offers(version uint16) bool {
 // fill makes the ClientHello from the parameters.
 func (c *clientHello) fill() error {
 	p, h := c.params, &c.hello
-	h.Version = wireVersion(wire.VersionTLS12, c.carrier.Transport())
+	h.Version = wireVersion(wire.VersionTLS12, c.conn.Transport)
 	h.Random = c.conn.clientRandom
 	h.Compression = []byte{0}
 	h.CipherSuites = p.lists.suites
@@ -166,7 +166,7 @@ func (c *clientHello) fillCertTypes() {
 
 // fill13 adds what only TLS 1.3 has.
 func (c *clientHello) fill13() error {
-	h, t := &c.hello, c.carrier.Transport()
+	h, t := &c.hello, c.conn.Transport
 	for v := c.params.MaxVersion; v >= c.params.MinVersion; v-- {
 		h.SupportedVersions = wire.AppendUint16s(h.SupportedVersions, wireVersion(v, t))
 	}
@@ -240,12 +240,12 @@ func (c *clientHello) answer(msg wire.Message) (step, error) {
 		c.carrier.SetVersion(version)
 		c.acceptCID(&sh)
 		c.transcript.keep = true // for a CertificateVerify
-		c.transcript.start(s.Hash, c.carrier.Transport() == wire.Datagram)
+		c.transcript.start(s.Hash, c.conn.Transport)
 		c.transcript.add(msg)
 		return newClient12(c).serverHello(&sh)
 	}
-	if c.carrier.Transport() == wire.Stream && string(sh.SessionID) != string(c.hello.SessionID) ||
-		c.carrier.Transport() == wire.Datagram && len(sh.SessionID) > 0 {
+	if c.conn.Transport == wire.Stream && string(sh.SessionID) != string(c.hello.SessionID) ||
+		c.conn.Transport == wire.Datagram && len(sh.SessionID) > 0 {
 		return step{}, errSessionEcho
 	}
 	if sh.IsRetry() {
@@ -254,7 +254,7 @@ func (c *clientHello) answer(msg wire.Message) (step, error) {
 	c.carrier.SetVersion(version)
 	c.acceptCID(&sh)
 	if !c.conn.Retried {
-		c.transcript.start(s.Hash, false)
+		c.transcript.start(s.Hash, wire.Stream)
 	}
 	c.transcript.add(msg)
 	return newClient13(c).serverHello(&sh)
@@ -262,7 +262,7 @@ func (c *clientHello) answer(msg wire.Message) (step, error) {
 
 // version is what the server has chosen.
 func (c *clientHello) version(sh *wire.ServerHello) (uint16, error) {
-	v := tlsVersion(sh.Version, c.carrier.Transport())
+	v := tlsVersion(sh.Version, c.conn.Transport)
 	if sh.Has.Has(wire.ExtSupportedVersions) {
 		switch {
 		case !c.offers(wire.VersionTLS13):
@@ -272,7 +272,7 @@ func (c *clientHello) version(sh *wire.ServerHello) (uint16, error) {
 		}
 		// RFC 9846, Section 4.3.1: a version before 1.3, or one that was not
 		// offered, is an illegal_parameter here.
-		v = tlsVersion(sh.SupportedVersion, c.carrier.Transport())
+		v = tlsVersion(sh.SupportedVersion, c.conn.Transport)
 		if v != wire.VersionTLS13 {
 			return 0, errVersionNotWanted
 		}
@@ -311,7 +311,7 @@ func (c *clientHello) retry(msg wire.Message, sh *wire.ServerHello) (step, error
 	c.conn.Retried = true
 	c.retrySuite = sh.CipherSuite
 	c.carrier.SetVersion(wire.VersionTLS13)
-	c.transcript.start(c.conn.Suite.Hash, false)
+	c.transcript.start(c.conn.Suite.Hash, wire.Stream)
 	c.transcript.retry()
 	c.transcript.add(msg)
 	if sh.Has.Has(wire.ExtKeyShare) {

@@ -18,7 +18,7 @@ var (
 // offerable reports whether a session fits what this client offers.
 func (c *clientHello) offerable(s *session.Session) bool {
 	old := suite.ByID(s.Suite)
-	return c.offers(s.Version) && s.Datagram == (c.conn.prefix == suite.DTLS) && old != nil &&
+	return c.offers(s.Version) && s.Transport == c.conn.Transport && old != nil &&
 		old.Version == s.Version && slices.Contains(c.params.Suites, old) && !s.Expired(c.params.Now()) &&
 		(s.EMS || s.Version == wire.VersionTLS13 || !c.params.RequireEMS)
 }
@@ -47,7 +47,7 @@ func (c *clientHello) fillSession() error {
 		age := uint32(c.session.Age(p.Now()).Milliseconds())
 		c.addPSK(SessionPSK(c.session), age+c.session.AgeAdd)
 	}
-	external := c.params.ExternalPSKs(c.conn.Datagram())
+	external := c.params.PSKs[c.conn.Transport]
 	for i := range external {
 		c.addPSK(&external[i], 0)
 	}
@@ -65,7 +65,7 @@ func (c *clientHello) fillSession() error {
 }
 
 func (c *clientHello) addPSK(p *PSK, age uint32) {
-	c.psks = append(c.psks, offeredPSK{PSK: p, age: age, early: suite.NewEarlySecret(p.Hash, c.prefix(), p.Key)})
+	c.psks = append(c.psks, offeredPSK{PSK: p, age: age, early: suite.NewEarlySecret(p.Hash, c.conn.prefix(), p.Key)})
 }
 
 func (c *clientHello) inventSessionID() error {
@@ -85,7 +85,7 @@ func (c *clientHello) offerEarlyData() {
 	secret := c.early.ClientTrafficSecret(sum)
 	c.keyLog("CLIENT_EARLY_TRAFFIC_SECRET", secret)
 	c.carrier.SendCompatibilityCCS()
-	c.carrier.InstallWrite(EarlyData, old.TrafficKeys(c.prefix(), secret))
+	c.carrier.InstallWrite(EarlyData, old.TrafficKeys(c.conn.prefix(), secret))
 	c.carrier.LimitEarlyData(c.session.MaxEarlyData)
 }
 

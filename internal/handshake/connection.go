@@ -11,6 +11,19 @@ var (
 	errRenegotiation  = alert.New(alert.NoRenegotiation, "the peer asks for a renegotiation")
 )
 
+// prefix is what the labels of the key schedule begin with.
+func (c *Connection) prefix() suite.Prefix {
+	if c.Transport == wire.Datagram {
+		return suite.DTLS
+	}
+	return suite.TLS
+}
+
+// trafficKeys are the keys of a traffic secret.
+func (c *Connection) trafficKeys(secret []byte) suite.Keys {
+	return c.Suite.TrafficKeys(c.prefix(), secret)
+}
+
 // applicationSecrets are what the connection lives on: RFC 9846, Section 7.1.
 // sum is the transcript hash up to the server's Finished.
 func (c *Connection) applicationSecrets(m *Machine, main *suite.MainSecret, sum []byte) {
@@ -33,7 +46,7 @@ func (c *Connection) applicationSecrets(m *Machine, main *suite.MainSecret, sum 
 // handshakeSecret logs a handshake traffic secret and makes it ready.
 func (m *Machine) handshakeSecret(label string, secret []byte) suite.TrafficSecret {
 	m.keyLog(label, secret)
-	return m.conn.Suite.TrafficSecret(m.prefix(), secret)
+	return m.conn.Suite.TrafficSecret(m.conn.prefix(), secret)
 }
 
 // sendFinished13 sends our Finished: RFC 9846, Section 4.5.3.
@@ -56,9 +69,9 @@ func (c *Connection) Handle(carrier Carrier, p *Params, msg wire.Message) error 
 	switch {
 	case msg.Type == wire.TypeKeyUpdate:
 		return c.keyUpdate(carrier, msg)
-	case msg.Type == wire.TypeNewConnectionID && c.prefix == suite.DTLS:
+	case msg.Type == wire.TypeNewConnectionID && c.Transport == wire.Datagram:
 		return c.newConnectionID(carrier, msg)
-	case msg.Type == wire.TypeRequestConnectionID && c.prefix == suite.DTLS:
+	case msg.Type == wire.TypeRequestConnectionID && c.Transport == wire.Datagram:
 		return c.requestConnectionID(carrier, p, msg)
 	case msg.Type == wire.TypeNewSessionTicket && !server:
 		return c.newSessionTicket(msg, p.Now)
@@ -84,8 +97,8 @@ func (c *Connection) keyUpdate(carrier Carrier, msg wire.Message) error {
 	if ku.RequestUpdate > 1 {
 		return errKeyUpdateValue
 	}
-	suite.UpdateTrafficSecret(c.Suite.Hash, c.prefix, c.readSecret)
-	if err := carrier.InstallRead(Application, c.Suite.TrafficKeys(c.prefix, c.readSecret)); err != nil {
+	suite.UpdateTrafficSecret(c.Suite.Hash, c.prefix(), c.readSecret)
+	if err := carrier.InstallRead(Application, c.trafficKeys(c.readSecret)); err != nil {
 		return err
 	}
 	c.owesUpdate = c.owesUpdate || ku.RequestUpdate == 1
@@ -95,7 +108,7 @@ func (c *Connection) keyUpdate(carrier Carrier, msg wire.Message) error {
 // Keys are the keys of now, made again from their secrets.
 func (c *Connection) Keys(server bool) (read, write suite.Keys) {
 	if c.Version == wire.VersionTLS13 {
-		return c.Suite.TrafficKeys(c.prefix, c.readSecret), c.Suite.TrafficKeys(c.prefix, c.writeSecret)
+		return c.trafficKeys(c.readSecret), c.trafficKeys(c.writeSecret)
 	}
 	client, own := c.Suite.Keys12(c.mainSecret, c.clientRandom[:], c.serverRandom[:])
 	if server {
@@ -124,8 +137,8 @@ func (c *Connection) UpdateKeys(carrier Carrier, request bool) {
 		return
 	}
 	carrier.Wake()
-	suite.UpdateTrafficSecret(c.Suite.Hash, c.prefix, c.writeSecret)
-	carrier.SendKeyUpdate(ku.Append(nil), c.Suite.TrafficKeys(c.prefix, c.writeSecret))
+	suite.UpdateTrafficSecret(c.Suite.Hash, c.prefix(), c.writeSecret)
+	carrier.SendKeyUpdate(ku.Append(nil), c.trafficKeys(c.writeSecret))
 }
 
 // HasExporter reports that the handshake has come so far that Export can answer.
@@ -137,5 +150,5 @@ func (c *Connection) Export(label string, context []byte, n int) []byte {
 	if c.Version == wire.VersionTLS12 {
 		return suite.Export12(c.Suite.Hash, c.mainSecret, c.clientRandom[:], c.serverRandom[:], label, context, n)
 	}
-	return suite.Export13(c.Suite.Hash, c.prefix, c.exporterSecret, label, context, n)
+	return suite.Export13(c.Suite.Hash, c.prefix(), c.exporterSecret, label, context, n)
 }

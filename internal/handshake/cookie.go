@@ -33,7 +33,7 @@ const (
 // 4.2.1, and RFC 9147bis, Section 5.1. The answer is a HelloVerifyRequest, a
 // HelloRetryRequest or an alert.
 func AnswerHello(p *Params, jar CookieJar, body []byte) (answer []byte, v Verdict) {
-	s := &serverHello{Machine: &Machine{params: p, carrier: nowhere{}, conn: new(Connection)}}
+	s := &serverHello{Machine: &Machine{params: p, conn: &Connection{Transport: wire.Datagram}}}
 	if s.hello.Parse(body, wire.Datagram) != nil {
 		return nil, Ignore
 	}
@@ -59,7 +59,7 @@ func refuse(d alert.Description) (answer []byte, v Verdict) {
 // AnswerFragment judges the first fragment of a ClientHello: one without a
 // cookie in it is nothing to answer, and nothing is kept of it.
 func AnswerFragment(p *Params, jar CookieJar, fragment []byte) (answer []byte, v Verdict) {
-	s := &serverHello{Machine: &Machine{params: p, carrier: nowhere{}, conn: new(Connection)}}
+	s := &serverHello{Machine: &Machine{params: p, conn: &Connection{Transport: wire.Datagram}}}
 	if s.hello.ParseStart(fragment) != nil {
 		return nil, Ignore
 	}
@@ -71,11 +71,6 @@ func AnswerFragment(p *Params, jar CookieJar, fragment []byte) (answer []byte, v
 	}
 	return nil, Ignore
 }
-
-// nowhere is a carrier that only says how messages would travel.
-type nowhere struct{ Carrier }
-
-func (nowhere) Transport() wire.Transport { return wire.Datagram }
 
 // bound12 is the parameters of a ClientHello of DTLS 1.2 that its cookie is
 // bound to.

@@ -51,7 +51,7 @@ type Params struct {
 	AskVerify  bool // Verify is asked of a peer without a new certificate too
 	AskSession bool // a client asks Offer, and takes tickets
 
-	PSKs         [2][]PSK      // a client's external ones, to be offered, over streams and datagrams
+	PSKs         [2][]PSK      // the external ones for each wire.Transport; a client offers them
 	AcceptPSK    bool          // a server asks FindPSK
 	ExternalPSK  bool          // of external ones too
 	OnlyPSK      bool          // a server has no certificate; a client has no name to verify one by
@@ -90,6 +90,7 @@ func (p *Params) Prepare() {
 
 // Connection is what survives a handshake.
 type Connection struct {
+	Transport   wire.Transport
 	Version     uint16
 	Suite       *suite.Suite
 	Group       suite.Group
@@ -110,7 +111,6 @@ type Connection struct {
 	owesUpdate bool     // the peer has asked for a KeyUpdate
 	awaitsCIDs bool     // the peer has been asked for connection IDs
 	rawLocal   bool     // we have shown a raw public key, now or when the session began
-	prefix     suite.Prefix
 	// TLS 1.3: the traffic secrets of now, for the next KeyUpdate.
 	readSecret, writeSecret []byte
 	exporterSecret          []byte
@@ -206,10 +206,7 @@ func NewServer(p *Params, c Carrier, jar CookieJar) *Machine {
 }
 
 func newMachine(p *Params, c Carrier) *Machine {
-	m := &Machine{params: p, carrier: c, conn: &Connection{prefix: suite.TLS}}
-	if c.Transport() == wire.Datagram {
-		m.conn.prefix = suite.DTLS
-	}
+	m := &Machine{params: p, carrier: c, conn: &Connection{Transport: c.Transport()}}
 	m.scratch, m.conn.randoms = m.space[:0], &m.randoms
 	return m
 }
@@ -303,15 +300,4 @@ func (m *Machine) keyLog(label string, secret []byte) {
 	if m.params.KeyLog != nil {
 		m.params.KeyLog(label, m.conn.clientRandom[:], secret)
 	}
-}
-
-// prefix is the one of the key schedule.
-func (m *Machine) prefix() suite.Prefix { return m.conn.prefix }
-
-// ExternalPSKs are those for a transport.
-func (p *Params) ExternalPSKs(datagram bool) []PSK {
-	if datagram {
-		return p.PSKs[1]
-	}
-	return p.PSKs[0]
 }

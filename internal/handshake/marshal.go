@@ -89,10 +89,7 @@ func (c *Connection) restore(s *session.Session, chains *pki.Cache) (err error) 
 	}
 	c.Version, c.Group, c.EMS, c.rawLocal = s.Version, suite.Group(s.Group), s.EMS, s.RawLocal
 	c.ServerName, c.ALPN, c.PeerScheme, c.began = s.ServerName, s.ALPN, suite.Scheme(s.PeerScheme), s.Began
-	c.PSK, c.prefix = s.PSK, suite.TLS
-	if s.Datagram {
-		c.prefix = suite.DTLS
-	}
+	c.PSK, c.Transport = s.PSK, s.Transport
 	size := c.Suite.Hash.Size()
 	if c.Version == wire.VersionTLS13 {
 		c.exporterSecret = s.Secret
@@ -106,9 +103,6 @@ func (c *Connection) restore(s *session.Session, chains *pki.Cache) (err error) 
 	c.Peer, err = RestorePeer(s, chains)
 	return err
 }
-
-// Datagram reports whether the connection is of DTLS.
-func (c *Connection) Datagram() bool { return c.prefix == suite.DTLS }
 
 // clone is nil for what is not there.
 func clone(s cryptobyte.String) []byte {

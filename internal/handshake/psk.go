@@ -112,7 +112,7 @@ func (s *server13) tryPSK(i int, next func() (step, error)) (step, error) {
 		if q.PSK == nil || !s.usable(q.PSK) {
 			return s.tryPSK(i+1, next)
 		}
-		early := suite.NewEarlySecret(q.PSK.Hash, s.prefix(), q.PSK.Key)
+		early := suite.NewEarlySecret(q.PSK.Hash, s.conn.prefix(), q.PSK.Key)
 		want := early.Binder(s.scratch[:0], q.PSK.Kind, s.transcript.partial(q.PSK.Hash, s.truncated()))
 		if subtle.ConstantTimeCompare(want, mac) != 1 {
 			return step{}, errWrongBinder
@@ -144,7 +144,7 @@ func (s *server13) usable(p *PSK) bool {
 // resumable reports whether this client may resume the session here: RFC 9846,
 // Section 4.7.1.
 func (s *serverHello) resumable(old *session.Session) bool {
-	return old.Version == s.conn.Version && old.Datagram == (s.conn.prefix == suite.DTLS) &&
+	return old.Version == s.conn.Version && old.Transport == s.conn.Transport &&
 		old.ServerName == s.hello.ServerName && suite.ByID(old.Suite) != nil && s.hello.CipherSuites.Contains(old.Suite) && !old.Expired(s.params.Now())
 }
 

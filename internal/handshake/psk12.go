@@ -40,7 +40,7 @@ func premainPSK(other, psk []byte) []byte {
 //	ClientKeyExchange
 //	ChangeCipherSpec, [Finished] ---->
 func (c *client12) expectPSK() (step, error) {
-	external := c.params.ExternalPSKs(c.conn.Datagram())
+	external := c.params.PSKs[c.conn.Transport]
 	i := slices.IndexFunc(external, func(p PSK) bool { return p.Old })
 	if i < 0 {
 		return step{}, errPSKSuite
@@ -59,7 +59,7 @@ func (c *client12) expectPSK() (step, error) {
 
 // respondPSK is a server with such a suite.
 func (s *server12) respondPSK() (step, error) {
-	s.transcript.start(s.conn.Suite.Hash, s.conn.prefix == suite.DTLS)
+	s.transcript.start(s.conn.Suite.Hash, s.conn.Transport)
 	if err := s.sendServerHello(); err != nil {
 		return step{}, err
 	}

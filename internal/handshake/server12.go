@@ -116,7 +116,7 @@ func (s *server12) respond() (step, error) {
 		return step{}, errNoCertFits
 	}
 	s.transcript.keep = s.params.RequestCertificate
-	s.transcript.start(s.conn.Suite.Hash, s.carrier.Transport() == wire.Datagram)
+	s.transcript.start(s.conn.Suite.Hash, s.conn.Transport)
 	if err := s.sendServerHello(); err != nil {
 		return step{}, err
 	}
@@ -143,7 +143,7 @@ func (s *server12) sendServerHello() error {
 	}
 	h := &s.hello
 	sh := wire.ServerHello{
-		Version:     wireVersion(wire.VersionTLS12, s.carrier.Transport()),
+		Version:     wireVersion(wire.VersionTLS12, s.conn.Transport),
 		Random:      s.conn.serverRandom,
 		CipherSuite: s.conn.Suite.ID,
 	}
@@ -194,7 +194,7 @@ func (s *server12) describeCertificate(sh *wire.ServerHello) {
 	}
 	// RFC 6066, Section 3, wants an answer, which clients of DTLS 1.2 there are
 	// (pion/dtls) cannot read, and nobody needs.
-	if s.hello.Has.Has(wire.ExtServerName) && s.conn.prefix != suite.DTLS {
+	if s.hello.Has.Has(wire.ExtServerName) && s.conn.Transport != wire.Datagram {
 		sh.Has.Add(wire.ExtServerName)
 	}
 	if s.params.RequestCertificate && s.hello.Has.Has(wire.ExtClientCertificateType) {

@@ -76,7 +76,7 @@ func (s *server13) firstClientHello() (step, error) {
 		return step{}, errNoSuite
 	}
 	s.conn.Suite = c
-	s.transcript.start(c.Hash, false)
+	s.transcript.start(c.Hash, wire.Stream)
 	group, share := s.chooseGroup()
 	if group == 0 {
 		return step{}, errNoGroup
@@ -121,7 +121,7 @@ func (s *server13) helloRetryRequest() step {
 
 // newServerHello is what a ServerHello and a HelloRetryRequest have in common.
 func (s *server13) newServerHello(random [32]byte, share []byte) wire.ServerHello {
-	t := s.carrier.Transport()
+	t := s.conn.Transport
 	return wire.ServerHello{
 		Version:          wireVersion(wire.VersionTLS12, t),
 		Random:           random,
@@ -136,7 +136,7 @@ func (s *server13) newServerHello(random [32]byte, share []byte) wire.ServerHell
 // echoedSessionID: RFC 9147bis, Section 5: "DTLS 1.3 servers MUST NOT echo the
 // "legacy_session_id" value from the ClientHello."
 func (s *server13) echoedSessionID() []byte {
-	if s.carrier.Transport() == wire.Datagram {
+	if s.conn.Transport == wire.Datagram {
 		return nil
 	}
 	return s.hello.SessionID
@@ -145,7 +145,7 @@ func (s *server13) echoedSessionID() []byte {
 func (s *server13) secondClientHello(msg wire.Message) (step, error) {
 	first, h := s.hello, &s.hello
 	s.body = slices.Clone(msg.Body)
-	if err := h.Parse(s.body, s.carrier.Transport()); err != nil {
+	if err := h.Parse(s.body, s.conn.Transport); err != nil {
 		return step{}, err
 	}
 	switch {
@@ -228,7 +228,7 @@ func (s *server13) sendServerHello(share wire.KeyShare) (step, error) {
 	if s.psk != nil {
 		s.secret = s.early.HandshakeSecret(shared)
 	} else {
-		s.secret = suite.NewHandshakeSecret(s.conn.Suite.Hash, s.prefix(), shared)
+		s.secret = suite.NewHandshakeSecret(s.conn.Suite.Hash, s.conn.prefix(), shared)
 	}
 	sum := s.transcript.sum()
 	s.client = s.handshakeSecret("CLIENT_HANDSHAKE_TRAFFIC_SECRET", s.secret.ClientTrafficSecret(sum))
@@ -302,12 +302,12 @@ func (s *server13) sendFinished() (step, error) {
 	s.sendFinished13(&s.server)
 	s.main = s.secret.MainSecret()
 	s.conn.applicationSecrets(s.Machine, s.main, s.transcript.sum())
-	s.carrier.InstallWrite(Application, s.conn.Suite.TrafficKeys(s.prefix(), s.conn.writeSecret))
+	s.carrier.InstallWrite(Application, s.conn.trafficKeys(s.conn.writeSecret))
 	next := expect(s.finished, wire.TypeFinished)
 	switch {
 	case s.requestsCertificate():
 		return expect(s.certificate, wire.TypeCertificate), nil
-	case s.conn.EarlyData == EarlyDataAccepted && s.carrier.Transport() == wire.Stream:
+	case s.conn.EarlyData == EarlyDataAccepted && s.conn.Transport == wire.Stream:
 		next = expect(s.endOfEarlyData, wire.TypeEndOfEarlyData)
 	}
 	if s.params.AskVerify {
@@ -338,7 +338,7 @@ func (s *server13) finished(msg wire.Message) (step, error) {
 	if err := s.acceptFinished13(&s.client, msg); err != nil {
 		return step{}, err
 	}
-	if err := s.carrier.InstallRead(Application, s.conn.Suite.TrafficKeys(s.prefix(), s.conn.readSecret)); err != nil {
+	if err := s.carrier.InstallRead(Application, s.conn.trafficKeys(s.conn.readSecret)); err != nil {
 		return step{}, err
 	}
 	var resumption []byte

@@ -34,7 +34,7 @@ type serverHello struct {
 
 func (s *serverHello) clientHello(msg wire.Message) (step, error) {
 	s.body = slices.Clone(msg.Body)
-	if err := s.hello.Parse(s.body, s.carrier.Transport()); err != nil {
+	if err := s.hello.Parse(s.body, s.conn.Transport); err != nil {
 		return step{}, err
 	}
 	s.conn.clientRandom = s.hello.Random
@@ -89,7 +89,7 @@ func (s *serverHello) version() uint16 {
 }
 
 func (s *serverHello) offersVersion(v uint16) bool {
-	t := s.carrier.Transport()
+	t := s.conn.Transport
 	if s.hello.Has.Has(wire.ExtSupportedVersions) {
 		return s.hello.SupportedVersions.Contains(wireVersion(v, t))
 	}

@@ -49,7 +49,7 @@ func (s *server12) resume12(old *session.Session) (step, error) {
 		return step{}, err
 	}
 	s.conn.Group = suite.Group(old.Group)
-	s.transcript.start(s.conn.Suite.Hash, s.conn.prefix == suite.DTLS)
+	s.transcript.start(s.conn.Suite.Hash, s.conn.Transport)
 	if err := s.sendServerHello(); err != nil {
 		return step{}, err
 	}

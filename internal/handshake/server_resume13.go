@@ -65,8 +65,8 @@ func (s *server13) installRead() error {
 	}
 	s.keyLog("CLIENT_EARLY_TRAFFIC_SECRET", s.zeroRTT)
 	s.carrier.LimitEarlyData(s.psk.Session.MaxEarlyData)
-	err := s.carrier.InstallRead(EarlyData, s.conn.Suite.TrafficKeys(s.prefix(), s.zeroRTT))
-	if err == nil && s.carrier.Transport() == wire.Datagram {
+	err := s.carrier.InstallRead(EarlyData, s.conn.trafficKeys(s.zeroRTT))
+	if err == nil && s.conn.Transport == wire.Datagram {
 		err = s.carrier.InstallRead(Handshake, s.client.Keys) // epochs are told apart
 	}
 	return err

@@ -22,7 +22,7 @@ var errTicketLife = alert.New(alert.IllegalParameter, "a ticket lives longer tha
 func (c *Connection) session(now time.Time, secret []byte) *session.Session {
 	s := &session.Session{
 		Version:    c.Version,
-		Datagram:   c.prefix == suite.DTLS,
+		Transport:  c.Transport,
 		Suite:      c.Suite.ID,
 		Group:      uint16(c.Group),
 		Secret:     secret,
@@ -70,7 +70,7 @@ func (c *Connection) newSessionTicket(msg wire.Message, now func() time.Time) er
 	if c.resumptionSecret == nil || life == 0 {
 		return nil
 	}
-	s := c.session(now(), suite.ResumptionPSK(c.Suite.Hash, c.prefix, c.resumptionSecret, t.Nonce))
+	s := c.session(now(), suite.ResumptionPSK(c.Suite.Hash, c.prefix(), c.resumptionSecret, t.Nonce))
 	s.Lifetime, s.AgeAdd, s.MaxEarlyData = life, t.AgeAdd, t.MaxEarlyData
 	s.Ticket = slices.Clone(t.Ticket)
 	c.ticket = s
@@ -89,7 +89,7 @@ func (s *server13) sendTickets(resumption []byte, n int) (step, error) {
 	}
 	// RFC 9846, Section 4.7.1: what a session began with must be asked again some
 	// time, however often it is resumed.
-	state := s.conn.session(s.params.Now(), suite.ResumptionPSK(s.conn.Suite.Hash, s.prefix(), resumption, []byte{byte(n)}))
+	state := s.conn.session(s.params.Now(), suite.ResumptionPSK(s.conn.Suite.Hash, s.conn.prefix(), resumption, []byte{byte(n)}))
 	state.Lifetime = min(s.params.TicketLife, maxTicketLife-state.Created.Sub(state.Began)).Truncate(time.Second)
 	if state.Lifetime <= 0 {
 		return s.finish()

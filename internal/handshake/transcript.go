@@ -18,7 +18,7 @@ type transcript struct {
 	alg      crypto.Hash
 	buf      [wire.FragmentHeaderLen]byte
 	out      [48]byte // of sum and partial: a hash
-	fragment bool     // DTLS 1.2: headers as if each message were one fragment
+	headers  wire.Transport
 }
 
 // add appends a message.
@@ -38,21 +38,22 @@ func (t *transcript) add(m wire.Message) {
 	}
 }
 
-// header is the message's header as the transcript has it. RFC 9147bis,
-// Section 5.2: DTLS 1.3 hashes the header of TLS; DTLS 1.2 its own.
+// header is the message's header as the transcript has it: in DTLS 1.2 that of
+// datagrams, as if each message were one fragment.
 func (t *transcript) header(b []byte, m wire.Message) []byte {
-	if t.fragment {
+	if t.headers == wire.Datagram {
 		h := wire.FragmentHeader{Type: m.Type, Length: len(m.Body), Seq: m.Seq, FragmentLength: len(m.Body)}
 		return h.Append(b)
 	}
 	return wire.AppendHeader(b, m.Type, len(m.Body))
 }
 
-// start says which hash the messages go into. One message, a ClientHello, has
-// come before it.
-func (t *transcript) start(alg crypto.Hash, fragment bool) {
+// start says which hash the messages go into, and with which form of headers:
+// RFC 9147bis, Section 5.2: DTLS 1.3 hashes those of TLS, DTLS 1.2 its own. One
+// message, a ClientHello, has come before it.
+func (t *transcript) start(alg crypto.Hash, headers wire.Transport) {
 	hello := t.messages[4:]
-	t.alg, t.hash, t.fragment, t.messages = alg, alg.New(), fragment, nil
+	t.alg, t.hash, t.headers, t.messages = alg, alg.New(), headers, nil
 	t.add(wire.Message{Type: t.first.Type, Seq: t.first.Seq, Body: hello})
 }
 

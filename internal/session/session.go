@@ -11,17 +11,19 @@ import (
 	"time"
 
 	"golang.org/x/crypto/cryptobyte"
+
+	"github.com/hermetic-tls/hermetic/internal/wire"
 )
 
 // Session is one session that can be resumed.
 type Session struct {
-	Version  uint16 // wire.VersionTLS12 or VersionTLS13
-	Datagram bool   // over DTLS
-	Suite    uint16
-	Group    uint16
-	Secret   []byte // TLS 1.3: the PSK of the ticket. TLS 1.2: the main secret
-	EMS      bool   // TLS 1.2: RFC 7627
-	RawLocal bool   // we have shown a raw public key (RFC 7250)
+	Version   uint16 // wire.VersionTLS12 or VersionTLS13
+	Transport wire.Transport
+	Suite     uint16
+	Group     uint16
+	Secret    []byte // TLS 1.3: the PSK of the ticket. TLS 1.2: the main secret
+	EMS       bool   // TLS 1.2: RFC 7627
+	RawLocal  bool   // we have shown a raw public key (RFC 7250)
 
 	Began        time.Time     // when the peers have authenticated, to the millisecond
 	Created      time.Time     // when the ticket was issued or came
@@ -89,7 +91,7 @@ func (s *Session) Expired(now time.Time) bool {
 func (s *Session) Append(dst []byte) []byte {
 	b := append(slices.Grow(dst, 256+len(s.Ticket)), format)
 	var flags uint8
-	if s.Datagram {
+	if s.Transport == wire.Datagram {
 		flags |= flagDatagram
 	}
 	if s.EMS {
@@ -163,7 +165,10 @@ func Parse(data []byte) (*Session, error) {
 	if !ok || !b.Empty() {
 		return nil, ErrFormat
 	}
-	s.Datagram, s.EMS, s.RawLocal = flags&flagDatagram != 0, flags&flagEMS != 0, flags&flagRawLocal != 0
+	if flags&flagDatagram != 0 {
+		s.Transport = wire.Datagram
+	}
+	s.EMS, s.RawLocal = flags&flagEMS != 0, flags&flagRawLocal != 0
 	s.Began = time.UnixMilli(int64(began))
 	s.Created = time.UnixMilli(int64(created))
 	s.Lifetime = time.Duration(lifetime) * time.Second

@@ -219,7 +219,9 @@ type hybridKey struct {
 	dk crypto.Decapsulator
 }
 
-func (k *hybridKey) Public() []byte { return k.row.join(k.dk.Encapsulator().Bytes(), k.curveKey.Public()) }
+func (k *hybridKey) Public() []byte {
+	return k.row.join(k.dk.Encapsulator().Bytes(), k.curveKey.Public())
+}
 
 func (k *hybridKey) SharedSecret(peer []byte) ([]byte, error) {
 	if len(peer) != k.row.point+k.row.kem.ciphertext {
