@@ -19,14 +19,9 @@ var (
 	errRawKeyCount    = alert.New(alert.DecodeError, "a raw public key stands alone in its message")
 )
 
-// peerAuth is how the peer proves who it is.
-type peerAuth struct {
-	question Verify
-}
-
-// parse13 reads the peer's Certificate message of TLS 1.3 into the
+// parseCertificate13 reads the peer's Certificate message of TLS 1.3 into the
 // connection. An empty one leaves Peer nil.
-func (a *peerAuth) parse13(m *Machine, body []byte, certType uint8) error {
+func (m *Machine) parseCertificate13(body []byte) error {
 	var msg wire.Certificate13
 	if err := msg.Parse(body); err != nil {
 		return err
@@ -51,7 +46,7 @@ func (a *peerAuth) parse13(m *Machine, body []byte, certType uint8) error {
 		}
 		chain = append(chain, e.Data)
 	}
-	return a.accept(m, peer, chain, certType)
+	return m.acceptCertificate(peer, chain)
 }
 
 // askedOfCertificate is the extensions that a certificate may have: those that
@@ -66,14 +61,14 @@ func (m *Machine) askedOfCertificate() (asked wire.ExtensionSet) {
 	return asked
 }
 
-// parse12 is the same for TLS 1.2.
-func (a *peerAuth) parse12(m *Machine, body []byte, certType uint8) error {
+// parseCertificate12 is the same for TLS 1.2.
+func (m *Machine) parseCertificate12(body []byte) error {
 	var msg wire.Certificate12
 	err := msg.Parse(body)
 	var chain [][]byte
 	for rest := msg.List; len(rest) > 0 && err == nil; {
 		der := rest
-		if certType == pki.RawPublicKey {
+		if m.peerCertType == pki.RawPublicKey {
 			rest = nil // RFC 7250, Section 3: the message is the key, without a list
 		} else {
 			der, rest, err = wire.NextCertificate(rest)
@@ -83,14 +78,14 @@ func (a *peerAuth) parse12(m *Machine, body []byte, certType uint8) error {
 	if err != nil {
 		return err
 	}
-	return a.accept(m, new(Peer), chain, certType)
+	return m.acceptCertificate(new(Peer), chain)
 }
 
-func (a *peerAuth) accept(m *Machine, peer *Peer, chain [][]byte, certType uint8) (err error) {
+func (m *Machine) acceptCertificate(peer *Peer, chain [][]byte) (err error) {
 	switch {
 	case len(chain) == 0:
 		return nil
-	case certType != pki.RawPublicKey:
+	case m.peerCertType != pki.RawPublicKey:
 		peer.Chain, err = m.params.Chains.Get(chain)
 	case len(chain) != 1:
 		return errRawKeyCount
@@ -105,33 +100,33 @@ func (a *peerAuth) accept(m *Machine, peer *Peer, chain [][]byte, certType uint8
 }
 
 // verify asks for the verdict, and goes on with next.
-func (a *peerAuth) verify(m *Machine, next func() (step, error)) step {
-	a.question = Verify{Peer: m.conn.Peer, Resumed: m.conn.Resumed}
-	return ask(&a.question, next)
+func (m *Machine) verify(next func() (step, error)) step {
+	m.verdict = Verify{Peer: m.conn.Peer, Resumed: m.conn.Resumed}
+	return ask(&m.verdict, next)
 }
 
 // judge asks for a verdict where no certificate has come, if somebody wants to be
 // asked, and goes on with next.
-func (a *peerAuth) judge(m *Machine, next func() (step, error)) (step, error) {
+func (m *Machine) judge(next func() (step, error)) (step, error) {
 	if !m.params.AskVerify {
 		return next()
 	}
-	return a.verify(m, next), nil
+	return m.verify(next), nil
 }
 
 // verifySignature13 takes a CertificateVerify of TLS 1.3 (RFC 9846, Section 4.5.2).
-func (a *peerAuth) verifySignature13(m *Machine, msg wire.Message, context string) error {
+func (m *Machine) verifySignature13(msg wire.Message, context string) error {
 	var cv wire.CertificateVerify
 	if err := cv.Parse(msg.Body); err != nil {
 		return err
 	}
-	err := a.check(m, &cv, suite.SignedMessage13(nil, context, m.transcript.sum()))
+	err := m.checkSignature(&cv, suite.SignedMessage13(nil, context, m.transcript.sum()))
 	m.transcript.add(msg)
 	return err
 }
 
-// check checks a signature of either version.
-func (a *peerAuth) check(m *Machine, cv *wire.CertificateVerify, message []byte) error {
+// checkSignature checks the peer's signature of either version.
+func (m *Machine) checkSignature(cv *wire.CertificateVerify, message []byte) error {
 	s, key := suite.Scheme(cv.Scheme), m.conn.Peer.PublicKey()
 	switch {
 	case !slices.Contains(m.params.Schemes, s):
@@ -159,7 +154,7 @@ func newCertificateRequest13(req *wire.CertificateRequest13) *certificateRequest
 }
 
 // choose is the question which certificate answers the request.
-func (r *certificateRequest) choose(m *Machine, certType uint8) *Choose {
+func (r *certificateRequest) choose(m *Machine) *Choose {
 	return &Choose{
 		Authorities: r.authorities,
 		Schemes:     r.schemes,
@@ -167,7 +162,7 @@ func (r *certificateRequest) choose(m *Machine, certType uint8) *Choose {
 			Version:     m.conn.Version,
 			Schemes:     r.schemes,
 			Authorities: r.authorities,
-			Types:       []uint8{certType},
+			Types:       []uint8{m.localCertType},
 		},
 	}
 }

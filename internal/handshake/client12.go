@@ -42,9 +42,6 @@ type client12 struct {
 	old            *session.Session // offered; nil: none
 	id             []byte           // that the server has given this session
 	serverHas      wire.ExtensionSet
-	serverCertType uint8
-	clientCertType uint8
-	peer           peerAuth
 	request        *certificateRequest
 	psk            *PSK // of a suite with one
 	ticket         wire.NewSessionTicket12
@@ -83,7 +80,6 @@ func (c *client12) serverHello(sh *wire.ServerHello) (step, error) {
 	if err := c.acceptCertTypes(sh.Has, sh.ServerCertType, sh.ClientCertType); err != nil {
 		return step{}, err
 	}
-	c.serverCertType, c.clientCertType = sh.ServerCertType, sh.ClientCertType
 	if err := c.acceptSRTP(sh.Has, sh.SRTP); err != nil {
 		return step{}, err
 	}
@@ -103,7 +99,7 @@ func (c *client12) serverHello(sh *wire.ServerHello) (step, error) {
 }
 
 func (c *client12) certificate(msg wire.Message, scts []byte) (step, error) {
-	if err := c.peer.parse12(c.Machine, msg.Body, c.serverCertType); err != nil {
+	if err := c.parseCertificate12(msg.Body); err != nil {
 		return step{}, err
 	}
 	if c.conn.Peer == nil {
@@ -121,7 +117,7 @@ func (c *client12) certificate(msg wire.Message, scts []byte) (step, error) {
 		// RFC 6066, Section 8: a server that has promised a staple need not send it.
 		return expect(c.statusOrKey, wire.TypeCertificateStatus, wire.TypeServerKeyExchange), nil
 	}
-	return c.peer.verify(c.Machine, then(c.expectKey())), nil
+	return c.verify(then(c.expectKey())), nil
 }
 
 func (c *client12) expectKey() step {
@@ -137,10 +133,10 @@ func (c *client12) statusOrKey(msg wire.Message) (step, error) {
 		}
 		c.conn.Peer.OCSP = slices.Clone(status.OCSP)
 		c.transcript.add(msg)
-		return c.peer.verify(c.Machine, then(c.expectKey())), nil
+		return c.verify(then(c.expectKey())), nil
 	}
 	msg.Body = slices.Clone(msg.Body)
-	return c.peer.verify(c.Machine, func() (step, error) { return c.serverKeyExchange(msg) }), nil
+	return c.verify(func() (step, error) { return c.serverKeyExchange(msg) }), nil
 }
 
 func (c *client12) serverKeyExchange(msg wire.Message) (step, error) {
@@ -160,7 +156,7 @@ func (c *client12) serverKeyExchange(msg wire.Message) (step, error) {
 	}
 	cv := wire.CertificateVerify{Scheme: ske.Scheme, Signature: ske.Signature}
 	return expect(c.requestOrDone, wire.TypeCertificateRequest, wire.TypeServerHelloDone),
-		c.peer.check(c.Machine, &cv, signedParams(c.conn, ske.Params))
+		c.checkSignature(&cv, signedParams(c.conn, ske.Params))
 }
 
 // takeGroup takes the server's public value.
@@ -206,7 +202,7 @@ func (c *client12) serverHelloDone(msg wire.Message) (step, error) {
 	if c.request == nil {
 		return c.respond(nil, 0)
 	}
-	q := c.request.choose(c.Machine, c.clientCertType)
+	q := c.request.choose(c.Machine)
 	q.Criteria.Auth = c.request.accepts
 	return ask(q, func() (step, error) {
 		c.sendCertificate12(q.Identity)
@@ -324,7 +320,7 @@ func (c *client12) finished(msg wire.Message) (step, error) {
 	case c.conn.Resumed:
 		return c.sendFinished(c.finish)
 	case c.psk != nil:
-		return c.peer.judge(c.Machine, c.finish)
+		return c.judge(c.finish)
 	}
 	return c.finish()
 }

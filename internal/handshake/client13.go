@@ -39,9 +39,7 @@ type client13 struct {
 	server  suite.TrafficSecret // server_handshake_traffic_secret
 	main    *suite.MainSecret
 
-	serverCertType, clientCertType uint8
-	peer                           peerAuth
-	request                        *certificateRequest // nil: no certificate is asked of us
+	request *certificateRequest // nil: no certificate is asked of us
 }
 
 func newClient13(c *clientHello) *client13 {
@@ -67,9 +65,7 @@ func (c *client13) serverHello(sh *wire.ServerHello) (step, error) {
 		return step{}, err
 	}
 	c.shares, c.psks = nil, nil
-	sum := c.transcript.sum()
-	c.client = c.handshakeSecret("CLIENT_HANDSHAKE_TRAFFIC_SECRET", c.secret.ClientTrafficSecret(sum))
-	c.server = c.handshakeSecret("SERVER_HANDSHAKE_TRAFFIC_SECRET", c.secret.ServerTrafficSecret(sum))
+	c.client, c.server = c.handshakeSecrets(c.secret)
 	if err := c.carrier.InstallRead(Handshake, c.server.Keys); err != nil {
 		return step{}, err
 	}
@@ -133,12 +129,11 @@ func (c *client13) encryptedExtensions(msg wire.Message) (step, error) {
 	if err := c.acceptCertTypes(ee.Has, ee.ServerCertType, ee.ClientCertType); err != nil {
 		return step{}, err
 	}
-	c.serverCertType, c.clientCertType = ee.ServerCertType, ee.ClientCertType
 	if err := c.earlyData(ee.Has.Has(wire.ExtEarlyData)); err != nil {
 		return step{}, err
 	}
 	if c.psk != nil {
-		return c.peer.judge(c.Machine, func() (step, error) { return expect(c.finished, wire.TypeFinished), nil })
+		return c.judge(func() (step, error) { return expect(c.finished, wire.TypeFinished), nil })
 	}
 	return expect(c.certificateOrRequest, wire.TypeCertificateRequest, wire.TypeCertificate), nil
 }
@@ -183,18 +178,18 @@ func (c *client13) certificateOrRequest(msg wire.Message) (step, error) {
 }
 
 func (c *client13) certificate(msg wire.Message) (step, error) {
-	if err := c.peer.parse13(c.Machine, msg.Body, c.serverCertType); err != nil {
+	if err := c.parseCertificate13(msg.Body); err != nil {
 		return step{}, err
 	}
 	if c.conn.Peer == nil {
 		return step{}, errNoCertificate
 	}
 	c.transcript.add(msg)
-	return c.peer.verify(c.Machine, then(expect(c.certificateVerify, wire.TypeCertificateVerify))), nil
+	return c.verify(then(expect(c.certificateVerify, wire.TypeCertificateVerify))), nil
 }
 
 func (c *client13) certificateVerify(msg wire.Message) (step, error) {
-	return expect(c.finished, wire.TypeFinished), c.peer.verifySignature13(c.Machine, msg, suite.ServerContext)
+	return expect(c.finished, wire.TypeFinished), c.verifySignature13(msg, suite.ServerContext)
 }
 
 func (c *client13) finished(msg wire.Message) (step, error) {
@@ -226,7 +221,7 @@ func (c *client13) endEarlyData() {
 
 // authenticate answers the CertificateRequest.
 func (c *client13) authenticate() (step, error) {
-	q := c.request.choose(c.Machine, c.clientCertType)
+	q := c.request.choose(c.Machine)
 	return ask(q, func() (step, error) {
 		c.sendCertificate13(q.Identity, nil, false, false)
 		if q.Identity == nil {

@@ -368,12 +368,13 @@ func (m *Machine) acceptALPN(has wire.ExtensionSet, chosen []byte) error {
 	return nil
 }
 
-// acceptCertTypes judges the server's choice: RFC 7250, Section 4.2.
+// acceptCertTypes takes the server's choice: RFC 7250, Section 4.2.
 func (m *Machine) acceptCertTypes(has wire.ExtensionSet, server, client uint8) error {
 	if !acceptsType(m.params.PeerCertTypes, server) ||
 		has.Has(wire.ExtClientCertificateType) && !acceptsType(m.params.LocalCertTypes, client) {
 		return errCertType
 	}
+	m.peerCertType, m.localCertType = server, client
 	return nil
 }
 

@@ -39,7 +39,7 @@ func (c *client12) resume12() (step, error) {
 	c.transcript.release()
 	c.conn.Group = suite.Group(c.old.Group)
 	c.client, c.server = c.keys12(c.old.Secret)
-	return c.peer.judge(c.Machine, c.expectEnd)
+	return c.judge(c.expectEnd)
 }
 
 func (c *client12) newSessionTicket(msg wire.Message) (step, error) {

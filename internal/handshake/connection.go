@@ -43,10 +43,17 @@ func (c *Connection) applicationSecrets(m *Machine, main *suite.MainSecret, sum 
 	}
 }
 
-// handshakeSecret logs a handshake traffic secret and makes it ready.
-func (m *Machine) handshakeSecret(label string, secret []byte) suite.TrafficSecret {
-	m.keyLog(label, secret)
-	return m.conn.Suite.TrafficSecret(m.conn.prefix(), secret)
+// handshakeSecrets are the handshake traffic secrets of both sides, made ready. The
+// transcript ends with the ServerHello.
+func (m *Machine) handshakeSecrets(s *suite.HandshakeSecret) (client, server suite.TrafficSecret) {
+	sum := m.transcript.sum()
+	secret := s.ClientTrafficSecret(sum)
+	m.keyLog("CLIENT_HANDSHAKE_TRAFFIC_SECRET", secret)
+	client = m.conn.Suite.TrafficSecret(m.conn.prefix(), secret)
+	secret = s.ServerTrafficSecret(sum)
+	m.keyLog("SERVER_HANDSHAKE_TRAFFIC_SECRET", secret)
+	server = m.conn.Suite.TrafficSecret(m.conn.prefix(), secret)
+	return client, server
 }
 
 // sendFinished13 sends our Finished: RFC 9846, Section 4.5.3.

@@ -182,12 +182,17 @@ type Machine struct {
 	conn       *Connection
 	transcript transcript
 	serverName string    // a client's: to be sent
+	verdict    Verify    // the question about the peer
 	jar        CookieJar // a server's that asks for cookies, else nil
 	step       step
 	finished   bool
-	scratch    []byte // a message is built here before it is sent
-	space      [1024]byte
-	randoms    randoms
+	// The types of certificate that the peer shows, and that a server asks of us
+	// (RFC 7250).
+	peerCertType, localCertType uint8
+
+	scratch []byte // a message is built here before it is sent
+	space   [1024]byte
+	randoms randoms
 }
 
 // NewClient returns a client's handshake. Start sends the ClientHello.

@@ -36,6 +36,13 @@ type Choose struct {
 	answer
 }
 
+func (q *Choose) failure() error {
+	if q.Err == nil && q.Identity == nil && q.Hello != nil {
+		return errNoCertFits
+	}
+	return q.Err
+}
+
 // Sign asks for a signature over Message with the key of Identity.
 type Sign struct {
 	Identity  *pki.Identity

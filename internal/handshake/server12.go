@@ -28,10 +28,7 @@ const emptyRenegotiationSCSV = 0x00ff // RFC 5746, Section 3.3
 //	[data]                  <-------> [data]
 type server12 struct {
 	*serverHello
-	chosen         *Choose
-	clientType     uint8
 	key            suite.PrivateKey
-	peer           peerAuth
 	client, server suite.Keys
 }
 
@@ -67,22 +64,9 @@ func (s *server12) fullHandshake() (step, error) {
 		s.conn.Suite = first
 		return s.respondPSK()
 	}
-	if s.params.RequestCertificate {
-		var err error
-		if s.clientType, err = s.clientCertType(); err != nil {
-			return step{}, err
-		}
-	}
-	s.chosen = s.choose()
-	s.chosen.Criteria.Auth = func(a suite.Authentication) bool {
+	return s.chooseCertificate(func(a suite.Authentication) bool {
 		return s.chooseSuite(func(c *suite.Suite) bool { return s.agreeable(c) && c.Auth == a }) != nil
-	}
-	return ask(s.chosen, func() (step, error) {
-		if s.chosen.Identity == nil {
-			return step{}, errNoCertFits
-		}
-		return s.respond()
-	}), nil
+	}, s.respond)
 }
 
 // chooseGroup picks the first of ours that the client has, or 0. RFC 8422,
@@ -174,7 +158,7 @@ func (s *server12) sendServerHello() error {
 		s.describeCertificate(&sh)
 	}
 	if h.Has.Has(wire.ExtServerCertificateType) && (s.chosen != nil || s.conn.Resumed) {
-		sh.ServerCertType = s.serverCertType(s.chosen)
+		sh.ServerCertType = s.serverCertType()
 		sh.Has.Add(wire.ExtServerCertificateType)
 	}
 	srtp, profiles := s.answerSRTP()
@@ -198,7 +182,7 @@ func (s *server12) describeCertificate(sh *wire.ServerHello) {
 		sh.Has.Add(wire.ExtServerName)
 	}
 	if s.params.RequestCertificate && s.hello.Has.Has(wire.ExtClientCertificateType) {
-		sh.ClientCertType = s.clientType
+		sh.ClientCertType = s.peerCertType
 		sh.Has.Add(wire.ExtClientCertificateType)
 	}
 }
@@ -241,13 +225,13 @@ func (s *server12) sendHelloDone() (step, error) {
 	}
 	next := expect(s.clientKeyExchange, wire.TypeClientKeyExchange)
 	if s.params.AskVerify {
-		return s.peer.verify(s.Machine, then(next)), nil
+		return s.verify(then(next)), nil
 	}
 	return next, nil
 }
 
 func (s *server12) certificate(msg wire.Message) (step, error) {
-	if err := s.peer.parse12(s.Machine, msg.Body, s.clientType); err != nil {
+	if err := s.parseCertificate12(msg.Body); err != nil {
 		return step{}, err
 	}
 	s.transcript.add(msg)
@@ -257,7 +241,7 @@ func (s *server12) certificate(msg wire.Message) (step, error) {
 		}
 		s.transcript.release()
 	}
-	return s.peer.verify(s.Machine, then(expect(s.clientKeyExchange, wire.TypeClientKeyExchange))), nil
+	return s.verify(then(expect(s.clientKeyExchange, wire.TypeClientKeyExchange))), nil
 }
 
 func (s *server12) clientKeyExchange(msg wire.Message) (step, error) {
@@ -289,7 +273,7 @@ func (s *server12) certificateVerify(msg wire.Message) (step, error) {
 	if err := cv.Parse(msg.Body); err != nil {
 		return step{}, err
 	}
-	if err := s.peer.check(s.Machine, &cv, s.transcript.messages); err != nil {
+	if err := s.checkSignature(&cv, s.transcript.messages); err != nil {
 		return step{}, err
 	}
 	s.transcript.release()
@@ -315,7 +299,7 @@ func (s *server12) finished(msg wire.Message) (step, error) {
 		})
 	}
 	if s.conn.Suite.Auth == suite.NoSignature {
-		return s.peer.judge(s.Machine, end) // now it is certain who has the PSK
+		return s.judge(end) // now it is certain who has the PSK
 	}
 	return end()
 }

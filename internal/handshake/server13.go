@@ -41,10 +41,6 @@ type server13 struct {
 	server   suite.TrafficSecret // server_handshake_traffic_secret
 	secret   *suite.HandshakeSecret
 	main     *suite.MainSecret
-
-	clientType uint8
-	chosen     *Choose
-	peer       peerAuth
 }
 
 // clientHello goes on with a ClientHello that negotiates TLS 1.3.
@@ -190,19 +186,7 @@ func (s *server13) respond(share wire.KeyShare) (step, error) {
 	case !s.hello.Has.Has(wire.ExtSignatureAlgorithms):
 		return step{}, errNoSchemes
 	}
-	if s.requestsCertificate() {
-		var err error
-		if s.clientType, err = s.clientCertType(); err != nil {
-			return step{}, err
-		}
-	}
-	s.chosen = s.choose()
-	return ask(s.chosen, func() (step, error) {
-		if s.chosen.Identity == nil {
-			return step{}, errNoCertFits
-		}
-		return s.sendServerHello(share)
-	}), nil
+	return s.chooseCertificate(nil, func() (step, error) { return s.sendServerHello(share) })
 }
 
 func (s *server13) sendServerHello(share wire.KeyShare) (step, error) {
@@ -230,9 +214,7 @@ func (s *server13) sendServerHello(share wire.KeyShare) (step, error) {
 	} else {
 		s.secret = suite.NewHandshakeSecret(s.conn.Suite.Hash, s.conn.prefix(), shared)
 	}
-	sum := s.transcript.sum()
-	s.client = s.handshakeSecret("CLIENT_HANDSHAKE_TRAFFIC_SECRET", s.secret.ClientTrafficSecret(sum))
-	s.server = s.handshakeSecret("SERVER_HANDSHAKE_TRAFFIC_SECRET", s.secret.ServerTrafficSecret(sum))
+	s.client, s.server = s.handshakeSecrets(s.secret)
 	s.carrier.InstallWrite(Handshake, s.server.Keys)
 	if err := s.installRead(); err != nil {
 		return step{}, err
@@ -271,11 +253,11 @@ func (s *server13) sendEncryptedExtensions() {
 		ee.Has.Add(wire.ExtServerName)
 	}
 	if s.hello.Has.Has(wire.ExtServerCertificateType) && (s.psk == nil || s.conn.Resumed) {
-		ee.ServerCertType = s.serverCertType(s.chosen)
+		ee.ServerCertType = s.serverCertType()
 		ee.Has.Add(wire.ExtServerCertificateType)
 	}
 	if s.requestsCertificate() && s.hello.Has.Has(wire.ExtClientCertificateType) {
-		ee.ClientCertType = s.clientType
+		ee.ClientCertType = s.peerCertType
 		ee.Has.Add(wire.ExtClientCertificateType)
 	}
 	srtp, profiles := s.answerSRTP()
@@ -311,13 +293,13 @@ func (s *server13) sendFinished() (step, error) {
 		next = expect(s.endOfEarlyData, wire.TypeEndOfEarlyData)
 	}
 	if s.params.AskVerify {
-		return s.peer.verify(s.Machine, then(next)), nil
+		return s.verify(then(next)), nil
 	}
 	return next, nil
 }
 
 func (s *server13) certificate(msg wire.Message) (step, error) {
-	if err := s.peer.parse13(s.Machine, msg.Body, s.clientType); err != nil {
+	if err := s.parseCertificate13(msg.Body); err != nil {
 		return step{}, err
 	}
 	s.transcript.add(msg)
@@ -325,13 +307,13 @@ func (s *server13) certificate(msg wire.Message) (step, error) {
 		if s.params.RequireCertificate {
 			return step{}, errCertRequired
 		}
-		return s.peer.verify(s.Machine, then(expect(s.finished, wire.TypeFinished))), nil
+		return s.verify(then(expect(s.finished, wire.TypeFinished))), nil
 	}
-	return s.peer.verify(s.Machine, then(expect(s.certificateVerify, wire.TypeCertificateVerify))), nil
+	return s.verify(then(expect(s.certificateVerify, wire.TypeCertificateVerify))), nil
 }
 
 func (s *server13) certificateVerify(msg wire.Message) (step, error) {
-	return expect(s.finished, wire.TypeFinished), s.peer.verifySignature13(s.Machine, msg, suite.ClientContext)
+	return expect(s.finished, wire.TypeFinished), s.verifySignature13(msg, suite.ClientContext)
 }
 
 func (s *server13) finished(msg wire.Message) (step, error) {

@@ -27,9 +27,10 @@ const fallbackSCSV = 0x5600 // RFC 7507
 // copied, for it is needed until our answer is complete.
 type serverHello struct {
 	*Machine
-	body  []byte
-	hello wire.ClientHello
-	retry *statelessRetry // of the cookie, or nil
+	body   []byte
+	hello  wire.ClientHello
+	retry  *statelessRetry // of the cookie, or nil
+	chosen *Choose         // our certificate; nil: none is shown
 }
 
 func (s *serverHello) clientHello(msg wire.Message) (step, error) {
@@ -125,8 +126,8 @@ func (s *serverHello) chooseALPN() error {
 	return errNoALPN
 }
 
-// clientCertType chooses the type of certificate to ask for (RFC 7250).
-func (s *serverHello) clientCertType() (uint8, error) {
+// chooseClientCertType chooses the type of certificate to ask for (RFC 7250).
+func (s *serverHello) chooseClientCertType() error {
 	offered := s.hello.ClientCertTypes
 	if !s.hello.Has.Has(wire.ExtClientCertificateType) {
 		offered = []byte{pki.X509}
@@ -137,28 +138,35 @@ func (s *serverHello) clientCertType() (uint8, error) {
 	}
 	for _, t := range ours {
 		if slices.Contains(offered, t) {
-			return t, nil
+			s.peerCertType = t
+			return nil
 		}
 	}
-	return 0, errNoCertType
+	return errNoCertType
 }
 
 // serverCertType is the type of certificate that this server shows, or has shown
 // when the session began.
-func (s *serverHello) serverCertType(chosen *Choose) uint8 {
-	if chosen == nil && s.conn.rawLocal || chosen != nil && chosen.Identity.Type == pki.RawPublicKey {
+func (s *serverHello) serverCertType() uint8 {
+	if s.chosen == nil && s.conn.rawLocal || s.chosen != nil && s.chosen.Identity.Type == pki.RawPublicKey {
 		return pki.RawPublicKey
 	}
 	return pki.X509
 }
 
-// choose is the question which certificate to send.
-func (s *serverHello) choose() *Choose {
+// chooseCertificate asks which certificate to send, and goes on with next. In TLS
+// 1.2 auth says which kinds of key the cipher suites are for.
+func (s *serverHello) chooseCertificate(auth func(suite.Authentication) bool, next func() (step, error)) (step, error) {
+	if s.params.RequestCertificate {
+		if err := s.chooseClientCertType(); err != nil {
+			return step{}, err
+		}
+	}
 	types := []uint8{pki.X509}
 	if s.hello.Has.Has(wire.ExtServerCertificateType) {
 		types = s.hello.ServerCertTypes
 	}
-	return &Choose{
+	s.chosen = &Choose{
 		Hello: &s.hello,
 		Criteria: pki.Criteria{
 			Version:     s.conn.Version,
@@ -167,6 +175,8 @@ func (s *serverHello) choose() *Choose {
 			Authorities: s.hello.Authorities,
 			Types:       types,
 			Groups:      s.hello.Groups,
+			Auth:        auth,
 		},
 	}
+	return ask(s.chosen, next), nil
 }

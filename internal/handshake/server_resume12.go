@@ -54,7 +54,7 @@ func (s *server12) resume12(old *session.Session) (step, error) {
 		return step{}, err
 	}
 	s.client, s.server = s.keys12(slices.Clone(old.Secret))
-	return s.peer.judge(s.Machine, func() (step, error) {
+	return s.judge(func() (step, error) {
 		s.sendFinished()
 		return s.expectFinished()
 	})
