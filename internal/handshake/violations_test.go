@@ -98,7 +98,7 @@ var violations = []struct {
 	{"a key share of another group", hello13, wire.TypeServerHello, 1, inServerHello(func(h *wire.ServerHello) { h.KeyShare.Group = uint16(suite.P256) }), errWrongShare},
 	{"a PSK that was not offered", hello13, wire.TypeServerHello, 1, inServerHello(func(h *wire.ServerHello) { h.Has.Add(wire.ExtPreSharedKey) }), errUnsolicited},
 	{"an extension of EncryptedExtensions", hello13, wire.TypeServerHello, 1, inServerHello(func(h *wire.ServerHello) { h.ALPN = []byte("x"); h.Has.Add(wire.ExtALPN) }), errUnsolicited},
-	{"a version that was not offered", hello12, wire.TypeServerHello, 1, inServerHello(func(h *wire.ServerHello) { h.Version = wire.VersionTLS10 }), errVersion},
+	{"a version that was not offered", hello12, wire.TypeServerHello, 1, inServerHello(func(h *wire.ServerHello) { h.Version = 0x0301 }), errVersion},
 	{"TLS 1.2 by the extension of 1.3", hello13, wire.TypeServerHello, 1, inServerHello(func(h *wire.ServerHello) { h.SupportedVersion = wire.VersionTLS12 }), errVersionNotWanted},
 	{"the random of a downgrade", hello13, wire.TypeServerHello, 1, inServerHello(func(h *wire.ServerHello) {
 		*h = wire.ServerHello{Version: wire.VersionTLS12, Random: h.Random, CipherSuite: 0xc02b}

@@ -68,7 +68,7 @@ func (f *forgeries) many(limit uint64) bool { return uint64(*f) > limit/2 }
 
 // Received is what has come under a generation of reading keys.
 type Received struct {
-	window Window
+	window window
 	forged forgeries
 }
 
@@ -78,5 +78,5 @@ func (r *Received) State() (next uint64, seen [windowSize / 64]uint64, forged ui
 }
 
 func (r *Received) SetState(next uint64, seen [windowSize / 64]uint64, forged uint64) {
-	*r = Received{Window{next, seen}, forgeries(forged)}
+	*r = Received{window{next, seen}, forgeries(forged)}
 }

@@ -15,7 +15,7 @@ type Clear struct {
 	Version uint16
 
 	next   uint64 // sequence number of the next record to seal
-	window Window
+	window window
 }
 
 // StartAt sets the sequence number of the first record: RFC 6347, Section

@@ -3,32 +3,32 @@ package record
 // windowSize is how far behind the newest record another one may come.
 const windowSize = 256
 
-// Window remembers which record numbers of an epoch have been received: the
+// window remembers which record numbers of an epoch have been received: the
 // sliding window of RFC 4303, Section 3.4.3. Its zero value has received
 // nothing. It must be marked only with what has been authenticated, for
 // otherwise a forged number would shut out the genuine ones.
-type Window struct {
+type window struct {
 	next uint64                  // the highest number received, plus one
 	seen [windowSize / 64]uint64 // a ring: the bit of n is n modulo windowSize
 }
 
 // Next is one more than the highest number received.
-func (w *Window) Next() uint64 { return w.next }
+func (w *window) Next() uint64 { return w.next }
 
 // Old reports whether n lies to the left of the window, so that nothing is
 // known of it.
-func (w *Window) Old(n uint64) bool { return n < w.next && w.next-n > windowSize }
+func (w *window) Old(n uint64) bool { return n < w.next && w.next-n > windowSize }
 
 // Seen reports whether n is known to have been received.
-func (w *Window) Seen(n uint64) bool {
+func (w *window) Seen(n uint64) bool {
 	return n < w.next && !w.Old(n) && w.seen[n/64%uint64(len(w.seen))]&(1<<(n%64)) != 0
 }
 
 // Fresh reports whether n certainly has not been received.
-func (w *Window) Fresh(n uint64) bool { return !w.Old(n) && !w.Seen(n) }
+func (w *window) Fresh(n uint64) bool { return !w.Old(n) && !w.Seen(n) }
 
 // Mark records that n has been received.
-func (w *Window) Mark(n uint64) {
+func (w *window) Mark(n uint64) {
 	if w.Old(n) {
 		return
 	}

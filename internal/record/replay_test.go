@@ -24,7 +24,7 @@ func TestWindow(t *testing.T) {
 		{"backwards in groups", []step{{255, true}, {254, true}, {0, true}, {511, true}, {256, true}, {255, false}}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			var w Window
+			var w window
 			for i, s := range test.steps {
 				if got := w.Fresh(s.n); got != s.fresh {
 					t.Fatalf("step %d: number %d: fresh is %v, want %v", i, s.n, got, s.fresh)
@@ -38,7 +38,7 @@ func TestWindow(t *testing.T) {
 // TestWindowModel compares with a set of all numbers.
 func TestWindowModel(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
-	var w Window
+	var w window
 	seen := map[uint64]bool{}
 	var highest uint64
 	for range 20000 {

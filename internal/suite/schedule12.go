@@ -2,8 +2,8 @@ package suite
 
 import "crypto"
 
-// PRF12 is the PRF of TLS 1.2, P_hash: RFC 5246, Section 5.
-func PRF12(h crypto.Hash, secret []byte, label string, seed []byte, n int) []byte {
+// prf12 is the PRF of TLS 1.2, P_hash: RFC 5246, Section 5.
+func prf12(h crypto.Hash, secret []byte, label string, seed []byte, n int) []byte {
 	x := expand(h, "", secret)
 	defer x.done()
 	out := make([]byte, 0, n+h.Size())
@@ -22,17 +22,17 @@ const mainSecretLen = 48
 
 // MainSecret12 is the main secret of RFC 5246, Section 8.1.
 func MainSecret12(h crypto.Hash, premain, clientRandom, serverRandom []byte) []byte {
-	return PRF12(h, premain, "master secret", join(clientRandom, serverRandom), mainSecretLen)
+	return prf12(h, premain, "master secret", join(clientRandom, serverRandom), mainSecretLen)
 }
 
 // ExtendedMainSecret12 is that of RFC 7627, Section 4.
 func ExtendedMainSecret12(h crypto.Hash, premain, sessionHash []byte) []byte {
-	return PRF12(h, premain, "extended master secret", sessionHash, mainSecretLen)
+	return prf12(h, premain, "extended master secret", sessionHash, mainSecretLen)
 }
 
 // Keys12 are the keys of both directions: RFC 5246, Section 6.3.
 func (s *Suite) Keys12(mainSecret, clientRandom, serverRandom []byte) (client, server Keys) {
-	block := PRF12(s.Hash, mainSecret, "key expansion", join(serverRandom, clientRandom), 2*s.KeyLen+2*s.IVLen)
+	block := prf12(s.Hash, mainSecret, "key expansion", join(serverRandom, clientRandom), 2*s.KeyLen+2*s.IVLen)
 	take := func(n int) (part []byte) {
 		part, block = block[:n], block[n:]
 		return part
@@ -52,7 +52,7 @@ const (
 
 // FinishedMAC12 is the verify_data of a Finished: RFC 5246, Section 7.4.9.
 func FinishedMAC12(h crypto.Hash, mainSecret []byte, label string, transcriptHash []byte) []byte {
-	return PRF12(h, mainSecret, label, transcriptHash, 12)
+	return prf12(h, mainSecret, label, transcriptHash, 12)
 }
 
 // Export12 is the exporter of RFC 5705, Section 4. A nil context is none,
@@ -63,7 +63,7 @@ func Export12(h crypto.Hash, mainSecret, clientRandom, serverRandom []byte, labe
 		seed = append(seed, byte(len(context)>>8), byte(len(context)))
 		seed = append(seed, context...)
 	}
-	return PRF12(h, mainSecret, label, seed, n)
+	return prf12(h, mainSecret, label, seed, n)
 }
 
 func join(a, b []byte) []byte { return append(append(make([]byte, 0, len(a)+len(b)), a...), b...) }

@@ -118,7 +118,6 @@ type Message struct {
 // one of VersionTLS12 and VersionTLS13; only the hellos and record headers of
 // DTLS write the others.
 const (
-	VersionTLS10  uint16 = 0x0301
 	VersionTLS12  uint16 = 0x0303
 	VersionTLS13  uint16 = 0x0304
 	VersionDTLS10 uint16 = 0xfeff
