@@ -11,6 +11,7 @@ import (
 	"github.com/hermetic-tls/hermetic/internal/alert"
 	"github.com/hermetic-tls/hermetic/internal/handshake"
 	"github.com/hermetic-tls/hermetic/internal/suite"
+	"github.com/hermetic-tls/hermetic/internal/wire"
 )
 
 // Kind is what an opened record was for the caller.
@@ -92,4 +93,66 @@ type Carrier interface {
 	// bytes protection adds to it.
 	MaxData() int
 	Overhead() int
+}
+
+// Bounds on what a peer may send without getting anywhere.
+const (
+	// maxMessage bounds a handshake message, but for Certificate.
+	maxMessage = 1 << 16
+	// maxWarnings bounds warning alerts in a row.
+	maxWarnings = 4
+	// maxIdleMessages bounds the messages after the handshake (KeyUpdate,
+	// tickets, HelloRequest) that come without application data in between.
+	maxIdleMessages = 32
+)
+
+var (
+	errContentType    = alert.New(alert.UnexpectedMessage, "a record has an unknown content type")
+	errEmptyHandshake = alert.New(alert.UnexpectedMessage, "a handshake record is empty")
+	errWarnings       = alert.New(alert.UnexpectedMessage, "too many warning alerts")
+	errBadAlert       = alert.New(alert.DecodeError, "an alert is malformed")
+	errAlertLevel     = alert.New(alert.IllegalParameter, "an alert has an unknown level")
+	errBadCCS         = alert.New(alert.IllegalParameter, "a ChangeCipherSpec is malformed")
+	errUnexpectedCCS  = alert.New(alert.UnexpectedMessage, "a ChangeCipherSpec comes where none may")
+	errEarlyDataSize  = alert.New(alert.UnexpectedMessage, "more early data than the ticket permits")
+	errEarlyAppData   = alert.New(alert.UnexpectedMessage, "application data comes before the handshake is complete")
+	errKeyBoundary    = alert.New(alert.UnexpectedMessage, "a record holds data beyond a change of keys")
+	errIdleMessages   = alert.New(alert.UnexpectedMessage, "too many handshake messages without application data")
+)
+
+// counts are of what a peer may not send without end.
+type counts struct {
+	empty, warnings, ccs, messages uint8
+}
+
+// message counts one that comes after the handshake.
+func (c *counts) message() error {
+	if c.messages++; c.messages > maxIdleMessages {
+		return errIdleMessages
+	}
+	return nil
+}
+
+// warning counts an alert that is not fatal.
+func (c *counts) warning(d alert.Description, version uint16) error {
+	if version == wire.VersionTLS13 && d != alert.UserCanceled {
+		return errBadAlert // RFC 9846, Section 6: no other alert is a warning
+	}
+	if c.warnings++; c.warnings > maxWarnings {
+		return errWarnings
+	}
+	return nil
+}
+
+// AlertLevel (RFC 9846, Section 6).
+const alertWarning, alertFatal = 1, 2
+
+func parseAlert(body []byte) (level byte, d alert.Description, err error) {
+	if len(body) != 2 {
+		return 0, 0, errBadAlert
+	}
+	if level = body[0]; level != alertWarning && level != alertFatal {
+		return 0, 0, errAlertLevel
+	}
+	return level, alert.Description(body[1]), nil
 }

@@ -22,10 +22,10 @@ var (
 )
 
 const (
-	// DefaultMTU fits nearly every path.
-	DefaultMTU = 1200
-	// MinMTU is how far the MTU is lowered.
-	MinMTU = 256
+	// defaultMTU fits nearly every path.
+	defaultMTU = 1200
+	// minMTU is how far the MTU is lowered.
+	minMTU = 256
 	// lowerMTU is after how many expiries in a row the MTU is lowered: RFC
 	// 9147bis, Section 4.4: "2-3 seems appropriate".
 	lowerMTU = 2
@@ -41,7 +41,7 @@ const (
 type DatagramOptions struct {
 	Server bool
 
-	// MTU is the largest datagram of a handshake; 0: DefaultMTU. KeepMTU does
+	// MTU is the largest datagram of a handshake; 0: defaultMTU. KeepMTU does
 	// not lower it when flights are lost.
 	MTU     int
 	KeepMTU bool
@@ -74,7 +74,7 @@ type DatagramOptions struct {
 	Strict bool
 }
 
-func (o *DatagramOptions) mtu() int            { return cmp.Or(o.MTU, DefaultMTU) }
+func (o *DatagramOptions) mtu() int            { return cmp.Or(o.MTU, defaultMTU) }
 func (o *DatagramOptions) memory() int         { return cmp.Or(o.Memory, flight.DefaultMemory) }
 func (o *DatagramOptions) maxCertificate() int { return cmp.Or(o.MaxCertificate, maxMessage) }
 
@@ -111,7 +111,7 @@ type Datagram struct {
 	dropped   uint64
 	earlyLeft uint32 // bytes of early data that may still be sent or come
 	version   uint16 // 0 until the hellos have agreed
-	count     struct{ warnings, messages uint8 }
+	count     counts
 
 	complete  bool // the handshake
 	proved    bool // the peer's address
@@ -321,9 +321,6 @@ func (d *Datagram) cidLen() int {
 // Dropped is how many records were dropped without a trace.
 func (d *Datagram) Dropped() uint64 { return d.dropped }
 
-// Proved says that the peer's address is its own.
-func (d *Datagram) Proved() { d.proved = true }
-
 // Missing is for streams.
 func (d *Datagram) Missing([]byte) int { return 0 }
 
@@ -400,7 +397,7 @@ func (d *Datagram) Expire(now time.Time) error {
 		return ErrTimeout
 	}
 	if d.timer.Expired()%lowerMTU == 0 && !d.opt.KeepMTU {
-		d.mtu = max(min(MinMTU, d.mtu), d.mtu/2)
+		d.mtu = max(min(minMTU, d.mtu), d.mtu/2)
 	}
 	if !d.flight.Pending() {
 		d.flight.Restart()

@@ -137,7 +137,7 @@ func (p *dtls12) late(h *wire.FragmentHeader, fragment []byte) (taken bool, err 
 		if len(fragment) < h.Length {
 			return true, nil
 		}
-		if err := p.countMessage(); err != nil {
+		if err := p.count.message(); err != nil {
 			return true, err
 		}
 		return true, p.handler.Handle(wire.Message{Type: h.Type, Seq: h.Seq, Body: fragment})

@@ -235,8 +235,10 @@ func (d *Datagram) deliver() error {
 		if !ok {
 			return nil
 		}
-		if err := d.countMessage(); err != nil {
-			return err
+		if d.complete {
+			if err := d.count.message(); err != nil {
+				return err
+			}
 		}
 		// During the handshake the peer's next message is the answer to our
 		// flight. After it, the peer may not even have our flight.
@@ -244,16 +246,6 @@ func (d *Datagram) deliver() error {
 		if err := d.handler.Handle(m); err != nil {
 			return err
 		}
-	}
-	return nil
-}
-
-func (d *Datagram) countMessage() error {
-	if !d.complete {
-		return nil
-	}
-	if d.count.messages++; d.count.messages > maxIdleMessages {
-		return errIdleMessages
 	}
 	return nil
 }
@@ -336,27 +328,19 @@ func (d *Datagram) handleData(r *opened, path bool) (Opened, error) {
 // the peer has keys: there is no other way to hear that it does not like our
 // hello (RFC 9147bis, Section 4.5.2).
 func (d *Datagram) handleAlert(r *opened) error {
-	if len(r.content) != 2 {
-		return d.fault(r.number, errBadAlert)
-	}
-	level, description := r.content[0], alert.Description(r.content[1])
+	level, description, err := parseAlert(r.content)
 	switch {
-	case level != 1 && level != 2:
-		return d.fault(r.number, errAlertLevel)
+	case err != nil:
+		return d.fault(r.number, err)
 	case description == alert.CloseNotify:
 		d.closed, d.closedBy = true, r.number
 		return ErrClosed
-	case level == 2:
+	case level == alertFatal:
 		return &PeerAlert{description}
 	case r.clear():
 		return record.ErrDropped
-	case d.version == wire.VersionTLS13 && description != alert.UserCanceled:
-		return errBadAlert // RFC 9846, Section 6: no other alert is a warning
 	}
-	if d.count.warnings++; d.count.warnings > maxWarnings {
-		return errWarnings
-	}
-	return nil
+	return d.count.warning(description, d.version)
 }
 
 // handleHandshake takes the fragments of a handshake record.

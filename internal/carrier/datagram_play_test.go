@@ -296,7 +296,8 @@ func (p *play) later(m wire.Message) error {
 	case wire.TypeKeyUpdate:
 		return p.installRead(handshake.Application)
 	case wire.TypeHelloRequest:
-		p.d.SendWarning(alert.NoRenegotiation)
+		p.d.begin()
+		p.d.alerts = append(p.d.alerts, [2]byte{alertWarning, byte(alert.NoRenegotiation)})
 	default:
 		return errPlay
 	}

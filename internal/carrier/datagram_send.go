@@ -136,24 +136,18 @@ func (d *Datagram) sendQueued() {
 	}
 }
 
-// SendWarning queues an alert that is not fatal.
-func (d *Datagram) SendWarning(description alert.Description) {
-	d.begin()
-	d.alerts = append(d.alerts, [2]byte{1, byte(description)})
-}
-
 // SendAlert queues close_notify behind everything, or a fatal alert in its
 // stead.
 func (d *Datagram) SendAlert(description alert.Description) {
+	d.begin()
 	if description == alert.CloseNotify {
-		d.SendWarning(description)
+		d.alerts = append(d.alerts, [2]byte{alertWarning, byte(description)})
 		return
 	}
-	d.begin()
 	d.flight.Clear()
 	d.timer.Stop()
 	d.ack, d.patience, d.queue, d.update = acknowledgment{}, time.Time{}, nil, nil
-	d.alerts = [][2]byte{{2, byte(description)}}
+	d.alerts = [][2]byte{{alertFatal, byte(description)}}
 }
 
 // room is how large the next datagram may be.

@@ -108,8 +108,8 @@ func TestBoundData(t *testing.T) {
 	p := newPair(t, playOptions{version: wire.VersionTLS13}, func(client, _ *DatagramOptions) { client.BoundData = true })
 	p.connect()
 	n := p.client.MaxData()
-	if d := p.seal(p.client, strings.Repeat("x", n)); len(d) != DefaultMTU {
-		t.Errorf("the largest datagram has %d bytes, want %d", len(d), DefaultMTU)
+	if d := p.seal(p.client, strings.Repeat("x", n)); len(d) != defaultMTU {
+		t.Errorf("the largest datagram has %d bytes, want %d", len(d), defaultMTU)
 	}
 	if _, err := p.client.Seal(p.now, nil, make([]byte, n+1)); err != ErrDataSize {
 		t.Errorf("got error %v, want %v", err, ErrDataSize)
@@ -120,7 +120,7 @@ func TestHelloRoom(t *testing.T) {
 	p := newPair(t, playOptions{version: wire.VersionTLS13}, nil)
 	p.client.flight.Clear()
 	p.client.send(wire.TypeClientHello, p.client.HelloRoom()-4)
-	if out := p.output(p.client); len(out) != 1 || len(out[0]) != DefaultMTU {
+	if out := p.output(p.client); len(out) != 1 || len(out[0]) != defaultMTU {
 		t.Errorf("the largest hello takes %d datagrams", len(out))
 	}
 }
@@ -272,7 +272,7 @@ func TestUnprovedHalfRTT(t *testing.T) {
 	if _, err := p.server.Seal(p.now, nil, make([]byte, 1000)); err != ErrNotReady {
 		t.Errorf("got error %v, want %v", err, ErrNotReady)
 	}
-	p.server.Proved()
+	p.server.proved = true
 	if _, err := p.server.Seal(p.now, nil, make([]byte, 1000)); err != nil {
 		t.Error(err)
 	}

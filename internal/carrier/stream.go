@@ -11,42 +11,23 @@ import (
 	"github.com/hermetic-tls/hermetic/internal/wire"
 )
 
-// Bounds on what a peer may send without getting anywhere.
 const (
-	// maxMessage bounds a handshake message, but for Certificate.
-	maxMessage = 1 << 16
 	// maxEmptyRecords bounds records without content in a row.
 	maxEmptyRecords = 32
-	// maxWarnings bounds warning alerts in a row.
-	maxWarnings = 4
 	// maxDroppedCCS bounds the dummy ChangeCipherSpec records of a handshake.
 	maxDroppedCCS = 32
-	// maxIdleMessages bounds the messages after the handshake (KeyUpdate,
-	// tickets, HelloRequest) that come without application data in between.
-	maxIdleMessages = 32
 )
 
 var (
 	errNotTLS         = alert.New(alert.ProtocolVersion, "the peer does not speak TLS")
 	errHTTP           = alert.New(alert.ProtocolVersion, "the peer speaks HTTP without TLS")
 	errRecordVersion  = alert.New(alert.ProtocolVersion, "a record has the wrong version")
-	errContentType    = alert.New(alert.UnexpectedMessage, "a record has an unknown content type")
 	errEmptyRecords   = alert.New(alert.UnexpectedMessage, "too many empty records")
-	errEmptyHandshake = alert.New(alert.UnexpectedMessage, "a handshake record is empty")
-	errWarnings       = alert.New(alert.UnexpectedMessage, "too many warning alerts")
 	errEarlyData      = alert.New(alert.UnexpectedMessage, "the client sends too much early data that was not accepted")
-	errBadAlert       = alert.New(alert.DecodeError, "an alert is malformed")
-	errAlertLevel     = alert.New(alert.IllegalParameter, "an alert has an unknown level")
-	errBadCCS         = alert.New(alert.IllegalParameter, "a ChangeCipherSpec is malformed")
-	errUnexpectedCCS  = alert.New(alert.UnexpectedMessage, "a ChangeCipherSpec comes where none may")
 	errExpectedCCS    = alert.New(alert.UnexpectedMessage, "a handshake message comes before the ChangeCipherSpec")
-	errEarlyDataSize  = alert.New(alert.UnexpectedMessage, "more early data than the ticket permits")
-	errEarlyAppData   = alert.New(alert.UnexpectedMessage, "application data comes before the handshake is complete")
 	errInterleaved    = alert.New(alert.UnexpectedMessage, "a handshake message is interleaved with another record type")
-	errKeyBoundary    = alert.New(alert.UnexpectedMessage, "a record holds data beyond a change of keys")
 	errFlightBoundary = alert.New(alert.UnexpectedMessage, "a handshake message comes before its turn: behind the end of the peer's flight")
 	errMessageSize    = alert.New(alert.IllegalParameter, "a handshake message is larger than the limit")
-	errIdleMessages   = alert.New(alert.UnexpectedMessage, "too many handshake messages without application data")
 )
 
 // StreamOptions are what a Stream needs to know of the configuration.
@@ -78,11 +59,6 @@ type Stream struct {
 	skip      uint32          // bytes of early data that may still be skipped, plus one; 0: none
 	early     uint32          // bytes of early data that may still be sent or come
 	count     counts
-}
-
-// counts are of what a peer may not send without end.
-type counts struct {
-	empty, warnings, ccs, messages uint8
 }
 
 // NewStream returns a carrier at the start of a connection.
@@ -268,25 +244,17 @@ func (s *Stream) handleCCS(body []byte) error {
 }
 
 func (s *Stream) handleAlert(body []byte) error {
-	if len(body) != 2 {
-		return errBadAlert
-	}
-	level, description := body[0], alert.Description(body[1])
+	level, description, err := parseAlert(body)
 	switch {
-	case level != 1 && level != 2:
-		return errAlertLevel
+	case err != nil:
+		return err
 	case description == alert.CloseNotify:
 		s.closed = true
 		return ErrClosed
-	case level == 2:
+	case level == alertFatal:
 		return &PeerAlert{description}
-	case s.version == wire.VersionTLS13 && description != alert.UserCanceled:
-		return errBadAlert // RFC 9846, Section 6: no other alert is a warning
 	}
-	if s.count.warnings++; s.count.warnings > maxWarnings {
-		return errWarnings
-	}
-	return nil
+	return s.count.warning(description, s.version)
 }
 
 func (s *Stream) handleHandshake(content []byte) error {
@@ -319,8 +287,8 @@ func (s *Stream) handleMessages(b []byte) error {
 			break
 		}
 		if s.complete {
-			if s.count.messages++; s.count.messages > maxIdleMessages {
-				return errIdleMessages
+			if err := s.count.message(); err != nil {
+				return err
 			}
 		}
 		s.behind = len(b) - 4 - n
@@ -444,10 +412,9 @@ func (s *Stream) CIDs() (local [][]byte, _ []byte) { return nil, nil }
 
 // SendAlert: close_notify is a warning, everything else here is fatal.
 func (s *Stream) SendAlert(d alert.Description) {
-	const warning, fatal = 1, 2
-	level := byte(fatal)
+	level := byte(alertFatal)
 	if d == alert.CloseNotify {
-		level = warning
+		level = alertWarning
 	}
 	s.Wake()
 	s.flush()
