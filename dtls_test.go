@@ -161,7 +161,7 @@ func (n *network) exchange() {
 			}
 		}
 	}
-	if _, err := n.client.Seal(nil, make([]byte, 1<<14+1)); !errors.Is(err, ErrInvalidOperation) {
+	if _, err := n.client.Seal(nil, make([]byte, 1<<14+1)); !errors.Is(err, ErrInvalidOperation) || !strings.Contains(err.Error(), "16384") {
 		n.t.Errorf("more than a datagram takes: %v", err)
 	}
 }
@@ -531,6 +531,58 @@ func TestHelloIsWholeAgain(t *testing.T) {
 		now.now, _ = e.Deadline()
 		if err := e.Expire(); err != nil {
 			t.Fatal(err)
+		}
+	}
+}
+
+// TestCookieAcrossRotation: the secret changes every hour, and a cookie that was made
+// before is still good; one from the future is not.
+func TestCookieAcrossRotation(t *testing.T) {
+	for _, version := range versions {
+		for later, want := range map[time.Duration]bool{
+			0: true, time.Second: true, 3 * time.Minute: true, 3*time.Minute + time.Second: false, -time.Minute: true, -time.Minute - time.Second: false,
+		} {
+			n := newNetwork(t, func(c, s *Config) {
+				c.MaxVersion, c.CurvePreferences = version, []tls.CurveID{tls.X25519, tls.CurveP256}
+			})
+			n.now = n.now.Truncate(time.Hour) // the first second of a secret
+			if later > 0 {
+				n.now = n.now.Add(-time.Second) // the last one of another
+			}
+			cfg := n.server.cfg.cfg
+			answer, _ := cfg.AnswerHello(nil, []byte("a"), n.client.Output(nil))
+			if err := n.open(n.client, answer, &n.received.client); err != nil {
+				t.Fatal(err)
+			}
+			n.now = n.now.Add(later)
+			if _, ok := cfg.AnswerHello(nil, []byte("a"), n.client.Output(nil)); ok != want {
+				t.Errorf("%s, %v later: %v", tls.VersionName(version), later, ok)
+			}
+		}
+	}
+}
+
+// TestBothVersions: one server speaks both, one client meets either, with cookies and
+// without.
+func TestBothVersions(t *testing.T) {
+	for _, ours := range versions {
+		for _, theirs := range versions {
+			for _, cookies := range []bool{false, true} {
+				n := newNetwork(t, func(c, s *Config) {
+					c.MaxVersion, s.MaxVersion, s.Datagram.TrustAddress = ours, theirs, !cookies
+				})
+				if cookies {
+					if err := n.welcome("a"); err != nil {
+						t.Fatal(err)
+					}
+				}
+				if err := n.run(); err != nil {
+					t.Fatal(err)
+				}
+				if c, s := n.client.State().Version, n.server.State().Version; c != s || c != min(ours, theirs) {
+					t.Errorf("up to %s and up to %s: %s and %s", tls.VersionName(ours), tls.VersionName(theirs), tls.VersionName(c), tls.VersionName(s))
+				}
+			}
 		}
 	}
 }

@@ -276,10 +276,13 @@ func (e *Engine) Seal(dst, data []byte) ([]byte, error) {
 	}
 	e.conn.AnswerUpdate(e.carrier)
 	out, err := e.carrier.Seal(e.now(), dst, data)
-	if err != nil {
-		return dst, &invalidOperation{err.Error()}
+	switch err {
+	case nil:
+		return out, nil
+	case carrier.ErrDataSize:
+		return dst, &invalidOperation{fmt.Sprintf("%d bytes are more than a datagram takes, which is %d", len(data), e.MaxData())}
 	}
-	return out, nil
+	return dst, &invalidOperation{err.Error()}
 }
 
 // Output appends what must be sent now: over TLS all of it, in DTLS exactly
