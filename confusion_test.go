@@ -32,6 +32,8 @@ func TestTicketConfusion(t *testing.T) {
 		}, 0},
 		"that has expired":                {tls.VersionTLS13, false, func(s *session.Session) { s.Lifetime *= 3 }, 25 * time.Hour},
 		"that has expired, of TLS 1.2":    {tls.VersionTLS12, false, func(s *session.Session) { s.Lifetime *= 3 }, 25 * time.Hour},
+		"from the future":                 {tls.VersionTLS13, false, func(s *session.Session) { s.Created = s.Created.Add(-time.Hour) }, -2 * time.Minute},
+		"from the future, of TLS 1.2":     {tls.VersionTLS12, false, func(s *session.Session) { s.Created = s.Created.Add(-time.Hour) }, -2 * time.Minute},
 		"for another name":                {tls.VersionTLS13, false, func(s *session.Session) {}, 0},
 		"for another name, of TLS 1.2":    {tls.VersionTLS12, false, func(s *session.Session) {}, 0},
 		"of TLS 1.2, over TLS, as it was": {tls.VersionTLS12, false, nil, 0},

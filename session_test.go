@@ -667,6 +667,33 @@ func TestPSKs(t *testing.T) {
 	}
 }
 
+// TestLargePSKs: a client says that its PSKs do not fit, rather than send a hello whose
+// lengths are wrong.
+func TestLargePSKs(t *testing.T) {
+	large, key := make([]byte, 1<<15-1), make([]byte, 32)
+	for name, test := range map[string]struct {
+		psks []PSK
+		fit  bool
+	}{
+		"the largest":                {[]PSK{{Identity: large, Key: key}}, true},
+		"two large ones":             {[]PSK{{Identity: large, Key: key}, {Identity: large[1:], Key: key}}, false},
+		"the largest to be imported": {[]PSK{{Identity: large, Key: key, Import: true, Context: large}}, false},
+	} {
+		overBoth(t, func(t *testing.T, datagram bool) {
+			client := &Config{Time: atNow, PSKs: test.psks, MinVersion: tls.VersionTLS13}
+			m := newMeeting(t, datagram, client, &Config{Time: atNow, PSKs: test.psks})
+			err := m.run()
+			if _, sealErr := m.client.Seal(nil, nil); !test.fit {
+				err = sealErr
+			}
+			var fault *AlertError
+			if test.fit && err != nil || !test.fit && (!errors.As(err, &fault) || fault.Alert != AlertInternalError || fault.Received) {
+				t.Errorf("%s: %v", name, err)
+			}
+		})
+	}
+}
+
 // TestVerifyConnectionOfPSK: both sides are asked about a connection by PSK, once,
 // when it is known which PSK.
 func TestVerifyConnectionOfPSK(t *testing.T) {

@@ -331,7 +331,9 @@ func (c *clientHello) retry(msg wire.Message, sh *wire.ServerHello) (step, error
 	}
 	c.hello.LegacyCookie = nil
 	c.psks = slices.DeleteFunc(c.psks, func(p offeredPSK) bool { return p.Hash != c.conn.Suite.Hash })
-	c.offerPSKs()
+	if err := c.offerPSKs(); err != nil {
+		return step{}, err
+	}
 	if !c.withdrawEarlyData() {
 		c.carrier.SendCompatibilityCCS()
 	}

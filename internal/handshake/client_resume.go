@@ -51,7 +51,9 @@ func (c *clientHello) fillSession() error {
 	for i := range external {
 		c.addPSK(&external[i], 0)
 	}
-	c.offerPSKs()
+	if err := c.offerPSKs(); err != nil {
+		return err
+	}
 	if p.AskSession || len(c.psks) > 0 {
 		h.PSKModes = []byte{pskDHE}
 		h.Has.Add(wire.ExtPSKKeyExchangeModes)

@@ -18,6 +18,7 @@ var (
 	errUnknownPSK  = alert.New(alert.DecryptError, "the client's PSK is not known, and there is no certificate to go on with")
 	errPSKRequired = alert.New(alert.MissingExtension, "the server does not know the PSK, and there is no ServerName to verify a certificate by")
 	errSelectedPSK = alert.New(alert.IllegalParameter, "the server chose a PSK that was not offered, or not with its hash")
+	errLargePSKs   = alert.New(alert.InternalError, "the PSKs, with their contexts, are more than a ClientHello takes")
 	errPSKGone     = alert.New(alert.MissingExtension, "the second ClientHello lacks the PSK of the first")
 )
 
@@ -55,7 +56,7 @@ type offeredPSK struct {
 
 // offerPSKs puts PSKs into the ClientHello, with binders that are filled in
 // when the message is made.
-func (c *clientHello) offerPSKs() {
+func (c *clientHello) offerPSKs() error {
 	h := &c.hello
 	h.PSK = wire.OfferedPSKs{}
 	h.Has = h.Has.Minus(wire.Extensions(wire.ExtPreSharedKey))
@@ -71,6 +72,10 @@ func (c *clientHello) offerPSKs() {
 	if len(c.psks) > 0 {
 		h.Has.Add(wire.ExtPreSharedKey)
 	}
+	if 2+len(h.PSK.Identities)+2+len(h.PSK.Binders) > 1<<16-1 {
+		return errLargePSKs
+	}
+	return nil
 }
 
 // bind fills in the binders of msg, a whole ClientHello.
