@@ -130,6 +130,58 @@ func TestMoveKeepsForgeries(t *testing.T) {
 	}
 }
 
+// TestMoveKeepsNewest: an engine that has moved still knows which record is the newest,
+// be it one from a new path, and what comes behind the peer's close_notify.
+func TestMoveKeepsNewest(t *testing.T) {
+	for _, version := range versions {
+		for _, updated := range []bool{false, true} {
+			if updated && version == tls.VersionTLS12 {
+				continue
+			}
+			client, server, now := sessionConfigs(t, version)
+			for _, cfg := range []*Config{client, server} {
+				cfg.Datagram.ConnectionIDs, cfg.Datagram.ConnectionIDLength = true, 4
+			}
+			m := newMeeting(t, true, client, server)
+			m.settle(now)
+			if updated {
+				if err := m.client.KeyUpdate(false); err != nil {
+					t.Fatal(err)
+				}
+				m.settle(now)
+			}
+			hears := func(datagram []byte, want Kind, err error) {
+				t.Helper()
+				if o, got := m.server.Open(datagram); o.Kind != want || got != err {
+					t.Errorf("%s, updated %v: kind %v, %v, want %v, %v", tls.VersionName(version), updated, o.Kind, got, want, err)
+				}
+			}
+			say := func(words string) []byte {
+				out, err := m.client.Seal(nil, []byte(words))
+				if err != nil {
+					t.Fatal(err)
+				}
+				return out
+			}
+			late, lost := say("late"), say("lost")
+			hears(say("newer"), KindNewPath, nil)
+			m.server = move(t, m.server, 0)
+			hears(late, KindData, nil)
+			hears(say("newest"), KindNewPath, nil)
+
+			m.client.Close()
+			hears(m.client.Output(nil), KindNone, ErrClosed)
+			m.server = move(t, m.server, 0)
+			hears(lost, KindData, nil)
+			behind, err := m.client.carrier.Seal(now.now, nil, []byte("behind the end"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			hears(behind, KindNone, ErrClosed)
+		}
+	}
+}
+
 // TestMoveSkips: the peer understands what comes after any skip that is accepted, though
 // it has missed a few records before.
 func TestMoveSkips(t *testing.T) {

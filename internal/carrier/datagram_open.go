@@ -60,8 +60,11 @@ func (d *Datagram) Open(now time.Time, in []byte) (Opened, error) {
 	if !d.proved {
 		d.credit += amplification * o.N
 	}
-	if err == nil && d.exchange != nil {
+	switch {
+	case err == nil && d.exchange != nil:
 		err = d.advance()
+	case err == ErrClosed:
+		d.end()
 	}
 	return o, err
 }

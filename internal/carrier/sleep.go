@@ -119,8 +119,11 @@ func (d *Datagram) Restore(c *suite.Suite, s State) {
 	d.clearOut.Version = wire.VersionDTLS12
 	d.localCIDs, d.peerCID, d.nextIn, d.nextOut = s.LocalCIDs, s.PeerCID, s.NextIn, s.NextOut
 	d.complete, d.proved, d.authentic, d.closed, d.asleep = true, true, true, s.Closed, true
-	d.closedBy = record.Number{Epoch: s.Read.Epoch, Sequence: s.Read.Sequence}
-	d.newest = d.closedBy
+	d.newest = record.Number{Epoch: s.Read.Epoch - 1, Sequence: record.MaxSequence}
+	if s.Read.Sequence > 0 {
+		d.newest = record.Number{Epoch: s.Read.Epoch, Sequence: s.Read.Sequence - 1}
+	}
+	d.closedBy = d.newest
 	d.protocol.restore(c, s)
 	d.exchange = nil
 }
