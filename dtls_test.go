@@ -549,7 +549,7 @@ func TestCookieAcrossRotation(t *testing.T) {
 			if later > 0 {
 				n.now = n.now.Add(-time.Second) // the last one of another
 			}
-			cfg := n.server.cfg.cfg
+			cfg := n.server.cfg.Config
 			answer, _ := cfg.AnswerHello(nil, []byte("a"), n.client.Output(nil))
 			if err := n.open(n.client, answer, &n.received.client); err != nil {
 				t.Fatal(err)

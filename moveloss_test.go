@@ -98,7 +98,7 @@ func (j *journey) move(e **Engine) {
 	}
 	if err == nil {
 		j.moves++
-		*e, err = ImportEngine((*e).cfg.cfg, state, stateAEAD(j.t, 1), j.rng.Uint64N(20))
+		*e, err = ImportEngine((*e).cfg.Config, state, stateAEAD(j.t, 1), j.rng.Uint64N(20))
 	}
 	if err != nil {
 		j.t.Fatal(err)
