@@ -62,7 +62,7 @@ func (e *Engine) cidsUsable(negotiated bool) error {
 	case e.conn.Version != wire.VersionTLS13 || !negotiated:
 		return &invalidOperation{"operation not supported: no connection IDs that can change were negotiated"}
 	case e.closed:
-		return &invalidOperation{"the connection is closed for writing"}
+		return errWriteClosed
 	}
 	return nil
 }

@@ -48,9 +48,6 @@ type compiled struct {
 	builtin  *pki.Identity                      // the self-signed one
 }
 
-// minMTU is the smallest MTU that fragments make sense with.
-const minMTU = 128
-
 // maxPrepared bounds the certificates that callbacks give and we keep ready.
 const maxPrepared = 256
 

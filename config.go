@@ -4,6 +4,7 @@ import (
 	"crypto"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"io"
 	"time"
 
@@ -42,7 +43,7 @@ func ParseMode(name string) (Mode, error) {
 			return m, nil
 		}
 	}
-	return 0, configError("mode", "'"+name+"' is none of tls-client, tls-server, dtls-client, dtls-server")
+	return 0, errors.New("hermetic: mode '" + name + "' is none of tls-client, tls-server, dtls-client, dtls-server")
 }
 
 // IsServer reports whether m is TLSServer or DTLSServer.

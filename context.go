@@ -56,6 +56,7 @@ var (
 	errReadResult  = errors.New("invalid read result")
 	errWriteResult = errors.New("invalid write result")
 	errEarlyKind   = alert.New(alert.InternalError, "GetConfigForClient accepts early data, which a Context does not tell apart: use an Engine")
+	errNoBIO       = &invalidOperation{"the BIO is nil"}
 	errNoPeerID    = &invalidOperation{"invalid operation: the peer's identity is not set"}
 )
 
@@ -64,7 +65,7 @@ var (
 // or none, with a nil error. Nothing is called before the first operation.
 func NewContext(mode Mode, cfg *Config, bio io.ReadWriter) (*Context, error) {
 	if bio == nil {
-		return nil, &invalidOperation{"the BIO is nil"}
+		return nil, errNoBIO
 	}
 	if cfg != nil && cfg.MaxEarlyData > 0 && mode.IsServer() {
 		return nil, configError("MaxEarlyData", "a Context does not tell early data apart: use an Engine")
@@ -417,7 +418,7 @@ func (c *Context) SetBIO(bio io.ReadWriter) error {
 	case c.busy:
 		return ErrBusy
 	case bio == nil:
-		return &invalidOperation{"the BIO is nil"}
+		return errNoBIO
 	}
 	c.bio = bio
 	return nil

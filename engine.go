@@ -3,7 +3,6 @@ package hermetic
 import (
 	"cmp"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/hermetic-tls/hermetic/internal/alert"
@@ -54,7 +53,7 @@ type Engine struct {
 // ClientHello ready in Output. The error names what is wrong in cfg.
 func NewEngine(mode Mode, cfg *Config) (*Engine, error) {
 	if mode < TLSClient || mode > DTLSServer {
-		return nil, configError("mode", "it is none of TLSClient, TLSServer, DTLSClient, DTLSServer")
+		return nil, errors.New("hermetic: the mode is none of TLSClient, TLSServer, DTLSClient, DTLSServer")
 	}
 	c, err := cfg.compiled()
 	if err != nil {
@@ -272,7 +271,7 @@ func (e *Engine) Seal(dst, data []byte) ([]byte, error) {
 	case e.err != nil:
 		return dst, e.err
 	case e.closed:
-		return dst, &invalidOperation{"the connection is closed for writing"}
+		return dst, errWriteClosed
 	}
 	e.conn.AnswerUpdate(e.carrier)
 	out, err := e.carrier.Seal(e.now(), dst, data)
@@ -357,29 +356,17 @@ func (e *Engine) KeyUpdate(requestPeer bool) error {
 	case e.conn.Version != wire.VersionTLS13:
 		return &invalidOperation{"TLS 1.2 has no KeyUpdate"}
 	case e.closed:
-		return &invalidOperation{"the connection is closed for writing"}
+		return errWriteClosed
 	}
 	e.conn.UpdateKeys(e.carrier, requestPeer)
 	return nil
 }
 
-// ExportKeyingMaterial returns length bytes bound to the connection, label and
-// context (RFC 5705; RFC 9846, Section 7.5). Nil and empty context differ in TLS
-// 1.2 only. Before the handshake is complete, or in TLS 1.2 without extended
-// master secret, it is an ErrInvalidOperation; but a server that has accepted
-// early data has the exporter as soon as it may answer.
-func (e *Engine) ExportKeyingMaterial(label string, context []byte, length int) ([]byte, error) {
-	if err := e.established(); err != nil && !e.exportsEarly() {
-		return nil, err
-	}
-	return exportFrom(e.conn, label, context, length)
-}
-
-// exportsEarly reports that a server has accepted early data and sent its Finished.
-// What the exporter gives is then bound to whom the session began with.
-func (e *Engine) exportsEarly() bool {
-	return e.err == nil && e.mode.IsServer() && e.conn != nil && e.conn.EarlyData == handshake.EarlyDataAccepted && e.conn.HasExporter()
-}
+var (
+	errIncomplete  = &invalidOperation{"the handshake is not complete"}
+	errBegun       = &invalidOperation{"the handshake has begun: this goes before it, or after Reset"}
+	errWriteClosed = &invalidOperation{"the connection is closed for writing"}
+)
 
 // established reports what keeps the engine from what needs a whole handshake.
 func (e *Engine) established() error {
@@ -413,90 +400,8 @@ func (e *Engine) SetServerName(name string) error {
 	case len(name) > 255:
 		return &invalidOperation{"a server name has at most 255 bytes"}
 	case e.started:
-		return &invalidOperation{"the handshake has begun"}
+		return errBegun
 	}
 	e.serverName = name
 	return nil
-}
-
-// acknowledged reports that the peer is known to have all of the handshake.
-func (e *Engine) acknowledged() bool {
-	d, ok := e.carrier.(*carrier.Datagram)
-	return !ok || d.Acknowledged()
-}
-
-// datagramOptions are those of the role: a server that knows whom it answers
-// asks for cookies.
-func (e *Engine) datagramOptions() *carrier.DatagramOptions {
-	switch {
-	case !e.mode.IsServer():
-		return &e.cfg.datagram[0]
-	case e.peerID == nil:
-		return &e.cfg.datagram[1]
-	}
-	return &e.cfg.datagram[2]
-}
-
-// SetPeerID sets the identity of the peer on the transport, e.g. its address,
-// before the first datagram: the handshake then begins with a ClientHello that
-// has a cookie for this identity, for which Config.AnswerHello has asked. DTLS
-// servers only.
-func (e *Engine) SetPeerID(id []byte) error {
-	if e.mode != DTLSServer {
-		return &invalidOperation{"operation not supported: only a DTLS server has peer identities"}
-	}
-	if e.started {
-		return &invalidOperation{"the handshake has begun"}
-	}
-	e.peerID = append([]byte{}, id...)
-	e.carrier = carrier.NewDatagram(handler{e}, e.datagramOptions())
-	return nil
-}
-
-// SetMTU sets the largest datagram of the handshake from now on. DTLS only.
-func (e *Engine) SetMTU(bytes int) error {
-	if !e.mode.IsDTLS() {
-		return &invalidOperation{"operation not supported: only DTLS has an MTU"}
-	}
-	if bytes < minMTU {
-		return &invalidOperation{fmt.Sprintf("an MTU of %d is less than %d", bytes, minMTU)}
-	}
-	e.carrier.(*carrier.Datagram).SetMTU(bytes)
-	return nil
-}
-
-// SetRetransmitTimeout sets the first value of the retransmission timer from now
-// on, also for the wait under way. DTLS only.
-func (e *Engine) SetRetransmitTimeout(d time.Duration) error {
-	switch {
-	case !e.mode.IsDTLS():
-		return &invalidOperation{"operation not supported: only DTLS has a retransmission timer"}
-	case d <= 0:
-		return &invalidOperation{"the retransmission timeout is not positive"}
-	}
-	e.carrier.(*carrier.Datagram).SetTimeout(d)
-	return nil
-}
-
-var errIncomplete = &invalidOperation{"the handshake is not complete"}
-
-var errNoEMS = &invalidOperation{"TLS 1.2 without extended master secret has no safe exporter (RFC 7627)"}
-
-// reservedLabels are the PRF's own (RFC 5705, Section 4).
-var reservedLabels = map[string]bool{"client finished": true, "server finished": true, "master secret": true, "key expansion": true}
-
-func exportFrom(c *handshake.Connection, label string, context []byte, length int) ([]byte, error) {
-	switch {
-	case length < 0 || length > 255*32:
-		return nil, &invalidOperation{fmt.Sprintf("the length is not from 0 to %d", 255*32)}
-	case len(label) > 249-6:
-		return nil, &invalidOperation{"the label is longer than 243 bytes"}
-	case c.Version == wire.VersionTLS12 && !c.EMS:
-		return nil, errNoEMS
-	case c.Version == wire.VersionTLS12 && reservedLabels[label]:
-		return nil, &invalidOperation{"the label is reserved"}
-	case len(context) > 1<<16-1:
-		return nil, &invalidOperation{"the context is longer than 65535 bytes"}
-	}
-	return c.Export(label, context, length), nil
 }

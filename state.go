@@ -61,20 +61,6 @@ type ConnectionState struct {
 	conn *handshake.Connection // for the exporter
 }
 
-// ExportKeyingMaterial is [Engine.ExportKeyingMaterial].
-func (s *ConnectionState) ExportKeyingMaterial(label string, context []byte, length int) ([]byte, error) {
-	if !s.HandshakeComplete {
-		return nil, errIncomplete
-	}
-	return exportFrom(s.conn, label, context, length)
-}
-
-// ChannelBinding is the channel binding "tls-exporter" (RFC 9266): 32 bytes that
-// both ends of this connection know, and nobody between them.
-func (s *ConnectionState) ChannelBinding() ([]byte, error) {
-	return s.ExportKeyingMaterial("EXPORTER-Channel-Binding", []byte{}, 32)
-}
-
 // State describes the connection. It makes copies; HandshakeComplete is cheap.
 func (e *Engine) State() ConnectionState {
 	c := e.conn

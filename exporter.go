@@ -1,0 +1,61 @@
+package hermetic
+
+import (
+	"fmt"
+
+	"github.com/hermetic-tls/hermetic/internal/handshake"
+	"github.com/hermetic-tls/hermetic/internal/wire"
+)
+
+// ExportKeyingMaterial returns length bytes bound to the connection, label and
+// context (RFC 5705; RFC 9846, Section 7.5). Nil and empty context differ in TLS
+// 1.2 only. Before the handshake is complete, or in TLS 1.2 without extended
+// master secret, it is an ErrInvalidOperation; but a server that has accepted
+// early data has the exporter as soon as it may answer.
+func (e *Engine) ExportKeyingMaterial(label string, context []byte, length int) ([]byte, error) {
+	if err := e.established(); err != nil && !e.exportsEarly() {
+		return nil, err
+	}
+	return exportFrom(e.conn, label, context, length)
+}
+
+// exportsEarly reports that a server has accepted early data and sent its Finished.
+// What the exporter gives is then bound to whom the session began with.
+func (e *Engine) exportsEarly() bool {
+	return e.err == nil && e.mode.IsServer() && e.conn != nil && e.conn.EarlyData == handshake.EarlyDataAccepted && e.conn.HasExporter()
+}
+
+// ExportKeyingMaterial is [Engine.ExportKeyingMaterial].
+func (s *ConnectionState) ExportKeyingMaterial(label string, context []byte, length int) ([]byte, error) {
+	if !s.HandshakeComplete {
+		return nil, errIncomplete
+	}
+	return exportFrom(s.conn, label, context, length)
+}
+
+// ChannelBinding is the channel binding "tls-exporter" (RFC 9266): 32 bytes that
+// both ends of this connection know, and nobody between them.
+func (s *ConnectionState) ChannelBinding() ([]byte, error) {
+	return s.ExportKeyingMaterial("EXPORTER-Channel-Binding", []byte{}, 32)
+}
+
+var errNoEMS = &invalidOperation{"TLS 1.2 without extended master secret has no safe exporter (RFC 7627)"}
+
+// reservedLabels are the PRF's own (RFC 5705, Section 4).
+var reservedLabels = map[string]bool{"client finished": true, "server finished": true, "master secret": true, "key expansion": true}
+
+func exportFrom(c *handshake.Connection, label string, context []byte, length int) ([]byte, error) {
+	switch {
+	case length < 0 || length > 255*32:
+		return nil, &invalidOperation{fmt.Sprintf("the length is not from 0 to %d", 255*32)}
+	case len(label) > 249-6:
+		return nil, &invalidOperation{"the label is longer than 243 bytes"}
+	case c.Version == wire.VersionTLS12 && !c.EMS:
+		return nil, errNoEMS
+	case c.Version == wire.VersionTLS12 && reservedLabels[label]:
+		return nil, &invalidOperation{"the label is reserved"}
+	case len(context) > 1<<16-1:
+		return nil, &invalidOperation{"the context is longer than 65535 bytes"}
+	}
+	return c.Export(label, context, length), nil
+}
