@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"io"
+	"reflect"
 	"time"
 
 	"github.com/hermetic-tls/hermetic/internal/wire"
@@ -283,53 +284,12 @@ type Config struct {
 
 // Clone returns a copy of c that may be modified.
 func (c *Config) Clone() *Config {
-	return &Config{
-		Time:                        c.Time,
-		Rand:                        c.Rand,
-		Certificates:                c.Certificates,
-		GetCertificate:              c.GetCertificate,
-		GetClientCertificate:        c.GetClientCertificate,
-		GetConfigForClient:          c.GetConfigForClient,
-		RootCAs:                     c.RootCAs,
-		ClientCAs:                   c.ClientCAs,
-		ClientCANames:               c.ClientCANames,
-		ClientAuth:                  c.ClientAuth,
-		ServerName:                  c.ServerName,
-		InsecureSkipVerify:          c.InsecureSkipVerify,
-		VerifyPeerCertificate:       c.VerifyPeerCertificate,
-		VerifyConnection:            c.VerifyConnection,
-		CertificateTypes:            c.CertificateTypes,
-		PeerCertificateTypes:        c.PeerCertificateTypes,
-		PeerPublicKeys:              c.PeerPublicKeys,
-		NextProtos:                  c.NextProtos,
-		MinVersion:                  c.MinVersion,
-		MaxVersion:                  c.MaxVersion,
-		CipherSuites:                c.CipherSuites,
-		CurvePreferences:            c.CurvePreferences,
-		KeyShares:                   c.KeyShares,
-		SignatureSchemes:            c.SignatureSchemes,
-		RequireExtendedMasterSecret: c.RequireExtendedMasterSecret,
-		RequireSecureRenegotiation:  c.RequireSecureRenegotiation,
-		SessionCache:                c.SessionCache,
-		NoTickets:                   c.NoTickets,
-		Tickets:                     c.Tickets,
-		TicketLifetime:              c.TicketLifetime,
-		TicketKeys:                  c.TicketKeys,
-		EarlyData:                   c.EarlyData,
-		MaxEarlyData:                c.MaxEarlyData,
-		ReplayGuard:                 c.ReplayGuard,
-		PSKs:                        c.PSKs,
-		GetPSK:                      c.GetPSK,
-		NoOCSPStapling:              c.NoOCSPStapling,
-		NoSCTs:                      c.NoSCTs,
-		Async:                       c.Async,
-		KeyLogWriter:                c.KeyLogWriter,
-		ReadAhead:                   c.ReadAhead,
-		MaxCertificateMessage:       c.MaxCertificateMessage,
-		MaxFragment:                 c.MaxFragment,
-		MTU:                         c.MTU,
-		Datagram:                    c.Datagram,
-		CookieSecret:                c.CookieSecret,
-		nameOptional:                c.nameOptional,
+	clone := &Config{nameOptional: c.nameOptional}
+	from, to := reflect.ValueOf(c).Elem(), reflect.ValueOf(clone).Elem()
+	for i := range from.NumField() {
+		if to.Field(i).CanSet() { // exported
+			to.Field(i).Set(from.Field(i))
+		}
 	}
+	return clone
 }
