@@ -71,18 +71,18 @@ func (c *Config) datagramOptions(server bool) carrier.DatagramOptions {
 		initial = srtpTimeout
 	}
 	return carrier.DatagramOptions{
-		Server:         server,
-		MTU:            c.MTU,
-		KeepMTU:        d.FixedMTU,
-		BoundData:      d.BoundData,
-		InitialTimeout: initial,
-		MaxTimeout:     d.MaxRetransmitTimeout,
-		Timeouts:       d.MaxTimeouts,
-		Patience:       d.Patience,
-		Memory:         d.Memory,
-		MaxCertificate: c.MaxCertificateMessage,
-		Unproved:       server && !d.TrustAddress,
-		Strict:         d.Strict,
+		Server:               server,
+		MTU:                  c.MTU,
+		FixedMTU:             d.FixedMTU,
+		BoundData:            d.BoundData,
+		RetransmitTimeout:    initial,
+		MaxRetransmitTimeout: d.MaxRetransmitTimeout,
+		MaxTimeouts:          d.MaxTimeouts,
+		Patience:             d.Patience,
+		Memory:               d.Memory,
+		MaxCertificate:       c.MaxCertificateMessage,
+		Unproved:             server && !d.TrustAddress,
+		Strict:               d.Strict,
 	}
 }
 

@@ -41,18 +41,18 @@ const (
 type DatagramOptions struct {
 	Server bool
 
-	// MTU is the largest datagram of a handshake; 0: defaultMTU. KeepMTU does
+	// MTU is the largest datagram of a handshake; 0: defaultMTU. FixedMTU does
 	// not lower it when flights are lost.
-	MTU     int
-	KeepMTU bool
+	MTU      int
+	FixedMTU bool
 	// BoundData makes data that does not fit a datagram of MTU an error.
 	BoundData bool
 
-	// InitialTimeout and MaxTimeout are the retransmission timer's first and
-	// last value; 0: 1 s and 60 s. Timeouts is how many of them in a row are
-	// too many; 0: as many as it takes for one of MaxTimeout.
-	InitialTimeout, MaxTimeout time.Duration
-	Timeouts                   int
+	// RetransmitTimeout and MaxRetransmitTimeout are the retransmission timer's first and
+	// last value; 0: 1 s and 60 s. MaxTimeouts is how many of them in a row are
+	// too many; 0: as many as it takes for one of MaxRetransmitTimeout.
+	RetransmitTimeout, MaxRetransmitTimeout time.Duration
+	MaxTimeouts                             int
 	// Patience is how long the peer may pause in the middle of its flight when
 	// there is nothing for us to send again; 0: as long as all timeouts
 	// together, negative: forever.
@@ -79,11 +79,11 @@ func (o *DatagramOptions) memory() int         { return cmp.Or(o.Memory, flight.
 func (o *DatagramOptions) maxCertificate() int { return cmp.Or(o.MaxCertificate, maxMessage) }
 
 func (o *DatagramOptions) timer() flight.Timer {
-	initial := cmp.Or(o.InitialTimeout, flight.DefaultInitial)
+	initial := cmp.Or(o.RetransmitTimeout, flight.DefaultInitial)
 	return flight.Timer{
 		Initial:  initial,
-		Max:      max(cmp.Or(o.MaxTimeout, flight.DefaultMax), initial),
-		Attempts: o.Timeouts,
+		Max:      max(cmp.Or(o.MaxRetransmitTimeout, flight.DefaultMax), initial),
+		Attempts: o.MaxTimeouts,
 	}
 }
 
@@ -270,7 +270,7 @@ func (d *Datagram) SetMTU(bytes int) { d.mtu, d.fullMTU = bytes, bytes }
 // that is under way.
 func (d *Datagram) SetTimeout(initial time.Duration) {
 	opt := *d.opt
-	opt.InitialTimeout = initial
+	opt.RetransmitTimeout = initial
 	d.opt = &opt
 	if d.exchange != nil {
 		changed := opt.timer()
@@ -396,7 +396,7 @@ func (d *Datagram) Expire(now time.Time) error {
 	if !d.timer.Expire(now) {
 		return ErrTimeout
 	}
-	if d.timer.Expired()%lowerMTU == 0 && !d.opt.KeepMTU {
+	if d.timer.Expired()%lowerMTU == 0 && !d.opt.FixedMTU {
 		d.mtu = max(min(minMTU, d.mtu), d.mtu/2)
 	}
 	if !d.flight.Pending() {

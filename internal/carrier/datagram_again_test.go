@@ -50,7 +50,7 @@ func TestGivingUp(t *testing.T) {
 		}{
 			{"by default", nil, []time.Duration{1e9, 2e9, 4e9, 8e9, 16e9, 32e9, 60e9}},
 			{"with other values", func(o *DatagramOptions) {
-				o.InitialTimeout, o.MaxTimeout, o.Timeouts = 400*time.Millisecond, time.Second, 4
+				o.RetransmitTimeout, o.MaxRetransmitTimeout, o.MaxTimeouts = 400*time.Millisecond, time.Second, 4
 			}, []time.Duration{4e8, 8e8, 1e9, 1e9}},
 		} {
 			t.Run(test.name, func(t *testing.T) {
@@ -129,7 +129,7 @@ func TestSetTimeout(t *testing.T) {
 
 func TestLoweringMTU(t *testing.T) {
 	for _, keep := range []bool{false, true} {
-		p := newPair(t, playOptions{version: wire.VersionTLS13, certificate: 3000}, func(_, server *DatagramOptions) { server.KeepMTU = keep })
+		p := newPair(t, playOptions{version: wire.VersionTLS13, certificate: 3000}, func(_, server *DatagramOptions) { server.FixedMTU = keep })
 		p.mustInput(p.server, p.output(p.client)...)
 		var got []int
 		for _, wait := range []time.Duration{1e9, 2e9, 4e9, 8e9, 16e9, 32e9} {
