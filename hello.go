@@ -92,8 +92,8 @@ func (r *CertificateRequest) SupportsCertificate(c *tls.Certificate) error {
 
 func newCertificateRequest(version uint16, q *handshake.Choose) *CertificateRequest {
 	return &CertificateRequest{
-		AcceptableCAs:    slices.Collect(q.Authorities.All()),
-		SignatureSchemes: listOf[tls.SignatureScheme](q.Schemes),
+		AcceptableCAs:    slices.Collect(q.Criteria.Authorities.All()),
+		SignatureSchemes: listOf[tls.SignatureScheme](q.Criteria.Schemes),
 		Version:          version,
 		criteria:         &q.Criteria,
 	}

@@ -138,33 +138,14 @@ func (m *Machine) checkSignature(cv *wire.CertificateVerify, message []byte) err
 	return s.Verify(key, message, cv.Signature)
 }
 
-// certificateRequest is what a server asks of our certificate, kept until we
-// answer.
-type certificateRequest struct {
-	schemes     wire.Uint16s
-	authorities wire.Names
-	types       []byte // TLS 1.2: certificate_types
-}
-
-func newCertificateRequest13(req *wire.CertificateRequest13) *certificateRequest {
-	return &certificateRequest{
-		schemes:     slices.Clone(req.SignatureSchemes),
-		authorities: slices.Clone(req.Authorities),
-	}
-}
-
-// choose is the question which certificate answers the request.
-func (r *certificateRequest) choose(m *Machine) *Choose {
-	return &Choose{
-		Authorities: r.authorities,
-		Schemes:     r.schemes,
-		Criteria: pki.Criteria{
-			Version:     m.conn.Version,
-			Schemes:     r.schemes,
-			Authorities: r.authorities,
-			Types:       []uint8{m.localCertType},
-		},
-	}
+// requested is the question which certificate answers a server's request.
+func (m *Machine) requested(schemes wire.Uint16s, authorities wire.Names) *Choose {
+	return &Choose{Criteria: pki.Criteria{
+		Version:     m.conn.Version,
+		Schemes:     slices.Clone(schemes),
+		Authorities: slices.Clone(authorities),
+		Types:       []uint8{m.localCertType},
+	}}
 }
 
 // sendCertificate13 sends id's chain, or none at all; staple and scts say

@@ -42,8 +42,8 @@ type client12 struct {
 	old            *session.Session // offered; nil: none
 	id             []byte           // that the server has given this session
 	serverHas      wire.ExtensionSet
-	request        *certificateRequest
-	psk            *PSK // of a suite with one
+	request        *Choose // nil: no certificate is asked of us
+	psk            *PSK    // of a suite with one
 	ticket         wire.NewSessionTicket12
 	group          suite.Group
 	serverPublic   []byte
@@ -186,11 +186,9 @@ func (c *client12) requestOrDone(msg wire.Message) (step, error) {
 	if err := req.Parse(msg.Body); err != nil {
 		return step{}, err
 	}
-	c.request = &certificateRequest{
-		schemes:     slices.Clone(req.SignatureSchemes),
-		authorities: slices.Clone(req.Authorities),
-		types:       slices.Clone(req.Types),
-	}
+	c.request = c.requested(req.SignatureSchemes, req.Authorities)
+	types := slices.Clone(req.Types)
+	c.request.Criteria.Auth = func(a suite.Authentication) bool { return slices.Contains(types, certTypeOf(a)) }
 	return expect(c.serverHelloDone, wire.TypeServerHelloDone), nil
 }
 
@@ -202,28 +200,26 @@ func (c *client12) serverHelloDone(msg wire.Message) (step, error) {
 	if c.request == nil {
 		return c.respond(nil, 0)
 	}
-	q := c.request.choose(c.Machine)
-	q.Criteria.Auth = c.request.accepts
+	q := c.request
 	return ask(q, func() (step, error) {
 		c.sendCertificate12(q.Identity)
 		return c.respond(q.Identity, q.Scheme)
 	}), nil
 }
 
-// accepts reports whether certificate_types has that kind of key: RFC 5246,
-// Section 7.4.4, and RFC 8422, Section 5.5.
-func (r *certificateRequest) accepts(a suite.Authentication) bool {
-	if a == suite.RSA {
-		return slices.Contains(r.types, certTypeRSASign)
-	}
-	return slices.Contains(r.types, certTypeECDSASign)
-}
-
-// ClientCertificateType of TLS 1.2.
+// ClientCertificateType of TLS 1.2: RFC 5246, Section 7.4.4, and RFC 8422, Section
+// 5.5.
 const (
 	certTypeRSASign   = 1
 	certTypeECDSASign = 64
 )
+
+func certTypeOf(a suite.Authentication) uint8 {
+	if a == suite.RSA {
+		return certTypeRSASign
+	}
+	return certTypeECDSASign
+}
 
 // respond sends the flight from the ClientKeyExchange on, with a signature of id
 // unless it is nil.

@@ -39,7 +39,7 @@ type client13 struct {
 	server  suite.TrafficSecret // server_handshake_traffic_secret
 	main    *suite.MainSecret
 
-	request *certificateRequest // nil: no certificate is asked of us
+	request *Choose // nil: no certificate is asked of us
 }
 
 func newClient13(c *clientHello) *client13 {
@@ -173,7 +173,7 @@ func (c *client13) certificateOrRequest(msg wire.Message) (step, error) {
 		return step{}, errNoSchemes
 	}
 	c.transcript.add(msg)
-	c.request = newCertificateRequest13(&req)
+	c.request = c.requested(req.SignatureSchemes, req.Authorities)
 	return expect(c.certificate, wire.TypeCertificate), nil
 }
 
@@ -221,7 +221,7 @@ func (c *client13) endEarlyData() {
 
 // authenticate answers the CertificateRequest.
 func (c *client13) authenticate() (step, error) {
-	q := c.request.choose(c.Machine)
+	q := c.request
 	return ask(q, func() (step, error) {
 		c.sendCertificate13(q.Identity, nil, false, false)
 		if q.Identity == nil {

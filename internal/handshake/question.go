@@ -26,10 +26,8 @@ type Configure struct {
 
 // Choose asks which certificate to send.
 type Choose struct {
-	Hello       *wire.ClientHello // on a server
-	Authorities wire.Names        // on a client: what the server accepts
-	Schemes     wire.Uint16s      // on a client: the server's
-	Criteria    pki.Criteria      // to choose by
+	Hello    *wire.ClientHello // on a server
+	Criteria pki.Criteria      // to choose by
 	// The answer: nil sends none (clients), or fails (servers).
 	Identity *pki.Identity
 	Scheme   suite.Scheme
