@@ -3,6 +3,7 @@ package hermetic
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/hermetic-tls/hermetic/internal/alert"
