@@ -412,8 +412,7 @@ static int context_setpeerid(lua_State *L)
 	struct context *c = check_context(L);
 	char text[MAX_TEXT];
 	bytes id = check_bytes(L, 2);
-	if (c->mode != 3)
-		return luaL_error(L, "operation not supported");
+	luaL_argcheck(L, c->mode == 3, 1, "operation not supported");
 	size_t failed = hermetic_peer_id(c->session, id, text);
 	return failed ? throw_text(L, text, failed) : 0;
 }
@@ -426,8 +425,7 @@ static int context_sethostname(lua_State *L)
 	luaL_checkany(L, 2);
 	if (!lua_isnil(L, 2))
 		name = check_bytes(L, 2);
-	if (c->mode % 2 != 0)
-		return luaL_error(L, "operation not supported");
+	luaL_argcheck(L, c->mode % 2 == 0, 1, "operation not supported");
 	luaL_argcheck(L, name.len <= 255, 2, "value out of range");
 	size_t failed = hermetic_server_name(c->session, name, text);
 	return failed ? throw_text(L, text, failed) : 0;

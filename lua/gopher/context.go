@@ -125,7 +125,7 @@ func setBIO(c *context, a arguments) int {
 func setPeerID(c *context, a arguments) int {
 	id := a.text(2)
 	if c.mode != hermetic.DTLSServer {
-		a.L.RaiseError(mbedtls.NotSupported)
+		a.bad(1, mbedtls.NotSupported)
 	}
 	return returned(a, c.SetPeerID([]byte(id)))
 }
@@ -139,7 +139,7 @@ func setHostname(c *context, a arguments) int {
 		name = a.text(2)
 	}
 	if c.mode.IsServer() {
-		a.L.RaiseError(mbedtls.NotSupported)
+		a.bad(1, mbedtls.NotSupported)
 	}
 	if len(name) > 255 {
 		a.bad(2, mbedtls.OutOfRange)

@@ -17,6 +17,7 @@ import (
 type Options struct {
 	mode         hermetic.Mode
 	cacert, cert string
+	nameless     error // a file's name is empty: unlike a file that is not set, it does not load
 	hostname     string
 	verify       string
 	versions     []uint16
@@ -47,9 +48,13 @@ func (o *Options) Set(key, value string) (err error) {
 		o.mode, err = hermetic.ParseMode(value)
 		ok = err == nil
 	case "cacert":
-		o.cacert = value
+		if o.cacert = value; value == "" {
+			o.nameless = errors.New(": can't parse CA certificate")
+		}
 	case "cert":
-		o.cert = value
+		if o.cert = value; value == "" {
+			o.nameless = errors.New(": can't parse certificate")
+		}
 	case "hostname":
 		o.hostname = value
 	case "verify":
@@ -106,6 +111,9 @@ func (o *Options) Mode() hermetic.Mode { return o.mode }
 func (o *Options) Config() (*hermetic.Config, error) {
 	if o.mode == 0 {
 		return nil, errors.New("option 'mode' is missing")
+	}
+	if o.nameless != nil {
+		return nil, o.nameless
 	}
 	config, err := o.load()
 	if err != nil {

@@ -46,6 +46,13 @@ tests['newconfig: files that do not load'] = function()
     ssl.newconfig, 'tls-server', nil, h.file('mismatch.pem'))
 end
 
+tests['newconfig: an empty name is a file that does not load'] = function()
+  h.throws(": can't parse CA certificate", ssl.newconfig, 'tls-client', '')
+  h.throws(": can't parse certificate", ssl.newconfig, 'tls-server', nil, '')
+  h.throws(": can't parse CA certificate", ssl.newconfig, { mode = 'tls-client', cacert = '' })
+  h.throws(": can't parse certificate", ssl.newconfig, { mode = 'tls-server', cert = '' })
+end
+
 tests['newconfig: an error tells the caller\'s position'] = function()
   local ok, err = pcall(function() return (ssl.newconfig('tls-client', 'nowhere')) end)
   h.same(ok, false)
@@ -175,6 +182,8 @@ tests['what fits no mode is thrown'] = function()
   h.throws('operation not supported', c.setpeerid, c, 'x')
   h.throws('operation not supported', s.setpeerid, s, 'x')
   h.throws('operation not supported', s.sethostname, s, 'x')
+  h.throws("calling 'setpeerid' on bad self (operation not supported)", function() return (c:setpeerid('x')) end)
+  h.throws("calling 'sethostname' on bad self (operation not supported)", function() return (s:sethostname('x')) end)
   h.throws('string expected', c.setpeerid, c)
   h.throws('bad argument', c.sethostname, c)
   h.throws('bad argument', c.sethostname, c, ('x'):rep(256))
