@@ -29,6 +29,7 @@ type Context struct {
 
 	taken    int  // datagrams that this operation has read
 	verified bool // DTLS servers: a ClientHello with a good cookie has come
+	complete bool // the handshake is over, and all of it is sent
 
 	in   *[bufferSize]byte // from pool while there is something in it
 	from int               // the bytes in[from:to] are not opened yet
@@ -104,7 +105,10 @@ func (c *Context) Handshake() error {
 	if err := c.enter(); err != nil {
 		return err
 	}
-	if c.engine.mode == DTLSServer && !c.verified {
+	switch {
+	case c.complete:
+		return c.leave(nil)
+	case c.engine.mode == DTLSServer && !c.verified:
 		return c.leave(c.welcome())
 	}
 	return c.leave(c.handshake())
@@ -114,6 +118,9 @@ func (c *Context) Handshake() error {
 // good cookie. One without is answered, and nothing is kept of it.
 func (c *Context) welcome() error {
 	for {
+		if len(c.out) > 0 {
+			return c.turnAway()
+		}
 		if c.from == c.to {
 			if err := c.receive(); err != nil {
 				return err
@@ -130,14 +137,19 @@ func (c *Context) welcome() error {
 		}
 		c.from = c.to
 		c.release()
-		if len(answer) > 0 {
-			c.out = answer
-			c.flush() // once: the client will ask again
-			c.reset()
-			return ErrUnverified
+		if c.out = answer; len(answer) == 0 {
+			c.dropOut()
 		}
-		c.dropOut()
 	}
+}
+
+// turnAway sends the answer to a ClientHello that proves no address.
+func (c *Context) turnAway() error {
+	if err := c.flush(); err != nil {
+		return err
+	}
+	c.reset()
+	return ErrUnverified
 }
 
 // done reports that the handshake is over. A DTLS 1.3 client's is when its
@@ -164,7 +176,7 @@ func (c *Context) handshake() error {
 	if err := c.expire(); err != nil {
 		return err
 	}
-	for !c.done() {
+	for !c.complete && !c.done() {
 		if err := c.flush(); err != nil {
 			return err
 		}
@@ -175,7 +187,11 @@ func (c *Context) handshake() error {
 			return err
 		}
 	}
-	return c.flush()
+	if err := c.flush(); err != nil {
+		return err
+	}
+	c.complete = true
+	return nil
 }
 
 // Read reads up to len(p) bytes of what the peer sent, after the handshake,
@@ -189,14 +205,16 @@ func (c *Context) Read(p []byte) (int, error) {
 }
 
 func (c *Context) read(p []byte) (int, error) {
-	if !c.done() {
+	if !c.complete {
 		if err := c.handshake(); err != nil {
 			return 0, err
 		}
 	} else if err := c.expire(); err != nil {
 		return 0, err
-	} else if err := c.flush(); err != nil && err != ErrWantWrite {
-		return 0, err
+	} else if !c.owed() {
+		if err := c.flush(); err != nil && err != ErrWantWrite {
+			return 0, err
+		}
 	}
 	for len(c.data) == 0 {
 		if err := c.fill(); err != nil {
@@ -367,6 +385,13 @@ func (c *Context) flush() error {
 	}
 	c.dropOut()
 	return nil
+}
+
+// owed reports whether what must be sent next is a Write's or a Close's that
+// could not send it. They do when they are repeated: what the transport says to
+// it is their answer, and must not keep a reader from what has come.
+func (c *Context) owed() bool {
+	return len(c.out) > 0 && (c.written > 0 || c.engine.closed)
 }
 
 // dropOut gives the output buffer back, if it came from the pool.

@@ -316,6 +316,66 @@ func TestContextRetriesAWrite(t *testing.T) {
 	}
 }
 
+// TestContextLeavesAWriteAlone: what a Write could not send neither fails nor
+// delays Handshake and Read.
+func TestContextLeavesAWriteAlone(t *testing.T) {
+	client, server, cb, _ := contexts(t, tls.VersionTLS13)
+	both(t, client.Handshake, server.Handshake)
+	if _, err := server.Write([]byte("answer")); err != nil {
+		t.Fatal(err)
+	}
+	cb.writeErr = syscall.EPIPE
+	if _, err := client.Write([]byte("request")); err != syscall.EPIPE {
+		t.Fatalf("write: %v", err)
+	}
+	if err := client.Handshake(); err != nil {
+		t.Errorf("handshake: %v", err)
+	}
+	buf := make([]byte, 100)
+	if n, err := client.Read(buf); err != nil || string(buf[:n]) != "answer" {
+		t.Errorf("read: %q, %v", buf[:n], err)
+	}
+}
+
+// scarce is a transport that takes some writes, and blocks then.
+type scarce struct {
+	*bio
+	writes int
+}
+
+func (s *scarce) Write(p []byte) (int, error) {
+	if s.writes == 0 {
+		return 0, nil
+	}
+	s.writes--
+	return s.bio.Write(p)
+}
+
+// TestContextReadSendsTheLastFlight: a Read that performs the handshake wants to
+// write until all of it is sent, or the peer would wait for ever.
+func TestContextReadSendsTheLastFlight(t *testing.T) {
+	client, server, cb, _ := contexts(t, tls.VersionTLS13)
+	client.Handshake()
+	server.Handshake()
+	buf := make([]byte, 100)
+	transport := &scarce{cb, 0}
+	client.SetBIO(transport)
+	for range 2 { // ChangeCipherSpec, then Finished
+		for range 2 {
+			if _, err := client.Read(buf); err != ErrWantWrite {
+				t.Errorf("the transport takes nothing: %v", err)
+			}
+		}
+		transport.writes = 1
+	}
+	if _, err := client.Read(buf); err != ErrWantRead {
+		t.Errorf("the transport takes all: %v", err)
+	}
+	if err := server.Handshake(); err != nil {
+		t.Errorf("the server: %v", err)
+	}
+}
+
 func TestContextClose(t *testing.T) {
 	client, server, _, _ := contexts(t, tls.VersionTLS12)
 	if err := client.Close(); err != nil {

@@ -3,6 +3,7 @@ package hermetic
 import (
 	"bytes"
 	"errors"
+	"io"
 	"math/rand/v2"
 	"testing"
 	"time"
@@ -10,8 +11,10 @@ import (
 
 // datagramBIO is one end of a datagram transport in memory.
 type datagramBIO struct {
-	in, out *[][]byte
-	lose    func() bool
+	in, out  *[][]byte
+	lose     func() bool
+	full     bool // nothing can be written
+	writeErr error
 }
 
 func (b *datagramBIO) Read(p []byte) (int, error) {
@@ -24,6 +27,9 @@ func (b *datagramBIO) Read(p []byte) (int, error) {
 }
 
 func (b *datagramBIO) Write(p []byte) (int, error) {
+	if b.full || b.writeErr != nil {
+		return 0, b.writeErr
+	}
 	if b.lose == nil || !b.lose() {
 		*b.out = append(*b.out, bytes.Clone(p))
 	}
@@ -67,6 +73,15 @@ func TestTwoSteps(t *testing.T) {
 		if err := server.SetPeerID([]byte("127.0.0.1#1")); err != nil {
 			t.Fatal(err)
 		}
+		bios[1].full = true
+		if err := server.Handshake(); err != ErrWantWrite {
+			t.Fatalf("a hello without a cookie, and nothing can be written: %v", err)
+		}
+		bios[1].full, bios[1].writeErr = false, io.ErrClosedPipe
+		if err := server.Handshake(); err != io.ErrClosedPipe {
+			t.Fatalf("a hello without a cookie, and the transport fails: %v", err)
+		}
+		bios[1].writeErr = nil
 		if err := server.Handshake(); err != ErrUnverified {
 			t.Fatalf("a hello without a cookie: %v", err)
 		}

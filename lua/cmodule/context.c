@@ -125,7 +125,7 @@ static int step(lua_State *L, struct context *c)
 		c->ready = c->op;
 	else if (s.drained)
 		c->ready = READ;
-	else if (c->op == READ || c->op == HANDSHAKE)
+	else if (c->op == READ || c->op == HANDSHAKE || c->op == c->ready)
 		c->ready = -1;
 
 	unsigned calls = c->calls;

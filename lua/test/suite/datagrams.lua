@@ -136,6 +136,30 @@ tests['an unverified ClientHello is fatal, and answered with less than it'] = fu
   h.results(true)(s:handshake())
 end
 
+tests['the answer to an unverified ClientHello waits for the transport'] = function()
+  for name, argument in pairs { handshake = 0, read = 0, write = 'x' } do
+    local c, s, up, down = new()
+    local function step() return s[name](s, argument) end
+    c:handshake()
+    s:setpeerid(peer)
+    down.piece = 0
+    h.results(nil, 'want-write')(step())
+    h.results(nil)(s:gettimeout())
+    s:setbio(up.rcb, function() error('gone', 0) end)
+    h.results(nil, 'gone')(step())
+    s:setbio(up.rcb, function() return -1 end)
+    h.results(nil, 'invalid write result')(step())
+    s:setbio(up.rcb, down.wcb)
+    down.piece = 1
+    h.fails(step())
+    h.same(#down.sent, 1)
+    c:handshake()
+    h.results(nil, 'invalid operation')(step())
+    s:setpeerid(peer)
+    h.results(true)(s:handshake())
+  end
+end
+
 tests['any string is an identity'] = function()
   for _, id in ipairs { '', '\0', ('x'):rep(1000), 7 } do
     local c, s = new()

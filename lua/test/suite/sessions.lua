@@ -30,6 +30,31 @@ tests['read and write perform a pending handshake'] = function()
   end
 end
 
+tests['whoever performs the handshake wants to write, and offers again, what was not taken'] = function()
+  for name, argument in pairs { handshake = 0, read = 0, write = 'x' } do
+    local c, s, up, down = t.pair()
+    local refused
+    local function lazy(stream) -- takes something at every third call
+      local calls = 0
+      return function(data)
+        calls = calls + 1
+        refused = calls % 3 > 0
+        return refused and 0 or stream.wcb(data)
+      end
+    end
+    c:setbio(down.rcb, lazy(up))
+    s:setbio(up.rcb, lazy(down))
+    for _ = 1, 50 do
+      for _, ctx in ipairs { c, s } do
+        refused = false
+        local _, err = ctx[name](ctx, argument)
+        h.same(err == 'want-write', refused, name)
+      end
+    end
+    h.same(c:info().complete and s:info().complete, true, name)
+  end
+end
+
 tests['any transport will do'] = function()
   for _, piece in ipairs { 1, 2, 5, 100, 1e9 } do
     local c, s, up, down = t.pair()
@@ -76,6 +101,20 @@ tests['after want-write the record is already made'] = function()
   up.piece = 1e9
   h.results(6)(c:write('second'))
   h.same(s:read(5) .. ' ' .. s:read(6), 'first second')
+end
+
+tests['what a write or close could not send is theirs: handshake and read leave it alone'] = function()
+  for name, result in pairs { write = 7, close = true } do
+    local c, s, up, down = t.established()
+    s:write('answer')
+    c:setbio(down.rcb, function() error('broken pipe', 0) end)
+    h.results(nil, 'broken pipe')(c[name](c, 'request'))
+    h.results(true)(c:handshake())
+    h.results('answer')(c:read(100))
+    c:setbio(down.rcb, up.wcb)
+    h.results(result)(c[name](c, 'request'))
+    if name == 'write' then h.results('request')(s:read(100)) else h.results(nil, 'closed')(s:read(100)) end
+  end
 end
 
 tests['close after a write that returned want-write'] = function()
