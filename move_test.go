@@ -354,6 +354,57 @@ func TestMoveRefusals(t *testing.T) {
 	}
 }
 
+// TestMoveRefusesParts: a message of which a part has come is not lost.
+func TestMoveRefusesParts(t *testing.T) {
+	overBoth(t, func(t *testing.T, datagram bool) {
+		client, server, now := sessionConfigs(t, tls.VersionTLS13)
+		server.Tickets, server.MaxFragment, server.MTU = 4, 512, 256
+		m := newMeeting(t, datagram, client, server)
+		for !m.server.HandshakeComplete() {
+			for _, from := range []*Engine{m.client, m.server} {
+				to := map[*Engine]*Engine{m.client: m.server, m.server: m.client}[from]
+				for from.HasOutput() && !m.server.HandshakeComplete() {
+					for in := from.Output(nil); len(in) > 0; {
+						o, err := to.Open(in)
+						if err != nil {
+							t.Fatal(err)
+						}
+						in = in[o.N:]
+					}
+				}
+			}
+		}
+		if datagram {
+			now.now = now.now.Add(time.Second)
+			m.client.Expire()
+		}
+		refused := 0
+		for in := m.server.Output(nil); len(in) > 0; {
+			o, err := m.client.Open(in)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if in = in[o.N:]; m.client.Compact() != nil {
+				refused++
+			} else {
+				m.client = move(t, m.client, 0)
+			}
+			if len(in) == 0 {
+				in = m.server.Output(nil)
+			}
+		}
+		m.settle(now)
+		m.client = move(t, m.client, 0)
+		tickets := 0
+		for client.SessionCache.Get(m.client.sessionKey()) != nil {
+			tickets++
+		}
+		if refused == 0 || tickets != 4 {
+			t.Errorf("refused %d times, %d tickets came", refused, tickets)
+		}
+	})
+}
+
 func TestCompact(t *testing.T) {
 	fourModes(t, func(t *testing.T, datagram bool, version uint16) {
 		client, server, now := sessionConfigs(t, version)
