@@ -13,10 +13,11 @@ import (
 )
 
 var (
-	errRawKey    = alert.New(alert.BadCertificate, "the peer's raw public key is not one of PeerPublicKeys")
-	errNoName    = alert.New(alert.BadCertificate, "the server shows a certificate, and there is no ServerName to verify it by")
-	errCallback  = "the configuration's callback failed"
-	errBadConfig = "the configuration chosen for this client is invalid"
+	errOnlyRawKeys = alert.New(alert.UnsupportedCertificate, "the peer has a certificate, and only raw public keys are accepted")
+	errRawKey      = alert.New(alert.BadCertificate, "the peer's raw public key is not one of PeerPublicKeys")
+	errNoName      = alert.New(alert.BadCertificate, "the server shows a certificate, and there is no ServerName to verify it by")
+	errCallback    = "the configuration's callback failed"
+	errBadConfig   = "the configuration chosen for this client is invalid"
 )
 
 // answer answers a question of the handshake, or returns it in the form in
@@ -199,7 +200,10 @@ func (e *Engine) verifyPeer(p *handshake.Peer) (chains [][]*x509.Certificate, er
 func (e *Engine) verifyChain(c *pki.Chain) ([][]*x509.Certificate, error) {
 	cfg := e.cfg
 	v := pki.Verifier{Now: cfg.now()}
+	types := e.params().PeerCertTypes
 	switch {
+	case len(types) > 0 && !slices.Contains(types, pki.X509):
+		return nil, errOnlyRawKeys // of a session that another Config began
 	case e.mode.IsServer() && cfg.ClientAuth < tls.VerifyClientCertIfGiven, !e.mode.IsServer() && cfg.InsecureSkipVerify:
 		return nil, nil
 	case e.mode.IsServer():

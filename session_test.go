@@ -292,6 +292,20 @@ func TestSessionsOfOthers(t *testing.T) {
 			},
 			func(c, s *Config) {},
 		},
+		"a client's certificate, where a raw key is demanded": {
+			func(c, s *Config) { c.Certificates, s.ClientAuth = s.Certificates, tls.RequireAnyClientCert },
+			func(c, s *Config) {
+				c.Certificates, s.ClientAuth = raw, tls.RequireAnyClientCert
+				anyRaw(s)
+			},
+		},
+		"a server's certificate, where a raw key is demanded": {
+			func(c, s *Config) {},
+			func(c, s *Config) {
+				s.Certificates = raw
+				anyRaw(c)
+			},
+		},
 		"a PSK's, where a certificate is demanded": {
 			func(c, s *Config) { c.PSKs, s.PSKs = []PSK{psk}, []PSK{psk} },
 			func(c, s *Config) { s.PSKs = []PSK{psk} },
