@@ -130,6 +130,59 @@ func TestMoveKeepsForgeries(t *testing.T) {
 	}
 }
 
+// TestMoveToAnotherConfig: a connection keeps what it has negotiated, also where it goes
+// on under a Config that would not have.
+func TestMoveToAnotherConfig(t *testing.T) {
+	overBoth(t, func(t *testing.T, datagram bool) {
+		client, server, now := sessionConfigs(t, tls.VersionTLS13)
+		server.Tickets = 2
+		for _, cfg := range []*Config{client, server} {
+			cfg.Datagram.ConnectionIDs, cfg.Datagram.ConnectionIDLength = true, 4
+		}
+		m := newMeeting(t, datagram, client, server)
+		for !m.server.HandshakeComplete() { // and its tickets are under way
+			if _, err := m.pass(m.client, m.server, &m.got.server); err != nil {
+				t.Fatal(err)
+			}
+			if !m.server.HandshakeComplete() {
+				if _, err := m.pass(m.server, m.client, &m.got.client); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		other := &Config{Time: now.time, InsecureSkipVerify: true}
+		imported := func(e *Engine) *Engine {
+			state, err := e.Export(nil, stateAEAD(t, 1))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if e, err = ImportEngine(other, state, stateAEAD(t, 1), 0); err != nil {
+				t.Fatal(err)
+			}
+			return e
+		}
+		if datagram {
+			m.settle(now)
+			m.server = imported(m.server)
+		}
+		m.client = imported(m.client)
+		m.settle(now)
+		if !datagram {
+			return
+		}
+		for _, e := range []*Engine{m.client, m.server} {
+			if err := e.RequestConnectionIDs(2); err != nil {
+				t.Fatal(err)
+			}
+			m.settle(now)
+			if !e.ChangeConnectionID() {
+				t.Error("it has got no connection ID")
+			}
+		}
+		m.settle(now)
+	})
+}
+
 // TestMoveKeepsNewest: an engine that has moved still knows which record is the newest,
 // be it one from a new path, and what comes behind the peer's close_notify.
 func TestMoveKeepsNewest(t *testing.T) {

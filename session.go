@@ -199,11 +199,12 @@ func (e *Engine) admits(s *session.Session) bool {
 // keep gives a new session to the cache.
 func (e *Engine) keep() {
 	state := e.conn.TakeSession()
-	if state != nil && state.Keepable() {
-		s := &Session{state: state, verified: e.cfg, name: e.serverName}
-		if e.moved {
-			s.verified = nil
-		}
-		e.cfg.SessionCache.Put(e.sessionKey(), s)
+	if state == nil || !state.Keepable() || e.cfg.SessionCache == nil {
+		return
 	}
+	s := &Session{state: state, verified: e.cfg, name: e.serverName}
+	if e.moved {
+		s.verified = nil
+	}
+	e.cfg.SessionCache.Put(e.sessionKey(), s)
 }

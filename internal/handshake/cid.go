@@ -96,8 +96,9 @@ func (c *Connection) OfferCIDs(carrier Carrier, p *Params, n int, immediate bool
 	if immediate {
 		m.Usage = cidImmediate
 	}
+	local, _ := carrier.CIDs()
 	for range n {
-		cid := make([]byte, p.CIDLength)
+		cid := make([]byte, len(local[0])) // all have one size
 		if _, err := io.ReadFull(p.Rand, cid); err != nil {
 			return errCIDRandom
 		}
