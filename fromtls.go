@@ -45,15 +45,6 @@ func FromTLS(t *tls.Config) (*Config, error) {
 	return c, nil
 }
 
-// tlsHarmless are the fields that need no counterpart: they tune what hermetic
-// does not do.
-var tlsHarmless = map[string]string{
-	"NameToCertificate":           "Certificates are chosen by their names anyway",
-	"PreferServerCipherSuites":    "crypto/tls ignores it too",
-	"SessionTicketsDisabled":      "it becomes NoTickets",
-	"DynamicRecordSizingDisabled": "records are as large as their data",
-}
-
 // tlsRefused are the fields that cannot be taken over, and why.
 var tlsRefused = map[string]string{
 	"GetCertificate":                      "its tls.ClientHelloInfo belongs to crypto/tls; use Config.GetCertificate",
