@@ -86,12 +86,6 @@ func (c *Config) datagramOptions(server bool) carrier.DatagramOptions {
 	}
 }
 
-// acknowledged reports that the peer is known to have all of the handshake.
-func (e *Engine) acknowledged() bool {
-	d, ok := e.carrier.(*carrier.Datagram)
-	return !ok || d.Acknowledged()
-}
-
 // datagramOptions are those of the role: a server that knows whom it answers
 // asks for cookies.
 func (e *Engine) datagramOptions() *carrier.DatagramOptions {

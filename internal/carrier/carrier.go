@@ -84,6 +84,9 @@ type Carrier interface {
 	Sleep(now time.Time) (State, error)
 	Restore(c *suite.Suite, s State)
 
+	// Acknowledged reports whether the peer is known to have all of the handshake.
+	Acknowledged() bool
+
 	// Dropped is how many records were dropped without a trace (datagrams).
 	Dropped() uint64
 

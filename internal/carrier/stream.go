@@ -408,6 +408,7 @@ func (s *Stream) SetCIDs(_, _ []byte)              {}
 func (s *Stream) AddLocalCID([]byte)               {}
 func (s *Stream) SetPeerCID([]byte)                {}
 func (s *Stream) Dropped() uint64                  { return 0 }
+func (s *Stream) Acknowledged() bool               { return true }
 func (s *Stream) CIDs() (local [][]byte, _ []byte) { return nil, nil }
 
 // SendAlert: close_notify is a warning, everything else here is fatal.
