@@ -72,7 +72,7 @@ func (s *Stream) Sequence() uint64 { return s.seq }
 
 // Exhausted reports that the keys near the limit of what they may protect.
 func (s *Stream) Exhausted() bool {
-	return s.keys.Suite != nil && s.modern() && s.seq >= s.keys.Suite.SealLimit
+	return s.tls13() && s.seq >= s.keys.Suite.SealLimit
 }
 
 // Overhead is how many bytes a record has beside its data.
@@ -80,7 +80,7 @@ func (s *Stream) Overhead() int {
 	switch {
 	case s.keys.Suite == nil:
 		return HeaderLen
-	case s.modern():
+	case s.tls13():
 		return HeaderLen + 1 + s.keys.Suite.TagLen
 	}
 	return HeaderLen + s.keys.Suite.ExplicitLen + s.keys.Suite.TagLen
@@ -92,13 +92,15 @@ func (s *Stream) MaxLength() int {
 	switch {
 	case s.keys.Suite == nil:
 		return MaxPlaintext
-	case s.modern():
+	case s.tls13():
 		return MaxPlaintext + MaxOverhead13
 	}
 	return MaxPlaintext + MaxOverhead12
 }
 
-func (s *Stream) modern() bool { return s.keys.Suite.Version == wire.VersionTLS13 }
+func (s *Stream) tls13() bool {
+	return s.keys.Suite != nil && s.keys.Suite.Version == wire.VersionTLS13
+}
 
 // Open decrypts the record rec, header included, in place. The content aliases
 // rec, whose length is for the caller to compare with MaxLength.
@@ -107,7 +109,7 @@ func (s *Stream) Open(rec []byte) (ContentType, []byte, error) {
 	if s.keys.Suite == nil {
 		return typ, body, nil
 	}
-	if s.modern() {
+	if s.tls13() {
 		return s.open13(rec, body)
 	}
 	return s.open12(typ, body)
@@ -176,7 +178,7 @@ func (s *Stream) Seal(dst []byte, typ ContentType, data []byte) []byte {
 	dst = slices.Grow(dst, len(data)+s.Overhead())
 	length := len(data) + s.Overhead() - HeaderLen
 	outer := typ
-	if s.keys.Suite != nil && s.modern() {
+	if s.tls13() {
 		outer = ApplicationData
 	}
 	start := len(dst)
@@ -184,7 +186,7 @@ func (s *Stream) Seal(dst []byte, typ ContentType, data []byte) []byte {
 	switch {
 	case s.keys.Suite == nil:
 		return append(dst, data...)
-	case s.modern():
+	case s.tls13():
 		s.setNonce()
 		copy(s.aad[:], dst[start:])
 		dst = append(append(dst, data...), byte(typ))

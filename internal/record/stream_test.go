@@ -41,7 +41,7 @@ func TestStreamContent(t *testing.T) {
 // sealRaw seals plain as it is, which is not for Seal to judge in TLS 1.2; in TLS 1.3
 // it is a TLSInnerPlaintext.
 func sealRaw(s *Stream, outer ContentType, plain []byte) []byte {
-	if !s.modern() {
+	if !s.tls13() {
 		return s.Seal(nil, outer, plain)
 	}
 	n := len(plain) + s.keys.Suite.TagLen
