@@ -17,6 +17,8 @@ var (
 	// ErrTimeout: the peer has not answered for as long as the retransmission
 	// timer runs.
 	ErrTimeout = errors.New("timeout")
+	// errUnproved: RFC 9147bis, Section 5.1, see amplification.
+	errUnproved = errors.New("the peer's address is not proved yet, and three times what it has sent was sent: wait for its Finished")
 	// ErrDataSize: more data than one record takes.
 	ErrDataSize = errors.New("more data than one record takes")
 )

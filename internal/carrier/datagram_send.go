@@ -237,9 +237,14 @@ func (d *Datagram) appendACK(dst []byte, room int) []byte {
 	return dst
 }
 
+// sealsEarly reports whether the sending keys are those of early data.
+func (d *Datagram) sealsEarly() bool {
+	return d.version != wire.VersionTLS12 && d.write.Next().Epoch == uint64(handshake.EarlyData)
+}
+
 // notEarly are the sending keys for all but early data.
 func (d *Datagram) notEarly() record.Sealer {
-	if d.version != wire.VersionTLS12 && d.write.Next().Epoch == uint64(handshake.EarlyData) {
+	if d.sealsEarly() {
 		return &d.clearOut
 	}
 	return d.write
@@ -268,7 +273,7 @@ func (d *Datagram) Seal(now time.Time, dst, data []byte) ([]byte, error) {
 	case len(data) > d.MaxData():
 		return dst, ErrDataSize
 	case !d.proved && size > d.credit:
-		return dst, ErrNotReady
+		return dst, errUnproved
 	case d.exchange != nil && d.err != nil:
 		return dst, d.err
 	}
@@ -306,7 +311,7 @@ func (d *Datagram) SealEarly(now time.Time, dst, data []byte) ([]byte, error) {
 
 // EarlyDataLeft is how many more bytes SealEarly takes.
 func (d *Datagram) EarlyDataLeft() int {
-	if d.opt.Server || d.write.Next().Epoch != uint64(handshake.EarlyData) || d.version == wire.VersionTLS12 {
+	if !d.sealsEarly() {
 		return 0
 	}
 	return int(d.earlyLeft)

@@ -269,8 +269,8 @@ func TestUnprovedHalfRTT(t *testing.T) {
 	p := newPair(t, playOptions{version: wire.VersionTLS13, certificate: 100}, func(_, server *DatagramOptions) { server.Unproved = true })
 	p.mustInput(p.server, p.output(p.client)...)
 	p.output(p.server)
-	if _, err := p.server.Seal(p.now, nil, make([]byte, 1000)); err != ErrNotReady {
-		t.Errorf("got error %v, want %v", err, ErrNotReady)
+	if _, err := p.server.Seal(p.now, nil, make([]byte, 1000)); err != errUnproved {
+		t.Errorf("got error %v, want %v", err, errUnproved)
 	}
 	p.server.proved = true
 	if _, err := p.server.Seal(p.now, nil, make([]byte, 1000)); err != nil {
