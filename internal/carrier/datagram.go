@@ -195,13 +195,19 @@ type protocol interface {
 	acknowledged() bool
 	// forget drops what has been kept for long enough.
 	forget()
-	// intake is what has come in the newest epoch, if that is the only one left;
-	// sleep gives up the keys of all but a client's last flight, which it returns;
-	// setKeys puts them back, restore begins with them.
+	// intake is what has come in the newest epoch, if that is the only one left, and
+	// reading its keys. dropOld drops those before it, except what a client's last
+	// flight is read with, which it returns. restore begins with both.
 	intake() (r *record.Received, epoch uint64, ok bool)
-	sleep() *record.Rested
-	setKeys(read, write suite.Keys)
+	reading() sleeper
+	dropOld() *record.Rested
 	restore(c *suite.Suite, s State)
+}
+
+// sleeper is keys that can be given up and put back in place.
+type sleeper interface {
+	Sleep()
+	SetKeys(suite.Keys)
 }
 
 // NewDatagram returns a carrier at the start of a connection. Many connections

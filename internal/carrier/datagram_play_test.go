@@ -509,7 +509,7 @@ func decode(version uint16, fromServer bool, cidLen int, cids [][]byte, in []byt
 		if len(cids) > 0 {
 			cid = cids[0]
 		}
-		r := record.NewReader12(uint16(c.Number.Epoch), keys(version, fromServer, c.Number.Epoch), cid)
+		r := record.NewReader12(c.Number.Epoch, keys(version, fromServer, c.Number.Epoch), cid)
 		typ, content, err = r.Open(&c)
 	} else {
 		typ, content, err = new(record.Clear).Open(&c)
@@ -562,7 +562,7 @@ func (p *pair) reseal(e *end, epoch uint64, typ record.ContentType, content []by
 	case epoch == 0:
 		s = &record.Clear{Version: wire.VersionDTLS12}
 	case e.version == wire.VersionTLS12:
-		s = record.NewWriter12(uint16(epoch), keys(e.version, e.server, epoch), nil)
+		s = record.NewWriter12(epoch, keys(e.version, e.server, epoch), nil)
 	default:
 		s = record.NewWriter13(epoch, keys(e.version, e.server, epoch), nil)
 	}

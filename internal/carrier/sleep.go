@@ -100,7 +100,9 @@ func (d *Datagram) Sleep(now time.Time) (State, error) {
 	}
 	state.Read.Epoch = epoch
 	state.Read.Sequence, state.Seen, state.Forged = received.State()
-	state.Finished = d.protocol.sleep()
+	state.Finished = d.protocol.dropOld()
+	d.protocol.reading().Sleep()
+	d.write.(sleeper).Sleep()
 	d.asleep = true
 	return state, nil
 }
@@ -109,7 +111,9 @@ func (d *Datagram) Sleep(now time.Time) (State, error) {
 func (d *Datagram) Wake() {
 	if d.asleep {
 		d.asleep = false
-		d.protocol.setKeys(d.handler.Keys())
+		read, write := d.handler.Keys()
+		d.protocol.reading().SetKeys(read)
+		d.write.(sleeper).SetKeys(write)
 	}
 }
 
@@ -129,22 +133,13 @@ func (d *Datagram) Restore(c *suite.Suite, s State) {
 }
 
 func (p *undecided) intake() (*record.Received, uint64, bool) { return nil, 0, false }
-func (p *undecided) setKeys(_, _ suite.Keys)                  {}
-func (p *undecided) sleep() *record.Rested                    { return nil }
+func (p *undecided) reading() sleeper                         { return nil }
+func (p *undecided) dropOld() *record.Rested                  { return nil }
 func (p *undecided) restore(*suite.Suite, State)              {}
 
 func (p *dtls12) intake() (*record.Received, uint64, bool) { return &p.read.Received, 1, true }
-
-func (p *dtls12) setKeys(read, write suite.Keys) {
-	p.read.SetKeys(read)
-	p.write.(*record.Writer12).SetKeys(write)
-}
-
-func (p *dtls12) sleep() *record.Rested {
-	p.read.Sleep()
-	p.write.(*record.Writer12).Sleep()
-	return nil
-}
+func (p *dtls12) reading() sleeper                         { return p.read }
+func (p *dtls12) dropOld() *record.Rested                  { return nil }
 
 func (p *dtls12) restore(c *suite.Suite, s State) {
 	p.installRead(handshake.Application, suite.Keys{Suite: c})
@@ -158,23 +153,18 @@ func (p *dtls13) intake() (*record.Received, uint64, bool) {
 	return &newest.Received, newest.Epoch(), newest.used || newest.Epoch() == uint64(handshake.Application)
 }
 
-func (p *dtls13) sleep() (finished *record.Rested) {
+func (p *dtls13) reading() sleeper { return p.reads[len(p.reads)-1].Reader13 }
+
+func (p *dtls13) dropOld() (finished *record.Rested) {
 	last := len(p.reads) - 1
 	resting := slices.DeleteFunc(p.reads[:last:last], func(r reader) bool { return !r.Resting() })
 	p.reads = append(resting, p.reads[last])
-	p.reads[len(p.reads)-1].Sleep()
-	p.write.(*record.Writer13).Sleep()
 	for _, r := range resting {
 		if r.Epoch() == uint64(handshake.Handshake) {
 			finished = r.Rested()
 		}
 	}
 	return finished
-}
-
-func (p *dtls13) setKeys(read, write suite.Keys) {
-	p.reads[len(p.reads)-1].SetKeys(read)
-	p.write.(*record.Writer13).SetKeys(write)
 }
 
 func (p *dtls13) restore(c *suite.Suite, s State) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"github.com/hermetic-tls/hermetic/internal/alert"
+	"github.com/hermetic-tls/hermetic/internal/suite"
 )
 
 // MaxSequence is the largest sequence number. DTLS 1.2 has 48 bits; DTLS 1.3
@@ -47,6 +48,20 @@ type Sealer interface {
 	// Exhausted reports that the keys near the limit of what they may protect.
 	Exhausted() bool
 }
+
+// protection is one generation of keys, for one direction.
+type protection struct {
+	keys  suite.Keys
+	epoch uint64
+	nonce [12]byte // here, not on the stack, since it escapes through the AEAD
+}
+
+// Epoch is the epoch's number.
+func (p *protection) Epoch() uint64 { return p.epoch }
+
+// Sleep gives up the ciphers until SetKeys puts keys back in place.
+func (p *protection) Sleep()               { p.keys = suite.Keys{Suite: p.keys.Suite} }
+func (p *protection) SetKeys(k suite.Keys) { p.keys = k }
 
 // forgeries counts the records that did not authenticate: RFC 9147bis, Section
 // 4.5.3: "If the number of packets that fail authentication exceeds a limit

@@ -85,30 +85,27 @@ type Writer12 struct {
 
 // protection12 is what both directions have.
 type protection12 struct {
-	keys  suite.Keys
-	epoch uint16
-	cid   []byte
-	// Here, not on the stack, since they escape through the AEAD.
-	nonce [12]byte
-	aad   []byte
+	protection
+	cid []byte
+	aad []byte // here for the same reason as the nonce
 }
 
-func newProtection12(epoch uint16, k suite.Keys, cid []byte) protection12 {
-	return protection12{keys: k, epoch: epoch, cid: cid, aad: make([]byte, 0, 23+len(cid))}
+func newProtection12(epoch uint64, k suite.Keys, cid []byte) protection12 {
+	return protection12{protection{keys: k, epoch: epoch}, cid, make([]byte, 0, 23+len(cid))}
 }
 
 // NewReader12 returns the protected epoch with these keys. Its records have the
 // connection ID cid unless that is empty.
-func NewReader12(epoch uint16, k suite.Keys, cid []byte) *Reader12 {
+func NewReader12(epoch uint64, k suite.Keys, cid []byte) *Reader12 {
 	return &Reader12{protection12: newProtection12(epoch, k, cid)}
 }
 
 // NewWriter12 is the same for sending.
-func NewWriter12(epoch uint16, k suite.Keys, cid []byte) *Writer12 {
+func NewWriter12(epoch uint64, k suite.Keys, cid []byte) *Writer12 {
 	return &Writer12{protection12: newProtection12(epoch, k, cid)}
 }
 
-func (e *Writer12) Next() Number    { return Number{uint64(e.epoch), e.next} }
+func (e *Writer12) Next() Number    { return Number{e.epoch, e.next} }
 func (e *Writer12) Exhausted() bool { return false } // DTLS 1.2 cannot change its keys
 
 // Overhead is how many bytes a record has beside its data.
@@ -120,18 +117,14 @@ func (e *Writer12) Overhead() int {
 	return n
 }
 
-// Sleep gives up the ciphers until SetKeys.
-func (e *protection12) Sleep() { e.keys = suite.Keys{Suite: e.keys.Suite} }
-
-// SetKeys and SetNext put keys and numbers back in place.
-func (e *protection12) SetKeys(k suite.Keys) { e.keys = k }
-func (e *Writer12) SetNext(n uint64)         { e.next = n }
+// SetNext goes on with that sequence number.
+func (e *Writer12) SetNext(n uint64) { e.next = n }
 
 // Open decrypts r in place. The content aliases r.
 func (e *Reader12) Open(r *Classic) (ContentType, []byte, error) {
 	// RFC 9146, Section 3: a record without the CID that was negotiated, or
 	// with another one, is invalid.
-	if r.Number.Epoch != uint64(e.epoch) || string(r.CID) != string(e.cid) || !e.window.Fresh(r.Number.Sequence) {
+	if r.Number.Epoch != e.epoch || string(r.CID) != string(e.cid) || !e.window.Fresh(r.Number.Sequence) {
 		return 0, nil, ErrDropped
 	}
 	explicit := e.keys.Suite.ExplicitLen
@@ -170,7 +163,7 @@ func (e *Writer12) Seal(dst []byte, typ ContentType, data []byte) ([]byte, error
 	if len(e.cid) > 0 {
 		outer = TLS12CID
 	}
-	dst = appendClassicHeader(dst, outer, wire.VersionDTLS12, uint64(e.epoch)<<48|seq, e.cid, length)
+	dst = appendClassicHeader(dst, outer, wire.VersionDTLS12, e.epoch<<48|seq, e.cid, length)
 	e.setNonce(seq)
 	dst = append(dst, e.nonce[12-e.keys.Suite.ExplicitLen:]...)
 	start := len(dst)
@@ -187,7 +180,7 @@ func (e *Writer12) Seal(dst []byte, typ ContentType, data []byte) ([]byte, error
 // 3; RFC 6655, Section 3), ChaCha20-Poly1305 adds them to the IV (RFC 7905,
 // Section 2).
 func (e *protection12) setNonce(seq uint64) {
-	number := uint64(e.epoch)<<48 | seq
+	number := e.epoch<<48 | seq
 	e.nonce = e.keys.IV
 	if e.keys.Suite.ExplicitLen == 0 {
 		number ^= binary.BigEndian.Uint64(e.nonce[4:])
@@ -199,7 +192,7 @@ func (e *protection12) setNonce(seq uint64) {
 // 9146, Section 5.3, whose placeholder is a sequence number that never occurs.
 func (e *protection12) setAAD(typ ContentType, seq uint64, length int) {
 	b := e.aad[:0]
-	number := uint64(e.epoch)<<48 | seq
+	number := e.epoch<<48 | seq
 	if len(e.cid) > 0 {
 		b = binary.BigEndian.AppendUint64(b, 1<<64-1)
 		b = append(b, byte(TLS12CID), byte(len(e.cid)), byte(TLS12CID), 0xfe, 0xfd)

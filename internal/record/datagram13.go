@@ -23,21 +23,17 @@ type Writer13 struct {
 }
 
 // protection13 is what both directions have.
-type protection13 struct {
-	keys  suite.Keys
-	epoch uint64
-	nonce [12]byte // here, not on the stack, since it escapes through the AEAD
-}
+type protection13 struct{ protection }
 
 // NewReader13 returns the protected epoch with these keys.
 func NewReader13(epoch uint64, k suite.Keys) *Reader13 {
-	return &Reader13{protection13: protection13{keys: k, epoch: epoch}}
+	return &Reader13{protection13: protection13{protection{keys: k, epoch: epoch}}}
 }
 
 // NewWriter13 is the same for sending, with the connection ID cid unless that is
 // empty.
 func NewWriter13(epoch uint64, k suite.Keys, cid []byte) *Writer13 {
-	return &Writer13{protection13: protection13{keys: k, epoch: epoch}, CID: cid}
+	return &Writer13{protection13: protection13{protection{keys: k, epoch: epoch}}, CID: cid}
 }
 
 func (e *Writer13) Next() Number { return Number{e.epoch, e.next} }
@@ -59,15 +55,8 @@ func (e *Writer13) Overhead() int {
 	return 1 + len(e.CID) + 2 + 2 + 1 + e.keys.Suite.TagLen
 }
 
-// Sleep gives up the ciphers until SetKeys.
-func (e *protection13) Sleep() { e.keys = suite.Keys{Suite: e.keys.Suite} }
-
-// SetKeys and SetNext put keys and numbers back in place.
-func (e *protection13) SetKeys(k suite.Keys) { e.keys = k }
-func (e *Writer13) SetNext(n uint64)         { e.next = n }
-
-// Epoch is the epoch's number.
-func (e *Reader13) Epoch() uint64 { return e.epoch }
+// SetNext goes on with that sequence number.
+func (e *Writer13) SetNext(n uint64) { e.next = n }
 
 // Threatened reports that the keys near the limit of forgeries that they may meet.
 func (e *Reader13) Threatened() bool { return e.forged.many(e.keys.Suite.IntegrityLimit) }
