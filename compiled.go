@@ -243,25 +243,22 @@ func (c *compiled) alpn(p *handshake.Params) error {
 }
 
 func (c *compiled) sizes(p *handshake.Params) error {
-	if n := c.MaxFragment; n != 0 && (n < 512 || n > record.MaxPlaintext) {
-		return configError("MaxFragment", fmt.Sprintf("%d is not from 512 to %d", n, record.MaxPlaintext))
-	}
-	if n := c.MaxCertificateMessage; n < 0 || n >= 1<<24 {
-		return configError("MaxCertificateMessage", fmt.Sprintf("%d is not from 0 to 2^24-1", n))
-	}
-	if n := c.MTU; n != 0 && n < minMTU {
-		return configError("MTU", fmt.Sprintf("%d is less than %d", n, minMTU))
-	}
-	if d := &c.Datagram; d.ConnectionIDLength < 0 || d.ConnectionIDLength > 255 {
+	d := &c.Datagram
+	switch {
+	case c.MaxFragment != 0 && (c.MaxFragment < 512 || c.MaxFragment > record.MaxPlaintext):
+		return configError("MaxFragment", fmt.Sprintf("%d is not from 512 to %d", c.MaxFragment, record.MaxPlaintext))
+	case c.MaxCertificateMessage < 0 || c.MaxCertificateMessage >= 1<<24:
+		return configError("MaxCertificateMessage", fmt.Sprintf("%d is not from 0 to 2^24-1", c.MaxCertificateMessage))
+	case c.MTU != 0 && c.MTU < minMTU:
+		return configError("MTU", fmt.Sprintf("%d is less than %d", c.MTU, minMTU))
+	case d.ConnectionIDLength < 0 || d.ConnectionIDLength > 255:
 		return configError("Datagram.ConnectionIDLength", fmt.Sprintf("%d is not from 0 to 255", d.ConnectionIDLength))
-	} else if d.ConnectionIDLength > 0 && !d.ConnectionIDs {
+	case d.ConnectionIDLength > 0 && !d.ConnectionIDs:
 		return configError("Datagram.ConnectionIDLength", "it has no use without ConnectionIDs")
-	} else {
-		p.CIDs, p.CIDLength, p.SRTP = d.ConnectionIDs, d.ConnectionIDLength, d.SRTPProfiles
+	case len(c.CookieSecret) > 0 && len(c.CookieSecret) < 16:
+		return configError("CookieSecret", fmt.Sprintf("it has %d bytes, less than 16", len(c.CookieSecret)))
 	}
-	if n := len(c.CookieSecret); n > 0 && n < 16 {
-		return configError("CookieSecret", fmt.Sprintf("it has %d bytes, less than 16", n))
-	}
+	p.CIDs, p.CIDLength, p.SRTP = d.ConnectionIDs, d.ConnectionIDLength, d.SRTPProfiles
 	return nil
 }
 

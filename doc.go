@@ -9,7 +9,7 @@
 // module mbedtls.ssl, in Go.
 //
 // A [Config] serves any number of connections, verifies by default, and speaks
-// modern cryptography only: TLS 1.3, and TLS 1.2 with ECDHE and AEADs.
+// modern cryptography only: TLS 1.3, and TLS 1.2 with ECDHE or PSKs, and AEADs.
 //
 // # Errors
 //

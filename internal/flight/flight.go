@@ -1,3 +1,7 @@
+// Package flight makes datagrams reliable for handshake messages: a flight is
+// cut into fragments and sent again until the peer has it, what comes is put
+// together again, and DTLS 1.3 acknowledges both (RFC 9147bis, Section 5 and
+// Section 7). Nothing here knows time but what it is given.
 package flight
 
 import (
