@@ -5,20 +5,10 @@ import (
 	"slices"
 
 	"github.com/hermetic-tls/hermetic/internal/alert"
-	"github.com/hermetic-tls/hermetic/internal/suite"
 	"github.com/hermetic-tls/hermetic/internal/wire"
 )
 
 var errPSKSuite = alert.New(alert.InternalError, "no PSK for the cipher suite that was offered")
-
-// partsOf is what the key exchange messages of a cipher suite consist of.
-func partsOf(c *suite.Suite) wire.KeyExchangeParts {
-	return wire.KeyExchangeParts{
-		PSK:    c.KeyExchange == suite.PSK || c.KeyExchange == suite.ECDHEPSK,
-		ECDHE:  c.KeyExchange == suite.ECDHE || c.KeyExchange == suite.ECDHEPSK,
-		Signed: c.Auth != suite.NoSignature,
-	}
-}
 
 // premainPSK is the premain secret of RFC 4279, Section 2, and RFC 5489, Section
 // 2: the other secret is that of ECDHE, or as many zeros as the PSK is long.
@@ -46,7 +36,7 @@ func (c *client12) expectPSK() (step, error) {
 		return step{}, errPSKSuite
 	}
 	c.psk = &external[i]
-	if c.conn.Suite.KeyExchange == suite.ECDHEPSK {
+	if c.conn.Suite.KeyExchange.ECDHE {
 		return c.expectKey(), nil
 	}
 	return expect(func(msg wire.Message) (step, error) {
@@ -63,12 +53,12 @@ func (s *server12) respondPSK() (step, error) {
 	if err := s.sendServerHello(); err != nil {
 		return step{}, err
 	}
-	if s.conn.Suite.KeyExchange == suite.ECDHEPSK {
+	if s.conn.Suite.KeyExchange.ECDHE {
 		ske, err := s.newKey()
 		if err != nil {
 			return step{}, err
 		}
-		s.send(ske.Append(s.scratch[:0], partsOf(s.conn.Suite)))
+		s.send(ske.Append(s.scratch[:0], s.conn.Suite.KeyExchange))
 	}
 	s.send(wire.AppendMessage(s.scratch[:0], wire.TypeServerHelloDone, nil))
 	return expect(s.clientKeyExchange, wire.TypeClientKeyExchange), nil

@@ -83,7 +83,7 @@ func (s *server12) chooseGroup() suite.Group {
 
 // agreeable reports whether the two sides can agree on keys with c.
 func (s *server12) agreeable(c *suite.Suite) bool {
-	parts := partsOf(c)
+	parts := c.KeyExchange
 	return (s.conn.Group != 0 || !parts.ECDHE) && (s.params.ExternalPSK || !parts.PSK) && (!s.params.OnlyPSK || !parts.Signed)
 }
 
@@ -197,7 +197,7 @@ func (s *server12) sendKeyExchange() (step, error) {
 	message := signedParams(s.conn, wire.AppendECDHParams(nil, ske.Group, ske.Public))
 	return s.sign(s.chosen.Identity, s.chosen.Scheme, message, func(signature []byte) (step, error) {
 		ske.Signature = signature
-		s.send(ske.Append(s.scratch[:0], partsOf(s.conn.Suite)))
+		s.send(ske.Append(s.scratch[:0], s.conn.Suite.KeyExchange))
 		return s.sendHelloDone()
 	}), nil
 }
@@ -246,7 +246,7 @@ func (s *server12) certificate(msg wire.Message) (step, error) {
 
 func (s *server12) clientKeyExchange(msg wire.Message) (step, error) {
 	var cke wire.ClientKeyExchange
-	parts := partsOf(s.conn.Suite)
+	parts := s.conn.Suite.KeyExchange
 	if err := cke.Parse(msg.Body, parts); err != nil {
 		return step{}, err
 	}

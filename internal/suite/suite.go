@@ -6,16 +6,15 @@ package suite
 import (
 	"crypto"
 	"crypto/cipher"
+
+	"github.com/hermetic-tls/hermetic/internal/wire"
 )
 
-// KeyExchange is how a TLS 1.2 suite agrees on the premain secret.
-type KeyExchange uint8
-
-const (
-	AnyKeyExchange KeyExchange = iota // TLS 1.3: not in the suite
-	ECDHE
-	PSK
-	ECDHEPSK
+// How TLS 1.2 suites agree on the premain secret.
+var (
+	ECDHE    = wire.KeyExchangeParts{ECDHE: true, Signed: true}
+	PSK      = wire.KeyExchangeParts{PSK: true}
+	ECDHEPSK = wire.KeyExchangeParts{PSK: true, ECDHE: true}
 )
 
 // Authentication is the key that a TLS 1.2 suite signs with.
@@ -34,8 +33,13 @@ type Suite struct {
 	Name        string
 	Version     uint16 // the only version that has it: 0x0303 or 0x0304
 	Hash        crypto.Hash
-	KeyExchange KeyExchange
+	KeyExchange wire.KeyExchangeParts // TLS 1.2
 	Auth        Authentication
+	Cipher
+}
+
+// Cipher is what a suite has of its AEAD.
+type Cipher struct {
 	KeyLen      int
 	IVLen       int // TLS 1.2: fixed_iv_length from the key block: 4 or 12
 	ExplicitLen int // TLS 1.2: record_iv_length, 8 for GCM and CCM, else 0

@@ -22,37 +22,24 @@ const (
 	ccm8Integrity = 1 << 7  // for an advantage below 2^-57
 )
 
-// cipherRow is what a suite has of its cipher.
-type cipherRow struct {
-	keyLen, ivLen, explicit, tag int
-	aead                         func([]byte) cipher.AEAD
-	mask                         func([]byte) Masker
-	seal, integrity              uint64
-	onRequest                    bool
-}
-
 var (
-	rowAES128GCM  = cipherRow{16, 4, 8, 16, newGCM, newAESMask, gcmSeal, integrity, false}
-	rowAES256GCM  = cipherRow{32, 4, 8, 16, newGCM, newAESMask, gcmSeal, integrity, false}
-	rowChaCha20   = cipherRow{32, 12, 0, 16, newChaCha, newChaChaMask, chachaSeal, integrity, false}
-	rowAES128CCM  = cipherRow{16, 4, 8, 16, newCCM, newAESMask, ccmSeal, ccmIntegrity, true}
-	rowAES256CCM  = cipherRow{32, 4, 8, 16, newCCM, newAESMask, ccmSeal, ccmIntegrity, true}
-	rowAES128CCM8 = cipherRow{16, 4, 8, 8, newCCM8, newAESMask, ccmSeal, ccm8Integrity, true}
-	rowAES256CCM8 = cipherRow{32, 4, 8, 8, newCCM8, newAESMask, ccmSeal, ccm8Integrity, true}
+	rowAES128GCM  = Cipher{16, 4, 8, 16, newGCM, newAESMask, gcmSeal, integrity, false}
+	rowAES256GCM  = Cipher{32, 4, 8, 16, newGCM, newAESMask, gcmSeal, integrity, false}
+	rowChaCha20   = Cipher{32, 12, 0, 16, newChaCha, newChaChaMask, chachaSeal, integrity, false}
+	rowAES128CCM  = Cipher{16, 4, 8, 16, newCCM, newAESMask, ccmSeal, ccmIntegrity, true}
+	rowAES256CCM  = Cipher{32, 4, 8, 16, newCCM, newAESMask, ccmSeal, ccmIntegrity, true}
+	rowAES128CCM8 = Cipher{16, 4, 8, 8, newCCM8, newAESMask, ccmSeal, ccm8Integrity, true}
+	rowAES256CCM8 = Cipher{32, 4, 8, 8, newCCM8, newAESMask, ccmSeal, ccm8Integrity, true}
 )
 
-func suite13(id uint16, name string, c cipherRow, h crypto.Hash) *Suite {
-	s := suite12(id, name, AnyKeyExchange, AnyAuthentication, c, h)
+func suite13(id uint16, name string, c Cipher, h crypto.Hash) *Suite {
+	s := suite12(id, name, wire.KeyExchangeParts{}, AnyAuthentication, c, h)
 	s.Version, s.IVLen, s.ExplicitLen = wire.VersionTLS13, 12, 0
 	return s
 }
 
-func suite12(id uint16, name string, kx KeyExchange, auth Authentication, c cipherRow, h crypto.Hash) *Suite {
-	return &Suite{
-		ID: id, Name: name, Version: wire.VersionTLS12, Hash: h, KeyExchange: kx, Auth: auth,
-		KeyLen: c.keyLen, IVLen: c.ivLen, ExplicitLen: c.explicit, TagLen: c.tag,
-		AEAD: c.aead, Mask: c.mask, SealLimit: c.seal, IntegrityLimit: c.integrity, OnRequest: c.onRequest,
-	}
+func suite12(id uint16, name string, kx wire.KeyExchangeParts, auth Authentication, c Cipher, h crypto.Hash) *Suite {
+	return &Suite{ID: id, Name: name, Version: wire.VersionTLS12, Hash: h, KeyExchange: kx, Auth: auth, Cipher: c}
 }
 
 // all is every suite, the preferred first: AES-GCM, which the hardware knows,
