@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/hermetic-tls/hermetic/internal/pkitest"
@@ -342,4 +343,40 @@ func TestFIPSOnly(t *testing.T) {
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Errorf("%v\n%s", err, out)
 	}
+}
+
+// TestConfigsAreShared: many connections at once have one Config, with all that it
+// keeps: keys, sessions, chains, what it has seen.
+func TestConfigsAreShared(t *testing.T) {
+	client, server, _ := sessionConfigs(t, tls.VersionTLS13)
+	client.Certificates, client.EarlyData, server.MaxEarlyData = server.Certificates, true, 1000
+	server.ClientAuth, server.ClientCAs = tls.RequireAndVerifyClientCert, client.RootCAs
+	server.Datagram.TrustAddress = true
+	server.PSKs = []PSK{{Identity: []byte("device"), Key: make([]byte, 16), Import: true}}
+	withPSK := client.Clone()
+	withPSK.PSKs = server.PSKs
+	var all sync.WaitGroup
+	for i := range 8 {
+		all.Go(func() {
+			cfg, datagram := client, i%2 == 0
+			if i%4 > 1 {
+				cfg = withPSK
+			}
+			for range 4 {
+				m := newMeeting(t, datagram, cfg, server)
+				if m.client.EarlyDataRoom() > 0 {
+					if err := m.sendEarly("early words"); err != nil {
+						t.Error(err)
+					}
+				}
+				if err := m.run(); err != nil || !m.server.HandshakeComplete() {
+					t.Errorf("complete %v, %v", m.server.HandshakeComplete(), err)
+				}
+				if !server.CheckCookie(nil, server.Cookie(nil)) {
+					t.Error("a cookie is not good")
+				}
+			}
+		})
+	}
+	all.Wait()
 }

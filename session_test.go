@@ -29,7 +29,9 @@ func newMeeting(t testing.TB, datagram bool, client, server *Config) *meeting {
 	modes := [2]Mode{TLSClient, TLSServer}
 	if datagram {
 		modes = [2]Mode{DTLSClient, DTLSServer}
-		server.Datagram.TrustAddress = true
+		if !server.Datagram.TrustAddress { // it may be in use
+			server.Datagram.TrustAddress = true
+		}
 	}
 	var err error
 	if m.client, err = NewEngine(modes[0], client); err != nil {
