@@ -269,6 +269,7 @@ func TestNotResumed(t *testing.T) {
 // keys, and the clients their cache.
 func TestSessionsOfOthers(t *testing.T) {
 	raw := []tls.Certificate{{PrivateKey: pkitest.Key(t, pkitest.P256, false)}}
+	ed := pkitest.CA(t).Leaf(t, pkitest.Options{Kind: pkitest.Ed25519})
 	anyRaw := func(c *Config) {
 		c.PeerCertificateTypes, c.InsecureSkipVerify = []CertificateType{RawPublicKey}, true
 	}
@@ -306,6 +307,20 @@ func TestSessionsOfOthers(t *testing.T) {
 			func(c, s *Config) {
 				s.Certificates = raw
 				anyRaw(c)
+			},
+		},
+		"a client's signature of a scheme that is not accepted now": {
+			func(c, s *Config) { c.Certificates, s.ClientAuth = s.Certificates, tls.RequireAnyClientCert },
+			func(c, s *Config) {
+				c.Certificates, s.ClientAuth = []tls.Certificate{ed}, tls.RequireAnyClientCert
+				s.SignatureSchemes = []tls.SignatureScheme{tls.Ed25519}
+			},
+		},
+		"a server's signature of a scheme that is not accepted now": {
+			func(c, s *Config) {},
+			func(c, s *Config) {
+				c.InsecureSkipVerify, s.Certificates = true, []tls.Certificate{ed}
+				c.SignatureSchemes = []tls.SignatureScheme{tls.Ed25519}
 			},
 		},
 		"a PSK's, where a certificate is demanded": {
@@ -355,6 +370,25 @@ func TestSessionsOfOthers(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestSessionOfAnotherGroup: a session of TLS 1.2 has the strength of its key exchange;
+// TLS 1.3 has another one.
+func TestSessionOfAnotherGroup(t *testing.T) {
+	fourModes(t, func(t *testing.T, datagram bool, version uint16) {
+		for _, side := range []Mode{TLSClient, TLSServer} {
+			client, server, _ := sessionConfigs(t, version)
+			server.TicketKeys = StaticTicketKeys(TicketKey{1})
+			newMeeting(t, datagram, client, server).finish()
+			client, server = client.Clone(), server.Clone()
+			map[Mode]*Config{TLSClient: client, TLSServer: server}[side].CurvePreferences = []tls.CurveID{tls.CurveP384, tls.CurveP256}
+			m := newMeeting(t, datagram, client, server)
+			m.finish()
+			if s := m.server.State(); s.DidResume != (version == tls.VersionTLS13) || s.Curve != tls.CurveP384 && s.Curve != tls.CurveP256 {
+				t.Errorf("%v: resumed %v, with %v", side, s.DidResume, s.Curve)
+			}
+		}
+	})
 }
 
 // TestSessionOfPSK: a session says which PSK it began with.

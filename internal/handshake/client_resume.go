@@ -20,7 +20,14 @@ func (c *clientHello) offerable(s *session.Session) bool {
 	old := suite.ByID(s.Suite)
 	return c.offers(s.Version) && s.Transport == c.conn.Transport && old != nil &&
 		old.Version == s.Version && slices.Contains(c.params.Suites, old) && !s.Expired(c.params.Now()) &&
-		(s.EMS || s.Version == wire.VersionTLS13 || !c.params.RequireEMS)
+		(s.EMS || s.Version == wire.VersionTLS13 || !c.params.RequireEMS) && c.params.allows(s)
+}
+
+// allows reports whether a session began with what is accepted now: how the peer has
+// signed, and in TLS 1.2 the group, since in TLS 1.3 there is another key exchange.
+func (p *Params) allows(s *session.Session) bool {
+	return (s.PeerScheme == 0 || slices.Contains(p.Schemes, suite.Scheme(s.PeerScheme))) &&
+		(s.Version == wire.VersionTLS13 || s.Group == 0 || slices.Contains(p.Groups, suite.Group(s.Group)))
 }
 
 // fillSession adds the session and the PSKs, and what says that tickets are

@@ -150,7 +150,8 @@ func (s *server13) usable(p *PSK) bool {
 // Section 4.7.1.
 func (s *serverHello) resumable(old *session.Session) bool {
 	return old.Version == s.conn.Version && old.Transport == s.conn.Transport &&
-		old.ServerName == s.hello.ServerName && suite.ByID(old.Suite) != nil && s.hello.CipherSuites.Contains(old.Suite) && !old.Expired(s.params.Now())
+		old.ServerName == s.hello.ServerName && suite.ByID(old.Suite) != nil && s.hello.CipherSuites.Contains(old.Suite) && !old.Expired(s.params.Now()) &&
+		s.params.allows(old)
 }
 
 // RestorePeer is the peer that a session remembers, or nil if there was none.
