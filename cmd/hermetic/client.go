@@ -255,7 +255,7 @@ func sendEarly(ctx *hermetic.Context, conn net.Conn, data []byte) error {
 
 // refusal reads what the peer has still to say, and returns the alert, if it is one:
 // a server of TLS 1.3 judges our certificate, or that there is none, when our handshake
-// is complete (RFC 9846, Appendix E.1.1.1). Its tickets come then, too.
+// is complete (RFC 9846, Appendix F.1.2). Its tickets come then, too.
 func refusal(conn io.Reader) error {
 	buf := make([]byte, 16<<10)
 	for {
