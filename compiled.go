@@ -37,6 +37,7 @@ type compileOnce struct {
 type compiled struct {
 	*Config
 	client, server handshake.Params
+	stream         carrier.StreamOptions
 	datagram       [3]carrier.DatagramOptions // client, server, server with cookies
 	identities     []*pki.Identity
 	chains         pki.Cache
@@ -90,6 +91,10 @@ func newCompiled(cfg *Config) (*compiled, error) {
 	}
 	p.Prepare()
 	c.client, c.server = p, p
+	c.stream = carrier.StreamOptions{
+		MaxFragment:    cmp.Or(cfg.MaxFragment, record.MaxPlaintext),
+		MaxCertificate: cmp.Or(cfg.MaxCertificateMessage, 1<<16),
+	}
 	c.datagram = [3]carrier.DatagramOptions{cfg.datagramOptions(false), cfg.datagramOptions(true), cfg.datagramOptions(true)}
 	c.datagram[2].FirstMessage, c.datagram[2].Unproved = 1, false
 	c.client.AskSession = cfg.SessionCache != nil

@@ -1,7 +1,6 @@
 package hermetic
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"time"
@@ -9,7 +8,6 @@ import (
 	"github.com/hermetic-tls/hermetic/internal/alert"
 	"github.com/hermetic-tls/hermetic/internal/carrier"
 	"github.com/hermetic-tls/hermetic/internal/handshake"
-	"github.com/hermetic-tls/hermetic/internal/record"
 	"github.com/hermetic-tls/hermetic/internal/suite"
 	"github.com/hermetic-tls/hermetic/internal/wire"
 )
@@ -342,10 +340,7 @@ func (e *Engine) newCarrier() {
 		e.carrier = carrier.NewDatagram(handler{e}, e.datagramOptions())
 		return
 	}
-	e.carrier = carrier.NewStream(handler{e}, carrier.StreamOptions{
-		MaxFragment:    cmp.Or(e.cfg.MaxFragment, record.MaxPlaintext),
-		MaxCertificate: cmp.Or(e.cfg.MaxCertificateMessage, 1<<16),
-	})
+	e.carrier = carrier.NewStream(handler{e}, &e.cfg.stream)
 }
 
 // KeyUpdate changes the sending keys (TLS 1.3), and asks the peer to change

@@ -39,7 +39,7 @@ type StreamOptions struct {
 // Stream carries a connection over a stream of TLS records.
 type Stream struct {
 	handler handshake.Handler
-	opt     StreamOptions
+	opt     *StreamOptions
 	in, out record.Stream
 
 	queued []byte // handshake messages that are in no record yet
@@ -61,8 +61,9 @@ type Stream struct {
 	count     counts
 }
 
-// NewStream returns a carrier at the start of a connection.
-func NewStream(h handshake.Handler, opt StreamOptions) *Stream {
+// NewStream returns a carrier at the start of a connection. Many connections may
+// share opt, which is not modified.
+func NewStream(h handshake.Handler, opt *StreamOptions) *Stream {
 	return &Stream{handler: h, opt: opt}
 }
 

@@ -48,7 +48,7 @@ func TestKeysAreChangedBeforeTheirLimit(t *testing.T) {
 		return limited.TrafficKeys(suite.TLS, bytes.Repeat([]byte{generation}, 32))
 	}
 	u := &updater{keys: keys}
-	u.stream = NewStream(u, StreamOptions{MaxFragment: record.MaxPlaintext, MaxCertificate: 1 << 16})
+	u.stream = NewStream(u, &StreamOptions{MaxFragment: record.MaxPlaintext, MaxCertificate: 1 << 16})
 	u.stream.SetVersion(wire.VersionTLS13)
 	u.stream.InstallWrite(handshake.Application, keys())
 	u.stream.Complete()
@@ -71,8 +71,8 @@ func TestMessagesInAnyRecords(t *testing.T) {
 	messages := append(wire.AppendMessage(nil, wire.TypeServerHello, make([]byte, 100)), wire.AppendMessage(nil, wire.TypeFinished, make([]byte, 32))...)
 	for size := 1; size <= len(messages); size++ {
 		u := new(updater)
-		u.stream = NewStream(u, StreamOptions{MaxFragment: size, MaxCertificate: 1 << 16})
-		sender := NewStream(u, StreamOptions{MaxFragment: size})
+		u.stream = NewStream(u, &StreamOptions{MaxFragment: size, MaxCertificate: 1 << 16})
+		sender := NewStream(u, &StreamOptions{MaxFragment: size})
 		sender.Send(messages)
 		for in := sender.Output(time.Time{}, nil); len(in) > 0; {
 			o, err := u.stream.Open(time.Time{}, in)
@@ -131,7 +131,7 @@ func TestStreamViolations(t *testing.T) {
 		{"empty records between the warnings", complete, nil, [][]byte{warning, warning, warning, warning, rec(record.ApplicationData), warning}, errWarnings},
 	} {
 		u := &updater{handle: c.handle}
-		u.stream = NewStream(u, StreamOptions{MaxFragment: record.MaxPlaintext, MaxCertificate: 1 << 16})
+		u.stream = NewStream(u, &StreamOptions{MaxFragment: record.MaxPlaintext, MaxCertificate: 1 << 16})
 		if c.prepare != nil {
 			c.prepare(u.stream)
 		}
