@@ -289,9 +289,14 @@ func (m *Machine) finished12(label string) []byte {
 	return suite.FinishedMAC12(m.conn.Suite.Hash, m.conn.mainSecret, label, m.transcript.sum())
 }
 
+// sendFinished12 changes the sending keys, and sends our Finished with them.
+func (m *Machine) sendFinished12(k suite.Keys, label string) {
+	m.carrier.SendChangeCipherSpec(k)
+	m.send(wire.AppendMessage(m.scratch[:0], wire.TypeFinished, m.finished12(label)))
+}
+
 func (c *client12) sendFinished(next func() (step, error)) (step, error) {
-	c.carrier.SendChangeCipherSpec(c.client)
-	c.send(wire.AppendFinished(c.scratch[:0], c.finished12(suite.ClientFinished)))
+	c.sendFinished12(c.client, suite.ClientFinished)
 	return next()
 }
 

@@ -259,7 +259,9 @@ func TestMisplacedMessages(t *testing.T) {
 			}{
 				{"dropped", func([]byte) [][]byte { return nil }, true},
 				{"repeated", func(msg []byte) [][]byte { return [][]byte{msg, msg} }, false},
-				{"behind a stray Finished", func(msg []byte) [][]byte { return [][]byte{wire.AppendFinished(nil, make([]byte, 32)), msg} }, false},
+				{"behind a stray Finished", func(msg []byte) [][]byte {
+					return [][]byte{wire.AppendMessage(nil, wire.TypeFinished, make([]byte, 32)), msg}
+				}, false},
 				{"behind a stray KeyUpdate", func(msg []byte) [][]byte { return [][]byte{(&wire.KeyUpdate{}).Append(nil), msg} }, false},
 				{"behind a HelloRequest", func(msg []byte) [][]byte { return [][]byte{wire.AppendMessage(nil, wire.TypeHelloRequest, nil), msg} }, false},
 				{"with a byte more", func(msg []byte) [][]byte {

@@ -294,7 +294,7 @@ func (s *server12) finished(msg wire.Message) (step, error) {
 	}
 	end := func() (step, error) {
 		return s.sendTicket(func() (step, error) {
-			s.sendFinished()
+			s.sendFinished12(s.server, suite.ServerFinished)
 			return s.finish()
 		})
 	}
@@ -302,9 +302,4 @@ func (s *server12) finished(msg wire.Message) (step, error) {
 		return s.judge(end) // now it is certain who has the PSK
 	}
 	return end()
-}
-
-func (s *server12) sendFinished() {
-	s.carrier.SendChangeCipherSpec(s.server)
-	s.send(wire.AppendFinished(s.scratch[:0], s.finished12(suite.ServerFinished)))
 }

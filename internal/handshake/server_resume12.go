@@ -55,7 +55,7 @@ func (s *server12) resume12(old *session.Session) (step, error) {
 	}
 	s.client, s.server = s.keys12(slices.Clone(old.Secret))
 	return s.judge(func() (step, error) {
-		s.sendFinished()
+		s.sendFinished12(s.server, suite.ServerFinished)
 		return s.expectFinished()
 	})
 }

@@ -460,7 +460,7 @@ func TestViolationsAfter(t *testing.T) {
 		{"a renegotiation by a client", hello12, true, wire.AppendMessage(nil, wire.TypeClientHello, nil), errRenegotiation},
 		{"a ticket of a client", hello13, true, (&wire.NewSessionTicket13{Lifetime: 1, Ticket: []byte{1}}).Append(nil), nil},
 		{"a NewConnectionId over a stream", hello13, true, (&wire.NewConnectionID{}).Append(nil), nil},
-		{"a second Finished", hello13, false, wire.AppendFinished(nil, make([]byte, 32)), nil},
+		{"a second Finished", hello13, false, wire.AppendMessage(nil, wire.TypeFinished, make([]byte, 32)), nil},
 		{"a request for a certificate", hello13, false, (&wire.CertificateRequest13{}).Append(nil), nil},
 	} {
 		client, server := v.setting.ends(t, id, new(pki.Cache))

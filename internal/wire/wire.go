@@ -180,8 +180,3 @@ func ParseHeader(b []byte) (t Type, n int, ok bool) {
 func AppendMessage(b []byte, t Type, body []byte) []byte {
 	return append(AppendHeader(b, t, len(body)), body...)
 }
-
-// AppendFinished appends a Finished (RFC 9846, Section 4.5.3).
-func AppendFinished(b []byte, verifyData []byte) []byte {
-	return AppendMessage(b, TypeFinished, verifyData)
-}

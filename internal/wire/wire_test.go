@@ -79,7 +79,7 @@ func TestHeader(t *testing.T) {
 	if got := AppendMessage(nil, TypeServerHelloDone, nil); !bytes.Equal(got, []byte{14, 0, 0, 0}) {
 		t.Errorf("ServerHelloDone is %x", got)
 	}
-	if got := AppendFinished(nil, []byte("verify_data!")); string(got) != "\x14\x00\x00\x0cverify_data!" {
+	if got := AppendMessage(nil, TypeFinished, []byte("verify_data!")); string(got) != "\x14\x00\x00\x0cverify_data!" {
 		t.Errorf("Finished is %q", got)
 	}
 }
