@@ -8,8 +8,6 @@ import (
 	"io"
 	"reflect"
 	"time"
-
-	"github.com/hermetic-tls/hermetic/internal/wire"
 )
 
 // Mode is the protocol and the role of a connection.
@@ -52,13 +50,6 @@ func (m Mode) IsServer() bool { return m == TLSServer || m == DTLSServer }
 
 // IsDTLS reports whether m is DTLSClient or DTLSServer.
 func (m Mode) IsDTLS() bool { return m == DTLSClient || m == DTLSServer }
-
-func (m Mode) transport() wire.Transport {
-	if m.IsDTLS() {
-		return wire.Datagram
-	}
-	return wire.Stream
-}
 
 // Async names the questions that an engine asks its caller, through
 // [Engine.Pending], instead of answering them from the [Config].

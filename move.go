@@ -134,7 +134,7 @@ func ImportEngine(cfg *Config, state []byte, aead cipher.AEAD, skip uint64) (*En
 		return nil, errState
 	}
 	conn, err := handshake.ParseConnection(&b, &c.chains)
-	if err != nil || !b.Empty() || conn.Transport != e.mode.transport() {
+	if err != nil || !b.Empty() || (conn.Transport == wire.Datagram) != e.mode.IsDTLS() {
 		return nil, errState
 	}
 	switch {

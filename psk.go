@@ -150,7 +150,7 @@ func (e *Engine) askPSK(q *handshake.FindPSK, name []byte) Pending {
 }
 
 // externalPSKs are those of the Config, for the engine's transport.
-func (e *Engine) externalPSKs() []handshake.PSK { return e.params().PSKs[e.mode.transport()] }
+func (e *Engine) externalPSKs() []handshake.PSK { return e.params().PSKs[e.carrier.Transport()] }
 
 // hasPSK reports whether the Config has a PSK of that name.
 func (e *Engine) hasPSK(name []byte) bool {
@@ -177,7 +177,7 @@ func (e *Engine) foundPSK(q *handshake.FindPSK, p *PSK, err error) {
 	case p.check() != nil:
 		q.Err = alert.Wrap(alert.InternalError, "the PSK cannot be used", p.check())
 	case q.PSK == nil:
-		q.PSK = p.match(q.Identity, e.mode.transport())
+		q.PSK = p.match(q.Identity, e.carrier.Transport())
 	}
 }
 
