@@ -61,6 +61,30 @@ func TestConnectionIDs(t *testing.T) {
 }
 
 // TestConnectionIDsChange: DTLS 1.3, RFC 9147bis, Section 9.
+// TestLongConnectionIDs: a peer that wants so long ones that no record fits the MTU makes
+// nobody wait for ever.
+func TestLongConnectionIDs(t *testing.T) {
+	for _, version := range versions {
+		for _, mtu := range []int{minMTU, 256, 300, 1200} {
+			for _, long := range []Mode{DTLSClient, DTLSServer} {
+				n := newNetwork(t, func(client, server *Config) {
+					client.MaxVersion = version
+					for mode, cfg := range map[Mode]*Config{DTLSClient: client, DTLSServer: server} {
+						if cfg.Datagram.ConnectionIDs = true; mode == long {
+							cfg.Datagram.ConnectionIDLength = 255
+						} else {
+							cfg.MTU = mtu
+						}
+					}
+				})
+				if err := n.run(); err != nil {
+					t.Errorf("%s, MTU %d, those of the %v: %v", tls.VersionName(version), mtu, long, err)
+				}
+			}
+		}
+	}
+}
+
 func TestConnectionIDsChange(t *testing.T) {
 	m, now := cidMeeting(t, tls.VersionTLS13, 4, 4)
 	locals, first := func() ([][]byte, []byte) {

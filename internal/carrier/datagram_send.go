@@ -150,9 +150,10 @@ func (d *Datagram) SendAlert(description alert.Description) {
 	d.alerts = [][2]byte{{alertFatal, byte(description)}}
 }
 
-// room is how large the next datagram may be.
+// room is how large the next datagram may be. The peer's connection ID may be so long
+// that nothing fits the MTU, and what is never sent would never time out.
 func (d *Datagram) room() int {
-	mtu := d.mtu
+	mtu := max(d.mtu, minRecord(d.write))
 	if !d.opt.Server && d.version == 0 && d.timer.Expired()%lowerMTU != 0 {
 		// Fragments of a first ClientHello are nothing to a server that asks for
 		// cookies: every other attempt is whole again.
