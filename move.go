@@ -18,8 +18,9 @@ import (
 // Compact makes an established connection that is quiet as small as it can be:
 // it keeps the secrets and gives up what is made of them, which the next record
 // makes again at the cost of a few microseconds. While anything is under way (a
-// handshake, output that was not taken, a message that has not come whole) it is
-// an ErrInvalidOperation, and nothing has changed.
+// handshake, output that was not taken, a message that has not come whole, the last
+// flight of a DTLS 1.2 server, until data has come or for four minutes) it is an
+// ErrInvalidOperation, and nothing has changed.
 func (e *Engine) Compact() error {
 	if e.err != nil {
 		return e.err
