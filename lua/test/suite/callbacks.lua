@@ -46,7 +46,8 @@ tests['rcb is asked for exactly what the record lacks'] = function()
     c:setbio(down.check, up.wcb)
     s:setbio(up.check, down.wcb)
     h.same(t.shake(c, s), nil)
-    for _, size in ipairs { 1, 5, 100, 16384, 40000 } do
+    -- few: gopher-lua keeps a whole string alive for each byte cut out of it
+    for _, size in ipairs(piece < 10 and { 1, 5, 1000 } or { 1, 5, 100, 16384, 40000 }) do
       h.same(t.send(c, s, ('x'):rep(size)), ('x'):rep(size))
       h.same(t.send(s, c, ('y'):rep(size)), ('y'):rep(size))
     end
