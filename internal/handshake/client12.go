@@ -248,7 +248,7 @@ func (c *client12) sendKeyExchange() error {
 	if parts.ECDHE {
 		key, err := c.group.GenerateKey(c.params.Rand)
 		if err != nil {
-			return alert.Wrap(alert.InternalError, "cannot make a key share", err)
+			return err
 		}
 		if shared, err = key.SharedSecret(c.serverPublic); err != nil {
 			return err

@@ -199,7 +199,7 @@ func (c *clientHello) addShare(g suite.Group, others []keyShare) error {
 	}
 	key, err := g.GenerateKeyWith(c.params.Rand, other)
 	if err != nil {
-		return alert.Wrap(alert.InternalError, "cannot make a key share", err)
+		return err
 	}
 	c.shares = append(c.shares, keyShare{g, key})
 	c.hello.KeyShares = wire.AppendKeyShare(c.hello.KeyShares, uint16(g), key.Public())

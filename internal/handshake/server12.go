@@ -3,7 +3,6 @@ package handshake
 import (
 	"slices"
 
-	"github.com/hermetic-tls/hermetic/internal/alert"
 	"github.com/hermetic-tls/hermetic/internal/pki"
 	"github.com/hermetic-tls/hermetic/internal/suite"
 	"github.com/hermetic-tls/hermetic/internal/wire"
@@ -205,7 +204,7 @@ func (s *server12) sendKeyExchange() (step, error) {
 // newKey makes a key share of ours.
 func (s *server12) newKey() (ske wire.ServerKeyExchange, err error) {
 	if s.key, err = s.conn.Group.GenerateKey(s.params.Rand); err != nil {
-		return ske, alert.Wrap(alert.InternalError, "cannot make a key share", err)
+		return ske, err
 	}
 	return wire.ServerKeyExchange{Group: uint16(s.conn.Group), Public: s.key.Public()}, nil
 }

@@ -80,6 +80,11 @@ type PrivateKey interface {
 	SharedSecret(peer []byte) ([]byte, error)
 }
 
+// noKey is the failure of the random source.
+func noKey(err error) error {
+	return alert.Wrap(alert.InternalError, "cannot make a key share", err)
+}
+
 // GenerateKey makes an initiator's key.
 func (g Group) GenerateKey(rand io.Reader) (PrivateKey, error) { return g.GenerateKeyWith(rand, nil) }
 
@@ -101,11 +106,11 @@ func (g Group) GenerateKeyWith(rand io.Reader, other PrivateKey) (PrivateKey, er
 	}
 	seed := make([]byte, mlkem.SeedSize)
 	if _, err := io.ReadFull(rand, seed); err != nil {
-		return nil, err
+		return nil, noKey(err)
 	}
 	dk, err := r.kem.newKey(seed)
 	if err != nil {
-		return nil, err
+		return nil, noKey(err)
 	}
 	return &hybridKey{curveKey{r, key}, dk}, nil
 }
@@ -134,7 +139,7 @@ func (g Group) Respond(rand io.Reader, peer []byte) (public, secret []byte, err 
 	}
 	key, err := r.generate(rand)
 	if err != nil {
-		return nil, nil, alert.Wrap(alert.InternalError, "cannot make a key share", err)
+		return nil, nil, err
 	}
 	if r.kem == nil {
 		secret, err = curveKey{r, key}.SharedSecret(peer)
@@ -163,7 +168,7 @@ func (r *groupRow) generate(rand io.Reader) (*ecdh.PrivateKey, error) {
 	b := make([]byte, size)
 	for range 128 {
 		if _, err := io.ReadFull(rand, b); err != nil {
-			return nil, err
+			return nil, noKey(err)
 		}
 		if r.curve == ecdh.P521() {
 			b[0] &= 1 // 521 bits
@@ -173,7 +178,7 @@ func (r *groupRow) generate(rand io.Reader) (*ecdh.PrivateKey, error) {
 			return key, nil
 		}
 	}
-	return nil, errors.New("the random source does not give a private key")
+	return nil, noKey(errors.New("the random source does not give a private key"))
 }
 
 // join and split put the parts of a hybrid in order.
