@@ -39,7 +39,6 @@ type receipt struct {
 	fresh   bool // parts of messages that were not delivered yet
 	again   bool // the start of the message that was delivered last
 	refused bool // something that was not kept
-	early   bool // before the version was known
 }
 
 // Open consumes one record of in, the rest of a datagram. What is not
@@ -351,7 +350,7 @@ func (d *Datagram) handleHandshake(r *opened) error {
 	if len(r.content) == 0 {
 		return d.fault(r.number, errEmptyHandshake)
 	}
-	got := receipt{early: d.version == 0}
+	var got receipt
 	for b := r.content; len(b) > 0; {
 		var h wire.FragmentHeader
 		fragment, rest, ok := h.Parse(b)

@@ -15,7 +15,6 @@ type transcript struct {
 	first    wire.Message // header of the first message, for DTLS 1.2
 	keep     bool         // keep messages beside the hash
 	hash     hash.Hash
-	alg      crypto.Hash
 	buf      [wire.FragmentHeaderLen]byte
 	out      [48]byte // of sum and partial: a hash
 	headers  wire.Transport
@@ -53,7 +52,7 @@ func (t *transcript) header(b []byte, m wire.Message) []byte {
 // message, a ClientHello, has come before it.
 func (t *transcript) start(alg crypto.Hash, headers wire.Transport) {
 	hello := t.messages[4:]
-	t.alg, t.hash, t.headers, t.messages = alg, alg.New(), headers, nil
+	t.hash, t.headers, t.messages = alg.New(), headers, nil
 	t.add(wire.Message{Type: t.first.Type, Seq: t.first.Seq, Body: hello})
 }
 
@@ -87,7 +86,7 @@ func (t *transcript) retry() {
 // resume is the transcript of a server that kept nothing of the first
 // ClientHello but its hash.
 func (t *transcript) resume(alg crypto.Hash, firstHello []byte) {
-	*t = transcript{alg: alg, hash: alg.New()}
+	*t = transcript{hash: alg.New()}
 	t.add(wire.Message{Type: wire.TypeMessageHash, Body: firstHello})
 }
 
