@@ -109,6 +109,7 @@ static int step(lua_State *L, struct context *c)
 		s.head.at = (const char *)c->head;
 		s.head.len = HEADER;
 		c->have = 0;
+		c->ready = -1;
 	}
 	if (c->given) {
 		s.body.at = lua_tolstring(L, -1, &s.body.len);

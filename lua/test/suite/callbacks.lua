@@ -54,6 +54,22 @@ tests['rcb is asked for exactly what the record lacks'] = function()
   end
 end
 
+tests['a write between the header of a record and the rest changes no size'] = function()
+  local c, s, up, down = t.established()
+  h.results(nil, 'want-read')(c:read(9))
+  s:write('data')
+  local rest = #down.data - 5
+  local asked = {}
+  c:setbio(function(size)
+    asked[#asked + 1] = size
+    return #asked == 2 and '' or down.rcb(size)
+  end, up.wcb)
+  h.results(nil, 'want-read')(c:read(9))
+  h.results(1)(c:write('x'))
+  h.results('data')(c:read(9))
+  h.same(table.concat(asked, ' '), ('5 %d %d'):format(rest, rest))
+end
+
 tests['sizes are integers'] = function()
   local c = ssl.newcontext(ssl.newconfig('tls-client'), function(size)
     h.same(tostring(size), '5')
