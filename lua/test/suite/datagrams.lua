@@ -215,6 +215,23 @@ tests['read and write perform the second step'] = function()
   error('nothing was read')
 end
 
+tests['read and write perform a client\'s handshake'] = function()
+  for _, version in ipairs(versions) do
+    for name, argument in pairs { read = 100, write = 'x' } do
+      local c, s = new({ mode = 'dtls-client', versions = version })
+      for _ = 1, 10 do
+        local _, err = c[name](c, argument)
+        if err == nil then break end
+        h.same(err, 'want-read')
+        s:setpeerid(peer)
+        if s:handshake() and s:info().complete then s:write('y') end
+      end
+      h.same(c:info().complete and s:info().complete, true, version .. ' ' .. name)
+      h.results(true)(c:handshake())
+    end
+  end
+end
+
 tests['gettimeout: after a flight, not before and not after'] = function()
   local c, s, up, down = new()
   h.results(nil)(c:gettimeout())
@@ -322,6 +339,8 @@ tests['verification'] = function()
     s:handshake()
   end
   assert(failed and failed:find('certificate'), failed)
+  h.results(nil)(c:gettimeout()) -- it waits for nothing: the next session begins with a ClientHello
+  h.results(nil, 'want-read')(c:handshake())
 end
 
 tests['callbacks that raise and return nonsense'] = function()
