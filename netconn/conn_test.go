@@ -13,6 +13,8 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -413,6 +415,64 @@ func TestRefusal(t *testing.T) {
 			t.Errorf("the server: %v", err)
 		}
 	}
+}
+
+// unreachable is a socket whose peer's host says, as often as refusals, that nobody
+// listens there.
+type unreachable struct {
+	net.Conn
+	refusals, inWrite atomic.Int32
+}
+
+func (u *unreachable) Write(b []byte) (int, error) {
+	if u.inWrite.Add(-1) >= 0 {
+		return 0, os.NewSyscallError("write", syscall.ECONNREFUSED)
+	}
+	return u.Conn.Write(b)
+}
+
+func (u *unreachable) Read(b []byte) (int, error) {
+	if u.refusals.Add(-1) >= 0 {
+		return 0, os.NewSyscallError("recvfrom", syscall.ECONNREFUSED)
+	}
+	return u.Conn.Read(b)
+}
+
+// TestUnreachable: a connection outlives any number of ICMP messages, which anybody may
+// have sent, or the host of a server that is being started again.
+func TestUnreachable(t *testing.T) {
+	client, server := configs(t)
+	l, err := ListenPacket("udp", "127.0.0.1:0", server)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	conn, err := net.Dial("udp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	refused := &unreachable{Conn: conn}
+	c := DTLSClient(refused, client)
+	if err := c.Handshake(); err != nil {
+		t.Fatal(err)
+	}
+	accepted, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, s := ready(t, c, accepted.(*Conn))
+	refused.refusals.Store(100)
+	for _, words := range []string{"before", "after"} {
+		if _, err := s.Write([]byte(words)); err != nil {
+			t.Fatal(err)
+		}
+		hears(t, c, words)
+	}
+	refused.inWrite.Store(1)
+	if _, err := c.Write([]byte("so am I")); err != nil {
+		t.Fatal(err)
+	}
+	hears(t, s, "so am I")
 }
 
 // TestAsync: questions that nobody answers do not hang.

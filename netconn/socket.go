@@ -13,8 +13,8 @@ import (
 
 var errReplaced = errors.New("netconn: the peer has begun anew")
 
-// maxFailures is how many errors a socket may give in a row. One by one they are
-// ordinary: an ICMP message, which anybody may have sent.
+// maxFailures is how many errors a socket may give in a row, beside refusals. One by one
+// they are ordinary.
 const maxFailures = 16
 
 // A socket is a transport of datagrams with DTLS peers on it. One goroutine reads,
@@ -76,6 +76,8 @@ func (s *socket) run() {
 		case errors.Is(err, net.ErrClosed):
 			s.fail(err)
 			return
+		case isRefusal(err):
+			s.refused(err)
 		default:
 			if failures++; failures == maxFailures {
 				s.fail(fmt.Errorf("netconn: %d read errors in a row: %w", failures, err))

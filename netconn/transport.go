@@ -1,8 +1,10 @@
 package netconn
 
 import (
+	"errors"
 	"net"
 	"net/netip"
+	"syscall"
 )
 
 // address is where datagrams of a peer come from and go to.
@@ -98,8 +100,15 @@ func (c *single) read(take func(address, []byte)) error {
 
 func (c *single) write(_ address, datagram []byte) error {
 	_, err := c.Write(datagram)
+	if isRefusal(err) { // of an earlier one: this one was not sent
+		_, err = c.Write(datagram)
+	}
 	return err
 }
+
+// isRefusal reports that err is an ICMP message, which anybody may have sent, or the
+// host of a server that is being started again: nobody listens at the peer's port.
+func isRefusal(err error) bool { return errors.Is(err, syscall.ECONNREFUSED) }
 
 func (c *single) reply(to address, datagram []byte) { c.write(to, datagram) }
 func (c *single) flush()                            {}
