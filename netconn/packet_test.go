@@ -301,6 +301,30 @@ func TestQueue(t *testing.T) {
 	}
 }
 
+// TestSlowReader: what one connection does not read costs it, and not the others.
+func TestSlowReader(t *testing.T) {
+	client, server := configs(t)
+	w, l := onWire(t, server, Limits{Queue: 3})
+	slow, other := w.caller(t, "slow", client), w.caller(t, "other", client)
+	slow.speak()
+	conns := []*Conn{accept(t, l)}
+	other.speak()
+	conns = append(conns, accept(t, l))
+	for i := range 100 {
+		slow.say(strconv.Itoa(i))
+		other.say(strconv.Itoa(i))
+		hears(t, conns[1], strconv.Itoa(i))
+	}
+	if n := len(conns[0].session.(*peer).queue); n > 3 {
+		t.Errorf("%d datagrams wait", n)
+	}
+	for i := range 3 {
+		hears(t, conns[0], strconv.Itoa(i))
+	}
+	slow.say("again")
+	hears(t, conns[0], "again")
+}
+
 // TestAnew: a client that has forgotten its connection gets a new one, and the
 // old one lives until the new one is whole.
 func TestAnew(t *testing.T) {
