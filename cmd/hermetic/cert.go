@@ -15,6 +15,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -32,6 +33,11 @@ for servers and clients. Without names: localhost. The authority's key is kept b
 			if len(names) == 0 {
 				names = []string{"localhost"}
 			}
+			for _, name := range names {
+				if err := checkName(name); err != nil {
+					return err
+				}
+			}
 			a, err := openAuthority(dir, days)
 			if err != nil {
 				return err
@@ -43,14 +49,47 @@ for servers and clients. Without names: localhost. The authority's key is kept b
 				}
 				fmt.Fprintf(cmd.OutOrStdout(), "%s: certificate and key for %s, until %s\n", file, name, time.Now().AddDate(0, 0, days).Format(time.DateOnly))
 			}
-			fmt.Fprintf(cmd.OutOrStdout(), "\nTry:\n  hermetic server localhost:4433 --cert %s\n  hermetic client localhost:4433 --cacert %s --servername %s --http\n",
-				filepath.Join(dir, names[0]+".pem"), filepath.Join(dir, "ca.pem"), names[0])
+			serverName := " --servername " + names[0]
+			if names[0] == "localhost" {
+				serverName = "" // the client takes it from the address
+			}
+			fmt.Fprintf(cmd.OutOrStdout(), "\nTry:\n  hermetic server localhost:4433 --cert %s\n  hermetic client localhost:4433 --cacert %s%s --http\n",
+				filepath.Join(dir, names[0]+".pem"), filepath.Join(dir, "ca.pem"), serverName)
 			return nil
 		},
 	}
 	c.Flags().StringVar(&dir, "out", ".", "`DIR` for the files")
 	c.Flags().IntVar(&days, "days", 90, "how many days the certificates are valid; negative: they have expired already, for trying that")
 	return c
+}
+
+// checkName refuses what no certificate can be for, or whose file would be another's.
+func checkName(name string) error {
+	switch {
+	case strings.EqualFold(name, "ca"), strings.EqualFold(name, "ca-key"):
+		return fmt.Errorf("cert: %s.pem is the authority's own file: take another name", name)
+	case net.ParseIP(name) == nil && !isHostName(name):
+		return fmt.Errorf("cert: %q is neither a host name nor an IP address: take one such as localhost or 127.0.0.1", name)
+	}
+	return nil
+}
+
+// isHostName reports whether name has the form of RFC 1123, Section 2.1. Underscores
+// are common where no public authority is asked.
+func isHostName(name string) bool {
+	if len(name) > 253 {
+		return false
+	}
+	for label := range strings.SplitSeq(name, ".") {
+		if label == "" || len(label) > 63 || label[0] == '-' || label[len(label)-1] == '-' || strings.ContainsFunc(label, notInHostNames) {
+			return false
+		}
+	}
+	return true
+}
+
+func notInHostNames(r rune) bool {
+	return (r < 'a' || 'z' < r) && (r < 'A' || 'Z' < r) && (r < '0' || '9' < r) && r != '-' && r != '_'
 }
 
 // authority signs certificates.
@@ -83,7 +122,11 @@ func openAuthority(dir string, days int) (*authority, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", keyFile, err)
 	}
-	return &authority{cert, key.(crypto.Signer)}, nil
+	signer, ok := key.(crypto.Signer)
+	if !ok || !signer.Public().(interface{ Equal(crypto.PublicKey) bool }).Equal(cert.PublicKey) {
+		return nil, fmt.Errorf("%s and %s do not belong together: delete both to begin anew", certFile, keyFile)
+	}
+	return &authority{cert, signer}, nil
 }
 
 func newAuthority(certFile, keyFile string, days int) (*authority, error) {
