@@ -278,7 +278,6 @@ func TestNoName(t *testing.T) {
 	server := &Config{Time: atNow, Certificates: []tls.Certificate{ca.Leaf(t, pkitest.Options{Name: "example.com"})}}
 	keys := []crypto.PublicKey{pkitest.Key(t, pkitest.P384, false).Public()}
 	for name, client := range map[string]*Config{
-		"raw public keys":                  {PeerPublicKeys: keys},
 		"raw public keys or a certificate": {PeerPublicKeys: keys, PeerCertificateTypes: []CertificateType{RawPublicKey, X509}},
 		"a name that was cleared":          {ServerName: "localhost"},
 		"the system's authorities":         {nameOptional: true},

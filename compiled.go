@@ -290,6 +290,9 @@ func (c *compiled) certificates(p *handshake.Params) error {
 	if slices.Contains(c.PeerCertificateTypes, RawPublicKey) && !c.judgesRawKeys() {
 		return configError("PeerCertificateTypes", "RawPublicKey needs PeerPublicKeys, VerifyConnection, AsyncVerify or InsecureSkipVerify: a raw key has no authority behind it")
 	}
+	if len(c.PeerPublicKeys) > 0 && !slices.Contains(c.PeerCertificateTypes, RawPublicKey) {
+		return configError("PeerPublicKeys", "nobody is asked for a raw public key: PeerCertificateTypes has no RawPublicKey")
+	}
 	return nil
 }
 

@@ -157,7 +157,9 @@ type Config struct {
 	// InsecureSkipVerify, for a raw key has no authority behind it.
 	PeerCertificateTypes []CertificateType
 
-	// PeerPublicKeys are the raw public keys that are accepted.
+	// PeerPublicKeys are the raw public keys that are accepted, where
+	// PeerCertificateTypes has RawPublicKey. A server asks its clients for one only
+	// with ClientAuth.
 	PeerPublicKeys []crypto.PublicKey
 
 	// NextProtos are the ALPN protocols, the preferred first. A server that

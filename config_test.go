@@ -1,6 +1,7 @@
 package hermetic
 
 import (
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/fips140"
@@ -47,6 +48,7 @@ func TestBadConfigs(t *testing.T) {
 		{"no key", &Config{Certificates: []tls.Certificate{{Certificate: leaf.Certificate}}}, "Config.Certificates[0]: it has no private key"},
 		{"a key that cannot sign", &Config{Certificates: []tls.Certificate{{PrivateKey: 7}}}, "Config.Certificates[0]: its private key, a int, is no crypto.Signer"},
 		{"raw keys without a judge", &Config{PeerCertificateTypes: []CertificateType{RawPublicKey}}, "Config.PeerCertificateTypes: RawPublicKey needs PeerPublicKeys"},
+		{"raw keys that nobody asks for", &Config{PeerPublicKeys: []crypto.PublicKey{other.PrivateKey}}, "Config.PeerPublicKeys: nobody is asked for a raw public key"},
 		{"an unknown type", &Config{PeerCertificateTypes: []CertificateType{1}}, "Config.PeerCertificateTypes: 1 is neither X509 nor RawPublicKey"},
 	} {
 		_, err := NewEngine(TLSClient, c.cfg)

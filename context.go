@@ -62,8 +62,10 @@ var (
 )
 
 // NewContext returns a context over bio, whose Read returns (0, nil) or an
-// EAGAIN when it would block, and whose Write may take fewer bytes than given,
-// or none, with a nil error. Nothing is called before the first operation.
+// EAGAIN when it would block, and io.EOF at the end (a bare read(2) says the end by
+// 0 bytes: with that alone the Context waits for ever), and whose Write may take
+// fewer bytes than given, or none, with a nil error. Nothing is called before the
+// first operation.
 func NewContext(mode Mode, cfg *Config, bio io.ReadWriter) (*Context, error) {
 	if bio == nil {
 		return nil, errNoBIO
@@ -315,7 +317,7 @@ func (c *Context) release() {
 
 // Write writes data, at most one record of it (16,384 bytes): it may return
 // less than len(data), with a nil error. After ErrWantWrite repeat it with the
-// same data.
+// same data: its result is how much of that was written, even if other data is given.
 func (c *Context) Write(data []byte) (int, error) {
 	if err := c.enter(); err != nil {
 		return 0, err

@@ -9,7 +9,7 @@ import (
 )
 
 // SealEarlyData is Seal for 0-RTT data, which a client sends before the server
-// has answered: to a server that it has a session with that permits it, and
+// has answered (in DTLS behind the ClientHello, which is in Output): to a server that it has a session with that permits it, and
 // with Config.EarlyData. It is an ErrInvalidOperation to send more than
 // EarlyDataRoom, which is 0 from the server's answer on.
 //
@@ -17,7 +17,7 @@ import (
 // comes twice. It has no forward secrecy. When the server rejects it,
 // [ConnectionState].EarlyDataAccepted is false after the handshake, and the
 // caller sends it again as ordinary data, if it still makes sense: another ALPN
-// protocol may have been chosen.
+// protocol may have been chosen. In DTLS it may be lost although it is accepted.
 func (e *Engine) SealEarlyData(dst, data []byte) ([]byte, error) {
 	e.start()
 	if e.err != nil {

@@ -255,11 +255,12 @@ func (e *Engine) Pending() Pending {
 	return e.pending
 }
 
-// Seal appends to dst what Output would append and then data as protected
-// records (TLS: as many as needed; DTLS: one record in one datagram). dst's
-// spare capacity must not overlap data. Without application keys yet, after
-// Close or with more than one DTLS record takes it is an ErrInvalidOperation,
-// and dst is unchanged.
+// Seal appends data to dst as protected records. TLS: what Output would append, and
+// then as many records as data needs. DTLS: one datagram with one record; what Output
+// has must leave before it, for a peer that has not seen our Finished yet has no keys
+// for data, and drops it. dst's spare capacity must not overlap data. Without
+// application keys yet, after Close or with more than one DTLS record takes it is an
+// ErrInvalidOperation, and dst is unchanged.
 //
 // A TLS 1.3 server has application keys from its Finished on, a round trip before
 // HandshakeComplete: so it answers early data at once. Until then it does not know

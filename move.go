@@ -48,7 +48,8 @@ var (
 // Export appends the state of an established connection, sealed by aead, for
 // [ImportEngine] in this process or another. The engine is dead afterwards. When
 // anything is under way, as for [Engine.Compact], it is an ErrInvalidOperation,
-// and nothing has changed.
+// and nothing has changed. Bytes that have come and were not opened yet are the
+// caller's: they go with the state.
 //
 // A state must be imported once. Two engines made of one state protect
 // different records with the same nonces, which gives away their contents and

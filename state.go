@@ -24,7 +24,7 @@ type ConnectionState struct {
 	PSKIdentity        []byte // of the external PSK that was used, now or when the session began; or nil
 
 	// EarlyDataOffered: a client has offered 0-RTT data; EarlyDataAccepted: the
-	// server takes it.
+	// server takes what comes of it.
 	EarlyDataOffered, EarlyDataAccepted bool
 
 	HelloRetryRequest bool

@@ -6,6 +6,9 @@
 // a "udp" network, or [DTLSClient] and [DTLSServer] over a connection that keeps
 // datagrams apart, they speak DTLS. [ListenPacket] serves any number of DTLS peers
 // on one socket, with one goroutine and one timer for all of them.
+//
+// What hermetic.Config.Async asks for is answered by callbacks here, which may wait:
+// a connection whose Config asks a question fails.
 package netconn
 
 import (

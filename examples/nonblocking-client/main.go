@@ -7,6 +7,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"log"
 	"net/netip"
 	"os"
@@ -21,10 +22,18 @@ import (
 // it would block.
 type socket int
 
-func (s socket) Read(p []byte) (int, error)  { return some(unix.Read(int(s), p)) }
-func (s socket) Write(p []byte) (int, error) { return some(unix.Write(int(s), p)) }
+func (s socket) Read(p []byte) (int, error) {
+	n, err := unix.Read(int(s), p)
+	if n == 0 && err == nil {
+		err = io.EOF // so the system says it; the Context would wait for more
+	}
+	return max(n, 0), err
+}
 
-func some(n int, err error) (int, error) { return max(n, 0), err }
+func (s socket) Write(p []byte) (int, error) {
+	n, err := unix.Write(int(s), p)
+	return max(n, 0), err
+}
 
 // dial begins to connect, and does not wait.
 func dial(address string) (socket, error) {

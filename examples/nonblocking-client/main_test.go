@@ -3,6 +3,7 @@ package main
 import (
 	"crypto/tls"
 	"errors"
+	"io"
 	"net"
 	"os"
 	"strings"
@@ -44,6 +45,27 @@ func TestAddress(t *testing.T) {
 		if err == nil || !strings.HasPrefix(err.Error(), address+" is not IPv4:PORT") {
 			t.Errorf("%s: %v", address, err)
 		}
+	}
+}
+
+// TestCut: a server that goes without a word is noticed at once, not at the deadline.
+func TestCut(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	go func() {
+		c, err := l.Accept()
+		if err != nil {
+			return
+		}
+		c.Read(make([]byte, 1<<14)) // the ClientHello, so that no reset comes
+		c.Close()
+	}()
+	_, err = ask(l.Addr().String(), "hello?", insecure, time.Now().Add(30*time.Second))
+	if !errors.Is(err, io.ErrUnexpectedEOF) {
+		t.Errorf("%v", err)
 	}
 }
 

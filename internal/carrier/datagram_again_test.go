@@ -221,6 +221,20 @@ func TestFinalFlight12(t *testing.T) {
 	p.want("not after a while", s, p.output(s))
 }
 
+// TestOvertakingData: data that comes before what completes the handshake is lost,
+// and counted.
+func TestOvertakingData(t *testing.T) {
+	p := newPair(t, playOptions{version: wire.VersionTLS13}, nil)
+	c, s := p.client, p.server
+	p.mustInput(s, p.output(c)...)
+	p.mustInput(c, p.output(s)...)
+	p.mustInput(s, p.seal(c, "early"))
+	p.mustInput(s, p.output(c)...)
+	if !s.complete || len(s.data) != 0 || s.Dropped() != 1 {
+		t.Errorf("complete: %v; of the early data %q has come, %d records were dropped", s.complete, s.data, s.Dropped())
+	}
+}
+
 // TestStrayFinished12: whoever did not send the last flight has nothing to
 // answer with.
 func TestStrayFinished12(t *testing.T) {

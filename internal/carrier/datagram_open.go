@@ -216,10 +216,12 @@ func (d *Datagram) openEarly(early [][]byte) error {
 				d.ready = true
 				return nil
 			}
-			// Application data among it is lost: there is nobody to give it to.
 			o, err := d.openRecord(in)
 			if err != nil {
 				return err
+			}
+			if len(o.Data) > 0 {
+				d.dropped++ // there is nobody to give it to
 			}
 			if err := d.deliver(); err != nil {
 				return err
