@@ -154,7 +154,7 @@ func (c *compiled) suites(p *handshake.Params) error {
 		s := suite.ByID(id)
 		switch {
 		case s == nil:
-			return configError("CipherSuites", fmt.Sprintf("%s (%#04x) is not supported", tls.CipherSuiteName(id), id))
+			return configError("CipherSuites", CipherSuiteName(id)+" is not supported")
 		case s.Auth == suite.NoSignature && !c.hasPSKs():
 			return configError("CipherSuites", s.Name+" needs PSKs")
 		case enabled(s):

@@ -21,10 +21,9 @@ import (
 type clientOptions struct {
 	cacert, cert, serverName     string
 	alpn, groups, ciphers        string
-	keylog, session, early, psk  string
-	tls12, tls13                 bool
+	session, early, psk          string
 	insecure, brief, asJSON, get bool
-	dtls                         dtlsOptions
+	protocol                     protocolOptions
 	patience                     time.Duration // until the handshake is complete
 }
 
@@ -50,36 +49,34 @@ the input is a datagram.`,
 	f.StringVar(&o.alpn, "alpn", "", "ALPN protocols, separated by commas")
 	f.StringVar(&o.groups, "groups", "", "groups, the preferred first")
 	f.StringVar(&o.ciphers, "ciphers", "", "cipher suites, the preferred first")
-	f.StringVar(&o.keylog, "keylog", "", "append the secrets to `FILE`, for Wireshark")
 	f.StringVar(&o.session, "session", "", "resume the session in `FILE`, if there is one of this server, and keep the next one there")
 	f.StringVar(&o.early, "early-data", "", "send `FILE` as 0-RTT data when the session permits it, else after the handshake")
 	f.StringVar(&o.psk, "psk", "", "external pre-shared key, `IDENTITY:KEY`, the key in hexadecimal; then no certificate is accepted without --servername")
-	f.BoolVar(&o.tls12, "tls12", false, "only TLS 1.2")
-	f.BoolVar(&o.tls13, "tls13", false, "only TLS 1.3")
 	f.BoolVar(&o.insecure, "insecure", false, "accept any certificate")
 	f.BoolVar(&o.brief, "brief", false, "one line of what was negotiated, and end")
 	f.BoolVar(&o.asJSON, "json", false, "what was negotiated as JSON, and end")
 	f.BoolVar(&o.get, "http", false, "send one GET request and print the answer")
-	o.dtls.addTo(c)
+	o.protocol.addTo(c)
 	return c
 }
 
 // check finds flags that contradict each other.
 func (o *clientOptions) check() error {
-	switch {
-	case o.tls12 && o.tls13:
-		return errors.New("--tls12 and --tls13 exclude each other: without them both versions are offered")
+	if err := o.protocol.check(); err != nil {
+		return err
+	}
+	switch dtls := o.protocol.isDTLS(); {
 	case o.asJSON && o.brief:
 		return errors.New("--brief and --json exclude each other: each is the whole output")
-	case !o.dtls.on():
-		return nil
-	case o.tls12:
-		return errors.New("--tls12 is for TLS: for DTLS say --dtls12")
-	case o.tls13:
-		return errors.New("--tls13 is for TLS: for DTLS say --dtls13")
-	case o.get:
+	case o.get && o.asJSON:
+		return errors.New("--http and --json exclude each other: the output is either the answer or what was negotiated")
+	case o.get && o.brief:
+		return errors.New("--http and --brief exclude each other: the output is either the answer or what was negotiated")
+	case o.insecure && o.cacert != "":
+		return errors.New("--insecure and --cacert exclude each other: either any certificate is accepted, or those of the authorities")
+	case o.get && dtls:
 		return errors.New("--http is for TLS: with DTLS each line of the standard input is a datagram")
-	case o.early != "":
+	case o.early != "" && dtls:
 		return errors.New("--early-data is for TLS: leave out --dtls, --dtls12 and --dtls13")
 	}
 	return nil
@@ -99,13 +96,7 @@ func (o *clientOptions) config(host string, notices io.Writer) (*hermetic.Config
 	if o.get && o.alpn == "" {
 		cfg.NextProtos = []string{"http/1.1"}
 	}
-	if o.tls12 {
-		cfg.MaxVersion = tls.VersionTLS12
-	}
-	if o.tls13 {
-		cfg.MinVersion = tls.VersionTLS13
-	}
-	if err := o.dtls.apply(cfg); err != nil {
+	if err := o.protocol.apply(cfg); err != nil {
 		return nil, err
 	}
 	if o.ciphers != "" {
@@ -130,11 +121,6 @@ func (o *clientOptions) config(host string, notices io.Writer) (*hermetic.Config
 	if o.psk != "" && o.serverName == "" {
 		cfg.ServerName, cfg.RootCAs = "", nil // no certificate is accepted, whoever has signed it
 	}
-	if o.keylog != "" {
-		if cfg.KeyLogWriter, err = os.OpenFile(o.keylog, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600); err != nil {
-			return nil, err
-		}
-	}
 	return cfg, nil
 }
 
@@ -150,9 +136,12 @@ func runClient(o *clientOptions, address string, in io.Reader, out, info io.Writ
 	if err != nil {
 		return err
 	}
-	run := runTLSClient
-	if o.dtls.on() {
-		run = runDTLSClient
+	run, mode := runTLSClient, hermetic.TLSClient
+	if o.protocol.isDTLS() {
+		run, mode = runDTLSClient, hermetic.DTLSClient
+	}
+	if _, err := hermetic.NewEngine(mode, cfg); err != nil {
+		return err // what is wrong with the flags is not the address's
 	}
 	err = run(o, address, cfg, in, out, info)
 	if file, ok := cfg.SessionCache.(*sessionFile); ok && file.failed != nil {

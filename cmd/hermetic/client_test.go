@@ -21,8 +21,8 @@ func TestNoAnswer(t *testing.T) {
 	}
 	defer tcp.Close()
 	for address, o := range map[net.Addr]clientOptions{
-		udp.LocalAddr(): {dtls: dtlsOptions{any: true, cid: -1}},
-		tcp.Addr():      {dtls: dtlsOptions{cid: -1}},
+		udp.LocalAddr(): {protocol: protocolOptions{dtls: true, cid: -1}},
+		tcp.Addr():      {protocol: protocolOptions{cid: -1}},
 	} {
 		o.insecure, o.patience = true, time.Millisecond
 		err := runClient(&o, address.String(), strings.NewReader(""), io.Discard, io.Discard)

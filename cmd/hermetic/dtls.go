@@ -3,7 +3,6 @@ package main
 import (
 	"bufio"
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -11,47 +10,9 @@ import (
 	"os"
 	"time"
 
-	"github.com/spf13/cobra"
-
 	"github.com/hermetic-tls/hermetic"
 	"github.com/hermetic-tls/hermetic/netconn"
 )
-
-// dtlsOptions are the flags that client and server have for DTLS.
-type dtlsOptions struct {
-	any, only12, only13 bool
-	mtu, cid            int
-}
-
-func (o *dtlsOptions) addTo(c *cobra.Command) {
-	f := c.Flags()
-	f.BoolVar(&o.any, "dtls", false, "DTLS over UDP, in place of TLS")
-	f.BoolVar(&o.only12, "dtls12", false, "only DTLS 1.2")
-	f.BoolVar(&o.only13, "dtls13", false, "only DTLS 1.3")
-	f.IntVar(&o.mtu, "mtu", 0, "the largest datagram of a DTLS handshake, in `BYTES` (default 1200)")
-	f.IntVar(&o.cid, "cid", -1, "negotiate connection IDs: ours have `BYTES` bytes, 0 for none of ours")
-}
-
-// on reports whether it is to be DTLS.
-func (o *dtlsOptions) on() bool { return o.any || o.only12 || o.only13 }
-
-func (o *dtlsOptions) apply(cfg *hermetic.Config) error {
-	switch {
-	case o.only12 && o.only13:
-		return errors.New("--dtls12 and --dtls13 exclude each other: --dtls offers both versions")
-	case o.mtu != 0 && !o.on():
-		return errors.New("--mtu is for DTLS: add --dtls")
-	case o.cid >= 0 && !o.on():
-		return errors.New("--cid is for DTLS: add --dtls")
-	case o.only12:
-		cfg.MaxVersion = tls.VersionTLS12
-	case o.only13:
-		cfg.MinVersion = tls.VersionTLS13
-	}
-	cfg.MTU = o.mtu
-	cfg.Datagram.ConnectionIDs, cfg.Datagram.ConnectionIDLength = o.cid >= 0, max(0, o.cid)
-	return nil
-}
 
 const (
 	// dialTimeout is how long a handshake may take.

@@ -3,18 +3,20 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/hermetic-tls/hermetic"
 )
 
 func main() {
 	if err := rootCommand().Execute(); err != nil {
-		fmt.Fprintln(os.Stderr, "hermetic: "+strings.TrimRight(err.Error(), "\n"))
+		fmt.Fprintln(os.Stderr, "hermetic: "+strings.TrimRight(inFlags.Replace(err.Error()), "\n"))
 		if advice := adviceFor(err); advice != "" {
 			fmt.Fprintln(os.Stderr, "  "+advice)
 		}
@@ -30,9 +32,30 @@ func rootCommand() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return &usageError{err, c} })
+	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return &usageError{plainly(err), c} })
 	root.AddCommand(demoCommand(), clientCommand(), serverCommand(), certCommand(), luaCommand())
 	return root
+}
+
+// inFlags names the flags in place of the fields of a Config that they stand for.
+var inFlags = strings.NewReplacer(
+	"hermetic: Config.MTU:", "--mtu:",
+	"hermetic: Config.Datagram.ConnectionIDLength:", "--cid:",
+	"hermetic: Config.Tickets:", "--tickets:",
+	"hermetic: Config.CipherSuites:", "--ciphers:",
+	"hermetic: Config.CurvePreferences:", "--groups:",
+	"hermetic: Config.NextProtos:", "--alpn:",
+	"hermetic: Config.", "Config.",
+)
+
+// plainly says what a flag wants that was given something else.
+func plainly(err error) error {
+	var invalid *pflag.InvalidValueError
+	if !errors.As(err, &invalid) {
+		return err
+	}
+	wanted := map[string]string{"int": "a number", "uint32": "a number from 0 to 4294967295", "bool": "true or false"}
+	return fmt.Errorf("--%s: %s is not %s", invalid.GetFlag().Name, invalid.GetValue(), wanted[invalid.GetFlag().Value.Type()])
 }
 
 // usageError is a mistake in the arguments of a command.

@@ -26,7 +26,7 @@ func serverCommand() *cobra.Command {
 	var psk string
 	var tickets int
 	var early uint32
-	var dtls dtlsOptions
+	var protocol protocolOptions
 	c := &cobra.Command{
 		Use:   "server ADDR",
 		Short: "Serve a status page for browsers and curl, or echo, on one event loop",
@@ -39,6 +39,17 @@ self-signed certificate that is made in the process.`,
   hermetic server localhost:4433 --dtls`,
 		Args: needs(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := protocol.check(); err != nil {
+				return err
+			}
+			switch {
+			case early > 0 && (!echo || protocol.isDTLS()):
+				return errors.New("--early-data is for TLS with --echo")
+			case early > 0 && tickets == 0:
+				return errors.New("--early-data and --tickets 0 exclude each other: early data comes with the session of a ticket")
+			case early > 0 && protocol.tls12:
+				return errors.New("--early-data and --tls12 exclude each other: early data is of TLS 1.3")
+			}
 			cfg, err := hermetic.LoadConfig(hermetic.TLSServer, cacert, cert)
 			if err != nil {
 				return err
@@ -48,14 +59,11 @@ self-signed certificate that is made in the process.`,
 				return err
 			}
 			cfg.Tickets, cfg.NoTickets = tickets, tickets == 0
-			if err := dtls.apply(cfg); err != nil {
+			if err := protocol.apply(cfg); err != nil {
 				return err
 			}
-			if early > 0 && (!echo || dtls.on()) {
-				return errors.New("--early-data is for TLS with --echo")
-			}
 			cfg.MaxEarlyData = early
-			if dtls.on() {
+			if protocol.isDTLS() {
 				return serveConns("udp", args[0], cfg, cmd.OutOrStdout(), echoBack)
 			}
 			if early > 0 {
@@ -75,7 +83,7 @@ self-signed certificate that is made in the process.`,
 	f.IntVar(&tickets, "tickets", 1, "`NUMBER` of session tickets for each TLS 1.3 client; 0: none")
 	f.Uint32Var(&early, "early-data", 0, "take as many `BYTES` of 0-RTT data of a client, and send them back at once, with --echo")
 	f.BoolVar(&echo, "echo", false, "send back what comes, in place of the status page")
-	dtls.addTo(c)
+	protocol.addTo(c)
 	return c
 }
 
@@ -94,6 +102,9 @@ func serve(address string, cfg *hermetic.Config, h *handler) error {
 		l.Close()
 	}
 	h.address = net.JoinHostPort(host, port)
+	if _, err := hermetic.NewEngine(hermetic.TLSServer, cfg); err != nil {
+		return err // what is wrong with the flags is not the address's
+	}
 	err = gnettls.Run(h, "tcp://"+h.address, cfg, gnet.WithReuseAddr(true), gnet.WithLogger(quiet{}), gnet.WithLogLevel(logging.FatalLevel))
 	if err != nil {
 		return fmt.Errorf("%s: %w", h.address, err)

@@ -1,0 +1,69 @@
+package main
+
+import (
+	"crypto/tls"
+	"errors"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/hermetic-tls/hermetic"
+)
+
+// protocolOptions are the flags for the protocol, its versions and its keys, which
+// client and server share.
+type protocolOptions struct {
+	tls12, tls13         bool
+	dtls, dtls12, dtls13 bool
+	mtu, cid             int
+	keylog               string
+}
+
+func (o *protocolOptions) addTo(c *cobra.Command) {
+	f := c.Flags()
+	f.BoolVar(&o.tls12, "tls12", false, "only TLS 1.2")
+	f.BoolVar(&o.tls13, "tls13", false, "only TLS 1.3")
+	f.BoolVar(&o.dtls, "dtls", false, "DTLS over UDP, in place of TLS")
+	f.BoolVar(&o.dtls12, "dtls12", false, "only DTLS 1.2")
+	f.BoolVar(&o.dtls13, "dtls13", false, "only DTLS 1.3")
+	f.IntVar(&o.mtu, "mtu", 0, "the largest datagram of a DTLS handshake, in `BYTES` (default 1200)")
+	f.IntVar(&o.cid, "cid", -1, "negotiate connection IDs: ours have `BYTES` bytes, 0 for none of ours")
+	f.StringVar(&o.keylog, "keylog", "", "append the secrets to `FILE`, for Wireshark")
+}
+
+// isDTLS reports whether it is to be DTLS.
+func (o *protocolOptions) isDTLS() bool { return o.dtls || o.dtls12 || o.dtls13 }
+
+// check finds flags that contradict each other.
+func (o *protocolOptions) check() error {
+	switch dtls := o.isDTLS(); {
+	case o.tls12 && dtls:
+		return errors.New("--tls12 is for TLS: for DTLS say --dtls12")
+	case o.tls13 && dtls:
+		return errors.New("--tls13 is for TLS: for DTLS say --dtls13")
+	case o.tls12 && o.tls13:
+		return errors.New("--tls12 and --tls13 exclude each other: without them both versions are offered")
+	case o.dtls12 && o.dtls13:
+		return errors.New("--dtls12 and --dtls13 exclude each other: --dtls offers both versions")
+	case o.mtu != 0 && !dtls:
+		return errors.New("--mtu is for DTLS: add --dtls")
+	case o.cid >= 0 && !dtls:
+		return errors.New("--cid is for DTLS: add --dtls")
+	}
+	return nil
+}
+
+func (o *protocolOptions) apply(cfg *hermetic.Config) (err error) {
+	if o.tls12 || o.dtls12 {
+		cfg.MaxVersion = tls.VersionTLS12
+	}
+	if o.tls13 || o.dtls13 {
+		cfg.MinVersion = tls.VersionTLS13
+	}
+	cfg.MTU = o.mtu
+	cfg.Datagram.ConnectionIDs, cfg.Datagram.ConnectionIDLength = o.cid >= 0, max(0, o.cid)
+	if o.keylog != "" {
+		cfg.KeyLogWriter, err = os.OpenFile(o.keylog, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	}
+	return err
+}
