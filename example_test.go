@@ -45,6 +45,32 @@ func ExampleEngine() {
 	// Output: hello, <nil>, TLS 1.3
 }
 
+// A constrained device and its server: DTLS with a shared key, and CCM-8 by its name.
+func ExamplePSK() {
+	cfg := &hermetic.Config{PSKs: []hermetic.PSK{{Identity: []byte("sensor 17"), Key: []byte("sixteen random b")}}}
+	for _, s := range hermetic.CipherSuites() {
+		if s.Name == "TLS_PSK_WITH_AES_128_CCM_8" || s.Name == "TLS_AES_128_CCM_8_SHA256" { // of 1.2, of 1.3
+			cfg.CipherSuites = append(cfg.CipherSuites, s.ID)
+		}
+	}
+	cfg.Datagram.TrustAddress = true // there is no network here; else Config.AnswerHello
+	device, err := hermetic.NewEngine(hermetic.DTLSClient, cfg)
+	if err != nil {
+		log.Fatal(err)
+	}
+	server, err := hermetic.NewEngine(hermetic.DTLSServer, cfg)
+	if err != nil {
+		log.Fatal(err)
+	}
+	for !device.HandshakeComplete() || !server.HandshakeComplete() {
+		move(device, server)
+		move(server, device)
+	}
+	s := server.State()
+	fmt.Printf("%s, %s\n", s.PSKIdentity, hermetic.CipherSuiteName(s.CipherSuite))
+	// Output: sensor 17, TLS_AES_128_CCM_8_SHA256
+}
+
 // A transport that takes and gives what it likes: here, two buffers.
 func ExampleContext() {
 	up, down := new(bytes.Buffer), new(bytes.Buffer)
