@@ -5,11 +5,14 @@ import (
 	"context"
 	"crypto"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"runtime"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -301,6 +304,39 @@ func TestHandshakeTimeout(t *testing.T) {
 	c := connect(t, addr)
 	if _, err := c.Read(make([]byte, 1)); err != io.EOF && !errors.Is(err, net.ErrClosed) {
 		t.Errorf("the connection ends with %v", err)
+	}
+}
+
+// TestOnFailure: handshakes that fail are told of, with the peer and the reason.
+func TestOnFailure(t *testing.T) {
+	for _, test := range []struct {
+		name    string
+		timeout time.Duration
+		fail    func(t *testing.T, c net.Conn)
+		want    string
+	}{
+		{"the client does not trust us", 0, func(t *testing.T, c net.Conn) {
+			if tls.Client(c, &tls.Config{RootCAs: x509.NewCertPool(), ServerName: "localhost"}).Handshake() == nil {
+				t.Error("the handshake is complete")
+			}
+		}, "peer sent alert bad_certificate"},
+		{"no TLS", 0, func(t *testing.T, c net.Conn) { io.WriteString(c, "GET / HTTP/1.1\r\n\r\n") }, "protocol_version"},
+		{"the client goes", 0, func(t *testing.T, c net.Conn) { c.Close() }, io.ErrUnexpectedEOF.Error()},
+		{"the client is silent", time.Millisecond, func(*testing.T, net.Conn) {}, os.ErrDeadlineExceeded.Error()},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			told := make(chan string, 1)
+			addr, _ := serve(t, &echo{}, &Server{HandshakeTimeout: test.timeout, OnFailure: func(peer net.Addr, err error) {
+				told <- peer.String() + ": " + err.Error()
+			}})
+			c := connect(t, addr)
+			local := c.LocalAddr().String()
+			test.fail(t, c)
+			if got := <-told; !strings.HasPrefix(got, local+": ") || !strings.Contains(got, test.want) {
+				t.Errorf("%s: told %q, not %q", local, got, test.want)
+			}
+			c.Close()
+		})
 	}
 }
 

@@ -12,6 +12,8 @@ package gnettls
 
 import (
 	"io"
+	"net"
+	"os"
 	"time"
 
 	"github.com/panjf2000/gnet/v2"
@@ -32,6 +34,11 @@ type Server struct {
 	// caller, on the event loop: it must not block. The answer is given
 	// inside of [Answer], from any goroutine.
 	OnPending func(c gnet.Conn, p hermetic.Pending)
+
+	// OnFailure is called when a handshake has failed, of which Handler does not hear,
+	// on the event loop: it must not block. err is [os.ErrDeadlineExceeded] after
+	// HandshakeTimeout, and [io.ErrUnexpectedEOF] when the peer has gone.
+	OnFailure func(peer net.Addr, err error)
 }
 
 // HalfCloser is what a handler may be beside a gnet.EventHandler, if it has
@@ -120,6 +127,7 @@ func (e *events) OnClose(raw gnet.Conn, err error) gnet.Action {
 	}
 	e.handshakes.remove(c)
 	if !c.opened {
+		e.failed(c)
 		return gnet.None
 	}
 	switch {
@@ -131,6 +139,22 @@ func (e *events) OnClose(raw gnet.Conn, err error) gnet.Action {
 		err = io.ErrUnexpectedEOF
 	}
 	return e.inner.OnClose(c, err)
+}
+
+// failed tells of a handshake that was not completed.
+func (e *events) failed(c *conn) {
+	if e.server.OnFailure == nil {
+		return
+	}
+	err := c.err
+	switch {
+	case err != nil:
+	case !c.deadline.IsZero() && !time.Now().Before(c.deadline):
+		err = os.ErrDeadlineExceeded
+	default:
+		err = io.ErrUnexpectedEOF
+	}
+	e.server.OnFailure(c.RemoteAddr(), err)
 }
 
 // OnTick ends the handshakes that stall, and ticks for the inner handler.

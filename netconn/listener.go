@@ -100,6 +100,10 @@ type Limits struct {
 	// ensuring that it receives there. It must not wait, nor use the connection.
 	// Nil: always.
 	Follow func(from, to net.Addr) bool
+	// Failed is told of each handshake that has failed, after the cookie of who was
+	// there: strangers go unmentioned. It must not wait, nor use the listener. Nil:
+	// nobody is told.
+	Failed func(peer net.Addr, err error)
 }
 
 func (l *Limits) backlog() int { return cmp.Or(l.Backlog, 1024) }

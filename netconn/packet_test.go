@@ -4,12 +4,14 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"os"
 	"runtime"
+	"slices"
 	"strconv"
 	"sync"
 	"testing"
@@ -208,6 +210,27 @@ func TestStrangers(t *testing.T) {
 	w.sent("b")
 	if n := len(l.socket.peers); n > 0 {
 		t.Errorf("%d peers with somebody else's cookie", n)
+	}
+}
+
+// TestFailed: handshakes that fail are told of once, and nothing else is.
+func TestFailed(t *testing.T) {
+	client, server := configs(t)
+	var told []string
+	w, l := onWire(t, server, Limits{Failed: func(peer net.Addr, err error) {
+		told = append(told, fmt.Sprintf("%v: %v", peer, err))
+	}})
+	w.send("stranger", bytes.Repeat([]byte{22}, 200))
+	w.caller(t, "no cookie", client).Output(nil)
+	w.caller(t, "good", client).speak()
+	accept(t, l).Close()
+	distrustful := client.Clone()
+	distrustful.RootCAs = x509.NewCertPool()
+	w.caller(t, "bad", distrustful).speak()
+	w.send("bad", bytes.Repeat([]byte{22}, 200))
+	w.sent("bad") // what was sent has been worked on
+	if want := []string{"bad: peer sent alert unknown_ca"}; !slices.Equal(told, want) {
+		t.Errorf("told %q, not %q", told, want)
 	}
 }
 

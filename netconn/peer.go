@@ -154,6 +154,9 @@ func (p *peer) settleWith(write func(address, []byte)) {
 	if p.err != nil || p.closed {
 		p.removed = true
 		p.socket.remove(p, p.established)
+		if failed := p.socket.limits.Failed; failed != nil && p.err != nil && !p.established {
+			failed(p.addr.netAddr(), p.err)
+		}
 		return
 	}
 	if cids, _ := p.engine.ConnectionIDs(); len(cids) != p.registered && !p.dialed {

@@ -104,16 +104,27 @@ func receive(conn net.Conn, out io.Writer) error {
 	}
 }
 
-// serveConns gives each connection to handle, on a goroutine of its own, until the
-// process ends. DTLS peers are all on one socket.
-func serveConns(network, address string, cfg *hermetic.Config, out io.Writer, handle func(*netconn.Conn)) error {
+// serveDatagrams sends back the datagrams of all peers on one socket, until the process
+// ends.
+func serveDatagrams(address string, cfg *hermetic.Config, out io.Writer, fails failures) error {
 	if _, _, err := net.SplitHostPort(address); err != nil {
 		return fmt.Errorf("%s is not HOST:PORT: %w", address, err)
 	}
-	l, err := netconn.Listen(network, address, cfg)
+	pc, err := net.ListenPacket("udp", address)
 	if err != nil {
 		return err
 	}
+	defer pc.Close()
+	l, err := netconn.NewPacketListener(pc, cfg, netconn.Limits{Failed: fails.say})
+	if err != nil {
+		return err
+	}
+	return acceptAll(l, out, echoBack)
+}
+
+// acceptAll gives each connection to handle, on a goroutine of its own, until the
+// process ends.
+func acceptAll(l net.Listener, out io.Writer, handle func(*netconn.Conn)) error {
 	fmt.Fprintf(out, "listening on %s\n", l.Addr())
 	for {
 		conn, err := l.Accept()

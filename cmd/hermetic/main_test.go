@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -22,9 +23,14 @@ func TestMain(m *testing.M) {
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata",
+		Setup: func(e *testscript.Env) error {
+			e.Values[serverErrors{}] = new(bufio.Reader)
+			return nil
+		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"serve": serveInScript,
 			"until": untilInScript,
+			"said":  saidInScript,
 		},
 		Condition: func(cond string) (bool, error) {
 			name, _ := strings.CutPrefix(cond, "exec:")
@@ -47,6 +53,9 @@ func serveInScript(ts *testscript.TestScript, neg bool, args []string) {
 	cmd.Dir = ts.Getenv("WORK")
 	out, err := cmd.StdoutPipe()
 	ts.Check(err)
+	said, err := cmd.StderrPipe()
+	ts.Check(err)
+	ts.Value(serverErrors{}).(*bufio.Reader).Reset(said)
 	ts.Check(cmd.Start())
 	ts.Defer(func() {
 		cmd.Process.Kill()
@@ -63,6 +72,19 @@ func serveInScript(ts *testscript.TestScript, neg bool, args []string) {
 		}
 	}
 	ts.Fatalf("the server does not listen")
+}
+
+// serverErrors is the key of the last server's standard error.
+type serverErrors struct{}
+
+// saidInScript waits for the next line that the server says to standard error, and
+// matches it: said REGEXP.
+func saidInScript(ts *testscript.TestScript, neg bool, args []string) {
+	line, err := ts.Value(serverErrors{}).(*bufio.Reader).ReadString('\n')
+	ts.Check(err)
+	if !regexp.MustCompile(args[0]).MatchString(strings.TrimSuffix(line, "\n")) {
+		ts.Fatalf("the server said %q, not %s", line, args[0])
+	}
 }
 
 // untilInScript runs a program: until FILE WORDS PROGRAM ARGS... Its input is a line

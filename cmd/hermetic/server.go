@@ -63,16 +63,17 @@ self-signed certificate that is made in the process.`,
 				return err
 			}
 			cfg.MaxEarlyData = early
+			fails := failures{cmd.ErrOrStderr()}
 			if protocol.isDTLS() {
-				return serveConns("udp", args[0], cfg, cmd.OutOrStdout(), echoBack)
+				return serveDatagrams(args[0], cfg, cmd.OutOrStdout(), fails)
 			}
 			if early > 0 {
-				return serveConns("tcp", args[0], cfg, cmd.OutOrStdout(), echoEarly)
+				return serveEarly(args[0], cfg, cmd.OutOrStdout(), fails)
 			}
 			if alpn == "" && !echo {
 				cfg.NextProtos = []string{"http/1.1"}
 			}
-			return serve(args[0], cfg, &handler{echo: echo, out: cmd.OutOrStdout(), started: time.Now()})
+			return serve(args[0], cfg, &handler{echo: echo, out: cmd.OutOrStdout(), started: time.Now()}, fails)
 		},
 	}
 	f := c.Flags()
@@ -88,7 +89,7 @@ self-signed certificate that is made in the process.`,
 }
 
 // serve runs until the process ends. Port 0 takes a free one, which is printed.
-func serve(address string, cfg *hermetic.Config, h *handler) error {
+func serve(address string, cfg *hermetic.Config, h *handler, fails failures) error {
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
 		return fmt.Errorf("%s is not HOST:PORT: %w", address, err)
@@ -105,7 +106,8 @@ func serve(address string, cfg *hermetic.Config, h *handler) error {
 	if _, err := hermetic.NewEngine(hermetic.TLSServer, cfg); err != nil {
 		return err // what is wrong with the flags is not the address's
 	}
-	err = gnettls.Run(h, "tcp://"+h.address, cfg, gnet.WithReuseAddr(true), gnet.WithLogger(quiet{}), gnet.WithLogLevel(logging.FatalLevel))
+	s := gnettls.Server{Handler: h, Config: cfg, OnFailure: fails.say}
+	err = s.Run("tcp://"+h.address, gnet.WithReuseAddr(true), gnet.WithLogger(quiet{}), gnet.WithLogLevel(logging.FatalLevel))
 	if err != nil {
 		return fmt.Errorf("%s: %w", h.address, err)
 	}
