@@ -45,6 +45,33 @@ func TestInstallMistakes(t *testing.T) {
 	}
 }
 
+// TestInstallSays: where the module is, also LuaJIT's, which is that of 5.1, and
+// how to have it found where Lua does not look.
+func TestInstallSays(t *testing.T) {
+	need(t, "lua5.1")
+	need(t, "luajit")
+	prefix := t.TempDir()
+	folder := prefix + "/lib/lua/5.1"
+	run := func() string {
+		out, err := exec.Command("../../scripts/install-lua", "--lua", "5.1", "--lua", "jit", "--prefix", prefix).CombinedOutput()
+		if err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+		return string(out)
+	}
+	hint := "  %[1]s does not look there by itself: LUA_CPATH='%[2]s/?.so;;' %[1]s ...\n"
+	where, same := "lua 5.1: "+folder+"/mbedtls.so\n", "lua jit: "+folder+"/mbedtls.so, the same\n"
+	want := where + fmt.Sprintf(hint, "lua5.1", folder) + same + fmt.Sprintf(hint, "luajit", folder)
+	t.Setenv("LUA_CPATH", "")
+	if got := run(); got != want {
+		t.Errorf("off Lua's path:\n%swant\n%s", got, want)
+	}
+	t.Setenv("LUA_CPATH", folder+"/?.so;;")
+	if got, want := run(), where+same; got != want {
+		t.Errorf("on Lua's path:\n%swant\n%s", got, want)
+	}
+}
+
 // installed is where scripts/install-lua has put the module for a version.
 var installed = struct {
 	sync.Mutex
