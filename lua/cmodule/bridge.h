@@ -45,7 +45,7 @@ struct step {
 extern void hermetic_step(struct step *step);
 
 /* These return the length of an error's text in out, or 0. */
-extern size_t hermetic_option(handle options, bytes key, bytes value, char *out);
+extern size_t hermetic_option(handle options, bytes key, bytes type, bytes value, char *out);
 extern size_t hermetic_config(handle options, handle *config, char *out);
 extern size_t hermetic_session(handle config, session *result, char *out);
 extern size_t hermetic_reset(session s, char *out);
@@ -53,7 +53,7 @@ extern size_t hermetic_peer_id(session s, bytes id, char *out);
 extern size_t hermetic_server_name(session s, bytes name, char *out);
 extern size_t hermetic_export(session s, bytes label, bytes *context, char *secret, size_t len, char *out);
 
-extern handle hermetic_options(void);
+extern handle hermetic_options(int table); /* newconfig's form */
 extern int hermetic_mode(handle config); /* 0: tls-client, 1: tls-server, 2: dtls-client, 3: dtls-server */
 extern double hermetic_timeout(session s); /* below 0: none */
 extern size_t hermetic_info(session s, char *out, size_t room); /* its length, which may be more than the room */

@@ -3,10 +3,19 @@
 
 static const char *const modes[] = {"tls-client", "tls-server", "dtls-client", "dtls-server", NULL};
 
-static void set_option(lua_State *L, struct config *c, bytes key, bytes value)
+/* The options that are arguments too. */
+static const char *const names[] = {"mode", "cacert", "cert"};
+
+static bytes text_of(const char *s)
+{
+	bytes b = {s, strlen(s)};
+	return b;
+}
+
+static void set_option(lua_State *L, struct config *c, bytes key, const char *type, bytes value)
 {
 	char text[MAX_TEXT];
-	size_t failed = hermetic_option(c->options, key, value, text);
+	size_t failed = hermetic_option(c->options, key, text_of(type), value, text);
 	if (failed)
 		throw_argument(L, 1, text, failed);
 }
@@ -14,28 +23,24 @@ static void set_option(lua_State *L, struct config *c, bytes key, bytes value)
 /* Sets the option `key` to the value on the top of the stack. */
 static void set_value(lua_State *L, struct config *c, bytes key)
 {
-	bytes value;
+	bytes value = {"", 0};
+	const char *type = lua_istable(L, -1) ? "nested table" : luaL_typename(L, -1);
 	switch (lua_type(L, -1)) {
 	case LUA_TSTRING:
 	case LUA_TNUMBER:
 		value.at = lua_tolstring(L, -1, &value.len);
 		break;
 	case LUA_TBOOLEAN:
-		value.at = lua_toboolean(L, -1) ? "true" : "false";
-		value.len = lua_toboolean(L, -1) ? 4 : 5;
-		break;
-	default:
-		lua_pushfstring(L, "option '%s' is a %s", key.at, luaL_typename(L, -1));
-		luaL_argerror(L, 1, lua_tostring(L, -1));
-		return;
+		value = text_of(lua_toboolean(L, -1) ? "true" : "false");
 	}
-	set_option(L, c, key, value);
+	set_option(L, c, key, type, value);
 }
 
 /* The table on the top of the stack: a list, or options of an option. */
 static void set_values(lua_State *L, struct config *c, bytes key)
 {
 	int table = lua_gettop(L);
+	set_option(L, c, key, "table", text_of(""));
 	int count = (int)lua_rawlen(L, table);
 	for (int i = 1; i <= count; i++) {
 		lua_rawgeti(L, table, i);
@@ -68,34 +73,37 @@ static void set_table(lua_State *L, struct config *c)
 	}
 }
 
-static bytes text_of(const char *s)
-{
-	bytes b = {s, 0};
-	while (s[b.len])
-		b.len++;
-	return b;
-}
-
 static void set_arguments(lua_State *L, struct config *c)
 {
-	static const char *const names[] = {"mode", "cacert", "cert"};
 	for (int arg = 1; arg <= 3; arg++)
 		if (!lua_isnoneornil(L, arg))
-			set_option(L, c, text_of(names[arg - 1]), check_bytes(L, arg));
+			set_option(L, c, text_of(names[arg - 1]), "string", check_bytes(L, arg));
+}
+
+/* A table has all options: what stands behind it would be lost. */
+static void check_alone(lua_State *L)
+{
+	for (int arg = 2; arg <= 3; arg++)
+		if (!lua_isnoneornil(L, arg)) {
+			lua_pushfstring(L, "not with a table: name it in the table, as '%s'", names[arg - 1]);
+			luaL_argerror(L, arg, lua_tostring(L, -1));
+		}
 }
 
 int ssl_newconfig(lua_State *L)
 {
 	check_process(L);
 	int table = lua_istable(L, 1);
-	if (!table) {
+	if (table) {
+		check_alone(L);
+	} else {
 		luaL_checkoption(L, 1, NULL, modes);
 		luaL_optstring(L, 2, NULL);
 		luaL_optstring(L, 3, NULL);
 	}
 	lua_settop(L, 3);
 	struct config *c = new_object(L, CONFIG_TYPE, sizeof *c);
-	c->options = hermetic_options();
+	c->options = hermetic_options(table);
 	if (table)
 		set_table(L, c);
 	else

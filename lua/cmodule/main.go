@@ -93,11 +93,14 @@ func hermetic_step(c *C.struct_step) {
 }
 
 //export hermetic_options
-func hermetic_options() C.handle { return C.handle(cgo.NewHandle(new(mbedtls.Options))) }
+func hermetic_options(table C.int) C.handle {
+	return C.handle(cgo.NewHandle(&mbedtls.Options{Table: table != 0}))
+}
 
 //export hermetic_option
-func hermetic_option(h C.handle, key, value C.bytes, out *C.char) C.size_t {
-	return text(cgo.Handle(h).Value().(*mbedtls.Options).Set(string(view(key)), string(view(value))), out)
+func hermetic_option(h C.handle, key, luaType, value C.bytes, out *C.char) C.size_t {
+	options := cgo.Handle(h).Value().(*mbedtls.Options)
+	return text(options.Set(string(view(key)), string(view(luaType)), string(view(value))), out)
 }
 
 //export hermetic_config

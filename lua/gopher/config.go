@@ -1,8 +1,6 @@
 package gopher
 
 import (
-	"fmt"
-
 	lua "github.com/yuin/gopher-lua"
 
 	"github.com/hermetic-tls/hermetic"
@@ -17,25 +15,34 @@ type config struct {
 	config *hermetic.Config
 }
 
+// files are the options that are arguments behind the mode too.
+var files = []string{"cacert", "cert"}
+
 func newConfig(L *lua.LState) int {
 	a := arguments{L, "newconfig", false}
 	var options mbedtls.Options
-	set := func(key, value string) {
-		if err := options.Set(key, value); err != nil {
+	set := func(key, luaType, value string) {
+		if err := options.Set(key, luaType, value); err != nil {
 			a.bad(1, mbedtls.Text(err))
 		}
 	}
 	if table, ok := L.Get(1).(*lua.LTable); ok {
+		for i, key := range files {
+			if !a.absent(i + 2) {
+				a.bad(i+2, "not with a table: name it in the table, as '"+key+"'")
+			}
+		}
+		options.Table = true
 		setTable(a, table, set)
 	} else {
 		mode := a.text(1)
 		if _, err := hermetic.ParseMode(mode); err != nil {
 			a.bad(1, "invalid option '"+mode+"'")
 		}
-		set("mode", mode)
-		for i, key := range []string{"cacert", "cert"} {
+		set("mode", "string", mode)
+		for i, key := range files {
 			if !a.absent(i + 2) {
-				set(key, a.text(i+2))
+				set(key, "string", a.text(i+2))
 			}
 		}
 	}
@@ -50,16 +57,15 @@ func newConfig(L *lua.LState) int {
 	return 1
 }
 
-// setTable sets options from a table: an option that is a list is set for each
-// element, one that is a table for each of its fields, as "option.field".
-func setTable(a arguments, table *lua.LTable, set func(key, value string)) {
+// setTable sets options from a table. An option that is a table is set as one,
+// then for each element of a list, and each field, as "option.field".
+func setTable(a arguments, table *lua.LTable, set func(key, luaType, value string)) {
 	one := func(key string, v lua.LValue) {
-		switch v.(type) {
-		case lua.LString, lua.LNumber, lua.LBool:
-			set(key, v.String())
-		default:
-			a.bad(1, fmt.Sprintf("option '%s' is a %s", key, v.Type()))
+		if _, ok := v.(*lua.LTable); ok {
+			set(key, mbedtls.NestedTable, "")
+			return
 		}
+		set(key, v.Type().String(), v.String())
 	}
 	table.ForEach(func(k, v lua.LValue) {
 		key, ok := k.(lua.LString)
@@ -71,6 +77,7 @@ func setTable(a arguments, table *lua.LTable, set func(key, value string)) {
 			one(string(key), v)
 			return
 		}
+		set(string(key), "table", "")
 		for i := 1; i <= inner.Len(); i++ {
 			one(string(key), inner.RawGetInt(i))
 		}

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -13,8 +15,12 @@ import (
 )
 
 // Options gathers what newconfig is given, option by option. An option that is
-// a list is set once for each of its elements.
+// a table is set as a table, then once for each of its elements: a list's by
+// the option's name, a field's as "option.field".
 type Options struct {
+	Table bool // newconfig's table form, whose errors add why a file does not load
+
+	given        []string // the options that were set
 	mode         hermetic.Mode
 	cacert, cert string
 	nameless     error // a file's name is empty: unlike a file that is not set, it does not load
@@ -40,20 +46,68 @@ var verifications = map[string]string{
 	"required": "required", "true": "required",
 }
 
-// Set takes one option. The error says what is wrong with it.
-func (o *Options) Set(key, value string) (err error) {
-	var ok = true
+// NestedTable is the type of a table where no table can be.
+const NestedTable = "nested table"
+
+// known are the options: the Lua types of their values, of which an error names
+// the first, and whom they are for, if not for all.
+var known = map[string]struct{ types, only string }{
+	"mode":         {types: "string"},
+	"cacert":       {types: "string"},
+	"cert":         {types: "string"},
+	"hostname":     {types: "string", only: "clients"},
+	"verify":       {types: "string boolean"},
+	"versions":     {types: "string number table"},
+	"alpn":         {types: "string table"},
+	"groups":       {types: "string table"},
+	"ciphers":      {types: "string table"},
+	"mtu":          {types: "number string", only: "DTLS"},
+	"cid":          {types: "number string", only: "DTLS"},
+	"psk":          {types: "table"},
+	"psk.identity": {types: "string"},
+	"psk.key":      {types: "string"},
+	"psk.import":   {types: "boolean"},
+	"psk.context":  {types: "string"},
+	"sessions":     {types: "number string", only: "clients"},
+	"tickets":      {types: "boolean", only: "servers"},
+	"keylog":       {types: "string"},
+}
+
+// minMTU is the smallest that hermetic.Config takes.
+const minMTU = 128
+
+// Set takes one option, with the Lua type of its value. The error says what is
+// wrong with it.
+func (o *Options) Set(key, luaType, value string) error {
+	option, ok := known[key]
+	if !ok {
+		return fmt.Errorf("unknown option '%s'", key)
+	}
+	if types := strings.Fields(option.types); !slices.Contains(types, luaType) {
+		return fmt.Errorf("option '%s' must be a %s, not a %s", key, types[0], luaType)
+	}
+	o.given = append(o.given, key)
+	if luaType != "table" && !o.take(key, value) {
+		return fmt.Errorf("invalid option '%s' for '%s'", value, key)
+	}
+	return nil
+}
+
+// take reports whether the value is one of the option's.
+func (o *Options) take(key, value string) (ok bool) {
+	var err error
+	ok = true
 	switch key {
 	case "mode":
 		o.mode, err = hermetic.ParseMode(value)
 		ok = err == nil
 	case "cacert":
 		if o.cacert = value; value == "" {
-			o.nameless = errors.New(": can't parse CA certificate")
+			o.nameless = &hermetic.FileError{Problem: "can't parse CA certificate", Err: errNameless}
 		}
 	case "cert":
 		if o.cert = value; value == "" {
-			o.nameless = errors.New(": can't parse certificate")
+			o.nameless = &hermetic.FileError{Problem: "can't parse certificate", Err: errNameless}
 		}
 	case "hostname":
 		o.hostname = value
@@ -76,32 +130,27 @@ func (o *Options) Set(key, value string) (err error) {
 		o.suites = append(o.suites, id)
 	case "mtu":
 		o.mtu, err = strconv.Atoi(value)
-		ok = err == nil && 0 < o.mtu && o.mtu < 1<<16
+		ok = err == nil && minMTU <= o.mtu && o.mtu < 1<<16
 	case "cid":
 		o.cid, err = strconv.Atoi(value)
 		ok, o.cidSet = err == nil && 0 <= o.cid && o.cid < 256, true
 	case "psk.identity":
-		o.psk.Identity = []byte(value)
+		o.psk.Identity, ok = []byte(value), value != ""
 	case "psk.key":
-		o.psk.Key = []byte(value)
+		o.psk.Key, ok = []byte(value), value != ""
 	case "psk.import":
-		o.psk.Import, ok = value == "true", value == "true" || value == "false"
+		o.psk.Import = value == "true"
 	case "psk.context":
 		o.psk.Context = []byte(value)
 	case "sessions":
 		o.sessions, err = strconv.Atoi(value)
 		ok = err == nil && 0 <= o.sessions && o.sessions < 1<<20
 	case "tickets":
-		o.noTickets, ok = value == "false", value == "true" || value == "false"
+		o.noTickets = value == "false"
 	case "keylog":
 		o.keylog = value
-	default:
-		return fmt.Errorf("unknown option '%s'", key)
 	}
-	if !ok {
-		return fmt.Errorf("invalid option '%s' for '%s'", value, key)
-	}
-	return nil
+	return ok
 }
 
 // Mode is what was set, or zero.
@@ -112,12 +161,12 @@ func (o *Options) Config() (*hermetic.Config, error) {
 	if o.mode == 0 {
 		return nil, errors.New("option 'mode' is missing")
 	}
-	if o.nameless != nil {
-		return nil, o.nameless
+	if err := o.fit(); err != nil {
+		return nil, err
 	}
 	config, err := o.load()
 	if err != nil {
-		return nil, err
+		return nil, o.fileError(err)
 	}
 	if err := o.verification(config); err != nil {
 		return nil, err
@@ -144,9 +193,48 @@ func (o *Options) Config() (*hermetic.Config, error) {
 	return config, err
 }
 
+// fit reports an option that is not for the mode.
+func (o *Options) fit() error {
+	for _, key := range o.given {
+		only := known[key].only
+		if only == "clients" && o.mode.IsServer() || only == "servers" && !o.mode.IsServer() || only == "DTLS" && !o.mode.IsDTLS() {
+			return fmt.Errorf("option '%s' is for %s", key, only)
+		}
+	}
+	return nil
+}
+
+// errNameless is why the file of an empty name does not load.
+var errNameless = errors.New("its name is empty")
+
+// fileError is the error of a file that does not load: the original's text,
+// and in the table form, which the original lacks, the reason.
+func (o *Options) fileError(err error) error {
+	file := (*hermetic.FileError)(nil)
+	if !errors.As(err, &file) {
+		return err
+	}
+	text := file.File + ": " + file.Problem
+	if o.Table {
+		text += ": " + reason(file.Err)
+	}
+	return errors.New(text)
+}
+
+// reason is the text of an error whose file has been named.
+func reason(err error) string {
+	if path := (*fs.PathError)(nil); errors.As(err, &path) {
+		err = path.Err
+	}
+	return err.Error()
+}
+
 // load reads the certificates: from files, or from the options themselves if
 // they hold PEM.
 func (o *Options) load() (*hermetic.Config, error) {
+	if o.nameless != nil {
+		return nil, o.nameless
+	}
 	cacert, cert := o.cacert, o.cert
 	if isPEM(cacert) {
 		cacert = ""
@@ -163,16 +251,13 @@ func (o *Options) load() (*hermetic.Config, error) {
 		c, err = hermetic.ParseCertificate([]byte(o.cert))
 		config.Certificates = []tls.Certificate{c}
 	}
-	if file := (*hermetic.FileError)(nil); errors.As(err, &file) {
-		err = errors.New(file.File + ": " + file.Problem)
-	}
 	return config, err
 }
 
 func (o *Options) parseAuthorities(config *hermetic.Config) error {
 	pool, err := hermetic.ParseCertPool([]byte(o.cacert))
 	if err != nil {
-		return errors.New("PEM: can't parse CA certificate")
+		return &hermetic.FileError{File: "PEM", Problem: "can't parse CA certificate", Err: err}
 	}
 	config.InsecureSkipVerify = false
 	if o.mode.IsServer() {
@@ -187,9 +272,6 @@ func (o *Options) parseAuthorities(config *hermetic.Config) error {
 // stands: with cacert the peer is verified, without it is not.
 func (o *Options) verification(config *hermetic.Config) error {
 	if o.mode.IsServer() {
-		if o.hostname != "" {
-			return errors.New("option 'hostname' is for clients")
-		}
 		switch o.verify {
 		case "none":
 			config.ClientAuth = tls.NoClientCert
@@ -219,17 +301,14 @@ func (o *Options) verification(config *hermetic.Config) error {
 // certificates accepts none: it would not know whose.
 func (o *Options) preshared(config *hermetic.Config) error {
 	if o.sessions > 0 {
-		if o.mode.IsServer() {
-			return errors.New("option 'sessions' is for clients")
-		}
 		config.SessionCache = hermetic.NewSessionCache(o.sessions)
 	}
-	switch identity, key := len(o.psk.Identity) > 0, len(o.psk.Key) > 0; {
-	case !identity && !key:
+	switch {
+	case !slices.ContainsFunc(o.given, func(key string) bool { return strings.HasPrefix(key, "psk") }):
 		return nil
-	case !key:
+	case o.psk.Key == nil:
 		return errors.New("option 'psk.key' is missing")
-	case !identity:
+	case o.psk.Identity == nil:
 		return errors.New("option 'psk.identity' is missing")
 	case o.psk.Context != nil && !o.psk.Import:
 		return errors.New("option 'psk.context' needs 'psk.import'")
@@ -245,7 +324,7 @@ func (o *Options) preshared(config *hermetic.Config) error {
 func openKeyLog(name string) (io.Writer, error) {
 	file, err := os.OpenFile(name, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
 	if err != nil {
-		return nil, fmt.Errorf("%s: can't open key log", name)
+		return nil, fmt.Errorf("%s: can't open key log: %s", name, reason(err))
 	}
 	return file, nil
 }

@@ -33,11 +33,11 @@ func TestOptions(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			var o Options
+			o := Options{Table: true}
 			var err error
 			for option := range strings.FieldsSeq(test.options) {
 				key, value, _ := strings.Cut(option, "=")
-				if err = o.Set(key, value); err != nil {
+				if err = o.Set(key, strings.Fields(known[key].types + " string")[0], value); err != nil {
 					break
 				}
 			}
@@ -56,9 +56,9 @@ func TestOptions(t *testing.T) {
 
 func TestVersionsAreARange(t *testing.T) {
 	var o Options
-	o.Set("mode", "tls-client")
-	o.Set("versions", "1.3")
-	o.Set("versions", "TLS 1.2")
+	o.Set("mode", "string", "tls-client")
+	o.Set("versions", "string", "1.3")
+	o.Set("versions", "string", "TLS 1.2")
 	c, err := o.Config()
 	if err != nil || c.MinVersion != tls.VersionTLS12 || c.MaxVersion != tls.VersionTLS13 {
 		t.Errorf("%x to %x, %v", c.MinVersion, c.MaxVersion, err)

@@ -98,6 +98,95 @@ tests['newconfig: a table'] = function()
   h.throws("PEM: can't parse", ssl.newconfig, { mode = 'tls-client', cacert = '-----BEGIN CERTIFICATE-----' })
 end
 
+tests['newconfig: nothing stands behind a table'] = function()
+  local options = { mode = 'tls-client' }
+  local function throws(argument, name, cacert, cert)
+    h.throws('bad argument #' .. argument .. " to 'newconfig' (not with a table: name it in the table, as '" .. name .. "')",
+      function() return (ssl.newconfig(options, cacert, cert)) end)
+  end
+  ssl.newconfig(options, nil, nil)
+  throws(2, 'cacert', 'nofile.pem', 'nofile.pem')
+  throws(3, 'cert', nil, h.file('client.pem'))
+  throws(2, 'cacert', {})
+end
+
+-- Each: the mode, an option, its value, what is thrown.
+local refused = {
+  { 'tls-client', 'psk', 'a:b', "option 'psk' must be a table, not a string" },
+  { 'tls-client', 'psk', { 'a' }, "option 'psk' must be a table, not a string" },
+  { 'tls-client', 'psk', {}, "option 'psk.key' is missing" },
+  { 'tls-client', 'psk', { key = 'x' }, "option 'psk.identity' is missing" },
+  { 'tls-client', 'psk.identity', 'x', "option 'psk.key' is missing" },
+  { 'tls-client', 'psk', { identity = 'x', key = '' }, "invalid option '' for 'psk.key'" },
+  { 'tls-client', 'psk', { identity = '', key = 'x' }, "invalid option '' for 'psk.identity'" },
+  { 'tls-client', 'psk', { identity = 'x', key = true }, "option 'psk.key' must be a string, not a boolean" },
+  { 'tls-client', 'psk', { identity = {}, key = 'x' }, "option 'psk.identity' must be a string, not a nested table" },
+  { 'dtls-client', 'mtu', 127, "invalid option '127' for 'mtu'" },
+  { 'dtls-client', 'mtu', true, "option 'mtu' must be a number, not a boolean" },
+  { 'tls-client', 'mtu', 1400, "option 'mtu' is for DTLS" },
+  { 'tls-server', 'cid', 0, "option 'cid' is for DTLS" },
+  { 'dtls-client', 'tickets', true, "option 'tickets' is for servers" },
+  { 'tls-server', 'tickets', 'false', "option 'tickets' must be a boolean, not a string" },
+  { 'tls-server', 'sessions', 0, "option 'sessions' is for clients" },
+  { 'dtls-server', 'hostname', '', "option 'hostname' is for clients" },
+  { 'tls-client', 'hostname', 5, "option 'hostname' must be a string, not a number" },
+  { 'tls-client', 'cacert', true, "option 'cacert' must be a string, not a boolean" },
+  { 'tls-client', 'cacert', {}, "option 'cacert' must be a string, not a table" },
+  { 'tls-client', 'cert', 7, "option 'cert' must be a string, not a number" },
+  { 'tls-client', 'keylog', 5, "option 'keylog' must be a string, not a number" },
+  { 'tls-client', 'verify', {}, "option 'verify' must be a string, not a table" },
+  { 'tls-client', 'alpn', print, "option 'alpn' must be a string, not a function" },
+  { 'tls-client', 'alpn', { {} }, "option 'alpn' must be a string, not a nested table" },
+  { 'tls-client', 'alpn', { h2 = true }, "unknown option 'alpn.h2'" },
+}
+
+tests['newconfig: what a table cannot say'] = function()
+  for _, case in ipairs(refused) do
+    h.throws(case[4], ssl.newconfig, { mode = case[1], [case[2]] = case[3] })
+  end
+end
+
+tests['newconfig: what newconfig takes, newcontext takes'] = function()
+  for _, options in ipairs {
+    { mode = 'dtls-client', mtu = 128 }, { mode = 'dtls-client', mtu = 65535, cid = '8' }, { mode = 'dtls-server', cid = 0, tickets = true },
+    { mode = 'tls-client', sessions = 0 }, { mode = 'tls-client', versions = 1.2, verify = false },
+  } do
+    ssl.newcontext(ssl.newconfig(options), print, print)
+  end
+end
+
+tests['newconfig: a table is told why a file does not load'] = function()
+  local function throws(file, problem, options)
+    options.mode = 'tls-server'
+    h.throws(file .. ': ' .. problem, ssl.newconfig, options)
+  end
+  for file, why in pairs { ['missing.pem'] = 'no such file or directory', ['.'] = 'is a directory', text = 'no PEM block',
+    empty = 'no PEM block', ['truncated.pem'] = 'a PEM block is truncated or damaged', ['manybad.pem'] = 'x509: ' } do
+    file = h.file(file)
+    throws(file, "can't parse CA certificate: " .. why, { cacert = file })
+  end
+  local key, ca, mismatch = h.file('key.pem'), h.file('ca.pem'), h.file('mismatch.pem')
+  throws(key, "can't parse certificate: no CERTIFICATE block", { cert = key })
+  throws(ca, "can't parse private key: no PRIVATE KEY block", { cert = ca })
+  throws(mismatch, 'certificate/private key mismatch: the private key does not', { cert = mismatch })
+  throws('', "can't parse CA certificate: its name is empty", { cacert = '' })
+  throws('PEM', "can't parse CA certificate: a PEM block is", { cacert = '-----BEGIN CERTIFICATE-----' })
+  throws('PEM', "can't parse private key: no PRIVATE KEY block", { cert = h.content('ca.pem') })
+  throws('/no/where', "can't open key log: no such file or directory", { keylog = '/no/where' })
+end
+
+tests['newconfig: the positional form has the original\'s texts alone'] = function()
+  local function ends(text, ...)
+    local _, err = pcall(ssl.newconfig, ...)
+    h.same(err:sub(-#text), text)
+  end
+  ends(": can't parse CA certificate", 'tls-client', h.file('missing.pem'))
+  ends(": can't parse CA certificate", 'tls-client', '')
+  ends(": can't parse certificate", 'tls-client', nil, h.file('text'))
+  ends(": can't parse private key", 'tls-client', nil, h.file('ca.pem'))
+  ends(': certificate/private key mismatch', 'tls-client', nil, h.file('mismatch.pem'))
+end
+
 tests['newcontext: its arguments'] = function()
   local cfg, f = ssl.newconfig('tls-client'), function() return '' end
   h.throws('bad argument #1', ssl.newcontext)
