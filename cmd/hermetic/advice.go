@@ -9,6 +9,8 @@ import (
 	"github.com/hermetic-tls/hermetic"
 )
 
+const nobody = "Nobody answers there: look at the port, and for DTLS at what lets UDP through."
+
 // adviceFor is what to do about an error, or "".
 func adviceFor(err error) string {
 	var alert *hermetic.AlertError
@@ -26,8 +28,10 @@ func adviceFor(err error) string {
 		return "We sent the alert bad_certificate. Give the name that the certificate has with --servername NAME."
 	case errors.As(err, &alert):
 		return adviceForAlert(alert)
+	case errors.As(err, &slow) && slow.mtu != 0:
+		return nobody + " A server that asks for cookies needs the whole first ClientHello in one datagram: try a larger --mtu, or none."
 	case errors.Is(err, hermetic.ErrTimeout), errors.As(err, &slow):
-		return "Nobody answers there: look at the port, and for DTLS at what lets UDP through."
+		return nobody
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return "Nobody listens there. For a server to try: hermetic server ADDR"
 	case errors.Is(err, syscall.EADDRINUSE):

@@ -50,7 +50,7 @@ the input is a datagram.`,
 	f.StringVar(&o.groups, "groups", "", "groups, the preferred first")
 	f.StringVar(&o.ciphers, "ciphers", "", "cipher suites, the preferred first")
 	f.StringVar(&o.session, "session", "", "resume the session in `FILE`, if there is one of this server, and keep the next one there")
-	f.StringVar(&o.early, "early-data", "", "send `FILE` as 0-RTT data when the session permits it, else after the handshake")
+	f.StringVar(&o.early, "early-data", "", "send `FILE` as 0-RTT data as far as the session permits it, and the rest after the handshake")
 	f.StringVar(&o.psk, "psk", "", "external pre-shared key, `IDENTITY:KEY`, the key in hexadecimal; then no certificate is accepted without --servername")
 	f.BoolVar(&o.insecure, "insecure", false, "accept any certificate")
 	f.BoolVar(&o.brief, "brief", false, "one line of what was negotiated, and end")
@@ -154,6 +154,7 @@ func runClient(o *clientOptions, address string, in io.Reader, out, info io.Writ
 type slowError struct {
 	address  string
 	patience time.Duration
+	mtu      int // that was asked for, or 0
 }
 
 func (e *slowError) Error() string {
@@ -163,7 +164,7 @@ func (e *slowError) Error() string {
 // unanswered is err, in other words where the time was up.
 func (o *clientOptions) unanswered(address string, err error) error {
 	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, os.ErrDeadlineExceeded) {
-		return &slowError{address, o.patience}
+		return &slowError{address, o.patience, o.protocol.mtu}
 	}
 	return err
 }
@@ -185,16 +186,22 @@ func runTLSClient(o *clientOptions, address string, cfg *hermetic.Config, in io.
 		return err
 	}
 	conn.SetDeadline(deadline)
-	if err := sendEarly(ctx, conn, early); err != nil {
+	n, err := sendEarly(ctx, conn, early)
+	if err != nil {
 		return err
 	}
 	if err := ctx.Handshake(); err != nil {
 		return o.unanswered(address, fmt.Errorf("%s: %w", address, err))
 	}
-	if !ctx.Engine().State().EarlyDataAccepted {
-		if err := forward(ctx, early); err != nil {
-			return err
-		}
+	accepted := ctx.Engine().State().EarlyDataAccepted
+	if why := whyLate(cfg, len(early), n, accepted); why != "" && !o.asJSON && !o.brief {
+		fmt.Fprintf(info, "--early-data: %s\n\n", why)
+	}
+	if !accepted {
+		n = 0
+	}
+	if err := forward(ctx, early[n:]); err != nil {
+		return err
 	}
 	conn.SetDeadline(time.Time{})
 	state := ctx.Engine().State()
@@ -214,32 +221,6 @@ func runTLSClient(o *clientOptions, address string, cfg *hermetic.Config, in io.
 		printState(info, state)
 	}
 	return pipe(ctx, conn, in, out, o.get)
-}
-
-// earlyData is what the file of --early-data holds, or nil.
-func (o *clientOptions) earlyData() ([]byte, error) {
-	if o.early == "" {
-		return nil, nil
-	}
-	data, err := os.ReadFile(o.early)
-	if err != nil {
-		return nil, fmt.Errorf("--early-data: %w", err)
-	}
-	return data, nil
-}
-
-// sendEarly sends data if the session permits it. It may be rejected, and is then to
-// be sent again.
-func sendEarly(ctx *hermetic.Context, conn net.Conn, data []byte) error {
-	e := ctx.Engine()
-	if len(data) == 0 || e.EarlyDataRoom() < len(data) {
-		return nil
-	}
-	out, err := e.SealEarlyData(nil, data)
-	if err == nil {
-		_, err = conn.Write(out)
-	}
-	return err
 }
 
 // refusal reads what the peer has still to say, and returns the alert, if it is one:

@@ -20,17 +20,25 @@ func TestNoAnswer(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer tcp.Close()
-	for address, o := range map[net.Addr]clientOptions{
-		udp.LocalAddr(): {protocol: protocolOptions{dtls: true, cid: -1}},
-		tcp.Addr():      {protocol: protocolOptions{cid: -1}},
+	const mtu = "needs the whole first ClientHello in one datagram"
+	for _, test := range []struct {
+		name    string
+		address net.Addr
+		options protocolOptions
+		mtu     bool // the advice speaks of it
+	}{
+		{"DTLS", udp.LocalAddr(), protocolOptions{dtls: true, cid: -1}, false},
+		{"DTLS with a small MTU", udp.LocalAddr(), protocolOptions{dtls: true, cid: -1, mtu: 200}, true},
+		{"TLS", tcp.Addr(), protocolOptions{cid: -1}, false},
 	} {
-		o.insecure, o.patience = true, time.Millisecond
-		err := runClient(&o, address.String(), strings.NewReader(""), io.Discard, io.Discard)
-		if want := "no answer from " + address.String() + " in 1ms"; err == nil || err.Error() != want {
-			t.Errorf("%s: %v, not %s", address.Network(), err, want)
+		o := clientOptions{protocol: test.options, insecure: true, patience: time.Millisecond}
+		err := runClient(&o, test.address.String(), strings.NewReader(""), io.Discard, io.Discard)
+		if want := "no answer from " + test.address.String() + " in 1ms"; err == nil || err.Error() != want {
+			t.Errorf("%s: %v, not %s", test.name, err, want)
 		}
-		if advice := adviceFor(err); !strings.HasPrefix(advice, "Nobody answers there") {
-			t.Errorf("%s: the advice is %q", address.Network(), advice)
+		advice := adviceFor(err)
+		if !strings.HasPrefix(advice, "Nobody answers there") || strings.Contains(advice, mtu) != test.mtu {
+			t.Errorf("%s: the advice is %q", test.name, advice)
 		}
 	}
 }

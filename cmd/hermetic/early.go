@@ -4,11 +4,57 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"time"
 
 	"github.com/hermetic-tls/hermetic"
 	"github.com/hermetic-tls/hermetic/netconn"
 )
+
+// earlyData is what the file of --early-data holds, or nil.
+func (o *clientOptions) earlyData() ([]byte, error) {
+	if o.early == "" {
+		return nil, nil
+	}
+	data, err := os.ReadFile(o.early)
+	if err != nil {
+		return nil, fmt.Errorf("--early-data: %w", err)
+	}
+	return data, nil
+}
+
+// sendEarly sends as much of data as the session permits. It may be rejected, and is
+// then to be sent again.
+func sendEarly(ctx *hermetic.Context, conn net.Conn, data []byte) (n int, err error) {
+	e := ctx.Engine()
+	if n = min(e.EarlyDataRoom(), len(data)); n == 0 {
+		return 0, nil
+	}
+	out, err := e.SealEarlyData(nil, data[:n])
+	if err == nil {
+		_, err = conn.Write(out)
+	}
+	return n, err
+}
+
+// whyLate says why some of the early data, of which n bytes were sent, goes after the
+// handshake; "": none does.
+func whyLate(cfg *hermetic.Config, size, n int, accepted bool) string {
+	file, ok := cfg.SessionCache.(*sessionFile)
+	switch {
+	case n > 0 && !accepted:
+		return "the server has rejected it: sent after the handshake"
+	case n == size:
+		return ""
+	case n > 0:
+		return fmt.Sprintf("the session permits %d bytes: the rest is sent after the handshake", n)
+	case !ok:
+		return "no session without --session FILE: sent after the handshake"
+	case file.key == "":
+		return "no session yet: sent after the handshake"
+	}
+	return "no session that permits it: sent after the handshake"
+}
 
 // serveEarly is an echo for clients that may send early data, until the process ends.
 func serveEarly(address string, cfg *hermetic.Config, out io.Writer, fails failures) error {
