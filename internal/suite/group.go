@@ -1,7 +1,6 @@
 package suite
 
 import (
-	"crypto"
 	"crypto/ecdh"
 	"crypto/mlkem"
 	"errors"
@@ -150,11 +149,10 @@ func (g Group) Respond(rand io.Reader, peer []byte) (public, secret []byte, err 
 	if err != nil {
 		return nil, nil, err
 	}
-	kemKey, err := r.kem.parse(kemPart)
+	kemSecret, ciphertext, err := r.kem.encapsulate(kemPart)
 	if err != nil {
 		return nil, nil, errShare
 	}
-	kemSecret, ciphertext := kemKey.Encapsulate()
 	return r.join(ciphertext, key.PublicKey().Bytes()), r.join(kemSecret, shared), nil
 }
 
@@ -221,12 +219,10 @@ func (k curveKey) SharedSecret(peer []byte) ([]byte, error) {
 // hybridKey is a PrivateKey of a curve and ML-KEM.
 type hybridKey struct {
 	curveKey
-	dk crypto.Decapsulator
+	dk decapsulator
 }
 
-func (k *hybridKey) Public() []byte {
-	return k.row.join(k.dk.Encapsulator().Bytes(), k.curveKey.Public())
-}
+func (k *hybridKey) Public() []byte { return k.row.join(k.dk.public(), k.curveKey.Public()) }
 
 func (k *hybridKey) SharedSecret(peer []byte) ([]byte, error) {
 	if len(peer) != k.row.point+k.row.kem.ciphertext {
