@@ -56,6 +56,10 @@ func TestBadConfigs(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v, want %q", c.name, err, c.want)
 		}
+		var wrong *ConfigError
+		if !errors.As(err, &wrong) || !strings.HasPrefix(c.want, "Config."+wrong.Field+": ") {
+			t.Errorf("%s: the field is not told: %#v", c.name, wrong)
+		}
 	}
 	if _, err := NewEngine(TLSClient, nil); err == nil {
 		t.Error("a nil Config is accepted")

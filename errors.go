@@ -43,10 +43,13 @@ type invalidOperation struct{ reason string }
 func (e *invalidOperation) Error() string        { return e.reason }
 func (e *invalidOperation) Is(target error) bool { return target == ErrInvalidOperation }
 
-// configError is bad configuration: the field or file, and the reason.
-func configError(field, reason string) error {
-	return fmt.Errorf("hermetic: Config.%s: %s", field, reason)
-}
+// ConfigError is a Config that cannot be used: the field, such as "MTU" or
+// "Certificates[0]", and why.
+type ConfigError struct{ Field, Reason string }
+
+func (e *ConfigError) Error() string { return "hermetic: Config." + e.Field + ": " + e.Reason }
+
+func configError(field, reason string) error { return &ConfigError{field, reason} }
 
 // AlertError is a connection that failed: the alert, who sent it, and why.
 type AlertError struct {

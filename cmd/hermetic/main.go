@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -16,7 +17,7 @@ import (
 
 func main() {
 	if err := rootCommand().Execute(); err != nil {
-		fmt.Fprintln(os.Stderr, "hermetic: "+strings.TrimRight(inFlags.Replace(err.Error()), "\n"))
+		fmt.Fprintln(os.Stderr, "hermetic: "+strings.TrimRight(inFlags(err), "\n"))
 		if advice := adviceFor(err); advice != "" {
 			fmt.Fprintln(os.Stderr, "  "+advice)
 		}
@@ -37,16 +38,24 @@ func rootCommand() *cobra.Command {
 	return root
 }
 
-// inFlags names the flags in place of the fields of a Config that they stand for.
-var inFlags = strings.NewReplacer(
-	"hermetic: Config.MTU:", "--mtu:",
-	"hermetic: Config.Datagram.ConnectionIDLength:", "--cid:",
-	"hermetic: Config.Tickets:", "--tickets:",
-	"hermetic: Config.CipherSuites:", "--ciphers:",
-	"hermetic: Config.CurvePreferences:", "--groups:",
-	"hermetic: Config.NextProtos:", "--alpn:",
-	"hermetic: Config.", "Config.",
-)
+// flagOf are the flags that stand for fields of a Config.
+var flagOf = map[string]string{
+	"MTU":                         "--mtu",
+	"Datagram.ConnectionIDLength": "--cid",
+	"Tickets":                     "--tickets",
+	"CipherSuites":                "--ciphers",
+	"CurvePreferences":            "--groups",
+	"NextProtos":                  "--alpn",
+}
+
+// inFlags is the text of an error, with the flag in place of a Config's field.
+func inFlags(err error) string {
+	var wrong *hermetic.ConfigError
+	if !errors.As(err, &wrong) {
+		return err.Error()
+	}
+	return cmp.Or(flagOf[wrong.Field], "Config."+wrong.Field) + ": " + wrong.Reason
+}
 
 // plainly says what a flag wants that was given something else.
 func plainly(err error) error {
