@@ -16,22 +16,27 @@ import (
 
 var insecure = &hermetic.Config{InsecureSkipVerify: true}
 
+// serve has one connection.
+func serve(t *testing.T, l net.Listener, talk func(net.Conn)) {
+	t.Cleanup(func() { l.Close() })
+	go func() {
+		if c, err := l.Accept(); err == nil {
+			talk(c)
+			c.Close()
+		}
+	}()
+}
+
 func TestAsk(t *testing.T) {
 	l, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{pkitest.CA(t).Leaf(t, pkitest.Options{})}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	go func() {
-		c, err := l.Accept()
-		if err != nil {
-			return
-		}
+	serve(t, l, func(c net.Conn) {
 		buf := make([]byte, 100)
 		n, _ := c.Read(buf)
 		c.Write(append([]byte("you asked: "), buf[:n]...))
-		c.Close()
-	}()
+	})
 	answer, err := ask(l.Addr().String(), "who are you?", insecure, time.Now().Add(30*time.Second))
 	if err != nil || answer != "you asked: who are you?" {
 		t.Errorf("%q, %v", answer, err)
@@ -54,15 +59,9 @@ func TestCut(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	go func() {
-		c, err := l.Accept()
-		if err != nil {
-			return
-		}
+	serve(t, l, func(c net.Conn) {
 		c.Read(make([]byte, 1<<14)) // the ClientHello, so that no reset comes
-		c.Close()
-	}()
+	})
 	_, err = ask(l.Addr().String(), "hello?", insecure, time.Now().Add(30*time.Second))
 	if !errors.Is(err, io.ErrUnexpectedEOF) {
 		t.Errorf("%v", err)
