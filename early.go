@@ -9,9 +9,10 @@ import (
 )
 
 // SealEarlyData is Seal for 0-RTT data, which a client sends before the server
-// has answered (in DTLS behind the ClientHello, which is in Output): to a server that it has a session with that permits it, and
-// with Config.EarlyData. It is an ErrInvalidOperation to send more than
-// EarlyDataRoom, which is 0 from the server's answer on.
+// has answered (in DTLS behind the ClientHello, which is in Output): to a server
+// that it has a session with that permits it, and with Config.EarlyData. It is an
+// ErrInvalidOperation to send more than EarlyDataRoom, which is 0 from the server's
+// answer on.
 //
 // Whoever records early data can send it again: it must be harmless when it
 // comes twice. It has no forward secrecy. When the server rejects it,
