@@ -54,6 +54,11 @@ const (
 	maxTicketLifetime     = 7 * 24 * time.Hour
 	defaultInterval       = 15 * time.Second
 	defaultTimeout        = 250 * time.Millisecond
+
+	// refreshTimeout is how long Run waits for Redis. It is not the Interval: a
+	// short one would end each Refresh where Redis is slower, and none would
+	// come to its end.
+	refreshTimeout = 15 * time.Second
 )
 
 // A Store is a server's part in the fleet. Its methods may be called from many
@@ -171,11 +176,12 @@ func (s *Store) Refresh(ctx context.Context) error {
 	return nil
 }
 
-// Run refreshes at once and then at each Interval until ctx is done, whose error
-// it returns. What goes wrong meanwhile Options.Error is told.
+// Run refreshes at once and then an Interval after each Refresh until ctx is done,
+// whose error it returns. A Refresh that takes longer than 15 s is given up. What
+// goes wrong meanwhile Options.Error is told.
 func (s *Store) Run(ctx context.Context) error {
 	for {
-		attempt, cancel := context.WithTimeout(ctx, s.opt.Interval)
+		attempt, cancel := context.WithTimeout(ctx, refreshTimeout)
 		err := s.Refresh(attempt)
 		cancel()
 		if err != nil && ctx.Err() == nil {
