@@ -34,6 +34,7 @@ const (
 	AlertBadCertificateStatusResponse = Alert(alert.BadCertificateStatusResponse)
 	AlertUnknownPSKIdentity           = Alert(alert.UnknownPSKIdentity)
 	AlertCertificateRequired          = Alert(alert.CertificateRequired)
+	AlertGeneralError                 = Alert(alert.GeneralError)
 	AlertNoApplicationProtocol        = Alert(alert.NoApplicationProtocol)
 )
 

@@ -36,6 +36,7 @@ const (
 	BadCertificateStatusResponse Description = 113
 	UnknownPSKIdentity           Description = 115
 	CertificateRequired          Description = 116
+	GeneralError                 Description = 117
 	NoApplicationProtocol        Description = 120
 )
 
@@ -68,6 +69,7 @@ var names = map[Description]string{
 	BadCertificateStatusResponse: "bad_certificate_status_response",
 	UnknownPSKIdentity:           "unknown_psk_identity",
 	CertificateRequired:          "certificate_required",
+	GeneralError:                 "general_error",
 	NoApplicationProtocol:        "no_application_protocol",
 }
 
