@@ -54,8 +54,8 @@ type Authority struct {
 
 var (
 	keysMu sync.Mutex
-	keys   = map[string]crypto.Signer{}
-	serial int64
+	keys         = map[string]crypto.Signer{}
+	serial int64 = 1 << 8 // of one length for long
 )
 
 // Key returns a key of that kind, the same for every call unless fresh.
@@ -94,7 +94,13 @@ func Key(t testing.TB, kind string, fresh bool) crypto.Signer {
 // CA makes an authority.
 func CA(t testing.TB) *Authority {
 	t.Helper()
-	key := Key(t, P256, true)
+	return CAWith(t, P256)
+}
+
+// CAWith makes an authority with that kind of key.
+func CAWith(t testing.TB, kind string) *Authority {
+	t.Helper()
+	key := Key(t, kind, true)
 	template := &x509.Certificate{
 		SerialNumber:          nextSerial(),
 		Subject:               pkix.Name{CommonName: "hermetic test CA"},

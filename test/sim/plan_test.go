@@ -74,15 +74,19 @@ func (p plan) String() string {
 		100*p.loss, 100*p.dup, 100*p.flip, p.delay, p.jitter, p.mtu, p.pathMTU, p.client, p.server, p.cookies, p.trusted, p.mutual, p.psk, p.cids, p.moves, 100*p.spoof)
 }
 
-// shared is what all runs have in common. Ed25519 signs the same each time.
-var shared = sync.OnceValue(func() (s struct {
+// shared is what all runs have in common. Ed25519's signatures have one length, and
+// so have the datagrams with them: an ECDSA key's would change what a seed plays.
+var shared = sync.OnceValue(newCertificates)
+
+type certificates struct {
 	ca   *pkitest.Authority
 	leaf tls.Certificate
-}) {
-	s.ca = pkitest.CA(quiet{})
-	s.leaf = s.ca.Leaf(quiet{}, pkitest.Options{Kind: pkitest.Ed25519})
-	return s
-})
+}
+
+func newCertificates() certificates {
+	ca := pkitest.CAWith(quiet{}, pkitest.Ed25519)
+	return certificates{ca, ca.Leaf(quiet{}, pkitest.Options{Kind: pkitest.Ed25519, NewKey: true})}
+}
 
 // random is the engines' randomness.
 type random struct{ *rand.ChaCha8 }

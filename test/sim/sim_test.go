@@ -3,6 +3,7 @@ package sim
 import (
 	"flag"
 	"runtime"
+	"sync"
 	"sync/atomic"
 	"testing"
 )
@@ -65,15 +66,25 @@ func TestSim(t *testing.T) {
 	}
 }
 
-// TestSameSeedSameRun: or a seed that fails could not be replayed.
+// TestSameSeedSameRun: or a seed that fails could not be replayed, in another process
+// with other certificates.
 func TestSameSeedSameRun(t *testing.T) {
-	for seed := range uint64(50) {
-		a, b := newRun(seed), newRun(seed)
-		a.play()
-		b.play()
-		if a.events.String() != b.events.String() {
-			t.Errorf("seed %d: %v\n%s\n%s", seed, a.plan, a.events.String(), b.events.String())
-			return
+	const count = 50
+	play := func() (runs []*run) {
+		for seed := range uint64(count) {
+			r := newRun(seed)
+			r.play()
+			runs = append(runs, r)
+		}
+		return runs
+	}
+	first := play()
+	for range 3 {
+		shared = sync.OnceValue(newCertificates)
+		for seed, r := range play() {
+			if want := first[seed].events.String(); r.events.String() != want {
+				t.Fatalf("seed %d: %v\n%s\n%s", seed, r.plan, want, r.events.String())
+			}
 		}
 	}
 }
