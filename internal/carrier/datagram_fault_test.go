@@ -70,6 +70,15 @@ func TestAlerts(t *testing.T) {
 			p := newPair(t, playOptions{version: version}, nil)
 			p.mustInput(p.client, p.reseal(p.server, 0, record.Alert, []byte{1, 100}), p.reseal(p.server, 0, record.Alert, []byte{7, 7, 7}))
 		})
+		t.Run("close_notify in clear", func(t *testing.T) {
+			p := newPair(t, playOptions{version: version}, nil)
+			p.mustInput(p.client, p.reseal(p.server, 0, record.Alert, []byte{1, 0}))
+			p.connect()
+			p.mustInput(p.client, p.seal(p.server, "behind"))
+			if !slices.Equal(p.client.data, []string{"behind"}) {
+				t.Errorf("data behind it: got %q", p.client.data)
+			}
+		})
 	})
 }
 

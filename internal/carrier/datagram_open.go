@@ -328,15 +328,16 @@ func (d *Datagram) handleData(r *opened, path bool) (Opened, error) {
 	return Opened{Data: r.content, Kind: kind}, nil
 }
 
-// handleAlert: an alert in clear is believed as long as nothing has proved that
-// the peer has keys: there is no other way to hear that it does not like our
-// hello (RFC 9147bis, Section 4.5.2).
+// handleAlert: a fatal alert in clear is believed as long as nothing has proved
+// that the peer has keys: there is no other way to hear that it does not like our
+// hello (RFC 9147bis, Section 4.5.2). A close_notify in clear is not: there is
+// nothing to close yet, and anybody could make us deaf to what comes behind it.
 func (d *Datagram) handleAlert(r *opened) error {
 	level, description, err := parseAlert(r.content)
 	switch {
 	case err != nil:
 		return d.fault(r.number, err)
-	case description == alert.CloseNotify:
+	case description == alert.CloseNotify && !r.clear():
 		d.closed, d.closedBy = true, r.number
 		return ErrClosed
 	case level == alertFatal:
