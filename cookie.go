@@ -85,7 +85,7 @@ func (c *Config) AnswerHello(dst, peerID, datagram []byte) (answer []byte, ok bo
 	}
 	var h wire.FragmentHeader
 	body, rest, parsed := h.Parse(r.Body)
-	if !parsed || h.Type != wire.TypeClientHello || h.Offset != 0 || h.Seq > 1 || len(rest) > 0 || n != len(datagram) {
+	if !parsed || h.Type != wire.TypeClientHello || h.Offset != 0 || len(rest) > 0 || n != len(datagram) {
 		return dst, false
 	}
 	jar := &cookieJar{c, peerID, c.now()}
@@ -98,11 +98,13 @@ func (c *Config) AnswerHello(dst, peerID, datagram []byte) (answer []byte, ok bo
 	}
 	switch verdict {
 	case handshake.Welcome:
-		return dst, h.Seq == 1 // the first hello has no cookie of ours to show
+		return dst, h.Seq > 0 // the first hello has no cookie of ours to show
 	case handshake.Refuse:
 		return appendClear(dst, record.Alert, r.Number, message), false
 	case handshake.Answer:
-		header := wire.FragmentHeader{Type: wire.Type(message[0]), Length: len(message) - 4, FragmentLength: len(message) - 4}
+		// The answer has the hello's message_seq: to a client whose cookie is not good
+		// any more, that of the first answer would be a repetition of it.
+		header := wire.FragmentHeader{Type: wire.Type(message[0]), Seq: h.Seq, Length: len(message) - 4, FragmentLength: len(message) - 4}
 		out := appendClear(dst, record.Handshake, r.Number, append(header.Append(nil), message[4:]...))
 		if len(out)-len(dst) <= len(datagram) {
 			return out, false

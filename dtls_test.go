@@ -438,6 +438,39 @@ func TestCookiesOfOthers(t *testing.T) {
 	}
 }
 
+// TestCookieAfterCookie: a client whose cookie is not good any more, since its address
+// has changed or the server begun anew, is asked for another one.
+func TestCookieAfterCookie(t *testing.T) {
+	n := newNetwork(t, func(c, s *Config) { c.MaxVersion = tls.VersionTLS12 })
+	cfg := n.server.cfg.Config
+	hello := n.client.Output(nil)
+	for _, id := range []string{"a", "b", "c"} {
+		answer, ok := cfg.AnswerHello(nil, []byte(id), hello)
+		if ok {
+			t.Fatalf("%s is welcome", id)
+		}
+		if err := n.open(n.client, answer, &n.received.client); err != nil {
+			t.Fatal(err)
+		}
+		if hello = n.client.Output(nil); len(hello) == 0 {
+			t.Fatalf("%s: the client does not take the answer for a new one", id)
+		}
+	}
+	if _, ok := cfg.AnswerHello(nil, []byte("c"), hello); !ok {
+		t.Fatal("the last cookie is not good")
+	}
+	if err := n.server.SetPeerID([]byte("c")); err != nil {
+		t.Fatal(err)
+	}
+	if err := n.open(n.server, hello, &n.received.server); err != nil {
+		t.Fatal(err)
+	}
+	if err := n.run(); err != nil {
+		t.Fatal(err)
+	}
+	n.exchange()
+}
+
 // TestNothingInCommon: a stranger hears so before anything is kept of it, unless the
 // handshake finds it out.
 func TestNothingInCommon(t *testing.T) {

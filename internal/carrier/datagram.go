@@ -65,7 +65,8 @@ type DatagramOptions struct {
 	MaxCertificate int // largest Certificate message accepted; 0: 64 KiB
 
 	// FirstMessage is 1 on a server whose first ClientHello was answered
-	// without state: so many messages have been sent and received before.
+	// without state: so many messages have been sent and received before, or
+	// more, if there was an answer to another one.
 	FirstMessage uint16
 	// Unproved says that nobody knows yet whether the peer's address is its
 	// own: until it is proved, at most three times the bytes that have come are

@@ -361,6 +361,7 @@ func (d *Datagram) handleHandshake(r *opened) error {
 			return d.fault(r.number, errBadFragment)
 		}
 		b = rest
+		d.goOnFrom(&h)
 		if d.complete {
 			if taken, err := d.protocol.late(&h, fragment); err != nil {
 				return err
@@ -390,6 +391,16 @@ func (d *Datagram) handleHandshake(r *opened) error {
 	}
 	d.protocol.took(r.number, got)
 	return nil
+}
+
+// goOnFrom goes on with the message_seq of the ClientHello that has shown its
+// cookie, where there were more stateless answers than one before it.
+func (d *Datagram) goOnFrom(h *wire.FragmentHeader) {
+	first := int(d.opt.FirstMessage)
+	if first > 0 && d.in.Next() == first && d.in.Empty() && h.Type == wire.TypeClientHello && int(h.Seq) > first {
+		d.in.StartAt(int(h.Seq))
+		d.nextOut = int(h.Seq)
+	}
 }
 
 // assemble adds a fragment to its message. In the clear, the newer one of two

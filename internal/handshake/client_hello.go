@@ -54,7 +54,7 @@ type clientHello struct {
 	early      *suite.EarlySecret // of the early data that is offered; nil: none
 	sessionID  [32]byte           // if we have invented it
 	retrySuite uint16             // of the HelloRetryRequest
-	verified   bool               // a HelloVerifyRequest has come
+	verified   int                // how many HelloVerifyRequests have come
 }
 
 func (c *clientHello) start() (step, error) {
@@ -83,8 +83,13 @@ func (c *clientHello) begin() (step, error) {
 	return c.await(), nil
 }
 
+// maxVerified is how many HelloVerifyRequests are answered. One is ordinary; another
+// comes when the server does not know its cookie, since our address has changed or
+// it has begun anew.
+const maxVerified = 4
+
 func (c *clientHello) await() step {
-	if c.conn.Transport == wire.Datagram && !c.verified && !c.conn.Retried {
+	if c.conn.Transport == wire.Datagram && c.verified < maxVerified && !c.conn.Retried {
 		return expect(c.answer, wire.TypeServerHello, wire.TypeHelloVerifyRequest)
 	}
 	return expect(c.answer, wire.TypeServerHello)
@@ -284,7 +289,7 @@ func (c *clientHello) version(sh *wire.ServerHello) (uint16, error) {
 		return 0, errVersion
 	case v == wire.VersionTLS12 && c.conn.Retried:
 		return 0, errVersionChanged
-	case v == wire.VersionTLS13 && c.verified:
+	case v == wire.VersionTLS13 && c.verified > 0:
 		return 0, errVerified13
 	case v == wire.VersionTLS12 && c.offers(wire.VersionTLS13) && downgraded(sh.Random):
 		return 0, errDowngrade
@@ -350,7 +355,7 @@ func (c *clientHello) verifyRequest(msg wire.Message) (step, error) {
 	if !c.offers(wire.VersionTLS12) {
 		return step{}, errVersion // only DTLS 1.2 has this message
 	}
-	c.verified = true
+	c.verified++
 	c.withdrawEarlyData()
 	c.hello.LegacyCookie = slices.Clone(hvr.Cookie)
 	c.transcript.forget()

@@ -111,3 +111,16 @@ func TestVerifiedThen13(t *testing.T) {
 		t.Errorf("%v, want %v", err, errVerified13)
 	}
 }
+
+// TestVerifyRequestsEnd: a server that is content with no cookie is not answered for ever.
+func TestVerifyRequestsEnd(t *testing.T) {
+	cp := datagramParams(false)
+	client, _ := startDatagrams(t, &cp)
+	hvr := (&wire.HelloVerifyRequest{Version: wire.VersionDTLS10, Cookie: []byte("cookie")}).Append(nil)
+	for i := range maxVerified + 1 {
+		err := client.Handle(wire.Message{Type: wire.TypeHelloVerifyRequest, Body: hvr[4:]})
+		if refused := err != nil; refused != (i == maxVerified) {
+			t.Errorf("request %d: %v", i, err)
+		}
+	}
+}
