@@ -558,7 +558,7 @@ func TestTicketKeysRotate(t *testing.T) {
 	for _, step := range []struct {
 		after time.Duration
 		old   int // where the first key is then
-	}{{30 * time.Minute, 0}, {time.Hour, 1}, {2 * time.Hour, -1}} {
+	}{{-time.Millisecond, 0}, {30 * time.Minute, 0}, {time.Hour, 1}, {time.Hour - 1, 1}, {2 * time.Hour, -1}} {
 		keys, err := server.compile.result.keys.TicketKeys(now.now.Add(step.after))
 		if err != nil {
 			t.Fatal(err)

@@ -46,8 +46,10 @@ type rotatingKeys struct {
 func (r *rotatingKeys) TicketKeys(now time.Time) ([]TicketKey, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	age := now.Sub(r.since)
-	if len(r.keys) > 0 && 0 <= age && age < r.life {
+	// now may be a little before since, of a handshake that has read the clock before
+	// another one that has made the key.
+	age := now.Sub(r.since).Abs()
+	if len(r.keys) > 0 && age < r.life {
 		return r.keys, nil
 	}
 	var fresh TicketKey
@@ -55,7 +57,7 @@ func (r *rotatingKeys) TicketKeys(now time.Time) ([]TicketKey, error) {
 		return nil, err
 	}
 	keys := []TicketKey{fresh}
-	if len(r.keys) > 0 && 0 <= age && age < 2*r.life {
+	if len(r.keys) > 0 && age < 2*r.life {
 		keys = append(keys, r.keys[0])
 	}
 	r.keys, r.since = keys, now // a new list: callers hold the old one
