@@ -35,7 +35,7 @@ func (c *compiled) sessions(p *handshake.Params) error {
 	p.MaxEarlyData = c.MaxEarlyData
 	switch c.keys, c.guard = c.TicketKeys, c.ReplayGuard; {
 	case c.guard != nil:
-	case c.keys == nil:
+	case c.keys == nil && !c.asks(AsyncTicketKeys): // no ticket is older than they are
 		c.guard = &replayGuard{max: replayIDs, now: c.now}
 	default:
 		c.guard = NewReplayGuard(replayIDs, c.now)

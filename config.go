@@ -218,8 +218,8 @@ type Config struct {
 	// EarlyData lets a client offer 0-RTT data with sessions that permit it:
 	// see Engine.SealEarlyData. MaxEarlyData is how many bytes of it a server
 	// takes; 0: none. Then ReplayGuard says what is new; nil: a guard of this
-	// Config's own in memory, of 65,536 ids, which with TicketKeys lets nothing
-	// pass in its first 30 s.
+	// Config's own in memory, of 65,536 ids, which with TicketKeys or
+	// AsyncTicketKeys lets nothing pass in its first 30 s.
 	EarlyData    bool
 	MaxEarlyData uint32
 	ReplayGuard  ReplayGuard

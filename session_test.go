@@ -876,23 +876,28 @@ func (m *meeting) sendEarly(data string) error {
 	if err != nil {
 		return err
 	}
-	for _, in := range [][]byte{hello, out} {
-		for len(in) > 0 {
-			o, err := m.server.Open(in)
-			if err == ErrPending {
-				m.answer(m.server.Pending())
-				continue
-			}
-			if err != nil {
-				return err
-			}
-			if o.Kind == KindEarlyData {
-				m.got.early = append(m.got.early, o.Data...)
-			} else if len(o.Data) > 0 {
-				m.t.Error("early data is not marked as such")
-			}
-			in = in[o.N:]
+	if err := m.toServer(hello); err != nil {
+		return err
+	}
+	return m.toServer(out)
+}
+
+// toServer gives the server a hello or early data.
+func (m *meeting) toServer(in []byte) error {
+	for len(in) > 0 {
+		o, err := m.server.Open(in)
+		switch {
+		case err == ErrPending:
+			m.answer(m.server.Pending())
+			continue
+		case err != nil:
+			return err
+		case o.Kind == KindEarlyData:
+			m.got.early = append(m.got.early, o.Data...)
+		case len(o.Data) > 0:
+			m.t.Error("early data is not marked as such")
 		}
+		in = in[o.N:]
 	}
 	return nil
 }
@@ -1061,42 +1066,54 @@ func TestEarlyDataReplay(t *testing.T) {
 // TestEarlyDataAfterRestart: a server that was started again does not know what it
 // has accepted before, so that it accepts nothing for a while.
 func TestEarlyDataAfterRestart(t *testing.T) {
-	overBoth(t, func(t *testing.T, datagram bool) {
-		client, server, now := earlyConfigs(t)
-		server.TicketKeys = StaticTicketKeys(TicketKey{7})
-		accepts := func(hello, early []byte) (got bool) {
-			m := newMeeting(t, datagram, client, server)
-			for _, in := range [][]byte{bytes.Clone(hello), bytes.Clone(early)} {
-				for len(in) > 0 {
-					o, err := m.server.Open(in)
+	keys := []TicketKey{{7}}
+	for name, given := range map[string]func(server *Config){
+		"TicketKeys":      func(server *Config) { server.TicketKeys = StaticTicketKeys(keys...) },
+		"AsyncTicketKeys": func(server *Config) { server.Async = AsyncTicketKeys },
+	} {
+		t.Run(name, func(t *testing.T) {
+			overBoth(t, func(t *testing.T, datagram bool) {
+				client, server, now := earlyConfigs(t)
+				given(server)
+				meet := func() *meeting {
+					m := newMeeting(t, datagram, client, server)
+					m.answer = func(p Pending) {
+						if err := p.(*TicketKeysRequest).Answer(keys, nil); err != nil {
+							t.Fatal(err)
+						}
+					}
+					return m
+				}
+				accepts := func(hello, early []byte) bool {
+					m := meet()
+					for _, in := range [][]byte{bytes.Clone(hello), bytes.Clone(early)} {
+						if err := m.toServer(in); err != nil {
+							t.Fatal(err)
+						}
+					}
+					return len(m.got.early) > 0
+				}
+				for range 2 {
+					meet().finish()
+					now.now = now.now.Add(time.Minute)
+					m := meet()
+					hello := m.client.Output(nil)
+					early, err := m.client.SealEarlyData(nil, []byte("transfer 100"))
 					if err != nil {
 						t.Fatal(err)
 					}
-					got = got || o.Kind == KindEarlyData
-					in = in[o.N:]
+					if !accepts(hello, early) {
+						t.Error("it is never accepted")
+					}
+					now.now = now.now.Add(time.Second)
+					server = server.Clone()
+					if accepts(hello, early) {
+						t.Error("it is accepted again")
+					}
 				}
-			}
-			return got
-		}
-		for range 2 {
-			newMeeting(t, datagram, client, server).finish()
-			now.now = now.now.Add(time.Minute)
-			m := newMeeting(t, datagram, client, server)
-			hello := m.client.Output(nil)
-			early, err := m.client.SealEarlyData(nil, []byte("transfer 100"))
-			if err != nil {
-				t.Fatal(err)
-			}
-			if !accepts(hello, early) {
-				t.Error("it is never accepted")
-			}
-			now.now = now.now.Add(time.Second)
-			server = server.Clone()
-			if accepts(hello, early) {
-				t.Error("it is accepted again")
-			}
-		}
-	})
+			})
+		})
+	}
 }
 
 // TestEarlyDataProvesNothing: it may be a replay, from anywhere, so a server's answer
