@@ -143,7 +143,8 @@ type Config struct {
 	// ordinary verification, with the same meaning as in crypto/tls; an
 	// error ends the handshake with bad_certificate. VerifyConnection is
 	// also called when there is no certificate, and VerifyPeerCertificate for
-	// that of a session which is verified again.
+	// that of a session which is verified again. Before it has accepted a server
+	// once, with this Config and under this name, no early data goes there.
 	VerifyPeerCertificate func(rawCerts [][]byte, verifiedChains [][]*x509.Certificate) error
 	VerifyConnection      func(*ConnectionState) error
 

@@ -168,12 +168,20 @@ func (e *Engine) offered(q *handshake.Offer, s *Session) {
 	if err != nil || peer == nil && !e.hasPSK(s.state.PSK) {
 		return
 	}
-	if s.verified != e.cfg || s.name != e.serverName || peer != nil && peer.Chain != nil && e.expired(peer) {
+	elsewhere := s.verified != e.cfg || s.name != e.serverName
+	if elsewhere || peer != nil && peer.Chain != nil && e.expired(peer) {
 		if _, err := e.verifyPeer(peer); err != nil {
 			return
 		}
 	}
 	q.Session = s.state
+	if elsewhere && e.params().AskVerify {
+		// Who is to judge the connection has not seen this server, and will be asked
+		// when early data has long been sent.
+		unjudged := *s.state
+		unjudged.MaxEarlyData = 0
+		q.Session = &unjudged
+	}
 }
 
 func (e *Engine) expired(p *handshake.Peer) bool {

@@ -984,6 +984,40 @@ func TestEarlyData(t *testing.T) {
 	})
 }
 
+// TestEarlyDataBeforeVerdict: a session that another Config began brings no early data
+// to a server that is still to be judged.
+func TestEarlyDataBeforeVerdict(t *testing.T) {
+	overBoth(t, func(t *testing.T, datagram bool) {
+		client, server, _ := earlyConfigs(t)
+		meet := func() *meeting {
+			m := newMeeting(t, datagram, client, server)
+			m.answer = func(p Pending) {
+				if err := p.(*VerifyRequest).Answer(nil); err != nil {
+					t.Fatal(err)
+				}
+			}
+			return m
+		}
+		for name, judged := range map[string]func(*Config){
+			"VerifyConnection": func(c *Config) { c.VerifyConnection = func(*ConnectionState) error { return nil } },
+			"AsyncVerify":      func(c *Config) { c.Async = AsyncVerify },
+		} {
+			meet().finish()
+			client = client.Clone()
+			judged(client)
+			for _, want := range []int{0, 1000} {
+				m := meet()
+				if room := m.client.EarlyDataRoom(); room != want {
+					t.Errorf("%s: room for %d bytes, want %d", name, room, want)
+				}
+				if m.finish(); !m.client.State().DidResume {
+					t.Errorf("%s: it does not resume", name)
+				}
+			}
+		}
+	})
+}
+
 // TestEarlyDataRejected: whatever the reason, the handshake goes on and the
 // client hears of it.
 func TestEarlyDataRejected(t *testing.T) {
