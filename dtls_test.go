@@ -2,6 +2,7 @@ package hermetic
 
 import (
 	"bytes"
+	"crypto"
 	"crypto/tls"
 	"errors"
 	"math/rand/v2"
@@ -355,6 +356,35 @@ func TestStatelessCookies(t *testing.T) {
 				t.Errorf("%+v", s)
 			}
 			n.exchange()
+		}
+	}
+}
+
+// TestCookieAndPSK: the HelloRetryRequest's suite is one that the client's PSK serves.
+func TestCookieAndPSK(t *testing.T) {
+	id, key := []byte("device"), []byte("0123456789abcdef")
+	for name, test := range map[string]struct {
+		psk    PSK
+		suites []uint16 // the server's
+	}{
+		"SHA-256":               {PSK{Identity: id, Key: key}, nil},
+		"SHA-384":               {PSK{Identity: id, Key: key, Hash: crypto.SHA384}, nil},
+		"imported":              {PSK{Identity: id, Key: key, Import: true}, nil},
+		"imported, for SHA-384": {PSK{Identity: id, Key: key, Import: true}, []uint16{tls.TLS_AES_256_GCM_SHA384}},
+	} {
+		n := newNetwork(t, func(c, s *Config) {
+			c.ServerName, c.PSKs, c.MinVersion = "", []PSK{test.psk}, tls.VersionTLS13
+			s.Certificates, s.PSKs, s.CipherSuites = nil, []PSK{test.psk}, test.suites
+			s.Datagram.TrustAddress = false
+		})
+		err := n.welcome("127.0.0.1#1")
+		if err == nil {
+			err = n.run()
+		}
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+		} else if s := n.server.State(); string(s.PSKIdentity) != "device" {
+			t.Errorf("%s: PSK %q", name, s.PSKIdentity)
 		}
 	}
 }

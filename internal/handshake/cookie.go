@@ -119,7 +119,7 @@ func (s *serverHello) answer13(jar CookieJar, body []byte) (answer []byte, v Ver
 	if s.hello.Has.Has(wire.ExtCookie) {
 		return s.checkRetry(jar)
 	}
-	c := s.chooseSuite(func(*suite.Suite) bool { return true })
+	c := s.suiteForCookie()
 	group, share := (&server13{serverHello: s}).groupForCookie()
 	if c == nil || group == 0 {
 		return refuse(alert.HandshakeFailure)
@@ -133,6 +133,18 @@ func (s *serverHello) answer13(jar CookieJar, body []byte) (answer []byte, v Ver
 	r := statelessRetry{suite: c, group: group, hello1: h.Sum(nil)}
 	r.cookie = jar.Seal(r.append(nil), nil)
 	return r.message(), Answer
+}
+
+// suiteForCookie is the suite that the HelloRetryRequest has to name already, before
+// anybody was asked which of the client's PSKs is known; and with it the client gives up its PSKs
+// of another hash. A binder is as long as its hash: so the first PSK decides.
+func (s *serverHello) suiteForCookie() *suite.Suite {
+	if _, binder, ok := s.hello.PSK.At(0); ok && s.params.AcceptPSK {
+		if c := s.chooseSuite(func(c *suite.Suite) bool { return c.Hash.Size() == len(binder) }); c != nil {
+			return c
+		}
+	}
+	return s.chooseSuite(func(*suite.Suite) bool { return true })
 }
 
 // groupForCookie is chooseGroup where a cookie is asked for. The second hello
