@@ -3,7 +3,9 @@ package hermetic
 import (
 	"bytes"
 	"container/list"
+	"encoding/binary"
 	"errors"
+	"hash/crc32"
 	"sync"
 	"time"
 
@@ -40,22 +42,31 @@ func (s *Session) MaxEarlyData() uint32 { return s.state.MaxEarlyData }
 // Appendix C.4).
 func (s *Session) SingleUse() bool { return s.state.Version == wire.VersionTLS13 }
 
-var errNoSession = errors.New("hermetic: the session is empty")
+var (
+	errNoSession  = errors.New("hermetic: the session is empty")
+	errBadSession = errors.New("hermetic: not a session, or damaged, or one of another version of this library")
+)
 
 // MarshalBinary returns the session in a stable form, which a later version of
-// this library reads. It is not encrypted.
+// this library reads. It is not encrypted, but has a checksum.
 func (s *Session) MarshalBinary() ([]byte, error) {
 	if s.state == nil {
 		return nil, errNoSession
 	}
-	return s.state.Append(nil), nil
+	b := s.state.Append(nil)
+	return binary.BigEndian.AppendUint32(b, crc32.ChecksumIEEE(b)), nil
 }
 
-// UnmarshalBinary reads what MarshalBinary has returned.
+// UnmarshalBinary reads what MarshalBinary has returned. What was damaged since is
+// an error: with it the server would end the handshake.
 func (s *Session) UnmarshalBinary(data []byte) error {
-	state, err := session.Parse(bytes.Clone(data))
+	n := len(data) - crc32.Size
+	if n < 0 || binary.BigEndian.Uint32(data[n:]) != crc32.ChecksumIEEE(data[:n]) {
+		return errBadSession
+	}
+	state, err := session.Parse(bytes.Clone(data[:n]))
 	if err != nil {
-		return errors.New("hermetic: " + err.Error())
+		return errBadSession
 	}
 	*s = Session{state: state}
 	return nil

@@ -5,8 +5,10 @@ import (
 	"crypto"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"strings"
 	"testing"
 	"time"
@@ -492,10 +494,29 @@ func TestSessionsSurviveTheProcess(t *testing.T) {
 			t.Error("a session of a server that is not trusted is resumed")
 		}
 	})
-	var s Session
-	for name, data := range map[string][]byte{"nothing": nil, "garbage": []byte("garbage")} {
-		if err := s.UnmarshalBinary(data); err == nil {
-			t.Errorf("%s is a session", name)
+}
+
+// TestDamagedSessions: a session that was saved is whole, or an error and no session.
+func TestDamagedSessions(t *testing.T) {
+	client, server, _ := sessionConfigs(t, tls.VersionTLS13)
+	newMeeting(t, false, client, server).finish()
+	saved, err := client.SessionCache.Get("tls:localhost").MarshalBinary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	damaged := map[string][]byte{"garbage": []byte("garbage"), "a byte more": append(bytes.Clone(saved), 0)}
+	for at := range saved {
+		changed := bytes.Clone(saved)
+		changed[at] ^= 1
+		damaged[fmt.Sprintf("byte %d changed", at)] = changed
+		damaged[fmt.Sprintf("%d bytes", at)] = saved[:at]
+	}
+	other := append([]byte{saved[0] + 1}, saved[1:len(saved)-4]...)
+	damaged["one of another version"] = binary.BigEndian.AppendUint32(other, crc32.ChecksumIEEE(other))
+	for name, data := range damaged {
+		var s Session
+		if err := s.UnmarshalBinary(data); err == nil || s.state != nil {
+			t.Errorf("%s: a session", name)
 		}
 	}
 }

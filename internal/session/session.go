@@ -45,7 +45,7 @@ type Session struct {
 }
 
 // ErrFormat: bytes that are not a session, or of a form that is not known.
-var ErrFormat = errors.New("not a session, or one of another version of this library")
+var ErrFormat = errors.New("not the form of a session")
 
 // format is the first byte of a session's form. A change of the form gets
 // another.
