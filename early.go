@@ -36,7 +36,7 @@ func (e *Engine) SealEarlyData(dst, data []byte) ([]byte, error) {
 	return dst, &invalidOperation{err.Error()}
 }
 
-// EarlyDataRoom is how many more bytes SealEarlyData takes.
+// EarlyDataRoom is how many more bytes SealEarlyData takes: 2^31-1 if there are more.
 func (e *Engine) EarlyDataRoom() int {
 	e.start()
 	if e.err != nil {

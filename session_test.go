@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"math"
 	"strings"
 	"testing"
 	"time"
@@ -1214,6 +1215,20 @@ func TestTooMuchEarlyData(t *testing.T) {
 	}
 	_, err = m.server.Open(out)
 	wantAlert(t, m.server, err, Alert(10))
+}
+
+// TestEndlessEarlyData: the largest limit that a ticket can have is one where an int has
+// 32 bits, too.
+func TestEndlessEarlyData(t *testing.T) {
+	overBoth(t, func(t *testing.T, datagram bool) {
+		client, server, _ := earlyConfigs(t)
+		server.MaxEarlyData = math.MaxUint32
+		newMeeting(t, datagram, client, server).finish()
+		m := newMeeting(t, datagram, client, server)
+		if err := m.sendEarly("words"); err != nil || string(m.got.early) != "words" || m.client.EarlyDataRoom() != math.MaxInt32 {
+			t.Errorf("%v, got %q, room %d", err, m.got.early, m.client.EarlyDataRoom())
+		}
+	})
 }
 
 // TestEarlyDataInPieces: as much as the ticket permits may come, in the smallest

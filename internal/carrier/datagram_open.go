@@ -316,7 +316,7 @@ func (d *Datagram) handleData(r *opened, path bool) (Opened, error) {
 		return Opened{}, ErrClosed
 	}
 	if kind == EarlyData {
-		if len(r.content) > int(d.earlyLeft) {
+		if uint64(len(r.content)) > uint64(d.earlyLeft) {
 			return Opened{}, errEarlyDataSize
 		}
 		d.earlyLeft -= uint32(len(r.content))

@@ -2,6 +2,7 @@ package carrier
 
 import (
 	"bytes"
+	"math"
 	"slices"
 	"time"
 
@@ -315,7 +316,7 @@ func (d *Datagram) EarlyDataLeft() int {
 	if !d.sealsEarly() {
 		return 0
 	}
-	return int(d.earlyLeft)
+	return int(min(d.earlyLeft, math.MaxInt32))
 }
 
 // sendAgain sends the flight again because the peer seems to lack it, unless it

@@ -206,7 +206,7 @@ func (s *Stream) checkData(content []byte) (Kind, error) {
 	case len(s.kept) > 0:
 		return None, errInterleaved
 	case s.reads == handshake.EarlyData:
-		if len(content) > int(s.early) {
+		if uint64(len(content)) > uint64(s.early) {
 			return None, errEarlyDataSize
 		}
 		s.early -= uint32(len(content))
@@ -473,7 +473,7 @@ func (s *Stream) SealEarly(now time.Time, dst, data []byte) ([]byte, error) {
 	switch {
 	case s.write != handshake.EarlyData:
 		return dst, ErrNotReady
-	case len(data) > int(s.early):
+	case uint64(len(data)) > uint64(s.early):
 		return dst, ErrDataSize
 	}
 	s.early -= uint32(len(data))
@@ -492,7 +492,7 @@ func (s *Stream) EarlyDataLeft() int {
 	if s.write != handshake.EarlyData {
 		return 0
 	}
-	return int(s.early)
+	return int(min(s.early, math.MaxInt32))
 }
 
 var _ Carrier = (*Stream)(nil)
