@@ -1,6 +1,8 @@
 /* ssl.newconfig */
 #include "module.h"
 
+#include <string.h>
+
 static const char *const modes[] = {"tls-client", "tls-server", "dtls-client", "dtls-server", NULL};
 
 /* The options that are arguments too. */

@@ -72,6 +72,31 @@ func TestInstallSays(t *testing.T) {
 	}
 }
 
+// TestWarnings: a warning of today's C compiler is an error of tomorrow's, and
+// then nobody can install the module.
+func TestWarnings(t *testing.T) {
+	cc := need(t, "cc")
+	sources, err := filepath.Glob("../cmodule/*.c")
+	if err != nil || len(sources) == 0 {
+		t.Fatal(sources, err)
+	}
+	for _, lua := range known {
+		t.Run(lua.name, func(t *testing.T) {
+			headers, err := exec.Command("../../scripts/install-lua", "--headers", lua.name).Output()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(headers) == 0 {
+				missing(t, "lua.h of "+lua.name)
+			}
+			args := append([]string{"-std=gnu99", "-Wall", "-Wextra", "-Werror", "-fsyntax-only", "-I", strings.TrimSpace(string(headers))}, sources...)
+			if out, err := exec.Command(cc, args...).CombinedOutput(); err != nil {
+				t.Errorf("%v\n%s", err, out)
+			}
+		})
+	}
+}
+
 // installed is where scripts/install-lua has put the module for a version.
 var installed = struct {
 	sync.Mutex
