@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"os"
 	"slices"
 	"strconv"
@@ -73,9 +74,6 @@ var known = map[string]struct{ types, only string }{
 	"keylog":       {types: "string"},
 }
 
-// minMTU is the smallest that hermetic.Config takes.
-const minMTU = 128
-
 // Set takes one option, with the Lua type of its value. The error says what is
 // wrong with it.
 func (o *Options) Set(key, luaType, value string) error {
@@ -110,7 +108,7 @@ func (o *Options) take(key, value string) (ok bool) {
 			o.nameless = &hermetic.FileError{Problem: "can't parse certificate", Err: errNameless}
 		}
 	case "hostname":
-		o.hostname = value
+		o.hostname, ok = value, len(value) <= maxName
 	case "verify":
 		o.verify, ok = verifications[value]
 	case "versions":
@@ -129,11 +127,10 @@ func (o *Options) take(key, value string) (ok bool) {
 		id, ok = suiteID(value)
 		o.suites = append(o.suites, id)
 	case "mtu":
-		o.mtu, err = strconv.Atoi(value)
-		ok = err == nil && minMTU <= o.mtu && o.mtu < 1<<16
+		o.mtu, ok = count(value, 1, 1<<16-1)
 	case "cid":
-		o.cid, err = strconv.Atoi(value)
-		ok, o.cidSet = err == nil && 0 <= o.cid && o.cid < 256, true
+		o.cid, ok = count(value, 0, 255)
+		o.cidSet = true
 	case "psk.identity":
 		o.psk.Identity, ok = []byte(value), value != ""
 	case "psk.key":
@@ -143,14 +140,27 @@ func (o *Options) take(key, value string) (ok bool) {
 	case "psk.context":
 		o.psk.Context = []byte(value)
 	case "sessions":
-		o.sessions, err = strconv.Atoi(value)
-		ok = err == nil && 0 <= o.sessions && o.sessions < 1<<20
+		o.sessions, ok = count(value, 0, 1<<20-1)
 	case "tickets":
 		o.noTickets = value == "false"
 	case "keylog":
-		o.keylog = value
+		o.keylog, ok = value, value != ""
 	}
 	return ok
+}
+
+// maxName is how long a server's name can be.
+const maxName = 255
+
+// count is a whole number of a range. Lua writes what a division has made of
+// one as 1400.0.
+func count(value string, least, most int) (n int, ok bool) {
+	f, err := strconv.ParseFloat(value, 64)
+	ok = err == nil && float64(least) <= f && f <= float64(most) && f == math.Trunc(f)
+	if ok {
+		n = int(f)
+	}
+	return n, ok
 }
 
 // Mode is what was set, or zero.
@@ -188,9 +198,32 @@ func (o *Options) Config() (*hermetic.Config, error) {
 		config.MaxVersion = max(config.MaxVersion, version)
 	}
 	if o.keylog != "" {
-		config.KeyLogWriter, err = openKeyLog(o.keylog)
+		if config.KeyLogWriter, err = openKeyLog(o.keylog); err != nil {
+			return nil, err
+		}
 	}
-	return config, err
+	if _, err := hermetic.NewEngine(o.mode, config); err != nil {
+		return nil, optionError(err)
+	}
+	return config, nil
+}
+
+// optionOf are the options that stand for fields of a Config.
+var optionOf = map[string]string{
+	"CipherSuites":     "ciphers",
+	"CurvePreferences": "groups",
+	"MTU":              "mtu",
+	"PSKs[0]":          "psk",
+	"Certificates[0]":  "cert",
+}
+
+// optionError names the option in place of the Config's field.
+func optionError(err error) error {
+	var wrong *hermetic.ConfigError
+	if !errors.As(err, &wrong) || optionOf[wrong.Field] == "" {
+		return err
+	}
+	return fmt.Errorf("option '%s': %s", optionOf[wrong.Field], wrong.Reason)
 }
 
 // fit reports an option that is not for the mode.
@@ -272,6 +305,9 @@ func (o *Options) parseAuthorities(config *hermetic.Config) error {
 // stands: with cacert the peer is verified, without it is not.
 func (o *Options) verification(config *hermetic.Config) error {
 	if o.mode.IsServer() {
+		if o.cacert == "" && (o.verify == "optional" || o.verify == "required") {
+			return errors.New("option 'verify' needs 'cacert': whose certificates clients must have")
+		}
 		switch o.verify {
 		case "none":
 			config.ClientAuth = tls.NoClientCert

@@ -28,6 +28,8 @@ func TestOptions(t *testing.T) {
 		{"a server's name for itself", "mode=tls-server hostname=x", "is for clients"},
 		{"an MTU", "mode=dtls-client mtu=1400", ""},
 		{"no MTU", "mode=dtls-client mtu=0", "invalid option '0' for 'mtu'"},
+		{"a small MTU", "mode=dtls-client mtu=127", "option 'mtu': 127 is less than 128"},
+		{"whom may a client be", "mode=tls-server verify=required", "needs 'cacert'"},
 		{"a missing file", "mode=tls-client cacert=/nowhere", "/nowhere: can't parse CA certificate"},
 		{"a key log nowhere", "mode=tls-client keylog=/no/where", "/no/where: can't open key log"},
 	}

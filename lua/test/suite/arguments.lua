@@ -121,7 +121,8 @@ local refused = {
   { 'tls-client', 'psk', { identity = '', key = 'x' }, "invalid option '' for 'psk.identity'" },
   { 'tls-client', 'psk', { identity = 'x', key = true }, "option 'psk.key' must be a string, not a boolean" },
   { 'tls-client', 'psk', { identity = {}, key = 'x' }, "option 'psk.identity' must be a string, not a nested table" },
-  { 'dtls-client', 'mtu', 127, "invalid option '127' for 'mtu'" },
+  { 'dtls-client', 'mtu', 127, "option 'mtu': 127 is less than 128" },
+  { 'dtls-client', 'mtu', 1400.5, "invalid option '1400.5' for 'mtu'" },
   { 'dtls-client', 'mtu', true, "option 'mtu' must be a number, not a boolean" },
   { 'tls-client', 'mtu', 1400, "option 'mtu' is for DTLS" },
   { 'tls-server', 'cid', 0, "option 'cid' is for DTLS" },
@@ -129,21 +130,38 @@ local refused = {
   { 'tls-server', 'tickets', 'false', "option 'tickets' must be a boolean, not a string" },
   { 'tls-server', 'sessions', 0, "option 'sessions' is for clients" },
   { 'dtls-server', 'hostname', '', "option 'hostname' is for clients" },
+  { 'tls-client', 'hostname', ('x'):rep(256), "for 'hostname'" },
   { 'tls-client', 'hostname', 5, "option 'hostname' must be a string, not a number" },
   { 'tls-client', 'cacert', true, "option 'cacert' must be a string, not a boolean" },
   { 'tls-client', 'cacert', {}, "option 'cacert' must be a string, not a table" },
   { 'tls-client', 'cert', 7, "option 'cert' must be a string, not a number" },
   { 'tls-client', 'keylog', 5, "option 'keylog' must be a string, not a number" },
+  { 'tls-client', 'keylog', '', "invalid option '' for 'keylog'" },
   { 'tls-client', 'verify', {}, "option 'verify' must be a string, not a table" },
+  { 'tls-server', 'verify', true, "option 'verify' needs 'cacert'" },
+  { 'tls-server', 'verify', 'optional', "option 'verify' needs 'cacert'" },
   { 'tls-client', 'alpn', print, "option 'alpn' must be a string, not a function" },
   { 'tls-client', 'alpn', { {} }, "option 'alpn' must be a string, not a nested table" },
   { 'tls-client', 'alpn', { h2 = true }, "unknown option 'alpn.h2'" },
+  { 'tls-client', 'psk', { identity = ('x'):rep(70000), key = 'y' }, "option 'psk': the identity has 70000 bytes" },
 }
 
 tests['newconfig: what a table cannot say'] = function()
   for _, case in ipairs(refused) do
     h.throws(case[4], ssl.newconfig, { mode = case[1], [case[2]] = case[3] })
   end
+end
+
+tests['newconfig: options that contradict each other'] = function()
+  h.throws("option 'ciphers': none of them belongs to a version that is enabled", ssl.newconfig,
+    { mode = 'tls-client', versions = '1.2', ciphers = 'TLS_AES_128_GCM_SHA256' })
+  h.throws("option 'groups': no group is left for the versions that are enabled", ssl.newconfig,
+    { mode = 'tls-client', versions = '1.2', groups = 'X25519MLKEM768' })
+end
+
+tests['newconfig: a whole float is a number of bytes'] = function()
+  ssl.newconfig { mode = 'dtls-server', mtu = 2800 / 2, cid = 16 / 2 }
+  ssl.newconfig { mode = 'tls-client', sessions = 10 / 5 }
 end
 
 tests['newconfig: what newconfig takes, newcontext takes'] = function()
