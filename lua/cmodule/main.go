@@ -18,7 +18,6 @@ import "C"
 
 import (
 	"encoding/binary"
-	"errors"
 	"runtime"
 	"runtime/cgo"
 	"sync"
@@ -46,11 +45,7 @@ func text(err error, out *C.char) C.size_t {
 	if err == nil {
 		return 0
 	}
-	s := mbedtls.Text(err)
-	if errors.Is(err, hermetic.ErrInvalidOperation) {
-		s = hermetic.ErrInvalidOperation.Error()
-	}
-	return C.size_t(copy(room(out, C.MAX_TEXT), s))
+	return C.size_t(copy(room(out, C.MAX_TEXT), mbedtls.Text(err)))
 }
 
 // session is what stands behind ssl.newcontext. Until Lua collects its context
@@ -166,6 +161,9 @@ func hermetic_export(s C.session, label C.bytes, context *C.bytes, secret *C.cha
 	}
 	key, err := of(s).Export(string(view(label)), with, int(n))
 	copy(room(secret, n), key)
+	if err != nil {
+		err = hermetic.ErrInvalidOperation
+	}
 	return text(err, out)
 }
 

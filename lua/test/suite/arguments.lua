@@ -299,6 +299,19 @@ tests['what fits no mode is thrown'] = function()
   h.results(nil)(c:gettimeout())
 end
 
+tests['sethostname: not in the middle of a session'] = function()
+  local c, s = t.pair()
+  c:handshake()
+  local function throws()
+    h.throws('the handshake has begun: this goes before it, or after Reset', function() return (c:sethostname('localhost')) end)
+  end
+  throws()
+  h.same(t.shake(c, s), nil)
+  throws()
+  c:reset()
+  h.results()(c:sethostname('localhost'))
+end
+
 tests['compat: the name of closed'] = function()
   h.throws("invalid option '9'", ssl.compat, '9')
   local c, s = t.established()
