@@ -48,7 +48,9 @@ type DatagramConfig struct {
 	ConnectionIDs      bool
 	ConnectionIDLength int
 
-	// Memory bounds what is kept of incomplete messages, in bytes. Zero: 64 KiB.
+	// Memory bounds what is kept of incomplete messages, in bytes: a message that
+	// does not fit never comes. Zero: 64 KiB, or what a larger
+	// MaxCertificateMessage needs.
 	Memory int
 
 	// Strict makes faults in unprotected records fatal. Otherwise such records

@@ -501,6 +501,23 @@ func TestCookieAfterCookie(t *testing.T) {
 	n.exchange()
 }
 
+// TestLargeCertificate: who permits a large Certificate message has the memory for it,
+// and for some of what overtakes it.
+func TestLargeCertificate(t *testing.T) {
+	for _, version := range versions {
+		n := newNetwork(t, func(c, s *Config) {
+			c.MaxVersion, c.MaxCertificateMessage = version, 100_000
+			chain := &s.Certificates[0].Certificate
+			for size := len((*chain)[0]); size < 90_000; size += len((*chain)[1]) {
+				*chain = append(*chain, (*chain)[0])
+			}
+		})
+		if err := n.run(); err != nil || n.now != pkitest.Now {
+			t.Errorf("%s: %v, after %v", tls.VersionName(version), err, n.now.Sub(pkitest.Now))
+		}
+	}
+}
+
 // TestNothingInCommon: a stranger hears so before anything is kept of it, unless the
 // handshake finds it out.
 func TestNothingInCommon(t *testing.T) {

@@ -60,7 +60,8 @@ type DatagramOptions struct {
 	// together, negative: forever.
 	Patience time.Duration
 
-	// Memory bounds what is kept of incomplete messages; 0: 64 KiB.
+	// Memory bounds what is kept of incomplete messages; 0: 64 KiB, or what a
+	// larger MaxCertificate needs.
 	Memory         int
 	MaxCertificate int // largest Certificate message accepted; 0: 64 KiB
 
@@ -77,8 +78,10 @@ type DatagramOptions struct {
 	Strict bool
 }
 
-func (o *DatagramOptions) mtu() int            { return cmp.Or(o.MTU, defaultMTU) }
-func (o *DatagramOptions) memory() int         { return cmp.Or(o.Memory, flight.DefaultMemory) }
+func (o *DatagramOptions) mtu() int { return cmp.Or(o.MTU, defaultMTU) }
+func (o *DatagramOptions) memory() int {
+	return cmp.Or(o.Memory, max(flight.DefaultMemory, o.MaxCertificate+o.MaxCertificate/8))
+}
 func (o *DatagramOptions) maxCertificate() int { return cmp.Or(o.MaxCertificate, maxMessage) }
 
 func (o *DatagramOptions) timer() flight.Timer {
