@@ -16,6 +16,7 @@ type plan struct {
 	loss, dup, flip float64       // of a datagram
 	delay, jitter   time.Duration // what comes later may arrive before
 	pathMTU         int           // what is larger is lost; 0: nothing is
+	narrow          time.Duration // from when on
 	mtu             int
 	client, server  [2]uint16 // versions
 	cookies         bool
@@ -51,6 +52,9 @@ func newPlan(rng *rand.Rand) plan {
 		// Less than is believed. A server that asks for cookies cannot be asked in
 		// fragments, so there a client that believes too much gets no answer.
 		p.pathMTU, p.cookies = 1000, false
+		if rng.IntN(2) == 0 {
+			p.narrow = time.Duration(rng.IntN(4000)) * time.Millisecond
+		}
 	}
 	if rng.IntN(3) == 0 {
 		for at := time.Duration(0); len(p.moves) < 1+rng.IntN(4); {
@@ -70,8 +74,8 @@ func newPlan(rng *rand.Rand) plan {
 }
 
 func (p plan) String() string {
-	return fmt.Sprintf("loss %.0f %%, duplicates %.0f %%, bit errors %.0f %%, delay %v+%v, MTU %d, path %d, versions %x %x, cookies %v, trusted %v, mutual %v, PSK %v, CIDs %d, moves %v, spoofed %.0f %%",
-		100*p.loss, 100*p.dup, 100*p.flip, p.delay, p.jitter, p.mtu, p.pathMTU, p.client, p.server, p.cookies, p.trusted, p.mutual, p.psk, p.cids, p.moves, 100*p.spoof)
+	return fmt.Sprintf("loss %.0f %%, duplicates %.0f %%, bit errors %.0f %%, delay %v+%v, MTU %d, path %d after %v, versions %x %x, cookies %v, trusted %v, mutual %v, PSK %v, CIDs %d, moves %v, spoofed %.0f %%",
+		100*p.loss, 100*p.dup, 100*p.flip, p.delay, p.jitter, p.mtu, p.pathMTU, p.narrow, p.client, p.server, p.cookies, p.trusted, p.mutual, p.psk, p.cids, p.moves, 100*p.spoof)
 }
 
 // shared is what all runs have in common. Ed25519's signatures have one length, and

@@ -179,7 +179,7 @@ func (r *run) send(to, peer int, d []byte) {
 			r.problem("an unproved address got %d bytes for %d", r.out, r.in)
 		}
 	}
-	lost := r.rng.Float64() < r.loss || r.pathMTU > 0 && len(d) > r.pathMTU
+	lost := r.rng.Float64() < r.loss || r.pathMTU > 0 && len(d) > r.pathMTU && r.now.Sub(r.start) >= r.narrow
 	r.event("%s %d bytes, lost %v", []string{"->", "<-"}[to], len(d), lost)
 	if lost {
 		return
