@@ -547,18 +547,41 @@ func TestNothingInCommon(t *testing.T) {
 	}
 }
 
-// TestStrangers: what is no whole ClientHello has no answer.
+// TestStrangers: what is no whole ClientHello has no answer, and none is welcome that
+// says to be the first.
 func TestStrangers(t *testing.T) {
-	n := newNetwork(t, nil)
-	cfg := n.server.cfg.Config
-	hello := n.client.Output(nil)
-	for i := range hello {
-		if answer, ok := cfg.AnswerHello(nil, nil, hello[:i]); ok || len(answer) > 0 {
-			t.Errorf("%d bytes of a hello have an answer", i)
+	const epochAt, seqAt, offsetAt = 3, 13 + 4, 13 + 6
+	for _, version := range versions {
+		n := newNetwork(t, func(c, _ *Config) { c.MaxVersion = version })
+		cfg := n.server.cfg.Config
+		hello := n.client.Output(nil)
+		for i := range hello {
+			if answer, ok := cfg.AnswerHello(nil, nil, hello[:i]); ok || len(answer) > 0 {
+				t.Errorf("%d bytes of a hello have an answer", i)
+			}
 		}
-	}
-	if answer, ok := cfg.AnswerHello(nil, nil, append(bytes.Clone(hello), 0)); ok || len(answer) > 0 {
-		t.Error("a hello with a byte behind it has an answer")
+		if answer, ok := cfg.AnswerHello(nil, nil, append(bytes.Clone(hello), 0)); ok || len(answer) > 0 {
+			t.Error("a hello with a byte behind it has an answer")
+		}
+		answer, _ := cfg.AnswerHello(nil, nil, hello)
+		if err := n.open(n.client, answer, &n.received.client); err != nil {
+			t.Fatal(err)
+		}
+		second := n.client.Output(nil)
+		for _, test := range []struct {
+			name string
+			at   int
+			to   byte
+		}{{"under keys", epochAt + 1, 1}, {"the first one", seqAt + 1, 0}, {"a fragment that is not the first", offsetAt + 2, 1}} {
+			changed := bytes.Clone(second)
+			changed[test.at] = test.to
+			if answer, ok := cfg.AnswerHello(nil, nil, changed); ok || len(answer) > 0 {
+				t.Errorf("%s: %v, %x", test.name, ok, answer)
+			}
+		}
+		if _, ok := cfg.AnswerHello(nil, nil, second); !ok {
+			t.Error("the hello itself is not welcome")
+		}
 	}
 }
 
