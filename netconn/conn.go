@@ -79,7 +79,8 @@ func (c *Conn) Read(p []byte) (int, error) { return c.session.Read(p) }
 // Write writes p, after the handshake, which it performs if need be. Over a stream
 // it returns, with the error of an expired deadline, how many bytes have been
 // taken: what the transport has not taken of them leaves with the next Write. In
-// DTLS it sends one datagram.
+// DTLS it sends one datagram, of 16,384 bytes at most: more is a
+// [hermetic.ErrInvalidOperation], and nothing is sent.
 func (c *Conn) Write(p []byte) (int, error) { return c.session.Write(p) }
 
 // Close sends close_notify, unless that would have to wait for others, and closes

@@ -13,7 +13,9 @@ import (
 	"runtime"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -324,6 +326,23 @@ func TestQueue(t *testing.T) {
 	}
 }
 
+// TestLargeDatagrams: one has 16,384 bytes at most, and is never split.
+func TestLargeDatagrams(t *testing.T) {
+	client, server := configs(t)
+	c, s := datagramPair(t, client, server)
+	largest := bytes.Repeat([]byte("x"), 1<<14)
+	if n, err := c.Write(append(largest, 'y')); n != 0 || !errors.Is(err, hermetic.ErrInvalidOperation) || !strings.Contains(err.Error(), "16384") {
+		t.Errorf("a byte more: %d, %v", n, err)
+	}
+	if _, err := c.Write(largest); err != nil {
+		t.Fatal(err)
+	}
+	got := make([]byte, 1<<15)
+	if n, err := s.Read(got); err != nil || !bytes.Equal(got[:n], largest) {
+		t.Errorf("%d bytes came, %v", n, err)
+	}
+}
+
 // TestSlowReader: what one connection does not read costs it, and not the others.
 func TestSlowReader(t *testing.T) {
 	client, server := configs(t)
@@ -544,6 +563,71 @@ func TestDTLSServer(t *testing.T) {
 		if c.NetConn() != net.Conn(b) {
 			t.Error("NetConn is another")
 		}
+	}
+}
+
+// TestBothWriteOverPipe: a transport that waits for its other end, as net.Pipe does,
+// keeps nobody from reading.
+func TestBothWriteOverPipe(t *testing.T) {
+	client, server := configs(t)
+	a, b := net.Pipe()
+	c, s := ready(t, DTLSClient(a, client), DTLSServer(b, server))
+	const count = 60 // as many as wait for Read
+	talk := func(conn *Conn) func() error {
+		return func() error {
+			for range count {
+				if _, err := conn.Write([]byte("hello")); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+	}
+	both(t, talk(c), talk(s))
+	for _, conn := range []*Conn{c, s} {
+		for range count {
+			hears(t, conn, "hello")
+		}
+	}
+}
+
+// stuck is a connection that takes nothing more from some time on, until somebody says
+// for how long it may.
+type stuck struct {
+	net.Conn
+	jammed      atomic.Bool
+	begun, over chan struct{}
+}
+
+func (s *stuck) Write(b []byte) (int, error) {
+	if !s.jammed.Load() {
+		return s.Conn.Write(b)
+	}
+	s.begun <- struct{}{}
+	<-s.over
+	return 0, os.ErrDeadlineExceeded
+}
+
+func (s *stuck) SetWriteDeadline(time.Time) error { close(s.over); return nil }
+
+// TestCloseWhileWriting: Close ends a Write that waits for the transport.
+func TestCloseWhileWriting(t *testing.T) {
+	client, server := configs(t)
+	a, b := net.Pipe()
+	transport := &stuck{Conn: a, begun: make(chan struct{}, 2), over: make(chan struct{})}
+	c, _ := ready(t, DTLSClient(transport, client), DTLSServer(b, server))
+	transport.jammed.Store(true)
+	done := make(chan error)
+	go func() {
+		_, err := c.Write([]byte("never sent"))
+		done <- err
+	}()
+	<-transport.begun
+	if err := c.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := <-done; !errors.Is(err, net.ErrClosed) {
+		t.Errorf("Write while Close: %v", err)
 	}
 }
 

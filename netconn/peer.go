@@ -333,6 +333,8 @@ func (p *peer) Write(b []byte) (int, error) {
 	}
 }
 
+// seal sends b. Who brings what comes need not wait until the transport takes it:
+// between datagrams there is no order.
 func (p *peer) seal(b []byte) (int, error) {
 	room := writes.Get().(*[]byte)
 	defer writes.Put(room)
@@ -341,11 +343,18 @@ func (p *peer) seal(b []byte) (int, error) {
 		return 0, err
 	}
 	p.active = true
-	if err := p.socket.transport.write(p.addr, *room); err != nil {
-		return 0, err
+	to := p.addr
+	p.mu.Unlock()
+	err = p.socket.transport.write(to, *room)
+	p.mu.Lock()
+	switch {
+	case err == nil:
+		p.settle()
+		return len(b), nil
+	case p.closed:
+		return 0, net.ErrClosed
 	}
-	p.settle()
-	return len(b), nil
+	return 0, err
 }
 
 func (p *peer) closeWrite() error {
@@ -379,6 +388,9 @@ func (p *peer) close() {
 	p.write.stop()
 	if p.engine != nil {
 		p.engine.Close()
+	}
+	if t, ok := p.socket.transport.(*single); ok {
+		t.SetWriteDeadline(time.Now().Add(closeTimeout)) // nothing is written after it
 	}
 	p.settle()
 	p.wake.Broadcast()
