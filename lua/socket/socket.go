@@ -94,6 +94,8 @@ func fail(L *lua.LState, err error) int {
 		text = errClosed.Error()
 	case errors.Is(err, unix.ECONNREFUSED):
 		text = "connection refused"
+	case errors.Is(err, unix.EISCONN):
+		text = "already connected"
 	}
 	L.Push(lua.LNil)
 	L.Push(lua.LString(text))

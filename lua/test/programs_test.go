@@ -235,11 +235,12 @@ func TestDTLSExamples(t *testing.T) {
 	}
 }
 
-// TestCoroutines runs the example on every Lua.
+// TestCoroutines runs the example on every Lua, with more clients than wait at a
+// listening socket.
 func TestCoroutines(t *testing.T) {
 	for _, lua := range everyLua(t) {
 		t.Run(lua.name, func(t *testing.T) {
-			lua.example(t, "coroutines", "20").want("20 of 20 clients")
+			lua.example(t, "coroutines", "100").want("100 of 100 clients")
 		})
 	}
 }
