@@ -11,16 +11,18 @@ local config = ssl.newconfig('tls-client', cacert)
 local sock = assert(socket.connect(host, port))
 sock:settimeout(0)
 
+-- LuaSocket's word "closed" must not pass for the server's close_notify: anybody
+-- can cut a connection.
 local context = ssl.newcontext(config, function(size)
   local data, err, part = sock:receive(size)
   if data then return data end
   if err == 'timeout' then return part end
-  error(err, 0)
+  error('socket: ' .. err, 0)
 end, function(data)
   local last, err, sent = sock:send(data)
   if last then return last end
   if err == 'timeout' then return sent end
-  error(err, 0)
+  error('socket: ' .. err, 0)
 end)
 context:sethostname(name or host)
 

@@ -16,19 +16,20 @@ io.stdout:flush()
 local clients = {} -- by socket
 
 -- The context's transport: a non-blocking socket. Whatever else happens to it
--- is an error, which the operation in progress returns.
+-- is an error, which the operation in progress returns; that of a connection that
+-- was cut is not "closed", by which a client ends its data.
 local function receive(sock, size)
   local data, err, part = sock:receive(size)
   if data then return data end
   if err == 'timeout' then return part end
-  error(err, 0)
+  error('socket: ' .. err, 0)
 end
 
 local function send(sock, data)
   local last, err, sent = sock:send(data)
   if last then return last end
   if err == 'timeout' then return sent end
-  error(err, 0)
+  error('socket: ' .. err, 0)
 end
 
 -- Echoes until something is to be waited for; returns what, or the end.

@@ -3,10 +3,13 @@ package test
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"os/exec"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -212,6 +215,41 @@ func TestMissingAuthorities(t *testing.T) {
 	err := client.cmd.Wait()
 	if err == nil || !strings.Contains(client.stderr.String(), "nowhere.pem") {
 		t.Errorf("%v: %s", err, &client.stderr)
+	}
+}
+
+// TestCutConnection: a connection that is cut does not look like one that the
+// server has closed.
+func TestCutConnection(t *testing.T) {
+	files := makeFiles(t)
+	cert, err := tls.LoadX509KeyPair(files+"/server.pem", files+"/server.pem")
+	if err != nil {
+		t.Fatal(err)
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	go func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			tls.Server(conn, &tls.Config{Certificates: []tls.Certificate{cert}}).Read(make([]byte, 100))
+			conn.Close()
+		}
+	}()
+	for _, lua := range everyLua(t) {
+		client := lua.example(t, "client", "127.0.0.1", strconv.Itoa(listener.Addr().(*net.TCPAddr).Port))
+		client.say("hello")
+		for range client.lines {
+		}
+		err := client.cmd.Wait()
+		if said := client.stderr.String(); err == nil || !strings.HasSuffix(said, "socket: closed\n") {
+			t.Errorf("%s: %v, %q", lua.name, err, said)
+		}
 	}
 }
 
