@@ -105,10 +105,10 @@ func (j *journey) move(e **Engine) {
 	}
 }
 
-// TestMoveAnywhere: whenever an engine may move, its connection goes on: nothing comes
-// twice, and nobody waits in vain.
+// TestMoveAnywhere: whenever an engine may move or become small, its connection goes on:
+// nothing comes twice, and nobody waits in vain.
 func TestMoveAnywhere(t *testing.T) {
-	moves := 0
+	moves, rests := 0, 0
 	for seed := range 200 / uint64(stride()) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			rng := rand.New(rand.NewPCG(seed, 0))
@@ -124,9 +124,13 @@ func TestMoveAnywhere(t *testing.T) {
 			for step := range 300 {
 				side := rng.IntN(2)
 				e := j.ends()[side]
-				switch rng.IntN(6) {
+				switch rng.IntN(7) {
 				case 0:
 					j.send(nil, nil)
+				case 5:
+					if (*e).Compact() == nil {
+						rests++
+					}
 				case 1, 2:
 					j.land(4)
 				case 3:
@@ -161,8 +165,8 @@ func TestMoveAnywhere(t *testing.T) {
 			moves += j.moves
 		})
 	}
-	if moves < 100 {
-		t.Errorf("there were only %d moves", moves)
+	if moves < 100 || rests < 100 {
+		t.Errorf("there were only %d moves and %d rests", moves, rests)
 	}
 }
 
