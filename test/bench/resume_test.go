@@ -94,8 +94,8 @@ func TestCompactMemory(t *testing.T) {
 			}
 		})
 		t.Logf("%s: %d bytes", name, n)
-		if n >= 1100 {
-			t.Errorf("a compact %s costs %d bytes of heap, want less than 1,100", name, n)
+		if n >= 1024 {
+			t.Errorf("a compact %s costs %d bytes of heap, want less than 1 KB", name, n)
 		}
 	}
 }
