@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/hermetic-tls/hermetic/internal/pkitest"
+	"github.com/hermetic-tls/hermetic/internal/session"
 )
 
 // meeting is two engines that meet, over a stream or over datagrams.
@@ -225,6 +226,23 @@ func TestNotResumed(t *testing.T) {
 			c2.Certificates = s.Certificates
 			return c2, s
 		},
+		"the server asks for no certificate any more": func(t *testing.T, c, s *Config, now *clock) (*Config, *Config) {
+			keys := StaticTicketKeys(TicketKey{1})
+			c, asks := c.Clone(), s.Clone()
+			c.Certificates = s.Certificates
+			asks.TicketKeys, asks.ClientAuth, asks.Datagram.TrustAddress = keys, tls.RequireAnyClientCert, true
+			for _, datagram := range []bool{false, true} {
+				newMeeting(t, datagram, c, asks).finish()
+			}
+			s = s.Clone()
+			s.TicketKeys = keys
+			return c, s
+		},
+		"the session is empty": func(t *testing.T, c, s *Config, now *clock) (*Config, *Config) {
+			c = c.Clone()
+			c.SessionCache = always{new(Session)}
+			return c, s
+		},
 		"the cipher suite is gone": func(t *testing.T, c, s *Config, now *clock) (*Config, *Config) {
 			c = c.Clone()
 			c.CipherSuites = []uint16{tls.TLS_AES_256_GCM_SHA384, tls.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384}
@@ -333,6 +351,10 @@ func TestSessionsOfOthers(t *testing.T) {
 		"anybody's, where a PSK is demanded": {
 			func(c, s *Config) {},
 			func(c, s *Config) { c.PSKs, s.PSKs, s.Certificates = []PSK{psk}, []PSK{psk}, nil },
+		},
+		"anybody's, where there are no tickets any more": {
+			func(c, s *Config) {},
+			func(c, s *Config) { s.NoTickets, s.PSKs = true, []PSK{psk} },
 		},
 		"that of a PSK that the server does not know any more": {
 			func(c, s *Config) { c.PSKs, s.PSKs = []PSK{psk}, []PSK{psk} },
@@ -525,10 +547,16 @@ func TestDamagedSessions(t *testing.T) {
 // TestForgedTickets: a ticket that was changed anywhere is a full handshake.
 func TestForgedTickets(t *testing.T) {
 	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
-		client, server, _ := sessionConfigs(t, version)
+		client, server, now := sessionConfigs(t, version)
 		newMeeting(t, false, client, server).finish()
 		s := client.SessionCache.Get("tls:localhost")
 		ticket := s.state.Ticket
+		keys, _ := server.compile.result.keys.TicketKeys(now.now)
+		for n := range ticket {
+			if openTicket(keys, ticket[:n]) != nil {
+				t.Errorf("%s: %d of %d bytes are a ticket", tls.VersionName(version), n, len(ticket))
+			}
+		}
 		for at := 0; at <= len(ticket); at += stride() {
 			forged := append([]byte{}, ticket...)
 			if at < len(ticket) {
@@ -631,6 +659,60 @@ func TestLargeTickets(t *testing.T) {
 	})
 }
 
+// ticketKeysFunc is TicketKeys by a function.
+type ticketKeysFunc func() ([]TicketKey, error)
+
+func (f ticketKeysFunc) TicketKeys(time.Time) ([]TicketKey, error) { return f() }
+
+// TestStrangeTicketKeys: TicketKeys are asked once in a handshake, and what they cannot
+// give means full handshakes, nothing else.
+func TestStrangeTicketKeys(t *testing.T) {
+	key := TicketKey{1}
+	for name, test := range map[string]struct {
+		keys   []TicketKey
+		err    error
+		resume bool
+	}{
+		"one":                  {[]TicketKey{key}, nil, true},
+		"one twice":            {[]TicketKey{key, key}, nil, true},
+		"none":                 {nil, nil, false},
+		"an empty list":        {[]TicketKey{}, nil, false},
+		"an error":             {nil, errors.New("the store is away"), false},
+		"an error beside keys": {[]TicketKey{key}, errors.New("the store is away"), false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			fourModes(t, func(t *testing.T, datagram bool, version uint16) {
+				for _, later := range []bool{false, true} {
+					client, server, _ := sessionConfigs(t, version)
+					asked := 0
+					give := func() ([]TicketKey, error) { asked++; return test.keys, test.err }
+					if server.TicketKeys = ticketKeysFunc(give); later {
+						server.TicketKeys, server.Async = nil, AsyncTicketKeys
+					}
+					for range 2 { // a session that other keys have sealed
+						other := server.Clone()
+						other.TicketKeys, other.Async = StaticTicketKeys(key), 0
+						newMeeting(t, datagram, client, other).finish()
+					}
+					for i := range 2 {
+						asked = 0
+						m := newMeeting(t, datagram, client, server)
+						m.answer = func(p Pending) {
+							if err := p.(*TicketKeysRequest).Answer(give()); err != nil {
+								t.Fatal(err)
+							}
+						}
+						m.finish()
+						if got := m.server.State().DidResume; got != test.resume || asked != 1 {
+							t.Errorf("connection %d, later %v: resumed %v, asked %d times", i, later, got, asked)
+						}
+					}
+				}
+			})
+		})
+	}
+}
+
 // TestSharedTicketKeys: servers with the same keys resume each other's sessions,
 // also while the keys rotate.
 func TestSharedTicketKeys(t *testing.T) {
@@ -696,6 +778,26 @@ func TestSessionCacheForgets(t *testing.T) {
 	}
 	if n != sessionsPerKey {
 		t.Errorf("%d sessions of one key", n)
+	}
+
+	// What was asked for is in use. Of TLS 1.2 the newest is enough, for any time.
+	old := &Session{state: &session.Session{Version: tls.VersionTLS12}}
+	c = NewSessionCache(2)
+	for _, key := range []string{"a", "b", "a"} {
+		c.Put(key, &Session{state: &session.Session{Version: tls.VersionTLS12}})
+	}
+	c.Put("b", old)
+	c.Get("a")
+	c.Put("c", old)
+	if c.Get("b") != nil || c.Get("a") == nil || c.Get("c") != old {
+		t.Error("the wrong one was forgotten")
+	}
+	for range 2 {
+		c.Put("c", &Session{state: &session.Session{Version: tls.VersionTLS12}})
+		c.Put("c", old)
+	}
+	if entry := c.(*lru).entries["c"].Value.(*lruEntry); c.Get("c") != old || c.Get("c") != old || len(entry.sessions) > 2 {
+		t.Errorf("%d sessions of TLS 1.2, of which the newest is not offered", len(entry.sessions))
 	}
 }
 
@@ -1215,6 +1317,27 @@ func TestTooMuchEarlyData(t *testing.T) {
 	}
 	_, err = m.server.Open(out)
 	wantAlert(t, m.server, err, Alert(10))
+}
+
+// TestLessEarlyData: a server takes no more than its Config says, also under a ticket that
+// permitted more; and skips what such a client sends.
+func TestLessEarlyData(t *testing.T) {
+	overBoth(t, func(t *testing.T, datagram bool) {
+		client, server, _ := earlyConfigs(t)
+		server.TicketKeys, server.ReplayGuard, server.MaxEarlyData = StaticTicketKeys(TicketKey{1}), anew{}, 20_000
+		newMeeting(t, datagram, client, server).finish()
+		server = server.Clone()
+		server.MaxEarlyData = 100
+		m := newMeeting(t, datagram, client, server)
+		for room := m.client.EarlyDataRoom(); room > 0; room = m.client.EarlyDataRoom() {
+			if err := m.sendEarly(string(make([]byte, min(room, 1000)))); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if m.finish(); len(m.got.early) > 0 || m.client.State().EarlyDataAccepted || !m.client.State().DidResume {
+			t.Errorf("it takes %d bytes; resumed %v", len(m.got.early), m.client.State().DidResume)
+		}
+	})
 }
 
 // TestEndlessEarlyData: the largest limit that a ticket can have is one where an int has

@@ -231,12 +231,17 @@ func (s *server13) sendServerHello(share wire.KeyShare) (step, error) {
 }
 
 // skipEarlyData: RFC 9846, Section 4.3.10: a server that does not accept early
-// data skips it.
+// data skips it, as much as it permits, or did when it gave the ticket.
 func (s *server13) skipEarlyData() {
-	if s.hello.Has.Has(wire.ExtEarlyData) {
-		s.conn.EarlyData = EarlyDataRejected
-		s.carrier.SkipEarlyData(max(minSkipped, s.params.MaxEarlyData))
+	if !s.hello.Has.Has(wire.ExtEarlyData) {
+		return
 	}
+	s.conn.EarlyData = EarlyDataRejected
+	most := max(minSkipped, s.params.MaxEarlyData)
+	if s.psk != nil && s.psk.Session != nil {
+		most = max(most, s.psk.Session.MaxEarlyData)
+	}
+	s.carrier.SkipEarlyData(most)
 }
 
 // requestsCertificate reports whether the client is asked for a certificate: RFC

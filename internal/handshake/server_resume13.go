@@ -51,7 +51,7 @@ func (s *server13) mayHaveEarlyData() bool {
 	}
 	claimed := time.Duration(s.pskAge-old.AgeAdd) * time.Millisecond
 	skew := old.Age(s.params.Now()) - claimed
-	return s.params.MaxEarlyData > 0 && old.MaxEarlyData > 0 && old.Suite == s.conn.Suite.ID && old.ALPN == s.conn.ALPN &&
+	return 0 < old.MaxEarlyData && old.MaxEarlyData <= s.params.MaxEarlyData && old.Suite == s.conn.Suite.ID && old.ALPN == s.conn.ALPN &&
 		-ageTolerance <= skew && skew <= ageTolerance
 }
 
