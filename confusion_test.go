@@ -214,6 +214,36 @@ func TestResumptionAndEMS(t *testing.T) {
 	}
 }
 
+// TestTicketOfAnotherVersion: a server that shares its keys with a newer version of this
+// library opens tickets of cipher suites that it does not know.
+func TestTicketOfAnotherVersion(t *testing.T) {
+	fourModes(t, func(t *testing.T, datagram bool, version uint16) {
+		client, server, _ := sessionConfigs(t, version)
+		key := TicketKey{1}
+		server.TicketKeys = StaticTicketKeys(key)
+		for name, change := range map[string]func(s *session.Session) (form []byte){
+			"as it was":        func(s *session.Session) []byte { return s.Append(nil) },
+			"an unknown suite": func(s *session.Session) []byte { s.Suite = 0x13ff; return s.Append(nil) },
+			"an unknown form":  func(s *session.Session) []byte { return append([]byte{255}, s.Append(nil)[1:]...) },
+		} {
+			client = client.Clone()
+			client.SessionCache = new(newest)
+			newMeeting(t, datagram, client, server).finish()
+			state := *client.SessionCache.Get("").state
+			var err error
+			if state.Ticket, err = key.seal(client.random(), change(openTicket([]TicketKey{key}, state.Ticket))); err != nil {
+				t.Fatal(err)
+			}
+			client.SessionCache = always{&Session{state: &state}}
+			m := newMeeting(t, datagram, client.Clone(), server)
+			m.finish()
+			if resumed := m.server.State().DidResume; resumed != (name == "as it was") {
+				t.Errorf("%s: resumed %v", name, resumed)
+			}
+		}
+	})
+}
+
 // TestManyPSKs: a server looks at a few, and only with (EC)DHE.
 func TestManyPSKs(t *testing.T) {
 	key := []byte("0123456789abcdef")

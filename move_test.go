@@ -395,6 +395,16 @@ func TestMoveRefusals(t *testing.T) {
 	if _, err := ImportEngine(client, state, aead, 1); !errors.Is(err, ErrInvalidOperation) {
 		t.Errorf("skipping over a stream: %v", err)
 	}
+	plain, err := m.server.Export(nil, plainAEAD{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for mode := range Mode(6) {
+		plain[1] = byte(mode) // behind the form
+		if _, err := ImportEngine(server, plain, plainAEAD{}, 0); (err == nil) != (mode == TLSServer || mode == TLSClient) {
+			t.Errorf("a connection over a stream, as %v: %v", mode, err)
+		}
+	}
 	for at := range state {
 		bad := bytes.Clone(state)
 		bad[at] ^= 1

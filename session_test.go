@@ -796,8 +796,10 @@ func TestSessionCacheForgets(t *testing.T) {
 		c.Put("c", &Session{state: &session.Session{Version: tls.VersionTLS12}})
 		c.Put("c", old)
 	}
-	if entry := c.(*lru).entries["c"].Value.(*lruEntry); c.Get("c") != old || c.Get("c") != old || len(entry.sessions) > 2 {
-		t.Errorf("%d sessions of TLS 1.2, of which the newest is not offered", len(entry.sessions))
+	for range sessionsPerKey {
+		if c.Get("c") != old {
+			t.Error("the newest session of TLS 1.2 is not offered, again and again")
+		}
 	}
 }
 
@@ -866,6 +868,24 @@ func TestLargePSKs(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestUnusablePSK: what a callback gives must be as good as what a Config has.
+func TestUnusablePSK(t *testing.T) {
+	right := PSK{Identity: []byte("device"), Key: []byte("0123456789abcdef")}
+	fourModes(t, func(t *testing.T, datagram bool, version uint16) {
+		for name, given := range map[string]PSK{
+			"without a key":                       {Identity: right.Identity},
+			"of a hash that is none of TLS 1.3's": {Identity: right.Identity, Key: right.Key, Hash: crypto.SHA512},
+		} {
+			client := &Config{Time: atNow, PSKs: []PSK{right}, MaxVersion: version}
+			server := &Config{Time: atNow, GetPSK: func([]byte) (*PSK, error) { return &given, nil }}
+			var fault *AlertError
+			if err := newMeeting(t, datagram, client, server).run(); !errors.As(err, &fault) || fault.Alert != AlertInternalError || fault.Received {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+	})
 }
 
 // TestVerifyConnectionOfPSK: both sides are asked about a connection by PSK, once,
@@ -1302,7 +1322,10 @@ func TestEarlyDataProvesNothing(t *testing.T) {
 
 func TestTooMuchEarlyData(t *testing.T) {
 	client, server, _ := earlyConfigs(t)
+	server.TicketKeys, server.ReplayGuard = StaticTicketKeys(TicketKey{1}), anew{}
 	newMeeting(t, false, client, server).finish()
+	server = server.Clone()
+	server.MaxEarlyData = 5000 // in tickets from now on
 	m := newMeeting(t, false, client, server)
 	if _, err := m.client.SealEarlyData(nil, make([]byte, 1001)); !errors.Is(err, ErrInvalidOperation) {
 		t.Errorf("a client sends more than it may: %v", err)
@@ -1323,19 +1346,24 @@ func TestTooMuchEarlyData(t *testing.T) {
 // permitted more; and skips what such a client sends.
 func TestLessEarlyData(t *testing.T) {
 	overBoth(t, func(t *testing.T, datagram bool) {
-		client, server, _ := earlyConfigs(t)
-		server.TicketKeys, server.ReplayGuard, server.MaxEarlyData = StaticTicketKeys(TicketKey{1}), anew{}, 20_000
-		newMeeting(t, datagram, client, server).finish()
-		server = server.Clone()
-		server.MaxEarlyData = 100
-		m := newMeeting(t, datagram, client, server)
-		for room := m.client.EarlyDataRoom(); room > 0; room = m.client.EarlyDataRoom() {
-			if err := m.sendEarly(string(make([]byte, min(room, 1000)))); err != nil {
-				t.Fatal(err)
+		for _, permitted := range []uint32{20_000, 0} {
+			client, server, _ := earlyConfigs(t)
+			cache := new(newest)
+			client.SessionCache = cache
+			server.TicketKeys, server.ReplayGuard, server.MaxEarlyData = StaticTicketKeys(TicketKey{1}), anew{}, permitted
+			newMeeting(t, datagram, client, server).finish()
+			cache.s.state.MaxEarlyData = max(permitted, 1000) // the client does not care
+			server = server.Clone()
+			server.MaxEarlyData = 100
+			m := newMeeting(t, datagram, client, server)
+			for room := m.client.EarlyDataRoom(); room > 0; room = m.client.EarlyDataRoom() {
+				if err := m.sendEarly(string(make([]byte, min(room, 1000)))); err != nil {
+					t.Fatal(err)
+				}
 			}
-		}
-		if m.finish(); len(m.got.early) > 0 || m.client.State().EarlyDataAccepted || !m.client.State().DidResume {
-			t.Errorf("it takes %d bytes; resumed %v", len(m.got.early), m.client.State().DidResume)
+			if m.finish(); len(m.got.early) > 0 || m.client.State().EarlyDataAccepted || !m.client.State().DidResume {
+				t.Errorf("%d bytes were permitted: it takes %d; resumed %v", permitted, len(m.got.early), m.client.State().DidResume)
+			}
 		}
 	})
 }
@@ -1428,6 +1456,77 @@ func TestEverythingLater(t *testing.T) {
 	})
 }
 
+// TestSessionAnswers: an error in place of an answer is a full handshake, or early data
+// that is rejected; an answer that comes twice, or late, changes nothing.
+func TestSessionAnswers(t *testing.T) {
+	overBoth(t, func(t *testing.T, datagram bool) {
+		for fails, want := range map[string]struct{ resumed, early bool }{
+			"nothing":                     {true, true},
+			"*hermetic.SessionRequest":    {false, false},
+			"*hermetic.TicketKeysRequest": {false, false},
+			"*hermetic.ReplayRequest":     {true, false},
+		} {
+			client, server, _ := earlyConfigs(t)
+			client.Async, server.Async = AsyncSession, AsyncTicketKeys|AsyncReplay
+			var answers []func() error
+			meet := func(fails string) *meeting {
+				m := newMeeting(t, datagram, client, server)
+				m.answer = func(q Pending) {
+					var failure error
+					if fmt.Sprintf("%T", q) == fails {
+						failure = errors.New("the store is away")
+					}
+					answer := sessionAnswer(q, client.SessionCache, failure)
+					if err := answer(); err != nil {
+						t.Error(err)
+					}
+					answers = append(answers, answer)
+					for _, again := range answers {
+						if err := again(); !errors.Is(err, ErrInvalidOperation) {
+							t.Errorf("%s fails: %T answered twice: %v", fails, q, err)
+						}
+					}
+				}
+				return m
+			}
+			meet("").finish()
+			m := meet(fails)
+			m.client.Output(nil)
+			m.answer(m.client.Pending())
+			if m.client.EarlyDataRoom() > 0 {
+				if err := m.sendEarly("early words"); err != nil {
+					t.Fatal(err)
+				}
+			}
+			m.finish()
+			if s := m.server.State(); s.DidResume != want.resumed || s.EarlyDataAccepted != want.early {
+				t.Errorf("%s fails: resumed %v, early data %v", fails, s.DidResume, s.EarlyDataAccepted)
+			}
+			m.client.Reset()
+			m.client.Output(nil)
+			asked := m.client.Pending()
+			for _, late := range answers {
+				if err := late(); !errors.Is(err, ErrInvalidOperation) || m.client.Pending() != asked {
+					t.Errorf("an answer after Reset: %v", err)
+				}
+			}
+		}
+	})
+}
+
+// sessionAnswer is the answer to q, or the failure to find one.
+func sessionAnswer(q Pending, cache SessionCache, failure error) (answer func() error) {
+	switch q := q.(type) {
+	case *SessionRequest:
+		s := cache.Get(q.Key)
+		return func() error { return q.Answer(s, failure) }
+	case *TicketKeysRequest:
+		return func() error { return q.Answer([]TicketKey{{1}}, failure) }
+	default:
+		return func() error { return q.(*ReplayRequest).Answer(true, failure) }
+	}
+}
+
 func TestReplayGuard(t *testing.T) {
 	now := &clock{pkitest.Now}
 	g := NewReplayGuard(3, now.time)
@@ -1446,6 +1545,20 @@ func TestReplayGuard(t *testing.T) {
 		if got := g.Unseen([]byte(step.id), until()); got != step.want {
 			t.Errorf("%v later, %s: %v", step.after, step.id, got)
 		}
+	}
+	// Nor does one that is set back a little make anything new.
+	g = &replayGuard{max: 10, now: now.time}
+	for i, step := range []struct {
+		after time.Duration
+		want  bool
+	}{{0, true}, {-time.Second, false}, {time.Second, true}} {
+		now.now = now.now.Add(step.after)
+		if got := g.Unseen([]byte{byte(i)}, until()); got != step.want {
+			t.Errorf("%v later: %v", step.after, got)
+		}
+	}
+	if g.Unseen([]byte("f"), until().Add(1)) {
+		t.Error("what it cannot remember for so long is new")
 	}
 	// The age of a ticket is told by the clock on the wall, and so must this be.
 	wall := NewReplayGuard(1, time.Now).(*replayGuard)
