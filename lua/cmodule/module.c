@@ -153,6 +153,7 @@ static void set_release(lua_State *L, int release)
 /* ssl.compat(release): what the original's later releases named otherwise. */
 static int ssl_compat(lua_State *L)
 {
+	check_process(L);
 	set_release(L, luaL_checkoption(L, 1, NULL, releases));
 	return 0;
 }

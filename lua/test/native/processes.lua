@@ -41,6 +41,7 @@ tests['3: in a child of the process that loaded it everything throws'] = functio
     function() ssl.newcontext(cfg, print, print) end,
     function() ssl.getcookie('x') end,
     function() ssl.checkcookie('x', 'y') end,
+    function() ssl.compat '0.2' end,
     function() md.hash('MD5', '') end,
     function() md.hmac('MD5', '', '') end,
     function() base64.encode('') end,

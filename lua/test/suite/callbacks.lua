@@ -186,6 +186,14 @@ tests['bad write results harm nothing'] = function()
   end
 end
 
+tests['further results are ignored'] = function()
+  local c, s, up, down = t.pair()
+  c:setbio(function(size) return down.rcb(size), 'more', {} end, function(data) return up.wcb(data), error, nil end)
+  h.same(t.shake(c, s), nil)
+  h.same(t.send(c, s, 'data'), 'data')
+  h.same(t.send(s, c, 'data'), 'data')
+end
+
 tests['numbers as strings and whole floats count'] = function()
   local c, s, up, down = t.pair()
   local turn = 0
