@@ -359,6 +359,8 @@ static int context_write(lua_State *L)
 {
 	struct context *c = check_context(L);
 	bytes part = check_range(L, 2);
+	/* A number has become a string: a finalizer may be left in a callback now. */
+	luaL_argcheck(L, !c->busy, 1, "context is busy");
 	c->at = (size_t)(part.at - lua_tostring(L, 2));
 	c->len = part.len;
 	lua_settop(L, 2);

@@ -139,6 +139,33 @@ tests['a finalizer that uses the context in the middle of an operation'] = funct
   if h.version > 5.1 then h.same(finalized > 10, true, finalized) end
 end
 
+tests['a finalizer that stays in a callback when a write begins'] = function()
+  if not h.yields then h.skip('callbacks cannot yield here') end
+  local pause = collectgarbage('setpause', 1)
+  local stepmul = collectgarbage('setstepmul', 10000)
+  for _ = 1, 50 do
+    local c, s = t.established()
+    local reader
+    c:setbio(function()
+      coroutine.yield()
+      return 5
+    end, function() return 0 end)
+    doomed(function()
+      if reader then return end
+      reader = coroutine.create(function() return c:read(10) end)
+      coroutine.resume(reader)
+    end)
+    for i = 1, 30 do
+      pcall(c.write, c, 1000000 + i) -- a number becomes a string
+      if reader then break end
+    end
+    reader = reader or coroutine.create(error)
+    coroutine.resume(reader)
+  end
+  collectgarbage('setpause', pause)
+  collectgarbage('setstepmul', stepmul)
+end
+
 tests['one configuration, many contexts'] = function()
   local client, server = ssl.newconfig('tls-client'), ssl.newconfig('tls-server')
   local pairs_of = {}
