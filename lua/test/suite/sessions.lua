@@ -434,6 +434,8 @@ tests['export: both sides get the same, others something else'] = function()
   h.same(#c:export('label', nil, 100), 100)
   h.same(c:export('label', nil, 0), '')
   h.throws('value out of range', c.export, c, 'label', nil, -1)
+  h.throws('value out of range', c.export, c, 'label', nil, 16385)
+  h.results(nil, 'invalid operation')(c:export('label', nil, 16384))
   h.throws('string expected', c.export, c)
   h.throws('number expected', c.export, c, 'label')
 end
