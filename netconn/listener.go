@@ -124,7 +124,8 @@ func (l *Limits) quiet() time.Duration { return cmp.Or(l.Quiet, time.Minute) }
 // its connection: RemoteAddr and where Write sends to follow the newest record
 // that was authentic. Whoever can hold such a record back and send it from
 // elsewhere can lead our datagrams there, until the client's next record comes;
-// Limits.Follow may refuse.
+// Limits.Follow may refuse. A Config of cfg.GetConfigForClient needs the same
+// ConnectionIDLength, for it says where the ID ends.
 type PacketListener struct{ socket *socket }
 
 // ListenPacket listens on a UDP socket.

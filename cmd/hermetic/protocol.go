@@ -27,9 +27,13 @@ func (o *protocolOptions) addTo(c *cobra.Command) {
 	f.BoolVar(&o.dtls12, "dtls12", false, "only DTLS 1.2")
 	f.BoolVar(&o.dtls13, "dtls13", false, "only DTLS 1.3")
 	f.IntVar(&o.mtu, "mtu", 0, "the largest datagram of a DTLS handshake, in `BYTES` (default 1200)")
-	f.IntVar(&o.cid, "cid", -1, "negotiate connection IDs: ours have `BYTES` bytes, 0 for none of ours")
+	f.IntVar(&o.cid, "cid", noCID, "negotiate connection IDs: ours have `BYTES` bytes, 0 for none of ours (default: not at all)")
+	f.Lookup("cid").DefValue = "0" // so that the help does not say -1
 	f.StringVar(&o.keylog, "keylog", "", "append the secrets to `FILE`, for Wireshark")
 }
+
+// noCID is --cid when it is not given.
+const noCID = -1
 
 // isDTLS reports whether it is to be DTLS.
 func (o *protocolOptions) isDTLS() bool { return o.dtls || o.dtls12 || o.dtls13 }
@@ -47,7 +51,7 @@ func (o *protocolOptions) check() error {
 		return errors.New("--dtls12 and --dtls13 exclude each other: --dtls offers both versions")
 	case o.mtu != 0 && !dtls:
 		return errors.New("--mtu is for DTLS: add --dtls")
-	case o.cid >= 0 && !dtls:
+	case o.cid != noCID && !dtls:
 		return errors.New("--cid is for DTLS: add --dtls")
 	}
 	return nil
@@ -61,7 +65,9 @@ func (o *protocolOptions) apply(cfg *hermetic.Config) (err error) {
 		cfg.MinVersion = tls.VersionTLS13
 	}
 	cfg.MTU = o.mtu
-	cfg.Datagram.ConnectionIDs, cfg.Datagram.ConnectionIDLength = o.cid >= 0, max(0, o.cid)
+	if o.cid != noCID {
+		cfg.Datagram.ConnectionIDs, cfg.Datagram.ConnectionIDLength = true, o.cid
+	}
 	if o.keylog != "" {
 		cfg.KeyLogWriter, err = os.OpenFile(o.keylog, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	}
