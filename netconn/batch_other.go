@@ -13,7 +13,7 @@ func (u *udp) read(take func(address, []byte)) error {
 	if err == nil {
 		take(address{key: key{port: from}}, u.buf[:n])
 	}
-	return err
+	return unlessFull(err, n, u.buf)
 }
 
 func (u *udp) reply(to address, datagram []byte) { u.write(to, datagram) }

@@ -78,7 +78,10 @@ func (w *wire) SetWriteDeadline(time.Time) error { return nil }
 // send gives the server a datagram. When the next one is taken, this one has been
 // worked on.
 func (w *wire) send(from string, datagram []byte) {
-	w.in <- parcel{wireAddr(from), datagram}
+	select {
+	case w.in <- parcel{wireAddr(from), datagram}:
+	case <-w.end:
+	}
 }
 
 // sent takes what the server has written to that peer, after all that was sent.
@@ -511,6 +514,36 @@ func TestSocketFails(t *testing.T) {
 	if _, err := l.Accept(); !errors.Is(err, net.ErrClosed) {
 		t.Errorf("Accept: %v", err)
 	}
+}
+
+// windows is a socket that calls it an error when a datagram is larger than the buffer.
+type windows struct{ *wire }
+
+var errLarge = errors.New("a message sent on a datagram socket was larger than the buffer")
+
+func (w windows) ReadFrom(b []byte) (int, net.Addr, error) {
+	n, from, err := w.wire.ReadFrom(b)
+	if n == len(b) {
+		return n, from, errLarge
+	}
+	return n, from, err
+}
+
+// TestTooLarge: any number of datagrams that are larger than ours ends nothing.
+func TestTooLarge(t *testing.T) {
+	client, server := configs(t)
+	w := newWire()
+	l, err := NewPacketListener(windows{w}, server, Limits{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	for range 2 * maxFailures {
+		w.send("somebody", make([]byte, 1<<16))
+	}
+	c := w.caller(t, "c", client)
+	c.speak()
+	accept(t, l).Close()
 }
 
 // TestLoss: the timer sends again what is lost, and gives up in the end.

@@ -51,6 +51,15 @@ type transport interface {
 // maxDatagram is more than the largest record that we take.
 const maxDatagram = 16384 + 512
 
+// unlessFull returns a read's error, unless buf is full: Windows calls it one that a
+// datagram is larger, which anybody may send, and which is none of ours.
+func unlessFull(err error, n int, buf []byte) error {
+	if n == len(buf) {
+		return nil
+	}
+	return err
+}
+
 // udp is a UDP socket for many peers.
 type udp struct {
 	*net.UDPConn
@@ -73,7 +82,7 @@ func (p *packets) read(take func(address, []byte)) error {
 	if err == nil {
 		take(address{key{name: from.String()}, from}, p.buf[:n])
 	}
-	return err
+	return unlessFull(err, n, p.buf)
 }
 
 func (p *packets) write(to address, datagram []byte) error {
@@ -95,7 +104,7 @@ func (c *single) read(take func(address, []byte)) error {
 	if err == nil {
 		take(c.peer(), c.buf[:n])
 	}
-	return err
+	return unlessFull(err, n, c.buf)
 }
 
 func (c *single) write(_ address, datagram []byte) error {
