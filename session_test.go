@@ -203,6 +203,24 @@ func TestResumption(t *testing.T) {
 	})
 }
 
+// TestResumedForAWeek: RFC 9846, Section 4.7.1: "It is RECOMMENDED that implementations
+// place limits on the total lifetime of such keying material".
+func TestResumedForAWeek(t *testing.T) {
+	for version, halfDays := range map[uint16]int{tls.VersionTLS12: 2, tls.VersionTLS13: 14} {
+		for _, datagram := range []bool{false, true} {
+			client, server, now := sessionConfigs(t, version)
+			for i := range 20 {
+				m := newMeeting(t, datagram, client, server)
+				m.finish()
+				if resumed := m.server.State().DidResume; resumed != (i%halfDays > 0) {
+					t.Errorf("%s, after %d half days: resumed %v", tls.VersionName(version), i, resumed)
+				}
+				now.now = now.now.Add(12 * time.Hour)
+			}
+		}
+	}
+}
+
 // TestNotResumed: what must not be resumed is a full handshake, without an error.
 func TestNotResumed(t *testing.T) {
 	day := 24 * time.Hour
