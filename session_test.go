@@ -766,6 +766,13 @@ func TestSeveralTickets(t *testing.T) {
 	if client.SessionCache.Get("tls:localhost") != nil {
 		t.Error("more than 3 tickets")
 	}
+	client, server = client.Clone(), server.Clone()
+	client.SessionCache = nil
+	server.TicketKeys = ticketKeysFunc(func() ([]TicketKey, error) {
+		t.Error("a client that resumes nothing gets a ticket")
+		return nil, nil
+	})
+	newMeeting(t, false, client, server).finish()
 }
 
 func TestSessionCacheForgets(t *testing.T) {
