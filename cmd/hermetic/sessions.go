@@ -36,7 +36,7 @@ func openSessionFile(name string, notices io.Writer) (*sessionFile, error) {
 	key, data, _ := bytes.Cut(data, []byte("\n"))
 	f.key, f.loaded = string(key), new(hermetic.Session)
 	if err := f.loaded.UnmarshalBinary(data); err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
+		return nil, fmt.Errorf("--session: %s: %w: delete it, or give another file", name, err)
 	}
 	return f, nil
 }
