@@ -16,6 +16,7 @@ import (
 
 	"github.com/hermetic-tls/hermetic/internal/pkitest"
 	"github.com/hermetic-tls/hermetic/internal/session"
+	"github.com/hermetic-tls/hermetic/internal/wire"
 )
 
 // meeting is two engines that meet, over a stream or over datagrams.
@@ -998,6 +999,16 @@ func TestWrongPSKs(t *testing.T) {
 				t.Errorf("%v", err)
 			}
 		})
+	})
+	t.Run("an imported one in TLS 1.2", func(t *testing.T) {
+		imported := PSK{Identity: right.Identity, Key: right.Key, Import: true}
+		form := imported.forms(wire.Stream)[0]
+		client := &Config{Time: atNow, PSKs: []PSK{{Identity: form.Identity, Key: form.Key}}, MaxVersion: tls.VersionTLS12}
+		server := &Config{Time: atNow, PSKs: []PSK{imported, {Identity: []byte("other"), Key: right.Key}}}
+		var fault *AlertError
+		if err := newMeeting(t, false, client, server).run(); !errors.As(err, &fault) || fault.Alert != AlertBadRecordMAC {
+			t.Errorf("%v", err)
+		}
 	})
 	t.Run("unknown identity, and there is a certificate", func(t *testing.T) {
 		client, server := configs(t)
