@@ -263,7 +263,8 @@ static int after_offer(lua_State *L, struct context *c)
 /* A callback has returned. Returns the number of results, or 0 to go on. */
 static int after_callback(lua_State *L, struct context *c, int status)
 {
-	int results;
+	int results, last = c->next == OFFER && c->effort == LAST_WRITE;
+	unsigned calls = c->calls;
 	c->busy = 0;
 	if (status != LUA_OK) {
 		lua_pushnil(L);
@@ -272,7 +273,7 @@ static int after_callback(lua_State *L, struct context *c, int status)
 	} else {
 		results = c->next == ASK ? after_ask(L, c) : after_offer(L, c);
 	}
-	if (results == 0 || c->next != OFFER || c->effort != LAST_WRITE)
+	if (results == 0 || !last || c->calls != calls)
 		return results;
 	c->next = STEP; /* the alert is dropped: what matters is why it was due */
 	return 0;

@@ -166,6 +166,36 @@ tests['a finalizer that stays in a callback when a write begins'] = function()
   collectgarbage('setstepmul', stepmul)
 end
 
+tests['a finalizer that stays in a callback when rcb has returned a number'] = function()
+  if not h.yields then h.skip('callbacks cannot yield here') end
+  local cfg = ssl.newconfig('tls-client')
+  local pause = collectgarbage('setpause', 1)
+  local stepmul = collectgarbage('setstepmul', 10000)
+  for round = 1, 50 do
+    local c, writer
+    local asks, sent = 0, 0
+    c = ssl.newcontext(cfg, function(size)
+      asks = asks + 1
+      if writer then return ('x'):rep(size) end
+      if asks == 1 then return '\22\3\3\0\5' end
+      doomed(function()
+        if writer then return end
+        writer = coroutine.create(function() return c:write('data') end)
+        coroutine.resume(writer)
+      end)
+      return 10000 + round
+    end, function(data)
+      sent = sent + 1
+      if sent > 1 then coroutine.yield() end -- with the alert
+      return #data
+    end)
+    h.same(c:handshake(), nil)
+    if writer then coroutine.resume(writer) end
+  end
+  collectgarbage('setpause', pause)
+  collectgarbage('setstepmul', stepmul)
+end
+
 tests['one configuration, many contexts'] = function()
   local client, server = ssl.newconfig('tls-client'), ssl.newconfig('tls-server')
   local pairs_of = {}
