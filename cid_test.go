@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/tls"
 	"errors"
+	"slices"
 	"testing"
 )
 
@@ -60,7 +61,35 @@ func TestConnectionIDs(t *testing.T) {
 	}
 }
 
-// TestConnectionIDsChange: DTLS 1.3, RFC 9147bis, Section 9.
+// TestFinishedOvertakes: a record with a connection ID may come before the hello that says
+// how long that is. It is kept.
+func TestFinishedOvertakes(t *testing.T) {
+	client, server, _ := sessionConfigs(t, tls.VersionTLS12)
+	client.Datagram.ConnectionIDs, client.Datagram.ConnectionIDLength = true, 8
+	server.Datagram.ConnectionIDs, server.MTU = true, minMTU
+	newMeeting(t, true, client, server).finish()
+	m := newMeeting(t, true, client, server)
+	if _, err := m.pass(m.client, m.server, new([]byte)); err != nil {
+		t.Fatal(err)
+	}
+	var flight [][]byte
+	for d := m.server.Output(nil); len(d) > 0; d = m.server.Output(nil) {
+		flight = append(flight, d)
+	}
+	for _, d := range slices.Backward(flight) {
+		for len(d) > 0 {
+			o, err := m.client.Open(d)
+			if err != nil {
+				t.Fatal(err)
+			}
+			d = d[o.N:]
+		}
+	}
+	if len(flight) < 2 || !m.client.HandshakeComplete() || !m.client.State().DidResume {
+		t.Errorf("%d datagrams; complete %v", len(flight), m.client.HandshakeComplete())
+	}
+}
+
 // TestLongConnectionIDs: a peer that wants so long ones that no record fits the MTU makes
 // nobody wait for ever.
 func TestLongConnectionIDs(t *testing.T) {
@@ -85,6 +114,7 @@ func TestLongConnectionIDs(t *testing.T) {
 	}
 }
 
+// TestConnectionIDsChange: DTLS 1.3, RFC 9147bis, Section 9.
 func TestConnectionIDsChange(t *testing.T) {
 	m, now := cidMeeting(t, tls.VersionTLS13, 4, 4)
 	locals, first := func() ([][]byte, []byte) {

@@ -82,6 +82,18 @@ func TestAlerts(t *testing.T) {
 	})
 }
 
+// TestAlertInClear: once a record has authenticated, also in the middle of a handshake,
+// what comes in clear is no alert.
+func TestAlertInClear(t *testing.T) {
+	p := newPair(t, playOptions{version: wire.VersionTLS13, certificate: 3000}, nil)
+	p.mustInput(p.server, p.output(p.client)...)
+	flight := p.output(p.server)
+	p.mustInput(p.client, flight[0])
+	p.mustInput(p.client, p.reseal(p.server, 0, record.Alert, []byte{2, 40}))
+	p.mustInput(p.client, flight[1:]...)
+	p.connect()
+}
+
 // TestFaults: under keys a fault is fatal; in clear it is dropped, unless Strict.
 func TestFaults(t *testing.T) {
 	hello := func(size, from, to int) []byte {

@@ -182,6 +182,9 @@ func TestEarlyIsBounded(t *testing.T) {
 	if p.client.earlySize > maxEarly {
 		t.Errorf("a client keeps %d bytes", p.client.earlySize)
 	}
+	if left := p.client.in.Memory; left != p.client.opt.memory()-p.client.earlySize {
+		t.Errorf("a client that keeps %d bytes has %d more for messages", p.client.earlySize, left)
+	}
 	if p.client.Dropped() < 900 {
 		t.Errorf("only %d are dropped", p.client.Dropped())
 	}
