@@ -22,7 +22,8 @@ type DatagramConfig struct {
 	RetransmitTimeout, MaxRetransmitTimeout time.Duration
 
 	// MaxTimeouts is how many timeouts in a row end a handshake with
-	// ErrTimeout. Zero: as many as it takes to reach MaxRetransmitTimeout.
+	// ErrTimeout. Zero: as many as it takes to reach MaxRetransmitTimeout, which
+	// is seven by default, after 123 s of silence.
 	MaxTimeouts int
 
 	// Patience is how long a peer may pause in the middle of its flight. Zero:
