@@ -89,6 +89,25 @@ tests['connection IDs'] = function()
   h.same(#up.sent[#up.sent] - #down.sent[#down.sent], 8)
 end
 
+tests['psk, sessions, alpn and export'] = function()
+  local key = { identity = 'device 7', key = ('k'):rep(32) }
+  for _, version in ipairs(versions) do
+    local c, s = established({ mode = 'dtls-client', psk = key, versions = version }, { mode = 'dtls-server', psk = key })
+    h.same(c:info().psk .. s:info().psk, 'device 7device 7')
+    local client = ssl.newconfig { mode = 'dtls-client', sessions = 1, versions = version, alpn = { 'a', 'b' } }
+    local server = ssl.newconfig { mode = 'dtls-server', alpn = 'b' }
+    for _, resumed in ipairs { false, true } do
+      c, s = t.pair(client, server, t.datagrams)
+      shake(c, s)
+      h.same(t.send(s, c, 'the ticket comes with this'), 'the ticket comes with this')
+      h.same(c:info().resumed, resumed)
+      h.same(s:info().resumed, resumed)
+      h.same(c:info().alpn, 'b')
+      h.same(c:export('label', nil, 32), s:export('label', nil, 32))
+    end
+  end
+end
+
 tests['rcb is offered room for the largest datagram'] = function()
   local c, s, up, down = established()
   for _, d in ipairs { up, down } do
