@@ -1357,25 +1357,27 @@ func TestEarlyDataProvesNothing(t *testing.T) {
 }
 
 func TestTooMuchEarlyData(t *testing.T) {
-	client, server, _ := earlyConfigs(t)
-	server.TicketKeys, server.ReplayGuard = StaticTicketKeys(TicketKey{1}), anew{}
-	newMeeting(t, false, client, server).finish()
-	server = server.Clone()
-	server.MaxEarlyData = 5000 // in tickets from now on
-	m := newMeeting(t, false, client, server)
-	if _, err := m.client.SealEarlyData(nil, make([]byte, 1001)); !errors.Is(err, ErrInvalidOperation) {
-		t.Errorf("a client sends more than it may: %v", err)
-	}
-	if err := m.sendEarly(string(make([]byte, 1000))); err != nil || m.client.EarlyDataRoom() != 0 {
-		t.Errorf("%v, room %d", err, m.client.EarlyDataRoom())
-	}
-	m.client.carrier.LimitEarlyData(100) // a client that does not care
-	out, err := m.client.SealEarlyData(nil, []byte("x"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, err = m.server.Open(out)
-	wantAlert(t, m.server, err, Alert(10))
+	overBoth(t, func(t *testing.T, datagram bool) {
+		client, server, _ := earlyConfigs(t)
+		server.TicketKeys, server.ReplayGuard = StaticTicketKeys(TicketKey{1}), anew{}
+		newMeeting(t, datagram, client, server).finish()
+		server = server.Clone()
+		server.MaxEarlyData = 5000 // in tickets from now on
+		m := newMeeting(t, datagram, client, server)
+		if _, err := m.client.SealEarlyData(nil, make([]byte, 1001)); !errors.Is(err, ErrInvalidOperation) {
+			t.Errorf("a client sends more than it may: %v", err)
+		}
+		if err := m.sendEarly(string(make([]byte, 1000))); err != nil || m.client.EarlyDataRoom() != 0 {
+			t.Errorf("%v, room %d", err, m.client.EarlyDataRoom())
+		}
+		m.client.carrier.LimitEarlyData(100) // a client that does not care
+		out, err := m.client.SealEarlyData(nil, []byte("x"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = m.server.Open(out)
+		wantAlert(t, m.server, err, Alert(10))
+	})
 }
 
 // TestLessEarlyData: a server takes no more than its Config says, also under a ticket that
