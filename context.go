@@ -481,5 +481,6 @@ func (c *Context) Timeout() (time.Duration, bool) {
 }
 
 // Engine returns the engine below, for what the Context does not offer: its
-// State, Pending, KeyUpdate. Its Open, Seal and Output must not be called.
+// State, Pending, KeyUpdate. Its Open, Seal, Output and Export must not be called: bytes
+// that have come and bytes that are to leave are with the Context.
 func (c *Context) Engine() *Engine { return c.engine }

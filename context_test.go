@@ -249,7 +249,6 @@ func TestContextTransportErrors(t *testing.T) {
 	}
 }
 
-// TestContextFatalError: the alert is sent, the context is as new.
 // TestContextEarlyData: a Config of GetConfigForClient may not bring early data in.
 func TestContextEarlyData(t *testing.T) {
 	client, chosen, _ := earlyConfigs(t)
@@ -275,6 +274,7 @@ func TestContextEarlyData(t *testing.T) {
 	}
 }
 
+// TestContextFatalError: the alert is sent, the context is as new.
 func TestContextFatalError(t *testing.T) {
 	for _, version := range versions {
 		client, server, _, sb := contexts(t, version)
