@@ -143,8 +143,9 @@ type Config struct {
 	// ordinary verification, with the same meaning as in crypto/tls; an
 	// error ends the handshake with bad_certificate. VerifyConnection is
 	// also called when there is no certificate, and VerifyPeerCertificate for
-	// that of a session which is verified again. Before it has accepted a server
-	// once, with this Config and under this name, no early data goes there.
+	// that of a session which is verified again. For early data under a session
+	// that another Config began VerifyConnection is asked twice: before it is
+	// offered (an error: there is none), and when the server has answered.
 	VerifyPeerCertificate func(rawCerts [][]byte, verifiedChains [][]*x509.Certificate) error
 	VerifyConnection      func(*ConnectionState) error
 

@@ -11,6 +11,7 @@ import (
 
 	"github.com/hermetic-tls/hermetic/internal/handshake"
 	"github.com/hermetic-tls/hermetic/internal/session"
+	"github.com/hermetic-tls/hermetic/internal/suite"
 	"github.com/hermetic-tls/hermetic/internal/wire"
 )
 
@@ -186,13 +187,30 @@ func (e *Engine) offered(q *handshake.Offer, s *Session) {
 		}
 	}
 	q.Session = s.state
-	if elsewhere && e.params().AskVerify {
-		// Who is to judge the connection has not seen this server, and will be asked
-		// when early data has long been sent.
-		unjudged := *s.state
-		unjudged.MaxEarlyData = 0
-		q.Session = &unjudged
+	if elsewhere && s.state.MaxEarlyData > 0 && !e.acceptsSession(s.state, peer) {
+		late := *s.state
+		late.MaxEarlyData = 0
+		q.Session = &late
 	}
+}
+
+// acceptsSession reports whether who is to judge the connection accepts the server of a
+// session that another Config began: when the handshake asks, early data has long been
+// sent.
+func (e *Engine) acceptsSession(s *session.Session, peer *handshake.Peer) bool {
+	cfg := e.cfg
+	switch {
+	case cfg.asks(AsyncVerify):
+		return false // not before the handshake
+	case cfg.VerifyConnection == nil || !cfg.EarlyData:
+		return true
+	}
+	as := &Engine{mode: e.mode, cfg: cfg, carrier: e.carrier, conn: &handshake.Connection{
+		Transport: s.Transport, Version: s.Version, Suite: suite.ByID(s.Suite), Group: suite.Group(s.Group), Resumed: true,
+		ServerName: s.ServerName, ALPN: s.ALPN, Peer: peer, PeerScheme: suite.Scheme(s.PeerScheme), PSK: s.PSK,
+	}}
+	state := as.State()
+	return cfg.VerifyConnection(&state) == nil
 }
 
 func (e *Engine) expired(p *handshake.Peer) bool {

@@ -1164,33 +1164,48 @@ func TestEarlyData(t *testing.T) {
 	})
 }
 
-// TestEarlyDataBeforeVerdict: a session that another Config began brings no early data
-// to a server that is still to be judged.
+// TestEarlyDataBeforeVerdict: a session that another Config began, or one from elsewhere,
+// brings no early data to a server that would not be accepted now.
 func TestEarlyDataBeforeVerdict(t *testing.T) {
 	overBoth(t, func(t *testing.T, datagram bool) {
-		client, server, _ := earlyConfigs(t)
-		meet := func() *meeting {
-			m := newMeeting(t, datagram, client, server)
-			m.answer = func(p Pending) {
-				if err := p.(*VerifyRequest).Answer(nil); err != nil {
-					t.Fatal(err)
+		for name, test := range map[string]struct {
+			judged func(*Config)
+			rooms  []int // of the first connection, and of the next
+			fails  bool
+		}{
+			"VerifyConnection accepts": {func(c *Config) {
+				c.VerifyConnection = func(s *ConnectionState) error {
+					if len(s.PeerCertificates) != 1 || s.ServerName != "localhost" || s.Version != tls.VersionTLS13 || s.CipherSuite == 0 || !s.DidResume || s.NegotiatedProtocol != "a" {
+						t.Errorf("it is asked about %+v", s)
+					}
+					return nil
 				}
-			}
-			return m
-		}
-		for name, judged := range map[string]func(*Config){
-			"VerifyConnection": func(c *Config) { c.VerifyConnection = func(*ConnectionState) error { return nil } },
-			"AsyncVerify":      func(c *Config) { c.Async = AsyncVerify },
+			}, []int{1000, 1000}, false},
+			"VerifyConnection refuses": {func(c *Config) {
+				c.VerifyConnection = func(s *ConnectionState) error { return errors.New("not this one") }
+			}, []int{0}, true},
+			"AsyncVerify": {func(c *Config) { c.Async = AsyncVerify }, []int{0, 1000}, false},
 		} {
-			meet().finish()
+			client, server, _ := earlyConfigs(t)
+			alpn(client, server)
+			newMeeting(t, datagram, client, server).finish()
 			client = client.Clone()
-			judged(client)
-			for _, want := range []int{0, 1000} {
-				m := meet()
+			test.judged(client)
+			for _, want := range test.rooms {
+				m := newMeeting(t, datagram, client, server)
+				m.answer = func(p Pending) {
+					if err := p.(*VerifyRequest).Answer(nil); err != nil {
+						t.Fatal(err)
+					}
+				}
 				if room := m.client.EarlyDataRoom(); room != want {
 					t.Errorf("%s: room for %d bytes, want %d", name, room, want)
 				}
-				if m.finish(); !m.client.State().DidResume {
+				if test.fails {
+					if m.run() == nil {
+						t.Errorf("%s: it is not asked again", name)
+					}
+				} else if m.finish(); !m.client.State().DidResume {
 					t.Errorf("%s: it does not resume", name)
 				}
 			}
