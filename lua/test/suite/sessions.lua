@@ -103,6 +103,17 @@ tests['after want-write the record is already made'] = function()
   h.same(s:read(5) .. ' ' .. s:read(6), 'first second')
 end
 
+tests['other data after want-write are not looked at: what was sent counts'] = function()
+  local c, s, up = t.established()
+  for _, other in ipairs { 'a longer text', 'x', '' } do
+    up.piece = 0
+    h.results(nil, 'want-write')(c:write('first'))
+    up.piece = 1e9
+    h.results(5)(c:write(other))
+    h.results('first')(s:read(100))
+  end
+end
+
 tests['what a write or close could not send is theirs: handshake and read leave it alone'] = function()
   for name, result in pairs { write = 7, close = true } do
     local c, s, up, down = t.established()
