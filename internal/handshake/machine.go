@@ -88,29 +88,30 @@ func (p *Params) Prepare() {
 	p.lists.srtp = wire.AppendUint16s(nil, p.SRTP...)
 }
 
-// Connection is what survives a handshake.
+// Connection is what survives a handshake. The order of its fields leaves no gaps:
+// every idle connection has one.
 type Connection struct {
 	Transport   wire.Transport
+	EarlyData   EarlyDataState
 	Version     uint16
-	Suite       *suite.Suite
 	Group       suite.Group
+	SRTP        uint16 // the profile that was negotiated, or 0
+	Suite       *suite.Suite
 	ServerName  string
 	ALPN        string
 	Peer        *Peer         // nil: it has not shown a certificate
 	Local       *pki.Identity // nil: we have not shown one
+	PSK         []byte        // the identity of the external PSK, now or when the session began; nil: without
 	LocalScheme suite.Scheme
 	PeerScheme  suite.Scheme
 	EMS         bool
 	Retried     bool // by HelloRetryRequest
 	Resumed     bool
-	PSK         []byte // the identity of the external PSK, now or when the session began; nil: without
-	EarlyData   EarlyDataState
-	SRTP        uint16 // the profile that was negotiated, or 0
 
-	spareCIDs  [][]byte // of the peer, to change to
 	owesUpdate bool     // the peer has asked for a KeyUpdate
 	awaitsCIDs bool     // the peer has been asked for connection IDs
 	rawLocal   bool     // we have shown a raw public key, now or when the session began
+	spareCIDs  [][]byte // of the peer, to change to
 	// TLS 1.3: the traffic secrets of now, for the next KeyUpdate.
 	readSecret, writeSecret []byte
 	exporterSecret          []byte
