@@ -234,7 +234,8 @@ type Config struct {
 
 	// GetPSK, on a server, is asked for an identity that PSKs do not have; it
 	// answers nil, nil for one that is not known. It is asked again before a
-	// session that began with such a PSK is resumed.
+	// session that began with such a PSK is resumed, for which it must have the same
+	// key.
 	GetPSK func(identity []byte) (*PSK, error)
 
 	// NoOCSPStapling and NoSCTs keep a client from asking for what it would

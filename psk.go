@@ -3,6 +3,8 @@ package hermetic
 import (
 	"cmp"
 	"crypto"
+	"crypto/hmac"
+	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -12,6 +14,7 @@ import (
 
 	"github.com/hermetic-tls/hermetic/internal/alert"
 	"github.com/hermetic-tls/hermetic/internal/handshake"
+	"github.com/hermetic-tls/hermetic/internal/session"
 	"github.com/hermetic-tls/hermetic/internal/suite"
 	"github.com/hermetic-tls/hermetic/internal/wire"
 )
@@ -60,11 +63,19 @@ var targets = []struct {
 	hash crypto.Hash
 }{{1, crypto.SHA256}, {2, crypto.SHA384}}
 
+// remembered is what sessions keep of p.
+func (p *PSK) remembered() *session.PSK {
+	mac := hmac.New(sha256.New, p.Key)
+	mac.Write([]byte("hermetic: the PSK of a session"))
+	return &session.PSK{Identity: p.Identity, Digest: [16]byte(mac.Sum(nil))}
+}
+
 // forms are the keys that handshakes know of p, as they are offered.
 func (p *PSK) forms(t wire.Transport) (forms []handshake.PSK) {
+	external := p.remembered()
 	if !p.Import {
 		return []handshake.PSK{{
-			Identity: p.Identity, Key: p.Key, Hash: p.hash(), Kind: suite.ExternalBinder, Name: p.Identity, Old: true,
+			Identity: p.Identity, Key: p.Key, Hash: p.hash(), Kind: suite.ExternalBinder, Old: true, External: external,
 		}}
 	}
 	protocol, prefix := wire.VersionTLS13, suite.TLS
@@ -74,7 +85,7 @@ func (p *PSK) forms(t wire.Transport) (forms []handshake.PSK) {
 	for _, target := range targets {
 		identity := p.imported(protocol, target.kdf)
 		forms = append(forms, handshake.PSK{
-			Identity: identity, Key: suite.ImportPSK(p.hash(), prefix, p.Key, identity, target.hash), Hash: target.hash, Kind: suite.ImportedBinder, Name: p.Identity,
+			Identity: identity, Key: suite.ImportPSK(p.hash(), prefix, p.Key, identity, target.hash), Hash: target.hash, Kind: suite.ImportedBinder, External: external,
 		})
 	}
 	return forms
@@ -117,8 +128,8 @@ func (e *Engine) findPSK(q *handshake.FindPSK) Pending {
 			return asked
 		}
 		if q.PSK = e.resumablePSK(keys, q.Identity); q.PSK != nil {
-			if name := q.PSK.Session.PSK; name != nil && !e.hasPSK(name) {
-				return e.askPSK(q, slices.Clone(name))
+			if began := q.PSK.Session.PSK; began != nil && !e.hasPSK(began) {
+				return e.askPSK(q, slices.Clone(began.Identity))
 			}
 			return nil
 		}
@@ -152,9 +163,9 @@ func (e *Engine) askPSK(q *handshake.FindPSK, name []byte) Pending {
 // externalPSKs are those of the Config, for the engine's transport.
 func (e *Engine) externalPSKs() []handshake.PSK { return e.params().PSKs[e.carrier.Transport()] }
 
-// hasPSK reports whether the Config has a PSK of that name.
-func (e *Engine) hasPSK(name []byte) bool {
-	return slices.ContainsFunc(e.externalPSKs(), func(p handshake.PSK) bool { return string(p.Name) == string(name) })
+// hasPSK reports whether the Config has the PSK that a session began with.
+func (e *Engine) hasPSK(began *session.PSK) bool {
+	return began != nil && slices.ContainsFunc(e.externalPSKs(), func(p handshake.PSK) bool { return p.External.Equal(began) })
 }
 
 // nameOf is the identity that the user gave a key: what an imported one was made
@@ -167,7 +178,7 @@ func nameOf(identity []byte) []byte {
 }
 
 // foundPSK takes the answer of the callback or of the caller: where q has a
-// session, whether its PSK is still known.
+// session, whether its PSK is still known, and the same.
 func (e *Engine) foundPSK(q *handshake.FindPSK, p *PSK, err error) {
 	switch {
 	case err != nil:
@@ -178,6 +189,8 @@ func (e *Engine) foundPSK(q *handshake.FindPSK, p *PSK, err error) {
 		q.Err = alert.Wrap(alert.InternalError, "the PSK cannot be used", p.check())
 	case q.PSK == nil:
 		q.PSK = p.match(q.Identity, e.carrier.Transport())
+	case !q.PSK.Session.PSK.Equal(p.remembered()):
+		q.PSK = nil
 	}
 }
 

@@ -470,6 +470,61 @@ func TestSessionOfPSK(t *testing.T) {
 	}
 }
 
+// TestSessionOfAnotherKey: where a PSK has another key than it had, sessions that
+// began with the old one are over, whoever knows them.
+func TestSessionOfAnotherKey(t *testing.T) {
+	old := PSK{Identity: []byte("device"), Key: []byte("0123456789abcdef")}
+	fresh := PSK{Identity: []byte("device"), Key: []byte("fedcba9876543210")}
+	now := old // what the callbacks know
+	configs := map[string]func(c *Config){
+		"PSKs":     func(c *Config) { c.PSKs = []PSK{now} },
+		"GetPSK":   func(c *Config) { c.GetPSK = func([]byte) (*PSK, error) { return &now, nil } },
+		"AsyncPSK": func(c *Config) { c.Async = AsyncPSK },
+	}
+	for name, give := range configs {
+		for _, imported := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, imported %v", name, imported), func(t *testing.T) {
+				fourModes(t, func(t *testing.T, datagram bool, version uint16) {
+					if imported && version == tls.VersionTLS12 {
+						return
+					}
+					old, fresh := old, fresh
+					old.Import, fresh.Import = imported, imported
+					client := &Config{Time: atNow, PSKs: []PSK{old}, MaxVersion: version, SessionCache: NewSessionCache(1)}
+					server := &Config{Time: atNow, TicketKeys: StaticTicketKeys(TicketKey{1})}
+					meet := func() (*meeting, error) {
+						m := newMeeting(t, datagram, client, server)
+						m.answer = func(q Pending) { q.(*PSKRequest).Answer(&now, nil) }
+						return m, m.run()
+					}
+					now = old
+					give(server)
+					if _, err := meet(); err != nil {
+						t.Fatal(err)
+					}
+					now = fresh
+					server = server.Clone()
+					give(server)
+					if m, err := meet(); err == nil && m.server.HandshakeComplete() {
+						t.Error("the server resumes it")
+					}
+					now = old
+					server = server.Clone()
+					give(server)
+					if m, err := meet(); err != nil || version == tls.VersionTLS12 && !m.server.State().DidResume {
+						t.Errorf("the old key again: %v", err)
+					}
+					client = client.Clone()
+					client.PSKs = []PSK{fresh}
+					if m, err := meet(); err == nil && m.client.HandshakeComplete() {
+						t.Error("the client resumes it")
+					}
+				})
+			})
+		}
+	}
+}
+
 // TestVerifyPeerCertificateOfSessions: what a full handshake would have been asked
 // is asked of a session, too.
 func TestVerifyPeerCertificateOfSessions(t *testing.T) {

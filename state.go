@@ -75,7 +75,6 @@ func (e *Engine) State() ConnectionState {
 		ServerName:           c.ServerName,
 		NegotiatedProtocol:   c.ALPN,
 		DidResume:            c.Resumed,
-		PSKIdentity:          slices.Clone(c.PSK),
 		SRTPProfile:          c.SRTP,
 		DroppedRecords:       e.carrier.Dropped(),
 		EarlyDataOffered:     c.EarlyData != handshake.NoEarlyData,
@@ -88,6 +87,9 @@ func (e *Engine) State() ConnectionState {
 	}
 	if c.Suite != nil {
 		s.CipherSuite = c.Suite.ID
+	}
+	if c.PSK != nil {
+		s.PSKIdentity = slices.Clone(c.PSK.Identity)
 	}
 	if c.Local != nil {
 		s.LocalCertificate = c.Local.Certificate

@@ -259,7 +259,7 @@ func (c *client12) sendKeyExchange() error {
 	if parts.PSK {
 		cke.Identity = c.psk.Identity
 		shared = premainPSK(shared, c.psk.Key)
-		c.conn.PSK = c.psk.Name
+		c.conn.PSK = c.psk.External
 	}
 	c.send(cke.Append(c.scratch[:0], parts))
 	c.client, c.server = c.mainSecret12(shared)

@@ -101,7 +101,7 @@ type Connection struct {
 	ALPN        string
 	Peer        *Peer         // nil: it has not shown a certificate
 	Local       *pki.Identity // nil: we have not shown one
-	PSK         []byte        // the identity of the external PSK, now or when the session began; nil: without
+	PSK         *session.PSK  // the external PSK, now or when the session began; nil: without
 	LocalScheme suite.Scheme
 	PeerScheme  suite.Scheme
 	EMS         bool

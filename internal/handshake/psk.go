@@ -37,8 +37,8 @@ type PSK struct {
 	Key      []byte
 	Hash     crypto.Hash      // of TLS 1.3
 	Kind     suite.BinderKind // of TLS 1.3
-	Name     []byte           // what the user calls it: the identity before it was imported
 	Old      bool             // usable in TLS 1.2
+	External *session.PSK     // what the user calls it, before it was imported; nil: a session
 	Session  *session.Session // nil: external
 }
 
@@ -183,6 +183,6 @@ func (m *Machine) usePSK(p *PSK) error {
 	if p.Session != nil {
 		return m.resume(p.Session)
 	}
-	m.conn.PSK = p.Name
+	m.conn.PSK = p.External
 	return nil
 }

@@ -73,7 +73,7 @@ func (s *server12) findPSK(cke *wire.ClientKeyExchange, shared []byte) (step, er
 		var key []byte
 		if q.PSK != nil && q.PSK.Old {
 			key = q.PSK.Key
-			s.conn.PSK = q.PSK.Name
+			s.conn.PSK = q.PSK.External
 		} else {
 			key = make([]byte, 32)
 			if err := s.random(key); err != nil {

@@ -4,6 +4,7 @@
 package session
 
 import (
+	"crypto/subtle"
 	"encoding/binary"
 	"errors"
 	"math"
@@ -39,9 +40,20 @@ type Session struct {
 	PeerScheme uint16
 	PeerChain  [][]byte // DER, leaf first
 	PeerKey    []byte   // a raw public key: SubjectPublicKeyInfo
-	PSK        []byte   // the identity of the external PSK that it began with
+	PSK        *PSK     // the external PSK that it began with, or nil
 	OCSP       []byte
 	SCTs       []byte
+}
+
+// PSK is what is remembered of an external PSK.
+type PSK struct {
+	Identity []byte
+	Digest   [16]byte // of the key: with another one under its name, the session is over
+}
+
+// Equal reports whether both are the same key.
+func (p *PSK) Equal(other *PSK) bool {
+	return string(p.Identity) == string(other.Identity) && subtle.ConstantTimeCompare(p.Digest[:], other.Digest[:]) == 1
 }
 
 // ErrFormat: bytes that are not a session, or of a form that is not known.
@@ -75,7 +87,8 @@ const (
 // tickets beyond all measure do not.
 func (s *Session) Keepable() bool {
 	return 0 < len(s.Secret) && len(s.Secret) <= maxSecret && len(s.ServerName) <= maxName && len(s.ALPN) <= maxName &&
-		len(s.ID) <= maxName && len(s.PeerChain) <= maxChain && len(s.PSK) <= maxPSK && len(s.Ticket) <= MaxTicket
+		len(s.ID) <= maxName && len(s.PeerChain) <= maxChain && len(s.Ticket) <= MaxTicket &&
+		(s.PSK == nil || 0 < len(s.PSK.Identity) && len(s.PSK.Identity) <= maxPSK)
 }
 
 // Age is how old the ticket is.
@@ -100,7 +113,7 @@ func (s *Session) Append(dst []byte) []byte {
 	if s.RawLocal {
 		flags |= flagRawLocal
 	}
-	if len(s.PSK) > 0 {
+	if s.PSK != nil {
 		flags |= flagPSK
 	}
 	b = append(b, flags)
@@ -123,8 +136,8 @@ func (s *Session) Append(dst []byte) []byte {
 	for _, der := range s.PeerChain {
 		b = append24(b, der)
 	}
-	if len(s.PSK) > 0 {
-		b = append24(b, s.PSK)
+	if s.PSK != nil {
+		b = append(append24(b, s.PSK.Identity), s.PSK.Digest[:]...)
 	}
 	return b
 }
@@ -160,7 +173,8 @@ func Parse(data []byte) (*Session, error) {
 		s.PeerChain = append(s.PeerChain, der)
 	}
 	if flags&flagPSK != 0 {
-		ok = ok && read24(&b, &s.PSK) && 0 < len(s.PSK) && len(s.PSK) <= maxPSK
+		s.PSK = new(PSK)
+		ok = ok && read24(&b, &s.PSK.Identity) && 0 < len(s.PSK.Identity) && len(s.PSK.Identity) <= maxPSK && b.CopyBytes(s.PSK.Digest[:])
 	}
 	if !ok || !b.Empty() {
 		return nil, ErrFormat

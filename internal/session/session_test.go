@@ -16,7 +16,7 @@ func samples() map[string]*Session {
 			Version: 0x0304, Transport: wire.Datagram, Suite: 0x1301, Group: 29, Secret: make([]byte, 48), EMS: true, RawLocal: true,
 			Began: created.Add(-time.Hour), Created: created, Lifetime: 3600 * time.Second, AgeAdd: 77, MaxEarlyData: 1 << 14, Ticket: []byte("ticket"), ID: []byte("id"),
 			ServerName: "example.com", ALPN: "h2", PeerScheme: 0x0403, PeerChain: [][]byte{{1, 2}, {3}},
-			PeerKey: []byte("key"), PSK: []byte("psk"), OCSP: []byte("ocsp"), SCTs: []byte("scts"),
+			PeerKey: []byte("key"), PSK: &PSK{[]byte("psk"), [16]byte{1}}, OCSP: []byte("ocsp"), SCTs: []byte("scts"),
 		},
 	}
 }
