@@ -7,7 +7,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/hermetic-tls/hermetic/internal/alert"
 	"github.com/hermetic-tls/hermetic/internal/record"
 )
 
@@ -38,7 +37,10 @@ type Context struct {
 
 	out     []byte            // bytes that the transport has not taken yet
 	outRoom *[bufferSize]byte // from pool: what out began in
-	written int               // bytes of data that out stands for
+	written int               // bytes of Write's data that out stands for
+
+	early        []byte // early data not read yet, MaxEarlyData at most
+	earlyWritten int    // bytes of WriteEarlyData's data that out stands for
 }
 
 // bufferSize is the largest record, and more than the largest datagram asked
@@ -56,7 +58,6 @@ var buffers = sync.Pool{New: func() any { return new([bufferSize]byte) }}
 var (
 	errReadResult  = errors.New("invalid read result")
 	errWriteResult = errors.New("invalid write result")
-	errEarlyKind   = alert.New(alert.InternalError, "GetConfigForClient accepts early data, which a Context does not tell apart: use an Engine")
 	errNoBIO       = &invalidOperation{"the BIO is nil"}
 	errNoPeerID    = &invalidOperation{"invalid operation: the peer's identity is not set"}
 )
@@ -70,8 +71,8 @@ func NewContext(mode Mode, cfg *Config, bio io.ReadWriter) (*Context, error) {
 	if bio == nil {
 		return nil, errNoBIO
 	}
-	if cfg != nil && cfg.MaxEarlyData > 0 && mode.IsServer() {
-		return nil, configError("MaxEarlyData", "a Context does not tell early data apart: use an Engine")
+	if cfg != nil && cfg.MaxEarlyData > 0 && mode == DTLSServer {
+		return nil, configError("MaxEarlyData", "a DTLS server's Context asks for a cookie, and early data in front of one is rejected: use an Engine with Datagram.TrustAddress")
 	}
 	e, err := NewEngine(mode, cfg)
 	if err != nil {
@@ -178,22 +179,27 @@ func (c *Context) handshake() error {
 	if err := c.expire(); err != nil {
 		return err
 	}
-	for !c.complete && !c.done() {
-		if err := c.flush(); err != nil {
-			return err
-		}
-		if c.engine.Pending() != nil {
-			return ErrPending
-		}
-		if err := c.fill(); err != nil {
+	for !c.complete {
+		if err := c.step(); err != nil {
 			return err
 		}
 	}
+	return c.flush()
+}
+
+// step sends what the handshake has to send, and opens a record unless it is over.
+func (c *Context) step() error {
 	if err := c.flush(); err != nil {
 		return err
 	}
-	c.complete = true
-	return nil
+	switch {
+	case c.done():
+		c.complete = true
+		return nil
+	case c.engine.Pending() != nil:
+		return ErrPending
+	}
+	return c.fill()
 }
 
 // Read reads up to len(p) bytes of what the peer sent, after the handshake,
@@ -217,6 +223,9 @@ func (c *Context) read(p []byte) (int, error) {
 		if err := c.flush(); err != nil && err != ErrWantWrite {
 			return 0, err
 		}
+	}
+	if len(c.early) > 0 { // no replay gets as far as this
+		return c.takeEarly(p), nil
 	}
 	for len(c.data) == 0 {
 		if err := c.fill(); err != nil {
@@ -253,11 +262,12 @@ func (c *Context) fill() error {
 // open opens the first record of what was read; false: it is incomplete.
 func (c *Context) open() (bool, error) {
 	o, err := c.engine.Open(c.in[c.from:c.to])
-	if o.Kind == KindEarlyData {
-		err, o.Data = c.engine.fail(errEarlyKind), nil
-	}
 	c.from += o.N
-	c.data = o.Data
+	if o.Kind == KindEarlyData {
+		c.early = append(c.early, o.Data...)
+	} else {
+		c.data = o.Data
+	}
 	if err == ErrClosed {
 		c.closed = true
 	}
@@ -330,22 +340,27 @@ func (c *Context) write(data []byte) (int, error) {
 	if err := c.handshake(); err != nil {
 		return 0, err
 	}
-	if c.written == 0 && len(data) > 0 {
-		n := len(data)
+	return c.send(&c.written, data, c.engine.MaxData(), c.engine.Seal)
+}
+
+// send sends data, most bytes of it over TLS, and keeps in written for how much the
+// record stands until it has gone.
+func (c *Context) send(written *int, data []byte, most int, seal func(dst, data []byte) ([]byte, error)) (int, error) {
+	if *written == 0 && len(data) > 0 {
 		if !c.engine.mode.IsDTLS() { // a datagram is not split
-			n = min(n, c.engine.MaxData())
+			data = data[:min(len(data), most)]
 		}
-		out, err := c.engine.Seal(c.outBuffer(), data[:n])
+		out, err := seal(c.outBuffer(), data)
 		if err != nil {
 			return 0, err
 		}
-		c.out, c.written = out, n
+		c.out, *written = out, len(data)
 		if err := c.flush(); err != nil {
 			return 0, err
 		}
 	}
-	n := c.written
-	c.written = 0
+	n := *written
+	*written = 0
 	return n, nil
 }
 
@@ -393,7 +408,7 @@ func (c *Context) flush() error {
 // could not send it. They do when they are repeated: what the transport says to
 // it is their answer, and must not keep a reader from what has come.
 func (c *Context) owed() bool {
-	return len(c.out) > 0 && (c.written > 0 || c.engine.closed)
+	return len(c.out) > 0 && (c.written+c.earlyWritten > 0 || c.engine.closed)
 }
 
 // dropOut gives the output buffer back, if it came from the pool.

@@ -249,31 +249,6 @@ func TestContextTransportErrors(t *testing.T) {
 	}
 }
 
-// TestContextEarlyData: a Config of GetConfigForClient may not bring early data in.
-func TestContextEarlyData(t *testing.T) {
-	client, chosen, _ := earlyConfigs(t)
-	newMeeting(t, false, client, chosen).finish()
-	base := &Config{Time: atNow, GetConfigForClient: func(*ClientHello) (*Config, error) { return chosen, nil }}
-	e, err := NewEngine(TLSClient, client)
-	if err != nil {
-		t.Fatal(err)
-	}
-	in := bytes.NewBuffer(e.Output(nil))
-	early, err := e.SealEarlyData(nil, []byte("early words"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	in.Write(early)
-	c, err := NewContext(TLSServer, base, &bio{in: in, out: new(bytes.Buffer)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	var fault *AlertError
-	if err := c.Handshake(); !errors.As(err, &fault) || fault.Alert != AlertInternalError {
-		t.Errorf("%v", err)
-	}
-}
-
 // TestContextFatalError: the alert is sent, the context is as new.
 func TestContextFatalError(t *testing.T) {
 	for _, version := range versions {

@@ -186,7 +186,7 @@ func runTLSClient(o *clientOptions, address string, cfg *hermetic.Config, in io.
 		return err
 	}
 	conn.SetDeadline(deadline)
-	n, err := sendEarly(ctx, conn, early)
+	n, err := sendEarly(ctx, early)
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -25,16 +26,17 @@ func (o *clientOptions) earlyData() ([]byte, error) {
 
 // sendEarly sends as much of data as the session permits. It may be rejected, and is
 // then to be sent again.
-func sendEarly(ctx *hermetic.Context, conn net.Conn, data []byte) (n int, err error) {
-	e := ctx.Engine()
-	if n = min(e.EarlyDataRoom(), len(data)); n == 0 {
-		return 0, nil
+func sendEarly(ctx *hermetic.Context, data []byte) (n int, err error) {
+	for n < len(data) {
+		m, err := ctx.WriteEarlyData(data[n:])
+		if errors.Is(err, hermetic.ErrInvalidOperation) {
+			break
+		} else if err != nil {
+			return n, err
+		}
+		n += m
 	}
-	out, err := e.SealEarlyData(nil, data[:n])
-	if err == nil {
-		_, err = conn.Write(out)
-	}
-	return n, err
+	return n, nil
 }
 
 // whyLate says why some of the early data, of which n bytes were sent, goes after the
