@@ -624,6 +624,23 @@ func TestBothWriteOverPipe(t *testing.T) {
 	}
 }
 
+// TestHandshakeDeadlines: either ends a handshake with a peer that does not answer, and
+// is not fatal.
+func TestHandshakeDeadlines(t *testing.T) {
+	client, server := configs(t)
+	a, b := net.Pipe()
+	c := DTLSClient(a, client)
+	go b.Read(make([]byte, maxDatagram)) // the hello is lost
+	for _, set := range []func(time.Time) error{c.SetReadDeadline, c.SetWriteDeadline, c.SetDeadline} {
+		set(past)
+		if err := c.Handshake(); !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("got %v", err)
+		}
+		c.SetDeadline(time.Time{})
+	}
+	ready(t, c, DTLSServer(b, server))
+}
+
 // stuck is a connection that takes nothing more from some time on, until somebody says
 // for how long it may.
 type stuck struct {
