@@ -504,3 +504,20 @@ func TestLostServerHello(t *testing.T) {
 	q.passTime(time.Second / 4)
 	q.want("the server may be one of DTLS 1.2", q.client, q.output(q.client))
 }
+
+// TestNoACKOfAnsweredFlights: RFC 9147bis, Section 7: "During the handshake, ACKs only
+// cover the current outstanding flight". A server that has kept nothing of its
+// HelloRetryRequests may give the number of one to its ServerHello.
+func TestNoACKOfAnsweredFlights(t *testing.T) {
+	p := newPair(t, playOptions{version: wire.VersionTLS13, retry: true}, nil)
+	hello := p.output(p.client)
+	p.mustInput(p.server, hello...)
+	p.mustInput(p.client, p.output(p.server)...)
+	p.want("the answer", p.client, p.output(p.client), "0:ClientHello") // lost
+	for range 2 {
+		p.mustInput(p.client, p.reseal(p.server, 0, record.Handshake, fragment(true, wire.TypeServerHello, 0, 80, 0, 80)))
+		p.mustInput(p.server, p.reseal(p.client, 0, record.Handshake, fragment(false, wire.TypeClientHello, 0, 200, 100, 200)))
+	}
+	p.wantDeadline("a HelloRetryRequest again", p.client, time.Second)
+	p.wantDeadline("the end of a hello again", p.server, time.Second)
+}
