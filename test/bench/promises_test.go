@@ -1,7 +1,6 @@
 package bench
 
 import (
-	"runtime"
 	"testing"
 
 	"github.com/hermetic-tls/hermetic"
@@ -43,31 +42,19 @@ func idle(t testing.TB, s settings, server bool) int {
 
 // idleAfter is the same after then.
 func idleAfter(t testing.TB, s settings, server bool, then func(*hermetic.Engine)) int {
-	const n = 1000
 	ca := pkitest.CA(t)
 	clientCfg, serverCfg := s.ours(t, ca, ca.Leaf(t, pkitest.Options{}))
-	keep := make([]*hermetic.Engine, n)
-	newEngines(t, clientCfg, serverCfg).handshake(t)
-	before := heap()
-	for i := range keep {
+	heap, _ := perConnection(1000, func() any {
 		e := newEngines(t, clientCfg, serverCfg)
 		e.handshake(t)
-		if keep[i] = e.client; server {
-			keep[i] = e.server
+		kept := e.client
+		if server {
+			kept = e.server
 		}
-		then(keep[i])
-	}
-	after := heap()
-	runtime.KeepAlive(keep)
-	return int(after-before) / n
-}
-
-func heap() uint64 {
-	runtime.GC()
-	runtime.GC()
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	return m.HeapAlloc
+		then(kept)
+		return kept
+	})
+	return heap
 }
 
 // TestIdleMemory: an established idle connection, without its peer's chain,
