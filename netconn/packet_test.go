@@ -558,6 +558,7 @@ func TestLoss(t *testing.T) {
 	for c.HasOutput() {
 		w.send("c", c.Output(nil))
 	}
+	w.send("nobody", nil) // what was sent has been worked on
 	for waiting := 1; waiting > 0; runtime.Gosched() {
 		l.socket.mu.Lock()
 		waiting = l.socket.waiting
@@ -845,9 +846,14 @@ func loopback(t *testing.T) *net.UDPConn {
 // TestFamilies: one socket for IPv6 and IPv4.
 func TestFamilies(t *testing.T) {
 	client, server := configs(t)
-	l, err := ListenPacket("udp", "[::]:0", server)
+	six, err := net.ListenPacket("udp", "[::1]:0")
 	if err != nil {
 		t.Skipf("no IPv6 here: %v", err)
+	}
+	six.Close()
+	l, err := ListenPacket("udp", "[::]:0", server)
+	if err != nil {
+		t.Fatal(err)
 	}
 	defer l.Close()
 	_, port, _ := net.SplitHostPort(l.Addr().String())
