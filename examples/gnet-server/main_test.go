@@ -5,33 +5,22 @@ import (
 	"crypto/tls"
 	"io"
 	"net"
+	"os"
 	"testing"
-	"time"
 
 	"github.com/panjf2000/gnet/v2"
 )
 
 func TestServe(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := l.Addr().String()
-	l.Close()
 	booted, done := make(chan gnet.Engine, 1), make(chan error, 1)
-	go func() { done <- serve(address, func(e gnet.Engine) { booted <- e }) }()
+	go func() { done <- serve("127.0.0.1:0", func(e gnet.Engine) { booted <- e }) }()
 	var engine gnet.Engine
 	select {
 	case engine = <-booted:
 	case err := <-done:
 		t.Fatal(err)
 	}
-	var c *tls.Conn
-	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
-		if c, err = tls.Dial("tcp", address, &tls.Config{InsecureSkipVerify: true}); err == nil {
-			break // gnet boots before it listens
-		}
-	}
+	c, err := tls.Dial("tcp", address(t, engine), &tls.Config{InsecureSkipVerify: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -47,4 +36,21 @@ func TestServe(t *testing.T) {
 		t.Error(err)
 	}
 	<-done
+}
+
+// address is where the engine listens.
+func address(t *testing.T, e gnet.Engine) string {
+	t.Helper()
+	fd, err := e.Dup()
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := os.NewFile(uintptr(fd), "listener")
+	defer f.Close()
+	l, err := net.FileListener(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
 }
