@@ -60,7 +60,7 @@ func newFleet(t *testing.T) *fleet {
 	}
 	for range 3 {
 		f.members = append(f.members, start(t, program, "-listen", "127.0.0.1:0", "-cert", cert, "-key", key,
-			"-redis", "unix://"+f.redis.socket+"?max_retries=-1", "-wait", "20s")) // a busy machine is not the subject
+			"-redis", "unix://"+f.redis.socket+"?max_retries=-1&read_timeout=1m", "-wait", "20s")) // a busy machine is not the subject
 	}
 	f.balance()
 	return f

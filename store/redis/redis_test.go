@@ -103,6 +103,7 @@ func socketOptions(socket, user, password string) *redis.Options {
 	return &redis.Options{
 		Network: "unix", Addr: socket, Username: user, Password: password,
 		ContextTimeoutEnabled: true,
+		DialTimeout:           patience, ReadTimeout: patience, WriteTimeout: patience, // a busy machine is not the subject
 	}
 }
 
