@@ -54,7 +54,7 @@ func TestCurl(t *testing.T) {
 				if err := os.WriteFile(upload, payload, 0o600); err != nil {
 					t.Fatal(err)
 				}
-				args := []string{"--silent", "--show-error", "--noproxy", "*", "--max-time", "20", "--cacert", f.ca, "--data-binary", "@" + upload, "-H", "Expect:",
+				args := []string{"--silent", "--show-error", "--noproxy", "*", "--max-time", fmt.Sprint(patience.Seconds()), "--cacert", f.ca, "--data-binary", "@" + upload, "-H", "Expect:",
 					"--resolve", fmt.Sprintf("localhost:%d:127.0.0.1", port)}
 				if mutual {
 					args = append(args, "--cert", f.cert, "--key", f.key)
