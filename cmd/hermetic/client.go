@@ -144,8 +144,8 @@ func runClient(o *clientOptions, address string, in io.Reader, out, info io.Writ
 		return err // what is wrong with the flags is not the address's
 	}
 	err = run(o, address, cfg, in, out, info)
-	if file, ok := cfg.SessionCache.(*sessionFile); ok && file.failed != nil {
-		err = errors.Join(err, fmt.Errorf("--session: %w", file.failed))
+	if file, ok := cfg.SessionCache.(*sessionFile); ok && file.Err() != nil {
+		err = errors.Join(err, fmt.Errorf("--session: %w", file.Err()))
 	}
 	return err
 }

@@ -52,7 +52,7 @@ func whyLate(cfg *hermetic.Config, size, n int, accepted bool) string {
 		return fmt.Sprintf("the session permits %d bytes: the rest is sent after the handshake", n)
 	case !ok:
 		return "no session without --session FILE: sent after the handshake"
-	case file.key == "":
+	case file.empty:
 		return "no session yet: sent after the handshake"
 	}
 	return "no session that permits it: sent after the handshake"

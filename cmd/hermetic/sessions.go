@@ -1,91 +1,39 @@
 package main
 
 import (
-	"bytes"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/hermetic-tls/hermetic"
+	filestore "github.com/hermetic-tls/hermetic/store/file"
 )
 
-// sessionFile is a cache of one server's session in a file, for the next run: a line
-// with its key, and the session.
+// sessionFile is the session of --session.
 type sessionFile struct {
+	*filestore.Session
 	name    string
-	key     string // of the session that was there; "": none was
-	loaded  *hermetic.Session
-	failed  error     // what kept a session from being saved
+	empty   bool      // there was none
 	notices io.Writer // where it is said that the session is another server's
 }
 
-// openSessionFile reads the session that is there, if there is one.
 func openSessionFile(name string, notices io.Writer) (*sessionFile, error) {
-	f := &sessionFile{name: name, notices: notices}
-	data, err := os.ReadFile(name)
-	switch {
-	case errors.Is(err, os.ErrNotExist):
-		return f, nil
-	case err != nil:
-		return nil, err
+	f, err := filestore.OpenSession(name)
+	if err != nil {
+		return nil, fmt.Errorf("--session: %w", err)
 	}
-	key, data, _ := bytes.Cut(data, []byte("\n"))
-	f.key, f.loaded = string(key), new(hermetic.Session)
-	if err := f.loaded.UnmarshalBinary(data); err != nil {
-		return nil, fmt.Errorf("--session: %s: %w: delete it, or give another file", name, err)
-	}
-	return f, nil
+	return &sessionFile{f, name, f.Key() == "", notices}, nil
 }
 
-// Get returns the session once: one of TLS 1.3 is not offered twice.
+// Get is the file's; the session of another server, or of TLS where key is of DTLS,
+// is let be.
 func (f *sessionFile) Get(key string) *hermetic.Session {
-	if f.another(key) {
-		fmt.Fprintf(f.notices, "--session: %s keeps its session of %s; give another file for one of %s\n\n", f.name, f.key, key)
-		return nil
+	if kept := f.Key(); kept != "" && kept != key {
+		fmt.Fprintf(f.notices, "--session: %s keeps its session of %s; give another file for one of %s\n\n", f.name, kept, key)
 	}
-	s := f.loaded
-	f.loaded = nil
-	if s != nil && s.SingleUse() {
-		os.Remove(f.name)
-	}
-	return s
-}
-
-// another reports whether the file has the session of another server, or of TLS where
-// key is of DTLS.
-func (f *sessionFile) another(key string) bool { return f.key != "" && f.key != key }
-
-// Put saves the session, whole or not at all; the last one stays.
-func (f *sessionFile) Put(key string, s *hermetic.Session) {
-	if f.another(key) {
-		return // Get has said so
-	}
-	data, err := s.MarshalBinary()
-	if err == nil {
-		err = replaceFile(f.name, append([]byte(key+"\n"), data...))
-	}
-	if err != nil {
-		f.failed = err
-	}
-}
-
-func replaceFile(name string, data []byte) error {
-	tmp, err := os.CreateTemp(filepath.Dir(name), filepath.Base(name)+".*")
-	if err != nil {
-		return err
-	}
-	_, err = tmp.Write(data)
-	if err = errors.Join(err, tmp.Close()); err == nil {
-		err = os.Rename(tmp.Name(), name)
-	}
-	if err != nil {
-		os.Remove(tmp.Name())
-	}
-	return err
+	return f.Session.Get(key)
 }
 
 // parsePSK reads IDENTITY:KEY, the key in hexadecimal.
