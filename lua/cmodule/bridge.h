@@ -14,7 +14,7 @@ typedef struct {
 } bytes;
 
 /* As in Go: mbedtls.Op and mbedtls.Status. */
-enum { HANDSHAKE, READ, WRITE, CLOSE };
+enum { HANDSHAKE, READ, WRITE, CLOSE, READ_EARLY, WRITE_EARLY };
 enum { DONE, WANT_READ, WANT_WRITE, TRY_WRITE, LAST_WRITE, CLOSED, INVALID, FAILED };
 
 enum {

@@ -30,8 +30,8 @@ struct context {
 	/* The operation in progress. */
 	int op;
 	enum { STEP, ASK, OFFER } next;
-	size_t size;        /* READ: how much */
-	size_t at, len;     /* WRITE: which part of the string at index 2 */
+	size_t size;        /* READ, READ_EARLY: how much */
+	size_t at, len;     /* WRITE, WRITE_EARLY: which part of the string at index 2 */
 	size_t asked;       /* ASK: how much rcb may give */
 	int asks;           /* ASK: how often rcb was called */
 	size_t offered;     /* OFFER: the length of the string on the top */
@@ -55,6 +55,8 @@ struct context {
 };
 
 static int is_tls(const struct context *c) { return c->mode < 2; }
+static int reads(const struct context *c) { return c->op == READ || c->op == READ_EARLY; }
+static int writes(const struct context *c) { return c->op == WRITE || c->op == WRITE_EARLY; }
 
 static void forget_transport(struct context *c)
 {
@@ -83,7 +85,7 @@ static int fail_closed(lua_State *L)
  * The arguments and the context's own table end here; above is what passes
  * between Go and callbacks.
  */
-static int base(const struct context *c) { return c->op == WRITE ? 3 : 2; }
+static int base(const struct context *c) { return writes(c) ? 3 : 2; }
 
 /* Crosses into Go. Returns the number of results, or 0 if a callback is due. */
 static int step(lua_State *L, struct context *c)
@@ -94,14 +96,14 @@ static int step(lua_State *L, struct context *c)
 	s.session = c->session;
 	s.op = c->op;
 	s.read = data;
-	s.readlen = c->op == READ ? c->size : 0;
+	s.readlen = reads(c) ? c->size : 0;
 	s.out = out;
 	s.taken = c->taken;
 	s.settled = c->settled;
 	s.refused = c->refused;
 	c->taken = 0;
 	c->settled = c->refused = 0;
-	if (c->op == WRITE) {
+	if (writes(c)) {
 		s.write.at = lua_tostring(L, 2) + c->at;
 		s.write.len = c->len;
 	}
@@ -126,15 +128,15 @@ static int step(lua_State *L, struct context *c)
 		c->ready = c->op;
 	else if (s.drained)
 		c->ready = READ;
-	else if (c->op == READ || c->op == HANDSHAKE || c->op == c->ready)
+	else if ((c->op != WRITE && c->op != CLOSE) || c->op == c->ready)
 		c->ready = -1;
 
 	unsigned calls = c->calls;
 	switch (s.status) {
 	case DONE:
-		if (c->op == READ)
+		if (reads(c))
 			lua_pushlstring(L, data, s.n);
-		else if (c->op == WRITE)
+		else if (writes(c))
 			lua_pushinteger(L, (lua_Integer)s.n);
 		else
 			lua_pushboolean(L, 1);
@@ -347,25 +349,46 @@ static int context_handshake(lua_State *L)
 	return operate(L, c, HANDSHAKE);
 }
 
+static int operate_reading(lua_State *L, struct context *c, int op, size_t size)
+{
+	c->size = size < MAX_DATA ? size : MAX_DATA;
+	lua_settop(L, 1);
+	return operate(L, c, op);
+}
+
 static int context_read(lua_State *L)
 {
 	struct context *c = check_context(L);
-	size_t size = check_count(L, 2);
-	c->size = size < MAX_DATA ? size : MAX_DATA;
-	lua_settop(L, 1);
-	return operate(L, c, READ);
+	return operate_reading(L, c, READ, check_count(L, 2));
 }
 
-static int context_write(lua_State *L)
+static int context_readearly(lua_State *L)
 {
 	struct context *c = check_context(L);
+	size_t size = check_count(L, 2);
+	luaL_argcheck(L, c->mode == 1, 1, "operation not supported");
+	luaL_argcheck(L, size > 0, 2, "value out of range"); /* '' is the end */
+	return operate_reading(L, c, READ_EARLY, size);
+}
+
+static int operate_writing(lua_State *L, struct context *c, int op)
+{
 	bytes part = check_range(L, 2);
 	/* A number has become a string: a finalizer may be left in a callback now. */
 	luaL_argcheck(L, !c->busy, 1, "context is busy");
 	c->at = (size_t)(part.at - lua_tostring(L, 2));
 	c->len = part.len;
 	lua_settop(L, 2);
-	return operate(L, c, WRITE);
+	return operate(L, c, op);
+}
+
+static int context_write(lua_State *L) { return operate_writing(L, check_context(L), WRITE); }
+
+static int context_writeearly(lua_State *L)
+{
+	struct context *c = check_context(L);
+	luaL_argcheck(L, c->mode != 3, 1, "operation not supported");
+	return operate_writing(L, c, WRITE_EARLY);
 }
 
 static int context_close(lua_State *L)
@@ -518,6 +541,8 @@ static const luaL_Reg methods[] = {
 	{"handshake", context_handshake},
 	{"read", context_read},
 	{"write", context_write},
+	{"readearly", context_readearly},
+	{"writeearly", context_writeearly},
 	{"close", context_close},
 	{"closenotify", context_close},
 	{"reset", context_reset},

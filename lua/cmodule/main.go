@@ -71,7 +71,7 @@ func hermetic_step(c *C.struct_step) {
 		Refused: c.refused != 0,
 		Out:     room(c.out, C.MAX_OUT),
 	}
-	if st.Op == mbedtls.Write {
+	if st.Op == mbedtls.Write || st.Op == mbedtls.WriteEarly {
 		st.Data = view(c.write)
 	} else {
 		st.Data = room(c.read, c.readlen)

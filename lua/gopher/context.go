@@ -3,6 +3,7 @@ package gopher
 import (
 	"errors"
 	"fmt"
+	"io"
 
 	lua "github.com/yuin/gopher-lua"
 
@@ -41,6 +42,8 @@ var methods = map[string]lua.LGFunction{
 	"handshake":   operation("handshake", handshake),
 	"read":        operation("read", read),
 	"write":       operation("write", write),
+	"readearly":   operation("readearly", readEarly),
+	"writeearly":  operation("writeearly", writeEarly),
 	"close":       operation("close", closeNotify),
 	"closenotify": operation("closenotify", closeNotify),
 	"reset":       method("reset", reset),
@@ -106,6 +109,30 @@ func read(c *context, a arguments) (lua.LValue, error) {
 
 func write(c *context, a arguments) (lua.LValue, error) {
 	n, err := c.Write(a.part(2))
+	return lua.LNumber(n), err
+}
+
+func readEarly(c *context, a arguments) (lua.LValue, error) {
+	size := a.count(2)
+	if c.mode != hermetic.TLSServer {
+		a.bad(1, mbedtls.NotSupported)
+	}
+	if size == 0 {
+		a.bad(2, mbedtls.OutOfRange) // '' is the end
+	}
+	p := make([]byte, min(size, maxRead))
+	n, err := c.ReadEarlyData(p)
+	if err == io.EOF {
+		err = nil
+	}
+	return lua.LString(p[:n]), err
+}
+
+func writeEarly(c *context, a arguments) (lua.LValue, error) {
+	if c.mode == hermetic.DTLSServer {
+		a.bad(1, mbedtls.NotSupported)
+	}
+	n, err := c.WriteEarlyData(a.part(2))
 	return lua.LNumber(n), err
 }
 

@@ -38,6 +38,32 @@ func TestDocs(t *testing.T) {
 	}{
 		{"a first program", over("", ""), "GET / HTTP/1.0"},
 		{"a table", over("local ssl = require 'mbedtls.ssl'\n", "\nprint(config)"), "mbedtls.ssl.config"},
+		{"early data", over("local ssl = require 'mbedtls.ssl'\n", `
+			local server = ssl.newconfig { mode = 'tls-server', cert = CERT, earlydata = 1000 }
+			for _ = 1, 2 do
+				local up, down, got = '', '', ''
+				local s = ssl.newcontext(server, function(size)
+					local data = up:sub(1, size)
+					up = up:sub(size + 1)
+					return data
+				end, function(data)
+					down = down .. data
+					return #data
+				end)
+				local ctx = ssl.newcontext(config, function(size)
+					if down == '' then got = got .. (s:readearly(100) or '') end
+					local data = down:sub(1, size)
+					down = down:sub(size + 1)
+					return data
+				end, function(data)
+					up = up .. data
+					return #data
+				end)
+				request(ctx, 'hello')
+				print('early: "' .. got .. '"')
+				assert(s:write('behind the ticket'))
+				assert(ctx:read(100))
+			end`), `early: "hello"`},
 		{"callbacks of a socket that does not block", over("", `
 			local socket, ssl = require 'socket', require 'mbedtls.ssl'
 			local sock = assert(socket.connect('127.0.0.1', PORT))
@@ -62,6 +88,7 @@ func TestDocs(t *testing.T) {
 			server := lua.example(t, "echo_server", "0", files+"/server.pem")
 			port := server.port()
 			there := strings.NewReplacer("'example.com', 443", "'127.0.0.1', "+port, "PORT", port, "example.com", "localhost",
+				"CERT", "'"+files+"/server.pem'", "'session.bin'", "'"+t.TempDir()+"/session.bin'",
 				"/etc/ssl/certs/ca-certificates.crt", files+"/ca.pem", "'ca.pem'", "'"+files+"/ca.pem'")
 			for i, block := range blocks {
 				t.Run(use[i].name, func(t *testing.T) {

@@ -39,6 +39,12 @@ func Info(state hermetic.ConnectionState) []Field {
 	add("alpn", state.NegotiatedProtocol)
 	add("hostname", state.ServerName)
 	add("psk", string(state.PSKIdentity))
+	switch {
+	case state.EarlyDataAccepted:
+		add("early", "accepted")
+	case state.EarlyDataOffered && state.HandshakeComplete:
+		add("early", "rejected")
+	}
 	if len(state.PeerCertificates) > 0 {
 		leaf := state.PeerCertificates[0]
 		print := sha256.Sum256(leaf.Raw)

@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/hermetic-tls/hermetic"
+	filestore "github.com/hermetic-tls/hermetic/store/file"
 )
 
 // Options gathers what newconfig is given, option by option. An option that is
@@ -36,6 +37,9 @@ type Options struct {
 	cidSet       bool // they are negotiated
 	psk          hermetic.PSK
 	sessions     int
+	session      string // the file of one
+	early        bool   // clients offer early data
+	maxEarly     int    // what servers take of it, in bytes
 	noTickets    bool
 	keylog       string
 }
@@ -70,6 +74,8 @@ var known = map[string]struct{ types, only string }{
 	"psk.import":   {types: "boolean"},
 	"psk.context":  {types: "string"},
 	"sessions":     {types: "number string", only: "clients"},
+	"session":      {types: "string", only: "clients"},
+	"earlydata":    {types: "number string boolean"},
 	"tickets":      {types: "boolean", only: "servers"},
 	"keylog":       {types: "string"},
 }
@@ -141,6 +147,12 @@ func (o *Options) take(key, value string) (ok bool) {
 		o.psk.Context = []byte(value)
 	case "sessions":
 		o.sessions, ok = count(value, 0, 1<<20-1)
+	case "session":
+		o.session, ok = value, value != ""
+	case "earlydata":
+		if o.early = value == "true"; !o.early && value != "false" {
+			o.maxEarly, ok = count(value, 0, math.MaxInt32)
+		}
 	case "tickets":
 		o.noTickets = value == "false"
 	case "keylog":
@@ -196,6 +208,9 @@ func (o *Options) Config() (*hermetic.Config, error) {
 			config.MinVersion = version
 		}
 		config.MaxVersion = max(config.MaxVersion, version)
+	}
+	if err := o.resumed(config); err != nil {
+		return nil, err
 	}
 	if o.keylog != "" {
 		if config.KeyLogWriter, err = openKeyLog(o.keylog); err != nil {
@@ -333,12 +348,40 @@ func (o *Options) verification(config *hermetic.Config) error {
 	return nil
 }
 
-// preshared applies psk and sessions. A client with a PSK that says nothing of
-// certificates accepts none: it would not know whose.
-func (o *Options) preshared(config *hermetic.Config) error {
+// resumed applies sessions, session and earlydata.
+func (o *Options) resumed(config *hermetic.Config) (err error) {
+	server := o.mode.IsServer()
+	switch {
+	case o.session != "" && slices.Contains(o.given, "sessions"):
+		return errors.New("options 'session' and 'sessions' exclude each other: a file keeps the session of one server")
+	case o.early && server:
+		return errors.New("option 'earlydata' of a server is how many bytes it takes")
+	case o.maxEarly > 0 && !server:
+		return errors.New("option 'earlydata' of a client is true or false")
+	case o.maxEarly > 0 && o.mode.IsDTLS():
+		return errors.New("option 'earlydata' is for clients and for TLS: a DTLS server asks for a cookie, and rejects what came before it")
+	case o.maxEarly > 0 && o.noTickets:
+		return errors.New("options 'earlydata' and 'tickets = false' exclude each other: early data comes with the session of a ticket")
+	case (o.early || o.maxEarly > 0) && config.MaxVersion == tls.VersionTLS12:
+		return errors.New("option 'earlydata' needs version 1.3")
+	case o.early && o.session == "" && o.sessions == 0:
+		return errors.New("option 'earlydata' needs 'session' or 'sessions': early data goes with a session")
+	}
+	config.EarlyData, config.MaxEarlyData = o.early, uint32(o.maxEarly)
 	if o.sessions > 0 {
 		config.SessionCache = hermetic.NewSessionCache(o.sessions)
 	}
+	if o.session != "" {
+		if config.SessionCache, err = filestore.OpenSession(o.session); err != nil {
+			return fmt.Errorf("option 'session': %w", err)
+		}
+	}
+	return nil
+}
+
+// preshared applies psk. A client with a PSK that says nothing of certificates
+// accepts none: it would not know whose.
+func (o *Options) preshared(config *hermetic.Config) error {
 	switch {
 	case !slices.ContainsFunc(o.given, func(key string) bool { return strings.HasPrefix(key, "psk") }):
 		return nil

@@ -31,6 +31,13 @@ func TestOptions(t *testing.T) {
 		{"a small MTU", "mode=dtls-client mtu=127", "option 'mtu': 127 is less than 128"},
 		{"whom may a client be", "mode=tls-server verify=required", "needs 'cacert'"},
 		{"a missing file", "mode=tls-client cacert=/nowhere", "/nowhere: can't parse CA certificate"},
+		{"a file and a memory of sessions", "mode=tls-client session=x sessions=0", "options 'session' and 'sessions' exclude each other"},
+		{"a session nowhere", "mode=tls-client session=/no/where", "option 'session': open /no/"},
+		{"early data with sessions", "mode=tls-client sessions=1 earlydata=true", ""},
+		{"early data without", "mode=tls-client sessions=0 earlydata=true", "option 'earlydata' needs 'session'"},
+		{"early data without tickets", "mode=tls-server tickets=false earlydata=1", "options 'earlydata' and 'tickets = false' exclude"},
+		{"early data in TLS 1.2", "mode=tls-server versions=1.2 earlydata=1", "option 'earlydata' needs version 1.3"},
+		{"no early data in TLS 1.2", "mode=tls-server versions=1.2 earlydata=0", ""},
 		{"a key log nowhere", "mode=tls-client keylog=/no/where", "/no/where: can't open key log"},
 	}
 	for _, test := range tests {

@@ -3,6 +3,7 @@ package mbedtls
 import (
 	"errors"
 	"fmt"
+	"io"
 	"time"
 
 	"github.com/hermetic-tls/hermetic"
@@ -16,13 +17,15 @@ const (
 	Read
 	Write
 	Close
+	ReadEarly
+	WriteEarly
 )
 
 // Status says why a Step came back.
 type Status int32
 
 const (
-	Done      Status = iota // N: bytes read into Data, or taken from it
+	Done      Status = iota // N: bytes read into Data (ReadEarly: 0 at the end), or taken from it
 	WantRead                // N: what rcb is to be asked for
 	WantWrite               // N: bytes in Out that wcb is to be offered
 	TryWrite                // the same; if wcb takes none, step again with Refused
@@ -36,7 +39,7 @@ const (
 // one, and what the operation needs next.
 type Step struct {
 	Op         Op
-	Data       []byte // Read: where to; Write: what
+	Data       []byte // Read, ReadEarly: where to; Write, WriteEarly: what
 	Head, Body []byte // what rcb gave, in order
 	Taken      int    // what wcb took of the last Out
 	Settled    bool   // it took all of a Write that was Whole, which has returned
@@ -119,6 +122,14 @@ func (s *Session) perform(st *Step) (n int, err error) {
 		return s.context.Read(st.Data)
 	case Write:
 		return s.context.Write(st.Data)
+	case ReadEarly:
+		n, err = s.context.ReadEarlyData(st.Data)
+		if err == io.EOF {
+			err = nil
+		}
+		return n, err
+	case WriteEarly:
+		return s.context.WriteEarlyData(st.Data)
 	default:
 		return 0, s.context.Close()
 	}

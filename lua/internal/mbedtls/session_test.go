@@ -26,15 +26,21 @@ type driver struct {
 
 func newDrivers(t *testing.T, seed uint64, maxPiece int) (client, server *driver) {
 	t.Helper()
+	config := &hermetic.Config{InsecureSkipVerify: true}
+	return newDriversOf(t, seed, maxPiece, config, config)
+}
+
+func newDriversOf(t *testing.T, seed uint64, maxPiece int, cc, sc *hermetic.Config) (client, server *driver) {
+	t.Helper()
 	up, down := new(bytes.Buffer), new(bytes.Buffer)
-	make := func(mode hermetic.Mode, in, out *bytes.Buffer) *driver {
+	make := func(mode hermetic.Mode, config *hermetic.Config, in, out *bytes.Buffer) *driver {
 		s := new(Session)
-		if err := s.Init(mode, &hermetic.Config{InsecureSkipVerify: true}); err != nil {
+		if err := s.Init(mode, config); err != nil {
 			t.Fatal(err)
 		}
 		return &driver{Session: s, t: t, rand: rand.New(rand.NewPCG(seed, uint64(mode))), in: in, out: out, maxPiece: maxPiece}
 	}
-	return make(hermetic.TLSClient, down, up), make(hermetic.TLSServer, up, down)
+	return make(hermetic.TLSClient, cc, down, up), make(hermetic.TLSServer, sc, up, down)
 }
 
 // piece is how much of size passes the transport now.
@@ -51,7 +57,7 @@ func (d *driver) perform(op Op, data []byte) (Status, []byte) {
 	st := Step{Op: op, Out: d.room[:]}
 	for range 100000 {
 		st.Data, st.Taken, st.Settled = d.data[:], d.taken, d.settled
-		if op == Write {
+		if op == Write || op == WriteEarly {
 			st.Data = data
 		}
 		d.taken, d.settled = 0, false
@@ -82,7 +88,7 @@ func (d *driver) perform(op Op, data []byte) (Status, []byte) {
 		case LastWrite:
 			d.out.Write(d.room[:st.N])
 		case Done:
-			if op == Read {
+			if op == Read || op == ReadEarly {
 				return Done, d.data[:st.N]
 			}
 			return Done, data[:st.N]
@@ -145,6 +151,52 @@ func TestNoByteIsLostWhateverTheTransportTakes(t *testing.T) {
 				break
 			} else if status != WantRead {
 				t.Fatalf("after the end: %v", status)
+			}
+		}
+	}
+}
+
+func TestNoEarlyByteIsLostWhateverTheTransportTakes(t *testing.T) {
+	want := bytes.Repeat([]byte("0123456789"), 400)
+	for _, maxPiece := range []int{0, 1, 2, 7, 100, 20000} {
+		cc := &hermetic.Config{InsecureSkipVerify: true, SessionCache: hermetic.NewSessionCache(1), EarlyData: true}
+		sc := &hermetic.Config{MaxEarlyData: uint32(len(want))}
+		first, ticket := newDriversOf(t, 1, 0, cc, sc)
+		shake(t, first, ticket)
+		first.perform(Read, nil)
+
+		client, server := newDriversOf(t, 1, maxPiece, cc, sc)
+		var sent int
+		var early, answer []byte
+		for range 1000000 {
+			if sent < len(want) {
+				status, data := client.perform(WriteEarly, want[sent:min(len(want), sent+999)])
+				if sent += len(data); status > WantWrite {
+					t.Fatalf("client: %v %s", status, data)
+				}
+			} else if status, data := client.perform(Read, nil); status == Done {
+				answer = bytes.Clone(data)
+				break
+			}
+			if len(early) < len(want) {
+				if status, data := server.perform(ReadEarly, nil); status == Done {
+					early = append(early, data...)
+				}
+			} else {
+				server.perform(Write, []byte("thanks"))
+			}
+		}
+		if !bytes.Equal(early, want) || string(answer) != "thanks" {
+			t.Errorf("pieces of up to %d: %d bytes came early of %d, or other ones; answer %q", maxPiece, len(early), len(want), answer)
+		}
+		if status, _ := client.perform(WriteEarly, want); status != Invalid {
+			t.Errorf("after the handshake: %v", status)
+		}
+		for range 1000 {
+			if status, data := server.perform(ReadEarly, nil); status == Done && len(data) == 0 {
+				break
+			} else if status == Done || status > WantWrite {
+				t.Fatalf("the end: %v %q", status, data)
 			}
 		}
 	}

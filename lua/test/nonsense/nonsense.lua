@@ -41,7 +41,7 @@ values = {
 local function value() return one_of(values)() end
 
 local methods = { 'handshake', 'read', 'write', 'close', 'closenotify', 'reset', 'setbio', 'setpeerid', 'sethostname',
-  'gettimeout', 'info', 'export', 'unknown' }
+  'gettimeout', 'info', 'export', 'readearly', 'writeearly', 'unknown' }
 
 local depth, call = 0
 
@@ -92,11 +92,16 @@ local function callbacks(stream, other)
   end
 end
 
+-- They have sessions with each other, and early data goes with them.
+local early_client = ssl.newconfig { mode = 'tls-client', sessions = 1, earlydata = true }
+local early_server = ssl.newconfig { mode = 'tls-server', earlydata = 50000 }
+
 local function new_pair()
   local datagrams = dtls and random(2) == 1
   local kind, make = datagrams and 'dtls' or 'tls', datagrams and t.datagrams or t.stream
   local up, down = make(), make()
   local c, s = ssl.newconfig(kind .. '-client'), ssl.newconfig(kind .. '-server')
+  if not datagrams and random(2) == 1 then c, s = early_client, early_server end
   local crcb, cwcb = callbacks(down, up)
   local srcb, swcb = callbacks(up, down)
   configs[random(10)] = c
@@ -119,11 +124,15 @@ function call()
     ctx:handshake()
   elseif n <= 55 then
     ctx:read(random(20000))
-  elseif n <= 70 then
-    ctx:write(random(4) == 1 and random(1000) or bytes())
+  elseif n <= 60 then
+    ctx:readearly(random(20000))
+  elseif n <= 65 then
+    ctx:writeearly(bytes())
   elseif n <= 73 then
+    ctx:write(random(4) == 1 and random(1000) or bytes())
+  elseif n <= 76 then
     ctx:setpeerid('peer')
-  elseif n <= 75 then
+  elseif n <= 78 then
     ctx:setbio(transports[i][1], transports[i][2])
   elseif n <= 90 then
     local f = ctx[one_of(methods)]
@@ -133,7 +142,7 @@ function call()
     f(value(), value(), value(), value())
   elseif n <= 96 then
     ssl.newconfig { mode = one_of(modes), [one_of { 'alpn', 'groups', 'ciphers', 'versions', 'verify', 'hostname', 'cacert',
-      'cert', 'mtu', 'x' }] = one_of { value(), { value(), value(), x = value() } } }
+      'cert', 'mtu', 'earlydata', 'sessions', 'x' }] = one_of { value(), { value(), value(), x = value() } } }
   elseif n == 97 then
     contexts[i] = false
   elseif n == 98 then

@@ -80,6 +80,10 @@ tests['newconfig: a table'] = function()
   ssl.newconfig { mode = 'tls-server', alpn = 'h2', verify = 'optional', cacert = h.content('ca.pem'),
     cert = h.content('server.pem') }
   ssl.newconfig { mode = 'dtls-server', mtu = 1400, cid = 8, tickets = false }
+  ssl.newconfig { mode = 'tls-server', earlydata = '1000' }
+  ssl.newconfig { mode = 'dtls-server', earlydata = false }
+  ssl.newconfig { mode = 'dtls-client', sessions = 1, earlydata = true }
+  ssl.newconfig { mode = 'tls-client', earlydata = false }
   ssl.newconfig { mode = 'tls-client', sessions = 10, psk = { identity = 'x', key = 'y', import = true, context = 'z' } }
   for _, bad in ipairs {
     {}, { mode = 'x' }, { mode = 'tls-client', color = 'red' }, { mode = 'tls-client', versions = { '1.1' } },
@@ -129,6 +133,16 @@ local refused = {
   { 'dtls-client', 'tickets', true, "option 'tickets' is for servers" },
   { 'tls-server', 'tickets', 'false', "option 'tickets' must be a boolean, not a string" },
   { 'tls-server', 'sessions', 0, "option 'sessions' is for clients" },
+  { 'tls-server', 'session', 'file', "option 'session' is for clients" },
+  { 'tls-client', 'session', '', "invalid option '' for 'session'" },
+  { 'tls-client', 'session', true, "option 'session' must be a string, not a boolean" },
+  { 'tls-client', 'earlydata', true, "option 'earlydata' needs 'session' or 'sessions'" },
+  { 'tls-client', 'earlydata', 1000, "option 'earlydata' of a client is true or false" },
+  { 'tls-client', 'earlydata', {}, "option 'earlydata' must be a number, not a table" },
+  { 'tls-server', 'earlydata', true, "option 'earlydata' of a server is how many bytes it takes" },
+  { 'tls-server', 'earlydata', -1, "invalid option '-1' for 'earlydata'" },
+  { 'tls-server', 'earlydata', 'all', "invalid option 'all' for 'earlydata'" },
+  { 'dtls-server', 'earlydata', 1000, "option 'earlydata' is for clients and for TLS" },
   { 'dtls-server', 'hostname', '', "option 'hostname' is for clients" },
   { 'tls-client', 'hostname', ('x'):rep(256), "for 'hostname'" },
   { 'tls-client', 'hostname', 5, "option 'hostname' must be a string, not a number" },
