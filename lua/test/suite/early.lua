@@ -195,6 +195,20 @@ tests['after want-write the record is already made, and sent once'] = function()
   h.results('second')(s:read(100))
 end
 
+tests['an answer that could not be sent goes before what readearly waits for'] = function()
+  local c, s, up, down = pair()
+  c:writeearly('early')
+  h.results('early')(s:readearly(100))
+  h.results(nil, 'want-read')(s:readearly(100))
+  down.piece = 0
+  h.results(nil, 'want-write')(s:writeearly('answer'))
+  h.results(nil, 'want-write')(s:readearly(100))
+  down.piece = 1e9
+  h.results(nil, 'want-read')(s:readearly(100))
+  h.results(6)(s:writeearly('answer'))
+  h.results('answer')(c:read(100))
+end
+
 tests['a read or a handshake goes on where the other waits'] = function()
   local c, s, up = pair()
   c:writeearly('early words')
