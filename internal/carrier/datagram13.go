@@ -135,8 +135,8 @@ func (p *dtls13) installWrite(level handshake.Level, k suite.Keys) error {
 // took: RFC 9147bis, Section 7. A record is acknowledged after a while, if
 // nothing has answered it before, unless something in it was not kept: then it
 // must come again. "During the handshake, ACKs only cover the current outstanding
-// flight": the one before has its answer, and a server that has kept nothing of its
-// HelloRetryRequests may give their numbers to other records.
+// flight": a message that was answered comes whole from a server that has kept nothing
+// of its HelloRetryRequest, and may give its number to another record.
 func (p *dtls13) took(n record.Number, got receipt) {
 	if got.fresh && !p.complete {
 		p.answeredBy(n)
@@ -146,7 +146,7 @@ func (p *dtls13) took(n record.Number, got receipt) {
 		p.nothingToACK()
 		return
 	}
-	if got.refused || !got.fresh && !p.answered && !p.complete {
+	if got.refused || got.whole && !got.fresh && !p.complete {
 		return
 	}
 	p.received.Add(n)

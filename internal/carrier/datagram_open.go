@@ -38,6 +38,7 @@ func (r *opened) clear() bool { return r.number.Epoch == 0 }
 type receipt struct {
 	fresh   bool // parts of messages that were not delivered yet
 	again   bool // the start of the message that was delivered last
+	whole   bool // all of it
 	refused bool // something that was not kept
 }
 
@@ -370,7 +371,9 @@ func (d *Datagram) handleHandshake(r *opened) error {
 			}
 		}
 		if d.in.Old(h.Seq) {
-			got.again = got.again || d.in.Last(h.Seq) && h.Offset == 0
+			last := d.in.Last(h.Seq)
+			got.again = got.again || last && h.Offset == 0
+			got.whole = got.whole || last && h.FragmentLength == h.Length
 			continue
 		}
 		if r.number.Epoch != d.protocol.newest() {
