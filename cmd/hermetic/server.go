@@ -198,13 +198,19 @@ func (h *handler) respond(c gnet.Conn, head []byte) (closing bool) {
 	if err != nil {
 		return true
 	}
-	closing = bytes.Contains(bytes.ToLower(head), []byte("connection: close"))
 	length := body.Len()
 	if bytes.HasPrefix(head, []byte("HEAD ")) {
 		body.Reset()
 	}
 	fmt.Fprintf(c, "HTTP/1.1 %d %s\r\nContent-Type: text/html; charset=utf-8\r\nContent-Length: %d\r\n\r\n%s", status, http.StatusText(status), length, body.Bytes())
-	return closing
+	return closes(head)
+}
+
+// closes reports whether the connection ends behind the answer to a request (RFC 9112,
+// Section 9.3).
+func closes(head []byte) bool {
+	line, fields, _ := bytes.Cut(head, []byte("\r\n"))
+	return bytes.HasSuffix(line, []byte(" HTTP/1.0")) || bytes.Contains(bytes.ToLower(fields), []byte("connection: close"))
 }
 
 var page = template.Must(template.New("status").Parse(`<!doctype html>
