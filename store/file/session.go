@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"sync"
@@ -43,7 +44,11 @@ func OpenSession(name string) (*Session, error) {
 	}
 	tmp, err := f.temporary()
 	if err != nil {
-		return nil, err
+		var path *fs.PathError // of a name that the caller did not give
+		if errors.As(err, &path) {
+			err = path.Err
+		}
+		return nil, fmt.Errorf("%s: no file can be written there: %w", name, err)
 	}
 	return f, errors.Join(tmp.Close(), os.Remove(tmp.Name()))
 }

@@ -104,7 +104,7 @@ func TestSessionErrors(t *testing.T) {
 	for name, want := range map[string]string{
 		damaged:                             "damaged: hermetic: not a session, or damaged",
 		dir:                                 "is a directory",
-		filepath.Join(dir, "no", "session"): "no such file or directory",
+		filepath.Join(dir, "no", "session"): "session: no file can be written there: no such file or directory",
 	} {
 		if _, err := OpenSession(name); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", name, err)
