@@ -202,7 +202,9 @@ type Config struct {
 	RequireSecureRenegotiation bool
 
 	// SessionCache keeps a client's sessions, by protocol and ServerName. Nil:
-	// nothing is resumed.
+	// nothing is resumed. A TLS 1.3 server gives one behind the handshake, where it
+	// has accepted early data also behind the answer to that: who reads no further
+	// has none.
 	SessionCache SessionCache
 
 	// NoTickets is a server without session tickets. Otherwise it gives TLS
