@@ -74,8 +74,9 @@ func (c *Context) takeEarly(p []byte) int {
 //	... // Write request[n:]
 //
 // A TLS 1.3 server answers so what ReadEarlyData has returned, a round trip earlier
-// than with Write. The handshake must be complete before Close: without close_notify
-// the answer looks truncated.
+// than with Write; without early data that it has accepted, it is an
+// ErrInvalidOperation until the handshake is complete. The handshake must be complete
+// before Close: without close_notify the answer looks truncated.
 func (c *Context) WriteEarlyData(data []byte) (int, error) {
 	if err := c.enter(); err != nil {
 		return 0, err
@@ -86,12 +87,8 @@ func (c *Context) WriteEarlyData(data []byte) (int, error) {
 
 func (c *Context) writeEarly(data []byte) (int, error) {
 	e := c.engine
-	most, seal := e.MaxData(), e.SealEarlyData
-	switch e.mode {
-	case DTLSServer:
+	if e.mode == DTLSServer {
 		return 0, errEarlyWriter
-	case TLSServer:
-		seal = e.Seal
 	}
 	// Over TLS the ClientHello and early data leave together.
 	if len(c.out) > 0 || e.mode == DTLSClient {
@@ -99,10 +96,11 @@ func (c *Context) writeEarly(data []byte) (int, error) {
 			return 0, err
 		}
 	}
+	most := e.MaxData()
 	if room := e.EarlyDataRoom(); room > 0 {
 		most = min(most, room)
 	}
-	n, err := c.send(&c.earlyWritten, data, most, seal)
+	n, err := c.send(&c.earlyWritten, data, most, e.SealEarlyData)
 	if errors.Is(err, ErrInvalidOperation) && e.Pending() != nil {
 		return 0, ErrPending // the answer may bring a session, or keys
 	}

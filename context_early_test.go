@@ -521,3 +521,27 @@ func TestContextEarlyDatagrams(t *testing.T) {
 		}
 	}
 }
+
+// TestContextNoAnswerToStrangers: whoever has sent no early data that was accepted may
+// yet have to show a certificate.
+func TestContextNoAnswerToStrangers(t *testing.T) {
+	for _, rejected := range []bool{false, true} {
+		e := newEarly(t, func(client, server *Config) {
+			server.ReplayGuard = never{}
+			if !rejected {
+				client.SessionCache, server.ClientAuth = nil, tls.RequireAnyClientCert
+			}
+		})
+		if rejected {
+			e.hello("early")
+		} else if err := e.client.Handshake(); err != ErrWantRead {
+			t.Fatal(err)
+		}
+		if _, err := e.server.ReadEarlyData(make([]byte, 9)); err != ErrWantRead {
+			t.Fatal(err)
+		}
+		if n, err := e.server.WriteEarlyData([]byte("secret")); n != 0 || !errors.Is(err, ErrInvalidOperation) {
+			t.Errorf("rejected %v: %d bytes were written, %v", rejected, n, err)
+		}
+	}
+}

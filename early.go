@@ -8,6 +8,8 @@ import (
 	"github.com/hermetic-tls/hermetic/internal/handshake"
 )
 
+var errNoEarlyData = &invalidOperation{"there is no early data to answer: nothing is sent to a client that has not authenticated yet"}
+
 // SealEarlyData is Seal for 0-RTT data, which a client sends before the server
 // has answered (in DTLS behind the ClientHello, which is in Output): to a server
 // that it has a session with that permits it, and with Config.EarlyData. It is an
@@ -19,10 +21,18 @@ import (
 // [ConnectionState].EarlyDataAccepted is false after the handshake, and the
 // caller sends it again as ordinary data, if it still makes sense: another ALPN
 // protocol may have been chosen. In DTLS it may be lost although it is accepted.
+//
+// On a server it is Seal for the answer, which only a client gets whose early data was
+// accepted: any other one may not have shown a certificate yet that it must have.
 func (e *Engine) SealEarlyData(dst, data []byte) ([]byte, error) {
 	e.start()
-	if e.err != nil {
+	switch server := e.mode.IsServer(); {
+	case e.err != nil:
 		return dst, e.err
+	case server && !e.HandshakeComplete() && (!e.exportsEarly() || e.pending != nil):
+		return dst, errNoEarlyData
+	case server:
+		return e.Seal(dst, data)
 	}
 	out, err := e.carrier.SealEarly(e.now(), dst, data)
 	switch err {

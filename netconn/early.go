@@ -44,8 +44,10 @@ func (c *Conn) ReadEarlyData(p []byte) (int, error) { return c.readEarly(p) }
 //	_, err := conn.Write(request[n:])
 //
 // A TLS 1.3 server answers so what ReadEarlyData has returned, a round trip earlier
-// than with Write. The handshake goes on with Handshake, Read or Write, and must be
-// complete before Close: without close_notify the answer looks truncated.
+// than with Write; without early data that it has accepted, it is an
+// ErrInvalidOperation until the handshake is complete. The handshake goes on with
+// Handshake, Read or Write, and must be complete before Close: without close_notify
+// the answer looks truncated.
 func (c *Conn) WriteEarlyData(p []byte) (int, error) { return c.writeEarly(p) }
 
 func (s *stream) readEarly(p []byte) (int, error) {
@@ -78,12 +80,8 @@ func (s *stream) writeEarly(p []byte) (n int, err error) {
 	if s.err != nil {
 		return 0, s.err
 	}
-	seal := s.engine.SealEarlyData
-	if s.state().Mode.IsServer() {
-		seal = s.engine.Seal
-	}
 	s.writing.Lock()
-	n, err = s.write(p, seal)
+	n, err = s.write(p, s.engine.SealEarlyData)
 	s.writing.Unlock()
 	s.flushLater()
 	return n, s.orClosed(err)
