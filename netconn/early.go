@@ -14,7 +14,7 @@ var errEarlyDatagrams = errors.New("netconn: no early data over datagrams: use a
 // newEngine is hermetic.NewEngine for what a net.Conn can do.
 func newEngine(mode hermetic.Mode, cfg *hermetic.Config) (*hermetic.Engine, error) {
 	if cfg != nil && cfg.MaxEarlyData > 0 && mode == hermetic.DTLSServer {
-		return nil, errEarlyDatagrams
+		return nil, &hermetic.ConfigError{Field: "MaxEarlyData", Reason: "netconn has no early data over datagrams: use a Config without it, or an Engine"}
 	}
 	return hermetic.NewEngine(mode, cfg)
 }

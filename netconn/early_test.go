@@ -273,7 +273,8 @@ func TestNoEarlyDataInDatagrams(t *testing.T) {
 	}
 	server = server.Clone()
 	server.MaxEarlyData = 1
-	if _, err := Listen("udp", "127.0.0.1:0", server); err != errEarlyDatagrams {
+	_, err := Listen("udp", "127.0.0.1:0", server)
+	if field := (*hermetic.ConfigError)(nil); !errors.As(err, &field) || field.Field != "MaxEarlyData" {
 		t.Errorf("Listen: %v", err)
 	}
 }
