@@ -15,8 +15,14 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
+// patience bounds what must not hang.
+const patience = 2 * time.Minute
+
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"hermetic": main})
+	testscript.Main(m, map[string]func(){"hermetic": func() {
+		lastWords = patience
+		main()
+	}})
 }
 
 // TestScripts runs the command line as a person would: testdata/*.txt.
@@ -101,8 +107,8 @@ func untilInScript(ts *testscript.TestScript, neg bool, args []string) {
 	cmd.Stderr = cmd.Stdout
 	ts.Check(cmd.Start())
 	in.Write([]byte("hello\n"))
-	patience := time.AfterFunc(time.Minute, func() { cmd.Process.Kill() })
-	defer patience.Stop()
+	giveUp := time.AfterFunc(patience, func() { cmd.Process.Kill() })
+	defer giveUp.Stop()
 	var said []byte
 	buf := make([]byte, 4096)
 	for {

@@ -192,7 +192,7 @@ func (lua interpreter) cmd(ctx context.Context, folder string, args ...string) *
 }
 
 // deadline is how long any script may take: far longer than it does.
-const deadline = 2 * time.Minute
+const deadline = 15 * time.Minute
 
 // run runs a script and returns what it prints.
 func (lua interpreter) run(t *testing.T, folder string, args ...string) string {

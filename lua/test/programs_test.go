@@ -93,7 +93,7 @@ func (lua interpreter) start(t *testing.T, name string, args ...string) *program
 }
 
 // patience is how long a line may take: far longer than it does.
-const patience = 30 * time.Second
+const patience = 5 * time.Minute
 
 // line returns the next line of output.
 func (p *program) line() string {
