@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"log"
 
+	"golang.org/x/crypto/chacha20poly1305"
+
 	"github.com/hermetic-tls/hermetic"
 )
 
@@ -136,6 +138,45 @@ func ExampleSignRequest() {
 	// Output:
 	// sign with ECDSAWithP256AndSHA256
 	// true
+}
+
+// A live session goes on in another process: the socket goes there too, and what has
+// come and was not opened.
+func ExampleImportEngine() {
+	cfg := &hermetic.Config{}
+	server, err := hermetic.NewEngine(hermetic.TLSServer, cfg)
+	if err != nil {
+		log.Fatal(err)
+	}
+	client, err := hermetic.NewEngine(hermetic.TLSClient, &hermetic.Config{InsecureSkipVerify: true})
+	if err != nil {
+		log.Fatal(err)
+	}
+	for client.HasOutput() || server.HasOutput() {
+		move(client, server)
+		move(server, client)
+	}
+
+	aead, err := chacha20poly1305.NewX(make([]byte, chacha20poly1305.KeySize)) // a secret of both processes
+	if err != nil {
+		log.Fatal(err)
+	}
+	state, err := server.Export(nil, aead) // an ErrInvalidOperation: something is under way, try again later
+	if err != nil {
+		log.Fatal(err)
+	}
+	server, err = hermetic.ImportEngine(cfg, state, aead, 0) // in the other process, once
+	if err != nil {
+		log.Fatal(err)
+	}
+
+	sealed, err := client.Seal(nil, []byte("hello"))
+	if err != nil {
+		log.Fatal(err)
+	}
+	opened, err := server.Open(sealed)
+	fmt.Printf("%s, %v\n", opened.Data, err)
+	// Output: hello, <nil>
 }
 
 // A failure says the alert, whose it is, and why.

@@ -1,6 +1,10 @@
 // Package filestore keeps a client's session in a file, for the next process.
 //
 //	import filestore "github.com/hermetic-tls/hermetic/store/file"
+//
+//	sessions, err := filestore.OpenSession("session.bin")
+//	…
+//	cfg.SessionCache = sessions
 package filestore
 
 import (
