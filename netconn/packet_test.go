@@ -642,6 +642,68 @@ func TestHandshakeDeadlines(t *testing.T) {
 	ready(t, c, DTLSServer(b, server))
 }
 
+// gated is a connection whose writes wait at a gate.
+type gated struct {
+	net.Conn
+	gate      sync.Mutex
+	put, came chan struct{} // what is to be written, and what was read
+}
+
+func (g *gated) Write(b []byte) (int, error) {
+	g.put <- struct{}{}
+	g.gate.Lock()
+	defer g.gate.Unlock()
+	return g.Conn.Write(b)
+}
+
+func (g *gated) Read(b []byte) (int, error) {
+	n, err := g.Conn.Read(b)
+	g.came <- struct{}{}
+	return n, err
+}
+
+// TestBothUpdateOverPipe: nor when both ends have something to send while neither has
+// taken what it has just read.
+func TestBothUpdateOverPipe(t *testing.T) {
+	client, server := configs(t)
+	server.NoTickets = true
+	var ends [2]*gated
+	a, b := net.Pipe()
+	for i, conn := range []net.Conn{a, b} {
+		ends[i] = &gated{Conn: conn, put: make(chan struct{}, 1000), came: make(chan struct{}, 1000)}
+	}
+	c, s := ready(t, DTLSClient(ends[0], client), DTLSServer(ends[1], server))
+	if _, err := s.Write([]byte("all acknowledged")); err != nil { // a KeyUpdate would wait for that
+		t.Fatal(err)
+	}
+	hears(t, c, "all acknowledged")
+	var inside sync.WaitGroup
+	inside.Add(2)
+	update := func(conn *Conn, end, other *gated) func() error {
+		end.gate.Lock()
+		for len(end.put) > 0 {
+			<-end.put
+		}
+		for len(other.came) > 0 {
+			<-other.came
+		}
+		go conn.Write([]byte("hello"))
+		<-end.put
+		return func() error {
+			return conn.Control(func(e *hermetic.Engine) error {
+				inside.Done()
+				inside.Wait()
+				end.gate.Unlock()
+				<-other.came
+				return e.KeyUpdate(true)
+			})
+		}
+	}
+	both(t, update(c, ends[0], ends[1]), update(s, ends[1], ends[0]))
+	hears(t, c, "hello")
+	hears(t, s, "hello")
+}
+
 // stuck is a connection that takes nothing more from some time on, until somebody says
 // for how long it may.
 type stuck struct {

@@ -26,6 +26,8 @@ type peer struct {
 	index    int
 	accepted bool // Accept has returned it
 
+	sending sync.Mutex // one Write after the other: taken before mu
+
 	mu          sync.Mutex // guards the following
 	wake        sync.Cond
 	addr        address
@@ -128,8 +130,7 @@ func (p *peer) keep(data []byte) {
 // settle does what follows a call of the engine: sends what is to be sent, sets
 // the deadline, and tells who waits.
 func (p *peer) settle() {
-	// What is lost is sent again, so errors are nobody's.
-	p.settleWith(func(to address, datagram []byte) { p.socket.transport.write(to, datagram) })
+	p.settleWith(p.socket.transport.post)
 }
 
 func (p *peer) settleWith(write func(address, []byte)) {
@@ -333,9 +334,19 @@ func (p *peer) Write(b []byte) (int, error) {
 	}
 }
 
-// seal sends b. Who brings what comes need not wait until the transport takes it:
-// between datagrams there is no order.
+// seal sends b. Who brings what comes need not wait until the transport takes it;
+// other Writes do, for what others overtake by far looks like a replay to the peer.
 func (p *peer) seal(b []byte) (int, error) {
+	p.mu.Unlock()
+	p.sending.Lock()
+	defer p.sending.Unlock()
+	p.mu.Lock()
+	switch err := p.over(); {
+	case err != nil:
+		return 0, err
+	case p.write.passed():
+		return 0, os.ErrDeadlineExceeded
+	}
 	room := writes.Get().(*[]byte)
 	defer writes.Put(room)
 	var err error
@@ -388,9 +399,6 @@ func (p *peer) close() {
 	p.write.stop()
 	if p.engine != nil {
 		p.engine.Close()
-	}
-	if t, ok := p.socket.transport.(*single); ok {
-		t.SetWriteDeadline(time.Now().Add(closeTimeout)) // nothing is written after it
 	}
 	p.settle()
 	p.wake.Broadcast()

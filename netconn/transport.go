@@ -1,10 +1,13 @@
 package netconn
 
 import (
+	"bytes"
 	"errors"
 	"net"
 	"net/netip"
+	"sync"
 	"syscall"
+	"time"
 )
 
 // address is where datagrams of a peer come from and go to.
@@ -41,7 +44,10 @@ type transport interface {
 	// until it returns.
 	read(take func(from address, datagram []byte)) error
 	write(to address, datagram []byte) error
-	// reply is write for who takes: it may wait for flush, or until read returns.
+	// post is write for who holds a peer, and must not wait for its other end. What
+	// is lost is sent again, so errors are nobody's.
+	post(to address, datagram []byte)
+	// reply is post for who takes: it may wait for flush, or until read returns.
 	reply(to address, datagram []byte)
 	flush()
 	Close() error
@@ -71,6 +77,8 @@ func (u *udp) write(to address, datagram []byte) error {
 	return err
 }
 
+func (u *udp) post(to address, datagram []byte) { u.write(to, datagram) }
+
 // packets is any other transport for many peers.
 type packets struct {
 	net.PacketConn
@@ -90,13 +98,22 @@ func (p *packets) write(to address, datagram []byte) error {
 	return err
 }
 
+func (p *packets) post(to address, datagram []byte)  { p.write(to, datagram) }
 func (p *packets) reply(to address, datagram []byte) { p.write(to, datagram) }
 func (p *packets) flush()                            {}
+
+// maxPosted is how many datagrams may wait for a connection's other end: more than
+// the largest flight has.
+const maxPosted = 256
 
 // single is a connection to one peer.
 type single struct {
 	net.Conn
 	buf []byte
+
+	writing sync.Mutex // held while the connection takes datagrams
+	mu      sync.Mutex // guards posted
+	posted  [][]byte   // what goes before all that is written
 }
 
 func (c *single) read(take func(address, []byte)) error {
@@ -108,6 +125,13 @@ func (c *single) read(take func(address, []byte)) error {
 }
 
 func (c *single) write(_ address, datagram []byte) error {
+	c.writing.Lock()
+	defer c.writing.Unlock()
+	c.catchUp()
+	return c.send(datagram)
+}
+
+func (c *single) send(datagram []byte) error {
 	_, err := c.Write(datagram)
 	if isRefusal(err) { // of an earlier one: this one was not sent
 		_, err = c.Write(datagram)
@@ -115,12 +139,55 @@ func (c *single) write(_ address, datagram []byte) error {
 	return err
 }
 
+// post: a socket takes a datagram or drops it; what else there is, such as net.Pipe,
+// may wait until its other end reads, which may wait for us.
+func (c *single) post(to address, datagram []byte) {
+	if _, socket := c.Conn.(net.PacketConn); socket {
+		c.send(datagram)
+		return
+	}
+	c.mu.Lock()
+	if len(c.posted) < maxPosted {
+		c.posted = append(c.posted, bytes.Clone(datagram))
+	}
+	c.mu.Unlock()
+	go c.flush()
+}
+
+// flush sends what was posted.
+func (c *single) flush() {
+	c.writing.Lock()
+	defer c.writing.Unlock()
+	c.catchUp()
+}
+
+func (c *single) catchUp() {
+	for {
+		c.mu.Lock()
+		posted := c.posted
+		c.posted = nil
+		c.mu.Unlock()
+		if len(posted) == 0 {
+			return
+		}
+		for _, datagram := range posted {
+			c.send(datagram)
+		}
+	}
+}
+
+// Close sends what was posted, if that does not take long.
+func (c *single) Close() error {
+	c.SetWriteDeadline(time.Now().Add(closeTimeout)) // nothing is written after it
+	c.flush()
+	return c.Conn.Close()
+}
+
 // isRefusal reports that err is an ICMP message, which anybody may have sent, or the
 // host of a server that is being started again: nobody listens at the peer's port.
 func isRefusal(err error) bool { return errors.Is(err, syscall.ECONNREFUSED) }
 
-func (c *single) reply(to address, datagram []byte) { c.write(to, datagram) }
-func (c *single) flush()                            {}
+func (c *single) reply(to address, datagram []byte) { c.post(to, datagram) }
 
 func (c *single) peer() address {
 	addr := c.RemoteAddr()
