@@ -32,7 +32,7 @@ func TestOptions(t *testing.T) {
 		{"whom may a client be", "mode=tls-server verify=required", "needs 'cacert'"},
 		{"a missing file", "mode=tls-client cacert=/nowhere", "/nowhere: can't parse CA certificate"},
 		{"a file and a memory of sessions", "mode=tls-client session=x sessions=0", "options 'session' and 'sessions' exclude each other"},
-		{"a session nowhere", "mode=tls-client session=/no/where", "option 'session': open /no/"},
+		{"a session nowhere", "mode=tls-client session=/no/where", "option 'session': /no/where: no file can be written there"},
 		{"early data with sessions", "mode=tls-client sessions=1 earlydata=true", ""},
 		{"early data without", "mode=tls-client sessions=0 earlydata=true", "option 'earlydata' needs 'session'"},
 		{"early data without tickets", "mode=tls-server tickets=false earlydata=1", "options 'earlydata' and 'tickets = false' exclude"},
