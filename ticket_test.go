@@ -1,0 +1,198 @@
+package hermetic
+
+import (
+	"crypto/tls"
+	"errors"
+	"testing"
+	"time"
+)
+
+// TestForgedTickets: a ticket that was changed anywhere is a full handshake.
+func TestForgedTickets(t *testing.T) {
+	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
+		client, server, now := sessionConfigs(t, version)
+		newMeeting(t, false, client, server).finish()
+		s := client.SessionCache.Get("tls:localhost")
+		ticket := s.state.Ticket
+		keys, _ := server.compile.result.keys.TicketKeys(now.now)
+		for n := range ticket {
+			if openTicket(keys, ticket[:n]) != nil {
+				t.Errorf("%s: %d of %d bytes are a ticket", tls.VersionName(version), n, len(ticket))
+			}
+		}
+		for at := 0; at <= len(ticket); at += stride() {
+			forged := append([]byte{}, ticket...)
+			if at < len(ticket) {
+				forged[at] ^= 1
+			} else {
+				forged = forged[:len(forged)-1]
+			}
+			state := *s.state
+			state.Ticket = forged
+			c := client.Clone()
+			c.SessionCache = always{&Session{state: &state}}
+			m := newMeeting(t, false, c, server)
+			m.finish()
+			if m.server.State().DidResume {
+				t.Errorf("%s: a ticket with byte %d changed is accepted", tls.VersionName(version), at)
+			}
+		}
+	}
+}
+
+func TestTicketKeysRotate(t *testing.T) {
+	client, server, now := sessionConfigs(t, tls.VersionTLS13)
+	server.TicketLifetime = time.Hour
+	newMeeting(t, false, client, server).finish()
+	first, _ := server.compile.result.keys.TicketKeys(now.now)
+	for _, step := range []struct {
+		after time.Duration
+		old   int // where the first key is then
+	}{{-time.Millisecond, 0}, {30 * time.Minute, 0}, {time.Hour, 1}, {time.Hour - 1, 1}, {2 * time.Hour, -1}} {
+		keys, err := server.compile.result.keys.TicketKeys(now.now.Add(step.after))
+		if err != nil {
+			t.Fatal(err)
+		}
+		at := -1
+		for i := range keys {
+			if keys[i] == first[0] {
+				at = i
+			}
+		}
+		if at != step.old {
+			t.Errorf("after %v the first key is at %d, want %d", step.after, at, step.old)
+		}
+	}
+}
+
+// TestLargeTickets: a ticket that does not fit its messages is none.
+func TestLargeTickets(t *testing.T) {
+	fourModes(t, func(t *testing.T, datagram bool, version uint16) {
+		client, server, now := sessionConfigs(t, version)
+		for _, cfg := range []*Config{client, server} {
+			cfg.MaxCertificateMessage, cfg.Datagram.Memory = 1<<18, 1<<18
+		}
+		chain := server.Certificates[0]
+		for range (1 << 16) / len(chain.Certificate[0]) {
+			chain.Certificate = append(chain.Certificate, chain.Certificate[0])
+		}
+		client.Certificates = []tls.Certificate{chain}
+		server.ClientAuth, server.ClientCAs = tls.RequireAndVerifyClientCert, client.RootCAs
+		newMeeting(t, datagram, client, server).settle(now)
+		m := newMeeting(t, datagram, client, server)
+		m.finish()
+		if m.server.State().DidResume {
+			t.Error("the chain is in the ticket")
+		}
+
+		client.Certificates, server.ClientAuth = nil, tls.NoClientCert
+		client, server = client.Clone(), server.Clone()
+		newMeeting(t, datagram, client, server).finish()
+		key := "tls:localhost"
+		if datagram {
+			key = "dtls:localhost"
+		}
+		s := client.SessionCache.Get(key)
+		s.state.Ticket = make([]byte, 1<<16-100) // of a server that wants us to choke on it
+		client.SessionCache = always{s}
+		newMeeting(t, datagram, client, server).finish()
+	})
+}
+
+// ticketKeysFunc is TicketKeys by a function.
+type ticketKeysFunc func() ([]TicketKey, error)
+
+func (f ticketKeysFunc) TicketKeys(time.Time) ([]TicketKey, error) { return f() }
+
+// TestStrangeTicketKeys: TicketKeys are asked once in a handshake, and what they cannot
+// give means full handshakes, nothing else.
+func TestStrangeTicketKeys(t *testing.T) {
+	key := TicketKey{1}
+	for name, test := range map[string]struct {
+		keys   []TicketKey
+		err    error
+		resume bool
+	}{
+		"one":                  {[]TicketKey{key}, nil, true},
+		"one twice":            {[]TicketKey{key, key}, nil, true},
+		"none":                 {nil, nil, false},
+		"an empty list":        {[]TicketKey{}, nil, false},
+		"an error":             {nil, errors.New("the store is away"), false},
+		"an error beside keys": {[]TicketKey{key}, errors.New("the store is away"), false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			fourModes(t, func(t *testing.T, datagram bool, version uint16) {
+				for _, later := range []bool{false, true} {
+					client, server, _ := sessionConfigs(t, version)
+					asked := 0
+					give := func() ([]TicketKey, error) { asked++; return test.keys, test.err }
+					if server.TicketKeys = ticketKeysFunc(give); later {
+						server.TicketKeys, server.Async = nil, AsyncTicketKeys
+					}
+					for range 2 { // a session that other keys have sealed
+						other := server.Clone()
+						other.TicketKeys, other.Async = StaticTicketKeys(key), 0
+						newMeeting(t, datagram, client, other).finish()
+					}
+					for i := range 2 {
+						asked = 0
+						m := newMeeting(t, datagram, client, server)
+						m.answer = func(p Pending) {
+							if err := p.(*TicketKeysRequest).Answer(give()); err != nil {
+								t.Fatal(err)
+							}
+						}
+						m.finish()
+						if got := m.server.State().DidResume; got != test.resume || asked != 1 {
+							t.Errorf("connection %d, later %v: resumed %v, asked %d times", i, later, got, asked)
+						}
+					}
+				}
+			})
+		})
+	}
+}
+
+// TestSharedTicketKeys: servers with the same keys resume each other's sessions,
+// also while the keys rotate.
+func TestSharedTicketKeys(t *testing.T) {
+	client, server, _ := sessionConfigs(t, tls.VersionTLS13)
+	server.TicketKeys = StaticTicketKeys(TicketKey{1})
+	newMeeting(t, false, client, server).finish()
+	other := server.Clone()
+	other.TicketKeys = StaticTicketKeys(TicketKey{2}, TicketKey{1})
+	m := newMeeting(t, false, client, other)
+	m.finish()
+	if !m.client.State().DidResume {
+		t.Error("the other server does not resume")
+	}
+}
+
+// TestSeveralTickets: as many as the Config says, each for one use.
+func TestSeveralTickets(t *testing.T) {
+	client, server, _ := sessionConfigs(t, tls.VersionTLS13)
+	server.Tickets = 3
+	newMeeting(t, false, client, server).finish()
+	seen := map[string]bool{}
+	for range 3 {
+		s := client.SessionCache.Get("tls:localhost")
+		if s == nil {
+			t.Fatal("fewer than 3 tickets")
+		}
+		seen[string(s.state.Ticket)] = true
+		seen[string(s.state.Secret)] = true
+	}
+	if len(seen) != 6 {
+		t.Error("tickets or secrets repeat")
+	}
+	if client.SessionCache.Get("tls:localhost") != nil {
+		t.Error("more than 3 tickets")
+	}
+	client, server = client.Clone(), server.Clone()
+	client.SessionCache = nil
+	server.TicketKeys = ticketKeysFunc(func() ([]TicketKey, error) {
+		t.Error("a client that resumes nothing gets a ticket")
+		return nil, nil
+	})
+	newMeeting(t, false, client, server).finish()
+}
