@@ -11,7 +11,6 @@ import (
 
 	"github.com/hermetic-tls/hermetic/internal/handshake"
 	"github.com/hermetic-tls/hermetic/internal/session"
-	"github.com/hermetic-tls/hermetic/internal/suite"
 	"github.com/hermetic-tls/hermetic/internal/wire"
 )
 
@@ -205,10 +204,7 @@ func (e *Engine) acceptsSession(s *session.Session, peer *handshake.Peer) bool {
 	case cfg.VerifyConnection == nil || !cfg.EarlyData:
 		return true
 	}
-	as := &Engine{mode: e.mode, cfg: cfg, carrier: e.carrier, conn: &handshake.Connection{
-		Transport: s.Transport, Version: s.Version, Suite: suite.ByID(s.Suite), Group: suite.Group(s.Group), Resumed: true,
-		ServerName: s.ServerName, ALPN: s.ALPN, Peer: peer, PeerScheme: suite.Scheme(s.PeerScheme), PSK: s.PSK,
-	}}
+	as := &Engine{mode: e.mode, cfg: cfg, carrier: e.carrier, conn: handshake.Recall(s, peer)}
 	state := as.State()
 	return cfg.VerifyConnection(&state) == nil
 }

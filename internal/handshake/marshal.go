@@ -83,13 +83,10 @@ func ParseConnection(b *cryptobyte.String, chains *pki.Cache) (*Connection, erro
 
 // restore takes over what a session has of a connection.
 func (c *Connection) restore(s *session.Session, chains *pki.Cache) (err error) {
-	c.Suite = suite.ByID(s.Suite)
+	c.recall(s)
 	if c.Suite == nil || c.Suite.Version != s.Version {
 		return session.ErrFormat
 	}
-	c.Version, c.Group, c.EMS, c.rawLocal = s.Version, suite.Group(s.Group), s.EMS, s.RawLocal
-	c.ServerName, c.ALPN, c.PeerScheme, c.began = s.ServerName, s.ALPN, suite.Scheme(s.PeerScheme), s.Began
-	c.PSK, c.Transport = s.PSK, s.Transport
 	size := c.Suite.Hash.Size()
 	if c.Version == wire.VersionTLS13 {
 		c.exporterSecret = s.Secret
@@ -102,6 +99,21 @@ func (c *Connection) restore(s *session.Session, chains *pki.Cache) (err error) 
 	}
 	c.Peer, err = RestorePeer(s, chains)
 	return err
+}
+
+// recall takes over what is neither the peer's nor secret.
+func (c *Connection) recall(s *session.Session) {
+	c.Transport, c.Version, c.Suite, c.Group = s.Transport, s.Version, suite.ByID(s.Suite), suite.Group(s.Group)
+	c.ServerName, c.ALPN, c.PeerScheme = s.ServerName, s.ALPN, suite.Scheme(s.PeerScheme)
+	c.EMS, c.rawLocal, c.PSK, c.began = s.EMS, s.RawLocal, s.PSK, s.Began
+}
+
+// Recall is the connection that a session of that peer resumes, as far as it is known
+// before the handshake.
+func Recall(s *session.Session, peer *Peer) *Connection {
+	c := &Connection{Peer: peer, Resumed: true}
+	c.recall(s)
+	return c
 }
 
 // clone is nil for what is not there.
