@@ -125,9 +125,9 @@ func (o *clientOptions) config(host string, notices io.Writer) (*hermetic.Config
 }
 
 func runClient(o *clientOptions, address string, in io.Reader, out, info io.Writer) error {
-	host, _, err := net.SplitHostPort(address)
+	host, _, err := hostPort(address)
 	if err != nil {
-		return fmt.Errorf("%s is not HOST:PORT: %w", address, err)
+		return err
 	}
 	if err := o.check(); err != nil {
 		return err

@@ -109,8 +109,8 @@ func receive(conn net.Conn, out io.Writer) error {
 // serveDatagrams sends back the datagrams of all peers on one socket, until the process
 // ends.
 func serveDatagrams(address string, cfg *hermetic.Config, out io.Writer, fails failures) error {
-	if _, _, err := net.SplitHostPort(address); err != nil {
-		return fmt.Errorf("%s is not HOST:PORT: %w", address, err)
+	if _, _, err := hostPort(address); err != nil {
+		return err
 	}
 	pc, err := net.ListenPacket("udp", address)
 	if err != nil {

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"time"
 
@@ -60,8 +59,8 @@ func whyLate(cfg *hermetic.Config, size, n int, accepted bool) string {
 
 // serveEarly is an echo for clients that may send early data, until the process ends.
 func serveEarly(address string, cfg *hermetic.Config, out io.Writer, fails failures) error {
-	if _, _, err := net.SplitHostPort(address); err != nil {
-		return fmt.Errorf("%s is not HOST:PORT: %w", address, err)
+	if _, _, err := hostPort(address); err != nil {
+		return err
 	}
 	l, err := netconn.Listen("tcp", address, cfg)
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"strings"
 
@@ -65,6 +66,14 @@ func plainly(err error) error {
 	}
 	wanted := map[string]string{"int": "a number", "uint32": "a number from 0 to 4294967295", "bool": "true or false"}
 	return fmt.Errorf("--%s: %s is not %s", invalid.GetFlag().Name, invalid.GetValue(), wanted[invalid.GetFlag().Value.Type()])
+}
+
+// hostPort takes an address apart.
+func hostPort(address string) (host, port string, err error) {
+	if host, port, err = net.SplitHostPort(address); err != nil {
+		err = fmt.Errorf("%s is not HOST:PORT: %w", address, err)
+	}
+	return host, port, err
 }
 
 // usageError is a mistake in the arguments of a command.

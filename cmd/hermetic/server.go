@@ -90,9 +90,9 @@ self-signed certificate that is made in the process.`,
 
 // serve runs until the process ends. Port 0 takes a free one, which is printed.
 func serve(address string, cfg *hermetic.Config, h *handler, fails failures) error {
-	host, port, err := net.SplitHostPort(address)
+	host, port, err := hostPort(address)
 	if err != nil {
-		return fmt.Errorf("%s is not HOST:PORT: %w", address, err)
+		return err
 	}
 	if port == "0" {
 		l, err := net.Listen("tcp", address)
