@@ -704,6 +704,21 @@ func TestBothUpdateOverPipe(t *testing.T) {
 	hears(t, s, "hello")
 }
 
+// TestPostedWithoutReader: what waits for the other end has one goroutine, not one each.
+func TestPostedWithoutReader(t *testing.T) {
+	a, b := net.Pipe()
+	conn := &single{Conn: a}
+	before := runtime.NumGoroutine()
+	for range 2 * maxPosted {
+		conn.post(conn.peer(), []byte("datagram"))
+	}
+	if n := runtime.NumGoroutine() - before; n > 10 {
+		t.Errorf("%d goroutines", n)
+	}
+	b.Close()
+	conn.Close()
+}
+
 // stuck is a connection that takes nothing more from some time on, until somebody says
 // for how long it may.
 type stuck struct {

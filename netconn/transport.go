@@ -147,11 +147,13 @@ func (c *single) post(to address, datagram []byte) {
 		return
 	}
 	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.posted) == 0 {
+		go c.flush() // which takes all that comes until its turn
+	}
 	if len(c.posted) < maxPosted {
 		c.posted = append(c.posted, bytes.Clone(datagram))
 	}
-	c.mu.Unlock()
-	go c.flush()
 }
 
 // flush sends what was posted.
