@@ -3,7 +3,6 @@ package gopher
 import (
 	"errors"
 	"fmt"
-	"io"
 
 	lua "github.com/yuin/gopher-lua"
 
@@ -121,10 +120,7 @@ func readEarly(c *context, a arguments) (lua.LValue, error) {
 		a.bad(2, mbedtls.OutOfRange) // '' is the end
 	}
 	p := make([]byte, min(size, maxRead))
-	n, err := c.ReadEarlyData(p)
-	if err == io.EOF {
-		err = nil
-	}
+	n, err := mbedtls.ReadEarlyData(c.Context, p)
 	return lua.LString(p[:n]), err
 }
 

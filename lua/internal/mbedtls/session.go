@@ -123,16 +123,21 @@ func (s *Session) perform(st *Step) (n int, err error) {
 	case Write:
 		return s.context.Write(st.Data)
 	case ReadEarly:
-		n, err = s.context.ReadEarlyData(st.Data)
-		if err == io.EOF {
-			err = nil
-		}
-		return n, err
+		return ReadEarlyData(s.context, st.Data)
 	case WriteEarly:
 		return s.context.WriteEarlyData(st.Data)
 	default:
 		return 0, s.context.Close()
 	}
+}
+
+// ReadEarlyData is c's for readearly: the end is nothing, and no error.
+func ReadEarlyData(c *hermetic.Context, p []byte) (int, error) {
+	n, err := c.ReadEarlyData(p)
+	if err == io.EOF {
+		err = nil
+	}
+	return n, err
 }
 
 func (s *Session) outcome(st *Step, err error) Status {
