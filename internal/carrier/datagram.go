@@ -61,7 +61,7 @@ type DatagramOptions struct {
 	Patience time.Duration
 
 	// Memory bounds what is kept of incomplete messages; 0: 64 KiB, or what a
-	// larger MaxCertificate needs.
+	// larger MaxCertificate needs, and an eighth of it for what overtakes that.
 	Memory         int
 	MaxCertificate int // largest Certificate message accepted; 0: 64 KiB
 

@@ -136,8 +136,9 @@ func (s *serverHello) answer13(jar CookieJar, body []byte) (answer []byte, v Ver
 }
 
 // suiteForCookie is the suite that the HelloRetryRequest has to name already, before
-// anybody was asked which of the client's PSKs is known; and with it the client gives up its PSKs
-// of another hash. A binder is as long as its hash: so the first PSK decides.
+// anybody was asked which of the client's PSKs is known; and with it the client gives
+// up its PSKs of another hash. A binder is as long as its hash: so the first PSK
+// decides.
 func (s *serverHello) suiteForCookie() *suite.Suite {
 	if _, binder, ok := s.hello.PSK.At(0); ok && s.params.AcceptPSK {
 		if c := s.chooseSuite(func(c *suite.Suite) bool { return c.Hash.Size() == len(binder) }); c != nil {
