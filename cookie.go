@@ -8,10 +8,6 @@ import (
 	"encoding/binary"
 	"io"
 	"time"
-
-	"github.com/hermetic-tls/hermetic/internal/handshake"
-	"github.com/hermetic-tls/hermetic/internal/record"
-	"github.com/hermetic-tls/hermetic/internal/wire"
 )
 
 const (
@@ -64,65 +60,6 @@ func (c *Config) cookie(peerID []byte, made time.Time) []byte {
 	mac.Write(b)
 	mac.Write(peerID)
 	return append(b, mac.Sum(nil)[:cookieMAC]...)
-}
-
-// AnswerHello is a DTLS server's answer to a datagram of a stranger, without an
-// engine and without keeping anything: peerID is who it came from, such as the
-// address. ok means that it is a ClientHello with a good cookie: make an engine,
-// give it the identity with SetPeerID, and the datagram with Open. Otherwise
-// answer, if it is not empty, is to be sent back: it is appended to dst, and never
-// larger than the datagram: the request for a cookie, or the alert that nothing in
-// the ClientHello fits. A ClientHello in fragments must show its cookie in the first;
-// what is no ClientHello has no answer.
-func (c *Config) AnswerHello(dst, peerID, datagram []byte) (answer []byte, ok bool) {
-	compiled, err := c.compiled()
-	if err != nil {
-		return dst, false
-	}
-	r, n, parsed := record.ParseClassic(datagram, 0)
-	if !parsed || r.Type != record.Handshake || r.Number.Epoch != 0 {
-		return dst, false
-	}
-	var h wire.FragmentHeader
-	body, rest, parsed := h.Parse(r.Body)
-	if !parsed || h.Type != wire.TypeClientHello || h.Offset != 0 || len(rest) > 0 || n != len(datagram) {
-		return dst, false
-	}
-	jar := &cookieJar{c, peerID, c.now()}
-	var message []byte // or alert
-	var verdict handshake.Verdict
-	if h.FragmentLength < h.Length {
-		message, verdict = handshake.AnswerFragment(&compiled.server, jar, body)
-	} else {
-		message, verdict = handshake.AnswerHello(&compiled.server, jar, body)
-	}
-	switch verdict {
-	case handshake.Welcome:
-		return dst, h.Seq > 0 // the first hello has no cookie of ours to show
-	case handshake.Refuse:
-		return appendClear(dst, record.Alert, r.Number, message), false
-	case handshake.Answer:
-		// The answer has the hello's message_seq: to a client whose cookie is not good
-		// any more, that of the first answer would be a repetition of it.
-		header := wire.FragmentHeader{Type: wire.Type(message[0]), Seq: h.Seq, Length: len(message) - 4, FragmentLength: len(message) - 4}
-		out := appendClear(dst, record.Handshake, r.Number, append(header.Append(nil), message[4:]...))
-		if len(out)-len(dst) <= len(datagram) {
-			return out, false
-		}
-	}
-	return dst, false
-}
-
-// appendClear appends an unprotected record, with the number of the record that
-// it answers (RFC 6347, Section 4.2.1).
-func appendClear(dst []byte, typ record.ContentType, number record.Number, body []byte) []byte {
-	var clear record.Clear
-	clear.StartAt(number.Sequence)
-	out, err := clear.Seal(dst, typ, body)
-	if err != nil {
-		return dst
-	}
-	return out
 }
 
 // cookieJar makes the cookies of handshakes for a peer.

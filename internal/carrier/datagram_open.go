@@ -95,8 +95,8 @@ func (d *Datagram) openRecord(in []byte) (Opened, error) {
 	}
 	switch err {
 	case errEarly:
-		d.keepEarly(in)
-		return Opened{N: len(in)}, nil
+		d.keepEarly(in[:n]) // what follows may be under other keys
+		return Opened{N: n}, nil
 	case record.ErrDropped:
 		d.dropped++
 		err = nil
@@ -131,7 +131,7 @@ func (d *Datagram) unprotect(in []byte) (r opened, n int, err error) {
 	}
 	r.number = c.Number
 	r.typ, r.content, err = d.clearIn.Open(&c)
-	if d.opt.Server && d.version == 0 && d.opt.FirstMessage > 0 {
+	if r.typ == record.Handshake && d.opt.Server && d.version == 0 && d.opt.FirstMessage > 0 {
 		// RFC 6347, Section 4.2.1: the server goes on with the sequence number
 		// of the ClientHello, so that it repeats none of its stateless answer.
 		d.clearOut.StartAt(c.Number.Sequence)

@@ -1,0 +1,137 @@
+package hermetic
+
+import (
+	"cmp"
+	"iter"
+	"slices"
+
+	"github.com/hermetic-tls/hermetic/internal/handshake"
+	"github.com/hermetic-tls/hermetic/internal/record"
+	"github.com/hermetic-tls/hermetic/internal/wire"
+)
+
+// AnswerHello is a DTLS server's answer to a datagram of a stranger. It needs no
+// engine and keeps nothing. peerID says where the datagram came from, for example
+// the address. If ok is true, the datagram has a ClientHello with a good cookie: make
+// an engine, give it the identity with SetPeerID, and the datagram with Open.
+// Otherwise send the answer back, unless it is empty: it is appended to dst, and never
+// larger than the datagram. It requests a cookie, or is an alert if the ClientHello
+// offers nothing we support.
+//
+// A ClientHello in fragments must show its cookie in the first ones, those that this
+// datagram has without a gap. A datagram without the start of a ClientHello has no
+// answer.
+func (c *Config) AnswerHello(dst, peerID, datagram []byte) (answer []byte, ok bool) {
+	compiled, err := c.compiled()
+	if err != nil {
+		return dst, false
+	}
+	h, found := findHello(datagram)
+	if !found {
+		return dst, false
+	}
+	jar := &cookieJar{c, peerID, c.now()}
+	var message []byte // or alert
+	var verdict handshake.Verdict
+	if len(h.start) < h.length {
+		message, verdict = handshake.AnswerFragment(&compiled.server, jar, h.start)
+	} else {
+		message, verdict = handshake.AnswerHello(&compiled.server, jar, h.start)
+	}
+	switch verdict {
+	case handshake.Welcome:
+		return dst, h.seq > 0 // the first hello has no cookie of ours to show
+	case handshake.Refuse:
+		return appendClear(dst, record.Alert, h.number, message), false
+	case handshake.Answer:
+		// The answer has the hello's message_seq: to a client whose cookie is not good
+		// any more, that of the first answer would be a repetition of it.
+		header := wire.FragmentHeader{Type: wire.Type(message[0]), Seq: h.seq, Length: len(message) - 4, FragmentLength: len(message) - 4}
+		out := appendClear(dst, record.Handshake, h.number, append(header.Append(nil), message[4:]...))
+		if len(out)-len(dst) <= len(datagram) {
+			return out, false
+		}
+	}
+	return dst, false
+}
+
+// foundHello is what one datagram has of a ClientHello.
+type foundHello struct {
+	number record.Number // of the record with its first byte
+	seq    uint16
+	length int    // of the whole message
+	start  []byte // the message as far as it is there without a gap
+}
+
+// findHello looks for a ClientHello in a datagram. Of several the newest counts: the
+// one that may have a cookie.
+func findHello(datagram []byte) (h foundHello, ok bool) {
+	var fragments []helloFragment
+	for f := range helloFragments(datagram) {
+		switch {
+		case len(fragments) == 0 || f.Seq > h.seq:
+			h = foundHello{seq: f.Seq, length: f.Length}
+			fragments = fragments[:0]
+		case f.Seq < h.seq || f.Length != h.length:
+			continue
+		}
+		fragments = append(fragments, f)
+	}
+	slices.SortStableFunc(fragments, func(a, b helloFragment) int { return cmp.Compare(a.Offset, b.Offset) })
+	for i, f := range fragments {
+		have := len(h.start)
+		switch {
+		case i == 0 && f.Offset == 0:
+			h.number, h.start = f.number, f.data // as a rule the only one
+		case f.Offset <= have && f.Offset+len(f.data) > have:
+			h.start = append(slices.Clip(h.start), f.data[have-f.Offset:]...)
+		}
+	}
+	return h, len(h.start) > 0
+}
+
+// helloFragment is a fragment of a ClientHello, and the number of its record.
+type helloFragment struct {
+	wire.FragmentHeader
+	number record.Number
+	data   []byte
+}
+
+// helloFragments yields the fragments of ClientHellos in a datagram, up to what does
+// not parse. A datagram may have many records and a record many fragments, and there
+// are transports that join datagrams.
+func helloFragments(datagram []byte) iter.Seq[helloFragment] {
+	return func(yield func(helloFragment) bool) {
+		for len(datagram) > 0 {
+			r, n, ok := record.ParseClassic(datagram, 0)
+			if !ok {
+				return
+			}
+			datagram = datagram[n:]
+			if r.Type != record.Handshake || r.Number.Epoch != 0 {
+				continue
+			}
+			for b := r.Body; len(b) > 0; {
+				f := helloFragment{number: r.Number}
+				if f.data, b, ok = f.Parse(b); !ok {
+					return
+				}
+				if f.Type == wire.TypeClientHello && !yield(f) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// appendClear appends an unprotected record, with the number of the record that
+// it answers (RFC 6347, Section 4.2.1).
+func appendClear(dst []byte, typ record.ContentType, number record.Number, body []byte) []byte {
+	var clear record.Clear
+	clear.StartAt(number.Sequence)
+	out, err := clear.Seal(dst, typ, body)
+	if err != nil {
+		return dst
+	}
+	return out
+}
