@@ -33,8 +33,24 @@ func RunReader(r io.Reader, name string, args []string) error {
 	return message(L.PCall(0, lua.MultRet, nil))
 }
 
+const (
+	// maxCalls and maxValues are how deep a script may recurse and how many values it
+	// may have at once in local variables and arguments: as in Lua itself, far more
+	// than gopher-lua's own 256 and 5,120. Both grow as they are needed.
+	maxCalls, maxValues = 20_000, 1_000_000
+	// firstValues and moreValues are how many values there is room for at first, and
+	// how much room is added then.
+	firstValues, moreValues = 5 << 10, 64 << 10
+)
+
 func newState(name string, args []string) *lua.LState {
-	L := lua.NewState()
+	L := lua.NewState(lua.Options{
+		CallStackSize:       maxCalls,
+		MinimizeStackMemory: true,
+		RegistrySize:        firstValues,
+		RegistryMaxSize:     maxValues,
+		RegistryGrowStep:    moreValues,
+	})
 	gopher.Preload(L)
 	socket.Preload(L)
 	table := L.NewTable()

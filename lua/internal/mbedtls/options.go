@@ -54,8 +54,8 @@ var verifications = map[string]string{
 // NestedTable is the type of a table where no table can be.
 const NestedTable = "nested table"
 
-// known are the options: the Lua types of their values, of which an error names
-// the first, and whom they are for, if not for all.
+// known are the options: the Lua types of their values, and whom they are for, if not
+// for all.
 var known = map[string]struct{ types, only string }{
 	"mode":         {types: "string"},
 	"cacert":       {types: "string"},
@@ -88,13 +88,22 @@ func (o *Options) Set(key, luaType, value string) error {
 		return fmt.Errorf("unknown option '%s'", key)
 	}
 	if types := strings.Fields(option.types); !slices.Contains(types, luaType) {
-		return fmt.Errorf("option '%s' must be a %s, not a %s", key, types[0], luaType)
+		return fmt.Errorf("option '%s' must be a %s, not a %s", key, alternatives(types), luaType)
 	}
 	o.given = append(o.given, key)
 	if luaType != "table" && !o.take(key, value) {
 		return fmt.Errorf("invalid option '%s' for '%s'", value, key)
 	}
 	return nil
+}
+
+// alternatives joins words: "string, number or table".
+func alternatives(words []string) string {
+	last := len(words) - 1
+	if last == 0 {
+		return words[0]
+	}
+	return strings.Join(words[:last], ", ") + " or " + words[last]
 }
 
 // take reports whether the value is one of the option's.
