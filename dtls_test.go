@@ -295,6 +295,48 @@ func TestDTLSForgeries(t *testing.T) {
 	}
 }
 
+// TestRecordDrops: records that are dropped are counted by reason.
+func TestRecordDrops(t *testing.T) {
+	for _, version := range versions {
+		tls13 := version == tls.VersionTLS13
+		for _, test := range []struct {
+			name string
+			edit func(sealed []byte) []byte
+			want RecordDrops
+			only uint16 // in that version; 0: in both
+		}{
+			{"genuine", func(b []byte) []byte { return b }, RecordDrops{}, 0},
+			{"garbage", func([]byte) []byte { return []byte("garbage") }, RecordDrops{Malformed: 1}, 0},
+			{"cut off", func(b []byte) []byte { return b[:len(b)-1] }, RecordDrops{Malformed: 1}, 0},
+			{"a changed tag", func(b []byte) []byte { b[len(b)-1] ^= 1; return b }, RecordDrops{Forged: 1}, 0},
+			{"another epoch", func(b []byte) []byte { b[4]++; return b }, RecordDrops{NoKeys: 1}, tls.VersionTLS12},
+			{"another epoch", func(b []byte) []byte { b[0] ^= 2; return b }, RecordDrops{NoKeys: 1}, tls.VersionTLS13},
+			{"twice in a datagram", func(b []byte) []byte { return append(bytes.Clone(b), b...) }, RecordDrops{Replayed: 1}, 0},
+			{"in clear", func([]byte) []byte { return []byte("\x15\xfe\xfd\x00\x00\x00\x00\x00\x00\x00\x63\x00\x02\x02\x28") }, RecordDrops{Unprotected: 1}, 0},
+			{"a connection ID", func(b []byte) []byte { b[0] |= 0x10; return b }, RecordDrops{Malformed: 1}, tls.VersionTLS13},
+		} {
+			if test.only != 0 && (test.only == tls.VersionTLS13) != tls13 {
+				continue
+			}
+			n := newNetwork(t, func(c, s *Config) { c.MaxVersion = version })
+			if err := n.run(); err != nil {
+				t.Fatal(err)
+			}
+			sealed, err := n.client.Seal(nil, []byte("genuine"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := n.open(n.server, test.edit(sealed), &n.received.server); err != nil {
+				t.Fatal(err)
+			}
+			state := n.server.State()
+			if state.Drops != test.want || state.Drops != n.server.Drops() || state.DroppedRecords != test.want.Total() {
+				t.Errorf("%s, %s: %+v, want %+v", tls.VersionName(version), test.name, state.Drops, test.want)
+			}
+		}
+	}
+}
+
 // welcome runs the stateless exchange: the client's hello is answered until it
 // has a good cookie, and an engine is made for it.
 func (n *network) welcome(peer string) error {

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/hermetic-tls/hermetic/internal/handshake"
+	"github.com/hermetic-tls/hermetic/internal/record"
 	"github.com/hermetic-tls/hermetic/internal/wire"
 )
 
@@ -48,9 +49,11 @@ type ConnectionState struct {
 	// Section 4.2).
 	SRTPProfile uint16
 
-	// DroppedRecords counts the DTLS records that were dropped without a word:
-	// forged, replayed, foreign, out of place.
+	// DroppedRecords counts the DTLS records that were dropped without a word, and
+	// Drops says why.
 	DroppedRecords uint64
+	// Drops are the DroppedRecords by reason.
+	Drops RecordDrops
 
 	// LocalCertificate is what we have shown, or nil.
 	LocalCertificate *tls.Certificate
@@ -59,6 +62,48 @@ type ConnectionState struct {
 	SignedCertificateTimestamps [][]byte
 
 	conn *handshake.Connection // for the exporter
+}
+
+// RecordDrops counts the DTLS records that an engine has dropped, by reason. Anybody
+// can send those, so a drop is never an error (RFC 9147bis, Section 4.5.2).
+type RecordDrops struct {
+	// Malformed records do not parse, or are too short to be protected. The rest of
+	// their datagram is lost with them.
+	Malformed uint64
+	// Foreign records are under a connection ID that is not ours.
+	Foreign uint64
+	// NoKeys counts records of an epoch whose keys are not there: not anymore, or not
+	// yet and without room to wait for them.
+	NoKeys uint64
+	// Forged records do not authenticate.
+	Forged uint64
+	// Replayed records have come before, or are too old to know.
+	Replayed uint64
+	// Unprotected records are unencrypted, and at fault or later than they may be.
+	Unprotected uint64
+	// Misplaced records are authentic, but of no use at that point, such as data before
+	// the handshake is complete.
+	Misplaced uint64
+}
+
+// Total is the sum of all reasons.
+func (d RecordDrops) Total() uint64 {
+	return d.Malformed + d.Foreign + d.NoKeys + d.Forged + d.Replayed + d.Unprotected + d.Misplaced
+}
+
+// Drops counts the DTLS records that were dropped since the engine was made or Reset.
+// It is cheaper than State.
+func (e *Engine) Drops() RecordDrops {
+	d := e.carrier.Dropped()
+	return RecordDrops{
+		Malformed:   d[record.Malformed],
+		Foreign:     d[record.Foreign],
+		NoKeys:      d[record.NoKeys],
+		Forged:      d[record.Forged],
+		Replayed:    d[record.Replayed],
+		Unprotected: d[record.Unprotected],
+		Misplaced:   d[record.Misplaced],
+	}
 }
 
 // State describes the connection. It makes copies; HandshakeComplete is cheap.
@@ -76,7 +121,8 @@ func (e *Engine) State() ConnectionState {
 		NegotiatedProtocol:   c.ALPN,
 		DidResume:            c.Resumed,
 		SRTPProfile:          c.SRTP,
-		DroppedRecords:       e.carrier.Dropped(),
+		DroppedRecords:       e.Drops().Total(),
+		Drops:                e.Drops(),
 		EarlyDataOffered:     c.EarlyData != handshake.NoEarlyData,
 		EarlyDataAccepted:    c.EarlyData == handshake.EarlyDataAccepted,
 		HelloRetryRequest:    c.Retried,

@@ -10,6 +10,7 @@ import (
 
 	"github.com/hermetic-tls/hermetic/internal/alert"
 	"github.com/hermetic-tls/hermetic/internal/handshake"
+	"github.com/hermetic-tls/hermetic/internal/record"
 	"github.com/hermetic-tls/hermetic/internal/suite"
 	"github.com/hermetic-tls/hermetic/internal/wire"
 )
@@ -87,8 +88,8 @@ type Carrier interface {
 	// Acknowledged reports whether the peer is known to have all of the handshake.
 	Acknowledged() bool
 
-	// Dropped is how many records were dropped without a trace (datagrams).
-	Dropped() uint64
+	// Dropped is how many records were dropped, and why (datagrams).
+	Dropped() record.Drops
 
 	// Missing is how many bytes the record at in[0] still lacks (streams).
 	Missing(in []byte) int

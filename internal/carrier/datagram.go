@@ -114,7 +114,7 @@ type Datagram struct {
 	fullMTU   int           // before it was lowered
 	mtu       int           // of now
 	credit    int           // bytes that may be sent while unproved
-	dropped   uint64
+	dropped   record.Drops
 	earlyLeft uint32 // bytes of early data that may still be sent or come
 	version   uint16 // 0 until the hellos have agreed
 	count     counts
@@ -330,8 +330,8 @@ func (d *Datagram) cidLen() int {
 	return len(d.localCIDs[0])
 }
 
-// Dropped is how many records were dropped without a trace.
-func (d *Datagram) Dropped() uint64 { return d.dropped }
+// Dropped is how many records were dropped, and why.
+func (d *Datagram) Dropped() record.Drops { return d.dropped }
 
 // Missing is for streams.
 func (d *Datagram) Missing([]byte) int { return 0 }

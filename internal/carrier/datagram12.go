@@ -18,7 +18,7 @@ func (p *undecided) openUnified(record.Unified) (opened, error)              { r
 func (p *undecided) newest() uint64                                          { return 0 }
 func (p *undecided) installRead(handshake.Level, suite.Keys) error           { return nil }
 func (p *undecided) late(*wire.FragmentHeader, []byte) (taken bool, _ error) { return false, nil }
-func (p *undecided) data(uint64) (Kind, error)                               { return None, record.ErrDropped }
+func (p *undecided) data(uint64) (Kind, error)                               { return None, record.Misplaced }
 func (p *undecided) sent()                                                   { p.timer.Start(p.now) }
 func (p *undecided) forget()                                                 {}
 func (p *undecided) completed()                                              {}
@@ -48,9 +48,9 @@ func (p *undecided) took(n record.Number, got receipt) {
 
 // handleACK: RFC 9147bis, Section 7: "Until that point, ACK records received in epoch 0
 // MUST be ignored."
-func (p *undecided) handleACK(record.Number, []byte) error { return record.ErrDropped }
+func (p *undecided) handleACK(record.Number, []byte) error { return record.Unprotected }
 
-func (p *undecided) handleCCS(record.Number, []byte) error { return record.ErrDropped }
+func (p *undecided) handleCCS(record.Number, []byte) error { return record.Unprotected }
 
 // dtls12 is DTLS 1.2: RFC 6347. Epoch 0 is in clear, epoch 1 is protected. A
 // flight is acknowledged by the one that answers it, and the last one by
@@ -66,7 +66,7 @@ type dtls12 struct {
 func (p *dtls12) openClassic(c record.Classic) (opened, error) {
 	switch {
 	case c.Number.Epoch != 1 || p.read == nil && p.complete:
-		return opened{}, record.ErrDropped
+		return opened{}, record.NoKeys
 	case p.read == nil:
 		return opened{}, errEarly
 	}
@@ -92,7 +92,7 @@ func (p *dtls12) arrived() {
 }
 
 func (p *dtls12) openUnified(record.Unified) (opened, error) {
-	return opened{}, record.ErrDropped
+	return opened{}, record.NoKeys
 }
 
 func (p *dtls12) newest() uint64 {
@@ -161,7 +161,7 @@ func (p *dtls12) handleCCS(n record.Number, body []byte) error {
 // Whoever sends some after it has our last flight.
 func (p *dtls12) data(uint64) (Kind, error) {
 	if !p.complete {
-		return None, record.ErrDropped
+		return None, record.Misplaced
 	}
 	if !p.keep.IsZero() {
 		p.arrived()

@@ -30,7 +30,7 @@ type reader struct {
 }
 
 func (p *dtls13) openClassic(record.Classic) (opened, error) {
-	return opened{}, record.ErrDropped
+	return opened{}, record.NoKeys
 }
 
 // openUnified chooses the keys by the two bits: "implementations SHOULD use the
@@ -46,20 +46,20 @@ func (p *dtls13) openUnified(u record.Unified) (opened, error) {
 		switch {
 		case err == nil && !p.reads[i].used:
 			p.use(i)
-		case err == record.ErrDropped && p.reads[i].Threatened():
+		case err == record.Forged && p.reads[i].Threatened():
 			p.renew(i)
 		case err == record.ErrForgeries && i < len(p.reads)-1:
 			// "Once a key update has been initiated, the previous keys can be
 			// dropped when the limit is reached rather than closing the connection."
 			p.reads = slices.Delete(p.reads, i, i+1)
-			err = record.ErrDropped
+			err = record.Forged
 		}
 		return opened{typ: typ, number: number, content: content, cid: len(u.CID) > 0}, err
 	}
 	if !p.complete && u.EpochBits == uint8(p.next(handshake.Handshake, p.newest())&3) {
 		return opened{}, errEarly
 	}
-	return opened{}, record.ErrDropped
+	return opened{}, record.NoKeys
 }
 
 // renew asks, once, for a KeyUpdate of the peer in place of keys that have met many
@@ -230,7 +230,7 @@ func (p *dtls13) handleCCS(n record.Number, _ []byte) error {
 	if n.Epoch > 0 {
 		return errContentType
 	}
-	return record.ErrDropped
+	return record.Unprotected
 }
 
 func (p *dtls13) data(epoch uint64) (Kind, error) {
@@ -240,7 +240,7 @@ func (p *dtls13) data(epoch uint64) (Kind, error) {
 	case epoch == uint64(handshake.Handshake):
 		return None, errDataEpoch
 	case !p.complete:
-		return None, record.ErrDropped
+		return None, record.Misplaced
 	}
 	return Data, nil
 }

@@ -230,8 +230,8 @@ func TestOvertakingData(t *testing.T) {
 	p.mustInput(c, p.output(s)...)
 	p.mustInput(s, p.seal(c, "early"))
 	p.mustInput(s, p.output(c)...)
-	if !s.complete || len(s.data) != 0 || s.Dropped() != 1 {
-		t.Errorf("complete: %v; of the early data %q has come, %d records were dropped", s.complete, s.data, s.Dropped())
+	if !s.complete || len(s.data) != 0 || s.drops() != 1 {
+		t.Errorf("complete: %v; of the early data %q has come, %d records were dropped", s.complete, s.data, s.drops())
 	}
 }
 

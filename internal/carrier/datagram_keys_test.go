@@ -244,9 +244,9 @@ func TestConnectionIDs(t *testing.T) {
 					wrong := bytes.Clone(p.seal(e, "wrong"))
 					if at := bytes.Index(wrong, test.cids[i]); len(test.cids[i]) > 0 && at > 0 {
 						wrong[at]++
-						dropped := peer.Dropped()
+						dropped := peer.drops()
 						p.mustInput(peer, append(wrong, p.seal(e, "behind it")...))
-						if len(peer.data) != 2 || peer.Dropped() != dropped+1 {
+						if len(peer.data) != 2 || peer.drops() != dropped+1 {
 							t.Error("a record under another CID is opened")
 						}
 					}
@@ -293,7 +293,7 @@ func TestCIDNotNegotiated(t *testing.T) {
 	versions(t, func(t *testing.T, version uint16) {
 		p := newPair(t, playOptions{version: version}, nil)
 		p.connect()
-		before := p.server.Dropped()
+		before := p.server.drops()
 		d := p.seal(p.client, "x")
 		if version == wire.VersionTLS13 {
 			d[0] |= 0x10
@@ -301,8 +301,8 @@ func TestCIDNotNegotiated(t *testing.T) {
 			d[0] = byte(record.TLS12CID)
 		}
 		p.mustInput(p.server, append(d, p.seal(p.client, "y")...))
-		if len(p.server.data) != 0 || p.server.Dropped() != before+1 {
-			t.Errorf("got %q, dropped %d", p.server.data, p.server.Dropped()-before)
+		if len(p.server.data) != 0 || p.server.drops() != before+1 {
+			t.Errorf("got %q, dropped %d", p.server.data, p.server.drops()-before)
 		}
 	})
 }

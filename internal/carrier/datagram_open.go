@@ -93,12 +93,12 @@ func (d *Datagram) openRecord(in []byte) (Opened, error) {
 			return o, nil
 		}
 	}
-	switch err {
-	case errEarly:
+	if err == errEarly {
 		d.keepEarly(in[:n]) // what follows may be under other keys
 		return Opened{N: n}, nil
-	case record.ErrDropped:
-		d.dropped++
+	}
+	if why, ok := err.(record.Drop); ok {
+		d.dropped[why]++
 		err = nil
 	}
 	return Opened{N: n}, err
@@ -112,7 +112,7 @@ func (d *Datagram) unprotect(in []byte) (r opened, n int, err error) {
 			return r, len(in), d.unparsed()
 		}
 		if d.foreign(u.CID) {
-			return r, len(in), record.ErrDropped
+			return r, len(in), record.Foreign
 		}
 		r, err = d.protocol.openUnified(u)
 		return r, n, d.authenticated(&r, err)
@@ -121,13 +121,15 @@ func (d *Datagram) unprotect(in []byte) (r opened, n int, err error) {
 	switch {
 	case !ok && record.ContentType(in[0]) == record.TLS12CID:
 		return r, len(in), d.unparsed()
-	case !ok || d.foreign(c.CID):
-		return r, len(in), record.ErrDropped
+	case !ok:
+		return r, len(in), record.Malformed
+	case d.foreign(c.CID):
+		return r, len(in), record.Foreign
 	case c.Number.Epoch != 0:
 		r, err = d.protocol.openClassic(c)
 		return r, n, d.authenticated(&r, err)
 	case d.complete:
-		return r, n, record.ErrDropped
+		return r, n, record.Unprotected
 	}
 	r.number = c.Number
 	r.typ, r.content, err = d.clearIn.Open(&c)
@@ -145,7 +147,7 @@ func (d *Datagram) unparsed() error {
 	if !d.complete && d.cidLen() == 0 && d.protocol.newest() == 0 {
 		return errEarly
 	}
-	return record.ErrDropped
+	return record.Malformed
 }
 
 // authenticated takes note of a record that was protected.
@@ -167,7 +169,7 @@ func (d *Datagram) authenticated(r *opened, err error) error {
 // timeout."
 func (d *Datagram) keepEarly(in []byte) {
 	if d.opt.Server && d.version == 0 || d.complete || d.earlySize+len(in)+earlyCost > min(maxEarly, d.opt.memory()) {
-		d.dropped++
+		d.dropped[record.NoKeys]++
 		return
 	}
 	d.early = append(d.early, bytes.Clone(in))
@@ -222,7 +224,7 @@ func (d *Datagram) openEarly(early [][]byte) error {
 				return err
 			}
 			if len(o.Data) > 0 {
-				d.dropped++ // there is nobody to give it to
+				d.dropped[record.Misplaced]++ // there is nobody to give it to
 			}
 			if err := d.deliver(); err != nil {
 				return err
@@ -262,7 +264,7 @@ func (d *Datagram) handle(r *opened) (Opened, error) {
 		d.newest = r.number
 	}
 	if r.clear() && d.authentic && r.typ != record.Handshake {
-		return Opened{}, record.ErrDropped
+		return Opened{}, record.Unprotected
 	}
 	if r.typ == record.ApplicationData {
 		return d.handleData(r, path)
@@ -289,7 +291,7 @@ func (d *Datagram) handleOther(r *opened) error {
 		return d.protocol.handleCCS(r.number, r.content)
 	}
 	if r.clear() {
-		return record.ErrDropped
+		return record.Unprotected
 	}
 	return errContentType
 }
@@ -298,7 +300,7 @@ func (d *Datagram) handleOther(r *opened) error {
 // protected anybody may have made it.
 func (d *Datagram) fault(n record.Number, err error) error {
 	if n.Epoch == 0 && !d.opt.Strict {
-		return record.ErrDropped
+		return record.Unprotected
 	}
 	return err
 }
@@ -344,7 +346,7 @@ func (d *Datagram) handleAlert(r *opened) error {
 	case level == alertFatal:
 		return &PeerAlert{description}
 	case r.clear():
-		return record.ErrDropped
+		return record.Unprotected
 	}
 	return d.count.warning(description, d.version)
 }
@@ -378,7 +380,7 @@ func (d *Datagram) handleHandshake(r *opened) error {
 		}
 		if r.number.Epoch != d.protocol.newest() {
 			if d.authentic && r.clear() {
-				return record.ErrDropped
+				return record.Unprotected
 			}
 			return d.fault(r.number, errOldKeys)
 		}

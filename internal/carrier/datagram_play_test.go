@@ -309,6 +309,14 @@ func (p *play) updateKeys() {
 	p.d.SendKeyUpdate(message(p.server, wire.TypeKeyUpdate, p.d.nextOut, 1), keys(p.agreed, p.server, p.writes))
 }
 
+// drops is how many records were dropped, for whatever reason.
+func (e *end) drops() (n uint64) {
+	for _, of := range e.Dropped() {
+		n += of
+	}
+	return n
+}
+
 // end is one end of a connection.
 type end struct {
 	*Datagram

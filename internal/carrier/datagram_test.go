@@ -93,8 +93,8 @@ func TestApplicationData(t *testing.T) {
 			if !reflect.DeepEqual(peer.data, want) {
 				t.Errorf("end %d: the peer got %.50q", i, peer.data)
 			}
-			if peer.Dropped() != 2 {
-				t.Errorf("end %d: %d records were dropped, want the 2 duplicates", i, peer.Dropped())
+			if peer.drops() != 2 {
+				t.Errorf("end %d: %d records were dropped, want the 2 duplicates", i, peer.drops())
 			}
 		}
 		dst := []byte("kept")
@@ -185,8 +185,8 @@ func TestEarlyIsBounded(t *testing.T) {
 	if left := p.client.in.Memory; left != p.client.opt.memory()-p.client.earlySize {
 		t.Errorf("a client that keeps %d bytes has %d more for messages", p.client.earlySize, left)
 	}
-	if p.client.Dropped() < 900 {
-		t.Errorf("only %d are dropped", p.client.Dropped())
+	if p.client.drops() < 900 {
+		t.Errorf("only %d are dropped", p.client.drops())
 	}
 	tiny := newPair(t, playOptions{version: wire.VersionTLS13}, nil)
 	tiny.output(tiny.client)

@@ -408,7 +408,7 @@ func (s *Stream) SkipEarlyData(bytes uint32)  { s.skip = min(bytes, math.MaxUint
 func (s *Stream) SetCIDs(_, _ []byte)              {}
 func (s *Stream) AddLocalCID([]byte)               {}
 func (s *Stream) SetPeerCID([]byte)                {}
-func (s *Stream) Dropped() uint64                  { return 0 }
+func (s *Stream) Dropped() (none record.Drops)     { return none }
 func (s *Stream) Acknowledged() bool               { return true }
 func (s *Stream) CIDs() (local [][]byte, _ []byte) { return nil, nil }
 

@@ -13,16 +13,33 @@ import (
 const MaxSequence = 1<<48 - 1
 
 var (
-	// ErrDropped is what opening a record returns when it does not belong to
-	// the epoch, does not authenticate, or is a replay: as if it had not come
-	// (RFC 9147bis, Section 4.5.2).
-	ErrDropped = errors.New("the record is dropped")
 	// ErrSpent is what sealing returns when the keys may protect nothing more.
 	ErrSpent = errors.New("the keys have protected as many records as they may")
 	// ErrForgeries is what opening a record returns when the keys have met more
 	// forgeries than they may.
 	ErrForgeries error = alert.New(alert.BadRecordMAC, "more forged records than the keys may meet")
 )
+
+// A Drop is why a record is dropped, as if it had not come (RFC 9147bis, Section
+// 4.5.2): an error of what opens it.
+type Drop uint8
+
+const (
+	Malformed   Drop = iota // it does not parse
+	Foreign                 // under a connection ID that is not ours
+	NoKeys                  // of an epoch that has no keys: not yet, or not anymore
+	Forged                  // it does not authenticate
+	Replayed                // its number has come before, or is too old to know
+	Unprotected             // unencrypted: it came too late, or is at fault, and anybody may have sent it
+	Misplaced               // authentic, but of no use at this point
+
+	drops = iota
+)
+
+func (Drop) Error() string { return "the record is dropped" }
+
+// Drops counts records by why they were dropped.
+type Drops [drops]uint64
 
 // Number is a record number: RecordNumber of RFC 9147bis, Section 4.
 type Number struct{ Epoch, Sequence uint64 }
@@ -74,7 +91,7 @@ func (f *forgeries) add(limit uint64) error {
 	if *f++; uint64(*f) > limit {
 		return ErrForgeries
 	}
-	return ErrDropped
+	return Forged
 }
 
 // many reports that the limit is not far: "Implementations SHOULD initiate a key

@@ -124,13 +124,18 @@ func (e *Writer12) SetNext(n uint64) { e.next = n }
 func (e *Reader12) Open(r *Classic) (ContentType, []byte, error) {
 	// RFC 9146, Section 3: a record without the CID that was negotiated, or
 	// with another one, is invalid.
-	if r.Number.Epoch != e.epoch || string(r.CID) != string(e.cid) || !e.window.Fresh(r.Number.Sequence) {
-		return 0, nil, ErrDropped
+	switch {
+	case r.Number.Epoch != e.epoch:
+		return 0, nil, NoKeys
+	case string(r.CID) != string(e.cid):
+		return 0, nil, Foreign
+	case !e.window.Fresh(r.Number.Sequence):
+		return 0, nil, Replayed
 	}
 	explicit := e.keys.Suite.ExplicitLen
 	length := len(r.Body) - explicit - e.keys.Suite.TagLen
 	if length < 0 {
-		return 0, nil, ErrDropped
+		return 0, nil, Malformed
 	}
 	e.setNonce(r.Number.Sequence)
 	copy(e.nonce[12-explicit:], r.Body[:explicit])

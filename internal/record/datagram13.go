@@ -98,7 +98,7 @@ func (e *Reader13) Open(u *Unified) (Number, ContentType, []byte, error) {
 func (e *Reader13) open(u *Unified) (Number, ContentType, []byte, error) {
 	number := Number{Epoch: e.epoch}
 	if len(u.Body) < minCiphertext || len(u.Body) < e.keys.Suite.TagLen {
-		return number, 0, nil, ErrDropped
+		return number, 0, nil, Malformed
 	}
 	e.mask(u.number, u.Body)
 	low := uint64(u.number[0])
@@ -115,7 +115,7 @@ func (e *Reader13) open(u *Unified) (Number, ContentType, []byte, error) {
 	// the record; otherwise, the record discard might itself serve as a timing
 	// channel for the record number."
 	if !e.window.Fresh(number.Sequence) {
-		return number, 0, nil, ErrDropped
+		return number, 0, nil, Replayed
 	}
 	e.window.Mark(number.Sequence)
 	if len(plain) > MaxPlaintext+1 {

@@ -34,8 +34,13 @@ func (c *Clear) Exhausted() bool { return false }
 // Open returns what r holds. It drops duplicates, but nothing for its number:
 // whoever forges one must not shut out those that follow.
 func (c *Clear) Open(r *Classic) (ContentType, []byte, error) {
-	if r.Number.Epoch != 0 || r.Type == TLS12CID || c.window.Seen(r.Number.Sequence) || len(r.Body) > MaxPlaintext {
-		return 0, nil, ErrDropped
+	switch {
+	case r.Number.Epoch != 0:
+		return 0, nil, NoKeys
+	case r.Type == TLS12CID, len(r.Body) > MaxPlaintext:
+		return 0, nil, Malformed
+	case c.window.Seen(r.Number.Sequence):
+		return 0, nil, Replayed
 	}
 	c.window.Mark(r.Number.Sequence)
 	return r.Type, r.Body, nil

@@ -90,7 +90,7 @@ func TestClassicRoundTrip(t *testing.T) {
 					if err != nil || typ != ApplicationData || !bytes.Equal(content, data) {
 						t.Fatalf("record %d: got type %d, %d bytes, error %v", i, typ, len(content), err)
 					}
-					if _, _, err := openClassic(in, rec, len(cid)); err != ErrDropped {
+					if _, _, err := openClassic(in, rec, len(cid)); err != Replayed {
 						t.Errorf("record %d again: got error %v, want dropped", i, err)
 					}
 				}
@@ -240,7 +240,7 @@ func TestClear(t *testing.T) {
 	if _, content, err := openClassic(&in, first, 0); err != nil || string(content) != "hello" {
 		t.Errorf("got %q, error %v", content, err)
 	}
-	if _, _, err := openClassic(&in, first, 0); err != ErrDropped {
+	if _, _, err := openClassic(&in, first, 0); err != Replayed {
 		t.Errorf("a duplicate: got error %v, want dropped", err)
 	}
 	// A forged number must not shut out those that follow.
@@ -250,10 +250,10 @@ func TestClear(t *testing.T) {
 	if _, _, err := openClassic(&in, second, 0); err != nil {
 		t.Errorf("a record behind a forged one: %v", err)
 	}
-	if _, _, err := openClassic(&in, unhex("16 fefd 0001 000000000009 0000"), 0); err != ErrDropped {
+	if _, _, err := openClassic(&in, unhex("16 fefd 0001 000000000009 0000"), 0); err != NoKeys {
 		t.Errorf("another epoch: got error %v, want dropped", err)
 	}
-	if _, _, err := openClassic(&in, unhex("19 fefd 0000 000000000009 cc 0000"), 1); err != ErrDropped {
+	if _, _, err := openClassic(&in, unhex("19 fefd 0000 000000000009 cc 0000"), 1); err != Malformed {
 		t.Errorf("a connection ID in clear: got error %v, want dropped", err)
 	}
 }
@@ -265,20 +265,21 @@ func TestClassicDrops(t *testing.T) {
 		name string
 		cid  []byte // of the reader
 		edit func([]byte) []byte
+		want Drop
 	}{
-		{"a changed ciphertext", nil, func(b []byte) []byte { b[len(b)-1] ^= 1; return b }},
-		{"a changed type", nil, func(b []byte) []byte { b[0] = byte(Alert); return b }},
-		{"a changed epoch", nil, func(b []byte) []byte { b[4]++; return b }},
-		{"a changed number", nil, func(b []byte) []byte { b[10]++; return b }},
-		{"no room for the nonce", nil, func(b []byte) []byte { return append(b[:11], 0, 1, 0) }},
-		{"nothing at all", nil, func(b []byte) []byte { return append(b[:11], 0, 0) }},
-		{"no connection ID where one is expected", cid, func(b []byte) []byte { return b }},
+		{"a changed ciphertext", nil, func(b []byte) []byte { b[len(b)-1] ^= 1; return b }, Forged},
+		{"a changed type", nil, func(b []byte) []byte { b[0] = byte(Alert); return b }, Forged},
+		{"a changed epoch", nil, func(b []byte) []byte { b[4]++; return b }, NoKeys},
+		{"a changed number", nil, func(b []byte) []byte { b[10]++; return b }, Forged},
+		{"no room for the nonce", nil, func(b []byte) []byte { return append(b[:11], 0, 1, 0) }, Malformed},
+		{"nothing at all", nil, func(b []byte) []byte { return append(b[:11], 0, 0) }, Malformed},
+		{"no connection ID where one is expected", cid, func(b []byte) []byte { return b }, Foreign},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			rec := test.edit(mustSeal(t, NewWriter12(1, k, nil), ApplicationData, sample(10)))
 			in := NewReader12(1, k, test.cid)
-			if _, _, err := openClassic(in, rec, len(test.cid)); err != ErrDropped {
-				t.Errorf("got error %v, want dropped", err)
+			if _, _, err := openClassic(in, rec, len(test.cid)); err != test.want {
+				t.Errorf("got %#v, want %#v", err, test.want)
 			}
 			if in.window.Next() != 0 {
 				t.Error("the window has moved")
@@ -293,7 +294,7 @@ func TestClassicDrops(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			rec := edit(mustSeal(t, NewWriter12(1, k, cid), ApplicationData, sample(10)))
-			if _, _, err := openClassic(NewReader12(1, k, cid), rec, 2); err != ErrDropped {
+			if _, _, err := openClassic(NewReader12(1, k, cid), rec, 2); err != Foreign {
 				t.Errorf("got error %v, want dropped", err)
 			}
 		})
@@ -335,7 +336,7 @@ func TestUnifiedRoundTrip(t *testing.T) {
 					if err != nil || typ != Handshake || !bytes.Equal(content, data) || number != (Number{2, uint64(i)}) {
 						t.Fatalf("record %d: got %v, type %d, %d bytes, error %v", i, number, typ, len(content), err)
 					}
-					if _, _, _, err := openUnified(in, again, len(cid)); err != ErrDropped {
+					if _, _, _, err := openUnified(in, again, len(cid)); err != Replayed {
 						t.Errorf("record %d again: got error %v, want dropped", i, err)
 					}
 				}
@@ -456,7 +457,7 @@ func TestUnifiedOrder(t *testing.T) {
 	for i, n := range []uint64{0, 100, 50, 200, 255, 256, 254, 300, 257, 383, 256} {
 		number, _, _, err := openUnified(in, bytes.Clone(recs[n]), 0)
 		if i == 10 {
-			if err != ErrDropped {
+			if err != Replayed {
 				t.Errorf("record %d again: got error %v, want dropped", n, err)
 			}
 		} else if err != nil || number.Sequence != n {
@@ -487,20 +488,21 @@ func TestUnifiedDrops(t *testing.T) {
 	for _, test := range []struct {
 		name string
 		edit func([]byte) []byte
+		want Drop
 	}{
-		{"a changed ciphertext", func(b []byte) []byte { b[len(b)-1] ^= 1; return b }},
-		{"a changed number", func(b []byte) []byte { b[2] ^= 1; return b }},
-		{"a changed length bit", func(b []byte) []byte { b[0] &^= lengthBit; return append(b[:3], b[5:]...) }},
-		{"a ciphertext too short to sample", func(b []byte) []byte { return append(b[:3], append([]byte{0, 15}, b[5:20]...)...) }},
-		{"no ciphertext", func(b []byte) []byte { return append(b[:3], 0, 0) }},
+		{"a changed ciphertext", func(b []byte) []byte { b[len(b)-1] ^= 1; return b }, Forged},
+		{"a changed number", func(b []byte) []byte { b[2] ^= 1; return b }, Forged},
+		{"a changed length bit", func(b []byte) []byte { b[0] &^= lengthBit; return append(b[:3], b[5:]...) }, Forged},
+		{"a ciphertext too short to sample", func(b []byte) []byte { return append(b[:3], append([]byte{0, 15}, b[5:20]...)...) }, Malformed},
+		{"no ciphertext", func(b []byte) []byte { return append(b[:3], 0, 0) }, Malformed},
 	} {
 		for _, id := range []uint16{0x1301, 0x1305} {
 			t.Run(fmt.Sprintf("%s, %#x", test.name, id), func(t *testing.T) {
 				k := testKeys(suite.ByID(id))
 				rec := test.edit(mustSeal(t, NewWriter13(2, k, nil), ApplicationData, sample(10)))
 				in := NewReader13(2, k)
-				if _, _, _, err := openUnified(in, rec, 0); err != ErrDropped {
-					t.Errorf("got error %v, want dropped", err)
+				if _, _, _, err := openUnified(in, rec, 0); err != test.want {
+					t.Errorf("got %#v, want %#v", err, test.want)
 				}
 				if in.window.Next() != 0 {
 					t.Error("the window has moved")
