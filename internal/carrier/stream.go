@@ -44,8 +44,10 @@ type Stream struct {
 
 	queued []byte // handshake messages that are in no record yet
 	output []byte // records to be sent
-	kept   []byte // what came of a message, or behind one that must wait
-	behind int    // bytes behind the message that is being handled
+	kept   []byte // what came of a message, or after one that must wait
+	// behind is how many bytes have come after the message that the handler has taken
+	// last. While a question about it is open they are in kept, and count all the same.
+	behind int
 
 	expectCCS *suite.Keys // TLS 1.2: the keys from the ChangeCipherSpec on
 	version   uint16      // 0 until the hellos have agreed
@@ -297,20 +299,29 @@ func (s *Stream) handleMessages(b []byte) error {
 			return err
 		}
 		b = b[4+n:]
-		if s.spoken && !s.complete && len(b) > 0 {
-			if !s.out.Protected() {
-				s.queued, s.output = nil, nil // not worth an answer
-			}
-			return errFlightBoundary
+		if err := s.checkFlight(); err != nil {
+			return err
 		}
 	}
-	s.behind = 0
+	s.behind = len(b)
 	if len(b) == 0 {
 		s.kept = nil
 		return nil
 	}
 	s.kept = append(s.kept[:0], b...)
 	return nil
+}
+
+// checkFlight refuses what has come after the end of the peer's flight, in its last
+// record, once we have answered the flight.
+func (s *Stream) checkFlight() error {
+	if !s.spoken || s.complete || s.behind == 0 {
+		return nil
+	}
+	if !s.out.Protected() {
+		s.queued, s.output = nil, nil // not worth an answer
+	}
+	return errFlightBoundary
 }
 
 func (s *Stream) maxMessage(t wire.Type) int {
@@ -320,10 +331,14 @@ func (s *Stream) maxMessage(t wire.Type) int {
 	return maxMessage
 }
 
-// Resume goes on with the messages that were kept.
+// Resume continues with the messages that were kept. The answer may have made the
+// handler speak, as it would have done at once without a question.
 func (s *Stream) Resume(time.Time) error {
 	if len(s.kept) == 0 {
 		return nil
+	}
+	if err := s.checkFlight(); err != nil {
+		return err
 	}
 	return s.handleMessages(s.kept)
 }

@@ -19,17 +19,38 @@ type updater struct {
 	updates int
 	got     []wire.Type
 	handle  func(*Stream) error // of each message; nil: nothing
+	late    bool                // each message opens a question, and handle is what its answer does
+	waiting bool
 }
 
 func (u *updater) Handle(m wire.Message) error {
 	u.got = append(u.got, m.Type)
-	if u.handle != nil {
+	switch {
+	case u.late:
+		u.waiting = true
+	case u.handle != nil:
 		return u.handle(u.stream)
 	}
 	return nil
 }
 
-func (u *updater) Waiting() bool { return false }
+// answer answers the questions that are open, one after the other.
+func (u *updater) answer() error {
+	for u.waiting {
+		if u.handle != nil {
+			if err := u.handle(u.stream); err != nil {
+				return err
+			}
+		}
+		u.waiting = false
+		if err := u.stream.Resume(time.Time{}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (u *updater) Waiting() bool { return u.waiting }
 
 func (u *updater) Keys() (read, write suite.Keys) { return read, write }
 
@@ -88,7 +109,8 @@ func TestMessagesInAnyRecords(t *testing.T) {
 }
 
 // TestStreamViolations: what no peer may send in well-formed records. The last record
-// of each case is the one that is refused.
+// of each case is the one that is refused, also where each message opens a question that
+// is answered late.
 func TestStreamViolations(t *testing.T) {
 	rec := func(typ record.ContentType, body ...byte) []byte {
 		return append([]byte{byte(typ), 3, 3, 0, byte(len(body))}, body...)
@@ -130,23 +152,29 @@ func TestStreamViolations(t *testing.T) {
 		{"warnings without end in TLS 1.3", modern, nil, [][]byte{warning, warning, warning, warning, warning}, errWarnings},
 		{"empty records between the warnings", complete, nil, [][]byte{warning, warning, warning, warning, rec(record.ApplicationData), warning}, errWarnings},
 	} {
-		u := &updater{handle: c.handle}
-		u.stream = NewStream(u, &StreamOptions{MaxFragment: record.MaxPlaintext, MaxCertificate: 1 << 16})
-		if c.prepare != nil {
-			c.prepare(u.stream)
-		}
-		for i, in := range c.records {
-			var want error
-			if i == len(c.records)-1 {
-				want = c.want
+		for _, late := range []bool{false, true} {
+			u := &updater{handle: c.handle, late: late}
+			u.stream = NewStream(u, &StreamOptions{MaxFragment: record.MaxPlaintext, MaxCertificate: 1 << 16})
+			if c.prepare != nil {
+				c.prepare(u.stream)
 			}
-			if _, err := u.stream.Open(time.Time{}, bytes.Clone(in)); err != want {
-				t.Errorf("%s, record %d: %v, want %v", c.name, i, err, want)
-				break
+			for i, in := range c.records {
+				var want error
+				if i == len(c.records)-1 {
+					want = c.want
+				}
+				_, err := u.stream.Open(time.Time{}, bytes.Clone(in))
+				if err == nil {
+					err = u.answer()
+				}
+				if err != want {
+					t.Errorf("%s, record %d, late answers %v: %v, want %v", c.name, i, late, err, want)
+					break
+				}
 			}
-		}
-		if u.stream.HasOutput() {
-			t.Errorf("%s: it is answered", c.name)
+			if u.stream.HasOutput() {
+				t.Errorf("%s: it is answered", c.name)
+			}
 		}
 	}
 }

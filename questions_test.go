@@ -1,0 +1,358 @@
+package hermetic
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/hermetic-tls/hermetic/internal/pkitest"
+	"github.com/hermetic-tls/hermetic/internal/wire"
+)
+
+// asking is a kind of handshake of which each part can be asked for.
+type asking struct {
+	name    string
+	version uint16
+	mutual  bool
+	psk     bool
+	resumes bool
+	early   bool
+}
+
+var askings = []asking{
+	{name: "TLS 1.2", version: tls.VersionTLS12},
+	{name: "TLS 1.2 mutual", version: tls.VersionTLS12, mutual: true},
+	{name: "TLS 1.2 PSK", version: tls.VersionTLS12, psk: true},
+	{name: "TLS 1.2 resumed", version: tls.VersionTLS12, resumes: true},
+	{name: "TLS 1.3", version: tls.VersionTLS13},
+	{name: "TLS 1.3 mutual", version: tls.VersionTLS13, mutual: true},
+	{name: "TLS 1.3 PSK", version: tls.VersionTLS13, psk: true},
+	{name: "TLS 1.3 resumed", version: tls.VersionTLS13, resumes: true},
+	{name: "TLS 1.3 early data", version: tls.VersionTLS13, resumes: true, early: true},
+}
+
+// asker is the two Configs of an asking, and what answers its questions.
+type asker struct {
+	t              *testing.T
+	client, server *Config
+	leaf           tls.Certificate
+	psk            PSK
+	keys           []TicketKey
+	now            clock
+	early          bool
+}
+
+// newAsker makes the Configs. Sessions are those of a handshake in which nothing is
+// asked; questions are then asked by both sides.
+func newAsker(t *testing.T, a asking, questions Async) *asker {
+	ca := pkitest.CA(t)
+	k := &asker{t: t, leaf: ca.Leaf(t, pkitest.Options{}), keys: []TicketKey{{1}}, now: clock{pkitest.Now}, early: a.early}
+	k.psk = PSK{Identity: []byte("device"), Key: []byte("0123456789abcdef")}
+	k.client = &Config{Time: k.now.time, RootCAs: ca.Pool(), ServerName: "localhost", MaxVersion: a.version, Certificates: []tls.Certificate{k.leaf}}
+	k.server = &Config{Time: k.now.time, ClientCAs: ca.Pool(), Certificates: []tls.Certificate{k.leaf}, TicketKeys: StaticTicketKeys(k.keys...), ReplayGuard: anew{}}
+	if a.mutual {
+		k.server.ClientAuth = tls.RequireAndVerifyClientCert
+	}
+	if a.psk {
+		k.client = &Config{Time: k.now.time, MaxVersion: a.version, PSKs: []PSK{k.psk}}
+		k.server = &Config{Time: k.now.time, PSKs: []PSK{k.psk}}
+	}
+	if a.early {
+		k.client.EarlyData, k.server.MaxEarlyData = true, 1000
+	}
+	if a.resumes {
+		k.client.SessionCache = NewSessionCache(4)
+		newMeeting(t, false, k.client, k.server).finish()
+	}
+	k.client, k.server = k.client.Clone(), k.server.Clone()
+	k.client.Async = questions & (AsyncCertificate | AsyncSign | AsyncVerify)
+	if a.resumes {
+		k.client.Async |= questions & AsyncSession
+	}
+	if a.early {
+		k.client.Async &^= AsyncVerify // a session is then not offered for early data
+	}
+	k.server.Async = questions &^ AsyncSession
+	if questions&AsyncTicketKeys != 0 {
+		k.server.TicketKeys = nil
+	}
+	if questions&AsyncPSK != 0 && a.psk {
+		k.server.PSKs = nil
+	}
+	if questions&AsyncReplay != 0 {
+		k.server.ReplayGuard = nil
+	}
+	return k
+}
+
+// answer answers a question the way the Config would, or with an error.
+func (k *asker) answer(p Pending, fail error) error {
+	switch p := p.(type) {
+	case *ChooseRequest:
+		return p.Answer(&k.leaf, fail)
+	case *SignRequest:
+		signature, err := p.Sign(nil, p.Certificate.PrivateKey.(crypto.Signer))
+		if fail != nil {
+			err = fail
+		}
+		return p.Answer(signature, err)
+	case *VerifyRequest:
+		return p.Answer(fail)
+	case *SessionRequest:
+		return p.Answer(k.client.SessionCache.Get(p.Key), fail)
+	case *TicketKeysRequest:
+		return p.Answer(k.keys, fail)
+	case *PSKRequest:
+		return p.Answer(&k.psk, fail)
+	case *ReplayRequest:
+		return p.Answer(true, fail)
+	}
+	k.t.Fatalf("an unknown question: %T", p)
+	return nil
+}
+
+// strange is a handshake whose bytes somebody between the two changes.
+type strange struct {
+	*asker
+	*meeting
+	asked int
+	// change changes what a side has sent, flight by flight, counted from 0.
+	change func(flight int, out []byte) []byte
+}
+
+func newStrange(k *asker, change func(flight int, out []byte) []byte) *strange {
+	return &strange{asker: k, meeting: newMeeting(k.t, false, k.client, k.server), change: change}
+}
+
+// run lets the two talk until one fails or nothing moves: every question is open until
+// there is nothing else to do. It returns the first failure.
+func (s *strange) run() error {
+	var in [2][]byte // for the server, for the client
+	ends := [2]*Engine{s.meeting.server, s.meeting.client}
+	for flight := 0; flight < 40; {
+		moved := false
+		for i, e := range ends {
+			var out []byte
+			from := ends[1-i]
+			if from.HasOutput(); from.Pending() == nil { // a flight is whole
+				out = from.Output(nil)
+			}
+			if i == 0 && flight == 0 && s.early && len(out) > 0 {
+				var err error
+				if out, err = from.SealEarlyData(out, []byte("early")); err != nil {
+					return err
+				}
+			}
+			if len(out) > 0 {
+				in[i] = append(in[i], s.change(flight, out)...)
+				flight++
+				moved = true
+			}
+			for len(in[i]) > 0 && e.Pending() == nil {
+				o, err := e.Open(in[i])
+				if err != nil {
+					return err
+				}
+				if o.N == 0 {
+					break
+				}
+				if o.Kind == KindEarlyData {
+					s.got.early = append(s.got.early, o.Data...)
+				}
+				in[i], moved = in[i][o.N:], true
+			}
+		}
+		if moved {
+			continue
+		}
+		for _, e := range ends {
+			if q := e.Pending(); q != nil {
+				s.asked++
+				s.now.now = s.now.now.Add(time.Second) // answers take their time
+				if err := s.asker.answer(q, nil); err != nil {
+					return err
+				}
+				if e.err != nil {
+					return e.err
+				}
+				moved = true
+			}
+		}
+		if !moved {
+			return nil
+		}
+	}
+	return errors.New("the engines go on forever")
+}
+
+// lostEarlyData reports that both sides believe that early data has come, and it has not.
+func (s *strange) lostEarlyData() bool {
+	c, v := s.meeting.client.State(), s.meeting.server.State()
+	return s.early && c.HandshakeComplete && v.HandshakeComplete && c.EarlyDataAccepted && v.EarlyDataAccepted && string(s.got.early) != "early"
+}
+
+func plainRecord(typ byte, body ...byte) []byte {
+	return append([]byte{typ, 3, 3, byte(len(body) >> 8), byte(len(body))}, body...)
+}
+
+// afterLastMessage appends extra to the last unencrypted handshake record of a flight.
+func afterLastMessage(extra []byte) func([]byte) []byte {
+	return func(out []byte) []byte {
+		last := -1
+		for at := 0; at+5 <= len(out); at += 5 + int(out[at+3])<<8 + int(out[at+4]) {
+			if out[at] == 20 && last >= 0 {
+				break // what comes after it may be encrypted
+			}
+			if out[at] == 22 {
+				last = at
+			}
+		}
+		if last < 0 {
+			return out
+		}
+		n := int(out[last+3])<<8 + int(out[last+4])
+		changed := append(bytes.Clone(out[:last+5+n]), extra...)
+		changed[last+3], changed[last+4] = byte((n+len(extra))>>8), byte(n+len(extra))
+		return append(changed, out[last+5+n:]...)
+	}
+}
+
+func before(extra ...byte) func([]byte) []byte {
+	return func(out []byte) []byte { return append(bytes.Clone(extra), out...) }
+}
+
+func after(extra ...byte) func([]byte) []byte {
+	return func(out []byte) []byte { return append(bytes.Clone(out), extra...) }
+}
+
+// intrusions are what somebody between the two can do to a flight.
+var intrusions = []struct {
+	name   string
+	change func([]byte) []byte
+}{
+	{"an EndOfEarlyData in the last message's record", afterLastMessage([]byte{5, 0, 0, 0})},
+	{"a ClientHello in it", afterLastMessage([]byte{1, 0, 0, 0})},
+	{"a Finished in it", afterLastMessage([]byte{20, 0, 0, 12, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0})},
+	{"a ClientKeyExchange in it", afterLastMessage([]byte{16, 0, 0, 1, 0})},
+	{"a HelloRequest in it", afterLastMessage([]byte{0, 0, 0, 0})},
+	{"a message of an unknown type in it", afterLastMessage([]byte{99, 0, 0, 0})},
+	{"a part of a message in it", afterLastMessage([]byte{20, 0})},
+	{"a message over the limit in it", afterLastMessage([]byte{20, 255, 255, 255})},
+	{"an EndOfEarlyData in the next record", after(plainRecord(22, 5, 0, 0, 0)...)},
+	{"a part of a message in the next record", after(plainRecord(22, 20, 0)...)},
+	{"an empty handshake record after it", after(plainRecord(22)...)},
+	{"an empty handshake record before it", before(plainRecord(22)...)},
+	{"application data after it", after(plainRecord(23, 1, 2, 3)...)},
+	{"application data before it", before(plainRecord(23, 1, 2, 3)...)},
+	{"empty application data before it", before(plainRecord(23)...)},
+	{"a ChangeCipherSpec before it", before(plainRecord(20, 1)...)},
+	{"a ChangeCipherSpec after it", after(plainRecord(20, 1)...)},
+	{"33 ChangeCipherSpecs after it", after(bytes.Repeat(plainRecord(20, 1), 33)...)},
+	{"a malformed ChangeCipherSpec after it", after(plainRecord(20, 2)...)},
+	{"a warning after it", after(plainRecord(21, 1, 90)...)},
+	{"five warnings after it", after(bytes.Repeat(plainRecord(21, 1, 90), 5)...)},
+	{"a fatal alert after it", after(plainRecord(21, 2, 40)...)},
+	{"an alert of an unknown level after it", after(plainRecord(21, 7, 40)...)},
+	{"an empty alert after it", after(plainRecord(21)...)},
+	{"a close_notify after it", after(plainRecord(21, 1, 0)...)},
+	{"an unknown record after it", after(plainRecord(99, 1)...)},
+	{"a record of another protocol after it", after([]byte("GET / HTTP/1.1")...)},
+	{"a record that is too long after it", after(22, 3, 3, 255, 255)},
+	{"the flight twice", func(out []byte) []byte { return append(bytes.Clone(out), out...) }},
+}
+
+// outcome is what an intrusion comes to, in words. The alert is that of the first who
+// fails.
+func outcome(err error) string {
+	var fault *AlertError
+	switch {
+	case err == nil:
+		return "nothing"
+	case errors.As(err, &fault):
+		return fmt.Sprintf("%v, received %v", fault.Alert, fault.Received)
+	}
+	return err.Error()
+}
+
+// TestIntrusionsWithQuestions: whatever somebody does to the bytes of a handshake, it
+// ends with the same alert, whether a question is open meanwhile or none is ever asked.
+// A check must not depend on who decides, nor on when.
+func TestIntrusionsWithQuestions(t *testing.T) {
+	for _, a := range askings {
+		t.Run(a.name, func(t *testing.T) {
+			asked := map[Async]int{}
+			each := a.asks()
+			all := Async(0)
+			for _, q := range each {
+				all |= q
+			}
+			for flight := range 3 {
+				for _, intrusion := range intrusions {
+					change := func(n int, out []byte) []byte {
+						if n == flight {
+							return intrusion.change(out)
+						}
+						return bytes.Clone(out)
+					}
+					want := outcome(newStrange(newAsker(t, a, 0), change).run())
+					for _, questions := range append(each, all) {
+						s := newStrange(newAsker(t, a, questions), change)
+						got := outcome(s.run())
+						asked[questions] += s.asked
+						if got != want {
+							t.Errorf("flight %d, %s, questions %b: %s; without any: %s", flight, intrusion.name, questions, got, want)
+						}
+						if s.lostEarlyData() {
+							t.Errorf("flight %d, %s, questions %b: early data is lost, and nobody knows", flight, intrusion.name, questions)
+						}
+					}
+				}
+			}
+			for _, q := range each {
+				if asked[q] == 0 {
+					t.Errorf("question %b was never asked", q)
+				}
+			}
+		})
+	}
+}
+
+// asks are the questions that a handshake has.
+func (a asking) asks() []Async {
+	switch {
+	case a.early:
+		return []Async{AsyncVerify, AsyncSession, AsyncTicketKeys, AsyncReplay}
+	case a.resumes:
+		return []Async{AsyncVerify, AsyncSession, AsyncTicketKeys}
+	case a.psk:
+		return []Async{AsyncVerify, AsyncPSK}
+	}
+	return []Async{AsyncCertificate, AsyncSign, AsyncVerify}
+}
+
+// TestEarlyDataCutOff: RFC 9846, Section 5.1: who appends an EndOfEarlyData to the
+// ClientHello's record would cut off the early data, if it were taken for a message under
+// the early keys.
+func TestEarlyDataCutOff(t *testing.T) {
+	end := afterLastMessage(wire.AppendMessage(nil, wire.TypeEndOfEarlyData, nil))
+	for _, questions := range []Async{0, AsyncReplay, AsyncTicketKeys, AsyncVerify, AsyncReplay | AsyncTicketKeys | AsyncVerify} {
+		k := newAsker(t, askings[len(askings)-1], questions)
+		k.client.Async = 0
+		m := newMeeting(t, false, k.client, k.server)
+		m.answer = func(p Pending) {
+			if err := k.answer(p, nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+		err := m.toServer(end(m.client.Output(nil)))
+		for q := m.server.Pending(); q != nil && err == nil; q = m.server.Pending() {
+			m.answer(q)
+			err = m.server.err
+		}
+		wantAlert(t, m.server, err, AlertUnexpectedMessage)
+	}
+}
