@@ -260,7 +260,7 @@ func (c *compiled) sizes(p *handshake.Params) error {
 		return configError("Datagram.ConnectionIDLength", fmt.Sprintf("%d is not from 0 to 255", d.ConnectionIDLength))
 	case d.ConnectionIDLength > 0 && !d.ConnectionIDs:
 		return configError("Datagram.ConnectionIDLength", "it has no use without ConnectionIDs")
-	case len(c.CookieSecret) > 0 && len(c.CookieSecret) < 16:
+	case len(c.CookieSecret) > 0 && len(c.CookieSecret) < minCookieSecret:
 		return configError("CookieSecret", fmt.Sprintf("it has %d bytes, less than 16", len(c.CookieSecret)))
 	}
 	p.CIDs, p.CIDLength, p.SRTP = d.ConnectionIDs, d.ConnectionIDLength, d.SRTPProfiles

@@ -275,6 +275,12 @@ type Config struct {
 	// each other's cookies. Nil: a secret of this Config's own.
 	CookieSecret []byte
 
+	// GetCookieSecrets, if set, returns the secrets to use in place of CookieSecret,
+	// each at least 16 bytes: the first makes cookies, and all of them check cookies.
+	// It is for secrets that change. It may be called from many goroutines and must
+	// not wait. If it returns none, CookieSecret is used.
+	GetCookieSecrets func() [][]byte
+
 	nameOptional bool // set by LoadConfig: a chain of RootCAs is checked without a name
 
 	compile compileOnce

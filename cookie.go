@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"io"
+	"slices"
 	"time"
 )
 
@@ -24,6 +25,8 @@ const (
 	// cookieRotation is how long one key makes cookies. A cookie says when it
 	// was made, and so which key made it.
 	cookieRotation = time.Hour
+	// minCookieSecret is how long a secret is at least, in bytes.
+	minCookieSecret = 16
 )
 
 // Cookie returns a cookie for a peer's identity on the transport, such as its
@@ -31,11 +34,11 @@ const (
 // cookie API of the Lua document, for protocols of one's own over UDP; its key
 // is derived apart from the handshake's. The result is 44 characters of Base64.
 func (c *Config) Cookie(peerID []byte) []byte {
-	return base64.StdEncoding.AppendEncode(nil, c.cookie(peerID, c.now()))
+	return base64.StdEncoding.AppendEncode(nil, c.cookie(c.cookieSecrets()[0], peerID, c.now()))
 }
 
 // CheckCookie reports whether cookie was made for peerID within the last
-// minute, by this Config or one with the same CookieSecret.
+// minute, by this Config or one with the same secret.
 func (c *Config) CheckCookie(peerID, cookie []byte) bool {
 	if len(cookie) != base64.StdEncoding.EncodedLen(cookieTime+cookieMAC) {
 		return false
@@ -49,14 +52,16 @@ func (c *Config) CheckCookie(peerID, cookie []byte) bool {
 	if age < -cookieLife || age > cookieLife {
 		return false
 	}
-	return hmac.Equal(raw, c.cookie(peerID, made))
+	return slices.ContainsFunc(c.cookieSecrets(), func(secret []byte) bool {
+		return hmac.Equal(raw, c.cookie(secret, peerID, made))
+	})
 }
 
 // cookie is the cookie made at that second: the time and a MAC over it and the
 // identity.
-func (c *Config) cookie(peerID []byte, made time.Time) []byte {
+func (c *Config) cookie(secret, peerID []byte, made time.Time) []byte {
 	b := binary.BigEndian.AppendUint32(nil, uint32(made.Unix()))
-	mac := hmac.New(sha256.New, c.cookieKey("cookie API", made))
+	mac := hmac.New(sha256.New, cookieKey(secret, "cookie API", made))
 	mac.Write(b)
 	mac.Write(peerID)
 	return append(b, mac.Sum(nil)[:cookieMAC]...)
@@ -70,12 +75,14 @@ type cookieJar struct {
 }
 
 // Seal returns the time, the content, and a MAC over both, bound and the peer.
-func (j *cookieJar) Seal(content, bound []byte) []byte { return j.seal(content, bound, j.now) }
+func (j *cookieJar) Seal(content, bound []byte) []byte {
+	return j.seal(j.cfg.cookieSecrets()[0], content, bound, j.now)
+}
 
-func (j *cookieJar) seal(content, bound []byte, made time.Time) []byte {
+func (j *cookieJar) seal(secret, content, bound []byte, made time.Time) []byte {
 	b := binary.BigEndian.AppendUint32(nil, uint32(made.Unix()))
 	b = append(b, content...)
-	mac := hmac.New(sha256.New, j.cfg.cookieKey("handshake", made))
+	mac := hmac.New(sha256.New, cookieKey(secret, "handshake", made))
 	for _, part := range [][]byte{b, bound, j.peerID} {
 		mac.Write(binary.BigEndian.AppendUint32(nil, uint32(len(part))))
 		mac.Write(part)
@@ -94,24 +101,40 @@ func (j *cookieJar) Open(cookie, bound []byte) (content []byte, ok bool) {
 		return nil, false
 	}
 	content = cookie[cookieTime : len(cookie)-handshakeMAC]
-	return content, hmac.Equal(cookie, j.seal(content, bound, made))
+	return content, slices.ContainsFunc(j.cfg.cookieSecrets(), func(secret []byte) bool {
+		return hmac.Equal(cookie, j.seal(secret, content, bound, made))
+	})
 }
 
 // cookieKey is the key of that purpose at that time.
-func (c *Config) cookieKey(purpose string, at time.Time) []byte {
+func cookieKey(secret []byte, purpose string, at time.Time) []byte {
 	info := binary.BigEndian.AppendUint64([]byte(purpose+" "), uint64(at.Unix()/int64(cookieRotation.Seconds())))
-	key, err := hkdf.Expand(sha256.New, c.cookieSecret(), string(info), sha256.Size)
+	key, err := hkdf.Expand(sha256.New, secret, string(info), sha256.Size)
 	if err != nil {
 		panic(err) // the size is right
 	}
 	return key
 }
 
+// cookieSecrets are the secrets that are accepted: the first makes cookies.
+func (c *Config) cookieSecrets() (secrets [][]byte) {
+	if c.GetCookieSecrets != nil {
+		for _, secret := range c.GetCookieSecrets() {
+			if len(secret) >= minCookieSecret {
+				secrets = append(secrets, hashed(secret))
+			}
+		}
+	}
+	if len(secrets) == 0 {
+		secrets = [][]byte{c.cookieSecret()}
+	}
+	return secrets
+}
+
 // cookieSecret is the configured secret, or one drawn at first use.
 func (c *Config) cookieSecret() []byte {
 	if c.CookieSecret != nil {
-		secret := sha256.Sum256(c.CookieSecret)
-		return secret[:]
+		return hashed(c.CookieSecret)
 	}
 	c.compile.cookieOnce.Do(func() {
 		c.compile.cookieSecret = make([]byte, sha256.Size)
@@ -121,4 +144,9 @@ func (c *Config) cookieSecret() []byte {
 		}
 	})
 	return c.compile.cookieSecret
+}
+
+func hashed(secret []byte) []byte {
+	sum := sha256.Sum256(secret)
+	return sum[:]
 }

@@ -65,3 +65,75 @@ func TestCookieSecret(t *testing.T) {
 		t.Error("a short secret is accepted")
 	}
 }
+
+// TestGetCookieSecrets: the secrets of cookies may change while a Config is in use. The
+// first makes them, all of them check them.
+func TestGetCookieSecrets(t *testing.T) {
+	const one, two = "a first secret of some bytes", "a second secret of some bytes"
+	var secrets [][]byte
+	id := []byte("peer")
+	cfg := &Config{Time: atNow, GetCookieSecrets: func() [][]byte { return secrets }}
+	for _, step := range []struct {
+		name    string
+		secrets []string
+		madeBy  []string // nil: by the Config's own
+		checks  []string
+		refuses []string
+	}{
+		{"none: the Config's own", nil, nil, nil, []string{one, two}},
+		{"one", []string{one}, []string{one}, []string{one}, []string{two}},
+		{"another, and still the first", []string{two, one}, []string{two}, []string{one, two}, nil},
+		{"the other alone", []string{two}, []string{two}, []string{two}, []string{one}},
+		{"one that is too short counts for nothing", []string{"short", one}, []string{one}, []string{one}, []string{"short"}},
+		{"only one that is too short", []string{"short"}, nil, nil, []string{"short", one}},
+	} {
+		secrets = nil
+		for _, s := range step.secrets {
+			secrets = append(secrets, []byte(s))
+		}
+		with := func(secret string) *Config { return &Config{Time: atNow, CookieSecret: []byte(secret)} }
+		if !cfg.CheckCookie(id, cfg.Cookie(id)) {
+			t.Errorf("%s: its own cookie is not good", step.name)
+		}
+		for _, s := range step.madeBy {
+			if !with(s).CheckCookie(id, cfg.Cookie(id)) {
+				t.Errorf("%s: %q does not make the cookies", step.name, s)
+			}
+		}
+		for _, s := range step.checks {
+			if !cfg.CheckCookie(id, with(s).Cookie(id)) {
+				t.Errorf("%s: a cookie of %q is refused", step.name, s)
+			}
+		}
+		for _, s := range step.refuses {
+			if cfg.CheckCookie(id, with(s).Cookie(id)) {
+				t.Errorf("%s: a cookie of %q is accepted", step.name, s)
+			}
+		}
+	}
+}
+
+// TestHandshakeOverNewCookieSecret: a client that was asked for a cookie under one secret
+// completes its handshake under the next.
+func TestHandshakeOverNewCookieSecret(t *testing.T) {
+	for _, version := range versions {
+		secrets := [][]byte{[]byte("a first secret of some bytes")}
+		n := newNetwork(t, func(c, s *Config) {
+			c.MaxVersion, s.GetCookieSecrets = version, func() [][]byte { return secrets }
+		})
+		cfg := n.server.cfg.Config
+		answer, _ := cfg.AnswerHello(nil, []byte("a"), n.client.Output(nil))
+		if err := n.open(n.client, answer, &n.received.client); err != nil {
+			t.Fatal(err)
+		}
+		second := n.client.Output(nil)
+		secrets = [][]byte{[]byte("a second secret of some bytes"), secrets[0]}
+		if _, ok := cfg.AnswerHello(nil, []byte("a"), second); !ok {
+			t.Error("the cookie is not good once the secret has changed")
+		}
+		secrets = secrets[:1]
+		if _, ok := cfg.AnswerHello(nil, []byte("a"), second); ok {
+			t.Error("the cookie is good without its secret")
+		}
+	}
+}

@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"crypto/tls"
 	"testing"
+	"time"
 
+	"github.com/hermetic-tls/hermetic/internal/pkitest"
 	"github.com/hermetic-tls/hermetic/internal/wire"
 )
 
@@ -115,5 +117,70 @@ func TestEarlyDataToTLS12(t *testing.T) {
 	}
 	if s := n.client.State(); err != nil || s.Version != tls.VersionTLS12 || s.EarlyDataAccepted || s.NegotiatedProtocol != "" || n.client.EarlyDataRoom() > 0 {
 		t.Errorf("%v: %s, early data accepted %v, ALPN %q", err, tls.VersionName(s.Version), s.EarlyDataAccepted, s.NegotiatedProtocol)
+	}
+}
+
+// sameTicket is a SessionCache that offers its first session again and again.
+type sameTicket struct{ session *Session }
+
+func (c *sameTicket) Get(string) *Session { return c.session }
+func (c *sameTicket) Put(_ string, s *Session) {
+	if c.session == nil {
+		c.session = s
+	}
+}
+
+// TestEarlyDataOfOneTicket: who has one ticket can make any number of ClientHellos with
+// it, and does not take 0-RTT from others.
+func TestEarlyDataOfOneTicket(t *testing.T) {
+	overBoth(t, func(t *testing.T, datagram bool) {
+		for _, size := range []int{1, 4, 8, 100} {
+			client, server, now := earlyConfigs(t)
+			server.ReplayGuard = &replayGuard{max: size, now: now.time}
+			accepted := func(client *Config) bool {
+				t.Helper()
+				m := newMeeting(t, datagram, client, server)
+				if err := m.sendEarly("x"); err != nil {
+					t.Fatal(err)
+				}
+				return m.server.State().EarlyDataAccepted
+			}
+			client.SessionCache = &sameTicket{}
+			newMeeting(t, datagram, client, server).finish()
+			n := 0
+			for range 2 * size {
+				if accepted(client) {
+					n++
+				}
+			}
+			if want := min(ticketIDs, max(1, size/4)); n != want {
+				t.Errorf("a guard of %d ids: one ticket used %d, want %d", size, n, want)
+			}
+			other := client.Clone()
+			other.SessionCache = NewSessionCache(1)
+			newMeeting(t, datagram, other, server).finish()
+			if got, want := accepted(other), size > 1; got != want {
+				t.Errorf("a guard of %d ids: another client's early data is accepted: %v", size, got)
+			}
+		}
+	})
+}
+
+// TestReplayGuardIsAskedLate: a question may wait, as with AsyncReplay. An id that was
+// accepted at once must still be remembered when the same ClientHello is asked about,
+// 20 s younger by its ticket age and asked about late.
+func TestReplayGuardIsAskedLate(t *testing.T) {
+	for _, test := range []struct {
+		late time.Duration
+		want bool
+	}{{0, true}, {replayDelay, true}, {replayDelay + 1, false}, {replayWindow, false}} {
+		now := &clock{pkitest.Now}
+		g := &replayGuard{max: 10, now: now.time}
+		if got := g.Unseen([]byte("id"), now.now.Add(replayWindow-test.late)); got != test.want {
+			t.Errorf("asked %v after the ClientHello: %v", test.late, got)
+		}
+	}
+	if 2*10*time.Second+replayDelay > replayWindow {
+		t.Error("an id is forgotten before its last replay can be asked about")
 	}
 }

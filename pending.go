@@ -132,8 +132,13 @@ func (r *PSKRequest) Answer(p *PSK, err error) error {
 
 // ReplayRequest asks a server whether early data is new ([AsyncReplay]).
 type ReplayRequest struct {
-	ID    []byte    // 16 bytes that no other ClientHello has
-	Until time.Time // afterwards it need not be remembered
+	// ID is 32 bytes that no other ClientHello has: the first 16 name the ticket, the
+	// last 16 the ClientHello. See [ReplayGuard].
+	ID []byte
+
+	// Until is the time after which ID need not be remembered.
+	Until time.Time
+
 	question
 }
 

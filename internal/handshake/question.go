@@ -90,7 +90,7 @@ type SealTicket struct {
 // Unseen asks a server whether it sees this early data for the first time: RFC
 // 9846, Section 8.
 type Unseen struct {
-	ID []byte // of the ClientHello
+	ID []byte // 16 bytes of the ticket, 16 of the ClientHello
 	OK bool   // the answer
 	answer
 }

@@ -30,9 +30,8 @@ func (s *server13) resume13(share wire.KeyShare) (step, error) {
 	if !s.mayHaveEarlyData() {
 		return s.sendServerHello(share)
 	}
-	_, binder, _ := s.hello.PSK.At(int(s.selected))
-	id := sha256.Sum256(binder)
-	q := &Unseen{ID: id[:16]}
+	ticket, binder, _ := s.hello.PSK.At(int(s.selected))
+	q := &Unseen{ID: append(shortHash(ticket.Identity), shortHash(binder)...)}
 	return ask(q, func() (step, error) {
 		if q.OK {
 			s.conn.EarlyData = EarlyDataAccepted
@@ -40,6 +39,11 @@ func (s *server13) resume13(share wire.KeyShare) (step, error) {
 		}
 		return s.sendServerHello(share)
 	}), nil
+}
+
+func shortHash(b []byte) []byte {
+	sum := sha256.Sum256(b)
+	return sum[:16]
 }
 
 // mayHaveEarlyData reports whether early data can be accepted, if it is not a
