@@ -238,7 +238,7 @@ func (e *Engine) Open(in []byte) (Opened, error) {
 		}
 		return Opened{N: n}, e.fail(err)
 	}
-	if e.mode.IsDTLS() && e.machine == nil {
+	if e.mode.IsDTLS() && e.machine == nil && !e.closed {
 		e.conn.AnswerUpdate(e.carrier) // at once: a datagram may be sent at any time
 	}
 	return Opened{Data: o.Data, N: o.N, Kind: Kind(o.Kind)}, nil
@@ -345,7 +345,9 @@ func (e *Engine) newCarrier() {
 }
 
 // KeyUpdate changes the sending keys (TLS 1.3), and asks the peer to change
-// its own if requestPeer is set. In TLS 1.2 it is an ErrInvalidOperation.
+// its own if requestPeer is set; a request that the peer has not answered yet serves for
+// this one too. Over DTLS it waits until the peer has acknowledged the update before it.
+// In TLS 1.2 it is an ErrInvalidOperation.
 func (e *Engine) KeyUpdate(requestPeer bool) error {
 	switch err := e.established(); {
 	case err != nil:

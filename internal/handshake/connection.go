@@ -109,6 +109,7 @@ func (c *Connection) keyUpdate(carrier Carrier, msg wire.Message) error {
 		return err
 	}
 	c.owesUpdate = c.owesUpdate || ku.RequestUpdate == 1
+	c.awaitsUpdate = false
 	return nil
 }
 
@@ -124,25 +125,31 @@ func (c *Connection) Keys(server bool) (read, write suite.Keys) {
 	return own, client
 }
 
-// AnswerUpdate sends the KeyUpdate that the peer has asked for: RFC 9846,
-// Section 4.7.3: "prior to sending its next Application Data record", and one
-// for any number of requests.
-func (c *Connection) AnswerUpdate(carrier Carrier) {
-	if c.owesUpdate {
-		c.UpdateKeys(carrier, false)
-	}
+// UpdateKeys sends a KeyUpdate, which changes the sending keys, as soon as it may: see
+// AnswerUpdate.
+func (c *Connection) UpdateKeys(carrier Carrier, request bool) {
+	c.owesUpdate = true
+	c.wantsUpdate = c.wantsUpdate || request
+	c.AnswerUpdate(carrier)
 }
 
-// UpdateKeys sends a KeyUpdate and changes the sending keys.
-func (c *Connection) UpdateKeys(carrier Carrier, request bool) {
-	var ku wire.KeyUpdate
-	if request {
-		ku.RequestUpdate = 1
-	}
-	c.owesUpdate = false
-	if carrier.KeyUpdatePending() {
+// AnswerUpdate sends the KeyUpdate that is due: the one that the peer has asked for (RFC
+// 9846, Section 4.7.3: "prior to sending its next Application Data record", and one for
+// any number of requests), or one of ours that had to wait. Over datagrams that is until
+// the one before it has been acknowledged. It asks for the peer's at most once: "Until
+// receiving a subsequent KeyUpdate from the peer, the sender MUST NOT send another
+// KeyUpdate with request_update set to "update_requested"". The answer that is still to
+// come serves all that was asked until then.
+func (c *Connection) AnswerUpdate(carrier Carrier) {
+	if !c.owesUpdate || carrier.KeyUpdatePending() {
 		return
 	}
+	var ku wire.KeyUpdate
+	if c.wantsUpdate && !c.awaitsUpdate {
+		ku.RequestUpdate = 1
+		c.awaitsUpdate = true
+	}
+	c.owesUpdate, c.wantsUpdate = false, false
 	carrier.Wake()
 	suite.UpdateTrafficSecret(c.Suite.Hash, c.prefix(), c.writeSecret)
 	carrier.SendKeyUpdate(ku.Append(nil), c.trafficKeys(c.writeSecret))

@@ -108,10 +108,12 @@ type Connection struct {
 	Retried     bool // by HelloRetryRequest
 	Resumed     bool
 
-	owesUpdate bool     // the peer has asked for a KeyUpdate
-	awaitsCIDs bool     // the peer has been asked for connection IDs
-	rawLocal   bool     // we have shown a raw public key, now or when the session began
-	spareCIDs  [][]byte // of the peer, to change to
+	owesUpdate   bool     // a KeyUpdate is due
+	wantsUpdate  bool     // it is to ask for the peer's
+	awaitsUpdate bool     // the peer has been asked for one, and it has not come
+	awaitsCIDs   bool     // the peer has been asked for connection IDs
+	rawLocal     bool     // we have shown a raw public key, now or when the session began
+	spareCIDs    [][]byte // of the peer, to change to
 	// TLS 1.3: the traffic secrets of now, for the next KeyUpdate.
 	readSecret, writeSecret []byte
 	exporterSecret          []byte

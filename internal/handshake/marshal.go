@@ -35,8 +35,8 @@ func (c *Connection) Append(dst []byte, now time.Time) (out []byte, ok bool) {
 	}
 	b.AddUint16(uint16(c.LocalScheme))
 	b.AddUint16(c.SRTP)
-	for _, v := range []bool{c.Retried, c.Resumed, c.owesUpdate, c.awaitsCIDs} {
-		b.AddUint8(map[bool]uint8{true: 1}[v])
+	for _, v := range [][]bool{{c.Retried}, {c.Resumed}, {c.owesUpdate, c.wantsUpdate, c.awaitsUpdate}, {c.awaitsCIDs}} {
+		b.AddUint8(bits(v...))
 	}
 	b.AddUint8(uint8(c.EarlyData))
 	b.AddUint8(uint8(len(c.spareCIDs)))
@@ -60,7 +60,8 @@ func ParseConnection(b *cryptobyte.String, chains *pki.Cache) (*Connection, erro
 		len(clientRandom) == 32 && len(serverRandom) == 32
 	c := &Connection{
 		readSecret: clone(readSecret), writeSecret: clone(writeSecret), resumptionSecret: clone(resumption),
-		LocalScheme: suite.Scheme(scheme), SRTP: srtp, Retried: retried == 1, Resumed: resumed == 1, owesUpdate: owes == 1, awaitsCIDs: awaits == 1, EarlyData: EarlyDataState(early),
+		LocalScheme: suite.Scheme(scheme), SRTP: srtp, Retried: retried == 1, Resumed: resumed == 1,
+		owesUpdate: owes&1 != 0, wantsUpdate: owes&2 != 0, awaitsUpdate: owes&4 != 0, awaitsCIDs: awaits == 1, EarlyData: EarlyDataState(early),
 	}
 	for range spares {
 		var cid cryptobyte.String
@@ -114,6 +115,16 @@ func Recall(s *session.Session, peer *Peer) *Connection {
 	c := &Connection{Peer: peer, Resumed: true}
 	c.recall(s)
 	return c
+}
+
+// bits is the flags as a number, the first one its lowest bit.
+func bits(flags ...bool) (n uint8) {
+	for i, set := range flags {
+		if set {
+			n |= 1 << i
+		}
+	}
+	return n
 }
 
 // clone is nil for what is not there.
