@@ -54,35 +54,49 @@ func (s *stream) readEarly(p []byte) (int, error) {
 	if s.err != nil {
 		return 0, s.err
 	}
-	s.handshaking.Lock()
-	defer s.handshaking.Unlock()
-	s.reading.Lock()
-	defer s.reading.Unlock()
-	for len(s.early) == 0 {
-		if s.done.Load() {
-			return 0, io.EOF
+	n, err := s.awaitEarly(p)
+	if err == io.EOF {
+		return n, err
+	}
+	return n, s.instead(err)
+}
+
+func (s *stream) awaitEarly(p []byte) (int, error) {
+	if !s.done.Load() {
+		if err := s.lock(s.handshaking, bothDeadlines); err != nil {
+			return 0, err
 		}
-		if err := s.step(); err != nil {
-			return 0, s.orClosed(err)
+		defer s.handshaking.unlock()
+		if err := s.steps(func() bool { return s.early.Load() || s.done.Load() }); err != nil {
+			return 0, err
 		}
 	}
-	return s.takeEarly(p), nil
+	if !s.early.Load() {
+		return 0, io.EOF
+	}
+	n, err := s.takeEarly(p, readDeadline)
+	if n == 0 && err == nil && len(p) > 0 {
+		err = io.EOF // somebody was faster
+	}
+	return n, err
 }
 
 // takeEarly returns early data that has come.
-func (s *stream) takeEarly(p []byte) int {
-	n := copy(p, s.early)
-	s.early = s.early[n:]
-	return n
+func (s *stream) takeEarly(p []byte, w which) (n int, err error) {
+	err = s.use(w, func() {
+		n = copy(p, s.earlyData)
+		if s.earlyData = s.earlyData[n:]; len(s.earlyData) == 0 {
+			s.earlyData = nil
+			s.early.Store(false)
+		}
+	})
+	return n, err
 }
 
-func (s *stream) writeEarly(p []byte) (n int, err error) {
+func (s *stream) writeEarly(p []byte) (int, error) {
 	if s.err != nil {
 		return 0, s.err
 	}
-	s.writing.Lock()
-	n, err = s.write(p, s.engine.SealEarlyData)
-	s.writing.Unlock()
-	s.flushLater()
-	return n, s.orClosed(err)
+	n, err := s.write(p, s.engine.SealEarlyData, s.writeBounds())
+	return n, s.instead(err)
 }
