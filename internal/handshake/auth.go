@@ -21,7 +21,8 @@ var (
 
 // parseCertificate13 reads the peer's Certificate message of TLS 1.3 into the
 // connection. An empty one leaves Peer nil.
-func (m *Machine) parseCertificate13(body []byte) error {
+// offered is the extensions that may answer what we have sent.
+func (m *Machine) parseCertificate13(body []byte, offered wire.ExtensionSet) error {
 	var msg wire.Certificate13
 	if err := msg.Parse(body); err != nil {
 		return err
@@ -31,15 +32,17 @@ func (m *Machine) parseCertificate13(body []byte) error {
 	}
 	var chain [][]byte
 	peer := new(Peer)
-	asked := m.askedOfCertificate()
 	for rest := msg.Entries; len(rest) > 0; {
 		var e wire.CertificateEntry
 		var err error
-		if e, rest, err = wire.NextEntry(rest); err != nil {
+		if e, rest, err = wire.NextEntry(rest, offered); err != nil {
 			return err
 		}
-		if e.Unknown || e.Has.Minus(asked) != 0 {
+		switch {
+		case e.Unknown:
 			return errUnsolicited
+		case e.Has.Minus(wire.InCertificate) != 0:
+			return errMisplaced
 		}
 		if len(chain) == 0 {
 			peer.OCSP, peer.SCTs = slices.Clone(e.OCSP), slices.Clone(e.SCTs)
@@ -47,18 +50,6 @@ func (m *Machine) parseCertificate13(body []byte) error {
 		chain = append(chain, e.Data)
 	}
 	return m.acceptCertificate(peer, chain)
-}
-
-// askedOfCertificate is the extensions that a certificate may have: those that
-// we have asked for, which a server's CertificateRequest never does.
-func (m *Machine) askedOfCertificate() (asked wire.ExtensionSet) {
-	if !m.params.Server && !m.params.NoStatusRequest {
-		asked.Add(wire.ExtStatusRequest)
-	}
-	if !m.params.Server && !m.params.NoSCTs {
-		asked.Add(wire.ExtSCT)
-	}
-	return asked
 }
 
 // parseCertificate12 is the same for TLS 1.2.

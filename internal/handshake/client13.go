@@ -12,7 +12,9 @@ var (
 	errNoKeyShare = alert.New(alert.MissingExtension, "the peer sent no key share")
 	errWrongShare = alert.New(alert.IllegalParameter, "the server's key share is of a group that was not offered")
 	errContext    = alert.New(alert.DecodeError, "certificate_request_context is not what it must be")
-	errNoSchemes  = alert.New(alert.MissingExtension, "the peer sent no signature_algorithms")
+	// RFC 9846, Section 4.3.11: it has another alert than a missing key share.
+	errPSKWithoutShare = alert.New(alert.IllegalParameter, "the server chose a PSK and sent no key share, which psk_dhe_ke demands")
+	errNoSchemes       = alert.New(alert.MissingExtension, "the peer sent no signature_algorithms")
 )
 
 // client13 is a TLS 1.3 client after the ServerHello. RFC 9846, Section 2, with
@@ -52,8 +54,12 @@ func newClient13(c *clientHello) *client13 {
 
 func (c *client13) serverHello(sh *wire.ServerHello) (step, error) {
 	switch {
-	case sh.Unknown || sh.Has.Minus(c.offered&wire.InServerHello13) != 0:
+	case sh.Unknown || sh.Has.Minus(c.offered) != 0:
 		return step{}, errUnsolicited
+	case sh.Has.Minus(wire.InServerHello13) != 0:
+		return step{}, errMisplaced
+	case !sh.Has.Has(wire.ExtKeyShare) && sh.Has.Has(wire.ExtPreSharedKey):
+		return step{}, errPSKWithoutShare
 	case !sh.Has.Has(wire.ExtKeyShare):
 		return step{}, errNoKeyShare
 	}
@@ -112,10 +118,12 @@ func (c *client13) agree(share wire.KeyShare) ([]byte, error) {
 
 func (c *client13) encryptedExtensions(msg wire.Message) (step, error) {
 	var ee wire.EncryptedExtensions
-	if err := ee.Parse(msg.Body); err != nil {
+	if err := ee.ParseAnswer(msg.Body, c.offered); err != nil {
 		return step{}, err
 	}
 	c.transcript.add(msg)
+	// RFC 9846, Section 4.4.1, wants an illegal_parameter for one that was offered
+	// and belongs in another message; peers that test it do not.
 	if ee.Unknown || ee.Has.Minus(c.offered&wire.InEncryptedExtensions) != 0 {
 		return step{}, errUnsolicited
 	}
@@ -178,7 +186,7 @@ func (c *client13) certificateOrRequest(msg wire.Message) (step, error) {
 }
 
 func (c *client13) certificate(msg wire.Message) (step, error) {
-	if err := c.parseCertificate13(msg.Body); err != nil {
+	if err := c.parseCertificate13(msg.Body, c.offered); err != nil {
 		return step{}, err
 	}
 	if c.conn.Peer == nil {

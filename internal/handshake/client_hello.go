@@ -23,7 +23,10 @@ var (
 	errVersionNotWanted = alert.New(alert.IllegalParameter, "the server chose a version that was not offered")
 	errSecondRetry      = alert.New(alert.UnexpectedMessage, "a second HelloRetryRequest")
 	errVerified13       = alert.New(alert.IllegalParameter, "the server sent the HelloVerifyRequest of DTLS 1.2 and then chose 1.3")
-	errLegacyVersion    = alert.New(alert.IllegalParameter, "legacy_version is not TLS 1.2")
+	errLegacyVersion    = alert.New(alert.ProtocolVersion, "legacy_version is not TLS 1.2")
+	errMisplaced        = alert.New(alert.IllegalParameter, "an extension does not belong in this message")
+	errLargeHello       = alert.New(alert.InternalError, "the ClientHello, with its PSKs, session and protocols, has more than 64 KiB")
+	errLargeCookie      = alert.New(alert.IllegalParameter, "the HelloRetryRequest's cookie does not fit in a ClientHello")
 	errRetryCompression = alert.New(alert.DecodeError, "a HelloRetryRequest chooses compression")
 	errEmptyRetry       = alert.New(alert.IllegalParameter, "the HelloRetryRequest asks for no change")
 	errALPNChoice       = alert.New(alert.IllegalParameter, "the server chose an ALPN protocol that was not offered")
@@ -78,7 +81,9 @@ func (c *clientHello) begin() (step, error) {
 	if err := c.fill(); err != nil {
 		return step{}, err
 	}
-	c.transmit()
+	if err := c.transmit(); err != nil {
+		return step{}, err
+	}
 	c.offerEarlyData()
 	return c.await(), nil
 }
@@ -95,14 +100,21 @@ func (c *clientHello) await() step {
 	return expect(c.answer, wire.TypeServerHello)
 }
 
-func (c *clientHello) transmit() {
+func (c *clientHello) transmit() error {
 	msg := c.hello.Append(c.scratch[:0], c.conn.Transport)
+	switch large := len(msg) > 1<<16; { // its lengths have wrapped, or soon will
+	case large && c.conn.Retried:
+		return errLargeCookie
+	case large:
+		return errLargeHello
+	}
 	if c.hello.Has.Has(wire.ExtPreSharedKey) {
 		// Binders do not know the cookie of DTLS 1.2: its field is empty, or
 		// the server is not one of 1.3.
 		c.bind(msg)
 	}
 	c.send(msg)
+	return nil
 }
 
 // offers reports whether the client offers version.
@@ -217,7 +229,8 @@ func (c *clientHello) answer(msg wire.Message) (step, error) {
 		return c.verifyRequest(msg)
 	}
 	var sh wire.ServerHello
-	if err := sh.Parse(msg.Body); err != nil {
+	// RFC 9846, Section 4.3: the cookie of a HelloRetryRequest is not offered.
+	if err := sh.ParseAnswer(msg.Body, c.hello.Has|wire.Extensions(wire.ExtCookie)); err != nil {
 		return step{}, err
 	}
 	version, err := c.version(&sh)
@@ -269,10 +282,7 @@ func (c *clientHello) answer(msg wire.Message) (step, error) {
 func (c *clientHello) version(sh *wire.ServerHello) (uint16, error) {
 	v := tlsVersion(sh.Version, c.conn.Transport)
 	if sh.Has.Has(wire.ExtSupportedVersions) {
-		switch {
-		case !c.offers(wire.VersionTLS13):
-			return 0, errUnsolicited
-		case v != wire.VersionTLS12:
+		if v != wire.VersionTLS12 {
 			return 0, errLegacyVersion
 		}
 		// RFC 9846, Section 4.3.1: a version before 1.3, or one that was not
@@ -308,8 +318,10 @@ func (c *clientHello) retry(msg wire.Message, sh *wire.ServerHello) (step, error
 	switch {
 	case c.conn.Retried:
 		return step{}, errSecondRetry
-	case sh.Unknown || sh.Has.Minus(wire.InHelloRetryRequest) != 0:
+	case sh.Unknown || sh.Has.Minus(c.hello.Has|wire.Extensions(wire.ExtCookie)) != 0:
 		return step{}, errUnsolicited
+	case sh.Has.Minus(wire.InHelloRetryRequest) != 0:
+		return step{}, errMisplaced
 	case !sh.Has.Has(wire.ExtKeyShare) && !sh.Has.Has(wire.ExtCookie):
 		return step{}, errEmptyRetry
 	}
@@ -336,14 +348,11 @@ func (c *clientHello) retry(msg wire.Message, sh *wire.ServerHello) (step, error
 	}
 	c.hello.LegacyCookie = nil
 	c.psks = slices.DeleteFunc(c.psks, func(p offeredPSK) bool { return p.Hash != c.conn.Suite.Hash })
-	if err := c.offerPSKs(); err != nil {
-		return step{}, err
-	}
+	c.offerPSKs()
 	if !c.withdrawEarlyData() {
 		c.carrier.SendCompatibilityCCS()
 	}
-	c.transmit()
-	return c.await(), nil
+	return c.await(), c.transmit()
 }
 
 // verifyRequest repeats the ClientHello with a cookie: RFC 6347, Section 4.2.1.
@@ -359,8 +368,7 @@ func (c *clientHello) verifyRequest(msg wire.Message) (step, error) {
 	c.withdrawEarlyData()
 	c.hello.LegacyCookie = slices.Clone(hvr.Cookie)
 	c.transcript.forget()
-	c.transmit()
-	return c.await(), nil
+	return c.await(), c.transmit()
 }
 
 // acceptALPN takes the server's choice: RFC 7301, Section 3.1.

@@ -51,16 +51,13 @@ func (c *clientHello) fillSession() error {
 		return nil
 	}
 	if c.session != nil && c.session.Version == wire.VersionTLS13 {
-		age := uint32(c.session.Age(p.Now()).Milliseconds())
-		c.addPSK(SessionPSK(c.session), age+c.session.AgeAdd)
+		c.addPSK(SessionPSK(c.session))
 	}
 	external := c.params.PSKs[c.conn.Transport]
 	for i := range external {
-		c.addPSK(&external[i], 0)
+		c.addPSK(&external[i])
 	}
-	if err := c.offerPSKs(); err != nil {
-		return err
-	}
+	c.offerPSKs()
 	if p.AskSession || len(c.psks) > 0 {
 		h.PSKModes = []byte{pskDHE}
 		h.Has.Add(wire.ExtPSKKeyExchangeModes)
@@ -73,8 +70,8 @@ func (c *clientHello) fillSession() error {
 	return nil
 }
 
-func (c *clientHello) addPSK(p *PSK, age uint32) {
-	c.psks = append(c.psks, offeredPSK{PSK: p, age: age, early: suite.NewEarlySecret(p.Hash, c.conn.prefix(), p.Key)})
+func (c *clientHello) addPSK(p *PSK) {
+	c.psks = append(c.psks, offeredPSK{PSK: p, early: suite.NewEarlySecret(p.Hash, c.conn.prefix(), p.Key)})
 }
 
 func (c *clientHello) inventSessionID() error {

@@ -46,6 +46,9 @@ func AnswerHello(p *Params, jar CookieJar, body []byte) (answer []byte, v Verdic
 		hvr := wire.HelloVerifyRequest{Version: wire.VersionDTLS10, Cookie: jar.Seal(nil, s.bound12())}
 		return hvr.Append(nil), Answer
 	case wire.VersionTLS13:
+		if fault, ok := s.check13().(*alert.Error); ok {
+			return refuse(fault.Description)
+		}
 		return s.answer13(jar, body)
 	}
 	return refuse(alert.ProtocolVersion)

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"testing"
 
+	"github.com/hermetic-tls/hermetic/internal/alert"
 	"github.com/hermetic-tls/hermetic/internal/pki"
 	"github.com/hermetic-tls/hermetic/internal/suite"
 	"github.com/hermetic-tls/hermetic/internal/wire"
@@ -93,6 +94,42 @@ func TestCookieViolations(t *testing.T) {
 		server, _ := startDatagrams(t, &sp)
 		if err := server.Handle(wire.Message{Type: wire.TypeClientHello, Body: h.Append(nil, wire.Datagram)[4:]}); err != v.want {
 			t.Errorf("%s: %v, want %v", v.name, err, v.want)
+		}
+	}
+}
+
+// TestAnswerHelloChecks: what is wrong with a ClientHello is wrong where nothing is
+// kept of it too, and the alert is the same.
+func TestAnswerHelloChecks(t *testing.T) {
+	for _, v := range []struct {
+		name  string
+		hello func(h *wire.ClientHello)
+		want  alert.Description // 0: it is answered
+	}{
+		{"as it should be", func(h *wire.ClientHello) {}, 0},
+		{"a legacy_version above", func(h *wire.ClientHello) { h.Version = wire.VersionDTLS13 }, 0},
+		{"a legacy_version below", func(h *wire.ClientHello) { h.Version = wire.VersionDTLS10 }, alert.ProtocolVersion},
+		{"a legacy cookie", func(h *wire.ClientHello) { h.LegacyCookie = []byte("legacy") }, alert.IllegalParameter},
+		{"compression", func(h *wire.ClientHello) { h.Compression = []byte{1, 0} }, alert.IllegalParameter},
+		{"PSKs without modes", func(h *wire.ClientHello) { offerPSK(h, "psk") }, alert.MissingExtension},
+		{"no key share", func(h *wire.ClientHello) { h.Has = h.Has.Minus(wire.Extensions(wire.ExtKeyShare)) }, alert.MissingExtension},
+		{"two shares of a group", func(h *wire.ClientHello) { h.KeyShares = append(bytes.Clone(h.KeyShares), h.KeyShares...) }, alert.IllegalParameter},
+		{"the same in DTLS 1.2, which has no shares", func(h *wire.ClientHello) {
+			h.KeyShares = append(bytes.Clone(h.KeyShares), h.KeyShares...)
+			h.SupportedVersions = wire.AppendUint16s(nil, wire.VersionDTLS12)
+		}, 0},
+	} {
+		cp, sp := datagramParams(false), datagramParams(true)
+		_, sent := startDatagrams(t, &cp)
+		var h wire.ClientHello
+		must(h.Parse(sent.sent[0][4:], wire.Datagram))
+		v.hello(&h)
+		answer, verdict := AnswerHello(&sp, openJar{}, h.Append(nil, wire.Datagram)[4:])
+		switch {
+		case v.want == 0 && verdict != Answer:
+			t.Errorf("%s: verdict %v, want an answer", v.name, verdict)
+		case v.want != 0 && (verdict != Refuse || answer[1] != byte(v.want)):
+			t.Errorf("%s: verdict %v, %x, want the alert %v", v.name, verdict, answer, v.want)
 		}
 	}
 }

@@ -18,8 +18,9 @@ var (
 	errUnknownPSK  = alert.New(alert.DecryptError, "the client's PSK is not known, and there is no certificate to go on with")
 	errPSKRequired = alert.New(alert.MissingExtension, "the server does not know the PSK, and there is no ServerName to verify a certificate by")
 	errSelectedPSK = alert.New(alert.IllegalParameter, "the server chose a PSK that was not offered, or not with its hash")
-	errLargePSKs   = alert.New(alert.InternalError, "the PSKs, with their contexts, are more than a ClientHello takes")
+	errPSKMode     = alert.New(alert.HandshakeFailure, "the client offers its PSKs without psk_dhe_ke, the only mode here: psk_ke has no forward secrecy")
 	errPSKGone     = alert.New(alert.MissingExtension, "the second ClientHello lacks the PSK of the first")
+	errPSKsChanged = alert.New(alert.IllegalParameter, "the PSKs of the second ClientHello are not those of the first")
 )
 
 // maxPSKs is how many of a client's PSKs a server looks at: each costs a
@@ -50,13 +51,12 @@ func SessionPSK(s *session.Session) *PSK {
 // offeredPSK is a PSK in a ClientHello.
 type offeredPSK struct {
 	*PSK
-	age   uint32 // obfuscated_ticket_age
 	early *suite.EarlySecret
 }
 
-// offerPSKs puts PSKs into the ClientHello, with binders that are filled in
-// when the message is made.
-func (c *clientHello) offerPSKs() error {
+// offerPSKs puts PSKs into the ClientHello, with their ages of now, and binders that
+// are filled in when the message is made.
+func (c *clientHello) offerPSKs() {
 	h := &c.hello
 	h.PSK = wire.OfferedPSKs{}
 	h.Has = h.Has.Minus(wire.Extensions(wire.ExtPreSharedKey))
@@ -66,16 +66,21 @@ func (c *clientHello) offerPSKs() error {
 	}
 	h.PSK.Identities = make([]byte, 0, size)
 	for _, p := range c.psks {
-		h.PSK.Identities = wire.AppendPSKIdentity(h.PSK.Identities, wire.PSKIdentity{Identity: p.Identity, TicketAge: p.age})
+		h.PSK.Identities = wire.AppendPSKIdentity(h.PSK.Identities, wire.PSKIdentity{Identity: p.Identity, TicketAge: c.ticketAge(p.PSK)})
 		h.PSK.Binders = wire.AppendPSKBinder(h.PSK.Binders, make([]byte, p.Hash.Size()))
 	}
 	if len(c.psks) > 0 {
 		h.Has.Add(wire.ExtPreSharedKey)
 	}
-	if 2+len(h.PSK.Identities)+2+len(h.PSK.Binders) > 1<<16-1 {
-		return errLargePSKs
+}
+
+// ticketAge is obfuscated_ticket_age (RFC 9846, Section 4.3.11.1), which is 0 for an
+// external PSK.
+func (c *clientHello) ticketAge(p *PSK) uint32 {
+	if p.Session == nil {
+		return 0
 	}
-	return nil
+	return uint32(p.Session.Age(c.params.Now()).Milliseconds()) + p.Session.AgeAdd
 }
 
 // bind fills in the binders of msg, a whole ClientHello.
@@ -91,13 +96,13 @@ func (c *clientHello) bind(msg []byte) {
 // choosePSK looks for the first of the client's PSKs that is known and usable,
 // and goes on with next. The transcript ends before the ClientHello.
 func (s *server13) choosePSK(next func() (step, error)) (step, error) {
-	s.psk, s.early = nil, nil
+	s.psk, s.early, s.identity = nil, nil, nil
 	h := &s.hello
 	switch {
 	case !h.Has.Has(wire.ExtPreSharedKey) || !s.params.AcceptPSK:
 		return next()
-	case !h.Has.Has(wire.ExtPSKKeyExchangeModes):
-		return step{}, errNoPSKModes
+	case !slices.Contains(h.PSKModes, pskDHE) && s.params.OnlyPSK:
+		return step{}, errPSKMode
 	case !slices.Contains(h.PSKModes, pskDHE):
 		return next()
 	}
@@ -122,9 +127,24 @@ func (s *server13) tryPSK(i int, next func() (step, error)) (step, error) {
 		if subtle.ConstantTimeCompare(want, mac) != 1 {
 			return step{}, errWrongBinder
 		}
-		s.psk, s.early, s.selected, s.pskAge = q.PSK, early, uint16(i), identity.TicketAge
+		s.psk, s.early, s.identity = q.PSK, early, identity.Identity
+		s.selected, s.pskAge = uint16(i), identity.TicketAge
 		return next()
 	}), nil
+}
+
+// comparePSKs compares the PSKs of a second ClientHello with those of the first, of
+// which chosen is the one that was chosen, or nil: RFC 9846, Section 4.2.2: the client
+// may leave out those that do not fit the cipher suite.
+func (s *server13) comparePSKs(first wire.OfferedPSKs, chosen []byte) error {
+	second := s.hello.PSK
+	switch {
+	case chosen != nil && !s.hello.Has.Has(wire.ExtPreSharedKey):
+		return errPSKGone
+	case !second.PartOf(first) || chosen != nil && !second.Has(chosen):
+		return errPSKsChanged
+	}
+	return nil
 }
 
 // truncated is the ClientHello up to its binders.

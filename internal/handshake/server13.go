@@ -1,6 +1,7 @@
 package handshake
 
 import (
+	"bytes"
 	"slices"
 
 	"github.com/hermetic-tls/hermetic/internal/alert"
@@ -11,6 +12,7 @@ import (
 var (
 	errCompression13 = alert.New(alert.IllegalParameter, "a TLS 1.3 ClientHello offers compression")
 	errNoGroups      = alert.New(alert.MissingExtension, "the client sent no supported_groups")
+	errOldVersion    = alert.New(alert.ProtocolVersion, "the legacy_version of a TLS 1.3 ClientHello is older than TLS 1.2")
 	errHelloChanged  = alert.New(alert.IllegalParameter, "the second ClientHello differs from the first")
 	errNeedsPSK      = alert.New(alert.HandshakeFailure, "the client offers no PSK, and there is no certificate to go on with")
 	errRetryShare    = alert.New(alert.IllegalParameter, "the second ClientHello has not the one key share that was asked for")
@@ -35,6 +37,7 @@ type server13 struct {
 	psk      *PSK                // that the handshake goes on with; nil: a certificate
 	early    *suite.EarlySecret  // of it
 	selected uint16              // its place in the client's list
+	identity []byte              // by which the client offers it
 	pskAge   uint32              // obfuscated_ticket_age
 	zeroRTT  []byte              // client_early_traffic_secret, of early data that is accepted
 	client   suite.TrafficSecret // client_handshake_traffic_secret
@@ -43,20 +46,51 @@ type server13 struct {
 	main     *suite.MainSecret
 }
 
+// check13 is what must be right in a ClientHello that negotiates TLS 1.3, whatever
+// this server would do with it.
+func (s *serverHello) check13() error {
+	h := &s.hello
+	if err := h.Check(wire.VersionTLS13); err != nil {
+		return err
+	}
+	has := h.Has.Has
+	switch {
+	case s.oldVersion():
+		return errOldVersion
+	case len(h.Compression) != 1 || h.Compression[0] != 0:
+		return errCompression13
+	case len(h.LegacyCookie) != 0:
+		return errLegacyCookie
+	case has(wire.ExtOIDFilters):
+		return errMisplaced
+	case has(wire.ExtPreSharedKey) && !has(wire.ExtPSKKeyExchangeModes):
+		return errNoPSKModes
+	case !has(wire.ExtSignatureAlgorithms) && !has(wire.ExtPreSharedKey):
+		return errNoSchemes
+	case !has(wire.ExtSupportedGroups) && !has(wire.ExtKeyShare) && has(wire.ExtPreSharedKey) && !slices.Contains(h.PSKModes, pskDHE):
+		return errPSKMode // it lacks nothing that this mode needs
+	case !has(wire.ExtSupportedGroups):
+		return errNoGroups
+	case !has(wire.ExtKeyShare):
+		return errNoKeyShare
+	}
+	return nil
+}
+
+// oldVersion reports that legacy_version is older than the TLS 1.2 that it must be.
+// RFC 9846, Section 4.2.2, does not permit a newer one either; peers that test for
+// tolerance do.
+func (s *serverHello) oldVersion() bool {
+	if s.conn.Transport == wire.Datagram {
+		return s.hello.Version > wire.VersionDTLS12 // DTLS counts down
+	}
+	return s.hello.Version < wire.VersionTLS12
+}
+
 // clientHello goes on with a ClientHello that negotiates TLS 1.3.
 func (s *server13) clientHello() (step, error) {
-	h := &s.hello
-	switch {
-	case len(h.Compression) != 1:
-		return step{}, errCompression13
-	case len(h.LegacyCookie) != 0:
-		return step{}, errLegacyCookie
-	case !h.Has.Has(wire.ExtSignatureAlgorithms) && !h.Has.Has(wire.ExtPreSharedKey):
-		return step{}, errNoSchemes
-	case !h.Has.Has(wire.ExtSupportedGroups):
-		return step{}, errNoGroups
-	case !h.Has.Has(wire.ExtKeyShare):
-		return step{}, errNoKeyShare
+	if err := s.check13(); err != nil {
+		return step{}, err
 	}
 	if s.retry != nil {
 		return s.afterStatelessRetry()
@@ -90,7 +124,7 @@ func (s *server13) firstClientHello() (step, error) {
 func (s *server13) chooseGroup() (suite.Group, wire.KeyShare) {
 	if s.psk != nil && s.hello.Has.Has(wire.ExtEarlyData) {
 		for _, g := range s.params.Groups {
-			if share, ok := s.hello.KeyShares.Find(uint16(g)); ok {
+			if share, ok := s.hello.KeyShares.Find(uint16(g)); ok && s.hello.Groups.Contains(uint16(g)) {
 				return g, share
 			}
 		}
@@ -139,37 +173,38 @@ func (s *server13) echoedSessionID() []byte {
 }
 
 func (s *server13) secondClientHello(msg wire.Message) (step, error) {
-	first, h := s.hello, &s.hello
+	first, chosen, h := s.hello, s.identity, &s.hello
 	s.body = slices.Clone(msg.Body)
 	if err := h.Parse(s.body, s.conn.Transport); err != nil {
 		return step{}, err
 	}
-	switch {
-	case negotiated(&first) != negotiated(h):
+	if !bytes.Equal(fixed(first, s.conn.Transport), fixed(*h, s.conn.Transport)) {
 		return step{}, errHelloChanged
-	case !h.Has.Has(wire.ExtKeyShare):
-		return step{}, errNoKeyShare
+	}
+	if err := s.check13(); err != nil {
+		return step{}, err
+	}
+	if err := s.comparePSKs(first.PSK, chosen); err != nil {
+		return step{}, err
 	}
 	share, ok := h.KeyShares.Find(uint16(s.conn.Group))
 	if !ok || len(h.KeyShares) != 4+len(share.Data) {
 		return step{}, errRetryShare
 	}
-	had := s.psk != nil
 	return s.choosePSK(func() (step, error) {
-		if had && s.psk == nil {
-			return step{}, errPSKGone
-		}
 		s.transcript.add(msg)
 		return s.respond(share)
 	})
 }
 
-// negotiated is what a second ClientHello has to repeat of what is negotiated by it:
-// RFC 9846, Section 4.2.2: "the client MUST send the same ClientHello without
-// modification", but for key_share, early_data, cookie, pre_shared_key and padding.
-func negotiated(h *wire.ClientHello) [9]string {
-	return [...]string{string(h.Random[:]), string(h.SessionID), string(h.CipherSuites), string(h.Compression), h.ServerName,
-		string(h.SupportedVersions), string(h.Groups), string(h.SignatureSchemes), string(h.ALPN)}
+// fixed is what a second ClientHello has to repeat: RFC 9846, Section 4.2.2: "the
+// client MUST send the same ClientHello without modification", but for key_share,
+// early_data, pre_shared_key, padding, and a cookie, which we ask for only where
+// we keep nothing of the first hello. Extensions that we do not know may change:
+// those of Encrypted Client Hello do.
+func fixed(h wire.ClientHello, t wire.Transport) []byte {
+	h.Has = h.Has.Minus(wire.Extensions(wire.ExtKeyShare, wire.ExtEarlyData, wire.ExtPreSharedKey))
+	return h.Append(nil, t)
 }
 
 // respond sends ServerHello and what follows it. The certificate is chosen
@@ -304,7 +339,7 @@ func (s *server13) sendFinished() (step, error) {
 }
 
 func (s *server13) certificate(msg wire.Message) (step, error) {
-	if err := s.parseCertificate13(msg.Body); err != nil {
+	if err := s.parseCertificate13(msg.Body, 0); err != nil {
 		return step{}, err
 	}
 	s.transcript.add(msg)

@@ -69,6 +69,11 @@ func (s *serverHello) negotiate() (step, error) {
 		return step{}, errNoCompression
 	}
 	s.conn.Version = version
+	if version == wire.VersionTLS12 {
+		if err := s.hello.Check(version); err != nil {
+			return step{}, err
+		}
+	}
 	if err := s.verifyCookie(); err != nil {
 		return step{}, err
 	}

@@ -69,6 +69,47 @@ func flipLast(msg, _ []byte) []byte {
 
 func noCertificate(msg, _ []byte) []byte { return new(wire.Certificate13).Append(nil) }
 
+// anotherExtension adds an extension to a ServerHello, of any kind and content.
+func anotherExtension(e wire.Extension, body string) edit {
+	raw := string([]byte{byte(e >> 8), byte(e), byte(len(body) >> 8), byte(len(body))}) + body
+	return func(msg, _ []byte) []byte {
+		at := 2 + 32 + 1 + int(msg[4+2+32]) + 2 + 1
+		return inBlock(at, raw)(msg, nil)
+	}
+}
+
+// inBlock adds an extension to the block at the end of a message's body.
+func inBlock(at int, raw string) edit {
+	return func(msg, _ []byte) []byte {
+		body := append(bytes.Clone(msg[4:]), raw...)
+		n := len(body) - at - 2
+		body[at], body[at+1] = byte(n>>8), byte(n)
+		return wire.AppendMessage(nil, wire.Type(msg[0]), body)
+	}
+}
+
+// inEntry adds an extension without content to the last certificate of a message.
+func inEntry(e wire.Extension) edit {
+	return func(msg, _ []byte) []byte {
+		var m wire.Certificate13
+		must(m.Parse(msg[4:]))
+		m.Entries = append(bytes.Clone(m.Entries), 0, byte(e), 0, 0)
+		m.Entries[len(m.Entries)-5] = 4 // it had none
+		return m.Append(nil)
+	}
+}
+
+func without(e wire.Extension) edit {
+	return inClientHello(func(h *wire.ClientHello) { h.Has = h.Has.Minus(wire.Extensions(e)) })
+}
+
+// offerPSK adds a PSK, with a binder that is wrong.
+func offerPSK(h *wire.ClientHello, identity string) {
+	h.PSK.Identities = wire.AppendPSKIdentity(bytes.Clone(h.PSK.Identities), wire.PSKIdentity{Identity: []byte(identity)})
+	h.PSK.Binders = wire.AppendPSKBinder(bytes.Clone(h.PSK.Binders), make([]byte, 32))
+	h.Has.Add(wire.ExtPreSharedKey)
+}
+
 var (
 	hello13  = setting{"TLS 1.3", wire.VersionTLS13, false, false}
 	mutual13 = setting{"TLS 1.3 mutual", wire.VersionTLS13, true, false}
@@ -97,7 +138,16 @@ var violations = []struct {
 	{"no key share", hello13, wire.TypeServerHello, 1, inServerHello(func(h *wire.ServerHello) { h.Has = h.Has.Minus(wire.Extensions(wire.ExtKeyShare)) }), errNoKeyShare},
 	{"a key share of another group", hello13, wire.TypeServerHello, 1, inServerHello(func(h *wire.ServerHello) { h.KeyShare.Group = uint16(suite.P256) }), errWrongShare},
 	{"a PSK that was not offered", hello13, wire.TypeServerHello, 1, inServerHello(func(h *wire.ServerHello) { h.Has.Add(wire.ExtPreSharedKey) }), errUnsolicited},
-	{"an extension of EncryptedExtensions", hello13, wire.TypeServerHello, 1, inServerHello(func(h *wire.ServerHello) { h.ALPN = []byte("x"); h.Has.Add(wire.ExtALPN) }), errUnsolicited},
+	{"an extension of EncryptedExtensions", hello13, wire.TypeServerHello, 1, inServerHello(func(h *wire.ServerHello) { h.ALPN = []byte("x"); h.Has.Add(wire.ExtALPN) }), errMisplaced},
+	{"a known extension that was not offered", hello13, wire.TypeServerHello, 1, inServerHello(func(h *wire.ServerHello) { h.Has.Add(wire.ExtSessionTicket) }), errUnsolicited},
+	{"an extension of TLS 1.2 alone", hello13, wire.TypeServerHello, 1, inServerHello(func(h *wire.ServerHello) { h.Has.Add(wire.ExtExtendedMainSecret) }), errMisplaced},
+	{"a cookie", hello13, wire.TypeServerHello, 1, inServerHello(func(h *wire.ServerHello) { h.Cookie = []byte{1}; h.Has.Add(wire.ExtCookie) }), errUnsolicited},
+	{"status_request_v2 in TLS 1.2", hello12, wire.TypeServerHello, 1, anotherExtension(17, ""), errUnsolicited},
+	{"an extension of datagrams, which does not parse", hello13, wire.TypeServerHello, 1, anotherExtension(wire.ExtConnectionID, ""), errUnsolicited},
+	{"an extension of datagrams in TLS 1.2", hello12, wire.TypeServerHello, 1, anotherExtension(wire.ExtUseSRTP, ""), errUnsolicited},
+	{"an older legacy_version", hello13, wire.TypeServerHello, 1, inServerHello(func(h *wire.ServerHello) { h.Version = 0x0302 }), errLegacyVersion},
+	{"a newer legacy_version", hello13, wire.TypeServerHello, 1, inServerHello(func(h *wire.ServerHello) { h.Version = 0x0304 }), errLegacyVersion},
+	{"the extension that chooses TLS 1.3, where it was not offered", hello12, wire.TypeServerHello, 1, anotherExtension(wire.ExtSupportedVersions, "\x03\x04"), errUnsolicited},
 	{"a version that was not offered", hello12, wire.TypeServerHello, 1, inServerHello(func(h *wire.ServerHello) { h.Version = 0x0301 }), errVersion},
 	{"TLS 1.2 by the extension of 1.3", hello13, wire.TypeServerHello, 1, inServerHello(func(h *wire.ServerHello) { h.SupportedVersion = wire.VersionTLS12 }), errVersionNotWanted},
 	{"the random of a downgrade", hello13, wire.TypeServerHello, 1, inServerHello(func(h *wire.ServerHello) {
@@ -126,6 +176,11 @@ var violations = []struct {
 	{"a retry for a group that was not offered", retry13, wire.TypeServerHello, 1, inServerHello(func(h *wire.ServerHello) { h.KeyShare.Group = uint16(suite.P521) }), errRetryGroup},
 	{"a retry for nothing", retry13, wire.TypeServerHello, 1, inServerHello(func(h *wire.ServerHello) { h.Has = wire.Extensions(wire.ExtSupportedVersions) }), errEmptyRetry},
 	{"a retry with more", retry13, wire.TypeServerHello, 1, inServerHello(func(h *wire.ServerHello) { h.Has.Add(wire.ExtPreSharedKey) }), errUnsolicited},
+	{"a retry with an extension of another message", retry13, wire.TypeServerHello, 1, inServerHello(func(h *wire.ServerHello) { h.ALPN = []byte("x"); h.Has.Add(wire.ExtALPN) }), errMisplaced},
+	{"a retry with an unknown extension", retry13, wire.TypeServerHello, 1, anotherExtension(0x1234, ""), errUnsolicited},
+	{"a retry with another legacy_version", retry13, wire.TypeServerHello, 1, inServerHello(func(h *wire.ServerHello) { h.Version = 0x0301 }), errLegacyVersion},
+	{"a retry with another session id", retry13, wire.TypeServerHello, 1, inServerHello(func(h *wire.ServerHello) { h.SessionID = nil }), errSessionEcho},
+	{"a retry with a cookie that fits no ClientHello", retry13, wire.TypeServerHello, 1, inServerHello(func(h *wire.ServerHello) { h.Cookie = make([]byte, 65440); h.Has.Add(wire.ExtCookie) }), errLargeCookie},
 	{"a retry with compression", retry13, wire.TypeServerHello, 1, inServerHello(func(h *wire.ServerHello) { h.Compression = 1 }), errRetryCompression},
 	{"TLS 1.2 after its HelloRetryRequest", retry13, wire.TypeServerHello, 2, inServerHello(func(h *wire.ServerHello) {
 		*h = wire.ServerHello{Version: wire.VersionTLS12, Random: h.Random, CipherSuite: 0xc02b}
@@ -134,6 +189,11 @@ var violations = []struct {
 	// By a server, later.
 	{"another protocol", hello13, wire.TypeEncryptedExtensions, 1, inExtensions(func(m *wire.EncryptedExtensions) { m.ALPN = []byte("y"); m.Has.Add(wire.ExtALPN) }), errALPNChoice},
 	{"early data that was not offered", hello13, wire.TypeEncryptedExtensions, 1, inExtensions(func(m *wire.EncryptedExtensions) { m.Has.Add(wire.ExtEarlyData) }), errUnsolicited},
+	{"an extension of datagrams in EncryptedExtensions", hello13, wire.TypeEncryptedExtensions, 1, inBlock(0, "\x00\x0e\x00\x00"), errUnsolicited},
+	{"an extension of another message in EncryptedExtensions", hello13, wire.TypeEncryptedExtensions, 1, inBlock(0, "\x00\x2b\x00\x02\x03\x04"), errUnsolicited},
+	{"an unknown extension in EncryptedExtensions", hello13, wire.TypeEncryptedExtensions, 1, inBlock(0, "\x12\x34\x00\x00"), errUnsolicited},
+	{"an extension of another message with a certificate", hello13, wire.TypeCertificate, 1, inEntry(wire.ExtALPN), errMisplaced},
+	{"an extension of a server's certificate with a client's", mutual13, wire.TypeCertificate, 2, inEntry(wire.ExtStatusRequest), errUnsolicited},
 	{"no certificate", hello13, wire.TypeCertificate, 1, noCertificate, errNoCertificate},
 	{"a context for its certificate", hello13, wire.TypeCertificate, 1, func(msg, _ []byte) []byte {
 		var m wire.Certificate13
@@ -174,6 +234,16 @@ var violations = []struct {
 	{"no groups", hello13, wire.TypeClientHello, 1, inClientHello(func(h *wire.ClientHello) { h.Has = h.Has.Minus(wire.Extensions(wire.ExtSupportedGroups)) }), errNoGroups},
 	{"no key shares", hello13, wire.TypeClientHello, 1, inClientHello(func(h *wire.ClientHello) { h.Has = h.Has.Minus(wire.Extensions(wire.ExtKeyShare)) }), errNoKeyShare},
 	{"no schemes", hello13, wire.TypeClientHello, 1, inClientHello(func(h *wire.ClientHello) { h.Has = h.Has.Minus(wire.Extensions(wire.ExtSignatureAlgorithms)) }), errNoSchemes},
+	{"an older legacy_version of a client", hello13, wire.TypeClientHello, 1, inClientHello(func(h *wire.ClientHello) { h.Version = 0x0302 }), errOldVersion},
+	{"legacy_version 0", hello13, wire.TypeClientHello, 1, inClientHello(func(h *wire.ClientHello) { h.Version = 0 }), errOldVersion},
+	{"an extension of a CertificateRequest", hello13, wire.TypeClientHello, 1, inClientHello(func(h *wire.ClientHello) { h.Has.Add(wire.ExtOIDFilters) }), errMisplaced},
+	{"PSKs without modes, to a server that has none", hello13, wire.TypeClientHello, 1, inClientHello(func(h *wire.ClientHello) { offerPSK(h, "psk") }), errNoPSKModes},
+	{"nothing but psk_ke", hello13, wire.TypeClientHello, 1, inClientHello(func(h *wire.ClientHello) {
+		offerPSK(h, "psk")
+		h.PSKModes = []byte{0}
+		h.Has.Add(wire.ExtPSKKeyExchangeModes)
+		h.Has = h.Has.Minus(wire.Extensions(wire.ExtSupportedGroups, wire.ExtKeyShare))
+	}), errPSKMode},
 	{"a renegotiation by a client", hello12, wire.TypeClientHello, 1, inClientHello(func(h *wire.ClientHello) { h.RenegotiationInfo = []byte{1} }), errRenegInfo},
 	{"no uncompressed points", hello12, wire.TypeClientHello, 1, inClientHello(func(h *wire.ClientHello) { h.PointFormats = []byte{1} }), errPointFormat},
 	{"another random", retry13, wire.TypeClientHello, 2, inClientHello(func(h *wire.ClientHello) { h.Random[0] ^= 1 }), errHelloChanged},
@@ -187,6 +257,20 @@ var violations = []struct {
 	{"other protocols", retry13, wire.TypeClientHello, 2, inClientHello(func(h *wire.ClientHello) { h.ALPN = wire.AppendALPN(nil, "y", "x") }), errHelloChanged},
 	{"no protocols", retry13, wire.TypeClientHello, 2, inClientHello(func(h *wire.ClientHello) { h.Has = h.Has.Minus(wire.Extensions(wire.ExtALPN)) }), errHelloChanged},
 	{"compression in the second hello", retry13, wire.TypeClientHello, 2, inClientHello(func(h *wire.ClientHello) { h.Compression = []byte{0, 1} }), errHelloChanged},
+	{"another legacy_version", retry13, wire.TypeClientHello, 2, inClientHello(func(h *wire.ClientHello) { h.Version++ }), errHelloChanged},
+	{"a cookie that nobody has sent", retry13, wire.TypeClientHello, 2, inClientHello(func(h *wire.ClientHello) { h.Cookie = []byte{1}; h.Has.Add(wire.ExtCookie) }), errHelloChanged},
+	{"no staple any more", retry13, wire.TypeClientHello, 2, without(wire.ExtStatusRequest), errHelloChanged},
+	{"no timestamps any more", retry13, wire.TypeClientHello, 2, without(wire.ExtSCT), errHelloChanged},
+	{"no extended_main_secret any more", retry13, wire.TypeClientHello, 2, without(wire.ExtExtendedMainSecret), errHelloChanged},
+	{"other types of certificate", retry13, wire.TypeClientHello, 2, inClientHello(func(h *wire.ClientHello) {
+		h.ServerCertTypes = []byte{0, 2}
+		h.Has.Add(wire.ExtServerCertificateType)
+	}), errHelloChanged},
+	{"PSKs after all", retry13, wire.TypeClientHello, 2, inClientHello(func(h *wire.ClientHello) {
+		offerPSK(h, "psk")
+		h.PSKModes = []byte{1}
+		h.Has.Add(wire.ExtPSKKeyExchangeModes)
+	}), errHelloChanged},
 	{"a share that was not asked for", retry13, wire.TypeClientHello, 2, inClientHello(func(h *wire.ClientHello) {
 		h.KeyShares = wire.AppendKeyShare(nil, uint16(suite.X25519), make([]byte, 32))
 	}), errRetryShare},
@@ -221,6 +305,40 @@ func TestViolations(t *testing.T) {
 		})
 		if clientErr != error(v.want) && serverErr != error(v.want) {
 			t.Errorf("%s: client %v, server %v, want %v", v.name, clientErr, serverErr, v.want)
+		}
+	}
+}
+
+// TestSecondHelloMayChange: what a second ClientHello may change of the first, and what
+// a server must not mind: it answers, and the client notices that somebody has meddled.
+func TestSecondHelloMayChange(t *testing.T) {
+	id := identity(t)
+	addHello := func(e wire.Extension, body string) edit {
+		return func(msg, _ []byte) []byte {
+			var h wire.ClientHello
+			must(h.Parse(msg[4:], wire.Stream))
+			at := 2 + 32 + 1 + len(h.SessionID) + 2 + len(h.CipherSuites) + 1 + len(h.Compression)
+			return inBlock(at, string([]byte{byte(e >> 8), byte(e), 0, byte(len(body))})+body)(msg, nil)
+		}
+	}
+	for name, edit := range map[string]edit{
+		"padding":                         addHello(wire.ExtPadding, "12345"),
+		"an unknown extension":            addHello(0x1234, "?"),
+		"an extension of DTLS":            addHello(wire.ExtConnectionID, ""),
+		"early data, in spite of the RFC": inClientHello(func(h *wire.ClientHello) { h.Has.Add(wire.ExtEarlyData) }),
+	} {
+		client, server := retry13.ends(t, id, new(pki.Cache))
+		n := 0
+		_, err, serverErr := play(client, server, func(_ int, msg []byte) [][]byte {
+			if wire.Type(msg[0]) == wire.TypeClientHello {
+				if n++; n == 2 {
+					msg = edit(msg, nil)
+				}
+			}
+			return [][]byte{msg}
+		})
+		if a, _ := err.(*alert.Error); a == nil || a.Description != alert.DecryptError || serverErr != nil {
+			t.Errorf("%s: client %v, server %v", name, err, serverErr)
 		}
 	}
 }
@@ -269,6 +387,13 @@ func pskEnds(t *testing.T, change func(client, server *Params), psks func(id str
 		must(e.answer())
 	}
 	return client, server
+}
+
+// rename gives another name to an identity, of the same length.
+func rename(from, to string) edit {
+	return inClientHello(func(h *wire.ClientHello) {
+		h.PSK.Identities = bytes.Replace(h.PSK.Identities, []byte(from), []byte(to), 1)
+	})
 }
 
 // retried makes pskEnds need a HelloRetryRequest.
@@ -322,6 +447,22 @@ func TestPSKViolations(t *testing.T) {
 	}{
 		{"a second hello without the PSK of the first", retried, wire.TypeClientHello, 2,
 			inClientHello(func(h *wire.ClientHello) { h.Has = h.Has.Minus(wire.Extensions(wire.ExtPreSharedKey)) }), errPSKGone},
+		{"a second hello with another PSK in its place", retried, wire.TypeClientHello, 2, rename("ticket", "tucket"), errPSKsChanged},
+		{"a second hello with another one that is not known", retried, wire.TypeClientHello, 2, rename("external", "exturnal"), errPSKsChanged},
+		{"a second hello with one more", retried, wire.TypeClientHello, 2, inClientHello(func(h *wire.ClientHello) { offerPSK(h, "more") }), errPSKsChanged},
+		{"a second hello with the other one alone", retried, wire.TypeClientHello, 2, inClientHello(func(h *wire.ClientHello) {
+			h.PSK = wire.OfferedPSKs{}
+			offerPSK(h, "external")
+		}), errPSKsChanged},
+		{"a second hello without modes", retried, wire.TypeClientHello, 2, without(wire.ExtPSKKeyExchangeModes), errHelloChanged},
+		{"another one in its place, where there is no certificate", func(c, s *Params) { retried(c, s); s.OnlyPSK = true }, wire.TypeClientHello, 2,
+			rename("ticket", "tucket"), errPSKsChanged},
+		{"psk_ke alone, where there is no certificate", func(_, s *Params) { s.OnlyPSK = true }, wire.TypeClientHello, 1,
+			inClientHello(func(h *wire.ClientHello) { h.PSKModes = []byte{0} }), errPSKMode},
+		{"a PSK without a share", func(_, _ *Params) {}, wire.TypeServerHello, 1,
+			inServerHello(func(h *wire.ServerHello) { h.Has = h.Has.Minus(wire.Extensions(wire.ExtKeyShare)) }), errPSKWithoutShare},
+		{"no PSK, and no share either", func(_, _ *Params) {}, wire.TypeServerHello, 1,
+			inServerHello(func(h *wire.ServerHello) { h.Has = wire.Extensions(wire.ExtSupportedVersions) }), errNoKeyShare},
 		{"a PSK of another hash than the suite's", func(c, _ *Params) { c.PSKs[0][0].Hash = crypto.SHA384 }, wire.TypeServerHello, 1,
 			inServerHello(func(h *wire.ServerHello) { h.SelectedPSK = 1 }), errSelectedPSK},
 		{"a PSK that was not offered", func(_, _ *Params) {}, wire.TypeServerHello, 1,
@@ -410,6 +551,31 @@ func TestPSKsAfterRetry(t *testing.T) {
 	}
 }
 
+// TestTicketAgeAfterRetry: RFC 9846, Section 4.2.2: the second hello has the age of its
+// own time.
+func TestTicketAgeAfterRetry(t *testing.T) {
+	now := pkitest.Now.Add(time.Minute)
+	client, server := pskEnds(t, func(c, s *Params) {
+		retried(c, s)
+		c.Now = func() time.Time { return now }
+	}, func(string) *PSK { return nil })
+	var ages []uint32
+	_, err, serverErr := play(client, server, func(_ int, msg []byte) [][]byte {
+		if wire.Type(msg[0]) == wire.TypeClientHello {
+			var h wire.ClientHello
+			must(h.Parse(msg[4:], wire.Stream))
+			for id := range h.PSK.All() {
+				ages = append(ages, id.TicketAge)
+			}
+			now = now.Add(5 * time.Second)
+		}
+		return [][]byte{msg}
+	})
+	if err != nil || serverErr != nil || !slices.Equal(ages, []uint32{60000, 0, 65000, 0}) {
+		t.Errorf("the ages of the ticket and of the external PSK are %d; client %v, server %v", ages, err, serverErr)
+	}
+}
+
 // TestEarlyDataAfterRetry: RFC 9846, Section 4.3.10: a client that offers it in the
 // second hello too gets none accepted, and none skipped.
 func TestEarlyDataAfterRetry(t *testing.T) {
@@ -457,6 +623,7 @@ func TestViolationsAfter(t *testing.T) {
 		{"a KeyUpdate with another value", hello13, true, (&wire.KeyUpdate{RequestUpdate: 2}).Append(nil), errKeyUpdateValue},
 		{"a ticket for too long", hello13, false, (&wire.NewSessionTicket13{Lifetime: 604801, Ticket: []byte{1}}).Append(nil), errTicketLife},
 		{"a renegotiation by a server", hello12, false, wire.AppendMessage(nil, wire.TypeHelloRequest, nil), errRenegotiation},
+		{"a ClientHello", hello13, true, (&wire.ClientHello{CipherSuites: wire.AppendUint16s(nil, 0x1301), Compression: []byte{0}}).Append(nil, wire.Stream), nil},
 		{"a renegotiation by a client", hello12, true, wire.AppendMessage(nil, wire.TypeClientHello, nil), errRenegotiation},
 		{"a ticket of a client", hello13, true, (&wire.NewSessionTicket13{Lifetime: 1, Ticket: []byte{1}}).Append(nil), nil},
 		{"a NewConnectionId over a stream", hello13, true, (&wire.NewConnectionID{}).Append(nil), nil},

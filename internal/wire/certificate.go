@@ -71,13 +71,14 @@ func (m *Certificate13) fields(c *coder) {
 type CertificateEntry struct {
 	Data    []byte
 	Has     ExtensionSet
-	Unknown bool
+	Unknown bool   // see ServerHello
 	OCSP    []byte // the OCSP response in status_request
 	SCTs    []byte // SignedCertificateTimestampList, length included
 }
 
-// NextEntry reads the first of entries.
-func NextEntry(entries []byte) (e CertificateEntry, rest []byte, err error) {
+// NextEntry reads the first of entries. What is in extensions that were not offered
+// is not looked at.
+func NextEntry(entries []byte, offered ExtensionSet) (e CertificateEntry, rest []byte, err error) {
 	end := cursor{b: entries}
 	end.vec24()
 	end.vec16()
@@ -85,6 +86,7 @@ func NextEntry(entries []byte) (e CertificateEntry, rest []byte, err error) {
 		return e, nil, malformed("Certificate")
 	}
 	c := parser("Certificate", entries[:len(entries)-len(end.b)])
+	c.foreign = ^offered
 	e.fields(&c)
 	e.Unknown = c.unknown
 	return e, end.b, c.end()

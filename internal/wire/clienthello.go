@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"cmp"
 	"slices"
 
 	"github.com/hermetic-tls/hermetic/internal/alert"
@@ -38,6 +39,8 @@ type ClientHello struct {
 	ConnectionID         []byte
 	RenegotiationInfo    []byte
 	PSK                  OfferedPSKs // always the last extension
+
+	wrong [2]error // see Check
 }
 
 var (
@@ -46,7 +49,8 @@ var (
 )
 
 // Parse reads the body of a ClientHello. Extensions that this package does not
-// know are skipped.
+// know, and those of the other transport, are skipped. An extension that only one
+// version has may be wrong: that is for Check to say, when the version is known.
 func (m *ClientHello) Parse(body []byte, t Transport) error {
 	*m = ClientHello{}
 	c := parser("ClientHello", body)
@@ -55,13 +59,41 @@ func (m *ClientHello) Parse(body []byte, t Transport) error {
 	if !c.in.more() {
 		return c.end() // TLS 1.2 permits a hello without extensions
 	}
-	c.extensions(&m.Has, inClientHello, func(e Extension) {
-		if m.Has.Has(ExtPreSharedKey) {
-			c.fail(errPSKLast)
-		}
-		m.extension(&c, e)
-	})
+	if t == Stream {
+		c.foreign = ofDatagrams
+	}
+	c.wrong = &m.wrong
+	c.extensions(&m.Has, inClientHello, func(e Extension) { m.extension(&c, e) })
+	if !m.Has.Has(ExtCertificateAuthorities) {
+		m.Authorities = nil // it may be wrong, and is looked at before the version is known
+	}
+	if m.Has.Has(ExtPreSharedKey) && c.last != ExtPreSharedKey {
+		note(&m.wrong, ExtPreSharedKey, errPSKLast)
+	}
 	return c.end()
+}
+
+// note keeps what is wrong with an extension that only TLS 1.2, or only TLS 1.3 has,
+// the first of each, and reports whether it is one.
+func note(wrong *[2]error, e Extension, err error) bool {
+	switch {
+	case only12.Has(e):
+		wrong[0] = cmp.Or(wrong[0], err)
+	case only13.Has(e):
+		wrong[1] = cmp.Or(wrong[1], err)
+	default:
+		return false
+	}
+	return true
+}
+
+// Check returns what is wrong with the extensions that only version has. Those of
+// the other version are ignored, whatever they hold (RFC 9846, Section 4.3).
+func (m *ClientHello) Check(version uint16) error {
+	if version == VersionTLS12 {
+		return m.wrong[0]
+	}
+	return m.wrong[1]
 }
 
 // ParseStart reads the first fragment of a DTLS ClientHello, as far as it goes:
@@ -75,6 +107,7 @@ func (m *ClientHello) ParseStart(fragment []byte) error {
 	if c.in.bad {
 		return malformed(c.what)
 	}
+	c.wrong = &m.wrong
 	c.readExtensions(&m.Has, func(e Extension) { m.extension(&c, e) })
 	return nil // the rest is in the next fragment, or wrong
 }

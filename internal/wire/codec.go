@@ -1,7 +1,5 @@
 package wire
 
-import "slices"
-
 // A coder goes through the fields of a structure in one of two directions: it
 // reads them from in, or it appends them to out. A structure has one method that
 // names its fields in their order, and so what is appended is what parses.
@@ -18,8 +16,11 @@ type coder struct {
 	body      int   // where the body of a message starts in out
 	err       error // what is wrong, if it is more than malformed
 	// Of lists of extensions that are read:
-	unknown      bool // there was one that this package does not know
-	illegalTwice bool // a duplicate is an illegal_parameter
+	foreign      ExtensionSet // known ones that mean nothing here: they are as good as unknown
+	unknown      bool         // there was an unknown one
+	last         Extension    // of the list
+	illegalTwice bool         // a duplicate is an illegal_parameter
+	wrong        *[2]error    // takes what is wrong with those of one version: see ClientHello.Check
 }
 
 // parser reads the structure of that name from b, up to end.
@@ -164,37 +165,36 @@ func (c *coder) extensions(has *ExtensionSet, order []Extension, fields func(Ext
 	c.out = end16(c.out, list)
 }
 
-// maxUnknown bounds the extensions of a message that this package does not
-// know: enough for anyone, and few enough to compare each with each.
-const maxUnknown = 64
-
-// readExtensions reads them, without the length of the list.
+// readExtensions reads them, without the length of the list. Any number of unknown
+// ones may stand in it: RFC 9846, Section 9.3.
 func (c *coder) readExtensions(has *ExtensionSet, fields func(Extension)) {
-	var seen [maxUnknown]Extension
-	unknown := seen[:0]
+	var seen numbers
 	for list := c.in; c.err == nil && list.more(); {
 		e := Extension(list.uint16())
-		c.in = cursor{b: list.vec16()}
-		known := e.bit() >= 0
+		c.last, c.in = e, cursor{b: list.vec16()}
 		switch {
 		case list.bad:
 			c.err = malformed("the list of extensions")
 			return
-		case has.Has(e) || slices.Contains(unknown, e):
+		case !seen.add(uint16(e)):
 			c.err = c.duplicate()
 			return
-		case !known && len(unknown) == maxUnknown:
-			c.err = malformed("a list of that many extensions")
-			return
-		case !known:
-			unknown, c.unknown = append(unknown, e), true
+		case e.bit() < 0 || c.foreign.Has(e):
+			c.unknown = true
+			continue
 		}
 		fields(e)
-		if c.err == nil && !c.in.done() {
-			c.err = malformed(e.String())
+		err := c.err
+		if err == nil && !c.in.done() {
+			err = malformed(e.String())
 		}
-		if known && c.err == nil {
+		if c.err = err; err == nil {
 			has.Add(e)
+		} else if c.wrong != nil && note(c.wrong, e, err) {
+			c.err = nil
 		}
+	}
+	if c.err == nil {
+		c.in = cursor{}
 	}
 }

@@ -134,14 +134,31 @@ var (
 	InServerHello13       = Extensions(ExtSupportedVersions, ExtKeyShare, ExtPreSharedKey, ExtConnectionID)
 	InHelloRetryRequest   = Extensions(ExtSupportedVersions, ExtKeyShare, ExtCookie)
 	InEncryptedExtensions = Extensions(inEncryptedExtensions...)
+	InCertificate         = Extensions(inCertificateEntry...)
 
 	inEncryptedExtensions = []Extension{ExtServerName, ExtSupportedGroups, ExtALPN, ExtUseSRTP, ExtServerCertificateType,
 		ExtClientCertificateType, ExtEarlyData}
-	inCertificateRequest = []Extension{ExtStatusRequest, ExtSCT, ExtSignatureAlgorithms, ExtSignatureAlgsCert,
+	inCertificateRequest = []Extension{ExtServerName, ExtStatusRequest, ExtSCT, ExtSignatureAlgorithms, ExtSignatureAlgsCert,
 		ExtCertificateAuthorities, ExtOIDFilters}
 	inCertificateEntry = []Extension{ExtStatusRequest, ExtSCT}
 	inNewSessionTicket = []Extension{ExtEarlyData}
 )
+
+// ofDatagrams are the extensions that have no meaning in TLS: RFC 5764, Section 4.1,
+// and RFC 9146, Section 3.
+var ofDatagrams = Extensions(ExtUseSRTP, ExtConnectionID)
+
+// only12 and only13 are the extensions of a ClientHello that one version alone has.
+// RFC 9846, Section 1.4, gives supported_versions and signature_algorithms_cert to
+// TLS 1.2 too.
+var (
+	only12 = Extensions(ExtECPointFormats, ExtExtendedMainSecret, ExtSessionTicket, ExtRenegotiationInfo)
+	only13 = Extensions(ExtPreSharedKey, ExtEarlyData, ExtCookie, ExtPSKKeyExchangeModes, ExtCertificateAuthorities, ExtOIDFilters,
+		ExtPostHandshakeAuth, ExtKeyShare)
+)
+
+// everything is all that this package knows.
+const everything = ^ExtensionSet(0)
 
 // byNumber is the order of extensions in the hellos.
 var byNumber = func() (order []Extension) {
@@ -165,10 +182,10 @@ func (c *coder) duplicate() error {
 	return errDuplicate
 }
 
-// only reports known extensions that do not belong into a message: RFC 9846,
+// only reports known extensions that do not belong in a message: RFC 9846,
 // Section 4.3, wants an illegal_parameter.
 func (c *coder) only(message []Extension, has ExtensionSet) {
 	if other := has.Minus(Extensions(message...)); other != 0 {
-		c.fail(alert.New(alert.IllegalParameter, "an extension does not belong into this message: "+other.String()))
+		c.fail(alert.New(alert.IllegalParameter, "an extension does not belong in this message: "+other.String()))
 	}
 }

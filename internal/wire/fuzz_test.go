@@ -51,7 +51,7 @@ func walk(t *testing.T, m any) {
 		}
 	case *Certificate13:
 		for rest := m.Entries; len(rest) > 0; {
-			e, after, err := NextEntry(rest)
+			e, after, err := NextEntry(rest, everything)
 			if err != nil {
 				break
 			}

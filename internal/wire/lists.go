@@ -49,24 +49,16 @@ func AppendKeyShare(s KeyShares, group uint16, data []byte) KeyShares {
 	return append16(appendUint16(slices.Grow(s, 4+len(data)), group), data)
 }
 
-// maxKeyShares bounds the list, which is compared each with each.
-const maxKeyShares = 64
-
+// keyShares: shares of unknown groups are passed over, however many there are.
 func (c *coder) keyShares(v *KeyShares) {
 	c.vec16((*[]byte)(v))
-	var array [maxKeyShares]uint16
-	groups := array[:0]
+	var groups numbers
 	for l := (cursor{b: *v}); l.more(); {
-		group := l.uint16()
+		isNew := groups.add(l.uint16())
 		l.nonEmpty(l.vec16())
-		switch {
-		case l.bad || len(groups) == maxKeyShares:
-			c.require(false)
-			return
-		case slices.Contains(groups, group):
+		if c.require(!l.bad); !l.bad && !isNew {
 			c.fail(errShareTwice)
 		}
-		groups = append(groups, group)
 	}
 }
 
@@ -250,6 +242,33 @@ func (p OfferedPSKs) At(i int) (id PSKIdentity, binder []byte, ok bool) {
 		n++
 	}
 	return id, nil, false
+}
+
+// Has reports whether an identity is among them.
+func (p OfferedPSKs) Has(identity []byte) bool {
+	for id := range p.All() {
+		if bytes.Equal(id.Identity, identity) {
+			return true
+		}
+	}
+	return false
+}
+
+// PartOf reports whether the identities of p are some of those of all, in the same
+// order.
+func (p OfferedPSKs) PartOf(all OfferedPSKs) bool {
+	rest := cursor{b: all.Identities}
+	for id := range p.All() {
+		found := false
+		for !found && rest.more() {
+			found = bytes.Equal(rest.vec16(), id.Identity)
+			rest.uint32()
+		}
+		if !found {
+			return false
+		}
+	}
+	return true
 }
 
 // AppendPSKIdentity appends one identity to OfferedPSKs.Identities.

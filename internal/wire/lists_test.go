@@ -106,7 +106,7 @@ func TestCertificateLists(t *testing.T) {
 	for i, rest := 0, entries; i < len(want) || len(rest) > 0; i++ {
 		var e CertificateEntry
 		var err error
-		if e, rest, err = NextEntry(rest); err != nil || !reflect.DeepEqual(e, want[i]) {
+		if e, rest, err = NextEntry(rest, everything); err != nil || !reflect.DeepEqual(e, want[i]) {
 			t.Fatalf("entry %d: %+v, %v", i, e, err)
 		}
 	}

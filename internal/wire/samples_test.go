@@ -1,6 +1,9 @@
 package wire
 
-import "slices"
+import (
+	"cmp"
+	"slices"
+)
 
 // codec is one structure of this package: how it parses, how it is appended,
 // and a sample in which every field is set.
@@ -39,10 +42,10 @@ var everyPart = KeyExchangeParts{PSK: true, ECDHE: true, Signed: true}
 func codecs() []codec {
 	return []codec{
 		newCodec("ClientHello", sampleClientHello(Stream),
-			func(m *ClientHello, b []byte) error { return m.Parse(b, Stream) },
+			func(m *ClientHello, b []byte) error { return parseHello(m, b, Stream) },
 			func(m *ClientHello, b []byte) []byte { return m.Append(b, Stream) }),
 		newCodec("ClientHello of DTLS", sampleClientHello(Datagram),
-			func(m *ClientHello, b []byte) error { return m.Parse(b, Datagram) },
+			func(m *ClientHello, b []byte) error { return parseHello(m, b, Datagram) },
 			func(m *ClientHello, b []byte) []byte { return m.Append(b, Datagram) }),
 		newCodec("ServerHello", sampleServerHello(), (*ServerHello).Parse, (*ServerHello).Append),
 		newCodec("HelloRetryRequest", sampleRetry(), (*ServerHello).Parse, (*ServerHello).Append),
@@ -99,9 +102,14 @@ func codecNamed(name string) codec {
 	return all[slices.IndexFunc(all, func(c codec) bool { return c.name == name })]
 }
 
+// parseHello parses a ClientHello all of whose extensions count.
+func parseHello(m *ClientHello, b []byte, t Transport) error {
+	return cmp.Or(m.Parse(b, t), m.Check(VersionTLS12), m.Check(VersionTLS13))
+}
+
 // parseEntry parses an entry that is the only one.
 func parseEntry(m *CertificateEntry, b []byte) error {
-	e, rest, err := NextEntry(b)
+	e, rest, err := NextEntry(b, everything)
 	if *m = e; err == nil && len(rest) > 0 {
 		return malformed("a second entry")
 	}
@@ -133,7 +141,6 @@ func sampleClientHello(t Transport) ClientHello {
 		PointFormats:         []byte{0},
 		SignatureSchemes:     AppendUint16s(nil, 0x0403, 0x0804),
 		SignatureSchemesCert: AppendUint16s(nil, 0x0401),
-		SRTP:                 SRTP{AppendUint16s(nil, 7, 8), []byte{5}},
 		ALPN:                 AppendALPN(nil, "h2", "http/1.1"),
 		ClientCertTypes:      []byte{2},
 		ServerCertTypes:      []byte{2, 0},
@@ -143,21 +150,19 @@ func sampleClientHello(t Transport) ClientHello {
 		PSKModes:             []byte{1},
 		Authorities:          AppendNames(nil, []byte("one"), []byte("two")),
 		KeyShares:            AppendKeyShare(AppendKeyShare(nil, 29, []byte("share")), 23, []byte("other")),
-		ConnectionID:         []byte{7},
 		RenegotiationInfo:    []byte{8},
 		PSK: OfferedPSKs{
 			Identities: AppendPSKIdentity(AppendPSKIdentity(nil, PSKIdentity{[]byte("id"), 7}), PSKIdentity{[]byte("other"), 8}),
 			Binders:    AppendPSKBinder(AppendPSKBinder(nil, make([]byte, 32)), make([]byte, 48)),
 		},
 	}
-	if t == Datagram {
-		m.Version, m.LegacyCookie = VersionDTLS12, []byte{9}
+	m.Has = Extensions(byNumber...).Minus(Extensions(ExtPadding, ExtOIDFilters))
+	if t == Stream {
+		m.Has = m.Has.Minus(ofDatagrams)
+		return m
 	}
-	for i := range known {
-		if e := known[i].number; e != ExtPadding && e != ExtOIDFilters {
-			m.Has.Add(e)
-		}
-	}
+	m.Version, m.LegacyCookie = VersionDTLS12, []byte{9}
+	m.SRTP, m.ConnectionID = SRTP{AppendUint16s(nil, 7, 8), []byte{5}}, []byte{7}
 	return m
 }
 

@@ -24,8 +24,9 @@ type ServerHello struct {
 	Compression uint8
 
 	Has ExtensionSet
-	// Unknown is set when the message has an extension that this package
-	// does not know, and so one that cannot have been offered.
+	// Unknown is set when the message has an extension that was not offered:
+	// one that this package does not know, or not one of those that
+	// ParseAnswer was told.
 	Unknown bool
 
 	SupportedVersion  uint16
@@ -47,9 +48,14 @@ type ServerHello struct {
 // IsRetry reports whether m is a HelloRetryRequest.
 func (m *ServerHello) IsRetry() bool { return m.Random == RetryRandom }
 
-func (m *ServerHello) Parse(body []byte) error {
+func (m *ServerHello) Parse(body []byte) error { return m.ParseAnswer(body, everything) }
+
+// ParseAnswer is Parse for who has offered those extensions: what is in others is
+// not looked at.
+func (m *ServerHello) ParseAnswer(body []byte, offered ExtensionSet) error {
 	*m = ServerHello{}
 	c := parser("ServerHello", body)
+	c.foreign = ^offered
 	m.fields(&c)
 	m.Unknown = c.unknown
 	return c.end()
@@ -112,7 +118,7 @@ func (m *ServerHello) fields(c *coder) {
 // EncryptedExtensions is RFC 9846, Section 4.4.1.
 type EncryptedExtensions struct {
 	Has     ExtensionSet
-	Unknown bool
+	Unknown bool // see ServerHello
 
 	ALPN           []byte
 	Groups         Uint16s // advice only
@@ -122,9 +128,13 @@ type EncryptedExtensions struct {
 	// server_name and early_data are empty: see Has.
 }
 
-func (m *EncryptedExtensions) Parse(body []byte) error {
+func (m *EncryptedExtensions) Parse(body []byte) error { return m.ParseAnswer(body, everything) }
+
+// ParseAnswer is as that of ServerHello.
+func (m *EncryptedExtensions) ParseAnswer(body []byte, offered ExtensionSet) error {
 	*m = EncryptedExtensions{}
 	c := parser("EncryptedExtensions", body)
+	c.foreign = ^offered
 	m.fields(&c)
 	m.Unknown = c.unknown
 	return c.end()

@@ -29,7 +29,6 @@ const (
 var otherwise = map[string]string{
 	"ServerNameExtensionServer-DTLS-TLS12":                      noNameAck,
 	"PSK-Server-NoCommonPSKs-TLS":                               unknownPSK,
-	"PSK-Server-HRR-PSKMissing-TLS":                             unknownPSK,
 	"PSK-Server-IdentityDoesNotMatch-TLS":                       unknownPSK,
 	"PSK-Server-PartialImport-NoMatch-TLS":                      unknownPSK,
 	"TLS-TLS12-ECDHE_PSK_WITH_CHACHA20_POLY1305_SHA256-server":  noHint,
@@ -37,7 +36,6 @@ var otherwise = map[string]string{
 	"PSK-Server-ServerPreferenceOrder-TLS":                      clientOrder,
 	"PSK-Server-CertOrPSK-Cert-TLS":                             pskFirst,
 	"PSK-Server-NoCommonPSKs-DTLS":                              unknownPSK,
-	"PSK-Server-HRR-PSKMissing-DTLS":                            unknownPSK,
 	"PSK-Server-IdentityDoesNotMatch-DTLS":                      unknownPSK,
 	"PSK-Server-PartialImport-NoMatch-DTLS":                     unknownPSK,
 	"DTLS-TLS12-ECDHE_PSK_WITH_CHACHA20_POLY1305_SHA256-server": noHint,

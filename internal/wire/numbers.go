@@ -1,0 +1,29 @@
+package wire
+
+import "slices"
+
+// numbers is a set of 16-bit numbers, to find those that come twice in a list of
+// any length: to add one always costs the same, and a short list needs no memory.
+type numbers struct {
+	few  [32]uint16
+	n    int           // of few
+	many *[1024]uint64 // a bit for each number, once few is full
+}
+
+// add adds v, and reports whether it is new.
+func (s *numbers) add(v uint16) bool {
+	word, bit := v/64, uint64(1)<<(v%64)
+	if slices.Contains(s.few[:s.n], v) || s.many != nil && s.many[word]&bit != 0 {
+		return false
+	}
+	if s.n < len(s.few) {
+		s.few[s.n] = v
+		s.n++
+		return true
+	}
+	if s.many == nil {
+		s.many = new([1024]uint64)
+	}
+	s.many[word] |= bit
+	return true
+}
