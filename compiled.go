@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
 	"sync"
 	"time"
 
@@ -37,6 +38,7 @@ type compileOnce struct {
 type compiled struct {
 	*Config
 	client, server handshake.Params
+	unfit          error // what is wrong for clients alone
 	stream         carrier.StreamOptions
 	datagram       [3]carrier.DatagramOptions // client, server, server with cookies
 	identities     []*pki.Identity
@@ -80,7 +82,7 @@ func newCompiled(cfg *Config) (*compiled, error) {
 		AskVerify:        cfg.VerifyConnection != nil || cfg.asks(AsyncVerify),
 	}
 	for _, part := range []func(*handshake.Params) error{
-		c.versions, c.psks, c.suites, c.groups, c.schemes, c.alpn, c.sizes, c.certificates, c.authorities, c.sessions,
+		c.repetitions, c.versions, c.psks, c.suites, c.groups, c.schemes, c.alpn, c.sizes, c.certificates, c.authorities, c.sessions,
 	} {
 		if err := part(&p); err != nil {
 			return nil, err
@@ -89,8 +91,10 @@ func newCompiled(cfg *Config) (*compiled, error) {
 	if cfg.KeyLogWriter != nil {
 		p.KeyLog = keyLogger(cfg.KeyLogWriter)
 	}
-	p.Prepare()
 	c.client, c.server = p, p
+	c.unfit = c.clientSuites(&c.client)
+	c.client.Prepare()
+	c.server.Prepare()
 	c.stream = carrier.StreamOptions{
 		MaxFragment:    cmp.Or(cfg.MaxFragment, record.MaxPlaintext),
 		MaxCertificate: cmp.Or(cfg.MaxCertificateMessage, 1<<16),
@@ -122,6 +126,38 @@ func (c *Config) now() time.Time {
 		return c.Time()
 	}
 	return time.Now()
+}
+
+// repetitions are what stands twice in a list that the other side reads: RFC 9846,
+// Section 4.3.7, forbids it for groups, and nowhere has it a meaning.
+func (c *compiled) repetitions(*handshake.Params) error {
+	for _, err := range []error{
+		distinct("CipherSuites", c.CipherSuites, CipherSuiteName),
+		distinct("CurvePreferences", c.CurvePreferences, tls.CurveID.String),
+		distinct("KeyShares", c.KeyShares, tls.CurveID.String),
+		distinct("SignatureSchemes", c.SignatureSchemes, tls.SignatureScheme.String),
+		distinct("NextProtos", c.NextProtos, strconv.Quote),
+		distinct("CertificateTypes", c.CertificateTypes, CertificateType.String),
+		distinct("PeerCertificateTypes", c.PeerCertificateTypes, CertificateType.String),
+		distinct("Datagram.SRTPProfiles", c.Datagram.SRTPProfiles, func(p uint16) string { return fmt.Sprintf("profile %#04x", p) }),
+	} {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// distinct is an error of the field if a value of its list comes twice.
+func distinct[T comparable](field string, list []T, name func(T) string) error {
+	seen := make(map[T]bool, len(list))
+	for _, v := range list {
+		if seen[v] {
+			return configError(field, name(v)+" stands there twice")
+		}
+		seen[v] = true
+	}
+	return nil
 }
 
 func (c *compiled) versions(p *handshake.Params) error {
@@ -164,6 +200,18 @@ func (c *compiled) suites(p *handshake.Params) error {
 	return c.versionsOf(p)
 }
 
+// clientSuites leaves those that a client can use that has nothing to verify a
+// certificate by.
+func (c *compiled) clientSuites(p *handshake.Params) error {
+	if c.CipherSuites != nil || !c.onlyPSKs() {
+		return nil
+	}
+	p.Suites = slices.DeleteFunc(slices.Clone(p.Suites), func(s *suite.Suite) bool {
+		return s.Version == wire.VersionTLS12 && s.Auth != suite.NoSignature
+	})
+	return c.versionsOf(p)
+}
+
 // versionsOf leaves the versions that have a suite.
 func (c *compiled) versionsOf(p *handshake.Params) error {
 	has := map[uint16]bool{}
@@ -197,9 +245,15 @@ func (c *compiled) groups(p *handshake.Params) error {
 		p.KeyShares = defaultShares(p.Groups)
 		return nil
 	}
-	for _, id := range c.KeyShares {
-		if !slices.Contains(p.Groups, suite.Group(id)) {
+	last := -1
+	for i, id := range c.KeyShares {
+		switch at := slices.Index(p.Groups, suite.Group(id)); {
+		case at < 0:
 			return configError("KeyShares", fmt.Sprintf("%v is not in CurvePreferences", id))
+		case at < last: // RFC 9846, Section 4.3.8
+			return configError("KeyShares", fmt.Sprintf("%v comes after %v, and before it in CurvePreferences: the order must be the same", id, c.KeyShares[i-1]))
+		default:
+			last = at
 		}
 		p.KeyShares = append(p.KeyShares, suite.Group(id))
 	}
@@ -220,6 +274,9 @@ func defaultShares(groups []suite.Group) []suite.Group {
 func (c *compiled) schemes(p *handshake.Params) error {
 	var err error
 	p.Schemes, err = chosen("SignatureSchemes", c.SignatureSchemes, suite.Schemes, suite.Scheme.Supported)
+	if err == nil && len(p.Schemes) == 0 {
+		return configError("SignatureSchemes", "it is empty, so that the peer could sign with nothing; nil stands for all")
+	}
 	return err
 }
 

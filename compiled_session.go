@@ -2,6 +2,7 @@ package hermetic
 
 import (
 	"cmp"
+	"crypto/tls"
 	"fmt"
 	"slices"
 	"time"
@@ -49,12 +50,26 @@ func (c *compiled) sessions(p *handshake.Params) error {
 // psks are the external keys as handshakes know them. Those of DTLS differ only
 // when they are imported.
 func (c *compiled) psks(p *handshake.Params) error {
+	if c.hasPSKs() && (c.ClientAuth == tls.RequireAnyClientCert || c.ClientAuth == tls.RequireAndVerifyClientCert) {
+		return configError("ClientAuth", "a client with a PSK shows no certificate, and so none can be required where there are PSKs: "+
+			"take VerifyClientCertIfGiven, and a VerifyConnection that refuses who has shown neither")
+	}
+	var seen [len(p.PSKs)]map[string]bool
 	for i := range c.PSKs {
 		if err := c.PSKs[i].check(); err != nil {
 			return configError(fmt.Sprintf("PSKs[%d]", i), err.Error())
 		}
 		for t := range p.PSKs {
-			p.PSKs[t] = append(p.PSKs[t], c.PSKs[i].forms(wire.Transport(t))...)
+			for _, psk := range c.PSKs[i].forms(wire.Transport(t)) {
+				if seen[t][string(psk.Identity)] {
+					return configError(fmt.Sprintf("PSKs[%d]", i), "there is another one with its identity")
+				}
+				if seen[t] == nil {
+					seen[t] = make(map[string]bool)
+				}
+				seen[t][string(psk.Identity)] = true
+				p.PSKs[t] = append(p.PSKs[t], psk)
+			}
 		}
 	}
 	return nil
@@ -69,7 +84,7 @@ func (c *compiled) byDefault() (list []*suite.Suite) {
 		}
 	}
 	for _, s := range suite.All() {
-		if s.Auth != suite.NoSignature && !s.OnRequest && (s.Version == wire.VersionTLS13 || !c.onlyPSKs()) {
+		if s.Auth != suite.NoSignature && !s.OnRequest {
 			list = append(list, s)
 		}
 	}

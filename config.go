@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"io"
 	"reflect"
 	"time"
@@ -88,6 +89,17 @@ const (
 	RawPublicKey CertificateType = 2
 )
 
+// String returns the type's name.
+func (t CertificateType) String() string {
+	switch t {
+	case X509:
+		return "X509"
+	case RawPublicKey:
+		return "RawPublicKey"
+	}
+	return fmt.Sprintf("CertificateType(%d)", uint8(t))
+}
+
 // A Config says how connections are made. It serves any number of them, at the
 // same time, and must not be modified after its first use. The zero value is a
 // client that verifies the server by the system's roots, or a server with a
@@ -127,7 +139,12 @@ type Config struct {
 	// for a certificate has. Nil: the subjects of ClientCAs.
 	ClientCANames [][]byte
 
-	// ClientAuth is what a server demands of its clients.
+	// ClientAuth is what a server demands of its clients. A client that has a
+	// PSK shows no certificate: RequireAnyClientCert and
+	// RequireAndVerifyClientCert are an error together with PSKs, GetPSK or
+	// AsyncPSK. A server whose clients have the one or the other takes
+	// VerifyClientCertIfGiven, and a VerifyConnection that refuses a
+	// connection with neither PeerCertificates nor PSKIdentity.
 	ClientAuth tls.ClientAuthType
 
 	// ServerName is the name (or IP address) that the server's certificate
@@ -184,7 +201,7 @@ type Config struct {
 	CurvePreferences []tls.CurveID
 
 	// KeyShares is which of CurvePreferences a client sends key shares for in
-	// its first ClientHello. Nil: the first, and the first of the other kind,
+	// its first ClientHello, in the same order. Nil: the first, and the first of the other kind,
 	// post-quantum or not. Empty: none, so that the server chooses by
 	// HelloRetryRequest.
 	KeyShares []tls.CurveID
@@ -231,7 +248,8 @@ type Config struct {
 	// PSKs are the external pre-shared keys that a client offers, and that a
 	// server knows by their identities. A server with PSKs, GetPSK or
 	// AsyncPSK that has no certificate accepts nothing else; a client with
-	// PSKs and without ServerName too.
+	// PSKs and without ServerName too. On a server ClientAuth must not require
+	// certificates beside them.
 	PSKs []PSK
 
 	// GetPSK, on a server, is asked for an identity that PSKs do not have; it

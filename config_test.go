@@ -18,6 +18,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/hermetic-tls/hermetic/internal/pkitest"
 )
@@ -44,6 +45,28 @@ func TestBadConfigs(t *testing.T) {
 		{"a share of another group", &Config{KeyShares: []tls.CurveID{tls.X25519}, CurvePreferences: []tls.CurveID{tls.CurveP256}}, "Config.KeyShares: X25519 is not in CurvePreferences"},
 		{"an unknown scheme", &Config{SignatureSchemes: []tls.SignatureScheme{tls.PKCS1WithSHA1}}, "Config.SignatureSchemes: PKCS1WithSHA1 is not supported"},
 		{"an empty protocol", &Config{NextProtos: []string{"h2", ""}}, "Config.NextProtos: \"\" has not 1 to 255 bytes"},
+		{"a suite twice", &Config{CipherSuites: []uint16{0x1301, 0x1302, 0x1301}}, "Config.CipherSuites: TLS_AES_128_GCM_SHA256 stands there twice"},
+		{"a group twice", &Config{CurvePreferences: []tls.CurveID{tls.X25519, tls.X25519}}, "Config.CurvePreferences: X25519 stands there twice"},
+		{"a share twice", &Config{KeyShares: []tls.CurveID{tls.X25519, tls.X25519}}, "Config.KeyShares: X25519 stands there twice"},
+		{"shares in another order", &Config{CurvePreferences: []tls.CurveID{tls.X25519, tls.CurveP256}, KeyShares: []tls.CurveID{tls.CurveP256, tls.X25519}},
+			"Config.KeyShares: X25519 comes after CurveP256, and before it in CurvePreferences"},
+		{"a scheme twice", &Config{SignatureSchemes: []tls.SignatureScheme{tls.Ed25519, tls.Ed25519}}, "Config.SignatureSchemes: Ed25519 stands there twice"},
+		{"no scheme", &Config{SignatureSchemes: []tls.SignatureScheme{}}, "Config.SignatureSchemes: it is empty"},
+		{"a protocol twice", &Config{NextProtos: []string{"h2", "h3", "h2"}}, "Config.NextProtos: \"h2\" stands there twice"},
+		{"a type twice", &Config{CertificateTypes: []CertificateType{X509, X509}}, "Config.CertificateTypes: X509 stands there twice"},
+		{"a type of the peer twice", &Config{PeerCertificateTypes: []CertificateType{RawPublicKey, RawPublicKey}}, "Config.PeerCertificateTypes: RawPublicKey stands there twice"},
+		{"an SRTP profile twice", &Config{Datagram: DatagramConfig{SRTPProfiles: []uint16{1, 1}}}, "Config.Datagram.SRTPProfiles: profile 0x0001 stands there twice"},
+		{"a PSK twice", &Config{PSKs: []PSK{{Identity: []byte("a"), Key: []byte("k")}, {Identity: []byte("a"), Key: []byte("l")}}}, "Config.PSKs[1]: there is another one with its identity"},
+		{"an imported PSK twice", &Config{PSKs: []PSK{{Identity: []byte("a"), Key: []byte("k"), Import: true}, {Identity: []byte("a"), Key: []byte("l"), Import: true}}},
+			"Config.PSKs[1]: there is another one with its identity"},
+		{"a PSK whose imported identity is too long", &Config{PSKs: []PSK{{Identity: make([]byte, 32767), Key: []byte("k"), Import: true, Context: make([]byte, 32761)}}},
+			"Config.PSKs[0]: the identity and the context have 65528 bytes, more than 65527"},
+		{"PSKs where certificates are required", &Config{PSKs: []PSK{{Identity: []byte("a"), Key: []byte("k")}}, ClientAuth: tls.RequireAndVerifyClientCert},
+			"Config.ClientAuth: a client with a PSK shows no certificate"},
+		{"PSKs of a callback where certificates are required", &Config{GetPSK: func([]byte) (*PSK, error) { return nil, nil }, ClientAuth: tls.RequireAnyClientCert},
+			"Config.ClientAuth: a client with a PSK shows no certificate"},
+		{"PSKs of the caller where certificates are required", &Config{Async: AsyncPSK, ClientAuth: tls.RequireAndVerifyClientCert}, "Config.ClientAuth: a client with a PSK shows no certificate"},
+		{"tickets for eight days", &Config{TicketLifetime: 8 * 24 * time.Hour}, "Config.TicketLifetime: 192h0m0s is not from 0 to 168h0m0s"},
 		{"a tiny fragment", &Config{MaxFragment: 1}, "Config.MaxFragment: 1 is not from 512 to 16384"},
 		{"a key of another certificate", &Config{Certificates: []tls.Certificate{other}}, "Config.Certificates[0]: certificate/private key mismatch"},
 		{"no key", &Config{Certificates: []tls.Certificate{{Certificate: leaf.Certificate}}}, "Config.Certificates[0]: it has no private key"},
@@ -357,7 +380,7 @@ func TestFIPSOnly(t *testing.T) {
 func TestConfigsAreShared(t *testing.T) {
 	client, server, _ := sessionConfigs(t, tls.VersionTLS13)
 	client.Certificates, client.EarlyData, server.MaxEarlyData = server.Certificates, true, 1000
-	server.ClientAuth, server.ClientCAs = tls.RequireAndVerifyClientCert, client.RootCAs
+	server.ClientAuth, server.ClientCAs = tls.VerifyClientCertIfGiven, client.RootCAs // and PSKs
 	server.Datagram.TrustAddress = true
 	server.PSKs = []PSK{{Identity: []byte("device"), Key: make([]byte, 16), Import: true}}
 	withPSK := client.Clone()

@@ -60,6 +60,9 @@ func NewEngine(mode Mode, cfg *Config) (*Engine, error) {
 	}
 	e := &Engine{mode: mode, cfg: c}
 	if !mode.IsServer() {
+		if c.unfit != nil {
+			return nil, c.unfit
+		}
 		if cfg.ServerName == "" && !cfg.InsecureSkipVerify && !cfg.nameOptional && len(cfg.PeerPublicKeys)+len(cfg.PSKs) == 0 {
 			return nil, configError("ServerName", "a client needs the name of its server, or InsecureSkipVerify")
 		}

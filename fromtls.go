@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 )
 
 // FromTLS takes over a crypto/tls configuration. A field that is set and has
@@ -23,7 +24,7 @@ func FromTLS(t *tls.Config) (*Config, error) {
 		Certificates:          t.Certificates,
 		VerifyPeerCertificate: t.VerifyPeerCertificate,
 		RootCAs:               t.RootCAs,
-		NextProtos:            t.NextProtos,
+		NextProtos:            unique(t.NextProtos),
 		ServerName:            t.ServerName,
 		ClientAuth:            t.ClientAuth,
 		ClientCAs:             t.ClientCAs,
@@ -31,18 +32,31 @@ func FromTLS(t *tls.Config) (*Config, error) {
 		CipherSuites:          t.CipherSuites,
 		MinVersion:            t.MinVersion,
 		MaxVersion:            t.MaxVersion,
-		CurvePreferences:      t.CurvePreferences,
+		CurvePreferences:      unique(t.CurvePreferences),
 		KeyLogWriter:          t.KeyLogWriter,
 		NoTickets:             t.SessionTicketsDisabled,
 	}
 	if t.CipherSuites != nil {
 		// crypto/tls's list is of TLS 1.2 only: those of 1.3 are not configurable.
-		c.CipherSuites = append([]uint16{tls.TLS_AES_128_GCM_SHA256, tls.TLS_AES_256_GCM_SHA384, tls.TLS_CHACHA20_POLY1305_SHA256}, t.CipherSuites...)
+		c.CipherSuites = unique(append([]uint16{tls.TLS_AES_128_GCM_SHA256, tls.TLS_AES_256_GCM_SHA384, tls.TLS_CHACHA20_POLY1305_SHA256}, t.CipherSuites...))
 	}
 	if _, err := c.compiled(); err != nil {
 		return nil, err
 	}
 	return c, nil
+}
+
+// unique is list without what comes again, which crypto/tls permits; nil stays nil.
+func unique[T comparable](list []T) (once []T) {
+	for _, v := range list {
+		if !slices.Contains(once, v) {
+			once = append(once, v)
+		}
+	}
+	if once == nil && list != nil {
+		return []T{}
+	}
+	return once
 }
 
 // tlsRefused are the fields that cannot be taken over, and why.

@@ -49,8 +49,8 @@ func (p *PSK) check() error {
 		return fmt.Errorf("%v is neither SHA-256 nor SHA-384", p.Hash)
 	case !p.Import && p.Context != nil:
 		return errors.New("it has a Context without Import")
-	case len(p.Context) > 1<<15-1:
-		return fmt.Errorf("the context has %d bytes, more than 32767", len(p.Context))
+	case len(p.Identity)+len(p.Context)+8 > 1<<16-1: // see imported
+		return fmt.Errorf("the identity and the context have %d bytes, more than 65527", len(p.Identity)+len(p.Context))
 	}
 	return nil
 }

@@ -150,7 +150,7 @@ func TestLargePSKs(t *testing.T) {
 	}{
 		"the largest":                {[]PSK{{Identity: large, Key: key}}, true},
 		"two large ones":             {[]PSK{{Identity: large, Key: key}, {Identity: large[1:], Key: key}}, false},
-		"the largest to be imported": {[]PSK{{Identity: large, Key: key, Import: true, Context: large}}, false},
+		"the largest to be imported": {[]PSK{{Identity: large, Key: key, Import: true, Context: large[:32760]}}, false},
 	} {
 		overBoth(t, func(t *testing.T, datagram bool) {
 			client := &Config{Time: atNow, PSKs: test.psks, MinVersion: tls.VersionTLS13}
@@ -165,6 +165,54 @@ func TestLargePSKs(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestPSKOrCertificate: where clients have the one or the other, nobody comes in with
+// neither, and nobody by a session that began with neither or with less.
+func TestPSKOrCertificate(t *testing.T) {
+	psk := PSK{Identity: []byte("device"), Key: []byte("0123456789abcdef")}
+	fourModes(t, func(t *testing.T, datagram bool, version uint16) {
+		client, server, _ := sessionConfigs(t, version)
+		server.ClientAuth, server.ClientCAs, server.PSKs = tls.VerifyClientCertIfGiven, client.RootCAs, []PSK{psk}
+		server.VerifyConnection = func(s *ConnectionState) error {
+			if s.PeerCertificates == nil && s.PSKIdentity == nil {
+				return &AlertError{Alert: AlertCertificateRequired}
+			}
+			return nil
+		}
+		server.TicketKeys = StaticTicketKeys(TicketKey{1})
+		strict := server.Clone()
+		strict.PSKs, strict.VerifyConnection, strict.ClientAuth = nil, nil, tls.RequireAndVerifyClientCert
+		for name, c := range map[string]struct {
+			change func(*Config)
+			enters bool
+		}{
+			"a PSK":         {func(c *Config) { c.PSKs = server.PSKs }, true},
+			"a certificate": {func(c *Config) { c.Certificates = server.Certificates }, true},
+			"neither":       {func(*Config) {}, false},
+		} {
+			cfg := client.Clone()
+			cfg.SessionCache = NewSessionCache(4)
+			c.change(cfg)
+			err := newMeeting(t, datagram, cfg, server).run()
+			if c.enters != (err == nil) {
+				t.Errorf("%s: %v", name, err)
+			}
+			if !c.enters {
+				continue
+			}
+			m := newMeeting(t, datagram, cfg, server)
+			m.finish()
+			if !m.server.State().DidResume {
+				t.Errorf("%s: not resumed", name)
+			}
+			// The tickets' keys are the same, the demand is not.
+			m = newMeeting(t, datagram, cfg, strict)
+			if err := m.run(); (name == "a certificate") != (err == nil) {
+				t.Errorf("%s, where a certificate is required: %v", name, err)
+			}
+		}
+	})
 }
 
 // TestUnusablePSK: what a callback gives must be as good as what a Config has.

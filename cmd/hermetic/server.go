@@ -43,6 +43,8 @@ self-signed certificate that is made in the process.`,
 				return err
 			}
 			switch {
+			case psk != "" && cacert != "":
+				return errors.New("--psk and --cacert exclude each other: a client with the PSK shows no certificate")
 			case early > 0 && (!echo || protocol.isDTLS()):
 				return errors.New("--early-data is for TLS with --echo")
 			case early > 0 && tickets == 0:

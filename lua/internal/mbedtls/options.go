@@ -238,6 +238,7 @@ var optionOf = map[string]string{
 	"CurvePreferences": "groups",
 	"MTU":              "mtu",
 	"PSKs[0]":          "psk",
+	"NextProtos":       "alpn",
 	"Certificates[0]":  "cert",
 }
 
@@ -400,6 +401,8 @@ func (o *Options) preshared(config *hermetic.Config) error {
 		return errors.New("option 'psk.identity' is missing")
 	case o.psk.Context != nil && !o.psk.Import:
 		return errors.New("option 'psk.context' needs 'psk.import'")
+	case o.mode.IsServer() && config.ClientAuth == tls.RequireAndVerifyClientCert:
+		return errors.New("option 'psk' and 'cacert' exclude each other, unless 'verify' is 'optional' or 'none': a client with a PSK shows no certificate")
 	}
 	config.PSKs = []hermetic.PSK{o.psk}
 	if !o.mode.IsServer() && o.verify == "" && o.hostname == "" && o.cacert == "" {
