@@ -3,6 +3,8 @@ package hermetic
 import (
 	"errors"
 	"fmt"
+
+	"github.com/hermetic-tls/hermetic/internal/alert"
 )
 
 // The non-fatal results of operations. Their texts are those of the Lua API.
@@ -59,12 +61,14 @@ type AlertError struct {
 	err      error  // what is behind it, e.g. an x509 error
 }
 
+// Error is one line of at most 1,000 bytes: what a peer wrote is escaped and cut
+// in it, but not in what Unwrap returns.
 func (e *AlertError) Error() string {
 	switch {
 	case e.Received:
 		return "peer sent alert " + e.Alert.String()
 	case e.err != nil:
-		return fmt.Sprintf("%s (%v): %v", e.Cause, e.Alert, e.err)
+		return fmt.Sprintf("%s (%v): %s", e.Cause, e.Alert, alert.Clean(e.err.Error()))
 	}
 	return fmt.Sprintf("%s (%v)", e.Cause, e.Alert)
 }

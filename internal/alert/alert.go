@@ -100,9 +100,10 @@ func Wrap(d Description, cause string, err error) *Error {
 	return &Error{Description: d, Cause: cause, Err: err}
 }
 
+// Error is the cause and what is behind it, which may repeat what a peer wrote.
 func (e *Error) Error() string {
 	if e.Err != nil {
-		return e.Cause + ": " + e.Err.Error()
+		return e.Cause + ": " + Clean(e.Err.Error())
 	}
 	return e.Cause
 }
