@@ -1,14 +1,9 @@
 package hermetic
 
 import (
-	"crypto"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/pem"
-	"errors"
 	"os"
-	"slices"
-	"strings"
 
 	"github.com/hermetic-tls/hermetic/internal/pki"
 )
@@ -32,14 +27,6 @@ const (
 	problemCertificate = "can't parse certificate"
 	problemKey         = "can't parse private key"
 	problemMismatch    = "certificate/private key mismatch"
-)
-
-var (
-	errNoPEM     = errors.New("no PEM block")
-	errNoCert    = errors.New("no CERTIFICATE block")
-	errNoKey     = errors.New("no PRIVATE KEY block")
-	errEncrypted = errors.New("the key is encrypted: decrypt it first")
-	errMismatch  = errors.New("the private key does not belong to the first certificate")
 )
 
 // LoadConfig is the Lua API's newconfig. The file cacert holds CA certificates
@@ -98,33 +85,26 @@ func loadCertificate(file string) (tls.Certificate, error) {
 	return c, nil
 }
 
-// ParseCertPool reads CA certificates in PEM. Other blocks and text between
-// them are skipped; one certificate that does not parse fails all.
+// ParseCertPool reads CA certificates in PEM, or a single one in DER. Other kinds
+// of blocks and text between blocks are skipped. Everything is read, or the error
+// names the block that cannot be.
 func ParseCertPool(data []byte) (*x509.CertPool, error) {
-	pool := x509.NewCertPool()
-	n := 0
-	for block := range pemBlocks(&data) {
-		if block.Type != "CERTIFICATE" {
-			continue
-		}
-		c, err := x509.ParseCertificate(block.Bytes)
-		if err != nil {
-			return nil, err
-		}
-		pool.AddCert(c)
-		n++
+	list, err := pki.ReadAuthorities(data)
+	if err != nil {
+		return nil, err
 	}
-	switch {
-	case hasPEM(data):
-		return nil, errBrokenPEM
-	case n == 0:
-		return nil, errNoPEM
+	pool := x509.NewCertPool()
+	for _, c := range list {
+		pool.AddCert(c)
 	}
 	return pool, nil
 }
 
 // ParseCertificate reads a certificate chain, leaf first, and its private key
-// (PKCS #8, SEC 1 or PKCS #1, not encrypted), before or after it, all in PEM.
+// (PKCS #8, SEC 1 or PKCS #1, whatever its label says, not encrypted), before or
+// after it, all in PEM. Of the chain only the leaf must be understood; the rest is
+// sent as it is. Of several keys the leaf's is taken. Everything is read, or the
+// error, a *[FileError], names the block that cannot be.
 func ParseCertificate(data []byte) (tls.Certificate, error) {
 	c, problem, err := parseCertificate(data)
 	if err != nil {
@@ -133,79 +113,14 @@ func ParseCertificate(data []byte) (tls.Certificate, error) {
 	return c, nil
 }
 
+// problems are the faults of a file with a certificate, in the words of the Lua API.
+var problems = map[pki.FileFault]string{
+	pki.CertificateFault: problemCertificate,
+	pki.KeyFault:         problemKey,
+	pki.MismatchFault:    problemMismatch,
+}
+
 func parseCertificate(data []byte) (c tls.Certificate, problem string, err error) {
-	any := false
-	for block := range pemBlocks(&data) {
-		any = true
-		switch {
-		case block.Type == "CERTIFICATE":
-			leaf, err := x509.ParseCertificate(block.Bytes)
-			if err != nil {
-				return c, problemCertificate, err
-			}
-			if c.Leaf == nil {
-				c.Leaf = leaf
-			}
-			c.Certificate = append(c.Certificate, block.Bytes)
-		case strings.HasSuffix(block.Type, "PRIVATE KEY") && c.PrivateKey == nil:
-			if c.PrivateKey, err = parseKey(block); err != nil {
-				return c, problemKey, err
-			}
-		}
-	}
-	switch {
-	case len(c.Certificate) == 0 && any && !hasPEM(data):
-		return c, problemCertificate, errNoCert
-	case len(c.Certificate) == 0:
-		return c, problemCertificate, errNoPEM
-	case c.PrivateKey == nil:
-		return c, problemKey, errNoKey
-	case !pki.SameKey(c.Leaf.PublicKey, c.PrivateKey.(crypto.Signer).Public()):
-		return c, problemMismatch, errMismatch
-	}
-	return c, "", nil
+	c, fault, err := pki.ReadIdentity(data)
+	return c, problems[fault], err
 }
-
-// parseKey reads a private key of one of the three forms that PEM names.
-func parseKey(block *pem.Block) (crypto.PrivateKey, error) {
-	if block.Type == "ENCRYPTED PRIVATE KEY" || block.Headers["Proc-Type"] != "" {
-		return nil, errEncrypted
-	}
-	var key any
-	var err error
-	switch block.Type {
-	case "EC PRIVATE KEY":
-		key, err = x509.ParseECPrivateKey(block.Bytes)
-	case "RSA PRIVATE KEY":
-		key, err = x509.ParsePKCS1PrivateKey(block.Bytes)
-	default:
-		key, err = x509.ParsePKCS8PrivateKey(block.Bytes)
-	}
-	if err != nil {
-		return nil, err
-	}
-	if _, ok := key.(crypto.Signer); !ok {
-		return nil, errors.New("the key cannot sign")
-	}
-	return key, nil
-}
-
-var errBrokenPEM = errors.New("a PEM block is truncated or damaged")
-
-// pemBlocks yields the PEM blocks of *data, and leaves there what follows the
-// last.
-func pemBlocks(data *[]byte) func(yield func(*pem.Block) bool) {
-	return func(yield func(*pem.Block) bool) {
-		for {
-			block, rest := pem.Decode(*data)
-			if block == nil || !yield(block) {
-				return
-			}
-			*data = rest
-		}
-	}
-}
-
-// hasPEM reports whether b still has the start of a certificate, which
-// pem.Decode has skipped as damaged.
-func hasPEM(b []byte) bool { return slices.Contains(strings.Fields(string(b)), "CERTIFICATE-----") }

@@ -15,10 +15,13 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/hermetic-tls/hermetic"
 )
 
 func certCommand() *cobra.Command {
@@ -109,24 +112,15 @@ func openAuthority(dir string, days int) (*authority, error) {
 	if err != nil {
 		return nil, err
 	}
-	certBlock, _ := pem.Decode(certPEM)
-	keyBlock, _ := pem.Decode(keyPEM)
-	if certBlock == nil || keyBlock == nil {
-		return nil, fmt.Errorf("%s or %s is not PEM: remove both to make a new authority", certFile, keyFile)
-	}
-	cert, err := x509.ParseCertificate(certBlock.Bytes)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", certFile, err)
-	}
-	key, err := x509.ParsePKCS8PrivateKey(keyBlock.Bytes)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", keyFile, err)
-	}
-	signer, ok := key.(crypto.Signer)
-	if !ok || !signer.Public().(interface{ Equal(crypto.PublicKey) bool }).Equal(cert.PublicKey) {
+	c, err := hermetic.ParseCertificate(slices.Concat(certPEM, []byte("\n"), keyPEM))
+	var fault *hermetic.FileError
+	switch {
+	case errors.As(err, &fault) && fault.Problem == "certificate/private key mismatch":
 		return nil, fmt.Errorf("%s and %s do not belong together: delete both to begin anew", certFile, keyFile)
+	case errors.As(err, &fault):
+		return nil, fmt.Errorf("%s and %s: %s: %w: delete both to begin anew", certFile, keyFile, fault.Problem, fault.Err)
 	}
-	return &authority{cert, signer}, nil
+	return &authority{c.Leaf, c.PrivateKey.(crypto.Signer)}, nil
 }
 
 func newAuthority(certFile, keyFile string, days int) (*authority, error) {

@@ -420,5 +420,9 @@ func openKeyLog(name string) (io.Writer, error) {
 	return file, nil
 }
 
-// isPEM tells certificates given as strings from file names.
-func isPEM(value string) bool { return strings.Contains(value, "-----BEGIN ") }
+// isPEM tells certificates given as strings from file names. Several lines are no
+// name either: damaged PEM must not be looked for as a file, whose name, a private
+// key, would be in the error.
+func isPEM(value string) bool {
+	return strings.Contains(value, "-----BEGIN ") || strings.ContainsAny(value, "\r\n")
+}
