@@ -54,7 +54,7 @@ func (e *Engine) answer(q handshake.Question) Pending {
 
 // configure asks GetConfigForClient.
 func (e *Engine) configure(q *handshake.Configure) {
-	criteria := &pki.Criteria{Version: tls.VersionTLS12, Schemes: q.Hello.SignatureSchemes, Types: []uint8{pki.X509}}
+	criteria := &pki.Criteria{Version: tls.VersionTLS12, Schemes: q.Hello.SignatureSchemes, SchemesCert: q.Hello.SignatureSchemesCert, Types: []uint8{pki.X509}}
 	cfg, err := e.cfg.GetConfigForClient(newClientHello(e, q.Hello, criteria))
 	if err != nil {
 		q.Err = callbackError(alert.InternalError, err)
@@ -120,12 +120,13 @@ func (e *Engine) certificate(q *handshake.Choose) (cert *tls.Certificate, asked 
 	return nil, false, nil
 }
 
-// chosen takes the certificate that a callback or the caller has given.
+// chosen takes the certificate that a callback or the caller has given, as it is
+// now: it may be replaced in place, so nothing is kept under its address.
 func (e *Engine) chosen(q *handshake.Choose, cert *tls.Certificate) {
 	if cert == nil || len(cert.Certificate) == 0 && cert.PrivateKey == nil {
 		return // none: for clients to say so
 	}
-	id, err := e.cfg.prepare(cert)
+	id, err := pki.Prepare(cert)
 	if err != nil {
 		q.Err = alert.Wrap(alert.InternalError, "the chosen certificate cannot be used", err)
 		return

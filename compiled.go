@@ -46,13 +46,9 @@ type compiled struct {
 	keys           TicketKeys
 	guard          ReplayGuard
 
-	mu       sync.Mutex
-	prepared map[*tls.Certificate]*pki.Identity // given by callbacks and answers
-	builtin  *pki.Identity                      // the self-signed one
+	mu      sync.Mutex
+	builtin *pki.Identity // the self-signed one
 }
-
-// maxPrepared bounds the certificates that callbacks give and we keep ready.
-const maxPrepared = 256
 
 func (c *Config) compiled() (*compiled, error) {
 	if c == nil {
@@ -70,7 +66,8 @@ func newCompiled(cfg *Config) (*compiled, error) {
 	if fips140.Enforced() {
 		return nil, errFIPSOnly
 	}
-	c := &compiled{Config: cfg, prepared: make(map[*tls.Certificate]*pki.Identity)}
+	c := &compiled{Config: cfg}
+	c.chains.MaxCost = cfg.MaxCertificateCost
 	p := handshake.Params{
 		Rand:             cfg.random(),
 		Now:              cfg.now,
@@ -311,6 +308,8 @@ func (c *compiled) sizes(p *handshake.Params) error {
 		return configError("MaxFragment", fmt.Sprintf("%d is not from 512 to %d", c.MaxFragment, record.MaxPlaintext))
 	case c.MaxCertificateMessage < 0 || c.MaxCertificateMessage >= 1<<24:
 		return configError("MaxCertificateMessage", fmt.Sprintf("%d is not from 0 to 2^24-1", c.MaxCertificateMessage))
+	case c.MaxCertificateCost < 0:
+		return configError("MaxCertificateCost", fmt.Sprintf("%d is negative", c.MaxCertificateCost))
 	case c.MTU != 0 && c.MTU < minMTU:
 		return configError("MTU", fmt.Sprintf("%d is less than %d", c.MTU, minMTU))
 	case d.ConnectionIDLength < 0 || d.ConnectionIDLength > 255:
@@ -329,6 +328,9 @@ func (c *compiled) certificates(p *handshake.Params) error {
 		id, err := pki.Prepare(&c.Certificates[i])
 		if err != nil {
 			return configError(fmt.Sprintf("Certificates[%d]", i), err.Error())
+		}
+		if !slices.ContainsFunc(p.Suites, id.Serves) {
+			return configError(fmt.Sprintf("Certificates[%d]", i), "no version and cipher suite that is enabled has signatures for its key, "+id.Kind())
 		}
 		c.identities = append(c.identities, id)
 		if !slices.Contains(p.LocalCertTypes, id.Type) {
@@ -395,24 +397,6 @@ func keyLogger(w io.Writer) func(label string, clientRandom, secret []byte) {
 		defer mu.Unlock()
 		io.WriteString(w, line) // a key log that fails must not fail the connection
 	}
-}
-
-// prepare makes a certificate ready that a callback has given.
-func (c *compiled) prepare(cert *tls.Certificate) (*pki.Identity, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if id := c.prepared[cert]; id != nil {
-		return id, nil
-	}
-	id, err := pki.Prepare(cert)
-	if err != nil {
-		return nil, err
-	}
-	if len(c.prepared) >= maxPrepared {
-		clear(c.prepared)
-	}
-	c.prepared[cert] = id
-	return id, nil
 }
 
 // own are the certificates to choose from: the configured ones, or for a

@@ -112,15 +112,16 @@ type Config struct {
 	Rand io.Reader
 
 	// Certificates are the certificates to choose from: by the peer's
-	// signature schemes, server name and accepted authorities, the first that
-	// fits. One without Certificate, only a PrivateKey, stands for the raw
+	// signature schemes, server name and accepted authorities, and by what their
+	// chains are signed with, the first of those that fit best. One without Certificate, only a PrivateKey, stands for the raw
 	// public key of that key (RFC 7250). A server that has none, and no
 	// GetCertificate, uses a self-signed one that is made in the process and
 	// whose key never leaves it.
 	Certificates []tls.Certificate
 
 	// GetCertificate, on a server, is asked before Certificates are looked at;
-	// it answers nil, nil to leave the choice to them.
+	// it answers nil, nil to leave the choice to them. What it points to is read
+	// once, at that moment, and may be replaced afterwards.
 	GetCertificate func(*ClientHello) (*tls.Certificate, error)
 
 	// GetClientCertificate, on a client, is asked when the server requests a
@@ -277,6 +278,16 @@ type Config struct {
 	// MaxCertificateMessage is the largest Certificate message accepted, in
 	// bytes. Zero: 64 KiB, the limit of all other messages.
 	MaxCertificateMessage int
+
+	// MaxCertificateCost bounds the work that the peer's certificates may cause
+	// before it has proved anything. The unit is one verification with RSA-2048,
+	// some 30 µs; one with P-256 counts 3, with RSA-4096 11, with P-384 20, with
+	// RSA-8192 41 and with P-521 100. What counts is each certificate (1), the
+	// signature of the handshake, and each check that crypto/x509 would make if
+	// all signatures were good, of which it makes no more than 100. Beyond the
+	// limit nothing is verified, and the alert is bad_certificate. Zero: 500, with
+	// which ten certificates of RSA-4096 are accepted.
+	MaxCertificateCost int
 
 	// MaxFragment is how many bytes of plaintext a sent record has at most,
 	// 512 to 16,384. Zero: 16,384.

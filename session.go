@@ -180,10 +180,14 @@ func (e *Engine) offered(q *handshake.Offer, s *Session) {
 		return
 	}
 	elsewhere := s.verified != e.cfg || s.name != e.serverName
-	if elsewhere || peer != nil && peer.Chain != nil && e.expired(peer) {
-		if _, err := e.verifyPeer(peer); err != nil {
-			return
-		}
+	switch {
+	case elsewhere || peer != nil && peer.Chain != nil && e.expired(peer):
+		_, err = e.verifyPeer(peer)
+	case peer != nil && peer.Chain != nil && e.cfg.RootCAs != nil: // it may have a constraint
+		_, err = e.verifyChain(peer.Chain)
+	}
+	if err != nil {
+		return
 	}
 	q.Session = s.state
 	if elsewhere && s.state.MaxEarlyData > 0 && !e.acceptsSession(s.state, peer) {

@@ -55,7 +55,7 @@ type ConnectionState struct {
 	// Drops are the DroppedRecords by reason.
 	Drops RecordDrops
 
-	// LocalCertificate is what we have shown, or nil.
+	// LocalCertificate is what we have shown, without its PrivateKey, or nil.
 	LocalCertificate *tls.Certificate
 
 	OCSPResponse                []byte
@@ -129,6 +129,7 @@ func (e *Engine) State() ConnectionState {
 		ExtendedMasterSecret: c.EMS || c.Version == wire.VersionTLS13,
 		LocalSignatureScheme: tls.SignatureScheme(c.LocalScheme),
 		PeerSignatureScheme:  tls.SignatureScheme(c.PeerScheme),
+		LocalCertificate:     c.Local,
 		conn:                 c,
 	}
 	if c.Suite != nil {
@@ -136,9 +137,6 @@ func (e *Engine) State() ConnectionState {
 	}
 	if c.PSK != nil {
 		s.PSKIdentity = slices.Clone(c.PSK.Identity)
-	}
-	if c.Local != nil {
-		s.LocalCertificate = c.Local.Certificate
 	}
 	if p := c.Peer; p != nil {
 		s.PeerPublicKey = p.PublicKey()

@@ -81,7 +81,7 @@ func (m *Machine) acceptCertificate(peer *Peer, chain [][]byte) (err error) {
 	case len(chain) != 1:
 		return errRawKeyCount
 	default:
-		peer.RawKey, err = pki.ParseRawKey(chain[0])
+		peer.RawKey, err = m.params.Chains.RawKey(chain[0])
 	}
 	if err != nil {
 		return err
@@ -130,10 +130,11 @@ func (m *Machine) checkSignature(cv *wire.CertificateVerify, message []byte) err
 }
 
 // requested is the question which certificate answers a server's request.
-func (m *Machine) requested(schemes wire.Uint16s, authorities wire.Names) *Choose {
+func (m *Machine) requested(schemes, schemesCert wire.Uint16s, authorities wire.Names) *Choose {
 	return &Choose{Criteria: pki.Criteria{
 		Version:     m.conn.Version,
 		Schemes:     slices.Clone(schemes),
+		SchemesCert: slices.Clone(schemesCert),
 		Authorities: slices.Clone(authorities),
 		Types:       []uint8{m.localCertType},
 	}}
@@ -175,7 +176,7 @@ func (m *Machine) sign13(id *pki.Identity, scheme suite.Scheme, context string, 
 func (m *Machine) sign(id *pki.Identity, scheme suite.Scheme, message []byte, next func(signature []byte) (step, error)) step {
 	q := &Sign{Identity: id, Scheme: scheme, Message: message}
 	return ask(q, func() (step, error) {
-		m.conn.Local, m.conn.LocalScheme = id, scheme
+		m.conn.Local, m.conn.LocalScheme = id.Shown, scheme
 		m.conn.rawLocal = id.Type == pki.RawPublicKey
 		return next(q.Signature)
 	})

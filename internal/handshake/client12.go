@@ -186,7 +186,7 @@ func (c *client12) requestOrDone(msg wire.Message) (step, error) {
 	if err := req.Parse(msg.Body); err != nil {
 		return step{}, err
 	}
-	c.request = c.requested(req.SignatureSchemes, req.Authorities)
+	c.request = c.requested(req.SignatureSchemes, nil, req.Authorities)
 	types := slices.Clone(req.Types)
 	c.request.Criteria.Auth = func(a suite.Authentication) bool { return slices.Contains(types, certTypeOf(a)) }
 	return expect(c.serverHelloDone, wire.TypeServerHelloDone), nil

@@ -181,7 +181,7 @@ func (c *client13) certificateOrRequest(msg wire.Message) (step, error) {
 		return step{}, errNoSchemes
 	}
 	c.transcript.add(msg)
-	c.request = c.requested(req.SignatureSchemes, req.Authorities)
+	c.request = c.requested(req.SignatureSchemes, req.SignatureSchemesCert, req.Authorities)
 	return expect(c.certificate, wire.TypeCertificate), nil
 }
 

@@ -10,6 +10,7 @@ package handshake
 import (
 	"crypto"
 	"crypto/subtle"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"time"
@@ -99,9 +100,9 @@ type Connection struct {
 	Suite       *suite.Suite
 	ServerName  string
 	ALPN        string
-	Peer        *Peer         // nil: it has not shown a certificate
-	Local       *pki.Identity // nil: we have not shown one
-	PSK         *session.PSK  // the external PSK, now or when the session began; nil: without
+	Peer        *Peer            // nil: it has not shown a certificate
+	Local       *tls.Certificate // without its private key; nil: we have not shown one
+	PSK         *session.PSK     // the external PSK, now or when the session began; nil: without
 	LocalScheme suite.Scheme
 	PeerScheme  suite.Scheme
 	EMS         bool

@@ -184,7 +184,7 @@ func RestorePeer(s *session.Session, chains *pki.Cache) (*Peer, error) {
 	if len(s.PeerChain) > 0 {
 		p.Chain, err = chains.Get(s.PeerChain)
 	} else {
-		p.RawKey, err = pki.ParseRawKey(s.PeerKey)
+		p.RawKey, err = chains.RawKey(s.PeerKey)
 	}
 	return p, err
 }

@@ -176,6 +176,7 @@ func (s *serverHello) chooseCertificate(auth func(suite.Authentication) bool, ne
 		Criteria: pki.Criteria{
 			Version:     s.conn.Version,
 			Schemes:     s.hello.SignatureSchemes,
+			SchemesCert: s.hello.SignatureSchemesCert,
 			ServerName:  s.hello.ServerName,
 			Authorities: s.hello.Authorities,
 			Types:       types,

@@ -1,6 +1,7 @@
 package pki
 
 import (
+	"cmp"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
@@ -14,9 +15,9 @@ import (
 )
 
 const (
-	// maxRSA bounds the RSA keys that we verify with, in bits: the work grows
-	// with the square of it.
-	maxRSA = 8192
+	// minRSA and maxRSA bound the RSA keys that we verify with, in bits: crypto/rsa
+	// refuses smaller ones, and the work grows with the square of it.
+	minRSA, maxRSA = 1024, 8192
 	// cacheSize bounds the chains that a Cache holds, and cachedBytes the DER of
 	// each: whoever sends one has proved nothing yet.
 	cacheSize   = 256
@@ -25,6 +26,7 @@ const (
 
 var (
 	errRSASize = alert.New(alert.BadCertificate, "an RSA key of the peer or its authorities is larger than 8192 bits")
+	errRSAWeak = alert.New(alert.BadCertificate, "the peer's RSA key is smaller than 1024 bits")
 	errKeyKind = alert.New(alert.UnsupportedCertificate, "the peer's key is of a kind that TLS has no signatures for")
 )
 
@@ -34,6 +36,7 @@ var (
 type Chain struct {
 	der    [][]byte
 	public crypto.PublicKey
+	limit  int // of what it may cost to verify
 
 	mu      sync.Mutex
 	parsed  []*x509.Certificate
@@ -66,8 +69,11 @@ func (c *Chain) forget() {
 	c.mu.Unlock()
 }
 
-func newChain(der [][]byte) (*Chain, error) {
-	c := &Chain{der: make([][]byte, len(der))}
+func newChain(der [][]byte, limit int) (*Chain, error) {
+	if len(der) > limit {
+		return nil, tooExpensive(limit)
+	}
+	c := &Chain{der: make([][]byte, len(der)), limit: limit}
 	for i := range der {
 		c.der[i] = slices.Clone(der[i])
 	}
@@ -81,10 +87,7 @@ func newChain(der [][]byte) (*Chain, error) {
 		}
 	}
 	c.public = c.parsed[0].PublicKey
-	if err := checkUsage(c.parsed[0]); err != nil {
-		return nil, err
-	}
-	return c, checkKey(c.public)
+	return c, checkKey(c.public, limit)
 }
 
 func parse(ders [][]byte) ([]*x509.Certificate, error) {
@@ -98,10 +101,17 @@ func parse(ders [][]byte) ([]*x509.Certificate, error) {
 	return list, nil
 }
 
-// checkKey refuses keys that TLS has no use for.
-func checkKey(public crypto.PublicKey) error {
-	switch public.(type) {
+// checkKey refuses keys that TLS has no use for, or whose one signature costs too
+// much.
+func checkKey(public crypto.PublicKey, limit int) error {
+	if verifyCost(public) > limit {
+		return tooExpensive(limit)
+	}
+	switch key := public.(type) {
 	case *rsa.PublicKey:
+		if key.N.BitLen() < minRSA {
+			return errRSAWeak
+		}
 		return checkSize(public)
 	case *ecdsa.PublicKey:
 		if CurveOf(public) != 0 {
@@ -122,20 +132,11 @@ func checkSize(public crypto.PublicKey) error {
 	return nil
 }
 
-// ParseRawKey reads a SubjectPublicKeyInfo (RFC 7250).
-func ParseRawKey(spki []byte) (crypto.PublicKey, error) {
-	key, err := x509.ParsePKIXPublicKey(spki)
-	if err != nil {
-		return nil, alert.Wrap(alert.DecodeError, "the peer's raw public key does not parse", err)
-	}
-	return key, checkKey(key)
-}
-
-// MarshalRawKey is the inverse of ParseRawKey.
+// MarshalRawKey is the inverse of Cache.RawKey.
 func MarshalRawKey(key crypto.PublicKey) []byte {
 	spki, err := x509.MarshalPKIXPublicKey(key)
 	if err != nil {
-		panic(err) // ParseRawKey has made the key
+		panic(err) // Cache.RawKey has made the key
 	}
 	return spki
 }
@@ -143,6 +144,10 @@ func MarshalRawKey(key crypto.PublicKey) []byte {
 // Cache is the chains of recent peers: many connections with one peer share one
 // copy of its chain and parse it once. It is safe for concurrent use.
 type Cache struct {
+	// MaxCost is the most that a peer's certificates may cost to verify, in the
+	// units of DefaultMaxCost, which zero stands for.
+	MaxCost int
+
 	mu     sync.Mutex
 	chains map[[32]byte]*Chain
 	order  [cacheSize][32]byte // the keys, as they came
@@ -158,7 +163,7 @@ func (c *Cache) Get(der [][]byte) (*Chain, error) {
 	if chain != nil {
 		return chain, nil
 	}
-	chain, err := newChain(der)
+	chain, err := newChain(der, c.limit())
 	if err != nil {
 		return nil, err
 	}
@@ -185,6 +190,17 @@ func (c *Cache) Get(der [][]byte) (*Chain, error) {
 	}
 	return chain, nil
 }
+
+// RawKey reads a SubjectPublicKeyInfo (RFC 7250). There is nothing to keep.
+func (c *Cache) RawKey(spki []byte) (crypto.PublicKey, error) {
+	key, err := x509.ParsePKIXPublicKey(spki)
+	if err != nil {
+		return nil, alert.Wrap(alert.DecodeError, "the peer's raw public key does not parse", err)
+	}
+	return key, checkKey(key, c.limit())
+}
+
+func (c *Cache) limit() int { return cmp.Or(c.MaxCost, DefaultMaxCost) }
 
 // fingerprint is unambiguous: a certificate says how long it is.
 func fingerprint(der [][]byte) [32]byte {

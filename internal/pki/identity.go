@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"crypto"
 	"crypto/ecdsa"
+	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rsa"
 	"crypto/tls"
@@ -25,19 +26,22 @@ const (
 )
 
 // Identity is a certificate, or a raw public key, with its private key, made
-// ready once.
+// ready. What it was made of may be replaced later.
 type Identity struct {
 	Certificate *tls.Certificate
+	Shown       *tls.Certificate // the same without the private key
 	Type        uint8
 	Leaf        *x509.Certificate // nil for a raw public key
 	Public      crypto.PublicKey
 
 	chain   [][]byte
 	schemes [2][]suite.Scheme // what the key can sign with, in TLS 1.2 and 1.3
-	issuers [][]byte          // of each certificate, the leaf's first
+	links   []link            // of each certificate, the leaf's first
 }
 
-// Prepare checks c: its key must fit its leaf, and be of a kind that TLS knows.
+// Prepare checks c: its key must fit its leaf, and be of a kind that TLS knows. Of
+// the other certificates of the chain nothing is asked: the peer may understand
+// what we do not.
 func Prepare(c *tls.Certificate) (*Identity, error) {
 	if c.PrivateKey == nil {
 		return nil, errors.New("it has no private key")
@@ -46,17 +50,51 @@ func Prepare(c *tls.Certificate) (*Identity, error) {
 	if !ok {
 		return nil, fmt.Errorf("its private key, a %T, is no crypto.Signer", c.PrivateKey)
 	}
-	id := &Identity{Certificate: c, Public: signer.Public()}
+	own, shown := *c, *c
+	shown.PrivateKey = nil
+	id := &Identity{Certificate: &own, Shown: &shown, Public: signer.Public()}
 	for i, version := range []uint16{wire.VersionTLS12, wire.VersionTLS13} {
 		id.schemes[i] = id.usableSchemes(version)
 	}
-	if len(id.schemes[0]) == 0 {
-		return nil, fmt.Errorf("TLS has no signatures for its key, a %T", id.Public)
+	if len(id.schemes[0])+len(id.schemes[1]) == 0 {
+		return nil, id.useless()
 	}
 	if len(c.Certificate) == 0 {
 		return id, id.prepareRaw()
 	}
 	return id, id.prepareChain()
+}
+
+// useless says why the key signs nothing.
+func (id *Identity) useless() error {
+	if key, ok := id.Public.(*rsa.PublicKey); ok && key.N.BitLen() < minRSA {
+		return fmt.Errorf("its RSA key has %d bits, and %d are the least that sign", key.N.BitLen(), minRSA)
+	}
+	if id.Certificate.SupportedSignatureAlgorithms != nil {
+		return errors.New("none of its SupportedSignatureAlgorithms is for its key")
+	}
+	return errors.New("TLS has no signatures for its key, " + id.Kind())
+}
+
+// Serves reports whether the key can sign in a handshake with s.
+func (id *Identity) Serves(s *suite.Suite) bool {
+	if s.Version == wire.VersionTLS13 {
+		return len(id.schemes[1]) > 0
+	}
+	return len(id.schemes[0]) > 0 && s.Auth == Authentication(id.Public)
+}
+
+// Kind describes the key: "RSA with 2048 bits", "ECDSA on P-224".
+func (id *Identity) Kind() string {
+	switch key := id.Public.(type) {
+	case *rsa.PublicKey:
+		return fmt.Sprintf("RSA with %d bits", key.N.BitLen())
+	case *ecdsa.PublicKey:
+		return "ECDSA on " + key.Params().Name
+	case ed25519.PublicKey:
+		return "Ed25519"
+	}
+	return fmt.Sprintf("a %T", id.Public)
 }
 
 // usableSchemes are the schemes of the key, in the order of the certificate's
@@ -85,19 +123,53 @@ func (id *Identity) prepareRaw() error {
 }
 
 func (id *Identity) prepareChain() (err error) {
-	id.chain = id.Certificate.Certificate
-	for i, der := range id.chain {
-		c, err := x509.ParseCertificate(der)
-		if err != nil {
-			return fmt.Errorf("certificate %d of its chain does not parse: %w", i+1, err)
+	id.chain = slices.Clone(id.Certificate.Certificate)
+	leaf := id.Certificate.Leaf
+	if leaf == nil || !bytes.Equal(leaf.Raw, id.chain[0]) {
+		if leaf, err = x509.ParseCertificate(id.chain[0]); err != nil {
+			return fmt.Errorf("its first certificate does not parse: %w", err)
 		}
-		if i == 0 {
-			id.Leaf = c
-		}
-		id.issuers = append(id.issuers, c.RawIssuer)
 	}
+	id.Leaf = leaf
 	if !SameKey(id.Leaf.PublicKey, id.Public) {
 		return errors.New("certificate/private key mismatch")
+	}
+	for _, der := range id.chain {
+		id.links = append(id.links, parseLink(der))
+	}
+	return id.checkSizes()
+}
+
+// checkSizes checks that everything fits its field in the Certificate messages of
+// both versions (RFC 9846, Section 4.5.1; RFC 6066, Section 8; RFC 6962, Section
+// 3.3).
+func (id *Identity) checkSizes() error {
+	const overhead = 3 + 2 // of each certificate: its length, and that of its extensions
+	size, c := 0, id.Certificate
+	for i, der := range id.chain {
+		if len(der) == 0 {
+			return fmt.Errorf("certificate %d of its chain is empty", i+1)
+		}
+		size += len(der) + overhead
+	}
+	extensions := 0
+	if len(c.OCSPStaple) > 0 {
+		extensions += 4 + 1 + 3 + len(c.OCSPStaple)
+	}
+	if len(c.SignedCertificateTimestamps) > 0 {
+		extensions += 4 + 2
+	}
+	for i, sct := range c.SignedCertificateTimestamps {
+		if len(sct) == 0 {
+			return fmt.Errorf("its signed certificate timestamp %d is empty", i+1)
+		}
+		extensions += 2 + len(sct)
+	}
+	if extensions > 1<<16-1 {
+		return fmt.Errorf("its OCSP staple and its signed certificate timestamps take %d bytes, more than 65535", extensions)
+	}
+	if size += extensions; size > 1<<24-1-4 { // the context's and the list's length
+		return fmt.Errorf("its chain takes %d bytes, more than 2^24", size)
 	}
 	return nil
 }
@@ -116,6 +188,7 @@ func SameKey(a, b crypto.PublicKey) bool {
 type Criteria struct {
 	Version     uint16
 	Schemes     wire.Uint16s // what the peer verifies
+	SchemesCert wire.Uint16s // the same for signatures of certificates; nil: Schemes
 	ServerName  string       // what the client asks for
 	Authorities wire.Names   // what issuers the peer names; empty: any
 	Types       []uint8      // what types it takes, the preferred first
@@ -134,28 +207,58 @@ var (
 	ErrIssuer = errors.New("the peer does not accept the issuer of the certificate")
 )
 
-// Choose returns the first of ids that fits, and what to sign with. A
-// certificate whose names or issuer do not fit is still better than none where
-// we are the server; a client sends only what the server says it accepts.
+// Choose returns the best of ids that fit, and what to sign with. A certificate
+// whose names, issuer or signatures do not fit is still better than none where we
+// are the server; a client sends only what the server says it accepts.
 func Choose(ids []*Identity, c *Criteria, server bool) (*Identity, suite.Scheme) {
-	var fallback *Identity
-	var fallbackScheme suite.Scheme
+	var best *Identity
+	var bestScheme suite.Scheme
+	bestRank := -1
 	for _, t := range c.Types {
 		for _, id := range ids {
 			if id.Type != t {
 				continue
 			}
 			scheme, err := id.Fits(c)
-			switch {
-			case err != nil:
-			case (!server || id.named(c.ServerName)) && id.Issued(c.Authorities):
-				return id, scheme
-			case fallback == nil && server:
-				fallback, fallbackScheme = id, scheme
+			if err != nil {
+				continue
+			}
+			if rank := id.rank(c, server); rank > bestRank {
+				best, bestScheme, bestRank = id, scheme, rank
 			}
 		}
 	}
-	return fallback, fallbackScheme
+	return best, bestScheme
+}
+
+// rank says how well id suits the peer beyond what must be: by its key usage, then
+// by names and issuer, then by the signatures of its chain. Negative: it must not
+// be sent.
+func (id *Identity) rank(c *Criteria, server bool) (rank int) {
+	known, weak := id.chainSignatures(c.forCertificates())
+	issued := id.Issued(c.Authorities)
+	if weak || !server && !issued {
+		return -1
+	}
+	if id.Leaf == nil || checkUsage(id.Leaf) == nil {
+		rank += 4
+	}
+	if (!server || id.named(c.ServerName)) && issued {
+		rank += 2
+	}
+	if known {
+		rank++
+	}
+	return rank
+}
+
+// forCertificates: RFC 9846, Section 4.3.3: without signature_algorithms_cert,
+// signature_algorithms is for certificates too.
+func (c *Criteria) forCertificates() wire.Uint16s {
+	if len(c.SchemesCert) > 0 {
+		return c.SchemesCert
+	}
+	return c.Schemes
 }
 
 // Fits returns what id would sign with under c, or why it cannot. Names and
@@ -224,7 +327,7 @@ func (id *Identity) Issued(authorities wire.Names) bool {
 		return true
 	}
 	for name := range authorities.All() {
-		if slices.ContainsFunc(id.issuers, func(i []byte) bool { return bytes.Equal(i, name) }) {
+		if slices.ContainsFunc(id.links, func(l link) bool { return bytes.Equal(l.issuer, name) }) {
 			return true
 		}
 	}

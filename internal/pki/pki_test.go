@@ -95,7 +95,7 @@ func TestCache(t *testing.T) {
 	if _, err := c.Get([][]byte{[]byte("garbage")}); !errors.As(err, &fault) || fault.Description != alert.DecodeError {
 		t.Errorf("garbage: %v", err)
 	}
-	if _, err := ParseRawKey([]byte("garbage")); !errors.As(err, &fault) {
+	if _, err := c.RawKey([]byte("garbage")); !errors.As(err, &fault) {
 		t.Errorf("a raw key of garbage: %v", err)
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/hermetic-tls/hermetic/internal/alert"
@@ -26,8 +25,14 @@ var errKeyUsage = alert.New(alert.UnsupportedCertificate, "the peer's certificat
 // once for the same roots and usage, but times and names each time.
 func (v *Verifier) Verify(c *Chain) ([][]*x509.Certificate, error) {
 	leaf := c.Certificates()[0]
+	if err := checkUsage(leaf); err != nil {
+		return nil, err
+	}
 	chains := c.verified(v)
 	if chains == nil {
+		if !affordable(c.Certificates(), c.limit) {
+			return nil, tooExpensive(c.limit)
+		}
 		var err error
 		if chains, err = leaf.Verify(v.options(c)); err != nil {
 			return nil, v.explain(leaf, err)
@@ -67,19 +72,41 @@ type verdict struct {
 // verified returns the chains of an earlier verdict that holds for v, or nil.
 func (c *Chain) verified(v *Verifier) [][]*x509.Certificate {
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	d := c.verdict
+	c.mu.Unlock()
 	if d == nil || d.roots != v.Roots || d.usage != v.Usage || v.Now.Before(d.from) || v.Now.After(d.until) {
 		return nil
+	}
+	for _, chain := range d.chains {
+		if !v.trusts(chain[len(chain)-1]) {
+			return nil
+		}
 	}
 	return cloneChains(d.chains)
 }
 
-// remember keeps a verdict for the next connection with this peer. What the
-// system trusts may change, a pool only grows.
+// trusts reports whether the pool still has the root, and no constraint on it:
+// then it has no further say in a chain whose signatures were good. It verifies no
+// signature.
+func (v *Verifier) trusts(root *x509.Certificate) bool {
+	if constrained(v.Roots, root) {
+		return false
+	}
+	opts := x509.VerifyOptions{Roots: v.Roots, CurrentTime: v.Now, KeyUsages: []x509.ExtKeyUsage{v.Usage}}
+	chains, err := root.Verify(opts)
+	return err == nil && len(chains[0]) == 1
+}
+
+// remember keeps a verdict for the next connection with this peer, unless what it
+// depends on may change unseen: what the system trusts, or a constraint.
 func (c *Chain) remember(v *Verifier, chains [][]*x509.Certificate) {
 	if v.Roots == nil {
 		return
+	}
+	for _, chain := range chains {
+		if constrained(v.Roots, chain[len(chain)-1]) {
+			return
+		}
 	}
 	leaf := chains[0][0]
 	d := &verdict{roots: v.Roots, usage: v.Usage, from: leaf.NotBefore, until: leaf.NotAfter, chains: cloneChains(chains)}
@@ -149,8 +176,14 @@ func (v *Verifier) expired(c *x509.Certificate) string {
 
 // name is what people call the certificate.
 func name(c *x509.Certificate) string {
-	if len(c.DNSNames) > 0 {
-		return strings.Join(c.DNSNames, ", ")
+	switch {
+	case len(c.DNSNames) > 1:
+		return fmt.Sprintf("%s and %d more", alert.Quote(c.DNSNames[0]), len(c.DNSNames)-1)
+	case len(c.DNSNames) == 1:
+		return alert.Quote(c.DNSNames[0])
 	}
-	return c.Subject.String()
+	if len(c.RawSubject) > 1<<10 { // the time that String takes grows with the square
+		return alert.Quote(c.Subject.CommonName)
+	}
+	return alert.Quote(c.Subject.String())
 }

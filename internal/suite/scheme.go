@@ -92,6 +92,9 @@ func (s Scheme) Usable(public crypto.PublicKey, version uint16) bool {
 	case ed25519.PublicKey:
 		return r.eddsa
 	case *rsa.PublicKey:
+		if key.N.BitLen() < 1024 {
+			return false // crypto/rsa signs and verifies nothing with it
+		}
 		if r.pss {
 			// RFC 8017, Section 9.1.1: the salt is as long as the hash.
 			return key.Size() >= 2*r.hash.Size()+2

@@ -17,7 +17,10 @@ import (
 )
 
 // errVerify is what the runner's custom verification fails with.
-var errVerify = errors.New("CERTIFICATE_VERIFY_FAILED")
+var (
+	errVerify   = errors.New("CERTIFICATE_VERIFY_FAILED")
+	errKeyUsage = errors.New("KEY_USAGE_BIT_INCORRECT")
+)
 
 // config makes the Config that the flags describe.
 func (o *options) config() (*hermetic.Config, error) {
@@ -164,6 +167,11 @@ func (o *options) verification(c *hermetic.Config) {
 func (o *options) judge(s *hermetic.ConnectionState) error {
 	if s.DidResume {
 		return nil // BoringSSL asks nothing again
+	}
+	if len(s.PeerCertificates) > 0 { // BoringSSL looks at the key usage whatever else it verifies
+		if usage := s.PeerCertificates[0].KeyUsage; usage != 0 && usage&x509.KeyUsageDigitalSignature == 0 {
+			return &hermetic.AlertError{Alert: hermetic.AlertUnsupportedCertificate, Cause: errKeyUsage.Error()}
+		}
 	}
 	if len(o.expect.ocsp) > 0 && len(s.OCSPResponse) == 0 {
 		return errors.New("no OCSP response at verification")

@@ -1,0 +1,125 @@
+package pki
+
+import (
+	"bytes"
+	"crypto/x509/pkix"
+	"encoding/asn1"
+	"slices"
+
+	"golang.org/x/crypto/cryptobyte"
+	tag "golang.org/x/crypto/cryptobyte/asn1"
+
+	"github.com/hermetic-tls/hermetic/internal/suite"
+	"github.com/hermetic-tls/hermetic/internal/wire"
+)
+
+// link is what the choice of a certificate needs to know of each one of our
+// chain, which crypto/x509 need not be able to parse.
+type link struct {
+	issuer, subject []byte // distinguished names, in DER
+	signature       pkix.AlgorithmIdentifier
+}
+
+// parseLink reads a certificate up to its subject (RFC 5280, Section 4.1). What
+// is something else gives an empty link, which has an unknown signature.
+func parseLink(der []byte) (l link) {
+	var cert, tbs, algorithm, issuer, validity, subject cryptobyte.String
+	s := cryptobyte.String(der)
+	if !s.ReadASN1(&cert, tag.SEQUENCE) || !cert.ReadASN1(&tbs, tag.SEQUENCE) ||
+		!tbs.SkipOptionalASN1(tag.Tag(0).Constructed().ContextSpecific()) || !tbs.SkipASN1(tag.INTEGER) ||
+		!tbs.ReadASN1Element(&algorithm, tag.SEQUENCE) || !tbs.ReadASN1Element(&issuer, tag.SEQUENCE) ||
+		!tbs.ReadASN1(&validity, tag.SEQUENCE) || !tbs.ReadASN1Element(&subject, tag.SEQUENCE) {
+		return link{}
+	}
+	if _, err := asn1.Unmarshal(algorithm, &l.signature); err != nil {
+		return link{}
+	}
+	l.issuer, l.subject = issuer, subject
+	return l
+}
+
+// The signature schemes of SHA-1 (RFC 9846, Section 4.3.3), and those that only
+// certificates are signed with.
+const (
+	pkcs1SHA1    = 0x0201
+	ecdsaSHA1    = 0x0203
+	pssPSSSHA256 = 0x0809
+	pssPSSSHA384 = 0x080a
+	pssPSSSHA512 = 0x080b
+	ed448        = 0x0808
+)
+
+// signatures are the algorithms that certificates are signed with, and the schemes
+// that stand for them. RFC 5480 and RFC 4055 define the OIDs, RFC 8410 those of
+// EdDSA.
+var signatures = []struct {
+	oid     asn1.ObjectIdentifier
+	schemes []uint16
+}{
+	{asn1.ObjectIdentifier{1, 2, 840, 10045, 4, 3, 2}, []uint16{uint16(suite.ECDSAP256)}},
+	{asn1.ObjectIdentifier{1, 2, 840, 10045, 4, 3, 3}, []uint16{uint16(suite.ECDSAP384)}},
+	{asn1.ObjectIdentifier{1, 2, 840, 10045, 4, 3, 4}, []uint16{uint16(suite.ECDSAP521)}},
+	{asn1.ObjectIdentifier{1, 2, 840, 10045, 4, 1}, []uint16{ecdsaSHA1}},
+	{asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 5}, []uint16{pkcs1SHA1}},
+	{asn1.ObjectIdentifier{1, 3, 14, 3, 2, 29}, []uint16{pkcs1SHA1}}, // an older OID of the same
+	{asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 11}, []uint16{uint16(suite.PKCS1SHA256)}},
+	{asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 12}, []uint16{uint16(suite.PKCS1SHA384)}},
+	{asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 13}, []uint16{uint16(suite.PKCS1SHA512)}},
+	{asn1.ObjectIdentifier{1, 3, 101, 112}, []uint16{uint16(suite.Ed25519)}},
+	{asn1.ObjectIdentifier{1, 3, 101, 113}, []uint16{ed448}},
+}
+
+var (
+	oidPSS = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 10}
+	// The hashes of RSASSA-PSS in DER. Without one of them it is SHA-1.
+	pssHashes = []struct {
+		der     []byte
+		schemes []uint16
+	}{
+		{[]byte{6, 9, 0x60, 0x86, 0x48, 1, 0x65, 3, 4, 2, 1}, []uint16{uint16(suite.PSSSHA256), pssPSSSHA256}},
+		{[]byte{6, 9, 0x60, 0x86, 0x48, 1, 0x65, 3, 4, 2, 2}, []uint16{uint16(suite.PSSSHA384), pssPSSSHA384}},
+		{[]byte{6, 9, 0x60, 0x86, 0x48, 1, 0x65, 3, 4, 2, 3}, []uint16{uint16(suite.PSSSHA512), pssPSSSHA512}},
+	}
+)
+
+// schemes are those that the certificate's signature is of; none if it is of an
+// algorithm that TLS has no number for.
+func (l *link) schemes() []uint16 {
+	if l.signature.Algorithm.Equal(oidPSS) {
+		for _, h := range pssHashes {
+			if bytes.Contains(l.signature.Parameters.FullBytes, h.der) {
+				return h.schemes
+			}
+		}
+		return nil
+	}
+	for _, s := range signatures {
+		if s.oid.Equal(l.signature.Algorithm) {
+			return s.schemes
+		}
+	}
+	return nil
+}
+
+// selfSigned: RFC 9846, Section 4.5.1.2: such a certificate "MAY be signed with
+// any algorithm".
+func (l *link) selfSigned() bool { return l.subject != nil && bytes.Equal(l.issuer, l.subject) }
+
+// chainSignatures reports whether all signatures of the chain are of schemes that
+// the peer has advertised, and whether one has SHA-1 although the peer has not
+// advertised that: such a chain is not even a fallback (RFC 9846, Section 4.5.1.2).
+// SHA-1 of a self-signed certificate counts where it is the leaf, which a peer that
+// does not know it must verify somehow.
+func (id *Identity) chainSignatures(advertised wire.Uint16s) (known, weak bool) {
+	known = true
+	for i, l := range id.links {
+		schemes := l.schemes()
+		if slices.ContainsFunc(schemes, advertised.Contains) {
+			continue
+		}
+		sha1 := slices.Contains(schemes, pkcs1SHA1) || slices.Contains(schemes, ecdsaSHA1)
+		weak = weak || sha1 && (i == 0 || !l.selfSigned())
+		known = known && l.selfSigned()
+	}
+	return known, weak
+}
