@@ -55,7 +55,7 @@ type ConnectionState struct {
 	// Drops are the DroppedRecords by reason.
 	Drops RecordDrops
 
-	// LocalCertificate is what we have shown, without its PrivateKey, or nil.
+	// LocalCertificate is what we have shown, or nil.
 	LocalCertificate *tls.Certificate
 
 	OCSPResponse                []byte

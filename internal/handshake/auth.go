@@ -176,7 +176,7 @@ func (m *Machine) sign13(id *pki.Identity, scheme suite.Scheme, context string, 
 func (m *Machine) sign(id *pki.Identity, scheme suite.Scheme, message []byte, next func(signature []byte) (step, error)) step {
 	q := &Sign{Identity: id, Scheme: scheme, Message: message}
 	return ask(q, func() (step, error) {
-		m.conn.Local, m.conn.LocalScheme = id.Shown, scheme
+		m.conn.Local, m.conn.LocalScheme = id.Certificate, scheme
 		m.conn.rawLocal = id.Type == pki.RawPublicKey
 		return next(q.Signature)
 	})

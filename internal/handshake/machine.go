@@ -101,7 +101,7 @@ type Connection struct {
 	ServerName  string
 	ALPN        string
 	Peer        *Peer            // nil: it has not shown a certificate
-	Local       *tls.Certificate // without its private key; nil: we have not shown one
+	Local       *tls.Certificate // nil: we have not shown one
 	PSK         *session.PSK     // the external PSK, now or when the session began; nil: without
 	LocalScheme suite.Scheme
 	PeerScheme  suite.Scheme

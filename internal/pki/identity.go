@@ -28,8 +28,7 @@ const (
 // Identity is a certificate, or a raw public key, with its private key, made
 // ready. What it was made of may be replaced later.
 type Identity struct {
-	Certificate *tls.Certificate
-	Shown       *tls.Certificate // the same without the private key
+	Certificate *tls.Certificate // a copy
 	Type        uint8
 	Leaf        *x509.Certificate // nil for a raw public key
 	Public      crypto.PublicKey
@@ -50,9 +49,8 @@ func Prepare(c *tls.Certificate) (*Identity, error) {
 	if !ok {
 		return nil, fmt.Errorf("its private key, a %T, is no crypto.Signer", c.PrivateKey)
 	}
-	own, shown := *c, *c
-	shown.PrivateKey = nil
-	id := &Identity{Certificate: &own, Shown: &shown, Public: signer.Public()}
+	own := *c
+	id := &Identity{Certificate: &own, Public: signer.Public()}
 	for i, version := range []uint16{wire.VersionTLS12, wire.VersionTLS13} {
 		id.schemes[i] = id.usableSchemes(version)
 	}
