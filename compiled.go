@@ -79,7 +79,7 @@ func newCompiled(cfg *Config) (*compiled, error) {
 		AskVerify:        cfg.VerifyConnection != nil || cfg.asks(AsyncVerify),
 	}
 	for _, part := range []func(*handshake.Params) error{
-		c.repetitions, c.versions, c.psks, c.suites, c.groups, c.schemes, c.alpn, c.sizes, c.certificates, c.authorities, c.sessions,
+		c.repetitions, c.fields, c.versions, c.psks, c.suites, c.groups, c.schemes, c.alpn, c.sizes, c.certificates, c.authorities, c.sessions,
 	} {
 		if err := part(&p); err != nil {
 			return nil, err
@@ -89,7 +89,9 @@ func newCompiled(cfg *Config) (*compiled, error) {
 		p.KeyLog = keyLogger(cfg.KeyLogWriter)
 	}
 	c.client, c.server = p, p
-	c.unfit = c.clientSuites(&c.client)
+	if c.unfit = c.clientSuites(&c.client); c.unfit == nil {
+		c.unfit = c.helloSize(&c.client)
+	}
 	c.client.Prepare()
 	c.server.Prepare()
 	c.stream = carrier.StreamOptions{
@@ -368,19 +370,6 @@ func certificateTypes(field string, types []CertificateType) (list []uint8, err 
 // judgesRawKeys reports whether something decides which raw keys are trusted.
 func (c *compiled) judgesRawKeys() bool {
 	return len(c.PeerPublicKeys) > 0 || c.VerifyConnection != nil || c.asks(AsyncVerify) || c.InsecureSkipVerify
-}
-
-// authorities are the names that a server's CertificateRequest has.
-func (c *compiled) authorities(p *handshake.Params) error {
-	names := c.ClientCANames
-	if names == nil && c.ClientCAs != nil {
-		names = subjects(c.ClientCAs)
-	}
-	p.Authorities = wire.AppendNames(nil, names...)
-	if len(p.Authorities) > 1<<14 {
-		p.Authorities = nil // a list that long helps nobody
-	}
-	return nil
 }
 
 // subjects are the names of a pool made from certificates.

@@ -137,7 +137,8 @@ type Config struct {
 	ClientCAs *x509.CertPool
 
 	// ClientCANames are the distinguished names (DER) that a server's request
-	// for a certificate has. Nil: the subjects of ClientCAs.
+	// for a certificate has. Nil: the subjects of ClientCAs, unless these take more
+	// than 16 KiB: then none, which stands for any.
 	ClientCANames [][]byte
 
 	// ClientAuth is what a server demands of its clients. A client that has a

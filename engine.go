@@ -396,11 +396,14 @@ func (e *Engine) Overhead() int {
 // SetServerName sets the name to verify and to send, in place of the Config's,
 // until the next call; it survives Reset. Clients only, before the handshake.
 func (e *Engine) SetServerName(name string) error {
+	err := checkServerName(name)
 	switch {
 	case e.mode.IsServer():
 		return &invalidOperation{"operation not supported: only a client has a server's name"}
-	case len(name) > 255:
-		return &invalidOperation{"a server name has at most 255 bytes"}
+	case err == errLongName:
+		return &invalidOperation{err.Error()}
+	case err != nil:
+		return &invalidOperation{"the server name cannot be used: " + err.Error()}
 	case e.started:
 		return errBegun
 	}

@@ -1,0 +1,97 @@
+package hermetic
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/hermetic-tls/hermetic/internal/handshake"
+	"github.com/hermetic-tls/hermetic/internal/wire"
+)
+
+// Room for what a Config puts into a message. The extensions of a message have
+// 2^16-1 bytes together. In a ClientHello there may be a ticket of 16 KiB too, and
+// 5 KiB of key shares.
+const (
+	maxServerName   = 255
+	helloRoom       = 40_000
+	authoritiesRoom = 1<<16 - 1<<10
+	// derivedRoom is for names that nobody has asked to be sent: many peers read
+	// no messages of more than 16 KiB.
+	derivedRoom = 1 << 14
+)
+
+// fields checks that names and lists fit their fields on the wire: a length that
+// wraps makes another message.
+func (c *compiled) fields(*handshake.Params) error {
+	if err := checkServerName(c.ServerName); err != nil {
+		return configError("ServerName", err.Error())
+	}
+	if n := sizeOf(c.NextProtos, 1); n > helloRoom {
+		return configError("NextProtos", fmt.Sprintf("it takes %d bytes, and a ClientHello has room for %d", n, helloRoom))
+	}
+	for i, name := range c.ClientCANames {
+		if len(name) == 0 {
+			return configError("ClientCANames", fmt.Sprintf("name %d is empty", i+1))
+		}
+	}
+	if n := sizeOf(c.ClientCANames, 2); n > authoritiesRoom {
+		return configError("ClientCANames", fmt.Sprintf("it takes %d bytes, and a CertificateRequest has room for %d", n, authoritiesRoom))
+	}
+	return nil
+}
+
+// helloSize checks what a client puts into one ClientHello, in which a server has
+// no such lists.
+func (c *compiled) helloSize(p *handshake.Params) error {
+	fixed := sizeOf(c.NextProtos, 1) + 2*len(c.Datagram.SRTPProfiles)
+	for _, keys := range p.PSKs {
+		n := 0
+		for _, k := range keys {
+			n += 2 + len(k.Identity) + 4 + 1 + k.Hash.Size() // with its age and binder
+		}
+		if n+fixed > helloRoom {
+			return configError("PSKs", fmt.Sprintf("the identities and protocols take %d bytes, and a ClientHello has room for %d", n+fixed, helloRoom))
+		}
+	}
+	return nil
+}
+
+// sizeOf is what a list takes on the wire whose elements have lengths of that many
+// bytes.
+func sizeOf[T string | []byte](list []T, length int) (n int) {
+	for _, v := range list {
+		n += length + len(v)
+	}
+	return n
+}
+
+var (
+	errLongName  = errors.New("a server name has at most 255 bytes")
+	errASCIIName = errors.New("it has a character that no name on the wire has: write an international name in its ASCII form, xn--… (RFC 6066, Section 3)")
+)
+
+// checkServerName refuses what server_name cannot carry. RFC 6066, Section 3: "a
+// byte string using ASCII encoding".
+func checkServerName(name string) error {
+	if len(name) > maxServerName {
+		return errLongName
+	}
+	for i := range len(name) {
+		if name[i] <= ' ' || name[i] >= 0x7f {
+			return errASCIIName
+		}
+	}
+	return nil
+}
+
+// authorities are the names that a server's CertificateRequest has.
+func (c *compiled) authorities(p *handshake.Params) error {
+	names := c.ClientCANames
+	if names == nil && c.ClientCAs != nil {
+		if names = subjects(c.ClientCAs); sizeOf(names, 2) > derivedRoom {
+			return nil // any: a list that long helps nobody
+		}
+	}
+	p.Authorities = wire.AppendNames(nil, names...)
+	return nil
+}
