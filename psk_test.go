@@ -140,8 +140,8 @@ func TestPSKs(t *testing.T) {
 	}
 }
 
-// TestLargePSKs: a client says that its PSKs do not fit, rather than send a hello whose
-// lengths are wrong.
+// TestLargePSKs: PSKs that do not fit a ClientHello, whose lengths would be wrong, are
+// an error of the client's Config; a server may have them.
 func TestLargePSKs(t *testing.T) {
 	large, key := make([]byte, 1<<15-1), make([]byte, 32)
 	for name, test := range map[string]struct {
@@ -154,14 +154,17 @@ func TestLargePSKs(t *testing.T) {
 	} {
 		overBoth(t, func(t *testing.T, datagram bool) {
 			client := &Config{Time: atNow, PSKs: test.psks, MinVersion: tls.VersionTLS13}
-			m := newMeeting(t, datagram, client, &Config{Time: atNow, PSKs: test.psks})
-			err := m.run()
-			if _, sealErr := m.client.Seal(nil, nil); !test.fit {
-				err = sealErr
+			server := &Config{Time: atNow, PSKs: test.psks}
+			if test.fit {
+				newMeeting(t, datagram, client, server).finish()
+				return
 			}
-			var fault *AlertError
-			if test.fit && err != nil || !test.fit && (!errors.As(err, &fault) || fault.Alert != AlertInternalError || fault.Received) {
-				t.Errorf("%s: %v", name, err)
+			var fault *ConfigError
+			if _, err := NewEngine(TLSClient, client); !errors.As(err, &fault) || fault.Field != "PSKs" {
+				t.Errorf("%s, client: %v", name, err)
+			}
+			if _, err := NewEngine(TLSServer, server); err != nil {
+				t.Errorf("%s, server: %v", name, err)
 			}
 		})
 	}
