@@ -68,7 +68,7 @@ func (e *Engine) configure(q *handshake.Configure) {
 		q.Err = alert.Wrap(alert.InternalError, errBadConfig, err)
 		return
 	}
-	e.cfg = c
+	e.asked, e.cfg = e.cfg, c
 	q.Params = &c.server
 }
 

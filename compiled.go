@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hermetic-tls/hermetic/internal/carrier"
@@ -29,8 +30,7 @@ type compileOnce struct {
 	result *compiled
 	err    error
 
-	cookieOnce   sync.Once
-	cookieSecret []byte
+	shared atomic.Pointer[shared]
 }
 
 // compiled is a Config checked and with its defaults filled in: what can be

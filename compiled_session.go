@@ -34,15 +34,12 @@ func (c *compiled) sessions(p *handshake.Params) error {
 		p.Tickets = cmp.Or(c.Tickets, 1)
 	}
 	p.MaxEarlyData = c.MaxEarlyData
-	switch c.keys, c.guard = c.TicketKeys, c.ReplayGuard; {
-	case c.guard != nil:
-	case c.keys == nil && !c.asks(AsyncTicketKeys): // no ticket is older than they are
-		c.guard = &replayGuard{max: replayIDs, now: c.now}
-	default:
-		c.guard = NewReplayGuard(replayIDs, c.now)
+	own := c.TicketKeys == nil && !c.asks(AsyncTicketKeys)
+	if c.keys = c.TicketKeys; own {
+		c.keys = c.shared().ticketKeys(p.TicketLife, c.Config)
 	}
-	if c.keys == nil {
-		c.keys = &rotatingKeys{life: p.TicketLife, rand: c.random()}
+	if c.guard = c.ReplayGuard; c.guard == nil {
+		c.guard = c.shared().replayGuard(own, c.Config)
 	}
 	return nil
 }

@@ -129,7 +129,9 @@ type Config struct {
 	GetClientCertificate func(*CertificateRequest) (*tls.Certificate, error)
 
 	// GetConfigForClient, on a server, may return another Config for this
-	// client, or nil for this one.
+	// client, or nil for this one. Unless it has TicketKeys or AsyncTicketKeys,
+	// the ticket keys and the replay guard are those of this one, so that
+	// sessions are resumed whichever Config they began with.
 	GetConfigForClient func(*ClientHello) (*Config, error)
 
 	// RootCAs verify servers, ClientCAs verify clients. Nil: the system's.
@@ -203,9 +205,9 @@ type Config struct {
 	CurvePreferences []tls.CurveID
 
 	// KeyShares is which of CurvePreferences a client sends key shares for in
-	// its first ClientHello, in the same order. Nil: the first, and the first of the other kind,
-	// post-quantum or not. Empty: none, so that the server chooses by
-	// HelloRetryRequest.
+	// its first ClientHello, in the same order. Nil: the first, and the first of
+	// the other kind, post-quantum or not. Empty: none, so that the server
+	// chooses by HelloRetryRequest.
 	KeyShares []tls.CurveID
 
 	// SignatureSchemes are the signature schemes that the peer may use, the
@@ -234,18 +236,31 @@ type Config struct {
 	Tickets        int
 	TicketLifetime time.Duration
 
-	// TicketKeys are the keys of tickets. Nil: keys of this Config's own, which
-	// rotate after each TicketLifetime and never leave the process.
+	// TicketKeys are the keys of tickets. Nil: keys that this Config and its
+	// Clones share, which rotate after each TicketLifetime and never leave the
+	// process.
 	TicketKeys TicketKeys
 
-	// EarlyData lets a client offer 0-RTT data with sessions that permit it:
-	// see Engine.SealEarlyData. MaxEarlyData is how many bytes of it a server
-	// takes; 0: none. Then ReplayGuard says what is new; nil: a guard of this
-	// Config's own in memory, of 65,536 ids, which with TicketKeys or
-	// AsyncTicketKeys lets nothing pass in its first 30 s.
-	EarlyData    bool
+	// EarlyData lets a client offer 0-RTT data with sessions that permit it: see
+	// [Engine.SealEarlyData].
+	EarlyData bool
+
+	// MaxEarlyData is the number of bytes of early data that a server accepts on
+	// a connection, and permits in its tickets. Zero disables early data.
+	//
+	// The largest useful value is 14,336. A server that must reject early data
+	// skips it, as every server does for 14,336 bytes, whatever its Config. It
+	// skips more only if its own MaxEarlyData, or the ticket if it can open it,
+	// permits more; otherwise a client that has sent more gets a fatal
+	// unexpected_message in place of a full handshake. So early data with a
+	// larger limit must stay on until the tickets have expired that permit it:
+	// for TicketLifetime.
 	MaxEarlyData uint32
-	ReplayGuard  ReplayGuard
+
+	// ReplayGuard says which early data a server has not seen before. Nil: a
+	// guard in memory, of 65,536 ids, that this Config and its Clones share. With
+	// TicketKeys or AsyncTicketKeys it lets nothing pass in its first 30 s.
+	ReplayGuard ReplayGuard
 
 	// PSKs are the external pre-shared keys that a client offers, and that a
 	// server knows by their identities. A server with PSKs, GetPSK or
@@ -302,7 +317,7 @@ type Config struct {
 
 	// CookieSecret is what the keys of cookies are derived from, at least 16
 	// bytes; they rotate by themselves. Processes with the same secret accept
-	// each other's cookies. Nil: a secret of this Config's own.
+	// each other's cookies. Nil: a secret that this Config and its Clones share.
 	CookieSecret []byte
 
 	// GetCookieSecrets, if set, returns the secrets to use in place of CookieSecret,
@@ -316,9 +331,13 @@ type Config struct {
 	compile compileOnce
 }
 
-// Clone returns a copy of c that may be modified.
+// Clone returns a copy of c that may be modified. What c keeps by itself the two
+// share from then on, as long as they do not say otherwise: the ticket keys, the replay
+// guard and the cookie secret. So sessions that one has given are resumed by the
+// other, if it would accept their clients.
 func (c *Config) Clone() *Config {
 	clone := &Config{nameOptional: c.nameOptional}
+	clone.compile.shared.Store(c.shared())
 	from, to := reflect.ValueOf(c).Elem(), reflect.ValueOf(clone).Elem()
 	for i := range from.NumField() {
 		if to.Field(i).CanSet() { // exported

@@ -6,7 +6,6 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
-	"io"
 	"slices"
 	"time"
 )
@@ -136,14 +135,7 @@ func (c *Config) cookieSecret() []byte {
 	if c.CookieSecret != nil {
 		return hashed(c.CookieSecret)
 	}
-	c.compile.cookieOnce.Do(func() {
-		c.compile.cookieSecret = make([]byte, sha256.Size)
-		if _, err := io.ReadFull(c.random(), c.compile.cookieSecret); err != nil {
-			// Without randomness nobody's cookie is good.
-			panic("hermetic: the random source failed: " + err.Error())
-		}
-	})
-	return c.compile.cookieSecret
+	return c.shared().cookieSecret(c.random())
 }
 
 func hashed(secret []byte) []byte {

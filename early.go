@@ -137,9 +137,13 @@ func (g *replayGuard) Unseen(id []byte, until time.Time) bool {
 // unseen answers whether early data is new.
 func (e *Engine) unseen(q *handshake.Unseen) Pending {
 	until := e.cfg.now().Add(replayWindow)
-	if e.cfg.asks(AsyncReplay) {
+	cfg := e.cfg
+	if cfg.ReplayGuard == nil && !cfg.asks(AsyncReplay) {
+		cfg = e.keeper()
+	}
+	if cfg.asks(AsyncReplay) {
 		return &ReplayRequest{ID: q.ID, Until: until, question: question{e}}
 	}
-	q.OK = e.cfg.guard.Unseen(q.ID, until)
+	q.OK = cfg.guard.Unseen(q.ID, until)
 	return nil
 }

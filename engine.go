@@ -37,6 +37,7 @@ type Engine struct {
 	closed     bool // we have sent close_notify
 	moved      bool // imported: another Config may have verified the peer
 	cfg        *compiled
+	asked      *compiled // before cfg: for a Config for this client; nil: there is none
 	carrier    carrier.Carrier
 	machine    *handshake.Machine // nil once the handshake is complete
 	conn       *handshake.Connection
@@ -331,11 +332,11 @@ func (e *Engine) Close() {
 // Reset forgets the session and starts anew with the same mode, Config and
 // server name. The peer identity is forgotten.
 func (e *Engine) Reset() {
-	name := e.serverName
-	*e = Engine{mode: e.mode, cfg: e.cfg, serverName: name}
-	if base, err := e.cfg.compiled(); err == nil {
-		e.cfg = base
+	cfg := e.cfg
+	if e.asked != nil {
+		cfg = e.asked
 	}
+	*e = Engine{mode: e.mode, cfg: cfg, serverName: e.serverName}
 	e.newCarrier()
 }
 

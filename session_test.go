@@ -62,7 +62,9 @@ func TestNotResumed(t *testing.T) {
 			return c, s
 		},
 		"the server's ticket keys are others": func(t *testing.T, c, s *Config, now *clock) (*Config, *Config) {
-			return c, s.Clone()
+			s = s.Clone()
+			s.TicketKeys = StaticTicketKeys(TicketKey{2})
+			return c, s
 		},
 		"the server has no tickets any more": func(t *testing.T, c, s *Config, now *clock) (*Config, *Config) {
 			s = s.Clone()

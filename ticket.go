@@ -33,7 +33,7 @@ type staticKeys []TicketKey
 
 func (k staticKeys) TicketKeys(time.Time) ([]TicketKey, error) { return k, nil }
 
-// rotatingKeys are a Config's own: each seals for one life of a ticket, and opens
+// rotatingKeys are a Config's own, and its Clones': each seals for one life of a ticket, and opens
 // for another.
 type rotatingKeys struct {
 	mu    sync.Mutex
@@ -41,6 +41,13 @@ type rotatingKeys struct {
 	rand  io.Reader
 	since time.Time // of keys[0]
 	keys  []TicketKey
+}
+
+// atLeast makes keys live so long.
+func (r *rotatingKeys) atLeast(life time.Duration) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.life = max(r.life, life)
 }
 
 func (r *rotatingKeys) TicketKeys(now time.Time) ([]TicketKey, error) {
@@ -122,13 +129,13 @@ func openTicket(keys []TicketKey, ticket []byte) *session.Session {
 // ticketKeys are the keys for this handshake, or the question for them that the
 // caller is asked; without any there are no tickets.
 func (e *Engine) ticketKeys() ([]TicketKey, Pending) {
-	switch {
+	switch keeper := e.keeper(); {
 	case e.tickets != nil:
-	case e.cfg.asks(AsyncTicketKeys):
+	case keeper.asks(AsyncTicketKeys):
 		return nil, &TicketKeysRequest{question{e}}
 	default:
 		var err error
-		if e.tickets, err = e.cfg.keys.TicketKeys(e.cfg.now()); err != nil || e.tickets == nil {
+		if e.tickets, err = keeper.keys.TicketKeys(e.cfg.now()); err != nil || e.tickets == nil {
 			e.tickets = []TicketKey{}
 		}
 	}

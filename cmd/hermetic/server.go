@@ -35,7 +35,7 @@ connection. With --dtls send back each datagram, to any number of peers on one s
 self-signed certificate that is made in the process.`,
 		Example: `  hermetic server localhost:4433
   hermetic server :4433 --cert server.pem --cacert ca.pem --echo
-  hermetic server :4433 --cert server.pem --echo --early-data 16384
+  hermetic server :4433 --cert server.pem --echo --early-data 14336
   hermetic server localhost:4433 --dtls`,
 		Args: needs(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -84,7 +84,7 @@ self-signed certificate that is made in the process.`,
 	f.StringVar(&alpn, "alpn", "", "ALPN protocols, the preferred first")
 	f.StringVar(&psk, "psk", "", "external pre-shared key, `IDENTITY:KEY`, the key in hexadecimal; without --cert nothing else is accepted")
 	f.IntVar(&tickets, "tickets", 1, "`NUMBER` of session tickets for each TLS 1.3 client; 0: none")
-	f.Uint32Var(&early, "early-data", 0, "take as many `BYTES` of 0-RTT data of a client, and send them back at once, with --echo")
+	f.Uint32Var(&early, "early-data", 0, "take as many `BYTES` of 0-RTT data of a client, and send them back at once, with --echo; more than 14336 is of no use")
 	f.BoolVar(&echo, "echo", false, "send back what comes, in place of the status page")
 	protocol.addTo(c)
 	return c

@@ -53,7 +53,7 @@ func main() {
 		log.Fatal(err)
 	}
 	cfg = cfg.Clone()
-	cfg.MaxEarlyData = 16 << 10
+	cfg.MaxEarlyData = 14 << 10 // what any server skips, if it has to reject it
 	streams, err := netconn.Listen("tcp", *listen, cfg)
 	if err != nil {
 		log.Fatal(err)
