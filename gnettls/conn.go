@@ -2,15 +2,14 @@ package gnettls
 
 import (
 	"container/list"
-	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"sync"
 	"time"
 
 	"github.com/panjf2000/gnet/v2"
-	gneterrors "github.com/panjf2000/gnet/v2/pkg/errors"
 
 	"github.com/hermetic-tls/hermetic"
 )
@@ -22,99 +21,189 @@ var (
 )
 
 // conn is a gnet.Conn with plaintext on top: what is not a matter of bytes is
-// the connection's below.
+// the connection's below. It belongs to its event loop, like a gnet.Conn; only
+// closed is also read by others, under mu.
 type conn struct {
 	gnet.Conn
 	events *events
 	engine *hermetic.Engine
 	ctx    any
 
-	plain    []byte // plaintext that the handler has not taken
-	borrowed bool   // plain lies in gnet's buffer, until OnTraffic returns
-	opened   bool   // the inner handler's OnOpen has been called
-	closed   bool   // the peer's close_notify has come
-	err      error  // why TLS has failed
-	asked    hermetic.Pending
+	plain      []byte // plaintext that the handler has not taken
+	borrowed   bool   // plain lies in gnet's buffer, until OnTraffic returns
+	opened     bool   // the inner handler's OnOpen has been called
+	peerClosed bool   // the peer's close_notify has come
+	err        error  // why TLS has failed
+	asked      hermetic.Pending
+
+	kept int // bytes that the last event has left in gnet's buffer
+	need int // how many must be there before the next record is complete
+
+	mu     sync.Mutex // held while the descriptor is in use, but on the event loop
+	closed bool       // OnClose is over: the descriptor is not ours any more
 
 	deadline time.Time     // of the handshake
 	waiting  *list.Element // in handshakes
 }
 
-// scratch are buffers for sealed records, on their way into gnet's own.
-var scratch = sync.Pool{New: func() any { return new([]byte) }}
+// traffic handles an event: the bytes that have come, or a Wake. What it costs
+// depends on those bytes alone, not on what is kept.
+func (c *conn) traffic() gnet.Action {
+	buffered := c.Conn.InboundBuffered()
+	if buffered == c.kept { // nothing has come
+		return c.finish(c.woken())
+	}
+	c.kept = buffered
+	return c.finish(c.receive())
+}
 
-// chunk is how much plaintext is sealed at once.
-const chunk = 64 << 10
+// woken calls the inner OnTraffic with the plaintext that is left.
+func (c *conn) woken() gnet.Action {
+	if !c.opened {
+		return gnet.None
+	}
+	return c.tell()
+}
+
+// receive opens the records in gnet's buffer, unless the engine takes none.
+func (c *conn) receive() gnet.Action {
+	switch {
+	case c.peerClosed:
+		// RFC 9846, Section 6.1: "Any data received after a closure alert has
+		// been received MUST be ignored."
+		c.discard(c.kept)
+		return gnet.None
+	case c.engine.Pending() != nil && !c.ask():
+		return c.wait()
+	case c.kept < c.need:
+		return gnet.None
+	}
+	in, err := c.Conn.Peek(-1)
+	if err != nil {
+		return gnet.None
+	}
+	used, action := c.open(in)
+	c.discard(used)
+	return action
+}
+
+// discard drops bytes of gnet's buffer.
+func (c *conn) discard(n int) {
+	if n == 0 || c.closed {
+		return // gnet would drop everything
+	}
+	c.Conn.Discard(n)
+	c.kept -= n
+}
+
+// wait leaves input where it is while a question is open. gnet cannot be told
+// to stop reading, so that a peer that goes on sending is closed.
+func (c *conn) wait() gnet.Action {
+	if c.err != nil {
+		return gnet.Close
+	}
+	if limit := c.events.server.maxPendingInput(); c.kept > limit {
+		c.err = fmt.Errorf("gnettls: more than %d bytes have come before the handshake's open question is answered: see Server.MaxPendingInput", limit)
+		return gnet.Close
+	}
+	return gnet.None
+}
 
 // open opens the records of in, which lie in gnet's buffer, and hands on what
-// they hold.
+// they hold. The plaintext of an event is moved together at the front of in, so
+// that the handler hears of it once, as with gnet, however small the records.
 func (c *conn) open(in []byte) (used int, action gnet.Action) {
-	for action == gnet.None {
-		o, err := c.engine.Open(in[used:])
+	plain := in[:0]
+	c.need = 0
+	var err error
+	for {
+		var o hermetic.Opened
+		o, err = c.engine.Open(in[used:])
 		used += o.N
 		if err == nil && o.Kind == hermetic.KindEarlyData {
 			err = errEarlyData
 		}
-		if err != nil {
-			return used, c.stop(err)
+		if err == hermetic.ErrPending && c.ask() {
+			continue // it is answered already
 		}
+		if err != nil {
+			break
+		}
+		plain = append(plain, o.Data...) // always behind what is read next
 		if !c.opened && c.engine.HandshakeComplete() {
-			if action = c.begin(); action != gnet.None {
-				break
+			if action = c.begin(); action != gnet.None || c.closed {
+				return used, action
 			}
 		}
 		if o.N == 0 {
+			c.need = len(in) - used + c.engine.Missing(in[used:])
 			break
 		}
-		if len(o.Data) > 0 {
-			action = c.deliver(o.Data)
-		}
+	}
+	if fatal(err) && c.err == nil {
+		c.err = err
+	}
+	if len(plain) > 0 {
+		action = c.deliver(plain)
+	}
+	if err != nil && action == gnet.None && !c.closed {
+		action = c.stop(err)
+	}
+	if c.peerClosed {
+		used = len(in)
 	}
 	return used, action
+}
+
+// fatal reports that no more records are opened after err.
+func fatal(err error) bool {
+	return err != nil && err != hermetic.ErrPending && err != hermetic.ErrClosed
 }
 
 // stop is what follows an error of Open.
 func (c *conn) stop(err error) gnet.Action {
 	switch {
-	case err == hermetic.ErrPending:
-		return c.ask()
-	case err != hermetic.ErrClosed:
-		c.err = err
+	case c.err != nil:
 		return gnet.Close
-	case c.closed:
-		return gnet.None // and what follows it is nobody's
+	case err != hermetic.ErrClosed:
+		return gnet.None // a question is open
 	}
-	c.closed = true
-	if h, ok := c.events.inner.(HalfCloser); ok && c.opened {
+	c.peerClosed = true
+	if !c.opened {
+		c.err = io.ErrUnexpectedEOF
+	} else if h, ok := c.events.inner.(HalfCloser); ok {
 		return h.OnHalfClose(c)
 	}
 	return gnet.Close
 }
 
-// ask hands a question to OnPending, once.
-func (c *conn) ask() gnet.Action {
+// ask hands a question to OnPending, once, and reports that it was answered
+// there.
+func (c *conn) ask() (answered bool) {
 	p := c.engine.Pending()
 	switch {
-	case p == nil || p == c.asked:
-		return gnet.None
+	case p == c.asked:
+		return false
 	case c.events.server.OnPending == nil:
 		c.err = errPending
-		return gnet.Close
+		return false
 	}
 	c.asked = p
 	c.events.server.OnPending(c, p)
-	return gnet.None
+	return c.engine.Pending() != p
 }
 
 // begin tells the inner handler of a connection whose handshake is complete.
 func (c *conn) begin() gnet.Action {
 	c.opened = true
 	c.events.handshakes.remove(c)
-	c.flush()
+	if c.flush(); c.closed {
+		return gnet.None
+	}
 	out, action := c.events.inner.OnOpen(c)
-	if len(out) > 0 {
-		if _, err := c.Write(out); err != nil {
-			return gnet.Close
+	if len(out) > 0 && !c.closed {
+		if _, err := c.Write(out); err != nil && action == gnet.None {
+			action = gnet.Close
 		}
 	}
 	return action
@@ -127,13 +216,12 @@ func (c *conn) deliver(data []byte) gnet.Action {
 	} else {
 		c.plain, c.borrowed = data, true
 	}
-	action := c.events.inner.OnTraffic(c)
-	c.keep()
-	return action
+	return c.tell()
 }
 
-// keep copies what the handler has left in gnet's buffer.
-func (c *conn) keep() {
+// tell calls the inner OnTraffic, and copies what it has left in gnet's buffer.
+func (c *conn) tell() gnet.Action {
+	action := c.events.inner.OnTraffic(c)
 	switch {
 	case len(c.plain) == 0:
 		c.plain = nil
@@ -141,23 +229,18 @@ func (c *conn) keep() {
 		c.plain = append([]byte(nil), c.plain...)
 	}
 	c.borrowed = false
+	return action
 }
 
-// finish sends what the engine has to say, and close_notify before a close.
+// finish sends what the engine has to say after an event.
 func (c *conn) finish(action gnet.Action) gnet.Action {
-	if action == gnet.None && c.engine.Pending() != nil {
-		action = c.ask()
-	}
-	if action != gnet.None {
-		c.engine.Close()
-	}
 	c.flush()
 	return action
 }
 
 // flush writes what the engine has for the peer.
 func (c *conn) flush() {
-	if !c.engine.HasOutput() {
+	if c.closed || !c.engine.HasOutput() {
 		return
 	}
 	buf := scratch.Get().(*[]byte)
@@ -166,161 +249,41 @@ func (c *conn) flush() {
 	scratch.Put(buf)
 }
 
-// execute runs f on the event loop and acts on its result.
-func (c *conn) execute(f func() gnet.Action) error {
-	return c.EventLoop().Execute(context.Background(), gnet.RunnableFunc(func(context.Context) error {
-		if f() == gnet.Close {
-			return c.Conn.Close()
-		}
+// reason is the error of OnClose and OnFailure, where gnet has err.
+func (c *conn) reason(err error) error {
+	switch {
+	case c.err != nil:
+		return c.err
+	case c.peerClosed:
 		return nil
-	}))
+	case errors.Is(err, io.EOF):
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}
+
+// end tells the inner handler of the end, if it knows of the connection, and
+// sends close_notify. Afterwards the descriptor is gnet's to close, and no
+// method uses it.
+func (c *conn) end(err error) (action gnet.Action) {
+	c.events.handshakes.remove(c)
+	if err = c.reason(err); c.opened {
+		action = c.events.inner.OnClose(c, err)
+		c.engine.Close()
+		c.flush()
+	} else if report := c.events.server.OnFailure; report != nil {
+		if err == nil {
+			err = net.ErrClosed // by us
+		}
+		report(c.RemoteAddr(), err)
+	}
+	c.mu.Lock()
+	c.closed = true
+	c.mu.Unlock()
+	c.plain, c.ctx, c.asked = nil, nil, nil
+	return action
 }
 
 // Context and SetContext are the handler's: our own stands below.
 func (c *conn) Context() any       { return c.ctx }
 func (c *conn) SetContext(ctx any) { c.ctx = ctx }
-
-func (c *conn) InboundBuffered() int { return len(c.plain) }
-
-// Peek returns the next n bytes, or all of them if n is not positive. They are
-// valid until OnTraffic returns.
-func (c *conn) Peek(n int) ([]byte, error) {
-	if n > len(c.plain) {
-		return nil, io.ErrShortBuffer
-	}
-	if n <= 0 {
-		n = len(c.plain)
-	}
-	return c.plain[:n:n], nil
-}
-
-// Next is Peek and Discard.
-func (c *conn) Next(n int) ([]byte, error) {
-	b, err := c.Peek(n)
-	c.plain = c.plain[len(b):]
-	return b, err
-}
-
-// Discard drops the next n bytes, or all of them if n is not positive or more
-// than there are.
-func (c *conn) Discard(n int) (int, error) {
-	if n <= 0 || n > len(c.plain) {
-		n = len(c.plain)
-	}
-	c.plain = c.plain[n:]
-	return n, nil
-}
-
-func (c *conn) Read(p []byte) (int, error) {
-	n := copy(p, c.plain)
-	c.plain = c.plain[n:]
-	if n == 0 && len(p) > 0 {
-		return 0, io.ErrShortBuffer
-	}
-	return n, nil
-}
-
-func (c *conn) WriteTo(w io.Writer) (int64, error) {
-	n, err := w.Write(c.plain)
-	c.plain = c.plain[n:]
-	return int64(n), err
-}
-
-// Write seals p. Like all that writes, but the asynchronous ones, it belongs on
-// the event loop.
-func (c *conn) Write(p []byte) (n int, err error) {
-	buf := scratch.Get().(*[]byte)
-	defer scratch.Put(buf)
-	for first := true; first || n < len(p); first = false {
-		part := p[n:min(len(p), n+chunk)]
-		if *buf, err = c.engine.Seal((*buf)[:0], part); err != nil {
-			return n, err
-		}
-		if _, err = c.Conn.Write(*buf); err != nil {
-			return n, err
-		}
-		n += len(part)
-	}
-	return n, nil
-}
-
-func (c *conn) Writev(bs [][]byte) (n int, err error) {
-	for _, b := range bs {
-		m, err := c.Write(b)
-		if n += m; err != nil {
-			return n, err
-		}
-	}
-	return n, nil
-}
-
-func (c *conn) ReadFrom(r io.Reader) (n int64, err error) {
-	var buf [16 << 10]byte
-	for {
-		m, err := r.Read(buf[:])
-		if m > 0 {
-			if _, err := c.Write(buf[:m]); err != nil {
-				return n, err
-			}
-			n += int64(m)
-		}
-		switch err {
-		case nil:
-		case io.EOF:
-			return n, nil
-		default:
-			return n, err
-		}
-	}
-}
-
-// SendTo is for datagrams.
-func (c *conn) SendTo([]byte, net.Addr) (int, error) { return 0, gneterrors.ErrUnsupportedOp }
-
-// AsyncWrite seals and writes buf on the event loop. buf must not be modified
-// before callback is called.
-func (c *conn) AsyncWrite(buf []byte, callback gnet.AsyncCallback) error {
-	return c.AsyncWritev([][]byte{buf}, callback)
-}
-
-func (c *conn) AsyncWritev(bs [][]byte, callback gnet.AsyncCallback) error {
-	return c.execute(func() gnet.Action {
-		_, err := c.Writev(bs)
-		if callback != nil {
-			err = callback(c, err)
-		}
-		if err != nil {
-			return gnet.Close
-		}
-		return gnet.None
-	})
-}
-
-// Wake calls OnTraffic on the event loop, with the plaintext that is left.
-func (c *conn) Wake(callback gnet.AsyncCallback) error {
-	return c.execute(func() gnet.Action {
-		action := gnet.None
-		if c.opened {
-			action = c.events.inner.OnTraffic(c)
-			c.keep()
-		}
-		if callback != nil {
-			callback(c, nil)
-		}
-		return c.finish(action)
-	})
-}
-
-// Close sends close_notify and closes the connection, from any goroutine.
-func (c *conn) Close() error { return c.CloseWithCallback(nil) }
-
-func (c *conn) CloseWithCallback(callback gnet.AsyncCallback) error {
-	return c.execute(func() gnet.Action {
-		c.finish(gnet.Close)
-		if callback == nil {
-			return gnet.Close
-		}
-		c.Conn.CloseWithCallback(func(_ gnet.Conn, err error) error { return callback(c, err) })
-		return gnet.None
-	})
-}

@@ -2,8 +2,11 @@ package gnettls
 
 import (
 	"container/list"
+	"os"
 	"sync"
 	"time"
+
+	"github.com/panjf2000/gnet/v2"
 )
 
 // handshakes are the connections whose handshake is under way, the oldest
@@ -34,7 +37,7 @@ func (h *handshakes) remove(c *conn) {
 	}
 }
 
-// expire closes those whose time is up.
+// expire closes those whose time is up, unless they complete meanwhile.
 func (h *handshakes) expire(now time.Time) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -45,6 +48,15 @@ func (h *handshakes) expire(now time.Time) {
 		}
 		h.list.Remove(front)
 		c.waiting = nil
-		c.Conn.Close() // from any goroutine
+		c.execute(c.expired)
 	}
+}
+
+// expired ends a handshake that took too long.
+func (c *conn) expired() gnet.Action {
+	if c.opened {
+		return gnet.None
+	}
+	c.err = os.ErrDeadlineExceeded
+	return gnet.Close
 }

@@ -1,19 +1,12 @@
-// Package gnettls serves TLS from a gnet event loop: an ordinary
-// gnet.EventHandler sees plaintext, through the same gnet.Conn methods, and
-// knows nothing of TLS. No connection costs a goroutine or a timer, and records
-// are opened in place in gnet's own buffers.
-//
-//	err := gnettls.Run(handler, "tcp://:443", config, gnet.WithMulticore(true))
-//
-// OnOpen is called when the handshake is complete, OnTraffic with plaintext,
-// OnClose once for every OnOpen, with nil after the peer's close_notify and
-// [io.ErrUnexpectedEOF] when there was none.
 package gnettls
 
 import (
-	"io"
+	"errors"
+	"fmt"
 	"net"
-	"os"
+	"slices"
+	"strings"
+	"sync"
 	"time"
 
 	"github.com/panjf2000/gnet/v2"
@@ -21,29 +14,48 @@ import (
 	"github.com/hermetic-tls/hermetic"
 )
 
+var (
+	errNoHandler = errors.New("gnettls: Server.Handler is nil: set it to your gnet.EventHandler")
+	errNoConfig  = errors.New("gnettls: Server.Config is nil: set it, for instance to what hermetic.LoadConfig returns")
+)
+
 // Server is an event handler and how it is to be served.
 type Server struct {
+	// Handler sees the plaintext of the connections. It is required. It may be a
+	// [HalfCloser] as well.
 	Handler gnet.EventHandler
-	Config  *hermetic.Config
 
-	// HandshakeTimeout is how long a handshake may take. Zero: 10 seconds.
-	// Negative: for ever.
+	// Config is the configuration of TLS. It is required, and must not be
+	// modified while the server runs.
+	Config *hermetic.Config
+
+	// HandshakeTimeout is how long a handshake may take. Zero means 10 seconds;
+	// a negative value means forever.
 	HandshakeTimeout time.Duration
+
+	// MaxPendingInput is how many bytes of input are kept for a connection while
+	// a question of OnPending is open, in which no record can be opened. A
+	// connection that sends more is closed, because gnet cannot be told to stop
+	// reading. Zero means 256 KB. Up to what gnet reads at once may come on top
+	// (gnet.WithReadBufferCap).
+	MaxPendingInput int
 
 	// OnPending is called with the questions that Config.Async leaves to the
 	// caller, on the event loop: it must not block. The answer is given
-	// inside of [Answer], from any goroutine.
+	// inside of [Answer], from any goroutine, or before OnPending returns.
 	OnPending func(c gnet.Conn, p hermetic.Pending)
 
-	// OnFailure is called when a handshake has failed, of which Handler does not hear,
-	// on the event loop: it must not block. err is [os.ErrDeadlineExceeded] after
-	// HandshakeTimeout, and [io.ErrUnexpectedEOF] when the peer has gone.
+	// OnFailure is called when a handshake has failed, of which Handler does not
+	// hear, on the event loop: it must not block. err is [os.ErrDeadlineExceeded]
+	// after HandshakeTimeout, [io.ErrUnexpectedEOF] when the peer has gone, and
+	// [net.ErrClosed] when the connection was closed on this side.
 	OnFailure func(peer net.Addr, err error)
 }
 
 // HalfCloser is what a handler may be beside a gnet.EventHandler, if it has
 // something to say after the peer's close_notify: OnHalfClose takes the place
-// of the immediate close, and the handler closes the connection itself.
+// of the immediate close, and the handler closes the connection itself. What the
+// peer sends after its close_notify is thrown away.
 type HalfCloser interface {
 	OnHalfClose(c gnet.Conn) gnet.Action
 }
@@ -53,11 +65,18 @@ func Run(handler gnet.EventHandler, addr string, config *hermetic.Config, opts .
 	return (&Server{Handler: handler, Config: config}).Run(addr, opts...)
 }
 
-// Run serves TLS at addr until the engine stops. What is wrong with the Config
-// is reported before anything is opened.
+// Run serves TLS at addr until the engine stops. What is wrong with the Server
+// or its Config is reported before anything is opened.
 func (s *Server) Run(addr string, opts ...gnet.Option) error {
-	if s.Config != nil && s.Config.MaxEarlyData > 0 {
+	switch {
+	case s.Handler == nil:
+		return errNoHandler
+	case s.Config == nil:
+		return errNoConfig
+	case s.Config.MaxEarlyData > 0:
 		return errEarlyData
+	case strings.HasPrefix(strings.ToLower(addr), "udp"):
+		return fmt.Errorf("gnettls: %q: TLS needs a stream: listen at a tcp:// or unix:// address, or use netconn for DTLS", addr)
 	}
 	if _, err := hermetic.NewEngine(hermetic.TLSServer, s.Config); err != nil {
 		return err
@@ -66,7 +85,15 @@ func (s *Server) Run(addr string, opts ...gnet.Option) error {
 	for _, o := range opts {
 		o(given)
 	}
-	return gnet.Run(s.events(given.Ticker), addr, append(opts, gnet.WithTicker(true))...)
+	return gnet.Run(s.events(given.Ticker), addr, append(slices.Clip(opts), gnet.WithTicker(true))...)
+}
+
+// maxPendingInput is the field's value or default.
+func (s *Server) maxPendingInput() int {
+	if s.MaxPendingInput == 0 {
+		return 256 << 10
+	}
+	return s.MaxPendingInput
 }
 
 // events is the handler that gnet sees.
@@ -84,94 +111,67 @@ type events struct {
 	ticks      bool      // the inner handler wants OnTick
 	nextTick   time.Time // of the inner handler
 	handshakes handshakes
+
+	running sync.RWMutex
+	stopped bool // the event loops may have ended
 }
 
 func (e *events) OnBoot(eng gnet.Engine) gnet.Action { return e.inner.OnBoot(eng) }
-func (e *events) OnShutdown(eng gnet.Engine)         { e.inner.OnShutdown(eng) }
+
+// OnShutdown comes before gnet ends its loops.
+func (e *events) OnShutdown(eng gnet.Engine) {
+	e.inner.OnShutdown(eng)
+	e.running.Lock()
+	defer e.running.Unlock()
+	e.stopped = true
+}
 
 // OnOpen begins a handshake. The inner handler hears of the connection when it
 // is complete.
 func (e *events) OnOpen(raw gnet.Conn) ([]byte, gnet.Action) {
 	engine, err := hermetic.NewEngine(hermetic.TLSServer, e.server.Config)
-	if err != nil {
-		return nil, gnet.Close // Run has checked the Config
+	c := &conn{Conn: raw, events: e, engine: engine, err: err, ctx: raw.Context()}
+	if enroll, ok := c.ctx.(*enrolled); ok {
+		c.ctx, enroll.conn = enroll.ctx, c
 	}
-	c := &conn{Conn: raw, events: e, engine: engine}
 	raw.SetContext(c)
+	if err != nil {
+		return nil, gnet.Close // Run has checked the Config: it has been modified
+	}
 	e.handshakes.add(c, time.Now())
 	return nil, gnet.None
 }
 
-// OnTraffic opens the records that have come.
 func (e *events) OnTraffic(raw gnet.Conn) gnet.Action {
 	c, ok := raw.Context().(*conn)
 	if !ok {
-		return gnet.Close
+		return gnet.Close // somebody has set the context of gnet's own connection
 	}
-	in, err := raw.Peek(-1)
-	if err != nil {
-		return gnet.None
-	}
-	used, action := c.open(in)
-	if used > 0 {
-		raw.Discard(used)
-	}
-	return c.finish(action)
+	return c.traffic()
 }
 
-// OnClose tells the inner handler, if it knows of the connection.
 func (e *events) OnClose(raw gnet.Conn, err error) gnet.Action {
 	c, ok := raw.Context().(*conn)
 	if !ok {
 		return gnet.None
 	}
-	e.handshakes.remove(c)
-	if !c.opened {
-		e.failed(c)
-		return gnet.None
-	}
-	switch {
-	case c.err != nil:
-		err = c.err
-	case c.closed:
-		err = nil
-	case err != nil:
-		err = io.ErrUnexpectedEOF
-	}
-	return e.inner.OnClose(c, err)
-}
-
-// failed tells of a handshake that was not completed.
-func (e *events) failed(c *conn) {
-	if e.server.OnFailure == nil {
-		return
-	}
-	err := c.err
-	switch {
-	case err != nil:
-	case !c.deadline.IsZero() && !time.Now().Before(c.deadline):
-		err = os.ErrDeadlineExceeded
-	default:
-		err = io.ErrUnexpectedEOF
-	}
-	e.server.OnFailure(c.RemoteAddr(), err)
+	return c.end(err)
 }
 
 // OnTick ends the handshakes that stall, and ticks for the inner handler.
 func (e *events) OnTick() (time.Duration, gnet.Action) {
 	const pace = time.Second
-	now := time.Now()
-	e.handshakes.expire(now)
+	e.handshakes.expire(time.Now())
 	if !e.ticks {
 		return pace, gnet.None
 	}
 	action := gnet.None
-	if !now.Before(e.nextTick) {
+	if !time.Now().Before(e.nextTick) {
 		var delay time.Duration
 		delay, action = e.inner.OnTick()
-		e.nextTick = now.Add(delay)
+		e.nextTick = time.Now().Add(delay) // from its end on, as with gnet
 	}
-	return min(pace, max(0, e.nextTick.Sub(now))), action
+	return min(pace, max(0, time.Until(e.nextTick))), action
 }
 
 // State describes the TLS connection below c, which OnOpen, OnTraffic or
@@ -184,7 +184,9 @@ func State(c gnet.Conn) (hermetic.ConnectionState, bool) {
 }
 
 // Answer runs answer, which answers a question of OnPending, on c's event loop,
-// and goes on with the handshake. It may be called from any goroutine.
+// and continues with the handshake. It may be called from any goroutine. When c
+// has closed, answer is not run; the error is net.ErrClosed if that is known
+// already.
 func Answer(c gnet.Conn, answer func()) error {
 	tls, ok := c.(*conn)
 	if !ok {
@@ -192,6 +194,6 @@ func Answer(c gnet.Conn, answer func()) error {
 	}
 	return tls.execute(func() gnet.Action {
 		answer()
-		return tls.events.OnTraffic(tls.Conn)
+		return tls.finish(tls.receive())
 	})
 }

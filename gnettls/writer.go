@@ -1,0 +1,110 @@
+package gnettls
+
+import (
+	"io"
+	"net"
+	"sync"
+
+	"github.com/panjf2000/gnet/v2"
+)
+
+// scratch are buffers for sealed records, on their way into gnet's own.
+var scratch = sync.Pool{New: func() any { return new([]byte) }}
+
+// chunk is how much plaintext is sealed at once.
+const chunk = 64 << 10
+
+// Write seals p and sends it. Like all that writes, but the asynchronous
+// methods, it belongs on the event loop.
+func (c *conn) Write(p []byte) (int, error) { return c.Writev([][]byte{p}) }
+
+// Writev seals the slices of bs, each in its own records, and sends them
+// together.
+func (c *conn) Writev(bs [][]byte) (n int, err error) {
+	if c.closed {
+		return 0, net.ErrClosed
+	}
+	buf := scratch.Get().(*[]byte)
+	defer scratch.Put(buf)
+	*buf = (*buf)[:0]
+	for _, b := range bs {
+		n += len(b)
+		for len(b) > 0 {
+			part := b[:min(len(b), chunk)]
+			b = b[len(part):]
+			if *buf, err = c.engine.Seal(*buf, part); err != nil {
+				return 0, err
+			}
+			if len(*buf) < chunk {
+				continue
+			}
+			if _, err = c.Conn.Write(*buf); err != nil {
+				return 0, err // gnet has closed the connection
+			}
+			*buf = (*buf)[:0]
+		}
+	}
+	if len(*buf) > 0 {
+		if _, err = c.Conn.Write(*buf); err != nil {
+			return 0, err
+		}
+	}
+	return n, nil
+}
+
+// ReadFrom sends what r has, at once: there is nothing to flush.
+func (c *conn) ReadFrom(r io.Reader) (n int64, err error) {
+	if c.closed {
+		return 0, net.ErrClosed
+	}
+	buf := make([]byte, 16<<10)
+	for idle := 0; idle < 100; idle++ { // as bufio and io bound it
+		m, err := r.Read(buf)
+		if m > 0 {
+			idle = 0
+			if _, err := c.Write(buf[:m]); err != nil {
+				return n, err
+			}
+			n += int64(m)
+		}
+		switch err {
+		case nil:
+		case io.EOF:
+			return n, nil
+		default:
+			return n, err
+		}
+	}
+	return n, io.ErrNoProgress
+}
+
+// Flush sends what gnet has buffered, as far as the socket takes it.
+func (c *conn) Flush() error {
+	if c.flush(); c.closed {
+		return nil // as gnet, which has nothing buffered any more
+	}
+	return c.Conn.Flush()
+}
+
+// AsyncWrite seals and writes buf on the event loop. buf must not be modified
+// before callback is called.
+func (c *conn) AsyncWrite(buf []byte, callback gnet.AsyncCallback) error {
+	return c.AsyncWritev([][]byte{buf}, callback)
+}
+
+// AsyncWritev has gnet write nothing, in its queue of writes: so they keep their
+// order, gnet itself decides whether the connection is still open, and its
+// callback comes exactly once.
+func (c *conn) AsyncWritev(bs [][]byte, callback gnet.AsyncCallback) error {
+	return c.queue(func() error {
+		return c.Conn.AsyncWritev(nil, func(_ gnet.Conn, err error) error {
+			if err == nil {
+				_, err = c.Writev(bs)
+			}
+			if callback != nil {
+				callback(c, err)
+			}
+			return nil
+		})
+	})
+}
