@@ -443,9 +443,27 @@ func TestEarlyData(t *testing.T) {
 	}
 }
 
-func TestBadConfig(t *testing.T) {
-	err := Run(&echo{}, "tcp://127.0.0.1:0", &hermetic.Config{MinVersion: tls.VersionTLS10})
-	if err == nil {
-		t.Error("a Config without sense is served")
+// TestBadServer: what cannot work is an error that says what to do.
+func TestBadServer(t *testing.T) {
+	good := new(hermetic.Config)
+	for name, test := range map[string]struct {
+		server Server
+		addr   string
+		want   string
+	}{
+		"no Handler":           {Server{Config: good}, "tcp://127.0.0.1:0", "Server.Handler is nil: set it"},
+		"no Config":            {Server{Handler: &echo{}}, "tcp://127.0.0.1:0", "Server.Config is nil: set it"},
+		"a bad Config":         {Server{Handler: &echo{}, Config: &hermetic.Config{MinVersion: tls.VersionTLS10}}, "tcp://127.0.0.1:0", "MinVersion"},
+		"early data":           {Server{Handler: &echo{}, Config: &hermetic.Config{MaxEarlyData: 1}}, "tcp://127.0.0.1:0", "MaxEarlyData"},
+		"datagrams":            {Server{Handler: &echo{}, Config: good}, "udp://127.0.0.1:0", "TLS needs a stream: listen at a tcp:// or unix:// address"},
+		"datagrams over IPv4":  {Server{Handler: &echo{}, Config: good}, "UDP4://127.0.0.1:0", "TLS needs a stream"},
+		"no protocol":          {Server{Handler: &echo{}, Config: good}, "localhost", "invalid network address"},
+		"what gnet never knew": {Server{Handler: &echo{}, Config: good}, "tls://127.0.0.1:0", "are supported"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if err := test.server.Run(test.addr); err == nil || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("%v, want %q", err, test.want)
+			}
+		})
 	}
 }

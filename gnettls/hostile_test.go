@@ -1,0 +1,277 @@
+package gnettls
+
+import (
+	"crypto/tls"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/panjf2000/gnet/v2"
+
+	"github.com/hermetic-tls/hermetic"
+	"github.com/hermetic-tls/hermetic/internal/pkitest"
+)
+
+// TestHostilePeers: whatever comes, in every state, what is kept is bounded, and
+// an event costs no more than the bytes that come with it.
+func TestHostilePeers(t *testing.T) {
+	const (
+		record = 5 + 16384 + 256 // the largest
+		read   = 64 << 10        // what gnet reads at once
+		limit  = 100 << 10       // MaxPendingInput
+	)
+	for _, test := range []struct {
+		name  string
+		setup func(w *wire) // up to the state
+		input func(w *wire) []byte
+		event int // bytes
+		kept  int // at most, after any event
+		calls int // of OnTraffic, at most
+		ends  bool
+	}{
+		{"half of a ClientHello, byte by byte", nil, func(w *wire) []byte { return w.hello()[:100] }, 1, 100, 0, false},
+		{"a ClientHello, byte by byte", nil, func(w *wire) []byte { return w.hello() }, 1, record, 0, false},
+		{"no TLS", nil, func(*wire) []byte { return make([]byte, 1<<20) }, read, record, 0, true},
+		{"a record too long", nil, func(*wire) []byte { return []byte("\x16\x03\x01\xff\xff") }, 5, record, 0, true},
+		{"a record of the largest size, byte by byte", (*wire).handshake, func(w *wire) []byte { return w.seal(1, 16384) }, 1, record, 1, false},
+		{"half of a record", (*wire).handshake, func(w *wire) []byte { return w.seal(1, 16384)[:9000] }, 100, record, 0, false},
+		{"small records", (*wire).handshake, func(w *wire) []byte { return w.seal(20000, 1) }, read, record, 20000*23/read + 1, false},
+		{"small records, one at a time", (*wire).handshake, func(w *wire) []byte { return w.seal(20000, 1) }, 23, record, 20000, false},
+		{"empty records", (*wire).handshake, func(w *wire) []byte { return w.seal(20000, 0) }, read, record, 0, true},
+		{"KeyUpdates", (*wire).handshake, (*wire).keyUpdates, read, record, 0, true},
+		{"damaged records", (*wire).handshake, func(*wire) []byte { return make([]byte, 1<<20) }, read, record, 0, true},
+		{"data after close_notify", (*wire).closed, func(w *wire) []byte { return make([]byte, 8<<20) }, read, 0, 0, false},
+		{"close_notify and more", (*wire).handshake, func(w *wire) []byte { w.client.Close(); return append(w.client.Output(nil), make([]byte, 1<<20)...) }, read, 0, 0, false},
+		{"data while a question is open", (*wire).asked, func(w *wire) []byte { return make([]byte, 8<<20) }, read, limit + read, 0, true},
+		{"data while a question is open, byte by byte", (*wire).asked, func(w *wire) []byte { return make([]byte, limit) }, 1, limit, 0, false},
+		{"a ClientHello and more, which raises a question", (*wire).asks, func(w *wire) []byte { return append(w.hello(), make([]byte, 8<<20)...) }, read, limit + read, 0, true},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			w := newWire(t, limit)
+			if test.setup != nil {
+				test.setup(w)
+			}
+			input := test.input(w)
+			w.raw.peeked, w.raw.written = 0, nil
+			fed, ended := 0, false
+			for len(input) > 0 && !ended {
+				part := input[:min(len(input), test.event)]
+				input = input[len(part):]
+				fed += len(part)
+				ended = w.feed(part)
+				if kept := len(w.raw.in); !ended && kept > test.kept {
+					t.Fatalf("%d bytes are kept after %d", kept, fed)
+				}
+			}
+			if ended != test.ends {
+				t.Errorf("after %d bytes: the connection ends: %v", fed, ended)
+			}
+			if w.raw.peeked > 3*fed {
+				t.Errorf("%d bytes are looked at, of %d", w.raw.peeked, fed)
+			}
+			if len(w.raw.written) > 4096 {
+				t.Errorf("the peer causes %d bytes of output", len(w.raw.written))
+			}
+			if w.traffic > test.calls {
+				t.Errorf("OnTraffic is called %d times", w.traffic)
+			}
+		})
+	}
+}
+
+// TestEventAsOne: a handler hears once of what comes at once, whatever the
+// records, and keeps what it leaves.
+func TestEventAsOne(t *testing.T) {
+	w := newWire(t, 0)
+	w.handshake()
+	var got []string
+	w.take = func(c gnet.Conn) {
+		b, _ := c.Peek(-1)
+		got = append(got, string(b))
+		c.Discard(3)
+	}
+	var records []byte
+	for _, data := range []string{"a", "bc", "defg"} {
+		records, _ = w.client.Seal(records, []byte(data))
+	}
+	partial, _ := w.client.Seal(nil, []byte("hij"))
+	w.feed(append(records, partial[:10]...))
+	w.feed(partial[10:])
+	if strings.Join(got, " ") != "abcdefg defghij" {
+		t.Errorf("%q", got)
+	}
+}
+
+// TestAnswerAtOnce: OnPending may answer itself.
+func TestAnswerAtOnce(t *testing.T) {
+	w := newWire(t, 0)
+	w.asks()
+	asked := 0
+	w.server.OnPending = func(_ gnet.Conn, p hermetic.Pending) {
+		asked++
+		p.(*hermetic.ChooseRequest).Answer(nil, nil)
+	}
+	if w.handshake(); asked != 1 {
+		t.Errorf("asked %d times", asked)
+	}
+}
+
+// wire is a server's side of a connection without gnet, and its client.
+type wire struct {
+	t       *testing.T
+	server  *Server
+	events  *events
+	raw     *rawConn
+	client  *hermetic.Engine
+	traffic int
+	take    func(c gnet.Conn)
+	halfCloser
+}
+
+// halfCloser lets the connection live after close_notify.
+type halfCloser struct{ gnet.BuiltinEventEngine }
+
+func (halfCloser) OnHalfClose(gnet.Conn) gnet.Action { return gnet.None }
+
+func (w *wire) OnTraffic(c gnet.Conn) gnet.Action {
+	w.traffic++
+	if w.take != nil {
+		w.take(c)
+	} else {
+		c.Discard(-1)
+	}
+	return gnet.None
+}
+
+func newWire(t *testing.T, limit int) *wire {
+	ca := pkitest.CA(t)
+	w := &wire{t: t}
+	w.server = &Server{Handler: w, HandshakeTimeout: -1, MaxPendingInput: limit, Config: &hermetic.Config{
+		Certificates: []tls.Certificate{ca.Leaf(t, pkitest.Options{})}}}
+	w.client = engine(t, hermetic.TLSClient, &hermetic.Config{RootCAs: ca.Pool(), ServerName: "localhost", Time: func() time.Time { return pkitest.Now }})
+	w.open()
+	return w
+}
+
+func engine(t *testing.T, mode hermetic.Mode, cfg *hermetic.Config) *hermetic.Engine {
+	e, err := hermetic.NewEngine(mode, cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
+// open begins a connection.
+func (w *wire) open() {
+	w.events, w.raw = w.server.events(false), new(rawConn)
+	if _, action := w.events.OnOpen(w.raw); action != gnet.None {
+		w.t.Fatal("OnOpen ends the connection")
+	}
+}
+
+// feed is an event with b, as gnet has them, and reports whether it ends the
+// connection.
+func (w *wire) feed(b []byte) (ended bool) {
+	w.raw.in = append(w.raw.in, b...)
+	if w.events.OnTraffic(w.raw) == gnet.None {
+		return false
+	}
+	w.events.OnClose(w.raw, nil)
+	return true
+}
+
+// hello is the client's first flight.
+func (w *wire) hello() []byte { return w.client.Output(nil) }
+
+// handshake completes the handshake.
+func (w *wire) handshake() {
+	for !w.raw.ctx.(*conn).opened {
+		if w.feed(w.client.Output(nil)) {
+			w.t.Fatal("the handshake fails: ", w.raw.ctx.(*conn).err)
+		}
+		for in := w.raw.written; len(in) > 0; {
+			o, err := w.client.Open(in)
+			if err != nil || o.N == 0 {
+				w.t.Fatalf("the client uses %d bytes: %v", o.N, err)
+			}
+			in = in[o.N:]
+		}
+		w.raw.written = nil
+	}
+}
+
+// closed has the client end its side.
+func (w *wire) closed() {
+	w.handshake()
+	w.client.Close()
+	if w.feed(w.client.Output(nil)) {
+		w.t.Fatal("the connection ends")
+	}
+}
+
+// asks has the server ask for a certificate; nobody answers.
+func (w *wire) asks() {
+	w.server.Config = &hermetic.Config{Certificates: w.server.Config.Certificates, Async: hermetic.AsyncCertificate}
+	w.server.OnPending = func(gnet.Conn, hermetic.Pending) {}
+	w.open()
+}
+
+// asked has the question open.
+func (w *wire) asked() {
+	w.asks()
+	if w.feed(w.hello()) || w.raw.ctx.(*conn).engine.Pending() == nil {
+		w.t.Fatal("nothing is asked")
+	}
+}
+
+// seal makes so many records of so many bytes.
+func (w *wire) seal(records, size int) (b []byte) {
+	for range records {
+		b, _ = w.client.Seal(b, make([]byte, size))
+	}
+	return b
+}
+
+// keyUpdates are 1,000 of them.
+func (w *wire) keyUpdates() (b []byte) {
+	for range 1000 {
+		w.client.KeyUpdate(true)
+		b = w.client.Output(b)
+		w.client.KeyUpdate(false)
+		b = w.client.Output(b)
+	}
+	return b
+}
+
+// rawConn is a gnet.Conn with no socket. It counts what is looked at.
+type rawConn struct {
+	gnet.Conn
+	ctx         any
+	in, written []byte
+	peeked      int
+}
+
+func (r *rawConn) Context() any          { return r.ctx }
+func (r *rawConn) SetContext(ctx any)    { r.ctx = ctx }
+func (r *rawConn) InboundBuffered() int  { return len(r.in) }
+func (r *rawConn) OutboundBuffered() int { return len(r.written) }
+func (r *rawConn) RemoteAddr() net.Addr  { return new(net.TCPAddr) }
+
+func (r *rawConn) Peek(int) ([]byte, error) {
+	r.peeked += len(r.in)
+	return r.in, nil
+}
+
+func (r *rawConn) Discard(n int) (int, error) {
+	if n <= 0 || n > len(r.in) {
+		n = len(r.in)
+	}
+	r.in = r.in[n:]
+	return n, nil
+}
+
+func (r *rawConn) Write(p []byte) (int, error) {
+	r.written = append(r.written, p...)
+	return len(p), nil
+}
