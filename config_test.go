@@ -223,30 +223,42 @@ func TestLoadedNames(t *testing.T) {
 	}
 }
 
-// tlsHarmless are the fields that need no counterpart: they tune what hermetic
-// does not do.
+// tlsHarmless are the fields that need no counterpart, and why.
 var tlsHarmless = map[string]string{
-	"NameToCertificate":           "Certificates are chosen by their names anyway",
+	"NameToCertificate":           "it is refused unless Certificates says the same: see refuseNames",
 	"PreferServerCipherSuites":    "crypto/tls ignores it too",
 	"SessionTicketsDisabled":      "it becomes NoTickets",
 	"DynamicRecordSizingDisabled": "records are as large as their data",
+	"mutex":                       "a lock",
+	"autoSessionTicketKeys":       "crypto/tls has made them by itself",
 }
 
 // TestFromTLS: each field of tls.Config is taken over, harmless or refused, so
-// that a new one of a later Go does not pass unseen.
+// that a new one of a later Go does not pass unseen; those count too that a method
+// sets.
 func TestFromTLS(t *testing.T) {
 	ours := reflect.TypeFor[Config]()
 	theirs := reflect.TypeFor[tls.Config]()
 	for i := range theirs.NumField() {
 		f := theirs.Field(i)
-		if !f.IsExported() {
-			continue
-		}
 		_, harmless := tlsHarmless[f.Name]
 		_, refused := tlsRefused[f.Name]
 		_, taken := ours.FieldByName(f.Name)
-		if !harmless && !refused && !taken {
+		if !harmless && !refused && !(taken && f.IsExported()) {
 			t.Errorf("tls.Config.%s is neither taken over nor refused", f.Name)
+		}
+		if !f.IsExported() || harmless {
+			continue
+		}
+		filled := new(tls.Config)
+		fill(reflect.ValueOf(filled).Elem().Field(i))
+		switch c, err := FromTLS(filled); {
+		case err == nil && refused:
+			t.Errorf("tls.Config.%s is not refused", f.Name)
+		case err == nil && reflect.ValueOf(c).Elem().FieldByName(f.Name).IsZero():
+			t.Errorf("tls.Config.%s is dropped without a word", f.Name)
+		case err != nil && !strings.Contains(err.Error(), f.Name):
+			t.Errorf("tls.Config.%s: the error does not name it: %v", f.Name, err)
 		}
 	}
 	_, err := FromTLS(&tls.Config{Renegotiation: tls.RenegotiateOnceAsClient})
@@ -272,6 +284,41 @@ func TestFromTLS(t *testing.T) {
 	p.handshake()
 	if got := p.client.State().NegotiatedProtocol; got != "x" {
 		t.Errorf("ALPN %q", got)
+	}
+}
+
+// TestFromTLSMethods: what a method of tls.Config has set counts as well as a field,
+// but not what crypto/tls fills in by itself.
+func TestFromTLSMethods(t *testing.T) {
+	ca := pkitest.CA(t)
+	leaf, other := ca.Leaf(t, pkitest.Options{}), ca.Leaf(t, pkitest.Options{Name: "example.com"})
+	wild := ca.Leaf(t, pkitest.Options{Name: "*.example.com"})
+	for name, c := range map[string]struct {
+		set  func(*tls.Config)
+		want string // in the error
+	}{
+		"SetSessionTicketKeys": {func(c *tls.Config) { c.SetSessionTicketKeys([][32]byte{{1}}) }, "tls.Config.SetSessionTicketKeys"},
+		"SessionTicketKey":     {func(c *tls.Config) { c.SessionTicketKey = [32]byte{1} }, "tls.Config.SessionTicketKey"},
+		"a SessionTicketKey that crypto/tls has made up": {func(c *tls.Config) { copy(c.SessionTicketKey[:], "DEPRECATED, and 22 bytes") }, ""},
+		"BuildNameToCertificate":                         {func(c *tls.Config) { c.BuildNameToCertificate() }, ""},
+		"an empty NameToCertificate":                     {func(c *tls.Config) { c.NameToCertificate = map[string]*tls.Certificate{} }, ""},
+		"NameToCertificate alone": {func(c *tls.Config) {
+			c.Certificates, c.NameToCertificate = nil, map[string]*tls.Certificate{"localhost": &leaf}
+		}, "tls.Config.NameToCertificate"},
+		"NameToCertificate with another": {func(c *tls.Config) {
+			c.NameToCertificate = map[string]*tls.Certificate{"example.com": &other}
+		}, "tls.Config.NameToCertificate"},
+		"NameToCertificate with another name": {func(c *tls.Config) {
+			c.NameToCertificate = map[string]*tls.Certificate{"example.org": &leaf}
+		}, "tls.Config.NameToCertificate"},
+		"NameToCertificate with nothing": {func(c *tls.Config) { c.NameToCertificate = map[string]*tls.Certificate{"localhost": nil} }, "tls.Config.NameToCertificate"},
+	} {
+		theirs := &tls.Config{Certificates: []tls.Certificate{leaf, wild}}
+		c.set(theirs)
+		_, err := FromTLS(theirs)
+		if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v, want %q", name, err, c.want)
+		}
 	}
 }
 
@@ -305,6 +352,8 @@ func fill(f reflect.Value) {
 		f.Set(reflect.MakeFunc(f.Type(), nil))
 	case reflect.Slice:
 		f.Set(reflect.MakeSlice(f.Type(), 1, 1))
+	case reflect.Array:
+		fill(f.Index(0))
 	case reflect.Pointer:
 		f.Set(reflect.New(f.Type().Elem()))
 	case reflect.String:
@@ -312,7 +361,7 @@ func fill(f reflect.Value) {
 	case reflect.Bool:
 		f.SetBool(true)
 	case reflect.Interface:
-		for _, v := range []any{rand.Reader, io.Discard, NewSessionCache(1), StaticTicketKeys(), NewReplayGuard(1, atNow)} {
+		for _, v := range []any{rand.Reader, io.Discard, tls.NewLRUClientSessionCache(1), NewSessionCache(1), StaticTicketKeys(), NewReplayGuard(1, atNow)} {
 			if reflect.TypeOf(v).Implements(f.Type()) {
 				f.Set(reflect.ValueOf(v))
 			}

@@ -1,11 +1,14 @@
 package hermetic
 
 import (
+	"bytes"
 	"crypto/tls"
 	"errors"
 	"fmt"
 	"reflect"
 	"slices"
+
+	"github.com/hermetic-tls/hermetic/internal/pki"
 )
 
 // FromTLS takes over a crypto/tls configuration. A field that is set and has
@@ -66,6 +69,7 @@ var tlsRefused = map[string]string{
 	"GetConfigForClient":                  "its tls.ClientHelloInfo belongs to crypto/tls; use Config.GetConfigForClient",
 	"VerifyConnection":                    "its tls.ConnectionState belongs to crypto/tls; use Config.VerifyConnection",
 	"SessionTicketKey":                    "use Config.TicketKeys",
+	"sessionTicketKeys":                   "use Config.TicketKeys", // set by SetSessionTicketKeys
 	"ClientSessionCache":                  "its sessions belong to crypto/tls; use Config.SessionCache",
 	"UnwrapSession":                       "its sessions belong to crypto/tls; use Config.TicketKeys",
 	"WrapSession":                         "its sessions belong to crypto/tls; use Config.TicketKeys",
@@ -80,9 +84,42 @@ func refuse(t *tls.Config) error {
 	v := reflect.ValueOf(t).Elem()
 	for i := range v.NumField() {
 		name := v.Type().Field(i).Name
-		if why, ok := tlsRefused[name]; ok && !v.Field(i).IsZero() {
-			return fmt.Errorf("hermetic: tls.Config.%s cannot be taken over: %s", name, why)
+		why, ok := tlsRefused[name]
+		switch {
+		case !ok || v.Field(i).IsZero(), name == "SessionTicketKey" && unusedTicketKey(t):
+			continue
+		case name == "sessionTicketKeys":
+			name = "SetSessionTicketKeys"
+		}
+		return fmt.Errorf("hermetic: tls.Config.%s cannot be taken over: %s", name, why)
+	}
+	return refuseNames(t)
+}
+
+// unusedTicketKey reports whether crypto/tls has filled in a SessionTicketKey that it
+// does not use: it does so when it uses a Config.
+func unusedTicketKey(t *tls.Config) bool {
+	return bytes.HasPrefix(t.SessionTicketKey[:], []byte("DEPRECATED"))
+}
+
+// refuseNames: NameToCertificate says nothing more than Certificates where
+// BuildNameToCertificate has made it of them. Else it is what GetCertificate is for.
+func refuseNames(t *tls.Config) error {
+	for name, c := range t.NameToCertificate {
+		if !slices.ContainsFunc(t.Certificates, func(own tls.Certificate) bool { return names(&own, name) && sameChain(&own, c) }) {
+			return fmt.Errorf("hermetic: tls.Config.NameToCertificate cannot be taken over: for %q it has a certificate "+
+				"that Certificates has not, or that has another name; use Certificates or Config.GetCertificate", name)
 		}
 	}
 	return nil
+}
+
+func sameChain(a, b *tls.Certificate) bool {
+	return b != nil && slices.EqualFunc(a.Certificate, b.Certificate, bytes.Equal)
+}
+
+// names reports whether c would be chosen for name, which may be a pattern.
+func names(c *tls.Certificate, name string) bool {
+	id, err := pki.Prepare(c)
+	return err == nil && id.Leaf != nil && (slices.Contains(id.Leaf.DNSNames, name) || id.Leaf.VerifyHostname(name) == nil)
 }
