@@ -23,29 +23,34 @@ type clearCarrier struct {
 	sent      [][]byte
 	skips     int               // calls of SkipEarlyData
 	installed func(level Level) // told of new sending keys, unless nil
+	slow      bool              // a KeyUpdate is pending until somebody says otherwise, as over datagrams
+	pending   bool
 }
 
-func (c *clearCarrier) Transport() wire.Transport                 { return wire.Stream }
-func (c *clearCarrier) HelloRoom() int                            { return math.MaxInt }
-func (c *clearCarrier) SetVersion(uint16)                         {}
-func (c *clearCarrier) InstallRead(Level, suite.Keys) error       { return nil }
-func (c *clearCarrier) ExpectChangeCipherSpec(suite.Keys) error   { return nil }
-func (c *clearCarrier) SendChangeCipherSpec(suite.Keys)           {}
-func (c *clearCarrier) SendCompatibilityCCS()                     {}
-func (c *clearCarrier) SendKeyUpdate(msg []byte, next suite.Keys) { c.Send(msg) }
-func (c *clearCarrier) KeyUpdatePending() bool                    { return false }
-func (c *clearCarrier) SkipEarlyData(uint32)                      { c.skips++ }
-func (c *clearCarrier) SetCIDs(_, _ []byte)                       {}
-func (c *clearCarrier) AddLocalCID([]byte)                        {}
-func (c *clearCarrier) SetPeerCID([]byte)                         {}
-func (c *clearCarrier) CIDs() ([][]byte, []byte)                  { return nil, nil }
-func (c *clearCarrier) Wake()                                     {}
-func (c *clearCarrier) LimitEarlyData(uint32)                     {}
-func (c *clearCarrier) Complete()                                 {}
+func (c *clearCarrier) Transport() wire.Transport               { return wire.Stream }
+func (c *clearCarrier) HelloRoom() int                          { return math.MaxInt }
+func (c *clearCarrier) SetVersion(uint16)                       {}
+func (c *clearCarrier) InstallRead(Level, suite.Keys) error     { return nil }
+func (c *clearCarrier) ExpectChangeCipherSpec(suite.Keys) error { return nil }
+func (c *clearCarrier) SendChangeCipherSpec(suite.Keys)         {}
+func (c *clearCarrier) SendCompatibilityCCS()                   {}
+func (c *clearCarrier) KeyUpdatePending() bool                  { return c.pending }
+func (c *clearCarrier) SkipEarlyData(uint32)                    { c.skips++ }
+func (c *clearCarrier) SetCIDs(_, _ []byte)                     {}
+func (c *clearCarrier) AddLocalCID([]byte)                      {}
+func (c *clearCarrier) SetPeerCID([]byte)                       {}
+func (c *clearCarrier) CIDs() ([][]byte, []byte)                { return nil, nil }
+func (c *clearCarrier) Wake()                                   {}
+func (c *clearCarrier) LimitEarlyData(uint32)                   {}
+func (c *clearCarrier) Complete()                               {}
 func (c *clearCarrier) InstallWrite(level Level, _ suite.Keys) {
 	if c.installed != nil {
 		c.installed(level)
 	}
+}
+func (c *clearCarrier) SendKeyUpdate(msg []byte, _ suite.Keys) {
+	c.Send(msg)
+	c.pending = c.slow
 }
 func (c *clearCarrier) Send(msg []byte) uint16 {
 	c.sent = append(c.sent, bytes.Clone(msg))
