@@ -41,6 +41,8 @@ type Context struct {
 
 	early        []byte // early data not read yet, MaxEarlyData at most
 	earlyWritten int    // bytes of WriteEarlyData's data that out stands for
+	saidEarly    bool   // WriteEarlyData has written something
+	closing      bool   // close_notify is owed when the handshake is complete
 }
 
 // bufferSize is the largest record, and more than the largest datagram asked
@@ -194,7 +196,9 @@ func (c *Context) step() error {
 	}
 	switch {
 	case c.done():
-		c.complete = true
+		if c.complete = true; c.closing {
+			c.engine.Close()
+		}
 		return nil
 	case c.engine.Pending() != nil:
 		return ErrPending
@@ -420,12 +424,14 @@ func (c *Context) dropOut() {
 }
 
 // Close sends close_notify. It may return ErrWantWrite, and is repeated then.
-// Before the handshake is complete it sends nothing.
+// Before the handshake is complete it sends nothing, unless a server has answered early
+// data; after a client's early data close_notify follows the handshake.
 func (c *Context) Close() error {
 	if err := c.enter(); err != nil {
 		return err
 	}
-	if !c.engine.HandshakeComplete() {
+	if !c.engine.HandshakeComplete() && !(c.saidEarly && c.engine.mode.IsServer()) {
+		c.closing = c.saidEarly
 		return c.leave(nil)
 	}
 	if err := c.flush(); err != nil {

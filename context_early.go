@@ -75,8 +75,9 @@ func (c *Context) takeEarly(p []byte) int {
 //
 // A TLS 1.3 server answers so what ReadEarlyData has returned, a round trip earlier
 // than with Write; without early data that it has accepted, it is an
-// ErrInvalidOperation until the handshake is complete. The handshake must be complete
-// before Close: without close_notify the answer looks truncated.
+// ErrInvalidOperation until the handshake is complete. Close ends such an answer at once;
+// a client's early data it ends when the handshake is complete, which must still be
+// performed.
 func (c *Context) WriteEarlyData(data []byte) (int, error) {
 	if err := c.enter(); err != nil {
 		return 0, err
@@ -101,6 +102,7 @@ func (c *Context) writeEarly(data []byte) (int, error) {
 		most = min(most, room)
 	}
 	n, err := c.send(&c.earlyWritten, data, most, e.SealEarlyData)
+	c.saidEarly = c.saidEarly || n > 0 || err == ErrWantWrite
 	if errors.Is(err, ErrInvalidOperation) && e.Pending() != nil {
 		return 0, ErrPending // the answer may bring a session, or keys
 	}

@@ -30,6 +30,8 @@ func (e *Engine) SealEarlyData(dst, data []byte) ([]byte, error) {
 	switch server := e.mode.IsServer(); {
 	case e.err != nil:
 		return dst, e.err
+	case e.closed:
+		return dst, errWriteClosed
 	case server && !e.HandshakeComplete() && (!e.exportsEarly() || e.pending != nil):
 		return dst, errNoEarlyData
 	case server:
@@ -44,13 +46,13 @@ func (e *Engine) SealEarlyData(dst, data []byte) ([]byte, error) {
 	case carrier.ErrDataSize:
 		return dst, &invalidOperation{"more early data than the session permits"}
 	}
-	return dst, &invalidOperation{err.Error()}
+	return dst, e.sealError(err)
 }
 
 // EarlyDataRoom is how many more bytes SealEarlyData takes: 2^31-1 if there are more.
 func (e *Engine) EarlyDataRoom() int {
 	e.start()
-	if e.err != nil {
+	if e.err != nil || e.closed {
 		return 0
 	}
 	return e.carrier.EarlyDataLeft()

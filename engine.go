@@ -34,7 +34,11 @@ type Opened struct {
 type Engine struct {
 	mode       Mode
 	started    bool
-	closed     bool // we have sent close_notify
+	complete   bool // the handshake
+	closed     bool // Close was called
+	ended      bool // and close_notify was sent
+	peerClosed bool // and so was the peer's
+	over       bool // both, and the keys are forgotten
 	moved      bool // imported: another Config may have verified the peer
 	cfg        *compiled
 	asked      *compiled // before cfg: for a Config for this client; nil: there is none
@@ -45,6 +49,7 @@ type Engine struct {
 	pending    Pending
 	tickets    []TicketKey // for this handshake, once they are known
 	err        error       // a fatal failure: final until Reset
+	owed       []byte      // what must still be sent after it
 	serverName string
 	peerID     []byte
 }
@@ -79,7 +84,7 @@ type handler struct{ *Engine }
 // Handle takes a handshake message.
 func (h handler) Handle(m wire.Message) error {
 	e := h.Engine
-	if e.machine == nil {
+	if e.complete {
 		err := e.conn.Handle(e.carrier, e.params(), m)
 		e.keep()
 		return err
@@ -97,7 +102,11 @@ func (h handler) Waiting() bool { return h.pending != nil }
 func (h handler) Keys() (read, write suite.Keys) { return h.conn.Keys(h.mode.IsServer()) }
 
 // KeysExhausted sends a KeyUpdate.
-func (h handler) KeysExhausted(request bool) { h.conn.UpdateKeys(h.carrier, request) }
+func (h handler) KeysExhausted(request bool) {
+	if !h.closed {
+		h.conn.UpdateKeys(h.carrier, request)
+	}
+}
 
 // params are the handshake's, for the engine's role.
 func (e *Engine) params() *handshake.Params {
@@ -145,7 +154,7 @@ func (e *Engine) startClient() {
 func (e *Engine) advance() error {
 	for {
 		if e.machine.Finished() {
-			e.machine, e.tickets = nil, nil
+			e.machine, e.tickets, e.complete = nil, nil, true
 			e.keep()
 			return nil
 		}
@@ -181,7 +190,9 @@ func (e *Engine) answerAgain() {
 	}
 	if err != nil {
 		e.fail(err)
+		return
 	}
+	e.sayClosed()
 }
 
 // now is the time, for those carriers that have a timer.
@@ -192,8 +203,8 @@ func (e *Engine) now() time.Time {
 	return time.Time{}
 }
 
-// fail turns an error of the inner packages into the public one. A fatal one
-// is kept, and the peer is told.
+// fail turns an error of the inner packages into the public one. A fatal one is kept, and
+// the peer is told, unless close_notify was the last that it was to hear of us.
 func (e *Engine) fail(err error) error {
 	var fault *alert.Error
 	var received *carrier.PeerAlert
@@ -201,22 +212,43 @@ func (e *Engine) fail(err error) error {
 	case err == nil:
 		return nil
 	case err == carrier.ErrClosed:
+		e.settle(true)
 		return ErrClosed
-	case err == carrier.ErrTimeout:
-		e.err = ErrTimeout
-		return ErrTimeout
 	case err == carrier.ErrPending:
 		return ErrPending
+	case err == carrier.ErrTimeout:
+		e.err = ErrTimeout
 	case errors.As(err, &fault):
 		e.carrier.SendAlert(fault.Description)
+		e.owed = e.carrier.Output(e.now(), nil)
 		e.err = &AlertError{Alert: Alert(fault.Description), Cause: fault.Cause, err: fault.Err}
 	case errors.As(err, &received):
 		e.err = &AlertError{Alert: Alert(received.Description), Received: true}
 	default:
 		e.err = err
 	}
-	e.pending, e.question = nil, nil
+	e.forget(true)
 	return e.err
+}
+
+// forget drops the secrets of a connection that is over: RFC 9846, Section 6: "Servers and
+// clients MUST forget the secret values and keys established in failed connections".
+func (e *Engine) forget(failed bool) {
+	e.machine, e.tickets, e.pending, e.question = nil, nil, nil, nil
+	e.carrier.Forget()
+	if e.conn != nil {
+		e.conn = e.conn.Forget(failed)
+	}
+}
+
+// settle forgets the keys of a stream that both sides have closed. Datagrams may still be
+// on their way, and have to be acknowledged.
+func (e *Engine) settle(peerClosed bool) {
+	e.peerClosed = e.peerClosed || peerClosed
+	if e.peerClosed && e.ended && e.complete && !e.mode.IsDTLS() && !e.carrier.HasOutput() {
+		e.over = true
+		e.forget(false)
+	}
 }
 
 // Open consumes the first record of in. The bytes of in are the engine's
@@ -242,9 +274,10 @@ func (e *Engine) Open(in []byte) (Opened, error) {
 		}
 		return Opened{N: n}, e.fail(err)
 	}
-	if e.mode.IsDTLS() && e.machine == nil && !e.closed {
+	if e.mode.IsDTLS() && e.complete && !e.closed {
 		e.conn.AnswerUpdate(e.carrier) // at once: a datagram may be sent at any time
 	}
+	e.sayClosed()
 	return Opened{Data: o.Data, N: o.N, Kind: Kind(o.Kind)}, nil
 }
 
@@ -264,7 +297,9 @@ func (e *Engine) Pending() Pending {
 // has must leave before it, for a peer that has not seen our Finished yet has no keys
 // for data, and drops it. dst's spare capacity must not overlap data. Without
 // application keys yet, after Close or with more than one DTLS record takes it is an
-// ErrInvalidOperation, and dst is unchanged.
+// ErrInvalidOperation. So is more than three times what has come, to an address that is not
+// proved yet (see DatagramConfig.TrustAddress). When the keys have protected as many records
+// as they may, it is an [ErrLimit]. After an error dst is unchanged.
 //
 // A TLS 1.3 server has application keys from its Finished on, a round trip before
 // HandshakeComplete: so it answers early data at once. Until then it does not know
@@ -285,7 +320,19 @@ func (e *Engine) Seal(dst, data []byte) ([]byte, error) {
 	case carrier.ErrDataSize:
 		return dst, &invalidOperation{fmt.Sprintf("%d bytes are more than a datagram takes, which is %d", len(data), e.MaxData())}
 	}
-	return dst, &invalidOperation{err.Error()}
+	return dst, e.sealError(err)
+}
+
+// sealError is what keeps data from being sealed: the caller's fault, or a limit.
+func (e *Engine) sealError(err error) error {
+	var fault *alert.Error
+	switch {
+	case err == error(carrier.ErrSpent):
+		return &limitError{err.Error()}
+	case errors.As(err, &fault):
+		return e.fail(err)
+	}
+	return &invalidOperation{err.Error()}
 }
 
 // Output appends what must be sent now: over TLS all of it, in DTLS exactly
@@ -293,13 +340,19 @@ func (e *Engine) Seal(dst, data []byte) ([]byte, error) {
 // order in which Output and Seal returned them.
 func (e *Engine) Output(dst []byte) []byte {
 	e.startClient()
-	return e.carrier.Output(e.now(), dst)
+	if e.err != nil {
+		dst, e.owed = append(dst, e.owed...), nil
+		return dst
+	}
+	dst = e.carrier.Output(e.now(), dst)
+	e.settle(false)
+	return dst
 }
 
 // HasOutput reports whether Output has something to append.
 func (e *Engine) HasOutput() bool {
 	e.startClient()
-	return e.carrier.HasOutput()
+	return len(e.owed) > 0 || e.err == nil && e.carrier.HasOutput()
 }
 
 // Deadline returns when Expire must be called if nothing came before. TLS has none.
@@ -319,14 +372,25 @@ func (e *Engine) Expire() error {
 	return e.fail(e.carrier.Expire(e.now()))
 }
 
-// Close queues close_notify: Seal fails from now on, Open goes on. Before the
-// handshake is complete nothing is queued.
+// Close ends what we send, with close_notify: Seal fails from now on, Open goes on. The
+// close_notify is queued at once if data can be sent, or early data was. Before, it is as
+// soon as the handshake has come so far: until then there is nothing whose end the peer
+// must know. Nothing follows it, neither an alert nor a KeyUpdate that the peer has asked
+// for; so a client that closes after early data does not complete the handshake.
 func (e *Engine) Close() {
-	if e.closed || e.err != nil || !e.HandshakeComplete() {
+	if e.err != nil {
 		return
 	}
 	e.closed = true
-	e.carrier.SendAlert(alert.CloseNotify)
+	e.sayClosed()
+}
+
+// sayClosed queues the close_notify of Close, if its time has come.
+func (e *Engine) sayClosed() {
+	if e.closed && !e.ended && e.carrier.Speaks() {
+		e.ended = true
+		e.carrier.SendAlert(alert.CloseNotify)
+	}
 }
 
 // Reset forgets the session and starts anew with the same mode, Config and
@@ -351,7 +415,8 @@ func (e *Engine) newCarrier() {
 // KeyUpdate changes the sending keys (TLS 1.3), and asks the peer to change
 // its own if requestPeer is set; a request that the peer has not answered yet serves for
 // this one too. Over DTLS it waits until the peer has acknowledged the update before it.
-// In TLS 1.2 it is an ErrInvalidOperation.
+// In TLS 1.2 it is an ErrInvalidOperation, and where DTLS has no numbers left for it an
+// [ErrLimit].
 func (e *Engine) KeyUpdate(requestPeer bool) error {
 	switch err := e.established(); {
 	case err != nil:
@@ -360,6 +425,8 @@ func (e *Engine) KeyUpdate(requestPeer bool) error {
 		return &invalidOperation{"TLS 1.2 has no KeyUpdate"}
 	case e.closed:
 		return errWriteClosed
+	case !e.carrier.KeyUpdatesLeft():
+		return errUpdatesSpent
 	}
 	e.conn.UpdateKeys(e.carrier, requestPeer)
 	return nil
@@ -369,6 +436,8 @@ var (
 	errIncomplete  = &invalidOperation{"the handshake is not complete"}
 	errBegun       = &invalidOperation{"the handshake has begun: this goes before it, or after Reset"}
 	errWriteClosed = &invalidOperation{"the connection is closed for writing"}
+
+	errUpdatesSpent = &limitError{"no epoch or message_seq is left for another KeyUpdate: make a new connection"}
 )
 
 // established reports what keeps the engine from what needs a whole handshake.
@@ -381,7 +450,7 @@ func (e *Engine) established() error {
 
 // HandshakeComplete reports whether the handshake is over.
 func (e *Engine) HandshakeComplete() bool {
-	return e.started && e.machine == nil && e.conn != nil
+	return e.complete
 }
 
 // MaxData is how many bytes of data one record takes.

@@ -25,6 +25,11 @@ var (
 	// ErrUnverified: a DTLS server's Context has answered a ClientHello without a
 	// good cookie, and is reset: set the peer's identity again.
 	ErrUnverified = errors.New("unverified ClientHello: it was answered with a cookie")
+	// ErrLimit: a limit of the protocol keeps more from being sent: the keys have
+	// protected as many records as they may, or DTLS has no number left for a KeyUpdate.
+	// It is not the caller's fault, and needs a new connection. errors.Is matches every
+	// error of this kind.
+	ErrLimit = errors.New("a limit of the protocol is reached")
 	// ErrPending: an answer is awaited, see [Engine.Pending].
 	ErrPending = errors.New("an answer is pending")
 )
@@ -44,6 +49,12 @@ type invalidOperation struct{ reason string }
 
 func (e *invalidOperation) Error() string        { return e.reason }
 func (e *invalidOperation) Is(target error) bool { return target == ErrInvalidOperation }
+
+// limitError is an ErrLimit with a reason.
+type limitError struct{ reason string }
+
+func (e *limitError) Error() string        { return e.reason }
+func (e *limitError) Is(target error) bool { return target == ErrLimit }
 
 // ConfigError is a Config that cannot be used: the field, such as "MTU" or
 // "Certificates[0]", and why.

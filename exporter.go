@@ -39,6 +39,8 @@ func (s *ConnectionState) ChannelBinding() ([]byte, error) {
 	return s.ExportKeyingMaterial("EXPORTER-Channel-Binding", []byte{}, 32)
 }
 
+var errForgotten = &invalidOperation{"the connection has failed, and its secrets are forgotten"}
+
 var errNoEMS = &invalidOperation{"TLS 1.2 without extended master secret has no safe exporter (RFC 7627)"}
 
 // reservedLabels are the PRF's own (RFC 5705, Section 4).
@@ -46,6 +48,8 @@ var reservedLabels = map[string]bool{"client finished": true, "server finished":
 
 func exportFrom(c *handshake.Connection, label string, context []byte, length int) ([]byte, error) {
 	switch {
+	case !c.HasExporter():
+		return nil, errForgotten
 	case length < 0 || length > 255*32:
 		return nil, &invalidOperation{fmt.Sprintf("the length is not from 0 to %d", 255*32)}
 	case len(label) > 249-6:

@@ -25,6 +25,9 @@ func (e *Engine) Compact() error {
 	if e.err != nil {
 		return e.err
 	}
+	if e.over {
+		return nil
+	}
 	if _, err := e.carrier.Sleep(e.cfg.now()); err != nil {
 		return &invalidOperation{err.Error()}
 	}
@@ -42,6 +45,7 @@ var stateLabel = []byte("hermetic engine state")
 
 var (
 	errExported = errors.New("hermetic: the engine was exported: its connection goes on elsewhere")
+	errOver     = &invalidOperation{"both sides have closed the connection, and its keys are forgotten"}
 	errState    = errors.New("hermetic: not the state of an engine, or damaged, or sealed with another key")
 )
 
@@ -58,6 +62,9 @@ var (
 func (e *Engine) Export(dst []byte, aead cipher.AEAD) ([]byte, error) {
 	if e.err != nil {
 		return dst, e.err
+	}
+	if e.over {
+		return dst, errOver
 	}
 	s, err := e.carrier.Sleep(e.cfg.now())
 	if err != nil {
@@ -129,7 +136,7 @@ func ImportEngine(cfg *Config, state []byte, aead cipher.AEAD, skip uint64) (*En
 	if err != nil {
 		return nil, errState
 	}
-	e := &Engine{cfg: c, started: true, moved: true}
+	e := &Engine{cfg: c, started: true, complete: true, moved: true}
 	b := cryptobyte.String(plain)
 	s, ok := e.parseState(&b)
 	if !ok {
@@ -148,6 +155,7 @@ func ImportEngine(cfg *Config, state []byte, aead cipher.AEAD, skip uint64) (*En
 		return nil, &invalidOperation{"there are not as many sequence numbers left to skip"}
 	}
 	s.Write.Sequence += skip
+	s.Ended, e.ended, e.peerClosed = e.closed, e.closed, s.Closed
 	e.conn = conn
 	e.newCarrier()
 	e.carrier.Restore(conn.Suite, s)

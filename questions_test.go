@@ -37,7 +37,7 @@ var askings = []asking{
 
 // asker is the two Configs of an asking, and what answers its questions.
 type asker struct {
-	t              *testing.T
+	tb             testing.TB
 	client, server *Config
 	leaf           tls.Certificate
 	psk            PSK
@@ -48,9 +48,9 @@ type asker struct {
 
 // newAsker makes the Configs. Sessions are those of a handshake in which nothing is
 // asked; questions are then asked by both sides.
-func newAsker(t *testing.T, a asking, questions Async) *asker {
+func newAsker(t *testing.T, datagram bool, a asking, questions Async) *asker {
 	ca := pkitest.CA(t)
-	k := &asker{t: t, leaf: ca.Leaf(t, pkitest.Options{}), keys: []TicketKey{{1}}, now: clock{pkitest.Now}, early: a.early}
+	k := &asker{tb: t, leaf: ca.Leaf(t, pkitest.Options{}), keys: []TicketKey{{1}}, now: clock{pkitest.Now}, early: a.early}
 	k.psk = PSK{Identity: []byte("device"), Key: []byte("0123456789abcdef")}
 	k.client = &Config{Time: k.now.time, RootCAs: ca.Pool(), ServerName: "localhost", MaxVersion: a.version, Certificates: []tls.Certificate{k.leaf}}
 	k.server = &Config{Time: k.now.time, ClientCAs: ca.Pool(), Certificates: []tls.Certificate{k.leaf}, TicketKeys: StaticTicketKeys(k.keys...), ReplayGuard: anew{}}
@@ -66,7 +66,7 @@ func newAsker(t *testing.T, a asking, questions Async) *asker {
 	}
 	if a.resumes {
 		k.client.SessionCache = NewSessionCache(4)
-		newMeeting(t, false, k.client, k.server).finish()
+		newMeeting(t, datagram, k.client, k.server).settle(&k.now)
 	}
 	k.client, k.server = k.client.Clone(), k.server.Clone()
 	k.client.Async = questions & (AsyncCertificate | AsyncSign | AsyncVerify)
@@ -111,7 +111,7 @@ func (k *asker) answer(p Pending, fail error) error {
 	case *ReplayRequest:
 		return p.Answer(true, fail)
 	}
-	k.t.Fatalf("an unknown question: %T", p)
+	k.tb.Fatalf("an unknown question: %T", p)
 	return nil
 }
 
@@ -125,7 +125,7 @@ type strange struct {
 }
 
 func newStrange(k *asker, change func(flight int, out []byte) []byte) *strange {
-	return &strange{asker: k, meeting: newMeeting(k.t, false, k.client, k.server), change: change}
+	return &strange{asker: k, meeting: newMeeting(k.tb, false, k.client, k.server), change: change}
 }
 
 // run lets the two talk until one fails or nothing moves: every question is open until
@@ -298,9 +298,9 @@ func TestIntrusionsWithQuestions(t *testing.T) {
 						}
 						return bytes.Clone(out)
 					}
-					want := outcome(newStrange(newAsker(t, a, 0), change).run())
+					want := outcome(newStrange(newAsker(t, false, a, 0), change).run())
 					for _, questions := range append(each, all) {
-						s := newStrange(newAsker(t, a, questions), change)
+						s := newStrange(newAsker(t, false, a, questions), change)
 						got := outcome(s.run())
 						asked[questions] += s.asked
 						if got != want {
@@ -340,7 +340,7 @@ func (a asking) asks() []Async {
 func TestEarlyDataCutOff(t *testing.T) {
 	end := afterLastMessage(wire.AppendMessage(nil, wire.TypeEndOfEarlyData, nil))
 	for _, questions := range []Async{0, AsyncReplay, AsyncTicketKeys, AsyncVerify, AsyncReplay | AsyncTicketKeys | AsyncVerify} {
-		k := newAsker(t, askings[len(askings)-1], questions)
+		k := newAsker(t, false, askings[len(askings)-1], questions)
 		k.client.Async = 0
 		m := newMeeting(t, false, k.client, k.server)
 		m.answer = func(p Pending) {

@@ -39,6 +39,8 @@ var (
 	ErrPending = errors.New("pending")
 	// ErrNotReady: no application keys to seal with yet.
 	ErrNotReady = errors.New("no application keys yet")
+	// ErrSpent: no record is left to seal, as far as the protocol permits.
+	ErrSpent = alert.New(alert.InternalError, "the keys have protected as many records as they may")
 )
 
 // PeerAlert is a fatal alert that the peer has sent.
@@ -72,8 +74,19 @@ type Carrier interface {
 	// HasOutput reports whether Output has something to append.
 	HasOutput() bool
 
-	// SendAlert queues an alert: close_notify, or the fatal one that is owed.
+	// SendAlert queues an alert: close_notify, or the fatal one that is owed. Nothing
+	// follows it but, over datagrams, what was sent before and may be lost.
 	SendAlert(d alert.Description)
+
+	// Speaks reports whether a close_notify has a place: data can be sent, or early
+	// data was.
+	Speaks() bool
+
+	// KeyUpdatesLeft reports whether there are numbers for another KeyUpdate.
+	KeyUpdatesLeft() bool
+
+	// Forget gives up all keys and whatever else was kept of a connection that is over.
+	Forget()
 
 	// Deadline and Expire are the retransmission timer of datagrams.
 	Deadline() (time.Time, bool)

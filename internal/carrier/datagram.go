@@ -123,6 +123,8 @@ type Datagram struct {
 	proved    bool // the peer's address
 	authentic bool // a record has authenticated: nothing new comes in clear
 	closed    bool // the peer's close_notify has come
+	ended     bool // our last alert was queued: no message and no alert follows
+	earlySent bool // early data was
 	asleep    bool // the keys are given up: see Sleep
 	exhausted bool // the handler has been told that the sending keys are
 }
@@ -350,6 +352,22 @@ func (d *Datagram) MaxData() int {
 
 func (d *Datagram) Overhead() int { return d.write.Overhead() }
 
+// Speaks reports whether a close_notify has a place.
+func (d *Datagram) Speaks() bool {
+	return d.protocol.sealsData() || d.sealsEarly() && d.earlySent
+}
+
+// KeyUpdatesLeft: a KeyUpdate needs a message_seq and an epoch.
+func (d *Datagram) KeyUpdatesLeft() bool {
+	return d.nextOut <= 0xffff && d.write.Next().Epoch < maxEpoch
+}
+
+// Forget gives up all keys.
+func (d *Datagram) Forget() {
+	d.exchange, d.write, d.ended = nil, new(record.Clear), true
+	d.protocol = &undecided{d}
+}
+
 // Acknowledged reports whether the peer has all that it must have: a DTLS 1.3
 // client's handshake is only then safe to be forgotten.
 func (d *Datagram) Acknowledged() bool {
@@ -453,5 +471,4 @@ var (
 	errKeyUpdates  = alert.New(alert.UnexpectedMessage, "more key updates than there are epochs")
 	errEpochs      = alert.New(alert.InternalError, "no epoch is left for another key update")
 	errMessages    = alert.New(alert.InternalError, "no message_seq is left for another message")
-	errSpent       = alert.New(alert.InternalError, "the keys have protected as many records as they may")
 )

@@ -16,6 +16,9 @@ import (
 
 // Send adds a message to the flight.
 func (d *Datagram) Send(msg []byte) (seq uint16) {
+	if d.ended {
+		return 0
+	}
 	d.begin()
 	seq, ok := d.takeSeq()
 	switch {
@@ -137,9 +140,13 @@ func (d *Datagram) sendQueued() {
 	}
 }
 
-// SendAlert queues close_notify behind everything, or a fatal alert in its
-// stead.
+// SendAlert queues close_notify behind everything, or a fatal alert in its stead.
+// Nothing follows them (RFC 9846, Section 6.1).
 func (d *Datagram) SendAlert(description alert.Description) {
+	if d.ended {
+		return
+	}
+	d.ended = true
 	d.begin()
 	if description == alert.CloseNotify {
 		d.alerts = append(d.alerts, [2]byte{alertWarning, byte(description)})
@@ -185,12 +192,15 @@ func (d *Datagram) sendable() bool {
 	return !(d.building && d.handler.Waiting()) && d.flight.Pending()
 }
 
+// alertsDue reports whether there are alerts, and nothing that must leave before them.
+func (d *Datagram) alertsDue() bool { return len(d.alerts) > 0 && !d.flight.Pending() }
+
 // minRecord is what the smallest record that gets anywhere needs.
 func minRecord(s record.Sealer) int { return s.Overhead() + wire.FragmentHeaderLen + 16 }
 
 // HasOutput reports whether Output has something to append.
 func (d *Datagram) HasOutput() bool {
-	return d.exchange != nil && (d.ack.due || len(d.alerts) > 0 || d.sendable()) && d.room() >= minRecord(d.write)
+	return d.exchange != nil && (d.ack.due || d.sendable() || d.alertsDue()) && d.room() >= minRecord(d.write)
 }
 
 // Output appends one datagram: the ACK that is due, as much of the flight as
@@ -209,13 +219,13 @@ func (d *Datagram) Output(now time.Time, dst []byte) []byte {
 		before := len(dst)
 		var err error
 		if dst, err = d.flight.Append(dst, room-(len(dst)-start)); err != nil {
-			d.err = errSpent
+			d.err = ErrSpent
 		}
 		if len(dst) > before {
 			d.protocol.sent()
 		}
 	}
-	if !d.sendable() {
+	if d.alertsDue() {
 		dst = d.appendAlerts(dst, start, room)
 	}
 	if !d.proved {
@@ -234,7 +244,7 @@ func (d *Datagram) appendACK(dst []byte, room int) []byte {
 	d.ack.due = false
 	dst, err := keys.Seal(dst, record.ACK, body)
 	if err != nil {
-		d.err = errSpent
+		d.err = ErrSpent
 	}
 	return dst
 }
@@ -252,8 +262,13 @@ func (d *Datagram) notEarly() record.Sealer {
 	return d.write
 }
 
+// appendAlerts appends alerts under the newest keys. Those of early data are only for the
+// close_notify that ends it.
 func (d *Datagram) appendAlerts(dst []byte, start, room int) []byte {
 	keys := d.notEarly()
+	if d.earlySent && len(d.alerts) > 0 && alert.Description(d.alerts[0][1]) == alert.CloseNotify {
+		keys = d.write
+	}
 	for len(d.alerts) > 0 && len(dst)-start+keys.Overhead()+2 <= room {
 		dst, _ = keys.Seal(dst, record.Alert, d.alerts[0][:])
 		d.alerts = d.alerts[1:]
@@ -281,7 +296,7 @@ func (d *Datagram) Seal(now time.Time, dst, data []byte) ([]byte, error) {
 	}
 	dst, err := d.write.Seal(dst, record.ApplicationData, data)
 	if err != nil {
-		return dst, errSpent
+		return dst, ErrSpent
 	}
 	if !d.proved {
 		d.credit -= size
@@ -305,9 +320,10 @@ func (d *Datagram) SealEarly(now time.Time, dst, data []byte) ([]byte, error) {
 	}
 	out, err := d.write.Seal(dst, record.ApplicationData, data)
 	if err != nil {
-		return dst, errSpent
+		return dst, ErrSpent
 	}
 	d.earlyLeft -= uint32(len(data))
+	d.earlySent = true
 	return out, nil
 }
 

@@ -21,6 +21,7 @@ type State struct {
 	LocalCIDs   [][]byte
 	PeerCID     []byte
 	Closed      bool // the peer's close_notify has come
+	Ended       bool // ours was sent
 	// Finished is a DTLS 1.3 server's: what a client's last flight is read with if it
 	// comes again; nil: it does not.
 	Finished *record.Rested
@@ -71,6 +72,7 @@ func (s *Stream) Wake() {
 // Restore goes on from a state.
 func (s *Stream) Restore(c *suite.Suite, state State) {
 	s.version, s.complete, s.started, s.closed, s.asleep = c.Version, true, true, state.Closed, true
+	s.ended = state.Ended
 	s.reads, s.write = handshake.Application, handshake.Application
 	s.in.Resume(suite.Keys{Suite: c}, state.Read.Sequence)
 	s.out.Resume(suite.Keys{Suite: c}, state.Write.Sequence)
@@ -122,7 +124,7 @@ func (d *Datagram) Restore(c *suite.Suite, s State) {
 	d.SetVersion(c.Version)
 	d.clearOut.Version = wire.VersionDTLS12
 	d.localCIDs, d.peerCID, d.nextIn, d.nextOut = s.LocalCIDs, s.PeerCID, s.NextIn, s.NextOut
-	d.complete, d.proved, d.authentic, d.closed, d.asleep = true, true, true, s.Closed, true
+	d.complete, d.proved, d.authentic, d.closed, d.ended, d.asleep = true, true, true, s.Closed, s.Ended, true
 	d.newest = record.Number{Epoch: s.Read.Epoch - 1, Sequence: record.MaxSequence}
 	if s.Read.Sequence > 0 {
 		d.newest = record.Number{Epoch: s.Read.Epoch, Sequence: s.Read.Sequence - 1}

@@ -56,6 +56,8 @@ type Stream struct {
 	started   bool            // the first record is sent
 	spoken    bool            // a message was sent since the last record came
 	closed    bool            // the peer's close_notify has come
+	ended     bool            // our last alert was sent: nothing follows
+	earlySent bool            // early data was
 	asleep    bool            // the keys are given up: see Sleep
 	reads     handshake.Level // of the keys in use
 	skip      uint32          // bytes of early data that may still be skipped, plus one; 0: none
@@ -346,6 +348,9 @@ func (s *Stream) Resume(time.Time) error {
 // Send queues a message: messages share records as long as keys are the same.
 func (s *Stream) Send(msg []byte) uint16 {
 	s.spoken = true
+	if s.ended {
+		return 0
+	}
 	if s.queued == nil {
 		s.queued = make([]byte, 0, 1024)
 	}
@@ -399,13 +404,17 @@ func (s *Stream) ExpectChangeCipherSpec(k suite.Keys) error {
 
 func (s *Stream) SendChangeCipherSpec(k suite.Keys) {
 	s.flush()
-	s.output = s.out.Seal(s.output, record.ChangeCipherSpec, []byte{1})
+	if !s.ended {
+		s.output = s.out.Seal(s.output, record.ChangeCipherSpec, []byte{1})
+	}
 	s.out.Install(k)
 }
 
 func (s *Stream) SendCompatibilityCCS() {
 	s.flush()
-	s.output = append(s.output, byte(record.ChangeCipherSpec), 3, 3, 0, 1, 1)
+	if !s.ended {
+		s.output = append(s.output, byte(record.ChangeCipherSpec), 3, 3, 0, 1, 1)
+	}
 }
 
 func (s *Stream) SendKeyUpdate(msg []byte, next suite.Keys) {
@@ -427,8 +436,12 @@ func (s *Stream) Dropped() (none record.Drops)     { return none }
 func (s *Stream) Acknowledged() bool               { return true }
 func (s *Stream) CIDs() (local [][]byte, _ []byte) { return nil, nil }
 
-// SendAlert: close_notify is a warning, everything else here is fatal.
+// SendAlert: close_notify is a warning, everything else here is fatal. Either is the last
+// that is sent (RFC 9846, Section 6.1).
 func (s *Stream) SendAlert(d alert.Description) {
+	if s.ended {
+		return
+	}
 	level := byte(alertFatal)
 	if d == alert.CloseNotify {
 		level = alertWarning
@@ -436,6 +449,19 @@ func (s *Stream) SendAlert(d alert.Description) {
 	s.Wake()
 	s.flush()
 	s.output = s.out.Seal(s.output, record.Alert, []byte{level, byte(d)})
+	s.ended = true
+}
+
+func (s *Stream) Speaks() bool {
+	return s.write == handshake.Application || s.write == handshake.EarlyData && s.earlySent
+}
+
+// KeyUpdatesLeft: a stream's keys have no numbers.
+func (s *Stream) KeyUpdatesLeft() bool { return true }
+
+// Forget gives up all keys.
+func (s *Stream) Forget() {
+	*s = Stream{handler: s.handler, opt: s.opt, version: s.version, complete: s.complete, closed: s.closed, ended: true}
 }
 
 func (s *Stream) Complete() {
@@ -490,8 +516,11 @@ func (s *Stream) SealEarly(now time.Time, dst, data []byte) ([]byte, error) {
 		return dst, ErrNotReady
 	case uint64(len(data)) > uint64(s.early):
 		return dst, ErrDataSize
+	case !s.out.Permits(max(1, (len(data)+s.opt.MaxFragment-1)/s.opt.MaxFragment)):
+		return dst, ErrSpent // RFC 9846, Section 5.5: there is no KeyUpdate yet
 	}
 	s.early -= uint32(len(data))
+	s.earlySent = true
 	dst = s.Output(now, dst)
 	for {
 		n := min(len(data), s.opt.MaxFragment)

@@ -155,6 +155,18 @@ func (c *Connection) AnswerUpdate(carrier Carrier) {
 	carrier.SendKeyUpdate(ku.Append(nil), c.trafficKeys(c.writeSecret))
 }
 
+// Forget returns what is known of a connection that is over, without its secrets (RFC
+// 9846, Section 6). One that has ended well keeps its exporter. c stays as it is, for
+// those who have it.
+func (c *Connection) Forget(failed bool) *Connection {
+	f := *c
+	f.readSecret, f.writeSecret, f.resumptionSecret = nil, nil, nil
+	if failed {
+		f.exporterSecret, f.mainSecret, f.randoms, f.ticket = nil, nil, nil, nil
+	}
+	return &f
+}
+
 // HasExporter reports that the handshake has come so far that Export can answer.
 func (c *Connection) HasExporter() bool { return c.exporterSecret != nil || c.mainSecret != nil }
 

@@ -75,6 +75,11 @@ func (s *Stream) Exhausted() bool {
 	return s.tls13() && s.seq >= s.keys.Suite.SealLimit
 }
 
+// Permits reports whether the keys may protect n more records.
+func (s *Stream) Permits(n int) bool {
+	return !s.tls13() || s.seq+uint64(n) <= s.keys.Suite.SealLimit
+}
+
 // Overhead is how many bytes a record has beside its data.
 func (s *Stream) Overhead() int {
 	switch {
