@@ -325,7 +325,7 @@ func summary(s hermetic.ConnectionState) string {
 		line += " " + s.PeerSignatureScheme.String()
 	}
 	if s.NegotiatedProtocol != "" {
-		line += " ALPN " + s.NegotiatedProtocol
+		line += " ALPN " + fromPeer(s.NegotiatedProtocol)
 	}
 	if s.DidResume {
 		line += " resumed"
@@ -357,7 +357,7 @@ func printState(w io.Writer, s hermetic.ConnectionState) {
 		fmt.Fprintf(w, "Signature     %v\n", s.PeerSignatureScheme)
 	}
 	if s.NegotiatedProtocol != "" {
-		fmt.Fprintf(w, "ALPN          %s\n", s.NegotiatedProtocol)
+		fmt.Fprintf(w, "ALPN          %s\n", fromPeer(s.NegotiatedProtocol))
 	}
 	if s.DidResume {
 		fmt.Fprintf(w, "Session       resumed%s\n", map[bool]string{true: ", early data accepted"}[s.EarlyDataAccepted])
@@ -370,15 +370,26 @@ func printState(w io.Writer, s hermetic.ConnectionState) {
 		if i > 0 {
 			label = "  issued by  "
 		}
-		fmt.Fprintf(w, "%s %s, until %s\n", label, subject(c.DNSNames, c.Subject.String()), c.NotAfter.Format(time.DateOnly))
+		fmt.Fprintf(w, "%s %s, until %s\n", label, fromPeer(subject(c.DNSNames, c.Subject.String())), c.NotAfter.Format(time.DateOnly))
 	}
 	if n := len(s.PeerCertificates); n > 0 {
-		fmt.Fprintf(w, "  issued by   %s\n", s.PeerCertificates[n-1].Issuer)
+		fmt.Fprintf(w, "  issued by   %s\n", fromPeer(s.PeerCertificates[n-1].Issuer.String()))
 	}
 	if len(s.OCSPResponse) > 0 {
 		fmt.Fprintf(w, "OCSP staple   %d bytes\n", len(s.OCSPResponse))
 	}
 	fmt.Fprintln(w)
+}
+
+// maxPrinted is how many bytes of a name are printed.
+const maxPrinted = 1000
+
+// fromPeer is what the peer has written, as it may go to a terminal.
+func fromPeer(s string) string {
+	if len(s) > maxPrinted {
+		s = s[:maxPrinted] + "..."
+	}
+	return strings.Map(printable, s)
 }
 
 func subject(names []string, subject string) string {

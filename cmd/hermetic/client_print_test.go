@@ -1,0 +1,38 @@
+package main
+
+import (
+	"bytes"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"strings"
+	"testing"
+	"unicode"
+
+	"github.com/hermetic-tls/hermetic"
+)
+
+// TestPrintState: the peer writes no lines and no commands to our terminal.
+func TestPrintState(t *testing.T) {
+	bad := "x\r\nVersion TLS 9\x1b[2J\u202e"
+	s := hermetic.ConnectionState{
+		NegotiatedProtocol: bad,
+		PSKIdentity:        []byte(bad),
+		PeerCertificates: []*x509.Certificate{
+			{DNSNames: []string{"example.com", bad}},
+			{Subject: pkix.Name{CommonName: `"quoted"` + bad}, Issuer: pkix.Name{CommonName: bad + strings.Repeat("a", 50000)}},
+		},
+	}
+	var b bytes.Buffer
+	printState(&b, s)
+	for _, text := range []string{b.String(), summary(s)} {
+		if i := strings.IndexFunc(text, func(r rune) bool { return r != '\n' && !unicode.IsPrint(r) }); i >= 0 {
+			t.Errorf("%q is printed", text[i:min(i+20, len(text))])
+		}
+		if strings.Contains(text, "\nVersion TLS 9") {
+			t.Error("a line of the peer's is printed")
+		}
+		if len(text) > 5000 {
+			t.Errorf("%d bytes are printed", len(text))
+		}
+	}
+}
