@@ -3,10 +3,14 @@
 package netconn
 
 import (
+	"bytes"
 	"encoding/binary"
+	"net"
 	"net/netip"
+	"os"
 	"runtime"
 	"strconv"
+	"sync"
 	"syscall"
 	"unsafe"
 )
@@ -17,7 +21,6 @@ const batchSize = 16
 // batch reads many datagrams at once with recvmmsg(2), and answers them at once
 // with sendmmsg(2). It belongs to the goroutine that reads.
 type batch struct {
-	raw      syscall.RawConn
 	messages []message
 	slots    []slot
 	receive  func(fd uintptr) bool
@@ -26,8 +29,9 @@ type batch struct {
 
 	replies []message
 	outbox  []reply
-	send    func(fd uintptr) bool
-	from    int // what of outbox is not sent yet
+	send    func(fd uintptr)
+	from    int  // what of outbox is not sent yet
+	full    bool // the socket takes no more now
 }
 
 // reply is a datagram that waits to be sent.
@@ -48,14 +52,15 @@ type message struct {
 type slot struct {
 	from  syscall.RawSockaddrInet6
 	iovec syscall.Iovec
-	bytes [maxDatagram]byte
+	bytes [maxDatagram + 1]byte
 }
 
 func (u *udp) read(take func(address, []byte)) error {
 	if u.raw == nil {
-		if err := u.prepare(); err != nil {
-			return err
-		}
+		return net.ErrClosed
+	}
+	if u.messages == nil {
+		u.prepare()
 	}
 	for i := range u.messages {
 		u.messages[i].header.Namelen = syscall.SizeofSockaddrInet6
@@ -76,7 +81,9 @@ func (u *udp) read(take func(address, []byte)) error {
 	return nil
 }
 
-func (u *udp) reply(to address, datagram []byte) {
+func (u *udp) answer(to address, datagram []byte) { u.reply(to, datagram) }
+
+func (u *udp) reply(to address, datagram []byte) bool {
 	if len(u.outbox) == cap(u.outbox) {
 		u.flush()
 	}
@@ -90,23 +97,26 @@ func (u *udp) reply(to address, datagram []byte) {
 	m.header.Name = (*byte)(unsafe.Pointer(&r.to))
 	m.header.Iov = &r.iovec
 	m.header.Iovlen = 1
+	return true
 }
 
-// flush sends the replies. What the kernel does not take is lost, as any datagram
-// may be.
+// flush sends the replies. What the socket has no room for waits for it elsewhere.
 func (u *udp) flush() {
-	for u.from = 0; u.from < len(u.outbox); {
-		if u.raw.Write(u.send) != nil {
+	for u.from, u.full = 0, false; u.from < len(u.outbox) && !u.full; {
+		if u.raw.Control(u.send) != nil {
 			break
+		}
+	}
+	for ; u.full && u.from < len(u.outbox); u.from++ {
+		r := &u.outbox[u.from]
+		if port, ok := addrPort(&r.to); ok {
+			u.waiting.write(u, address{key: key{port: port}}, bytes.Clone(r.bytes))
 		}
 	}
 	u.outbox = u.outbox[:0]
 }
 
-func (u *udp) prepare() (err error) {
-	if u.raw, err = u.SyscallConn(); err != nil {
-		return err
-	}
+func (u *udp) prepare() {
 	u.messages, u.slots = make([]message, batchSize), make([]slot, batchSize)
 	for i := range u.slots {
 		s := &u.slots[i]
@@ -118,19 +128,18 @@ func (u *udp) prepare() (err error) {
 		h.Iovlen = 1
 	}
 	u.replies, u.outbox = make([]message, batchSize), make([]reply, 0, batchSize)
-	u.send = func(fd uintptr) bool {
+	u.send = func(fd uintptr) {
 		n, _, errno := syscall.Syscall6(sysSendmmsg, fd,
 			uintptr(unsafe.Pointer(&u.replies[u.from])), uintptr(len(u.outbox)-u.from), syscall.MSG_DONTWAIT, 0, 0)
 		switch errno {
 		case 0:
 			u.from += int(n)
 		case syscall.EAGAIN:
-			return false // until there is room
+			u.full = true
 		case syscall.EINTR:
 		default:
 			u.from++ // this one cannot be sent
 		}
-		return true
 	}
 	u.receive = func(fd uintptr) bool {
 		n, _, errno := syscall.Syscall6(syscall.SYS_RECVMMSG, fd,
@@ -147,7 +156,65 @@ func (u *udp) prepare() (err error) {
 		}
 		return true
 	}
-	return nil
+}
+
+// eager writes to a socket what it takes at once. raw is nil if it is none.
+type eager struct{ raw syscall.RawConn }
+
+func newEager(c *net.UDPConn) eager {
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return eager{}
+	}
+	return eager{raw}
+}
+
+// attempt is a call of sendto(2). It is kept, since all of it escapes.
+type attempt struct {
+	to       syscall.RawSockaddrInet6
+	size     uint32 // of to; 0: the socket is connected
+	datagram []byte
+	errno    syscall.Errno
+	run      func(fd uintptr)
+}
+
+var attempts = sync.Pool{New: func() any {
+	a := new(attempt)
+	a.run = a.send
+	return a
+}}
+
+func (a *attempt) send(fd uintptr) {
+	var to unsafe.Pointer
+	if a.size > 0 {
+		to = unsafe.Pointer(&a.to)
+	}
+	_, _, a.errno = syscall.Syscall6(syscall.SYS_SENDTO, fd,
+		uintptr(unsafe.Pointer(unsafe.SliceData(a.datagram))), uintptr(len(a.datagram)), syscall.MSG_DONTWAIT, uintptr(to), uintptr(a.size))
+}
+
+// try does not take the lock that Write takes, which somebody who waits may hold.
+func (e eager) try(c *net.UDPConn, to netip.AddrPort, datagram []byte) (taken bool, err error) {
+	if e.raw == nil {
+		return false, nil
+	}
+	a := attempts.Get().(*attempt)
+	defer attempts.Put(a)
+	a.datagram, a.size = datagram, 0
+	if to.IsValid() {
+		a.size = putAddrPort(&a.to, to)
+	}
+	err = e.raw.Control(a.run)
+	a.datagram = nil
+	switch {
+	case err != nil:
+		return true, err
+	case a.errno == syscall.EAGAIN || a.errno == syscall.EINTR:
+		return false, nil
+	case a.errno != 0:
+		return true, &net.OpError{Op: "write", Net: "udp", Source: c.LocalAddr(), Addr: c.RemoteAddr(), Err: os.NewSyscallError("sendto", a.errno)}
+	}
+	return true, nil
 }
 
 // sysSendmmsg is sendmmsg(2), which package syscall lacks on amd64.

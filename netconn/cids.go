@@ -76,12 +76,19 @@ func (s *socket) forget(p *peer) {
 
 // follow goes after a peer to its new address, unless somebody is against it.
 func (p *peer) follow(to address) {
+	p.mu.Lock()
+	from := p.addr
+	p.mu.Unlock()
 	may := p.socket.limits.Follow
-	if to.key == p.addr.key || may != nil && !may(p.addr.netAddr(), to.netAddr()) {
+	if to.key == from.key || may != nil && !may(from.netAddr(), to.netAddr()) {
 		return
 	}
-	p.addr = to
-	p.socket.move(p, to.key)
+	p.locked(func() {
+		if !p.removed {
+			p.addr = to
+			p.socket.move(p, to.key)
+		}
+	})
 }
 
 // move makes a peer known by its new address, if nobody else is there: its

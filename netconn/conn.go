@@ -45,6 +45,7 @@ type session interface {
 	state() hermetic.ConnectionState
 	control(func(*hermetic.Engine) error) error
 	netConn() net.Conn
+	drops() Drops
 }
 
 // Client returns a TLS client over a stream. cfg must have a ServerName, or

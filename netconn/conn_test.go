@@ -25,8 +25,6 @@ import (
 // patience bounds what must not hang.
 const patience = 5 * time.Minute
 
-var past = time.Unix(1, 0)
-
 // configs are a client and a server who like each other.
 func configs(t testing.TB) (client, server *hermetic.Config) {
 	t.Helper()

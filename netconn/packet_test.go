@@ -29,6 +29,7 @@ type wire struct {
 	mu  sync.Mutex
 	out map[string][][]byte
 	end chan struct{}
+	l   *PacketListener
 }
 
 type parcel struct {
@@ -87,11 +88,33 @@ func (w *wire) send(from string, datagram []byte) {
 // sent takes what the server has written to that peer, after all that was sent.
 func (w *wire) sent(to string) [][]byte {
 	w.send("nobody", nil) // the server's goroutine is here again
+	for !w.l.socket.quiet() {
+		runtime.Gosched()
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	d := w.out[to]
 	delete(w.out, to)
 	return d
+}
+
+// quiet reports that nothing waits for the transport.
+func (s *socket) quiet() bool {
+	for _, p := range s.all() {
+		p.mu.Lock()
+		leaving := p.leaving
+		p.mu.Unlock()
+		if leaving {
+			return false
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	answers := 0
+	if t, ok := s.transport.(*packets); ok {
+		answers = len(t.answers)
+	}
+	return s.leaving+answers == 0
 }
 
 // caller is a client's engine at an address on the wire.
@@ -153,6 +176,7 @@ func onWire(t *testing.T, cfg *hermetic.Config, limits Limits) (*wire, *PacketLi
 	if err != nil {
 		t.Fatal(err)
 	}
+	w.l = l
 	t.Cleanup(func() {
 		l.Close()
 		w.Close()
@@ -496,7 +520,9 @@ func TestListenerClose(t *testing.T) {
 	}
 	conn.Close()
 	b.Close()
-	l.socket.all(func(p *peer) bool { go p.Close(); return false })
+	for _, p := range l.socket.all() {
+		p.Close()
+	}
 	<-w.end
 }
 
@@ -538,6 +564,7 @@ func TestTooLarge(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Close()
+	w.l = l
 	for range 2 * maxFailures {
 		w.send("somebody", make([]byte, 1<<16))
 	}
@@ -567,7 +594,7 @@ func TestLoss(t *testing.T) {
 	if n := len(w.sent("c")); n == 0 || n%3 != 0 {
 		t.Errorf("%d datagrams are not a flight sent three times", n)
 	}
-	if n := len(l.socket.all(func(*peer) bool { return true })); n > 0 {
+	if n := len(l.socket.all()); n > 0 {
 		t.Errorf("%d peers after the timeout", n)
 	}
 }
@@ -706,17 +733,21 @@ func TestBothUpdateOverPipe(t *testing.T) {
 
 // TestPostedWithoutReader: what waits for the other end has one goroutine, not one each.
 func TestPostedWithoutReader(t *testing.T) {
+	client, _ := configs(t)
 	a, b := net.Pipe()
-	conn := &single{Conn: a}
+	defer b.Close()
+	p := newSingle(a, hermetic.DTLSClient, client)
 	before := runtime.NumGoroutine()
 	for range 2 * maxPosted {
-		conn.post(conn.peer(), []byte("datagram"))
+		p.post([]byte("datagram"), false)
 	}
 	if n := runtime.NumGoroutine() - before; n > 10 {
 		t.Errorf("%d goroutines", n)
 	}
-	b.Close()
-	conn.Close()
+	if n := len(p.out); n > maxPosted {
+		t.Errorf("%d datagrams wait", n)
+	}
+	p.Close()
 }
 
 // stuck is a connection that takes nothing more from some time on, until somebody says

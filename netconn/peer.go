@@ -15,9 +15,11 @@ import (
 // peer is a DTLS connection on a socket. The socket's goroutine brings what comes;
 // whoever waits does so at wake.
 type peer struct {
-	socket *socket
-	dialed bool     // not by a listener
-	random [32]byte // of the ClientHello that it began with
+	socket   *socket
+	engine   *hermetic.Engine // nil: err says why. It is used by whoever has set busy
+	dialed   bool             // not by a listener
+	stranger bool             // a server's peer without a good cookie yet: the reader's
+	random   [32]byte         // of the ClientHello that it began with
 
 	// The socket's lock guards these.
 	home     key       // where it is known
@@ -26,27 +28,45 @@ type peer struct {
 	index    int
 	accepted bool // Accept has returned it
 
-	sending sync.Mutex // one Write after the other: taken before mu
-
-	mu          sync.Mutex // guards the following
+	// mu guards the following. Nobody holds it while a callback runs, or while the
+	// transport is waited for.
+	mu          sync.Mutex
 	wake        sync.Cond
 	addr        address
-	engine      *hermetic.Engine
-	stranger    bool // a server's peer without a good cookie yet
-	started     bool
+	busy        bool // the engine is being used
 	established bool
 	ended       bool // the peer has sent close_notify
 	closed      bool // by us
 	removed     bool // from the socket
+	leaving     bool // a goroutine sends out
+	active      bool // since the last look
 	err         error
 	queue       [][]byte // datagrams not read yet
 	next        int      // the first of them
+	unread      uint64   // datagrams dropped because the queue was full
+	out         []*outgoing
+	data        *outgoing // of the Write under way
 	scheduled   time.Time
-	registered  int // how many connection IDs
-	read, write deadline
-	active      bool      // since the last look
 	look        time.Time // when to look whether it is quiet; zero: it is
+	registered  int       // how many connection IDs
+	read, write deadline
 }
+
+// outgoing is a datagram that waits for the transport.
+type outgoing struct {
+	datagram []byte
+	done     bool
+	err      error
+}
+
+const (
+	// maxPosted is how many datagrams of a peer may wait for the transport: more than
+	// the largest flight has.
+	maxPosted = 256
+	// moment is how long what is over waits: a close_notify for the transport, and a
+	// call for a callback that uses the engine.
+	moment = time.Second
+)
 
 func newPeer(s *socket, addr address, mode hermetic.Mode, cfg *hermetic.Config) *peer {
 	p := &peer{socket: s, addr: addr, home: addr.key, index: -1}
@@ -60,12 +80,12 @@ func newPeer(s *socket, addr address, mode hermetic.Mode, cfg *hermetic.Config) 
 
 // newSingle is the only peer of a connection.
 func newSingle(conn net.Conn, mode hermetic.Mode, cfg *hermetic.Config) *peer {
-	t := &single{Conn: conn, buf: make([]byte, maxDatagram)}
+	t := newSingleTransport(conn)
 	s := newSocket(t, cfg)
 	s.closed = true // nobody else may come
-	p := newPeer(s, t.peer(), mode, cfg)
+	p := newPeer(s, t.peer, mode, cfg)
 	p.dialed = true
-	p.stranger = mode.IsServer() && cfg != nil && !cfg.Datagram.TrustAddress
+	p.stranger = p.err == nil && mode.IsServer() && !cfg.Datagram.TrustAddress
 	if p.stranger {
 		s.answers = cfg
 	}
@@ -77,38 +97,59 @@ func newSingle(conn net.Conn, mode hermetic.Mode, cfg *hermetic.Config) *peer {
 func (p *peer) take(from address, datagram []byte) (established bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.removed || p.stranger && !p.welcome(datagram) {
+	for p.busy && p.over() == nil {
+		p.wake.Wait()
+	}
+	if p.over() != nil {
+		p.socket.drop(&p.socket.drops.Closed)
 		return false
 	}
+	before := p.established
 	p.active = true
-	for len(datagram) > 0 && p.err == nil {
+	p.use(true, func() error { return p.open(from, datagram) })
+	return p.established && !before
+}
+
+// open opens a datagram. Its caller has the engine.
+func (p *peer) open(from address, datagram []byte) error {
+	if p.stranger && !p.welcome(datagram) {
+		return nil
+	}
+	for len(datagram) > 0 {
 		o, err := p.engine.Open(datagram)
+		if o.Kind == hermetic.KindNewPath {
+			p.follow(from) // before anybody answers the data
+		}
 		switch {
 		case err == hermetic.ErrClosed:
-			p.ended = true
+			p.locked(func() { p.ended = true })
 		case err != nil:
-			p.err = err
+			return err
 		case o.Data != nil:
-			p.keep(o.Data)
-		}
-		if o.Kind == hermetic.KindNewPath {
-			p.follow(from)
+			p.locked(func() { p.keep(o.Data) })
 		}
 		if o.N == 0 {
 			break
 		}
 		datagram = datagram[o.N:]
 	}
-	before := p.established
-	p.settleWith(p.socket.transport.reply)
-	return p.established && !before
+	return nil
+}
+
+func (p *peer) locked(f func()) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	f()
 }
 
 // welcome answers a stranger without a good cookie.
 func (p *peer) welcome(datagram []byte) bool {
-	answer, ok := p.socket.answers.AnswerHello(nil, p.addr.id(), datagram)
+	answer, ok := p.socket.answers.AnswerHello(nil, p.home.id(), datagram)
 	if len(answer) > 0 {
-		p.socket.transport.reply(p.addr, answer)
+		p.post(answer, true)
+	}
+	if !ok {
+		p.socket.unwelcome(answer)
 	}
 	p.stranger = !ok
 	return ok
@@ -117,6 +158,8 @@ func (p *peer) welcome(datagram []byte) bool {
 // keep queues a datagram, or drops it when too many wait: as a socket would.
 func (p *peer) keep(data []byte) {
 	if len(p.queue)-p.next >= p.socket.limits.queue() {
+		p.unread++
+		p.socket.drop(&p.socket.drops.Queue)
 		return
 	}
 	if p.next > 0 && len(p.queue) == cap(p.queue) {
@@ -127,54 +170,159 @@ func (p *peer) keep(data []byte) {
 	p.queue = append(p.queue, bytes.Clone(data))
 }
 
-// settle does what follows a call of the engine: sends what is to be sent, sets
-// the deadline, and tells who waits.
-func (p *peer) settle() {
-	p.settleWith(p.socket.transport.post)
-}
-
-func (p *peer) settleWith(write func(address, []byte)) {
+// use runs f, which uses the engine, and does what follows: it sends what is to be
+// sent, sets the deadline, and tells who waits. f's error is the connection's.
+//
+// The caller holds mu and has seen that busy is not set. mu is free while f runs: it may
+// run callbacks of the Config, which may wait, and nobody else shall wait for them.
+func (p *peer) use(reply bool, f func() error) {
+	p.busy = true
+	p.mu.Unlock()
+	after := p.run(reply, f)
 	if p.removed {
 		return
 	}
-	for p.engine != nil && p.engine.HasOutput() {
+	if p.err == nil {
+		p.err = after.err
+	}
+	if p.err != nil {
+		p.finish()
+		return
+	}
+	p.established = after.complete
+	if n := len(after.cids); n != p.registered {
+		p.registered = n
+		p.socket.register(p, after.cids)
+	}
+	p.schedule(after.deadline)
+}
+
+// outcome is what the engine says after it was used.
+type outcome struct {
+	err      error
+	complete bool
+	deadline time.Time // zero: none
+	cids     [][]byte  // of a listener's peer
+}
+
+// run runs f without mu, and takes it again.
+func (p *peer) run(reply bool, f func() error) (after outcome) {
+	defer func() { // a panic of f is its caller's
+		p.mu.Lock()
+		p.busy = false
+		p.wake.Broadcast()
+	}()
+	drops := p.engine.Drops()
+	after.err = f()
+	for p.engine.HasOutput() {
 		room := writes.Get().(*[]byte)
 		*room = p.engine.Output((*room)[:0])
 		if len(*room) > 0 { // keys that are spent give nothing
-			write(p.addr, *room)
+			p.post(*room, reply)
 		}
 		writes.Put(room)
 	}
-	if p.err == nil && p.engine.Pending() != nil {
-		p.err = errPending
+	if after.err == nil && p.engine.Pending() != nil {
+		after.err = errPending
 	}
-	if p.err == nil {
-		p.established = p.engine.HandshakeComplete()
+	after.complete = p.engine.HandshakeComplete()
+	after.deadline, _ = p.engine.Deadline()
+	if !p.dialed {
+		after.cids, _ = p.engine.ConnectionIDs()
 	}
-	p.wake.Broadcast()
-	if p.err != nil || p.closed {
-		p.removed = true
-		p.socket.remove(p, p.established)
-		if failed := p.socket.limits.Failed; failed != nil && p.err != nil && !p.established {
-			failed(p.addr.netAddr(), p.err)
+	p.socket.dropRecords(drops, p.engine.Drops())
+	return after
+}
+
+// post sends a datagram of the engine's, or leaves it to a goroutine if the transport
+// may wait. What is lost is sent again, so errors are nobody's.
+func (p *peer) post(datagram []byte, reply bool) {
+	p.mu.Lock()
+	to, waits := p.addr, p.leaving || p.removed
+	p.mu.Unlock()
+	if !waits {
+		var taken bool
+		if reply {
+			taken = p.socket.transport.reply(to, datagram)
+		} else {
+			taken, _ = p.socket.transport.try(to, datagram)
 		}
+		if taken {
+			return
+		}
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.out) < maxPosted {
+		p.enqueue(&outgoing{datagram: bytes.Clone(datagram)})
+	}
+}
+
+// enqueue puts a datagram behind those that wait for the transport.
+func (p *peer) enqueue(o *outgoing) {
+	if p.removed {
 		return
 	}
-	if cids, _ := p.engine.ConnectionIDs(); len(cids) != p.registered && !p.dialed {
-		p.registered = len(cids)
-		p.socket.register(p, cids)
+	p.out = append(p.out, o)
+	if !p.leaving {
+		p.leaving = true
+		go p.leave()
 	}
-	p.schedule()
+}
+
+// leave sends what waits, in order, until nothing does.
+func (p *peer) leave() {
+	p.mu.Lock()
+	for len(p.out) > 0 {
+		o, to := p.out[0], p.addr
+		p.out[0], p.out = nil, p.out[1:]
+		p.mu.Unlock()
+		err := p.socket.transport.write(to, o.datagram)
+		p.mu.Lock()
+		o.done, o.err = true, err
+		if p.data == o {
+			p.data = nil
+		}
+		p.wake.Broadcast()
+	}
+	p.out, p.leaving = nil, false
+	removed := p.removed
+	p.wake.Broadcast()
+	p.mu.Unlock()
+	if removed {
+		p.socket.left()
+	}
+}
+
+// finish takes the peer off its socket. Its caller holds mu, which is free while others
+// are told.
+func (p *peer) finish() {
+	if p.removed {
+		return
+	}
+	p.removed = true
+	p.wake.Broadcast()
+	p.socket.remove(p, p.established, p.leaving)
+	failed, err := p.socket.limits.Failed, p.err
+	tell := failed != nil && err != nil && !p.established
+	// Who gives up a handshake has nothing more to say.
+	hurry := err == nil && !p.established
+	addr := p.addr
+	p.mu.Unlock()
+	p.socket.closeLast(hurry)
+	if tell {
+		failed(addr.netAddr(), err)
+	}
+	p.mu.Lock()
 }
 
 // schedule sets the timer to what comes first: the engine's deadline, or the next
 // look.
-func (p *peer) schedule() {
+func (p *peer) schedule(at time.Time) {
 	if p.established && p.active && p.look.IsZero() && p.socket.limits.Quiet >= 0 {
 		p.look = p.socket.clock().Add(p.socket.limits.quiet())
 	}
-	at, ok := p.engine.Deadline()
-	if !p.look.IsZero() && (!ok || p.look.Before(at)) {
+	if !p.look.IsZero() && (at.IsZero() || p.look.Before(at)) {
 		at = p.look
 	}
 	if !at.Equal(p.scheduled) {
@@ -183,32 +331,44 @@ func (p *peer) schedule() {
 	}
 }
 
-// rest makes the connection small when nothing has gone either way since the last
-// look.
-func (p *peer) rest(now time.Time) {
-	if !p.active && p.engine.Compact() == nil {
-		p.look = time.Time{}
-		if len(p.queue) == 0 {
-			p.queue = nil
-		}
-		return
-	}
-	p.active, p.look = false, now.Add(p.socket.limits.quiet())
-}
-
-// expire is called when the deadline has passed.
+// expire is called when the deadline has passed. Whoever uses the engine then sets the
+// next one.
 func (p *peer) expire() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.scheduled = time.Time{}
-	if p.removed {
+	if p.removed || p.busy {
 		return
 	}
-	if now := p.socket.clock(); !p.look.IsZero() && !now.Before(p.look) {
-		p.rest(now)
+	now := p.socket.clock()
+	looks := !p.look.IsZero() && !now.Before(p.look)
+	rests := looks && !p.active
+	if looks {
+		p.active, p.look = false, now.Add(p.socket.limits.quiet())
 	}
-	p.err = p.engine.Expire()
-	p.settle()
+	p.use(false, func() error {
+		if rests && p.engine.Compact() == nil {
+			p.locked(p.rest)
+		}
+		return p.engine.Expire()
+	})
+}
+
+// rest makes the connection small: nothing has gone either way since the last look.
+func (p *peer) rest() {
+	p.look = time.Time{}
+	if len(p.queue) == 0 {
+		p.queue = nil
+	}
+}
+
+// begin sends a client's hello.
+func (p *peer) begin() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.over() == nil && !p.busy {
+		p.use(false, func() error { return nil })
+	}
 }
 
 // abort ends the connection without a word.
@@ -218,7 +378,7 @@ func (p *peer) abort(err error) {
 	if p.err == nil {
 		p.err = err
 	}
-	p.settle()
+	p.finish()
 }
 
 // abortHandshake is abort, unless the handshake is complete.
@@ -227,18 +387,8 @@ func (p *peer) abortHandshake(err error) {
 	defer p.mu.Unlock()
 	if p.err == nil && !p.established {
 		p.err = err
-		p.settle()
+		p.finish()
 	}
-}
-
-// start begins the handshake with the first operation.
-func (p *peer) start() {
-	if p.started || p.removed || p.err != nil {
-		return
-	}
-	p.started = true
-	p.socket.start()
-	p.settle()
 }
 
 // over is the error of all operations from now on.
@@ -249,10 +399,33 @@ func (p *peer) over() error {
 	return p.err
 }
 
+// late reports that an operation's deadline has passed: both count in the handshake.
+func (p *peer) late(d *deadline) bool {
+	return d.passed() || !p.established && (p.read.passed() || p.write.passed())
+}
+
+// turn waits until nobody uses the engine. Once the connection is over, or a deadline
+// has passed, it waits for a moment only: a callback may take any time.
+func (p *peer) turn() bool {
+	var limit time.Time
+	for p.busy {
+		switch {
+		case !limit.IsZero():
+			if !time.Now().Before(limit) {
+				return false
+			}
+		case p.over() != nil || p.read.passed() || p.write.passed():
+			limit = time.Now().Add(moment)
+			defer time.AfterFunc(moment, p.broadcast).Stop()
+		}
+		p.wake.Wait()
+	}
+	return true
+}
+
 func (p *peer) handshake(ctx context.Context) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.start()
 	if p.established {
 		return p.over()
 	}
@@ -260,43 +433,40 @@ func (p *peer) handshake(ctx context.Context) error {
 	defer stop()
 	for {
 		switch {
-		case p.closed || p.err != nil:
+		case p.over() != nil:
 			return p.over()
 		case p.established:
 			return nil
 		case ctx.Err() != nil:
 			p.close()
 			return ctx.Err()
-		case p.read.passed() || p.write.passed():
+		case p.late(&p.read):
 			return os.ErrDeadlineExceeded
 		}
+		p.socket.start()
 		p.wake.Wait()
 	}
 }
 
-func (p *peer) broadcast() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.wake.Broadcast()
-}
+func (p *peer) broadcast() { p.locked(p.wake.Broadcast) }
 
 func (p *peer) Read(b []byte) (int, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.start()
 	for {
 		switch {
 		case p.closed:
 			return 0, net.ErrClosed
-		case p.read.passed():
+		case p.late(&p.read):
 			return 0, os.ErrDeadlineExceeded
 		case p.established && p.next < len(p.queue):
 			return p.dequeue(b)
-		case p.err != nil:
-			return 0, p.err
 		case p.ended:
 			return 0, io.EOF
+		case p.err != nil:
+			return 0, p.err
 		}
+		p.socket.start()
 		p.wake.Wait()
 	}
 }
@@ -317,50 +487,77 @@ func (p *peer) dequeue(b []byte) (int, error) {
 	return n, nil
 }
 
+// Write sends b when the last Write's datagram has left: what others overtake by far
+// looks like a replay to the peer.
 func (p *peer) Write(b []byte) (int, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.start()
 	for {
 		switch {
-		case p.closed || p.err != nil:
+		case p.over() != nil:
 			return 0, p.over()
-		case p.write.passed():
+		case p.late(&p.write):
 			return 0, os.ErrDeadlineExceeded
-		case p.established:
-			return p.seal(b)
+		case p.established && !p.busy && p.data == nil:
+			return p.send(b)
 		}
+		p.socket.start()
 		p.wake.Wait()
 	}
 }
 
-// seal sends b. Who brings what comes need not wait until the transport takes it;
-// other Writes do, for what others overtake by far looks like a replay to the peer.
-func (p *peer) seal(b []byte) (int, error) {
-	p.mu.Unlock()
-	p.sending.Lock()
-	defer p.sending.Unlock()
-	p.mu.Lock()
-	switch err := p.over(); {
-	case err != nil:
-		return 0, err
-	case p.write.passed():
-		return 0, os.ErrDeadlineExceeded
-	}
+// send seals b, and waits until the transport has taken it: this goroutine tries, and
+// leaves it to another if it must wait, so that the deadline counts.
+func (p *peer) send(b []byte) (n int, err error) {
 	room := writes.Get().(*[]byte)
 	defer writes.Put(room)
-	var err error
-	if *room, err = p.engine.Seal((*room)[:0], b); err != nil {
+	o := new(outgoing)
+	p.data, p.active = o, true
+	p.use(false, func() error {
+		if *room, err = p.engine.Seal((*room)[:0], b); err == nil {
+			p.offer(o, *room) // before what comes of it
+		}
+		return nil
+	})
+	if err != nil {
+		p.data = nil
+		p.wake.Broadcast()
 		return 0, err
 	}
-	p.active = true
-	to := p.addr
-	p.mu.Unlock()
-	err = p.socket.transport.write(to, *room)
+	for !o.done {
+		switch {
+		case p.over() != nil:
+			return 0, p.over()
+		case p.write.passed():
+			return 0, os.ErrDeadlineExceeded
+		}
+		p.wake.Wait()
+	}
+	return p.written(b, o.err)
+}
+
+// offer sends a datagram of data if the transport takes it, or enqueues it.
+func (p *peer) offer(o *outgoing, datagram []byte) {
 	p.mu.Lock()
+	defer p.mu.Unlock()
+	to := p.addr
+	if !p.leaving && !p.removed {
+		p.mu.Unlock()
+		o.done, o.err = p.socket.transport.try(to, datagram)
+		p.mu.Lock()
+	}
+	if o.done {
+		p.data = nil
+		return
+	}
+	o.datagram = bytes.Clone(datagram)
+	p.enqueue(o)
+}
+
+// written is what Write returns.
+func (p *peer) written(b []byte, err error) (int, error) {
 	switch {
 	case err == nil:
-		p.settle()
 		return len(b), nil
 	case p.closed:
 		return 0, net.ErrClosed
@@ -370,59 +567,96 @@ func (p *peer) seal(b []byte) (int, error) {
 
 func (p *peer) closeWrite() error {
 	p.mu.Lock()
-	defer p.mu.Unlock()
-	switch {
-	case p.closed || p.err != nil:
-		return p.over()
-	case !p.established:
+	early := !p.established && p.over() == nil
+	p.mu.Unlock()
+	if early {
 		return errEarlyCloseWrite
 	}
-	p.engine.Close()
-	p.settle()
-	return nil
+	return p.control(func(e *hermetic.Engine) error {
+		e.Close()
+		return nil
+	})
 }
 
+func (p *peer) control(f func(*hermetic.Engine) error) (err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	in := p.turn()
+	switch {
+	case p.over() != nil:
+		return p.over()
+	case !in:
+		return os.ErrDeadlineExceeded
+	}
+	p.active = true
+	p.use(false, func() error {
+		err = f(p.engine)
+		return nil
+	})
+	return err
+}
+
+// Close waits a moment for what has to leave.
 func (p *peer) Close() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed {
 		return net.ErrClosed
 	}
+	limit := time.Now().Add(moment)
+	defer time.AfterFunc(moment, p.broadcast).Stop()
 	p.close()
+	for p.leaving && p.established && time.Now().Before(limit) {
+		p.wake.Wait()
+	}
+	p.mu.Unlock()
+	p.socket.closeLast(p.dialed)
+	p.mu.Lock()
 	return nil
 }
 
+// close ends the connection, with a close_notify if the handshake is complete.
 func (p *peer) close() {
 	p.closed = true
 	p.queue, p.next = nil, 0
 	p.read.stop()
 	p.write.stop()
-	if p.engine != nil {
-		p.engine.Close()
-	}
-	p.settle()
 	p.wake.Broadcast()
+	if p.established && p.err == nil && p.turn() && !p.removed {
+		p.use(false, func() error {
+			p.engine.Close()
+			return nil
+		})
+	}
+	p.finish()
 }
 
+// closeUnaccepted ends the connection, unless Accept has returned it.
+func (p *peer) closeUnaccepted() {
+	p.socket.mu.Lock()
+	accepted := p.accepted || p.dialed
+	p.socket.mu.Unlock()
+	if accepted {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.closed {
+		p.close()
+	}
+}
+
+// state is the engine's, or what is known without it while a callback has it.
 func (p *peer) state() hermetic.ConnectionState {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.engine == nil {
 		return hermetic.ConnectionState{}
 	}
-	return p.engine.State()
-}
-
-func (p *peer) control(f func(*hermetic.Engine) error) error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.closed || p.err != nil {
-		return p.over()
+	if !p.turn() {
+		return hermetic.ConnectionState{HandshakeComplete: p.established}
 	}
-	p.active = true
-	err := f(p.engine)
-	p.settle()
-	return err
+	return p.engine.State()
 }
 
 func (p *peer) SetDeadline(t time.Time) error {
@@ -447,6 +681,9 @@ func (p *peer) setDeadline(d *deadline, t time.Time) error {
 func (p *peer) LocalAddr() net.Addr { return p.socket.transport.LocalAddr() }
 
 func (p *peer) RemoteAddr() net.Addr {
+	if conn := p.netConn(); conn != nil {
+		return conn.RemoteAddr()
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.addr.netAddr()

@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"net"
+	"io"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -17,9 +19,17 @@ var errReplaced = errors.New("netconn: the peer has begun anew")
 // they are ordinary.
 const maxFailures = 16
 
+// After maxFailures reads in a row that have brought nothing, the next one waits, longer
+// each time: a transport that does not must not keep a processor busy.
+const (
+	minPause = time.Millisecond
+	maxPause = 100 * time.Millisecond
+	slower   = 64 // reads until it waits for twice as long
+)
+
 // A socket is a transport of datagrams with DTLS peers on it. One goroutine reads,
 // and drives all handshakes; one timer stands for all deadlines. A peer's lock is
-// taken before the socket's.
+// taken before the socket's. Nobody holds either while the transport is waited for.
 type socket struct {
 	transport transport
 	clock     func() time.Time
@@ -30,6 +40,7 @@ type socket struct {
 	accept    chan *peer
 	done      chan struct{} // closed with the listener
 	started   sync.Once
+	ending    sync.Once // of the transport
 
 	mu      sync.Mutex
 	live    map[*peer]struct{} // all of them
@@ -38,8 +49,10 @@ type socket struct {
 	cids    map[string]*peer   // by our connection IDs
 	timers  timers
 	waiting int   // handshakes under way, and connections that nobody has accepted
+	leaving int   // peers that are over, and have datagrams that wait for the transport
 	closed  bool  // no more peers; the last one closes the transport
 	err     error // of the transport
+	drops   Drops
 }
 
 func newSocket(t transport, cfg *hermetic.Config) *socket {
@@ -62,18 +75,24 @@ func newSocket(t transport, cfg *hermetic.Config) *socket {
 func (s *socket) start() { s.started.Do(func() { go s.run() }) }
 
 func (s *socket) run() {
-	failures := 0
+	for _, p := range s.all() {
+		p.begin()
+	}
+	failures, idle := 0, 0 // in a row: errors, and reads that have brought nothing
 	take := func(from address, datagram []byte) {
-		failures = 0
+		if len(datagram) > 0 || s.transport.waits() { // anybody may send what is empty
+			failures, idle = 0, 0
+		}
 		s.handle(from, datagram)
 	}
 	for {
+		idle++
 		err := s.transport.read(take)
 		switch {
-		case err == nil:
-		case s.isOver():
+		case idle > 0 && s.isOver():
 			return
-		case errors.Is(err, net.ErrClosed):
+		case err == nil || isTemporary(err):
+		case isFinal(err):
 			s.fail(err)
 			return
 		case isRefusal(err):
@@ -81,10 +100,12 @@ func (s *socket) run() {
 		default:
 			if failures++; failures == maxFailures {
 				s.fail(fmt.Errorf("netconn: %d read errors in a row: %w", failures, err))
-				s.transport.Close()
 				return
 			}
 			s.refused(err)
+		}
+		if idle > maxFailures {
+			time.Sleep(min(maxPause, minPause<<min(idle/slower, 16)))
 		}
 	}
 }
@@ -102,38 +123,44 @@ func (s *socket) refused(err error) {
 	if _, ok := s.transport.(*single); !ok {
 		return
 	}
-	for _, p := range s.all(func(*peer) bool { return true }) {
+	for _, p := range s.all() {
 		p.abortHandshake(err)
 	}
 }
 
-// all returns the peers that f admits.
-func (s *socket) all(f func(*peer) bool) (list []*peer) {
+// all returns the peers.
+func (s *socket) all() []*peer {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for p := range s.live {
-		if f(p) {
-			list = append(list, p)
-		}
-	}
-	return list
+	return slices.Collect(maps.Keys(s.live))
 }
 
 // fail ends everything with the error of the transport.
 func (s *socket) fail(err error) {
+	if errors.Is(err, io.EOF) {
+		err = io.ErrUnexpectedEOF // the end is what the peer's close_notify says
+	}
 	s.mu.Lock()
 	s.err = err
 	s.mu.Unlock()
 	s.stopListening()
-	for _, p := range s.all(func(*peer) bool { return true }) {
+	for _, p := range s.all() {
 		p.abort(err)
 	}
 }
 
 // handle gives a datagram to the peer that it is from.
 func (s *socket) handle(from address, datagram []byte) {
-	if len(datagram) == 0 {
-		return // UDP has those, and DTLS has not
+	switch {
+	case from.nowhere():
+		s.drop(&s.drops.NoAddress)
+		return
+	case len(datagram) == 0:
+		s.drop(&s.drops.Empty) // UDP has those, and DTLS has not
+		return
+	case len(datagram) > maxDatagram:
+		s.drop(&s.drops.TooLarge)
+		return
 	}
 	old, rising := s.find(from.key, datagram)
 	newest := old
@@ -145,6 +172,7 @@ func (s *socket) handle(from address, datagram []byte) {
 	case s.server != nil && (newest == nil || hello && newest.random != random):
 		s.meet(from, random, datagram)
 	case newest == nil:
+		s.drop(&s.drops.NoPeer)
 	case rising == nil:
 		s.deliver(old, from, datagram)
 	case datagram[0] == handshakeRecord:
@@ -180,12 +208,14 @@ func (s *socket) meet(from address, random [32]byte, datagram []byte) {
 	if !s.server.Datagram.TrustAddress {
 		answer, ok := s.server.AnswerHello(nil, from.id(), datagram)
 		if len(answer) > 0 {
-			s.transport.reply(from, answer)
+			s.transport.answer(from, answer)
 		}
 		if !ok {
+			s.unwelcome(answer)
 			return
 		}
 	} else if random == [32]byte{} {
+		s.drop(&s.drops.NoPeer)
 		return
 	}
 	p := newPeer(s, from, hermetic.DTLSServer, s.server)
@@ -195,10 +225,20 @@ func (s *socket) meet(from address, random [32]byte, datagram []byte) {
 	}
 }
 
+// unwelcome counts the datagram of a stranger.
+func (s *socket) unwelcome(answer []byte) {
+	if len(answer) > 0 {
+		s.drop(&s.drops.NoCookie)
+	} else {
+		s.drop(&s.drops.NoPeer)
+	}
+}
+
 // admit makes room for a new handshake, if there may be one more.
 func (s *socket) admit(p *peer) bool {
 	s.mu.Lock()
-	if s.closed || s.waiting == s.limits.backlog() || s.full() && s.peers[p.home] == nil {
+	if why := s.refusal(p); why != nil {
+		*why++
 		s.mu.Unlock()
 		return false
 	}
@@ -216,6 +256,20 @@ func (s *socket) admit(p *peer) bool {
 		given.abort(errReplaced)
 	}
 	return true
+}
+
+// refusal is what counts why there is no room for a new handshake, or nil. What ended
+// peers have left behind takes room as well.
+func (s *socket) refusal(p *peer) *uint64 {
+	switch {
+	case s.closed:
+		return &s.drops.Closed
+	case s.waiting+s.leaving >= s.limits.backlog():
+		return &s.drops.Backlog
+	case s.full() && s.peers[p.home] == nil:
+		return &s.drops.Peers
+	}
+	return nil
 }
 
 // full reports whether there are as many connections as there may be.
@@ -243,12 +297,12 @@ func (s *socket) deliver(p *peer, from address, datagram []byte) {
 		old.abort(errReplaced)
 	}
 	if closed {
-		p.Close()
+		p.closeUnaccepted()
 	}
 }
 
 // remove forgets a peer whose connection is over.
-func (s *socket) remove(p *peer, established bool) {
+func (s *socket) remove(p *peer, established, leaving bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.live, p)
@@ -257,14 +311,33 @@ func (s *socket) remove(p *peer, established bool) {
 	if !p.dialed && !established {
 		s.waiting--
 	}
+	if leaving {
+		s.leaving++
+	}
 	s.timers.schedule(p, time.Time{}, s.clock(), s.expire)
-	s.closeLast()
 }
 
-// closeLast closes the transport behind the last peer.
-func (s *socket) closeLast() {
-	if s.closed && len(s.live) == 0 {
-		s.transport.Close()
+// left: nothing of a removed peer waits for the transport any more.
+func (s *socket) left() {
+	s.mu.Lock()
+	s.leaving--
+	s.mu.Unlock()
+	s.closeLast(false)
+}
+
+// closeLast closes the transport after the last peer, and after what has to leave,
+// unless that takes too long. Nobody holds a lock then: others may wait for it.
+func (s *socket) closeLast(hurry bool) {
+	s.mu.Lock()
+	last := s.closed && len(s.live) == 0
+	waits := s.leaving > 0 && !hurry
+	s.mu.Unlock()
+	switch {
+	case !last:
+	case waits:
+		time.AfterFunc(moment, func() { s.closeLast(true) })
+	default:
+		s.ending.Do(func() { s.transport.Close() })
 	}
 }
 
@@ -293,12 +366,12 @@ func (s *socket) stopListening() (first bool) {
 		s.closed = true
 		close(s.done)
 	}
-	s.closeLast()
 	s.mu.Unlock()
 	if first {
-		for _, p := range s.all(func(p *peer) bool { return !p.dialed && !p.accepted }) {
-			p.Close()
+		for _, p := range s.all() {
+			p.closeUnaccepted()
 		}
 	}
+	s.closeLast(false)
 	return first
 }

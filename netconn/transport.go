@@ -1,11 +1,13 @@
 package netconn
 
 import (
-	"bytes"
+	"cmp"
+	"crypto/rand"
 	"errors"
+	"io"
 	"net"
 	"net/netip"
-	"sync"
+	"reflect"
 	"syscall"
 	"time"
 )
@@ -32,24 +34,43 @@ func (k key) id() []byte {
 }
 
 func (a address) netAddr() net.Addr {
-	if a.addr != nil {
+	if a.addr != nil || a.name != "" {
 		return a.addr
 	}
 	return net.UDPAddrFromAddrPort(netip.AddrPortFrom(a.port.Addr().Unmap(), a.port.Port()))
 }
 
-// transport moves datagrams. One goroutine reads, many write.
+// nowhere reports that the transport did not say where a datagram is from.
+func (a address) nowhere() bool { return a.addr == nil && a.name == "" && !a.port.IsValid() }
+
+// addressOf is the address that a transport gives. One that is a nil pointer is none.
+func addressOf(addr net.Addr) address {
+	if v := reflect.ValueOf(addr); addr == nil || v.Kind() == reflect.Pointer && v.IsNil() {
+		return address{}
+	}
+	return address{key{name: addr.String()}, addr}
+}
+
+// transport moves datagrams. One goroutine reads, many write. What it returns is not
+// trusted: neither numbers nor addresses.
 type transport interface {
 	// read waits for datagrams, and calls take for each; the bytes are its own
-	// until it returns.
+	// until it returns. One that is larger than maxDatagram is cut off, and still
+	// larger than that.
 	read(take func(from address, datagram []byte)) error
+	// write sends a datagram. It may wait for as long as the transport likes.
 	write(to address, datagram []byte) error
-	// post is write for who holds a peer, and must not wait for its other end. What
-	// is lost is sent again, so errors are nobody's.
-	post(to address, datagram []byte)
-	// reply is post for who takes: it may wait for flush, or until read returns.
-	reply(to address, datagram []byte)
+	// try is write for who must not wait: it reports whether the transport has taken
+	// the datagram.
+	try(to address, datagram []byte) (taken bool, err error)
+	// reply is try for the reader: what it takes may wait for flush, or until read
+	// returns.
+	reply(to address, datagram []byte) (taken bool)
+	// answer is reply to a stranger, for whom nothing is kept.
+	answer(to address, datagram []byte)
 	flush()
+	// waits reports that read waits for what comes, also for what is empty.
+	waits() bool
 	Close() error
 	LocalAddr() net.Addr
 }
@@ -57,148 +78,193 @@ type transport interface {
 // maxDatagram is more than the largest record that we take.
 const maxDatagram = 16384 + 512
 
-// unlessFull returns a read's error, unless buf is full: Windows calls it one that a
-// datagram is larger, which anybody may send, and which is none of ours.
-func unlessFull(err error, n int, buf []byte) error {
-	if n == len(buf) {
-		return nil
+// errCount is a transport's fault.
+var errCount = errors.New("netconn: the transport says that it has read a negative number of bytes, or more than there is room for")
+
+// received is what a transport has read into buf, and its error. Some data may come with
+// an error. A datagram that is larger than buf is none: on Windows it is.
+func received(buf []byte, n int, err error) ([]byte, error) {
+	switch {
+	case n < 0 || n > len(buf):
+		return nil, cmp.Or(err, errCount)
+	case n == len(buf) && !isFinal(err):
+		return buf, nil
+	case err != nil && n == 0:
+		return nil, err
+	}
+	return buf[:n:n], err
+}
+
+// sent is the error of a write that has taken n bytes of a datagram.
+func sent(datagram []byte, n int, err error) error {
+	if err == nil && n != len(datagram) {
+		return io.ErrShortWrite
 	}
 	return err
+}
+
+// waiting is a place for each goroutine that waits for the transport, with a datagram
+// that is sent again if it is lost.
+type waiting chan struct{}
+
+func newWaiting() waiting { return make(waiting, 256) }
+
+func (w waiting) write(t transport, to address, datagram []byte) {
+	select {
+	case w <- struct{}{}:
+		go func() {
+			t.write(to, datagram)
+			<-w
+		}()
+	default:
+	}
 }
 
 // udp is a UDP socket for many peers.
 type udp struct {
 	*net.UDPConn
+	eager
 	batch
+	waiting
 }
+
+func (u *udp) waits() bool { return true }
 
 func (u *udp) write(to address, datagram []byte) error {
 	_, err := u.WriteToUDPAddrPort(datagram, to.port)
 	return err
 }
 
-func (u *udp) post(to address, datagram []byte) { u.write(to, datagram) }
+func (u *udp) try(to address, datagram []byte) (bool, error) {
+	return u.eager.try(u.UDPConn, to.port, datagram)
+}
 
-// packets is any other transport for many peers.
+// packets is any other transport for many peers. Its writes may wait, each for another
+// peer.
 type packets struct {
 	net.PacketConn
-	buf []byte
+	buf     []byte
+	answers waiting
 }
 
 func (p *packets) read(take func(address, []byte)) error {
 	n, from, err := p.ReadFrom(p.buf)
-	if err == nil {
-		take(address{key{name: from.String()}, from}, p.buf[:n])
+	datagram, err := received(p.buf, n, err)
+	if datagram != nil {
+		take(addressOf(from), datagram)
 	}
-	return unlessFull(err, n, p.buf)
-}
-
-func (p *packets) write(to address, datagram []byte) error {
-	_, err := p.WriteTo(datagram, to.addr)
 	return err
 }
 
-func (p *packets) post(to address, datagram []byte)  { p.write(to, datagram) }
-func (p *packets) reply(to address, datagram []byte) { p.write(to, datagram) }
-func (p *packets) flush()                            {}
+func (p *packets) waits() bool { return false }
 
-// maxPosted is how many datagrams may wait for a connection's other end: more than
-// the largest flight has.
-const maxPosted = 256
+func (p *packets) write(to address, datagram []byte) error {
+	n, err := p.WriteTo(datagram, to.addr)
+	return sent(datagram, n, err)
+}
 
-// single is a connection to one peer.
+func (p *packets) try(address, []byte) (bool, error)  { return false, nil }
+func (p *packets) reply(address, []byte) bool         { return false }
+func (p *packets) answer(to address, datagram []byte) { p.answers.write(p, to, datagram) }
+func (p *packets) flush()                             {}
+
+// single is a connection to one peer: whoever it delivers, wherever that is.
 type single struct {
 	net.Conn
-	buf []byte
+	udp *net.UDPConn // Conn, if it is one: what wraps a socket may do anything
+	eager
+	peer address
+	buf  []byte
+}
 
-	writing sync.Mutex // held while the connection takes datagrams
-	mu      sync.Mutex // guards posted
-	posted  [][]byte   // what goes before all that is written
+// newSingleTransport asks for the address once, for cookies that are good for nobody
+// else: it may change, or not be known.
+func newSingleTransport(conn net.Conn) *single {
+	var id string
+	if addr := addressOf(conn.RemoteAddr()); addr.name != "" {
+		id = addr.addr.Network() + " " + addr.name
+	} else {
+		id = rand.Text()
+	}
+	c := &single{Conn: conn, peer: address{key: key{name: id}}, buf: make([]byte, maxDatagram+1)}
+	if u, ok := conn.(*net.UDPConn); ok {
+		c.udp, c.eager = u, newEager(u)
+	}
+	return c
 }
 
 func (c *single) read(take func(address, []byte)) error {
 	n, err := c.Read(c.buf)
-	if err == nil {
-		take(c.peer(), c.buf[:n])
-	}
-	return unlessFull(err, n, c.buf)
-}
-
-func (c *single) write(_ address, datagram []byte) error {
-	c.writing.Lock()
-	defer c.writing.Unlock()
-	c.catchUp()
-	return c.send(datagram)
-}
-
-func (c *single) send(datagram []byte) error {
-	_, err := c.Write(datagram)
-	if isRefusal(err) { // of an earlier one: this one was not sent
-		_, err = c.Write(datagram)
+	datagram, err := received(c.buf, n, err)
+	if datagram != nil {
+		take(c.peer, datagram)
 	}
 	return err
 }
 
-// post: a socket takes a datagram or drops it; what else there is, such as net.Pipe,
-// may wait until its other end reads, which may wait for us.
-func (c *single) post(to address, datagram []byte) {
-	if _, socket := c.Conn.(net.PacketConn); socket {
-		c.send(datagram)
-		return
+func (c *single) waits() bool { return c.udp != nil }
+
+func (c *single) write(_ address, datagram []byte) error {
+	n, err := c.Write(datagram)
+	if isRefusal(err) { // of an earlier one: this one was not sent
+		n, err = c.Write(datagram)
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if len(c.posted) == 0 {
-		go c.flush() // which takes all that comes until its turn
-	}
-	if len(c.posted) < maxPosted {
-		c.posted = append(c.posted, bytes.Clone(datagram))
-	}
+	return sent(datagram, n, err)
 }
 
-// flush sends what was posted.
-func (c *single) flush() {
-	c.writing.Lock()
-	defer c.writing.Unlock()
-	c.catchUp()
-}
-
-func (c *single) catchUp() {
-	for {
-		c.mu.Lock()
-		posted := c.posted
-		c.posted = nil
-		c.mu.Unlock()
-		if len(posted) == 0 {
-			return
-		}
-		for _, datagram := range posted {
-			c.send(datagram)
-		}
+func (c *single) try(_ address, datagram []byte) (taken bool, err error) {
+	if c.udp == nil {
+		return false, nil
 	}
+	taken, err = c.eager.try(c.udp, netip.AddrPort{}, datagram)
+	if isRefusal(err) { // as in write
+		taken, err = c.eager.try(c.udp, netip.AddrPort{}, datagram)
+	}
+	return taken, err
 }
 
-// Close sends what was posted, if that does not take long.
+func (c *single) reply(to address, datagram []byte) bool {
+	taken, _ := c.try(to, datagram)
+	return taken
+}
+
+func (c *single) answer(address, []byte) {} // there are no strangers
+func (c *single) flush()                 {}
+
+// Close ends what waits, also where only a deadline does.
 func (c *single) Close() error {
-	c.SetWriteDeadline(time.Now().Add(closeTimeout)) // nothing is written after it
-	c.flush()
+	c.SetReadDeadline(past)
+	c.SetWriteDeadline(past)
 	return c.Conn.Close()
 }
+
+func (p *packets) Close() error {
+	p.SetReadDeadline(past)
+	p.SetWriteDeadline(past)
+	return p.PacketConn.Close()
+}
+
+// past is a deadline that has passed.
+var past = time.Unix(1, 0)
 
 // isRefusal reports that err is an ICMP message, which anybody may have sent, or the
 // host of a server that is being started again: nobody listens at the peer's port.
 func isRefusal(err error) bool { return errors.Is(err, syscall.ECONNREFUSED) }
 
-func (c *single) reply(to address, datagram []byte) { c.post(to, datagram) }
+// isTemporary reports that the transport may well work again, and has not been closed.
+func isTemporary(err error) bool {
+	var t interface{ Temporary() bool }
+	return isTimeout(err) || errors.As(err, &t) && t.Temporary()
+}
 
-func (c *single) peer() address {
-	addr := c.RemoteAddr()
-	return address{key{name: addr.Network() + " " + addr.String()}, addr}
+// isFinal reports that nothing more comes.
+func isFinal(err error) bool {
+	return errors.Is(err, net.ErrClosed) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrClosedPipe)
 }
 
 func newTransport(pc net.PacketConn) transport {
 	if u, ok := pc.(*net.UDPConn); ok {
-		return &udp{UDPConn: u}
+		return &udp{UDPConn: u, eager: newEager(u), waiting: newWaiting()}
 	}
-	return &packets{PacketConn: pc, buf: make([]byte, maxDatagram)}
+	return &packets{PacketConn: pc, buf: make([]byte, maxDatagram+1), answers: newWaiting()}
 }

@@ -1,0 +1,83 @@
+package netconn
+
+import "github.com/hermetic-tls/hermetic"
+
+// Drops counts what was dropped of the datagrams that have come, by reason. Anybody can
+// send those, so none of this is an error.
+type Drops struct {
+	// NoAddress counts datagrams of which the transport does not say where they are from.
+	NoAddress uint64
+	// Empty counts datagrams without a byte.
+	Empty uint64
+	// TooLarge counts datagrams of more than 16,896 bytes, which no peer needs.
+	TooLarge uint64
+	// NoPeer counts datagrams of strangers that are no ClientHello: their connection has
+	// ended, they have moved without a connection ID, or they never had any.
+	NoPeer uint64
+	// NoCookie counts datagrams with a ClientHello that was answered, and must come again
+	// with the cookie of the answer. Each handshake begins with one.
+	NoCookie uint64
+	// Backlog counts ClientHellos with a good cookie beyond Limits.Backlog.
+	Backlog uint64
+	// Peers counts ClientHellos with a good cookie beyond Limits.Peers.
+	Peers uint64
+	// Closed counts datagrams of a connection that is just ending, and ClientHellos
+	// after the listener's Close.
+	Closed uint64
+	// Queue counts datagrams of data beyond Limits.Queue, which nobody has read.
+	Queue uint64
+	// Records are the records that the engines have dropped. A datagram may have several.
+	Records hermetic.RecordDrops
+}
+
+// Drops counts what was dropped on the connection. Over a stream nothing is; on a
+// connection of a [PacketListener] only Queue and Records are the connection's own.
+func (c *Conn) Drops() Drops { return c.session.drops() }
+
+// Drops counts what was dropped on the socket, for all connections that there were.
+func (l *PacketListener) Drops() Drops { return l.socket.allDrops() }
+
+func (s *stream) drops() Drops { return Drops{} }
+
+func (p *peer) drops() Drops {
+	if p.dialed {
+		return p.socket.allDrops()
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	d := Drops{Queue: p.unread}
+	if p.turn() {
+		d.Records = p.engine.Drops()
+	}
+	return d
+}
+
+func (s *socket) allDrops() Drops {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.drops
+}
+
+// drop counts a datagram for a reason: a field of s.drops.
+func (s *socket) drop(reason *uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	*reason++
+}
+
+// dropRecords counts what a peer's engine has dropped since before.
+func (s *socket) dropRecords(before, now hermetic.RecordDrops) {
+	if before == now {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r := &s.drops.Records
+	r.Malformed += now.Malformed - before.Malformed
+	r.Foreign += now.Foreign - before.Foreign
+	r.NoKeys += now.NoKeys - before.NoKeys
+	r.Forged += now.Forged - before.Forged
+	r.Replayed += now.Replayed - before.Replayed
+	r.Unprotected += now.Unprotected - before.Unprotected
+	r.Misplaced += now.Misplaced - before.Misplaced
+}
