@@ -40,7 +40,8 @@ type socket struct {
 	accept    chan *peer
 	done      chan struct{} // closed with the listener
 	started   sync.Once
-	ending    sync.Once // of the transport
+	ending    sync.Once
+	ended     chan struct{} // closed with the transport
 
 	mu      sync.Mutex
 	live    map[*peer]struct{} // all of them
@@ -60,6 +61,7 @@ func newSocket(t transport, cfg *hermetic.Config) *socket {
 		transport: t,
 		clock:     time.Now,
 		done:      make(chan struct{}),
+		ended:     make(chan struct{}),
 		live:      make(map[*peer]struct{}),
 		peers:     make(map[key]*peer),
 		rising:    make(map[key]*peer),
@@ -105,16 +107,23 @@ func (s *socket) run() {
 			s.refused(err)
 		}
 		if idle > maxFailures {
-			time.Sleep(min(maxPause, minPause<<min(idle/slower, 16)))
+			select {
+			case <-time.After(min(maxPause, minPause<<min(idle/slower, 16))):
+			case <-s.ended:
+				return
+			}
 		}
 	}
 }
 
 // isOver reports that the socket is closed, by ourselves.
 func (s *socket) isOver() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.closed && len(s.live) == 0
+	select {
+	case <-s.ended:
+		return true
+	default:
+		return false
+	}
 }
 
 // refused: while a connection to one peer is being made, an error says that
@@ -337,7 +346,10 @@ func (s *socket) closeLast(hurry bool) {
 	case waits:
 		time.AfterFunc(moment, func() { s.closeLast(true) })
 	default:
-		s.ending.Do(func() { s.transport.Close() })
+		s.ending.Do(func() {
+			close(s.ended)
+			s.transport.Close()
+		})
 	}
 }
 

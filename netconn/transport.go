@@ -78,9 +78,6 @@ type transport interface {
 // maxDatagram is more than the largest record that we take.
 const maxDatagram = 16384 + 512
 
-// errCount is a transport's fault.
-var errCount = errors.New("netconn: the transport says that it has read a negative number of bytes, or more than there is room for")
-
 // received is what a transport has read into buf, and its error. Some data may come with
 // an error. A datagram that is larger than buf is none: on Windows it is.
 func received(buf []byte, n int, err error) ([]byte, error) {
