@@ -61,13 +61,15 @@ func Server(conn net.Conn, cfg *hermetic.Config) *Conn {
 
 // DTLSClient returns a DTLS client over a connection that keeps datagrams apart.
 // From the handshake on one goroutine reads conn, until the connection is closed.
+// The peer is whoever conn delivers: its RemoteAddr may change, as it does over ICE, and
+// may be nil. Callbacks of cfg may wait.
 func DTLSClient(conn net.Conn, cfg *hermetic.Config) *Conn {
 	return &Conn{newSingle(conn, hermetic.DTLSClient, cfg)}
 }
 
 // DTLSServer returns a DTLS server for the one peer of a connection that keeps
-// datagrams apart. It asks for a cookie unless cfg.Datagram.TrustAddress is set,
-// as it should be over ICE.
+// datagrams apart, as with [DTLSClient]. It asks for a cookie unless
+// cfg.Datagram.TrustAddress is set, as it should be over ICE.
 func DTLSServer(conn net.Conn, cfg *hermetic.Config) *Conn {
 	return &Conn{newSingle(conn, hermetic.DTLSServer, cfg)}
 }
@@ -81,11 +83,13 @@ func (c *Conn) Read(p []byte) (int, error) { return c.session.Read(p) }
 // it returns, with the error of an expired deadline, how many bytes have been
 // taken: what the transport has not taken of them leaves with the next Write. In
 // DTLS it sends one datagram, of 16,384 bytes at most: more is a
-// [hermetic.ErrInvalidOperation], and nothing is sent.
+// [hermetic.ErrInvalidOperation], and nothing is sent. A datagram that the transport has
+// not taken at the deadline may still leave after it.
 func (c *Conn) Write(p []byte) (int, error) { return c.session.Write(p) }
 
 // Close sends close_notify, unless that would have to wait for others, and closes
-// the connection below. It interrupts Read and Write.
+// the connection below. It interrupts Read and Write. In DTLS it waits for a second at
+// most.
 func (c *Conn) Close() error { return c.session.Close() }
 
 // CloseWrite sends close_notify: Write fails from now on, Read goes on. The

@@ -113,7 +113,9 @@ func (l *Limits) quiet() time.Duration { return cmp.Or(l.Quiet, time.Minute) }
 
 // A PacketListener serves DTLS peers on one socket: one goroutine reads it and
 // drives all handshakes, one timer stands for all deadlines, and a connection has
-// neither. The callbacks of cfg run there: none may wait. Unless
+// neither. The callbacks of cfg run there: none may wait. Where the socket does not take
+// a datagram at once, and on a net.PacketConn that is no *net.UDPConn, a goroutine
+// writes it, one for each connection, and nobody else waits. Unless
 // cfg.Datagram.TrustAddress is set, a stranger costs a few hashes and one datagram,
 // and nothing is kept of him before his cookie has come back.
 //
