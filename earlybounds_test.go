@@ -76,7 +76,7 @@ func TestEarlyDataReplayWithAnotherBinder(t *testing.T) {
 	}
 }
 
-// TestEarlyDataToTLS12: RFC 9846, Appendix D.3: "A client that attempts to send 0-RTT data
+// TestEarlyDataToTLS12: RFC 9846, Appendix E.3: "A client that attempts to send 0-RTT data
 // MUST fail a connection if it receives a ServerHello with TLS 1.2 or older." A DTLS 1.2
 // server that asks for a cookie first has seen none of it.
 func TestEarlyDataToTLS12(t *testing.T) {

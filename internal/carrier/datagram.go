@@ -73,8 +73,9 @@ type DatagramOptions struct {
 	// own: until it is proved, at most three times the bytes that have come are
 	// sent.
 	Unproved bool
-	// Strict makes every fault in an unprotected record fatal. Otherwise it is
-	// dropped, for anybody may have sent it.
+	// Strict takes unprotected records for the peer's, as the RFC has it: every
+	// fault in one is fatal, and what one acknowledges is. Otherwise anybody may have
+	// sent it: see trusts.
 	Strict bool
 }
 
@@ -108,7 +109,6 @@ type Datagram struct {
 	received  flight.Received
 	newest    record.Number // of all that have authenticated
 	closedBy  record.Number // the peer's close_notify, if closed
-	now       time.Time     // of the call under way
 	nextIn    int           // message_seq of the next message to come
 	nextOut   int           // and of the next to go; 1<<16: there is none
 	fullMTU   int           // before it was lowered
@@ -118,6 +118,7 @@ type Datagram struct {
 	earlyLeft uint32 // bytes of early data that may still be sent or come
 	version   uint16 // 0 until the hellos have agreed
 	count     counts
+	rest      int // bytes of the datagram under way that are to come
 
 	complete  bool // the handshake
 	proved    bool // the peer's address
@@ -135,9 +136,10 @@ type exchange struct {
 	// What comes.
 	clearIn   record.Clear
 	in        flight.Reassembly
-	early     [][]byte // datagrams under keys that are not there yet
-	earlySize int
-	ready     bool // new reading keys are there, maybe for early ones
+	early     [][]byte // records under keys that are not there yet
+	earlySize int      // what the datagram under way has added to them
+	lastClear bool     // the last message came without protection
+	ready     bool     // new reading keys are there, maybe for early ones
 
 	// What goes.
 	clearOut record.Clear
@@ -173,26 +175,26 @@ type queued struct {
 // protocol is what differs between DTLS 1.2, 1.3, and not knowing yet.
 type protocol interface {
 	// openClassic and openUnified open a protected record of that form.
-	openClassic(c record.Classic) (opened, error)
-	openUnified(u record.Unified) (opened, error)
+	openClassic(now time.Time, c record.Classic) (opened, error)
+	openUnified(now time.Time, u record.Unified) (opened, error)
 	// newest is the epoch that new handshake messages must come under.
 	newest() uint64
 	// installRead and installWrite begin a new epoch.
 	installRead(level handshake.Level, k suite.Keys) error
 	installWrite(level handshake.Level, k suite.Keys) error
 	// took takes note of what a handshake record has brought.
-	took(n record.Number, got receipt)
+	took(now time.Time, n record.Number, got receipt)
 	// late takes a fragment that comes after the handshake, if it is one that
 	// has nothing to do with the order of messages.
-	late(h *wire.FragmentHeader, fragment []byte) (taken bool, err error)
+	late(now time.Time, h *wire.FragmentHeader, fragment []byte) (taken bool, err error)
 	// handleACK takes the body of an ACK.
-	handleACK(n record.Number, body []byte) error
+	handleACK(now time.Time, n record.Number, body []byte) error
 	// handleCCS takes a ChangeCipherSpec.
 	handleCCS(n record.Number, body []byte) error
 	// data says what application data of that epoch means.
 	data(epoch uint64) (Kind, error)
 	// sent says that a transmission of the flight is complete.
-	sent()
+	sent(now time.Time)
 	// completed says that the handshake is.
 	completed()
 	// sealsData reports whether there are keys for application data.
@@ -200,7 +202,7 @@ type protocol interface {
 	// acknowledged reports whether the peer has all that it must have.
 	acknowledged() bool
 	// forget drops what has been kept for long enough.
-	forget()
+	forget(now time.Time)
 	// intake is what has come in the newest epoch, if that is the only one left, and
 	// reading its keys. dropOld drops those before it, except what a client's last
 	// flight is read with, which it returns. restore begins with both.
@@ -407,7 +409,6 @@ func (d *Datagram) ackDeadline() time.Time { return d.ack.start.Add(d.timer.Valu
 
 // Expire does what is due.
 func (d *Datagram) Expire(now time.Time) error {
-	d.now = now
 	if d.exchange == nil {
 		return nil
 	}
@@ -429,7 +430,7 @@ func (d *Datagram) Expire(now time.Time) error {
 	if d.timer.Expired()%lowerMTU == 0 && !d.opt.FixedMTU {
 		d.mtu = max(min(minMTU, d.mtu), d.mtu/2)
 	}
-	if !d.flight.Pending() {
+	if d.flight.Doubt(); !d.flight.Pending() {
 		d.flight.Restart()
 	}
 	return nil
@@ -437,13 +438,13 @@ func (d *Datagram) Expire(now time.Time) error {
 
 // waitForPeer begins to lose patience, while the retransmission timer does not
 // run and the handshake is not over.
-func (d *Datagram) waitForPeer() {
+func (d *Datagram) waitForPeer(now time.Time) {
 	switch {
 	case d.complete || d.opt.Patience < 0:
 	case d.opt.Patience > 0:
-		d.patience = d.now.Add(d.opt.Patience)
+		d.patience = now.Add(d.opt.Patience)
 	default:
-		d.patience = d.now.Add(d.timer.Schedule())
+		d.patience = now.Add(d.timer.Schedule())
 	}
 }
 

@@ -13,17 +13,29 @@ import (
 // are no keys, and what needs some is kept for later.
 type undecided struct{ *Datagram }
 
-func (p *undecided) openClassic(record.Classic) (opened, error)              { return opened{}, errEarly }
-func (p *undecided) openUnified(record.Unified) (opened, error)              { return opened{}, errEarly }
-func (p *undecided) newest() uint64                                          { return 0 }
-func (p *undecided) installRead(handshake.Level, suite.Keys) error           { return nil }
-func (p *undecided) late(*wire.FragmentHeader, []byte) (taken bool, _ error) { return false, nil }
-func (p *undecided) data(uint64) (Kind, error)                               { return None, record.Misplaced }
-func (p *undecided) sent()                                                   { p.timer.Start(p.now) }
-func (p *undecided) forget()                                                 {}
-func (p *undecided) completed()                                              {}
-func (p *undecided) sealsData() bool                                         { return false }
-func (p *undecided) acknowledged() bool                                      { return false }
+func (p *undecided) openClassic(_ time.Time, c record.Classic) (opened, error) {
+	if c.Number.Epoch != 1 {
+		return opened{}, record.NoKeys
+	}
+	return opened{}, errEarly
+}
+func (p *undecided) openUnified(_ time.Time, u record.Unified) (opened, error) {
+	if u.EpochBits != uint8(handshake.Handshake) {
+		return opened{}, record.NoKeys
+	}
+	return opened{}, errEarly
+}
+func (p *undecided) newest() uint64                                { return 0 }
+func (p *undecided) installRead(handshake.Level, suite.Keys) error { return nil }
+func (p *undecided) late(time.Time, *wire.FragmentHeader, []byte) (taken bool, _ error) {
+	return false, nil
+}
+func (p *undecided) data(uint64) (Kind, error) { return None, record.Misplaced }
+func (p *undecided) sent(now time.Time)        { p.timer.Start(now) }
+func (p *undecided) forget(time.Time)          {}
+func (p *undecided) completed()                {}
+func (p *undecided) sealsData() bool           { return false }
+func (p *undecided) acknowledged() bool        { return false }
 
 // installWrite: a client's early data comes before the version.
 func (p *undecided) installWrite(level handshake.Level, k suite.Keys) error {
@@ -37,18 +49,18 @@ func (p *undecided) installWrite(level handshake.Level, k suite.Keys) error {
 
 // took: what is being acknowledged in DTLS 1.3 may well have come before it
 // was known to be that.
-func (p *undecided) took(n record.Number, got receipt) {
-	if !got.refused {
+func (p *undecided) took(now time.Time, n record.Number, got receipt) {
+	if !got.refused && p.trusts(n) {
 		p.received.Add(n)
 	}
 	if got.again {
-		p.sendAgain(p.timer.Value() / 2)
+		p.sendAgain(now, p.timer.Value()/2)
 	}
 }
 
 // handleACK: RFC 9147bis, Section 7: "Until that point, ACK records received in epoch 0
 // MUST be ignored."
-func (p *undecided) handleACK(record.Number, []byte) error { return record.Unprotected }
+func (p *undecided) handleACK(time.Time, record.Number, []byte) error { return record.Unprotected }
 
 func (p *undecided) handleCCS(record.Number, []byte) error { return record.Unprotected }
 
@@ -59,11 +71,11 @@ func (p *undecided) handleCCS(record.Number, []byte) error { return record.Unpro
 type dtls12 struct {
 	*Datagram
 	read *record.Reader12
-	// keep is until when the last flight is kept.
+	// keep is until when the last flight is kept, once it was sent.
 	keep time.Time
 }
 
-func (p *dtls12) openClassic(c record.Classic) (opened, error) {
+func (p *dtls12) openClassic(now time.Time, c record.Classic) (opened, error) {
 	switch {
 	case c.Number.Epoch != 1 || p.read == nil && p.complete:
 		return opened{}, record.NoKeys
@@ -71,13 +83,13 @@ func (p *dtls12) openClassic(c record.Classic) (opened, error) {
 		return opened{}, errEarly
 	}
 	typ, content, err := p.read.Open(&c)
-	p.forget()
-	return opened{typ: typ, number: c.Number, content: content, cid: len(c.CID) > 0}, err
+	p.forget(now)
+	return opened{typ: typ, number: c.Number, content: content, cid: len(c.CID) > 0, from: &p.read.Received}, err
 }
 
 // forget drops the last flight when it has been kept long enough.
-func (p *dtls12) forget() {
-	if !p.keep.IsZero() && p.now.After(p.keep) {
+func (p *dtls12) forget(now time.Time) {
+	if !p.keep.IsZero() && now.After(p.keep) {
 		p.arrived()
 	}
 }
@@ -91,7 +103,7 @@ func (p *dtls12) arrived() {
 	}
 }
 
-func (p *dtls12) openUnified(record.Unified) (opened, error) {
+func (p *dtls12) openUnified(time.Time, record.Unified) (opened, error) {
 	return opened{}, record.NoKeys
 }
 
@@ -118,19 +130,19 @@ func (p *dtls12) installWrite(_ handshake.Level, k suite.Keys) error {
 
 // took: a flight that comes again means that the answer to it was lost (RFC
 // 6347, Section 4.2.4), or that the network duplicates.
-func (p *dtls12) took(_ record.Number, got receipt) {
+func (p *dtls12) took(now time.Time, _ record.Number, got receipt) {
 	if got.again {
-		p.sendAgain(p.timer.Value() / 2)
+		p.sendAgain(now, p.timer.Value()/2)
 	}
 }
 
 // late: the peer's Finished again means that ours was lost. The messages that
 // ask for a renegotiation begin to count at 0 again: RFC 6347, Section 4.2.2.
-func (p *dtls12) late(h *wire.FragmentHeader, fragment []byte) (taken bool, err error) {
+func (p *dtls12) late(now time.Time, h *wire.FragmentHeader, fragment []byte) (taken bool, err error) {
 	switch {
 	case h.Type == wire.TypeFinished && p.in.Last(h.Seq):
 		if h.Offset == 0 {
-			p.sendAgain(0)
+			p.sendAgain(now, 0)
 		}
 		return true, nil
 	case h.Type == wire.TypeHelloRequest, h.Type == wire.TypeClientHello:
@@ -145,7 +157,9 @@ func (p *dtls12) late(h *wire.FragmentHeader, fragment []byte) (taken bool, err 
 	return false, nil
 }
 
-func (p *dtls12) handleACK(n record.Number, _ []byte) error { return p.fault(n, errACKVersion) }
+func (p *dtls12) handleACK(_ time.Time, n record.Number, _ []byte) error {
+	return p.fault(n, errACKVersion)
+}
 
 func (p *dtls12) handleCCS(n record.Number, body []byte) error {
 	switch {
@@ -169,10 +183,12 @@ func (p *dtls12) data(uint64) (Kind, error) {
 	return Data, nil
 }
 
-func (p *dtls12) sent() {
-	p.timer.Start(p.now)
+// sent: nothing answers the last flight, which is kept from the time that it has left.
+func (p *dtls12) sent(now time.Time) {
+	p.timer.Start(now)
 	if p.complete {
 		p.timer.Stop()
+		p.keep = now.Add(twiceMSL)
 	}
 }
 
@@ -180,9 +196,7 @@ func (p *dtls12) completed() {
 	p.timer.Stop()
 	if p.answered {
 		p.flight.Clear()
-		return
 	}
-	p.keep = p.now.Add(twiceMSL)
 }
 
 func (p *dtls12) sealsData() bool    { return p.complete }

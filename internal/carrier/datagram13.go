@@ -29,23 +29,24 @@ type reader struct {
 	threatened bool // by forgeries: the peer has been asked for new ones
 }
 
-func (p *dtls13) openClassic(record.Classic) (opened, error) {
+func (p *dtls13) openClassic(time.Time, record.Classic) (opened, error) {
 	return opened{}, record.NoKeys
 }
 
 // openUnified chooses the keys by the two bits: "implementations SHOULD use the
 // most recent past epoch which has matching bits" (RFC 9147bis, Section
 // 4.2.2).
-func (p *dtls13) openUnified(u record.Unified) (opened, error) {
-	p.forget()
+func (p *dtls13) openUnified(now time.Time, u record.Unified) (opened, error) {
+	p.forget(now)
 	for i := len(p.reads) - 1; i >= 0; i-- {
 		if uint8(p.reads[i].Epoch()&3) != u.EpochBits {
 			continue
 		}
+		from := &p.reads[i].Received
 		number, typ, content, err := p.reads[i].Open(&u)
 		switch {
 		case err == nil && !p.reads[i].used:
-			p.use(i)
+			p.use(now, i)
 		case err == record.Forged && p.reads[i].Threatened():
 			p.renew(i)
 		case err == record.ErrForgeries && i < len(p.reads)-1:
@@ -54,7 +55,7 @@ func (p *dtls13) openUnified(u record.Unified) (opened, error) {
 			p.reads = slices.Delete(p.reads, i, i+1)
 			err = record.Forged
 		}
-		return opened{typ: typ, number: number, content: content, cid: len(u.CID) > 0}, err
+		return opened{typ: typ, number: number, content: content, cid: len(u.CID) > 0, from: from}, err
 	}
 	if !p.complete && u.EpochBits == uint8(p.next(handshake.Handshake, p.newest())&3) {
 		return opened{}, errEarly
@@ -77,15 +78,15 @@ func (p *dtls13) renew(i int) {
 // comes under the newest keys, there are never more than three generations:
 // the next, the one in use, and the one before for what was overtaken. The two
 // bits tell them apart.
-func (p *dtls13) use(i int) {
+func (p *dtls13) use(now time.Time, i int) {
 	p.reads[i].used = true
 	p.reads = slices.Delete(p.reads, 0, max(0, i-1))
-	p.expire = p.now.Add(twiceMSL)
+	p.expire = now.Add(twiceMSL)
 }
 
 // forget drops the keys before those in use after a while.
-func (p *dtls13) forget() {
-	if p.expire.IsZero() || p.now.Before(p.expire) {
+func (p *dtls13) forget(now time.Time) {
+	if p.expire.IsZero() || now.Before(p.expire) {
 		return
 	}
 	p.expire = time.Time{}
@@ -137,27 +138,30 @@ func (p *dtls13) installWrite(level handshake.Level, k suite.Keys) error {
 // must come again. "During the handshake, ACKs only cover the current outstanding
 // flight": a message that was answered comes whole from a server that has kept nothing
 // of its HelloRetryRequest, and may give its number to another record.
-func (p *dtls13) took(n record.Number, got receipt) {
-	if got.fresh && !p.complete {
-		p.answeredBy(n)
+func (p *dtls13) took(now time.Time, n record.Number, got receipt) {
+	if got.fresh && !p.complete && p.trusts(n) {
+		p.answeredBy(now, n)
 	}
 	// The peer's flight again, except a client's last one, which has an ACK.
-	if got.again && n.Epoch <= uint64(handshake.Handshake) && !(p.complete && p.opt.Server) && p.sendAgain(p.timer.Value()/2) {
+	if got.again && n.Epoch <= uint64(handshake.Handshake) && !(p.complete && p.opt.Server) && p.sendAgain(now, p.timer.Value()/2) {
 		p.nothingToACK()
 		return
 	}
-	if got.refused || got.whole && !got.fresh && !p.complete {
+	switch {
+	case got.refused, got.whole && !got.fresh && !p.complete:
+		return
+	case p.trusts(n):
+		p.received.Add(n)
+	case !got.fresh:
 		return
 	}
-	p.received.Add(n)
-	p.waitToACK()
+	p.waitToACK(now)
 }
 
 // answeredBy: "the receipt of any record responding to a given flight MUST be
-// taken as an implicit acknowledgement for the entire flight". In clear anybody
-// may have sent it: a client's hello is then sent on, until its answer is
-// whole, and a server, who only waits, has its answer at hand.
-func (p *dtls13) answeredBy(n record.Number) {
+// taken as an implicit acknowledgement for the entire flight". A client's hello is sent on
+// until its answer is whole, and a server, which only waits, has its answer at hand.
+func (p *dtls13) answeredBy(now time.Time, n record.Number) {
 	if n.Epoch == 0 && !p.opt.Server {
 		return
 	}
@@ -166,14 +170,17 @@ func (p *dtls13) answeredBy(n record.Number) {
 	}
 	p.timer.Stop()
 	if p.patience.IsZero() {
-		p.waitForPeer()
+		p.waitForPeer(now)
 	}
 }
 
-func (p *dtls13) late(*wire.FragmentHeader, []byte) (taken bool, _ error) { return false, nil }
+func (p *dtls13) late(time.Time, *wire.FragmentHeader, []byte) (taken bool, _ error) {
+	return false, nil
+}
 
-// handleACK: RFC 9147bis, Section 7.2.
-func (p *dtls13) handleACK(n record.Number, body []byte) error {
+// handleACK: RFC 9147bis, Section 7.2. Anybody may have sent one without protection: it
+// spares the peer what it names for now, but what nothing answers is sent again.
+func (p *dtls13) handleACK(now time.Time, n record.Number, body []byte) error {
 	ack, ok := flight.ParseACK(body)
 	if !ok {
 		return p.fault(n, errBadACK)
@@ -187,26 +194,28 @@ func (p *dtls13) handleACK(n record.Number, body []byte) error {
 		if n.Epoch < uint64(handshake.Application) && acked.Epoch > n.Epoch {
 			return p.fault(n, errACKEpoch)
 		}
-		p.flight.Acknowledge(acked)
+		p.flight.Acknowledge(acked, !p.trusts(n))
 	}
 	switch {
 	case p.flight.Empty():
 	case p.flight.Acknowledged():
-		return p.flightAcknowledged()
-	default:
+		if p.trusts(n) {
+			return p.flightAcknowledged(now)
+		}
+	case p.mayRepeat(now, p.timer.Value()/4):
 		// A peer that acknowledges a part waits for the rest. It has waited a
 		// while before it did, so that an ACK that comes at once means nothing.
-		p.sendAgain(p.timer.Value() / 4)
+		p.flight.Restart()
 	}
 	return nil
 }
 
 // flightAcknowledged: the peer has everything.
-func (p *dtls13) flightAcknowledged() error {
+func (p *dtls13) flightAcknowledged(now time.Time) error {
 	p.flight.Clear()
 	p.timer.Stop()
 	if !p.complete {
-		p.waitForPeer()
+		p.waitForPeer(now)
 		return nil
 	}
 	if !p.opt.Server && len(p.reads) > 0 && p.reads[0].Epoch() == uint64(handshake.Handshake) {
@@ -245,7 +254,7 @@ func (p *dtls13) data(epoch uint64) (Kind, error) {
 	return Data, nil
 }
 
-func (p *dtls13) sent() { p.timer.Start(p.now) }
+func (p *dtls13) sent(now time.Time) { p.timer.Start(now) }
 
 // completed: the client's Finished is acknowledged at once, since nothing else
 // answers it. The handshake's keys are kept for the case that it comes again.

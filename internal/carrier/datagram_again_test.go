@@ -172,9 +172,12 @@ func TestRepeatedFlight(t *testing.T) {
 		p.mustInput(s, p.reseal(c, 0, record.Handshake, fragment(false, wire.TypeClientHello, 0, 200, 0, 200)))
 		p.want("it is too early to be sent again", s, p.output(s))
 		p.now = p.now.Add(time.Second / 2)
-		p.mustInput(s, p.reseal(c, 0, record.Handshake, fragment(false, wire.TypeClientHello, 0, 200, 0, 200)))
-		p.want("the number has been seen", s, p.output(s))
-		if err := c.Expire(p.now.Add(time.Second / 2)); err != nil {
+		p.mustInput(s, hello...) // its number says nothing: anybody may have used it
+		if again := p.output(s); len(again) != len(first) {
+			t.Errorf("%d datagrams answer it, want %d", len(again), len(first))
+		}
+		p.now = p.now.Add(time.Second / 2)
+		if err := c.Expire(p.now); err != nil {
 			t.Fatal(err)
 		}
 		p.mustInput(s, p.output(c)...)

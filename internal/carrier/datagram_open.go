@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/hermetic-tls/hermetic/internal/alert"
-	"github.com/hermetic-tls/hermetic/internal/flight"
 	"github.com/hermetic-tls/hermetic/internal/handshake"
 	"github.com/hermetic-tls/hermetic/internal/record"
 	"github.com/hermetic-tls/hermetic/internal/suite"
@@ -15,7 +14,8 @@ import (
 )
 
 const (
-	// maxEarly is how many bytes of datagrams wait for their keys.
+	// maxEarly is how many bytes of records wait for their keys: half of it of one
+	// datagram.
 	maxEarly = 16 << 10
 	// earlyCost is what each costs beside its bytes.
 	earlyCost = 48
@@ -29,7 +29,8 @@ type opened struct {
 	typ     record.ContentType
 	number  record.Number
 	content []byte
-	cid     bool // it came under our connection ID
+	cid     bool             // it came under our connection ID
+	from    *record.Received // of its keys
 }
 
 func (r *opened) clear() bool { return r.number.Epoch == 0 }
@@ -54,47 +55,59 @@ func (d *Datagram) Open(now time.Time, in []byte) (Opened, error) {
 	case len(in) == 0:
 		return Opened{}, nil
 	}
-	d.now = now
 	d.Wake()
-	o, err := d.openRecord(in)
+	if d.rest == 0 || d.rest != len(in) {
+		d.nextDatagram()
+	}
+	o, err := d.openRecord(now, in)
+	d.rest = len(in) - o.N
 	if !d.proved {
 		d.credit += amplification * o.N
 	}
 	switch {
 	case err == nil && d.exchange != nil:
-		err = d.advance()
+		err = d.advance(now)
 	case err == ErrClosed:
 		d.end()
 	}
 	return o, err
 }
 
+// nextDatagram begins another one: none fills by itself what is there for all.
+func (d *Datagram) nextDatagram() {
+	if d.exchange != nil {
+		d.in.NextDatagram()
+		d.earlySize = 0
+	}
+}
+
 // Resume goes on with what was kept while the handler waited.
 func (d *Datagram) Resume(now time.Time) error {
-	d.now = now
 	d.begin()
 	if d.timer.Running() && d.answered {
 		d.timer.Start(now)
 	}
 	if !d.patience.IsZero() {
-		d.waitForPeer()
+		d.waitForPeer(now)
 	}
-	return d.advance()
+	return d.advance(now)
 }
 
 // openRecord consumes one record, but gives no messages to the handler.
-func (d *Datagram) openRecord(in []byte) (Opened, error) {
-	r, n, err := d.unprotect(in)
+func (d *Datagram) openRecord(now time.Time, in []byte) (Opened, error) {
+	r, n, err := d.unprotect(now, in)
 	if err == nil {
 		var o Opened
-		o, err = d.handle(&r)
+		if o, err = d.handle(now, &r); err == nil || err == ErrClosed {
+			d.used(&r)
+		}
 		if err == nil {
 			o.N = n
 			return o, nil
 		}
 	}
 	if err == errEarly {
-		d.keepEarly(in[:n]) // what follows may be under other keys
+		d.keepEarly(now, in[:n]) // what follows may be under other keys
 		return Opened{N: n}, nil
 	}
 	if why, ok := err.(record.Drop); ok {
@@ -104,8 +117,18 @@ func (d *Datagram) openRecord(in []byte) (Opened, error) {
 	return Opened{N: n}, err
 }
 
+// used takes note of a record that was not dropped: its number must not come again.
+func (d *Datagram) used(r *opened) {
+	if r.number.Compare(d.newest) > 0 {
+		d.newest = r.number
+	}
+	if r.from != nil {
+		r.from.Mark(r.number.Sequence)
+	}
+}
+
 // unprotect opens the record at in[0], n bytes of it.
-func (d *Datagram) unprotect(in []byte) (r opened, n int, err error) {
+func (d *Datagram) unprotect(now time.Time, in []byte) (r opened, n int, err error) {
 	if record.IsUnified(in[0]) {
 		u, n, ok := record.ParseUnified(in, d.cidLen())
 		if !ok {
@@ -114,7 +137,7 @@ func (d *Datagram) unprotect(in []byte) (r opened, n int, err error) {
 		if d.foreign(u.CID) {
 			return r, len(in), record.Foreign
 		}
-		r, err = d.protocol.openUnified(u)
+		r, err = d.protocol.openUnified(now, u)
 		return r, n, d.authenticated(&r, err)
 	}
 	c, n, ok := record.ParseClassic(in, d.cidLen())
@@ -126,7 +149,7 @@ func (d *Datagram) unprotect(in []byte) (r opened, n int, err error) {
 	case d.foreign(c.CID):
 		return r, len(in), record.Foreign
 	case c.Number.Epoch != 0:
-		r, err = d.protocol.openClassic(c)
+		r, err = d.protocol.openClassic(now, c)
 		return r, n, d.authenticated(&r, err)
 	case d.complete:
 		return r, n, record.Unprotected
@@ -162,32 +185,35 @@ func (d *Datagram) authenticated(r *opened, err error) error {
 	return nil
 }
 
-// keepEarly keeps datagrams that have overtaken what gives us their keys. A
+// keepEarly keeps records that have overtaken what gives us their keys. A
 // server keeps nothing for a peer that has not said which version it speaks. A
 // client says that it waits, unless a ServerHello comes soon: RFC 9147bis, Section
 // 7.1: "Sending an empty ACK can avoid waiting for the server's retransmission
-// timeout."
-func (d *Datagram) keepEarly(in []byte) {
-	if d.opt.Server && d.version == 0 || d.complete || d.earlySize+len(in)+earlyCost > min(maxEarly, d.opt.memory()) {
+// timeout." They take from the memory for messages, but only what no message needs.
+func (d *Datagram) keepEarly(now time.Time, in []byte) {
+	size := len(in) + earlyCost
+	if d.opt.Server && d.version == 0 || d.complete || d.earlySize+size > maxEarly/2 || d.in.Lent()+size > maxEarly || !d.in.Lend(size) {
 		d.dropped[record.NoKeys]++
 		return
 	}
 	d.early = append(d.early, bytes.Clone(in))
-	d.holdEarly(d.earlySize + len(in) + earlyCost)
+	d.earlySize += size
 	if !d.opt.Server && d.version == wire.VersionTLS13 {
-		d.waitToACK()
+		d.waitToACK(now)
 	}
 }
 
-// holdEarly: the early datagrams take from the memory for messages.
-func (d *Datagram) holdEarly(n int) {
-	d.earlySize = n
-	d.in.Memory = d.opt.memory() - n
+// takeEarly returns the early records, which are kept no longer.
+func (d *Datagram) takeEarly() [][]byte {
+	early := d.early
+	d.early = nil
+	d.in.Return()
+	return early
 }
 
 // advance gives the messages that are whole to the handler, and opens what has
 // waited for keys.
-func (d *Datagram) advance() error {
+func (d *Datagram) advance(now time.Time) error {
 	for {
 		if err := d.deliver(); err != nil {
 			return err
@@ -199,27 +225,25 @@ func (d *Datagram) advance() error {
 			return err
 		}
 		d.ready = false
-		early := d.early
-		d.early = nil
-		d.holdEarly(0)
-		if err := d.openEarly(early); err != nil {
+		if err := d.openEarly(now, d.takeEarly()); err != nil {
 			return err
 		}
 	}
 }
 
-func (d *Datagram) openEarly(early [][]byte) error {
+func (d *Datagram) openEarly(now time.Time, early [][]byte) error {
 	for i, in := range early {
+		d.nextDatagram()
 		for len(in) > 0 {
 			if d.handler.Waiting() {
-				d.keepEarly(in)
-				for _, rest := range early[i+1:] {
-					d.keepEarly(rest)
+				for _, rest := range append([][]byte{in}, early[i+1:]...) {
+					d.nextDatagram()
+					d.keepEarly(now, rest)
 				}
 				d.ready = true
 				return nil
 			}
-			o, err := d.openRecord(in)
+			o, err := d.openRecord(now, in)
 			if err != nil {
 				return err
 			}
@@ -242,6 +266,12 @@ func (d *Datagram) deliver() error {
 		if !ok {
 			return nil
 		}
+		d.lastClear = d.protocol.newest() == 0
+		if d.version != wire.VersionTLS12 {
+			for _, n := range d.in.Records() {
+				d.received.Add(n)
+			}
+		}
 		if d.complete {
 			if err := d.count.message(); err != nil {
 				return err
@@ -258,11 +288,8 @@ func (d *Datagram) deliver() error {
 }
 
 // handle takes a record by its content.
-func (d *Datagram) handle(r *opened) (Opened, error) {
+func (d *Datagram) handle(now time.Time, r *opened) (Opened, error) {
 	path := r.cid && r.number.Compare(d.newest) > 0
-	if r.number.Compare(d.newest) > 0 {
-		d.newest = r.number
-	}
 	if r.clear() && d.authentic && r.typ != record.Handshake {
 		return Opened{}, record.Unprotected
 	}
@@ -270,7 +297,7 @@ func (d *Datagram) handle(r *opened) (Opened, error) {
 		return d.handleData(r, path)
 	}
 	d.begin()
-	err := d.handleOther(r)
+	err := d.handleOther(now, r)
 	if err == nil && path && d.complete {
 		// A peer that moves before it has seen our last ACK says nothing but its
 		// Finished again.
@@ -279,14 +306,14 @@ func (d *Datagram) handle(r *opened) (Opened, error) {
 	return Opened{}, err
 }
 
-func (d *Datagram) handleOther(r *opened) error {
+func (d *Datagram) handleOther(now time.Time, r *opened) error {
 	switch r.typ {
 	case record.Handshake:
-		return d.handleHandshake(r)
+		return d.handleHandshake(now, r)
 	case record.Alert:
 		return d.handleAlert(r)
 	case record.ACK:
-		return d.protocol.handleACK(r.number, r.content)
+		return d.protocol.handleACK(now, r.number, r.content)
 	case record.ChangeCipherSpec:
 		return d.protocol.handleCCS(r.number, r.content)
 	}
@@ -299,11 +326,15 @@ func (d *Datagram) handleOther(r *opened) error {
 // fault is what a mistake in a record comes to: where the record is not
 // protected anybody may have made it.
 func (d *Datagram) fault(n record.Number, err error) error {
-	if n.Epoch == 0 && !d.opt.Strict {
+	if !d.trusts(n) {
 		return record.Unprotected
 	}
 	return err
 }
+
+// trusts reports whether the peer has sent that record, as far as can be known: anybody may
+// have sent one that is not protected.
+func (d *Datagram) trusts(n record.Number) bool { return n.Epoch > 0 || d.opt.Strict }
 
 func (d *Datagram) handleData(r *opened, path bool) (Opened, error) {
 	if r.clear() {
@@ -324,7 +355,9 @@ func (d *Datagram) handleData(r *opened, path bool) (Opened, error) {
 		}
 		d.earlyLeft -= uint32(len(r.content))
 	}
-	d.count.messages, d.count.warnings = 0, 0
+	if len(r.content) > 0 {
+		d.count.messages, d.count.warnings = 0, 0
+	}
 	if path && kind == Data {
 		kind = NewPath
 	}
@@ -352,7 +385,7 @@ func (d *Datagram) handleAlert(r *opened) error {
 }
 
 // handleHandshake takes the fragments of a handshake record.
-func (d *Datagram) handleHandshake(r *opened) error {
+func (d *Datagram) handleHandshake(now time.Time, r *opened) error {
 	if len(r.content) == 0 {
 		return d.fault(r.number, errEmptyHandshake)
 	}
@@ -366,14 +399,14 @@ func (d *Datagram) handleHandshake(r *opened) error {
 		b = rest
 		d.goOnFrom(&h)
 		if d.complete {
-			if taken, err := d.protocol.late(&h, fragment); err != nil {
+			if taken, err := d.protocol.late(now, &h, fragment); err != nil {
 				return err
 			} else if taken {
 				continue
 			}
 		}
 		if d.in.Old(h.Seq) {
-			last := d.in.Last(h.Seq)
+			last := d.in.Last(h.Seq) && (d.lastClear || !r.clear())
 			got.again = got.again || last && h.Offset == 0
 			got.whole = got.whole || last && h.FragmentLength == h.Length
 			continue
@@ -384,17 +417,17 @@ func (d *Datagram) handleHandshake(r *opened) error {
 			}
 			return d.fault(r.number, errOldKeys)
 		}
-		kept, err := d.assemble(r.number, &h, fragment)
+		kept, err := d.assemble(r, &h, fragment)
 		if err != nil {
 			return err
 		}
-		got.fresh = true
+		got.fresh = got.fresh || kept || d.trusts(r.number)
 		got.refused = got.refused || !kept
 	}
 	if got.fresh && !d.timer.Running() && d.patience.IsZero() {
-		d.waitForPeer()
+		d.waitForPeer(now)
 	}
-	d.protocol.took(r.number, got)
+	d.protocol.took(now, r.number, got)
 	return nil
 }
 
@@ -408,19 +441,24 @@ func (d *Datagram) goOnFrom(h *wire.FragmentHeader) {
 	}
 }
 
-// assemble adds a fragment to its message. In the clear, the newer one of two
-// that contradict each other wins: then a forged one cannot keep the genuine
-// message out.
-func (d *Datagram) assemble(n record.Number, h *wire.FragmentHeader, fragment []byte) (kept bool, err error) {
-	kept, err = d.in.Add(h, fragment)
-	if err == nil {
-		return kept, nil
+// assemble adds a fragment to its message. Unless the record may be trusted, it is
+// acknowledged only when its message has been taken, and only if it holds nothing else.
+func (d *Datagram) assemble(r *opened, h *wire.FragmentHeader, fragment []byte) (kept bool, err error) {
+	switch {
+	case d.trusts(r.number):
+		kept, err = d.in.Add(h, fragment)
+	case wire.FragmentHeaderLen+len(fragment) == len(r.content):
+		kept, err = d.in.AddUnprotected(h, fragment, r.number)
+	default:
+		kept, err = d.in.AddUnprotected(h, fragment)
 	}
-	if err == flight.ErrContradiction && n.Epoch == 0 && !d.opt.Strict {
-		d.in.Forget(h.Seq)
-		return d.in.Add(h, fragment)
+	if d.in.Lent() == 0 && len(d.early) > 0 {
+		d.dropped[record.NoKeys] += uint64(len(d.takeEarly()))
 	}
-	return false, d.fault(n, err)
+	if err != nil {
+		return false, d.fault(r.number, err)
+	}
+	return kept, nil
 }
 
 // InstallRead begins a new epoch. What is left of messages under the old keys

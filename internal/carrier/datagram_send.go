@@ -180,9 +180,9 @@ func (d *Datagram) nothingToACK() {
 }
 
 // waitToACK begins to wait for more to acknowledge.
-func (d *Datagram) waitToACK() {
+func (d *Datagram) waitToACK(now time.Time) {
 	if !d.ack.waiting && !d.ack.due {
-		d.ack.waiting, d.ack.start = true, d.now
+		d.ack.waiting, d.ack.start = true, now
 	}
 }
 
@@ -206,7 +206,6 @@ func (d *Datagram) HasOutput() bool {
 // Output appends one datagram: the ACK that is due, as much of the flight as
 // fits, and alerts behind it.
 func (d *Datagram) Output(now time.Time, dst []byte) []byte {
-	d.now = now
 	if !d.HasOutput() {
 		return dst
 	}
@@ -222,7 +221,7 @@ func (d *Datagram) Output(now time.Time, dst []byte) []byte {
 			d.err = ErrSpent
 		}
 		if len(dst) > before {
-			d.protocol.sent()
+			d.protocol.sent(now)
 		}
 	}
 	if d.alertsDue() {
@@ -280,8 +279,7 @@ func (d *Datagram) appendAlerts(dst []byte, start, room int) []byte {
 }
 
 // Seal appends data as one record: a datagram of its own.
-func (d *Datagram) Seal(now time.Time, dst, data []byte) ([]byte, error) {
-	d.now = now
+func (d *Datagram) Seal(_ time.Time, dst, data []byte) ([]byte, error) {
 	d.Wake()
 	size := len(data) + d.write.Overhead()
 	switch {
@@ -310,8 +308,7 @@ func (d *Datagram) Seal(now time.Time, dst, data []byte) ([]byte, error) {
 
 // SealEarly is Seal for early data. The ClientHello goes before it, in a
 // datagram of its own.
-func (d *Datagram) SealEarly(now time.Time, dst, data []byte) ([]byte, error) {
-	d.now = now
+func (d *Datagram) SealEarly(_ time.Time, dst, data []byte) ([]byte, error) {
 	switch {
 	case d.EarlyDataLeft() == 0:
 		return dst, ErrNotReady
@@ -335,13 +332,19 @@ func (d *Datagram) EarlyDataLeft() int {
 	return int(min(d.earlyLeft, math.MaxInt32))
 }
 
-// sendAgain sends the flight again because the peer seems to lack it, unless it
-// has left so lately that it may still be on its way: wait is the part of the
-// timer's value that must have passed.
-func (d *Datagram) sendAgain(wait time.Duration) bool {
-	if d.flight.Empty() || d.flight.Pending() || d.now.Sub(d.timer.Started()) < wait {
+// sendAgain sends the flight again because the peer seems to lack it.
+func (d *Datagram) sendAgain(now time.Time, wait time.Duration) bool {
+	if !d.mayRepeat(now, wait) {
 		return false
 	}
+	d.flight.Doubt()
 	d.flight.Restart()
 	return true
+}
+
+// mayRepeat reports whether there is a flight to send again: not one that has left so
+// lately that it may still be on its way. wait is the part of the timer's value that must
+// have passed.
+func (d *Datagram) mayRepeat(now time.Time, wait time.Duration) bool {
+	return !d.flight.Empty() && !d.flight.Pending() && now.Sub(d.timer.Sent()) >= wait
 }

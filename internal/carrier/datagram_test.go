@@ -179,11 +179,12 @@ func TestEarlyIsBounded(t *testing.T) {
 	for range 1000 {
 		p.mustInput(p.client, junk)
 	}
-	if p.client.earlySize > maxEarly {
-		t.Errorf("a client keeps %d bytes", p.client.earlySize)
+	held := 0
+	for _, in := range p.client.early {
+		held += len(in) + earlyCost
 	}
-	if left := p.client.in.Memory; left != p.client.opt.memory()-p.client.earlySize {
-		t.Errorf("a client that keeps %d bytes has %d more for messages", p.client.earlySize, left)
+	if lent := p.client.in.Lent(); held > maxEarly || lent != held {
+		t.Errorf("a client keeps %d bytes, and counts %d", held, lent)
 	}
 	if p.client.drops() < 900 {
 		t.Errorf("only %d are dropped", p.client.drops())

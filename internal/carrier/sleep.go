@@ -82,8 +82,7 @@ func (s *Stream) Restore(c *suite.Suite, state State) {
 // those of a server's handshake: a client's last flight may come again, and must be
 // acknowledged again (RFC 9147bis, Section 5.8.1).
 func (d *Datagram) Sleep(now time.Time) (State, error) {
-	d.now = now
-	d.protocol.forget()
+	d.protocol.forget(now)
 	switch {
 	case !d.complete:
 		return State{}, errBusyHandshake

@@ -35,6 +35,7 @@ type message struct {
 	ccs        bool
 	start, end int // of the body, in bytes
 	acked      ranges
+	doubted    bool // some of acked is hearsay
 }
 
 // position is a place in a flight.
@@ -99,17 +100,27 @@ func (f *Flight) skip() {
 }
 
 // Acknowledge takes note that the peer has the record with that number. It
-// reports whether the whole flight has now been acknowledged.
-func (f *Flight) Acknowledge(n record.Number) (all bool) {
+// reports whether the whole flight has now been acknowledged. Hearsay is what
+// anybody may have said: see Doubt.
+func (f *Flight) Acknowledge(n record.Number, hearsay bool) (all bool) {
 	for i := range f.sent {
 		if s := &f.sent[i]; s.number == n {
-			f.mark(s.first, s.last)
+			f.mark(s.first, s.last, hearsay)
 		}
 	}
 	return f.Acknowledged()
 }
 
-func (f *Flight) mark(first, last position) {
+// Doubt forgets what is hearsay: the peer does not answer.
+func (f *Flight) Doubt() {
+	for i := range f.messages {
+		if m := &f.messages[i]; m.doubted {
+			m.acked, m.doubted = nil, false
+		}
+	}
+}
+
+func (f *Flight) mark(first, last position, hearsay bool) {
 	for i := first.message; i <= last.message && i < len(f.messages); i++ {
 		m := &f.messages[i]
 		from, to := 0, m.size()
@@ -120,6 +131,7 @@ func (f *Flight) mark(first, last position) {
 			to = last.offset
 		}
 		m.acked.add(from, to)
+		m.doubted = m.doubted || hearsay
 	}
 }
 

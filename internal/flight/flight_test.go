@@ -347,7 +347,7 @@ func TestAcknowledge(t *testing.T) {
 			}
 			all := false
 			for _, n := range test.acks {
-				all = f.Acknowledge(record.Number{Epoch: 2, Sequence: n})
+				all = f.Acknowledge(record.Number{Epoch: 2, Sequence: n}, false)
 			}
 			if all != test.all {
 				t.Errorf("all is %v", all)
@@ -370,7 +370,7 @@ func TestACKOfAnotherEpoch(t *testing.T) {
 	f, k := new(Flight), &fake{record.Number{Epoch: 2}}
 	f.Add(k, wire.TypeFinished, 0, body(8))
 	transmit(t, f, 100, nil)
-	if f.Acknowledge(record.Number{Epoch: 3}) {
+	if f.Acknowledge(record.Number{Epoch: 3}, false) {
 		t.Error("the flight is acknowledged by a number of another epoch")
 	}
 }
@@ -385,11 +385,11 @@ func TestSentIsBounded(t *testing.T) {
 	if len(f.sent) != maxSent {
 		t.Errorf("%d records are remembered, want %d", len(f.sent), maxSent)
 	}
-	if f.Acknowledge(record.Number{Epoch: 2, Sequence: 0}); len(f.messages[0].acked) != 0 {
+	if f.Acknowledge(record.Number{Epoch: 2, Sequence: 0}, false); len(f.messages[0].acked) != 0 {
 		t.Error("a record that was forgotten is acknowledged")
 	}
 	last := k.next.Sequence - 1
-	if f.Acknowledge(record.Number{Epoch: 2, Sequence: last}); len(f.messages[0].acked) == 0 {
+	if f.Acknowledge(record.Number{Epoch: 2, Sequence: last}, false); len(f.messages[0].acked) == 0 {
 		t.Error("the newest record is not remembered")
 	}
 }
@@ -436,7 +436,7 @@ func TestLossyTransmission(t *testing.T) {
 						}
 					}
 					if rng.IntN(2) == 0 {
-						f.Acknowledge(record.Number{Epoch: 2, Sequence: n})
+						f.Acknowledge(record.Number{Epoch: 2, Sequence: n}, false)
 					}
 					d = d[3+size:]
 				}

@@ -40,5 +40,13 @@ func (r ranges) gap(from, end int) span {
 	return span{min(from, end), end}
 }
 
+// size is how many bytes are marked.
+func (r ranges) size() (n int) {
+	for _, s := range r {
+		n += s.to - s.from
+	}
+	return n
+}
+
 // cover reports whether all up to end is marked.
 func (r ranges) cover(end int) bool { return len(r) == 1 && r[0].from == 0 && r[0].to >= end }

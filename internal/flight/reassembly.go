@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/hermetic-tls/hermetic/internal/alert"
+	"github.com/hermetic-tls/hermetic/internal/record"
 	"github.com/hermetic-tls/hermetic/internal/wire"
 )
 
@@ -18,6 +19,15 @@ const DefaultMemory = 64 << 10
 
 // pieceCost is what a piece costs beside its bytes.
 const pieceCost = 48
+
+// Where anybody may have sent the fragments of a message, several versions of it are kept,
+// with the fragments and the records that they consist of, which cost something too.
+const (
+	maxVersions = 4
+	maxParts    = 16
+	maxRecords  = 8
+	versionCost = 16 * (maxParts + maxRecords)
+)
 
 var (
 	// ErrContradiction: a fragment does not fit those that have come before.
@@ -35,17 +45,36 @@ type Reassembly struct {
 	// that type.
 	Limit, Certificate int
 
-	next    int // message_seq of the message to be delivered next, or 1<<16
-	partial [window]*partial
-	size    int // bytes held
+	next     int // message_seq of the message to be delivered next, or 1<<16
+	slots    [window]slot
+	size     int             // bytes held
+	lent     int             // bytes of Memory that are lent
+	datagram uint32          // counts them
+	records  []record.Number // of the message that was taken last
+}
+
+// slot is what has come of a message: one version of it. Without protection there may be
+// several, since some of it may be forged: fragments of one version do not contradict
+// each other. Whichever is complete first is the message.
+type slot struct {
+	versions []*partial // the oldest first
+	datagram uint32     // that has begun the newest one
 }
 
 // partial is a message of which not all has come.
 type partial struct {
-	typ    wire.Type
-	length int
-	seen   bool    // something of it has come, be it only the header
-	pieces []piece // sorted, apart from each other
+	typ      wire.Type
+	length   int
+	seen     bool    // something of it has come, be it only the header
+	pieces   []piece // sorted, apart from each other
+	*version         // nil under keys
+}
+
+// version is what is known of a partial message whose fragments may be forged.
+type version struct {
+	datagram uint32 // that has begun it
+	parts    []span // its fragments, as far as they are told apart
+	records  []record.Number
 }
 
 type piece struct {
@@ -55,8 +84,22 @@ type piece struct {
 
 func (p *piece) end() int { return p.offset + len(p.data) }
 
+// held is how many bytes p takes.
+func (p *partial) held() (n int) {
+	if p.version != nil {
+		n = versionCost
+	}
+	for i := range p.pieces {
+		n += cap(p.pieces[i].data) + pieceCost
+	}
+	return n
+}
+
 // StartAt sets the message_seq of the first message.
 func (r *Reassembly) StartAt(seq int) { r.next = seq }
+
+// NextDatagram says that the fragments from here on are from another datagram.
+func (r *Reassembly) NextDatagram() { r.datagram++ }
 
 // Next is the message_seq of the message to be delivered next, or 1<<16.
 func (r *Reassembly) Next() int { return r.next }
@@ -76,52 +119,224 @@ func (r *Reassembly) Old(seq uint16) bool { return int(seq) < r.next }
 func (r *Reassembly) Last(seq uint16) bool { return int(seq) == r.next-1 }
 
 // Empty reports whether no part of a message is held.
-func (r *Reassembly) Empty() bool { return r.partial == [window]*partial{} }
+func (r *Reassembly) Empty() bool {
+	for i := range r.slots {
+		if len(r.slots[i].versions) > 0 {
+			return false
+		}
+	}
+	return true
+}
 
 // Discard forgets all that is held.
-func (r *Reassembly) Discard() { r.partial, r.size = [window]*partial{}, 0 }
+func (r *Reassembly) Discard() { r.slots, r.size = [window]slot{}, 0 }
 
-// Forget forgets what is held of one message.
-func (r *Reassembly) Forget(seq uint16) {
-	p := &r.partial[int(seq)%window]
-	if *p == nil {
-		return
+// Lend takes n bytes of Memory for something that can do without. Lent is 0 again as soon
+// as the message to be delivered next needs them.
+func (r *Reassembly) Lend(n int) bool {
+	if r.size+r.lent+n > r.Memory {
+		return false
 	}
-	for i := range (*p).pieces {
-		r.size -= cap((*p).pieces[i].data) + pieceCost
+	r.lent += n
+	return true
+}
+
+func (r *Reassembly) Lent() int { return r.lent }
+
+// Return gives back all that is lent.
+func (r *Reassembly) Return() { r.lent = 0 }
+
+func (r *Reassembly) slot(seq int) *slot { return &r.slots[seq%window] }
+
+// admits reports whether a fragment of a message that is not old may be kept.
+func (r *Reassembly) admits(h *wire.FragmentHeader) (bool, error) {
+	if int(h.Seq)-r.next >= window {
+		return false, nil
 	}
-	*p = nil
+	if h.Length > r.limit(h.Type) {
+		return false, errTooLarge
+	}
+	return true, nil
 }
 
 // Add takes a fragment of a message that is not old; its bytes are copied. It
 // is not kept when it is too far ahead or memory is short: then the peer must
 // send it again.
 func (r *Reassembly) Add(h *wire.FragmentHeader, fragment []byte) (kept bool, err error) {
-	ahead := int(h.Seq) - r.next
-	if ahead >= window {
-		return false, nil
+	if ok, err := r.admits(h); !ok {
+		return false, err
 	}
-	if h.Length > r.limit(h.Type) {
-		return false, errTooLarge
+	s := r.slot(int(h.Seq))
+	if len(s.versions) == 0 {
+		p := &partial{typ: h.Type, length: h.Length}
+		if kept = r.insert(p, h.Offset, fragment, r.lentRoom(h)); kept {
+			s.versions = []*partial{p}
+		}
+		return kept, nil
 	}
-	p := r.partial[int(h.Seq)%window]
-	if p == nil {
-		p = &partial{typ: h.Type, length: h.Length}
-	} else if p.typ != h.Type || p.length != h.Length {
+	p := s.versions[0]
+	if !p.agrees(h, fragment) {
 		return false, ErrContradiction
 	}
-	kept, err = r.insert(p, h.Offset, fragment)
-	if kept {
-		r.partial[int(h.Seq)%window] = p
-	}
-	return kept, err
+	return r.insert(p, h.Offset, fragment, r.lentRoom(h)), nil
 }
 
-// insert adds data to p's pieces.
-func (r *Reassembly) insert(p *partial, offset int, data []byte) (kept bool, err error) {
+// AddUnprotected is Add for what anybody may have sent: a fragment that contradicts what
+// has come before begins another version of its message. Nothing of a later message, and
+// no datagram by itself, keeps a message out. The records are those to acknowledge once
+// the version that the fragment belongs to has been taken: what is forgotten before is
+// not acknowledged.
+func (r *Reassembly) AddUnprotected(h *wire.FragmentHeader, fragment []byte, records ...record.Number) (kept bool, err error) {
+	if ok, err := r.admits(h); !ok {
+		return false, err
+	}
+	s := r.slot(int(h.Seq))
+	part := span{h.Offset, h.Offset + len(fragment)}
+	versions := slices.Clone(s.versions)
+	if s.datagram == r.datagram && len(versions) > 0 {
+		versions = versions[len(versions)-1:] // it contradicts the others
+	}
+	versions = slices.DeleteFunc(versions, func(p *partial) bool { return !p.agrees(h, fragment) })
+	if len(fragment) > 0 && len(s.versions) > 1 && s.datagram != r.datagram && slices.ContainsFunc(versions, func(p *partial) bool { return p.bytes(part) != nil }) {
+		// The peer sends again: none of the versions is whole, and no forgery may stay
+		// forever.
+		r.forget(s)
+		versions = nil
+	}
+	if len(versions) == 0 {
+		return r.beginVersion(s, h, fragment, records), nil
+	}
+	for _, p := range versions {
+		if slices.Contains(s.versions, p) && r.insert(p, h.Offset, fragment, r.unprotectedRoom(h, p)) {
+			kept = true
+			p.note(part, records)
+		}
+	}
+	return kept, nil
+}
+
+// forget forgets all versions of a message.
+func (r *Reassembly) forget(s *slot) {
+	for _, p := range s.versions {
+		r.size -= p.held()
+	}
+	*s = slot{}
+}
+
+// beginVersion begins another version of a message, at most one in a datagram: the
+// fragment, and of what has come before it all that does not contradict it.
+func (r *Reassembly) beginVersion(s *slot, h *wire.FragmentHeader, fragment []byte, records []record.Number) bool {
+	if len(s.versions) > 0 && s.datagram == r.datagram {
+		return false
+	}
+	if len(s.versions) == maxVersions {
+		r.drop(s, slices.MinFunc(s.versions, func(a, b *partial) int { return a.held() - b.held() }))
+	}
+	p := &partial{typ: h.Type, length: h.Length, version: &version{datagram: r.datagram}}
+	makeRoom := r.unprotectedRoom(h, p)
+	if r.room() < versionCost && !makeRoom(versionCost) {
+		return false
+	}
+	r.size += versionCost
+	base, parts := s.closest(h, fragment)
+	for _, part := range parts {
+		if r.insert(p, part.from, base.bytes(part), func(int) bool { return false }) {
+			p.parts = append(p.parts, part)
+		}
+	}
+	if base != nil {
+		p.records = slices.Clone(base.records)
+	}
+	if !r.insert(p, h.Offset, fragment, makeRoom) {
+		r.size -= p.held()
+		return false
+	}
+	p.note(span{h.Offset, h.Offset + len(fragment)}, records)
+	s.versions, s.datagram = append(s.versions, p), r.datagram
+	return true
+}
+
+// closest is the version that a fragment completes without what contradicts it, or that
+// most is left of, and the parts that are left.
+func (s *slot) closest(h *wire.FragmentHeader, fragment []byte) (base *partial, parts []span) {
+	most := 0
+	for _, p := range s.versions {
+		if p.typ != h.Type || p.length != h.Length {
+			continue
+		}
+		left := slices.DeleteFunc(slices.Clone(p.parts), func(part span) bool {
+			return contradict(part.from, p.bytes(part), h.Offset, fragment)
+		})
+		covered := ranges{}
+		for _, part := range left {
+			covered.add(part.from, part.to)
+		}
+		sum := covered.size()
+		if covered.add(h.Offset, h.Offset+len(fragment)); covered.cover(h.Length) {
+			return p, left
+		}
+		if sum > most {
+			most, base, parts = sum, p, left
+		}
+	}
+	return base, parts
+}
+
+// bytes are those of a part that has come.
+func (p *partial) bytes(part span) []byte {
+	for i := range p.pieces {
+		if t := &p.pieces[i]; t.offset <= part.from && part.to <= t.end() {
+			return t.data[part.from-t.offset : part.to-t.offset]
+		}
+	}
+	return nil
+}
+
+// note takes note of a fragment, and of the records that have brought it.
+func (p *partial) note(part span, records []record.Number) {
+	contains := func(q span) bool { return q.from <= part.from && part.to <= q.to }
+	if part.from < part.to && !slices.ContainsFunc(p.parts, contains) {
+		if len(p.parts) == maxParts {
+			p.parts = nil
+			for i := range p.pieces[:min(len(p.pieces), maxParts)] {
+				p.parts = append(p.parts, span{p.pieces[i].offset, p.pieces[i].end()})
+			}
+		} else {
+			p.parts = append(p.parts, part)
+		}
+	}
+	for _, n := range records {
+		if len(p.records) < maxRecords && !slices.Contains(p.records, n) {
+			p.records = append(p.records, n)
+		}
+	}
+}
+
+// drop forgets a version of a message.
+func (r *Reassembly) drop(s *slot, p *partial) {
+	r.size -= p.held()
+	s.versions = slices.DeleteFunc(s.versions, func(q *partial) bool { return q == p })
+}
+
+// agrees reports whether a fragment does not contradict those that have come before.
+func (p *partial) agrees(h *wire.FragmentHeader, data []byte) bool {
+	return p.typ == h.Type && p.length == h.Length && !slices.ContainsFunc(p.pieces, func(t piece) bool {
+		return contradict(t.offset, t.data, h.Offset, data)
+	})
+}
+
+// contradict reports whether a and b differ where they overlap.
+func contradict(aOffset int, a []byte, bOffset int, b []byte) bool {
+	from, to := max(aOffset, bOffset), min(aOffset+len(a), bOffset+len(b))
+	return from < to && !bytes.Equal(a[from-aOffset:to-aOffset], b[from-bOffset:to-bOffset])
+}
+
+// insert adds data to p's pieces, which agree with it. makeRoom is asked when there is no
+// room for so many bytes.
+func (r *Reassembly) insert(p *partial, offset int, data []byte, makeRoom func(n int) bool) (kept bool) {
 	if len(data) == 0 {
 		p.seen = true
-		return true, nil
+		return true
 	}
 	// The pieces from first up to last touch the new one, or overlap it.
 	end := offset + len(data)
@@ -134,23 +349,16 @@ func (r *Reassembly) insert(p *partial, offset int, data []byte) (kept bool, err
 		last++
 	}
 	touched := p.pieces[first:last]
-	for i := range touched {
-		t := &touched[i]
-		from, to := max(offset, t.offset), min(end, t.end())
-		if from < to && !bytes.Equal(data[from-offset:to-offset], t.data[from-t.offset:to-t.offset]) {
-			return false, ErrContradiction
-		}
-	}
 	if len(touched) == 1 && touched[0].offset <= offset && end <= touched[0].end() {
-		return true, nil // nothing new
+		return true // nothing new
 	}
 	whole := piece{offset: offset}
 	if len(touched) > 0 {
 		whole.offset = min(offset, touched[0].offset)
 		end = max(end, touched[len(touched)-1].end())
 	}
-	if !r.reserve(p, &whole, touched, end) {
-		return false, nil
+	if !r.reserve(p, &whole, touched, end, makeRoom) {
+		return false
 	}
 	copy(whole.data[offset-whole.offset:], data)
 	for i := range touched {
@@ -158,13 +366,13 @@ func (r *Reassembly) insert(p *partial, offset int, data []byte) (kept bool, err
 	}
 	p.pieces = slices.Replace(p.pieces, first, last, whole)
 	p.seen = true
-	return true, nil
+	return true
 }
 
 // reserve gives whole the memory for all up to end, in place of the pieces
 // that it takes the place of. A message that comes in order grows its first
 // piece by doubling.
-func (r *Reassembly) reserve(p *partial, whole *piece, old []piece, end int) bool {
+func (r *Reassembly) reserve(p *partial, whole *piece, old []piece, end int, makeRoom func(int) bool) bool {
 	n, freed := end-whole.offset, 0
 	for i := range old {
 		freed += cap(old[i].data) + pieceCost
@@ -175,16 +383,58 @@ func (r *Reassembly) reserve(p *partial, whole *piece, old []piece, end int) boo
 			return true
 		}
 	}
-	size, room := n, r.Memory-r.size+freed-pieceCost
-	if len(old) > 0 {
-		size = max(n, min(2*n, p.length-whole.offset, room))
-	}
-	if size > room {
+	if r.room() < n+pieceCost-freed && !makeRoom(n+pieceCost-freed) {
 		return false
+	}
+	size := n
+	if len(old) > 0 {
+		size = max(n, min(2*n, p.length-whole.offset, r.room()+freed-pieceCost))
 	}
 	r.size += size + pieceCost - freed
 	whole.data = make([]byte, n, size)
 	return true
+}
+
+// room is how many more bytes may be held.
+func (r *Reassembly) room() int { return r.Memory - r.size - r.lent }
+
+// lentRoom is what makes room for a fragment: the message to be delivered next needs what
+// is lent.
+func (r *Reassembly) lentRoom(h *wire.FragmentHeader) func(int) bool {
+	return func(n int) bool {
+		if int(h.Seq) == r.next {
+			r.lent = 0
+		}
+		return n <= r.room()
+	}
+}
+
+// unprotectedRoom also forgets later messages, from the last one on, and then other
+// versions of the same one, the largest first. But what a datagram has begun may not take
+// more than half of Memory from what was there before.
+func (r *Reassembly) unprotectedRoom(h *wire.FragmentHeader, p *partial) func(int) bool {
+	s := r.slot(int(h.Seq))
+	return func(n int) bool {
+		if r.lentRoom(h)(n) {
+			return true
+		}
+		for later := r.next + window - 1; later > int(h.Seq); later-- {
+			if r.forget(r.slot(later)); n <= r.room() {
+				return true
+			}
+		}
+		if len(p.pieces) > 0 && p.datagram == r.datagram && p.held()+n > r.Memory/2 {
+			return false
+		}
+		for n > r.room() {
+			others := slices.DeleteFunc(slices.Clone(s.versions), func(q *partial) bool { return q == p })
+			if len(others) == 0 {
+				return false
+			}
+			r.drop(s, slices.MaxFunc(others, func(a, b *partial) int { return a.held() - b.held() }))
+		}
+		return true
+	}
 }
 
 // Take returns the next message if all of it has come, and moves on.
@@ -192,19 +442,27 @@ func (r *Reassembly) Take() (m wire.Message, ok bool) {
 	if r.next > 0xffff {
 		return m, false
 	}
-	p := r.partial[r.next%window]
-	if p == nil || !p.complete() {
+	s := r.slot(r.next)
+	i := slices.IndexFunc(s.versions, (*partial).complete)
+	if i < 0 {
 		return m, false
 	}
+	p := s.versions[i]
 	m = wire.Message{Type: p.typ, Seq: uint16(r.next)}
 	if len(p.pieces) > 0 {
 		m.Body = p.pieces[0].data
-		r.size -= cap(m.Body) + pieceCost
 	}
-	r.partial[r.next%window] = nil
+	if r.records = nil; p.version != nil {
+		r.records = p.records
+	}
+	r.forget(s)
 	r.next++
 	return m, true
 }
+
+// Records are those that have brought the message that was taken last, if it came
+// without protection.
+func (r *Reassembly) Records() []record.Number { return r.records }
 
 func (p *partial) complete() bool {
 	if p.length == 0 {

@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
+	"github.com/hermetic-tls/hermetic/internal/record"
 	"github.com/hermetic-tls/hermetic/internal/wire"
 )
 
@@ -90,11 +92,9 @@ func TestReassembly(t *testing.T) {
 				t.Errorf("got messages %v, want %v", got, test.want)
 			}
 			held := 0
-			for _, p := range r.partial {
-				if p != nil {
-					for _, piece := range p.pieces {
-						held += cap(piece.data) + pieceCost
-					}
+			for _, s := range r.slots {
+				for _, p := range s.versions {
+					held += p.held()
 				}
 			}
 			if r.size != held {
@@ -129,25 +129,174 @@ func TestReassemblyNumbers(t *testing.T) {
 	}
 }
 
-func TestForget(t *testing.T) {
-	r := newReassembly()
-	add := func(typ wire.Type, offset int, data string) error {
-		_, err := r.Add(&wire.FragmentHeader{Type: typ, Length: 4, Offset: offset, FragmentLength: len(data)}, []byte(data))
-		return err
+// TestVersions: where anybody may have sent a fragment, the genuine ones still give their
+// message.
+func TestVersions(t *testing.T) {
+	const genuine = "abcdefghij"
+	type fragment struct {
+		typ    wire.Type
+		length int
+		offset int
+		data   string
 	}
-	if err := add(wire.TypeServerHello, 0, "ab"); err != nil {
-		t.Fatal(err)
+	g := func(from, to int) fragment { return fragment{wire.TypeServerHello, 10, from, genuine[from:to]} }
+	f := func(offset int, data string) fragment { return fragment{wire.TypeServerHello, 10, offset, data} }
+	for name, datagrams := range map[string][][]fragment{
+		"alone":                       {{g(0, 5)}, {g(5, 10)}},
+		"another type":                {{g(0, 5)}, {{wire.TypeFinished, 10, 5, "fghij"}}, {g(5, 10)}},
+		"another type first":          {{{wire.TypeFinished, 10, 0, "abcde"}}, {g(0, 5)}, {g(5, 10)}},
+		"another length":              {{g(0, 5)}, {{wire.TypeServerHello, 9, 5, "fgh"}}, {g(5, 10)}},
+		"another length first":        {{{wire.TypeServerHello, 60000, 30000, "x"}}, {g(0, 5)}, {g(5, 10)}},
+		"without content":             {{{wire.TypeServerHello, 9, 0, ""}}, {g(0, 5)}, {g(5, 10)}},
+		"other bytes where some came": {{g(0, 5)}, {f(1, "x")}, {g(5, 10)}},
+		"other bytes for what comes":  {{g(0, 5)}, {f(5, "x")}, {g(5, 10)}},
+		"other bytes across both":     {{g(0, 5)}, {f(4, "xx")}, {g(5, 10)}},
+		"other bytes first":           {{f(0, "xxx")}, {g(0, 5)}, {g(5, 10)}},
+		"other bytes first, at a gap": {{f(4, "xx")}, {g(0, 5)}, {g(5, 10)}},
+		"all but one byte first":      {{f(0, "xxxxxxxxx")}, {g(0, 10)}},
+		"a datagram of many": {{g(0, 5)}, {
+			f(1, "x"), f(2, "xx"), f(3, "xxx"), f(6, "x"), {wire.TypeServerHello, 11, 0, "x"}, {wire.TypeServerHello, 12, 0, "x"},
+			{wire.TypeServerHello, 13, 0, "x"}, {wire.TypeServerHello, 14, 0, "x"}, f(0, "xxxx"),
+		}, {g(5, 10)}},
+		"many datagrams": {{g(0, 5)}, {f(0, "x")}, {f(1, "x")}, {{wire.TypeServerHello, 11, 0, "x"}}, {{wire.TypeServerHello, 12, 0, "x"}}, {g(5, 10)}},
+		"backwards":      {{g(5, 10)}, {f(8, "x")}, {g(0, 5)}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for _, seq := range []uint16{0, 3} { // the message that is expected, and a later one
+				r := newReassembly()
+				for i, d := range datagrams {
+					r.NextDatagram()
+					for _, f := range d {
+						h := wire.FragmentHeader{Type: f.typ, Length: f.length, Seq: seq, Offset: f.offset, FragmentLength: len(f.data)}
+						if _, err := r.AddUnprotected(&h, []byte(f.data), record.Number{Sequence: uint64(i)}); err != nil {
+							t.Fatal(err)
+						}
+					}
+				}
+				r.StartAt(int(seq))
+				m, ok := r.Take()
+				if !ok || m.Type != wire.TypeServerHello || string(m.Body) != genuine {
+					t.Errorf("message %d: %v, got %q", seq, ok, m.Body)
+				}
+				if !slices.Contains(r.Records(), record.Number{Sequence: uint64(len(datagrams) - 1)}) {
+					t.Errorf("message %d: its last record is not to be acknowledged: %v", seq, r.Records())
+				}
+				if r.size != 0 || !r.Empty() {
+					t.Errorf("message %d: %d bytes are left", seq, r.size)
+				}
+			}
+		})
 	}
-	if err := add(wire.TypeFinished, 0, "abcd"); err != ErrContradiction {
-		t.Fatalf("got error %v, want %v", err, ErrContradiction)
+}
+
+// TestVersionsEnd: whatever has been forged, a message that is sent again comes.
+func TestVersionsEnd(t *testing.T) {
+	for seed := range uint64(2000) {
+		random := rand.New(rand.NewPCG(seed, 0))
+		r := newReassembly()
+		want := body(40)
+		add := func(typ wire.Type, length, from int, data []byte) {
+			h := wire.FragmentHeader{Type: typ, Length: length, Offset: from, FragmentLength: len(data)}
+			if _, err := r.AddUnprotected(&h, data); err != nil {
+				t.Fatal(err)
+			}
+		}
+		forge := func() {
+			r.NextDatagram()
+			for range 1 + random.IntN(10) {
+				from := random.IntN(40)
+				data := want[from : from+random.IntN(41-from)]
+				if random.IntN(3) > 0 && len(data) < len(want) {
+					data = make([]byte, len(data))
+				}
+				add(wire.TypeServerHello, len(want)+random.IntN(2), from, data)
+			}
+		}
+		cuts := []int{0, 10, 20, 30, 40}
+		rounds, done := 0, false
+		for ; !done && rounds < 10; rounds++ {
+			for i := range len(cuts) - 1 {
+				if rounds == 0 {
+					forge()
+				}
+				r.NextDatagram()
+				add(wire.TypeServerHello, len(want), cuts[i], want[cuts[i]:cuts[i+1]])
+				_, ok := r.Take()
+				done = done || ok
+			}
+		}
+		if rounds > 3 {
+			t.Errorf("seed %d: it comes after %d rounds", seed, rounds)
+		}
 	}
-	r.Forget(0)
-	r.Forget(1)
-	if r.size != 0 || !r.Empty() {
-		t.Errorf("%d bytes are left", r.size)
+}
+
+// TestContradiction: under keys a contradiction is the peer's own.
+func TestContradiction(t *testing.T) {
+	for name, second := range map[string]wire.FragmentHeader{
+		"another type":   {Type: wire.TypeFinished, Length: 4, FragmentLength: 2},
+		"another length": {Type: wire.TypeServerHello, Length: 5, FragmentLength: 2},
+		"other bytes":    {Type: wire.TypeServerHello, Length: 4, Offset: 1, FragmentLength: 2},
+	} {
+		r := newReassembly()
+		if _, err := r.Add(&wire.FragmentHeader{Type: wire.TypeServerHello, Length: 4, FragmentLength: 2}, []byte("ab")); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := r.Add(&second, []byte("ab")); err != ErrContradiction {
+			t.Errorf("%s: error %v, want %v", name, err, ErrContradiction)
+		}
 	}
-	if err := add(wire.TypeFinished, 0, "abcd"); err != nil {
-		t.Error(err)
+}
+
+// TestRoomForNext: nothing that is forged, be it large, keeps the message out that is to be
+// delivered next, and nothing that is lent.
+func TestRoomForNext(t *testing.T) {
+	want := body(10_000)
+	for name, test := range map[string]struct {
+		seq    uint16
+		length int
+		parts  int
+		lend   int
+	}{
+		"later messages":               {6, 1 << 16, 60, 0},
+		"the next but one":             {1, 1 << 16, 60, 0},
+		"the same one, another length": {0, 1 << 16, 60, 0},
+		"the same one, one fragment":   {0, 1 << 16, 1, 0},
+		"something lent":               {6, 100, 1, DefaultMemory - 1000},
+	} {
+		for before := range 2 { // whether the genuine message has begun
+			r := newReassembly()
+			genuine := func(from, to int) {
+				r.NextDatagram()
+				h := wire.FragmentHeader{Type: wire.TypeCertificate, Length: len(want), Offset: from, FragmentLength: to - from}
+				if kept, err := r.AddUnprotected(&h, want[from:to]); !kept || err != nil {
+					t.Errorf("%s: bytes %d to %d: kept is %v, error %v", name, from, to, kept, err)
+				}
+			}
+			if before > 0 {
+				genuine(0, 1000)
+			}
+			if test.lend > 0 && !r.Lend(test.lend-2000) {
+				t.Fatal("there is nothing to lend")
+			}
+			r.NextDatagram()
+			for i := range test.parts {
+				h := wire.FragmentHeader{Type: wire.TypeCertificate, Length: test.length, Seq: test.seq, Offset: 1000 * i, FragmentLength: 1000}
+				h.FragmentLength = min(h.FragmentLength, test.length)
+				if _, err := r.AddUnprotected(&h, make([]byte, h.FragmentLength)); err != nil {
+					t.Fatal(err)
+				}
+				if r.size+r.lent > r.Memory {
+					t.Fatalf("%s: %d bytes are held", name, r.size+r.lent)
+				}
+			}
+			for from := 1000 * before; from < len(want); from += 1000 {
+				genuine(from, from+1000)
+			}
+			if m, ok := r.Take(); !ok || !bytes.Equal(m.Body, want) {
+				t.Errorf("%s: the message does not come", name)
+			}
+		}
 	}
 }
 
@@ -164,7 +313,7 @@ func TestReassemblyGrows(t *testing.T) {
 		if err != nil || !kept {
 			t.Fatalf("byte %d: %v", i, err)
 		}
-		if now := &r.partial[0].pieces[0].data[0]; now != at {
+		if now := &r.slots[0].versions[0].pieces[0].data[0]; now != at {
 			copies, at = copies+1, now
 		}
 	}
@@ -199,11 +348,9 @@ func TestReassemblyMemory(t *testing.T) {
 					refused++
 				}
 				held := 0
-				for _, p := range r.partial {
-					if p != nil {
-						for _, piece := range p.pieces {
-							held += cap(piece.data)
-						}
+				for _, s := range r.slots {
+					for _, p := range s.versions {
+						held += p.held()
 					}
 				}
 				if held > r.Memory || r.size > r.Memory {

@@ -18,22 +18,37 @@ type Timer struct {
 	// Attempts is at which expiry it gives up; 0: at the first one after Max.
 	Attempts int
 
-	start   time.Time
-	expired int // how often in a row
-	running bool
+	start    time.Time
+	sent     time.Time // the last transmission
+	expired  int       // how often in a row
+	restarts int       // since it expired
+	running  bool
 }
 
+// maxRestarts is how often it starts again without having expired: whoever makes us send
+// the flight again and again does not keep us waiting forever.
+const maxRestarts = 16
+
 // Start begins to wait for the answer to a transmission.
-func (t *Timer) Start(now time.Time) { t.start, t.running = now, true }
+func (t *Timer) Start(now time.Time) {
+	t.sent = now
+	if t.running && now.After(t.start) {
+		if t.restarts == maxRestarts {
+			return
+		}
+		t.restarts++
+	}
+	t.start, t.running = now, true
+}
 
 // Stop ends the waiting: an answer is there.
-func (t *Timer) Stop() { t.running, t.expired = false, 0 }
+func (t *Timer) Stop() { t.running, t.expired, t.restarts = false, 0, 0 }
 
 // Running reports whether an answer is awaited.
 func (t *Timer) Running() bool { return t.running }
 
-// Started is when the timer was last started.
-func (t *Timer) Started() time.Time { return t.start }
+// Sent is when the last transmission was.
+func (t *Timer) Sent() time.Time { return t.sent }
 
 // Expired is how often it has expired in a row.
 func (t *Timer) Expired() int { return t.expired }
@@ -66,7 +81,7 @@ func (t *Timer) Expire(now time.Time) bool {
 	if t.Attempts > 0 {
 		last = t.expired >= t.Attempts
 	}
-	t.Start(now)
+	t.start, t.sent, t.restarts = now, now, 0
 	return !last
 }
 

@@ -104,6 +104,10 @@ type Received struct {
 	forged forgeries
 }
 
+// Mark records that the record with that number has come, and was of use: what is
+// dropped may come again.
+func (r *Received) Mark(sequence uint64) { r.window.Mark(sequence) }
+
 // State and SetState are r as numbers, for a session that moves.
 func (r *Received) State() (next uint64, seen [windowSize / 64]uint64, forged uint64) {
 	return r.window.next, r.window.seen, uint64(r.forged)

@@ -120,7 +120,7 @@ func (e *Writer12) Overhead() int {
 // SetNext goes on with that sequence number.
 func (e *Writer12) SetNext(n uint64) { e.next = n }
 
-// Open decrypts r in place. The content aliases r.
+// Open decrypts r in place. The content aliases r. Its number is not marked yet.
 func (e *Reader12) Open(r *Classic) (ContentType, []byte, error) {
 	// RFC 9146, Section 3: a record without the CID that was negotiated, or
 	// with another one, is invalid.
@@ -144,7 +144,6 @@ func (e *Reader12) Open(r *Classic) (ContentType, []byte, error) {
 	if err != nil {
 		return 0, nil, e.forged.add(e.keys.Suite.IntegrityLimit)
 	}
-	e.window.Mark(r.Number.Sequence)
 	if len(plain) > MaxPlaintext {
 		return 0, nil, errOverflow
 	}

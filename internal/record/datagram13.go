@@ -86,7 +86,8 @@ func NewRested13(epoch uint64, c *suite.Suite, r *Rested) *Reader13 {
 	return e
 }
 
-// Open decrypts u, a record of this epoch, in place. The content aliases u.
+// Open decrypts u, a record of this epoch, in place. The content aliases u. Its number
+// is not marked yet.
 func (e *Reader13) Open(u *Unified) (Number, ContentType, []byte, error) {
 	if e.rests {
 		e.keys.Wake()
@@ -117,7 +118,6 @@ func (e *Reader13) open(u *Unified) (Number, ContentType, []byte, error) {
 	if !e.window.Fresh(number.Sequence) {
 		return number, 0, nil, Replayed
 	}
-	e.window.Mark(number.Sequence)
 	if len(plain) > MaxPlaintext+1 {
 		return number, 0, nil, errOverflow
 	}
@@ -168,7 +168,7 @@ func (e *protection13) mask(number, ciphertext []byte) {
 	}
 }
 
-// setNonce: RFC 9846, Section 5.3; "unlike DTLS 1.2, the epoch is not included".
+// setNonce: RFC 9846, Section 5.3; RFC 9147bis, Section 4: "unlike DTLS 1.2, the epoch is not included".
 func (e *protection13) setNonce(seq uint64) {
 	e.nonce = e.keys.IV
 	tail := e.nonce[4:]

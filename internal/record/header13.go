@@ -51,7 +51,7 @@ func ParseUnified(in []byte, cidLen int) (u Unified, n int, ok bool) {
 	u.EpochBits = first & epochMask
 	n = 1
 	if first&cidBit != 0 {
-		// RFC 9147bis, Section 9: "If no CID is negotiated, then the receiver
+		// RFC 9147bis, Section 9.1: "If no CID is negotiated, then the receiver
 		// MUST reject any records it receives that contain a CID."
 		if cidLen == 0 || len(in) < n+cidLen {
 			return u, 0, false
