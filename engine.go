@@ -413,10 +413,10 @@ func (e *Engine) newCarrier() {
 }
 
 // KeyUpdate changes the sending keys (TLS 1.3), and asks the peer to change
-// its own if requestPeer is set; a request that the peer has not answered yet serves for
-// this one too. Over DTLS it waits until the peer has acknowledged the update before it.
-// In TLS 1.2 it is an ErrInvalidOperation, and where DTLS has no numbers left for it an
-// [ErrLimit].
+// its own if requestPeer is set; a request that it has not answered yet serves for this
+// one too. Over DTLS the keys change when the peer has acknowledged it: until then another
+// update is the same one, and another request waits. In TLS 1.2 it is an
+// ErrInvalidOperation, and where DTLS has no numbers left for it an [ErrLimit].
 func (e *Engine) KeyUpdate(requestPeer bool) error {
 	switch err := e.established(); {
 	case err != nil:

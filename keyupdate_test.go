@@ -81,11 +81,22 @@ func TestKeyUpdatesMeet(t *testing.T) {
 		"an update after a request": {func(u updates) {
 			u.update(u.client, true)
 			u.update(u.client, false)
-		}, 2, 1},
-		"a request after an update that crosses a request": {func(u updates) {
+		}, 1, 1},
+		"requests at once": {func(u updates) {
+			u.update(u.client, true)
+			u.update(u.client, true)
+		}, 1, 1},
+		"a request after an update, and one of the peer's": {func(u updates) {
 			u.update(u.client, false)
 			u.update(u.server, true)
 			u.update(u.client, true)
+		}, 3, 2},
+		"a request after the answer to another": {func(u updates) {
+			u.update(u.client, true)
+			if _, err := u.deliver(); err != nil {
+				u.t.Fatal(err)
+			}
+			u.update(u.client, true) // before its ACK has left
 		}, 2, 2},
 		"a request that is lost": {func(u updates) {
 			u.update(u.client, true)

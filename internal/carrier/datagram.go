@@ -150,6 +150,7 @@ type exchange struct {
 	answered bool        // a message has come since the flight was begun
 	queue    []queued    // messages behind a KeyUpdate
 	update   *suite.Keys // the next sending keys, while their KeyUpdate is in flight
+	requests bool        // it asks for the peer's
 	alerts   [][2]byte   // to be sent
 	patience time.Time   // when the peer's pause is too long; zero: it makes none
 	ack      acknowledgment

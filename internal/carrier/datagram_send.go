@@ -134,6 +134,7 @@ func (d *Datagram) sendQueued() {
 		d.queue = d.queue[1:]
 		d.add(q.msg, q.seq)
 		d.update = q.keys
+		d.requests = q.keys != nil && q.msg[len(q.msg)-1] == 1
 	}
 	if len(d.queue) == 0 {
 		d.queue = nil
@@ -211,7 +212,9 @@ func (d *Datagram) Output(now time.Time, dst []byte) []byte {
 	}
 	d.Wake()
 	start, room := len(dst), d.room()
-	if d.ack.due {
+	if d.ack.due || d.requests && d.sendable() && !d.received.Empty() {
+		// Before a request for a KeyUpdate the peer is told that its last one has come:
+		// another request would be one of before that.
 		dst = d.appendACK(dst, room)
 	}
 	if d.sendable() {

@@ -108,8 +108,10 @@ func (c *Connection) keyUpdate(carrier Carrier, msg wire.Message) error {
 	if err := carrier.InstallRead(Application, c.trafficKeys(c.readSecret)); err != nil {
 		return err
 	}
-	c.owesUpdate = c.owesUpdate || ku.RequestUpdate == 1
 	c.awaitsUpdate = false
+	if ku.RequestUpdate == 1 && !(c.answersUpdate && carrier.KeyUpdatePending()) {
+		c.owesUpdate = true
+	}
 	return nil
 }
 
@@ -125,30 +127,40 @@ func (c *Connection) Keys(server bool) (read, write suite.Keys) {
 	return own, client
 }
 
-// UpdateKeys sends a KeyUpdate, which changes the sending keys, as soon as it may: see
-// AnswerUpdate.
+// UpdateKeys sends a KeyUpdate, which changes the sending keys. Where one has not been
+// acknowledged yet, the keys are about to change, and only a request must wait for the
+// next one.
 func (c *Connection) UpdateKeys(carrier Carrier, request bool) {
-	c.owesUpdate = true
-	c.wantsUpdate = c.wantsUpdate || request
-	c.AnswerUpdate(carrier)
+	switch {
+	case !carrier.KeyUpdatePending():
+		c.wantsUpdate = c.wantsUpdate || request
+		c.sendUpdate(carrier)
+	case request && !c.awaitsUpdate:
+		c.wantsUpdate = true
+	}
 }
 
-// AnswerUpdate sends the KeyUpdate that is due: the one that the peer has asked for (RFC
-// 9846, Section 4.7.3: "prior to sending its next Application Data record", and one for
-// any number of requests), or one of ours that had to wait. Over datagrams that is until
-// the one before it has been acknowledged. It asks for the peer's at most once: "Until
-// receiving a subsequent KeyUpdate from the peer, the sender MUST NOT send another
-// KeyUpdate with request_update set to "update_requested"". The answer that is still to
-// come serves all that was asked until then.
+// AnswerUpdate sends the KeyUpdate that is due, once it may: the one that the peer has
+// asked for (RFC 9846, Section 4.7.3: "prior to sending its next Application Data record",
+// and one for all requests that come before it has been acknowledged), or a request that
+// had to wait.
 func (c *Connection) AnswerUpdate(carrier Carrier) {
-	if !c.owesUpdate || carrier.KeyUpdatePending() {
-		return
+	if (c.owesUpdate || c.wantsUpdate) && !carrier.KeyUpdatePending() {
+		c.sendUpdate(carrier)
 	}
+}
+
+// sendUpdate asks for the peer's KeyUpdate, if that is wanted, once: "Until receiving a
+// subsequent KeyUpdate from the peer, the sender MUST NOT send another KeyUpdate with
+// request_update set to "update_requested"". The answer that is still to come serves all
+// that was asked until then.
+func (c *Connection) sendUpdate(carrier Carrier) {
 	var ku wire.KeyUpdate
 	if c.wantsUpdate && !c.awaitsUpdate {
 		ku.RequestUpdate = 1
 		c.awaitsUpdate = true
 	}
+	c.answersUpdate = c.owesUpdate
 	c.owesUpdate, c.wantsUpdate = false, false
 	carrier.Wake()
 	suite.UpdateTrafficSecret(c.Suite.Hash, c.prefix(), c.writeSecret)

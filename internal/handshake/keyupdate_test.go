@@ -40,8 +40,9 @@ func TestKeyUpdateRequests(t *testing.T) {
 
 		{"datagrams: while one is pending", "uUa", "01", true},
 		{"datagrams: two while one is pending", "uUUa", "01", true},
-		{"datagrams: while a request is pending", "UUa", "10", true},
-		{"datagrams: without a request while one is pending", "uua", "00", true},
+		{"datagrams: while a request is pending", "UUa", "1", true},
+		{"datagrams: without a request while one is pending", "uua", "0", true},
+		{"datagrams: the peer's again while the answer is pending", "PdPa", "0", true},
 		{"datagrams: the peer's while one is pending", "uPa", "00", true},
 		{"datagrams: the peer's that crosses ours", "UPa", "10", true},
 		{"datagrams: the peer's and another of ours while one is pending", "uPUa", "01", true},

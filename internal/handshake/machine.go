@@ -109,12 +109,13 @@ type Connection struct {
 	Retried     bool // by HelloRetryRequest
 	Resumed     bool
 
-	owesUpdate   bool     // a KeyUpdate is due
-	wantsUpdate  bool     // it is to ask for the peer's
-	awaitsUpdate bool     // the peer has been asked for one, and it has not come
-	awaitsCIDs   bool     // the peer has been asked for connection IDs
-	rawLocal     bool     // we have shown a raw public key, now or when the session began
-	spareCIDs    [][]byte // of the peer, to change to
+	owesUpdate    bool     // the peer has asked for a KeyUpdate
+	answersUpdate bool     // our last KeyUpdate was one that it had asked for
+	wantsUpdate   bool     // the peer is to be asked for a KeyUpdate
+	awaitsUpdate  bool     // it has been asked, and has not answered
+	awaitsCIDs    bool     // the peer has been asked for connection IDs
+	rawLocal      bool     // we have shown a raw public key, now or when the session began
+	spareCIDs     [][]byte // of the peer, to change to
 	// TLS 1.3: the traffic secrets of now, for the next KeyUpdate.
 	readSecret, writeSecret []byte
 	exporterSecret          []byte
