@@ -67,7 +67,7 @@ func newCompiled(cfg *Config) (*compiled, error) {
 		return nil, errFIPSOnly
 	}
 	c := &compiled{Config: cfg}
-	c.chains.MaxCost = cfg.MaxCertificateCost
+	c.chains.MaxCost = cfg.maxCertificateCost()
 	p := handshake.Params{
 		Rand:             cfg.random(),
 		Now:              cfg.now,

@@ -298,11 +298,13 @@ type Config struct {
 	// MaxCertificateCost bounds the work that the peer's certificates may cause
 	// before it has proved anything. The unit is one verification with RSA-2048,
 	// some 30 µs; one with P-256 counts 3, with RSA-4096 11, with P-384 20, with
-	// RSA-8192 41 and with P-521 100. What counts is each certificate (1), the
-	// signature of the handshake, and each check that crypto/x509 would make if
-	// all signatures were good, of which it makes no more than 100. Beyond the
-	// limit nothing is verified, and the alert is bad_certificate. Zero: 500, with
-	// which ten certificates of RSA-4096 are accepted.
+	// RSA-8192 41 and with P-521 100. What counts is each certificate (1) and
+	// every 256 bytes of them (1), the signature of the handshake, and each check
+	// that crypto/x509 would make if all signatures were good, of which it makes
+	// no more than 100. Beyond the limit nothing is verified, and the alert is
+	// bad_certificate. Zero: 500, with which ten certificates of RSA-4096 are
+	// accepted, and more if MaxCertificateMessage exceeds 64 KiB: 1 for every 256
+	// bytes.
 	MaxCertificateCost int
 
 	// MaxFragment is how many bytes of plaintext a sent record has at most,

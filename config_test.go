@@ -297,8 +297,8 @@ func TestFromTLSMethods(t *testing.T) {
 		set  func(*tls.Config)
 		want string // in the error
 	}{
-		"SetSessionTicketKeys": {func(c *tls.Config) { c.SetSessionTicketKeys([][32]byte{{1}}) }, "tls.Config.SetSessionTicketKeys"},
-		"SessionTicketKey":     {func(c *tls.Config) { c.SessionTicketKey = [32]byte{1} }, "tls.Config.SessionTicketKey"},
+		"SetSessionTicketKeys":                           {func(c *tls.Config) { c.SetSessionTicketKeys([][32]byte{{1}}) }, "tls.Config.SetSessionTicketKeys"},
+		"SessionTicketKey":                               {func(c *tls.Config) { c.SessionTicketKey = [32]byte{1} }, "tls.Config.SessionTicketKey"},
 		"a SessionTicketKey that crypto/tls has made up": {func(c *tls.Config) { copy(c.SessionTicketKey[:], "DEPRECATED, and 22 bytes") }, ""},
 		"BuildNameToCertificate":                         {func(c *tls.Config) { c.BuildNameToCertificate() }, ""},
 		"an empty NameToCertificate":                     {func(c *tls.Config) { c.NameToCertificate = map[string]*tls.Certificate{} }, ""},

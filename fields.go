@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/hermetic-tls/hermetic/internal/handshake"
+	"github.com/hermetic-tls/hermetic/internal/pki"
 	"github.com/hermetic-tls/hermetic/internal/wire"
 )
 
@@ -54,6 +55,14 @@ func (c *compiled) helloSize(p *handshake.Params) error {
 		}
 	}
 	return nil
+}
+
+// maxCertificateCost: a message that may be larger may cost more to parse.
+func (c *Config) maxCertificateCost() int {
+	if c.MaxCertificateCost > 0 {
+		return c.MaxCertificateCost
+	}
+	return pki.DefaultMaxCost + max(0, c.MaxCertificateMessage-1<<16)/256
 }
 
 // sizeOf is what a list takes on the wire whose elements have lengths of that many

@@ -49,7 +49,9 @@ func TestFields(t *testing.T) {
 		change func(client, server *Config)
 		want   string // the field; "": it works
 	}{
-		{"a long name", func(c, s *Config) { c.ServerName, c.RootCAs, c.InsecureSkipVerify = strings.Repeat("a", 255), nil, true }, ""},
+		{"a long name", func(c, s *Config) {
+			c.ServerName, c.RootCAs, c.InsecureSkipVerify = strings.Repeat("a", 255), nil, true
+		}, ""},
 		{"a name that is longer", func(c, s *Config) { c.ServerName = strings.Repeat("a", 256) }, "ServerName"},
 		{"a name with NUL", func(c, s *Config) { c.ServerName = "localhost\x00.example" }, "ServerName"},
 		{"a name with a newline", func(c, s *Config) { c.ServerName = "localhost\n" }, "ServerName"},
@@ -82,8 +84,12 @@ func TestFields(t *testing.T) {
 		{"a long one", func(c, s *Config) { s.ClientAuth, s.ClientCANames = tls.RequestClientCert, manyBytes(1, 1<<16) }, "ClientCANames"},
 		{"an empty one", func(c, s *Config) { s.ClientAuth, s.ClientCANames = tls.RequestClientCert, [][]byte{{}} }, "ClientCANames"},
 
-		{"a large staple", func(c, s *Config) { s.Certificates = with(func(c *tls.Certificate) { c.OCSPStaple = make([]byte, 50000) }) }, ""},
-		{"too large a staple", func(c, s *Config) { s.Certificates = with(func(c *tls.Certificate) { c.OCSPStaple = make([]byte, 1<<16) }) }, "Certificates[0]"},
+		{"a large staple", func(c, s *Config) {
+			s.Certificates = with(func(c *tls.Certificate) { c.OCSPStaple = make([]byte, 50000) })
+		}, ""},
+		{"too large a staple", func(c, s *Config) {
+			s.Certificates = with(func(c *tls.Certificate) { c.OCSPStaple = make([]byte, 1<<16) })
+		}, "Certificates[0]"},
 		{"too large an SCT", func(c, s *Config) {
 			s.Certificates = with(func(c *tls.Certificate) { c.SignedCertificateTimestamps = manyBytes(1, 1<<16) })
 		}, "Certificates[0]"},

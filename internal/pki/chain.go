@@ -36,7 +36,8 @@ var (
 type Chain struct {
 	der    [][]byte
 	public crypto.PublicKey
-	limit  int // of what it may cost to verify
+	limit  int // of what it may cost
+	left   int // of it, after parsing
 
 	mu      sync.Mutex
 	parsed  []*x509.Certificate
@@ -70,10 +71,11 @@ func (c *Chain) forget() {
 }
 
 func newChain(der [][]byte, limit int) (*Chain, error) {
-	if len(der) > limit {
+	left := limit - parseCost(der)
+	if left < 0 {
 		return nil, tooExpensive(limit)
 	}
-	c := &Chain{der: make([][]byte, len(der)), limit: limit}
+	c := &Chain{der: make([][]byte, len(der)), limit: limit, left: left}
 	for i := range der {
 		c.der[i] = slices.Clone(der[i])
 	}

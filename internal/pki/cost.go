@@ -23,11 +23,23 @@ const (
 	// rootCost is assumed for each check of a root's signature: pools do not tell
 	// what is in them. It is about that of RSA-4096.
 	rootCost = 10
+	// costlyBytes is how many bytes of certificates cost a unit to parse, at worst.
+	costlyBytes = 256
 )
 
 // tooExpensive is the cause of a Certificate message beyond the limit.
 func tooExpensive(limit int) error {
 	return alert.New(alert.BadCertificate, fmt.Sprintf("the peer's certificates cost too much to verify: MaxCertificateCost is %d", limit))
+}
+
+// parseCost is what parsing costs, at worst 10 ms for 64 KiB: of extended key usages,
+// or of mail addresses.
+func parseCost(der [][]byte) int {
+	size := 0
+	for _, d := range der {
+		size += len(d)
+	}
+	return len(der) + size/costlyBytes
 }
 
 // verifyCost is what one verification with the key costs. It was measured with
@@ -67,13 +79,12 @@ func rsaCost(key *rsa.PublicKey) int {
 }
 
 // affordable reports whether the peer's certificates cost no more than limit,
-// before any of their signatures is verified: a point for each certificate, one
-// check with the leaf's key, and what crypto/x509 would verify if every signature
-// were good. It also stops at 100 checks, but one with RSA-8192 costs as much as
+// before any of their signatures is verified: one check with the leaf's key, and
+// what crypto/x509 would verify if every signature were good. It also stops at 100 checks, but one with RSA-8192 costs as much as
 // 41 with RSA-2048.
 func affordable(certs []*x509.Certificate, limit int) bool {
 	s := &search{intermediates: certs[1:], used: make([]bool, len(certs)-1)}
-	s.left = limit - len(certs) - verifyCost(certs[0].PublicKey)
+	s.left = limit - verifyCost(certs[0].PublicKey)
 	s.climb(certs[0])
 	return s.left >= 0
 }

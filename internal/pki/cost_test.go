@@ -111,6 +111,7 @@ func TestCost(t *testing.T) {
 		{"a ladder of P-256 up to the sky", ladder(t, 60, leaf, p256()), false},
 		{"a ladder of P-521", ladder(t, 6, leaf, p521()), false},
 		{"as many certificates as go into the message", ladder(t, 600, leaf, leaf), false},
+		{"as many bytes as no message has", [][]byte{ladder(t, 0, leaf, nil)[0], make([]byte, 1<<17)}, false},
 	} {
 		chain, err := new(Cache).Get(c.chain)
 		if err == nil {
@@ -139,7 +140,7 @@ func TestCostIsAdjustable(t *testing.T) {
 		cache := &Cache{MaxCost: limit}
 		var got []string
 		chain, err := cache.Get(ladder)
-		if err != nil || !affordable(chain.Certificates(), limit) {
+		if err != nil || !affordable(chain.Certificates(), chain.left) {
 			got = append(got, "chain")
 		}
 		if _, err := cache.RawKey(spki); err != nil {

@@ -30,7 +30,7 @@ func (v *Verifier) Verify(c *Chain) ([][]*x509.Certificate, error) {
 	}
 	chains := c.verified(v)
 	if chains == nil {
-		if !affordable(c.Certificates(), c.limit) {
+		if !affordable(c.Certificates(), c.left) {
 			return nil, tooExpensive(c.limit)
 		}
 		var err error
