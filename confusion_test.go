@@ -244,25 +244,35 @@ func TestTicketOfAnotherVersion(t *testing.T) {
 	})
 }
 
-// TestManyPSKs: a server looks at a few, and only with (EC)DHE.
+// TestManyPSKs: a server looks at all of them, asks others about some, and uses them
+// only with (EC)DHE.
 func TestManyPSKs(t *testing.T) {
 	key := []byte("0123456789abcdef")
 	asked := 0
 	_, server := configs(t)
 	server.GetPSK = func([]byte) (*PSK, error) { asked++; return nil, nil }
 	client := &Config{Time: atNow, InsecureSkipVerify: true, ServerName: "localhost"}
-	for i := range 20 {
+	for i := range 600 {
 		client.PSKs = append(client.PSKs, PSK{Identity: fmt.Append(nil, i), Key: key})
 	}
 	client.MinVersion = tls.VersionTLS13
 	newMeeting(t, false, client, server).finish()
-	if asked != 8 {
-		t.Errorf("it has looked at %d", asked)
+	if asked != 64 {
+		t.Errorf("others were asked about %d", asked)
+	}
+	server = server.Clone()
+	server.PSKs = client.PSKs[599:]
+	m := newMeeting(t, false, client, server)
+	m.finish()
+	if got := m.server.State().PSKIdentity; string(got) != "599" {
+		t.Errorf("the last one is known, and the handshake goes on with %q", got)
 	}
 
 	server = server.Clone()
+	client = client.Clone()
+	client.PSKs = client.PSKs[:20]
 	server.GetPSK, server.PSKs = nil, client.PSKs
-	m := newMeeting(t, false, client, server)
+	m = newMeeting(t, false, client, server)
 	hello := rewrite(t, false, m.client.Output(nil), func(h *wire.ClientHello) { h.PSKModes = []byte{0} })
 	if _, err := m.server.Open(hello); err != nil || m.server.State().PSKIdentity != nil {
 		t.Errorf("psk_ke: %v, PSK %q", err, m.server.State().PSKIdentity)

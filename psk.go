@@ -137,9 +137,7 @@ func (e *Engine) findPSK(q *handshake.FindPSK) Pending {
 	if !q.External {
 		return nil
 	}
-	external := e.externalPSKs()
-	if i := slices.IndexFunc(external, func(p handshake.PSK) bool { return string(p.Identity) == string(q.Identity) }); i >= 0 {
-		q.PSK = &external[i]
+	if q.PSK = e.params().PSK(e.carrier.Transport(), q.Identity); q.PSK != nil {
 		return nil
 	}
 	return e.askPSK(q, nameOf(q.Identity))
@@ -149,9 +147,13 @@ func (e *Engine) findPSK(q *handshake.FindPSK) Pending {
 func (e *Engine) askPSK(q *handshake.FindPSK, name []byte) Pending {
 	cfg := e.cfg
 	switch {
+	case q.Own:
+		q.PSK = nil
 	case cfg.asks(AsyncPSK):
+		q.Asked = true
 		return &PSKRequest{Identity: name, question: question{e}}
 	case cfg.GetPSK != nil:
+		q.Asked = true
 		p, err := cfg.GetPSK(name)
 		e.foundPSK(q, p, err)
 	default:
@@ -183,6 +185,11 @@ func (e *Engine) foundPSK(q *handshake.FindPSK, p *PSK, err error) {
 	switch {
 	case err != nil:
 		q.Err = callbackError(alert.InternalError, err)
+	case p == nil && q.PSK == nil && q.Last && e.params().OnlyPSK:
+		// The work of one that is known, so that nobody learns by the time that it
+		// takes which are.
+		_, imported := parseImported(q.Identity)
+		(&PSK{Identity: nameOf(q.Identity), Key: make([]byte, 32), Import: imported}).match(q.Identity, e.carrier.Transport())
 	case p == nil:
 		q.PSK = nil
 	case p.check() != nil:

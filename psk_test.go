@@ -4,6 +4,7 @@ import (
 	"crypto"
 	"crypto/tls"
 	"errors"
+	"math"
 	"fmt"
 	"testing"
 
@@ -168,6 +169,46 @@ func TestLargePSKs(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestUnknownPSKCostsTheSame: where there are only PSKs an identity that is not known
+// costs a server what one costs that is, with a wrong key: it computes the same, which
+// shows in what it allocates.
+func TestUnknownPSKCostsTheSame(t *testing.T) {
+	right := []byte("0123456789abcdef")
+	fourModes(t, func(t *testing.T, datagram bool, version uint16) {
+		for name, test := range map[string]struct {
+			callback, imported bool
+		}{"PSKs": {false, false}, "GetPSK": {true, false}, "PSKs, imported": {false, true}, "GetPSK, imported": {true, true}} {
+			if test.imported && version == tls.VersionTLS12 {
+				continue
+			}
+			known := PSK{Identity: []byte("known"), Key: right, Import: test.imported}
+			server := &Config{Time: atNow, PSKs: []PSK{known}, NoTickets: true}
+			if test.callback {
+				server.PSKs, server.GetPSK = nil, func(identity []byte) (*PSK, error) {
+					if string(identity) != "known" {
+						return nil, nil
+					}
+					p := known
+					return &p, nil
+				}
+			}
+			cost := func(identity string) float64 {
+				client := &Config{Time: atNow, MaxVersion: version, PSKs: []PSK{{Identity: []byte(identity), Key: []byte("another key, of the same size")[:16], Import: test.imported}}}
+				return testing.AllocsPerRun(20, func() {
+					m := newMeeting(t, datagram, client, server)
+					m.run()
+					if m.server.HandshakeComplete() {
+						t.Error("the key is wrong, and nobody minds")
+					}
+				})
+			}
+			if a, b := cost("known"), cost("other"); math.Abs(a-b) > 10 {
+				t.Errorf("%s: a known identity makes %v allocations, an unknown one %v", name, a, b)
+			}
+		}
+	})
 }
 
 // TestPSKOrCertificate: where clients have the one or the other, nobody comes in with

@@ -70,6 +70,7 @@ type Params struct {
 
 // lists are parts of the hellos that are always the same.
 type lists struct {
+	psks                          [2]map[string]*PSK
 	suites, groups, schemes, srtp wire.Uint16s
 	alpn                          wire.ALPN
 }
@@ -85,8 +86,19 @@ func (p *Params) Prepare() {
 	for _, s := range p.Schemes {
 		p.lists.schemes = wire.AppendUint16s(p.lists.schemes, uint16(s))
 	}
+	for t, list := range p.PSKs {
+		p.lists.psks[t] = make(map[string]*PSK, len(list))
+		for i := range list {
+			p.lists.psks[t][string(list[i].Identity)] = &list[i]
+		}
+	}
 	p.lists.alpn = wire.AppendALPN(nil, p.ALPN...)
 	p.lists.srtp = wire.AppendUint16s(nil, p.SRTP...)
+}
+
+// PSK is the external PSK of that identity, or nil.
+func (p *Params) PSK(t wire.Transport, identity []byte) *PSK {
+	return p.lists.psks[t][string(identity)]
 }
 
 // Connection is what survives a handshake. The order of its fields leaves no gaps:

@@ -23,9 +23,9 @@ var (
 	errPSKsChanged = alert.New(alert.IllegalParameter, "the PSKs of the second ClientHello are not those of the first")
 )
 
-// maxPSKs is how many of a client's PSKs a server looks at: each costs a
-// decryption or a question.
-const maxPSKs = 8
+// maxAsked is how many of a client's PSKs others are asked about: a database may
+// have to answer. What the server knows by itself it looks up for all of them.
+const maxAsked = 64
 
 // pskDHE is psk_dhe_ke, the only PSK mode here: it keeps forward secrecy (RFC
 // 9846, Section 4.3.9).
@@ -106,31 +106,55 @@ func (s *server13) choosePSK(next func() (step, error)) (step, error) {
 	case !slices.Contains(h.PSKModes, pskDHE):
 		return next()
 	}
-	return s.tryPSK(0, next)
+	return s.tryPSK(s.hello.PSK, 0, 0, next)
 }
 
-func (s *server13) tryPSK(i int, next func() (step, error)) (step, error) {
-	identity, mac, ok := s.hello.PSK.At(i)
-	if !ok || i == maxPSKs {
+// tryPSK tries the PSKs in rest, the first of which is the client's i-th; about asked
+// of those before it others were asked.
+func (s *server13) tryPSK(rest wire.OfferedPSKs, i, asked int, next func() (step, error)) (step, error) {
+	identity, mac, rest, ok := rest.Cut()
+	if !ok {
 		if s.params.OnlyPSK {
-			return step{}, errUnknownPSK
+			return step{}, s.unknownPSK()
 		}
 		return next()
 	}
-	q := &FindPSK{Identity: identity.Identity, Tickets: true, External: true}
+	q := &FindPSK{Identity: identity.Identity, Tickets: true, External: true, Own: asked == maxAsked, Last: len(rest.Identities) == 0}
 	return ask(q, func() (step, error) {
-		if q.PSK == nil || !s.usable(q.PSK) {
-			return s.tryPSK(i+1, next)
+		if q.Asked {
+			asked++
 		}
-		early := suite.NewEarlySecret(q.PSK.Hash, s.conn.prefix(), q.PSK.Key)
-		want := early.Binder(s.scratch[:0], q.PSK.Kind, s.transcript.partial(q.PSK.Hash, s.truncated()))
-		if subtle.ConstantTimeCompare(want, mac) != 1 {
+		if q.PSK == nil || !s.usable(q.PSK) {
+			return s.tryPSK(rest, i+1, asked, next)
+		}
+		early, ok := s.checkBinder(q.PSK, mac)
+		if !ok {
 			return step{}, errWrongBinder
 		}
 		s.psk, s.early, s.identity = q.PSK, early, identity.Identity
 		s.selected, s.pskAge = uint16(i), identity.TicketAge
 		return next()
 	}), nil
+}
+
+// checkBinder compares a binder with that of p.
+func (s *server13) checkBinder(p *PSK, binder []byte) (*suite.EarlySecret, bool) {
+	early := suite.NewEarlySecret(p.Hash, s.conn.prefix(), p.Key)
+	want := early.Binder(s.scratch[:0], p.Kind, s.transcript.partial(p.Hash, s.truncated()))
+	return early, subtle.ConstantTimeCompare(want, binder) == 1
+}
+
+// unknownPSK fails as a wrong binder does, after the same work: nobody learns by
+// the time that it takes which identities are known (RFC 9846, Appendix F.6). A binder
+// is as long as its hash.
+func (s *server13) unknownPSK() error {
+	_, binder, _ := s.hello.PSK.At(0)
+	p := PSK{Key: make([]byte, 32), Hash: crypto.SHA256, Kind: suite.ExternalBinder}
+	if len(binder) == crypto.SHA384.Size() {
+		p.Hash = crypto.SHA384
+	}
+	s.checkBinder(&p, binder)
+	return errUnknownPSK
 }
 
 // comparePSKs compares the PSKs of a second ClientHello with those of the first, of

@@ -68,17 +68,15 @@ func (s *server12) respondPSK() (step, error) {
 // an unknown one go on with a random key, so that nobody can ask which are
 // known: the Finished then tells that the keys differ.
 func (s *server12) findPSK(cke *wire.ClientKeyExchange, shared []byte) (step, error) {
-	q := &FindPSK{Identity: slices.Clone(cke.Identity), External: true}
+	q := &FindPSK{Identity: slices.Clone(cke.Identity), External: true, Last: true}
 	return ask(q, func() (step, error) {
-		var key []byte
+		key := make([]byte, 32) // drawn for known ones too: the work is the same
+		if err := s.random(key); err != nil {
+			return step{}, err
+		}
 		if q.PSK != nil && q.PSK.Old {
 			key = q.PSK.Key
 			s.conn.PSK = q.PSK.External
-		} else {
-			key = make([]byte, 32)
-			if err := s.random(key); err != nil {
-				return step{}, err
-			}
 		}
 		s.client, s.server = s.mainSecret12(premainPSK(shared, key))
 		return s.expectFinished()

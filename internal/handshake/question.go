@@ -76,6 +76,9 @@ type Offer struct {
 type FindPSK struct {
 	Identity          []byte
 	Tickets, External bool // what it may be
+	Own               bool // only what the server knows by itself, without asking others
+	Last              bool // the client offers no other after it
+	Asked             bool // others were asked
 	PSK               *PSK // the answer; nil: not known
 	answer
 }

@@ -29,6 +29,7 @@ type serverHello struct {
 	*Machine
 	body   []byte
 	hello  wire.ClientHello
+	suites []*suite.Suite  // that both have, of the version; nil: not known yet
 	retry  *statelessRetry // of the cookie, or nil
 	chosen *Choose         // our certificate; nil: none is shown
 }
@@ -107,10 +108,16 @@ func (s *serverHello) offersVersion(v uint16) bool {
 
 // chooseSuite picks the first of ours that the client has and that ok accepts.
 func (s *serverHello) chooseSuite(ok func(*suite.Suite) bool) *suite.Suite {
-	for _, c := range s.params.Suites {
-		if c.Version == s.conn.Version && s.hello.CipherSuites.Contains(c.ID) && ok(c) {
-			return c
+	if s.suites == nil { // the client's list may be long, and the question comes often
+		s.suites = make([]*suite.Suite, 0, 8)
+		for _, c := range s.params.Suites {
+			if c.Version == s.conn.Version && s.hello.CipherSuites.Contains(c.ID) {
+				s.suites = append(s.suites, c)
+			}
 		}
+	}
+	if i := slices.IndexFunc(s.suites, ok); i >= 0 {
+		return s.suites[i]
 	}
 	return nil
 }

@@ -232,6 +232,16 @@ func (p OfferedPSKs) All() iter.Seq2[PSKIdentity, []byte] {
 	}
 }
 
+// Cut returns the first identity with its binder, and what comes after it.
+func (p OfferedPSKs) Cut() (id PSKIdentity, binder []byte, rest OfferedPSKs, ok bool) {
+	if len(p.Identities) == 0 {
+		return id, nil, p, false
+	}
+	i, b := cursor{b: p.Identities}, cursor{b: p.Binders}
+	id, binder = PSKIdentity{Identity: i.vec16(), TicketAge: i.uint32()}, b.vec8()
+	return id, binder, OfferedPSKs{Identities: i.b, Binders: b.b}, true
+}
+
 // At returns identity i with its binder.
 func (p OfferedPSKs) At(i int) (id PSKIdentity, binder []byte, ok bool) {
 	n := 0

@@ -88,6 +88,31 @@ func TestOfferedPSKs(t *testing.T) {
 	if !reflect.DeepEqual(binders, [][]byte{first, second}) {
 		t.Errorf("binders %x", binders)
 	}
+	var cut [][]byte
+	for id, _, rest, ok := p.Cut(); ok; id, _, rest, ok = rest.Cut() {
+		cut = append(cut, id.Identity)
+	}
+	if !reflect.DeepEqual(cut, [][]byte{[]byte("ticket"), []byte("external")}) {
+		t.Errorf("cut into %q", cut)
+	}
+	for _, c := range []struct {
+		list, all string
+		want      bool
+	}{{"", "", true}, {"", "a", true}, {"a", "", false}, {"a", "a", true}, {"b", "ab", true}, {"ac", "abc", true}, {"ca", "abc", false}, {"aa", "a", false}} {
+		list := func(names string) (p OfferedPSKs) {
+			for i := range names {
+				p.Identities = AppendPSKIdentity(p.Identities, PSKIdentity{[]byte(names[i : i+1]), uint32(i)})
+				p.Binders = AppendPSKBinder(p.Binders, first)
+			}
+			return p
+		}
+		if got := list(c.list).PartOf(list(c.all)); got != c.want {
+			t.Errorf("%q is part of %q: %v", c.list, c.all, got)
+		}
+	}
+	if !p.Has([]byte("external")) || p.Has([]byte("extern")) {
+		t.Error("Has is wrong")
+	}
 	for range p.All() {
 		break
 	}
