@@ -196,3 +196,33 @@ func TestSeveralTickets(t *testing.T) {
 	})
 	newMeeting(t, false, client, server).finish()
 }
+
+// everyTicket keeps all sessions, and offers none.
+type everyTicket struct{ sessions []*Session }
+
+func (c *everyTicket) Get(string) *Session      { return nil }
+func (c *everyTicket) Put(_ string, s *Session) { c.sessions = append(c.sessions, s) }
+
+// TestTicketsAreFresh: RFC 9846, Section 4.7.1: "The server MUST generate a fresh value
+// [of ticket_age_add] for each ticket it sends"; and each has its own secret, and lives
+// for seven days at most.
+func TestTicketsAreFresh(t *testing.T) {
+	overBoth(t, func(t *testing.T, datagram bool) {
+		client, server, now := sessionConfigs(t, tls.VersionTLS13)
+		kept := new(everyTicket)
+		client.SessionCache, server.Tickets, server.TicketLifetime = kept, 8, 7*24*time.Hour
+		for range 2 {
+			newMeeting(t, datagram, client, server).settle(now)
+		}
+		ages, secrets, tickets := map[uint32]bool{}, map[string]bool{}, map[string]bool{}
+		for _, s := range kept.sessions {
+			ages[s.state.AgeAdd], secrets[string(s.state.Secret)], tickets[string(s.state.Ticket)] = true, true, true
+			if s.state.Lifetime > 7*24*time.Hour {
+				t.Errorf("a ticket lives for %v", s.state.Lifetime)
+			}
+		}
+		if n := len(kept.sessions); n != 16 || len(ages) != n || len(secrets) != n || len(tickets) != n {
+			t.Errorf("%d tickets have %d values of ticket_age_add, %d secrets, %d contents", n, len(ages), len(secrets), len(tickets))
+		}
+	})
+}
