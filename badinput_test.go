@@ -65,30 +65,31 @@ func TestBadRecords(t *testing.T) {
 		before, after Alert // 0: not at this time
 		in            []byte
 		only          uint16
+		dropped       uint16 // by a client before the ServerHello
 	}{
-		{"not TLS", AlertProtocolVersion, AlertProtocolVersion, []byte("\x16\x7f\x00\x00\x05hello"), 0},
-		{"HTTP", AlertProtocolVersion, AlertProtocolVersion, []byte("GET / HTTP/1.1\r\n\r\n"), 0},
-		{"unknown content type", AlertUnexpectedMessage, AlertUnexpectedMessage, record(99, 1), 0},
-		{"plaintext over 2^14", AlertRecordOverflow, 0, long(22, 1<<14+1), 0},
-		{"ciphertext over 2^14+256", 0, AlertRecordOverflow, long(23, 1<<14+257), tls.VersionTLS13},
-		{"ciphertext over 2^14+2048", 0, AlertRecordOverflow, long(23, 1<<14+2049), tls.VersionTLS12},
-		{"empty handshake record", AlertUnexpectedMessage, 0, record(22), 0},
-		{"empty alert", AlertDecodeError, 0, record(21), 0},
-		{"half an alert", AlertDecodeError, 0, record(21, 2), 0},
-		{"two alerts in one", AlertDecodeError, 0, record(21, 1, 0, 1, 0), 0},
-		{"alert of an unknown level", AlertIllegalParameter, 0, record(21, 7, 40), 0},
-		{"application data in the clear", AlertUnexpectedMessage, AlertBadRecordMAC, record(23, 1, 2, 3), 0},
-		{"ChangeCipherSpec out of turn", AlertUnexpectedMessage, AlertUnexpectedMessage, record(20, 1), 0},
-		{"message of an unknown type", AlertUnexpectedMessage, 0, record(22, 99, 0, 0, 0), 0},
-		{"message over the limit", AlertIllegalParameter, 0, record(22, 1, 1, 0, 1), 0},
-		{"Finished first", AlertUnexpectedMessage, 0, record(22, 20, 0, 0, 0), 0},
-		{"encrypted garbage", 0, AlertBadRecordMAC, long(23, 100), 0},
-		{"ciphertext shorter than its tag", 0, AlertBadRecordMAC, long(23, 3), 0},
+		{"not TLS", AlertProtocolVersion, AlertProtocolVersion, []byte("\x16\x7f\x00\x00\x05hello"), 0, 0},
+		{"HTTP", AlertProtocolVersion, AlertProtocolVersion, []byte("GET / HTTP/1.1\r\n\r\n"), 0, 0},
+		{"unknown content type", AlertUnexpectedMessage, AlertUnexpectedMessage, record(99, 1), 0, 0},
+		{"plaintext over 2^14", AlertRecordOverflow, 0, long(22, 1<<14+1), 0, 0},
+		{"ciphertext over 2^14+256", 0, AlertRecordOverflow, long(23, 1<<14+257), tls.VersionTLS13, 0},
+		{"ciphertext over 2^14+2048", 0, AlertRecordOverflow, long(23, 1<<14+2049), tls.VersionTLS12, 0},
+		{"empty handshake record", AlertUnexpectedMessage, 0, record(22), 0, 0},
+		{"empty alert", AlertDecodeError, 0, record(21), 0, 0},
+		{"half an alert", AlertDecodeError, 0, record(21, 2), 0, 0},
+		{"two alerts in one", AlertDecodeError, 0, record(21, 1, 0, 1, 0), 0, 0},
+		{"alert of an unknown level", AlertIllegalParameter, 0, record(21, 7, 40), 0, 0},
+		{"application data in the clear", AlertUnexpectedMessage, AlertBadRecordMAC, record(23, 1, 2, 3), 0, 0},
+		{"ChangeCipherSpec out of turn", AlertUnexpectedMessage, AlertUnexpectedMessage, record(20, 1), 0, tls.VersionTLS13},
+		{"message of an unknown type", AlertUnexpectedMessage, 0, record(22, 99, 0, 0, 0), 0, 0},
+		{"message over the limit", AlertIllegalParameter, 0, record(22, 1, 1, 0, 1), 0, 0},
+		{"Finished first", AlertUnexpectedMessage, 0, record(22, 20, 0, 0, 0), 0, 0},
+		{"encrypted garbage", 0, AlertBadRecordMAC, long(23, 100), 0, 0},
+		{"ciphertext shorter than its tag", 0, AlertBadRecordMAC, long(23, 3), 0, 0},
 	} {
 		for _, version := range versions {
 			for _, role := range []Mode{TLSClient, TLSServer} {
 				name := fmt.Sprintf("%s/%v/%s", c.name, role, tls.VersionName(version))
-				if c.before != 0 {
+				if c.before != 0 && !(role == TLSClient && version == c.dropped) {
 					t.Run(name+"/before", func(t *testing.T) {
 						p := versionPair(t, version)
 						e := p.end(role)
@@ -129,16 +130,17 @@ func TestFlippedBits(t *testing.T) {
 			for flight := range 4 {
 				for at := 0; ; at += stride() {
 					p := newPair(t, client, server)
-					size := p.flip(flight, at)
+					size, ignored := p.flip(flight, at)
 					if at >= size {
 						if flight < 3 && size == 0 {
 							t.Fatalf("flight %d is empty", flight)
 						}
 						break
 					}
-					// The version of a first record may be anything; and
-					// record headers' versions are checked only once known.
-					if p.client.HandshakeComplete() && p.server.HandshakeComplete() && !harmless(flight, at) {
+					// The version of a first record may be anything, and in TLS 1.3
+					// that of any unprotected record (RFC 9846, Section 5.1).
+					ignored = ignored && version == tls.VersionTLS13 || harmless(flight, at)
+					if p.client.HandshakeComplete() && p.server.HandshakeComplete() && !ignored {
 						t.Errorf("flight %d, byte %d: a changed handshake completed", flight, at)
 					}
 				}
@@ -159,9 +161,19 @@ func stride() int {
 // version of the first records.
 func harmless(flight, at int) bool { return flight < 2 && (at == 1 || at == 2) }
 
+// recordVersion reports whether b[at] is in the version of an unprotected record of TLS 1.3.
+func recordVersion(b []byte, at int) bool {
+	for start := 0; start+5 <= len(b); start += 5 + int(b[start+3])<<8 + int(b[start+4]) {
+		if (at == start+1 || at == start+2) && b[start] != 23 {
+			return true
+		}
+	}
+	return false
+}
+
 // flip runs a handshake in which one bit of a flight is changed, and returns
-// the flight's size.
-func (p *pair) flip(flight, at int) (size int) {
+// the flight's size, and whether it is one of a record's version.
+func (p *pair) flip(flight, at int) (size int, version bool) {
 	for i := range 6 {
 		from, to := p.client, p.server
 		if i%2 == 1 {
@@ -171,8 +183,9 @@ func (p *pair) flip(flight, at int) (size int) {
 		if i == flight {
 			size = len(b)
 			if at >= size {
-				return size
+				return size, false
 			}
+			version = recordVersion(b, at)
 			b[at] ^= 1
 		}
 		for len(b) > 0 {
@@ -183,7 +196,7 @@ func (p *pair) flip(flight, at int) (size int) {
 			b = b[o.N:]
 		}
 	}
-	return size
+	return size, version
 }
 
 // TestTruncatedHandshake: whatever is missing, nobody completes without it, and

@@ -38,8 +38,8 @@ type compileOnce struct {
 type compiled struct {
 	*Config
 	client, server handshake.Params
-	unfit          error // what is wrong for clients alone
-	stream         carrier.StreamOptions
+	unfit          error                      // what is wrong for clients alone
+	stream         [2]carrier.StreamOptions   // a client's, a server's
 	datagram       [3]carrier.DatagramOptions // client, server, server with cookies
 	identities     []*pki.Identity
 	chains         pki.Cache
@@ -94,10 +94,15 @@ func newCompiled(cfg *Config) (*compiled, error) {
 	}
 	c.client.Prepare()
 	c.server.Prepare()
-	c.stream = carrier.StreamOptions{
+	stream := carrier.StreamOptions{
+		MinVersion:     p.MinVersion,
+		MaxVersion:     p.MaxVersion,
 		MaxFragment:    cmp.Or(cfg.MaxFragment, record.MaxPlaintext),
 		MaxCertificate: cmp.Or(cfg.MaxCertificateMessage, 1<<16),
 	}
+	c.stream[0] = stream
+	stream.Server = true
+	c.stream[1] = stream
 	c.datagram = [3]carrier.DatagramOptions{cfg.datagramOptions(false), cfg.datagramOptions(true), cfg.datagramOptions(true)}
 	c.datagram[2].FirstMessage, c.datagram[2].Unproved = 1, false
 	c.client.AskSession = cfg.SessionCache != nil

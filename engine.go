@@ -409,7 +409,11 @@ func (e *Engine) newCarrier() {
 		e.carrier = carrier.NewDatagram(handler{e}, e.datagramOptions())
 		return
 	}
-	e.carrier = carrier.NewStream(handler{e}, &e.cfg.stream)
+	role := 0
+	if e.mode.IsServer() {
+		role = 1
+	}
+	e.carrier = carrier.NewStream(handler{e}, &e.cfg.stream[role])
 }
 
 // KeyUpdate changes the sending keys (TLS 1.3), and asks the peer to change
@@ -425,8 +429,9 @@ func (e *Engine) KeyUpdate(requestPeer bool) error {
 		return &invalidOperation{"TLS 1.2 has no KeyUpdate"}
 	case e.closed:
 		return errWriteClosed
-	case !e.carrier.KeyUpdatesLeft():
-		return errUpdatesSpent
+	}
+	if err := e.carrier.KeyUpdatesLeft(); err != nil {
+		return &limitError{err.Error()}
 	}
 	e.conn.UpdateKeys(e.carrier, requestPeer)
 	return nil
@@ -436,8 +441,6 @@ var (
 	errIncomplete  = &invalidOperation{"the handshake is not complete"}
 	errBegun       = &invalidOperation{"the handshake has begun: this goes before it, or after Reset"}
 	errWriteClosed = &invalidOperation{"the connection is closed for writing"}
-
-	errUpdatesSpent = &limitError{"no epoch or message_seq is left for another KeyUpdate: make a new connection"}
 )
 
 // established reports what keeps the engine from what needs a whole handshake.

@@ -82,8 +82,8 @@ type Carrier interface {
 	// data was.
 	Speaks() bool
 
-	// KeyUpdatesLeft reports whether there are numbers for another KeyUpdate.
-	KeyUpdatesLeft() bool
+	// KeyUpdatesLeft is nil if there are numbers for another KeyUpdate.
+	KeyUpdatesLeft() error
 
 	// Forget gives up all keys and whatever else was kept of a connection that is over.
 	Forget()
@@ -127,6 +127,7 @@ var (
 	errContentType    = alert.New(alert.UnexpectedMessage, "a record has an unknown content type")
 	errEmptyHandshake = alert.New(alert.UnexpectedMessage, "a handshake record is empty")
 	errWarnings       = alert.New(alert.UnexpectedMessage, "too many warning alerts")
+	errEmptyAlert     = alert.New(alert.UnexpectedMessage, "an alert is empty")
 	errBadAlert       = alert.New(alert.DecodeError, "an alert is malformed")
 	errAlertLevel     = alert.New(alert.IllegalParameter, "an alert has an unknown level")
 	errBadCCS         = alert.New(alert.IllegalParameter, "a ChangeCipherSpec is malformed")
@@ -164,8 +165,13 @@ func (c *counts) warning(d alert.Description, version uint16) error {
 // AlertLevel (RFC 9846, Section 6).
 const alertWarning, alertFatal = 1, 2
 
-func parseAlert(body []byte) (level byte, d alert.Description, err error) {
-	if len(body) != 2 {
+// parseAlert reads an alert. RFC 9846, Section 5.4: a protected record without contents is
+// unexpected_message.
+func parseAlert(body []byte, protected bool) (level byte, d alert.Description, err error) {
+	switch {
+	case len(body) == 0 && protected:
+		return 0, 0, errEmptyAlert
+	case len(body) != 2:
 		return 0, 0, errBadAlert
 	}
 	if level = body[0]; level != alertWarning && level != alertFatal {

@@ -361,8 +361,14 @@ func (d *Datagram) Speaks() bool {
 }
 
 // KeyUpdatesLeft: a KeyUpdate needs a message_seq and an epoch.
-func (d *Datagram) KeyUpdatesLeft() bool {
-	return d.nextOut <= 0xffff && d.write.Next().Epoch < maxEpoch
+func (d *Datagram) KeyUpdatesLeft() error {
+	switch {
+	case d.nextOut > 0xffff:
+		return errMessages
+	case d.write.Next().Epoch >= maxEpoch:
+		return errEpochs
+	}
+	return nil
 }
 
 // Forget gives up all keys.

@@ -369,7 +369,7 @@ func (d *Datagram) handleData(r *opened, path bool) (Opened, error) {
 // hello (RFC 9147bis, Section 4.5.2). A close_notify in clear is not: there is
 // nothing to close yet, and anybody could make us deaf to what comes behind it.
 func (d *Datagram) handleAlert(r *opened) error {
-	level, description, err := parseAlert(r.content)
+	level, description, err := parseAlert(r.content, !r.clear())
 	switch {
 	case err != nil:
 		return d.fault(r.number, err)

@@ -32,8 +32,10 @@ var (
 
 // StreamOptions are what a Stream needs to know of the configuration.
 type StreamOptions struct {
-	MaxFragment    int // bytes of plaintext per sent record
-	MaxCertificate int // largest Certificate message accepted
+	Server                 bool
+	MinVersion, MaxVersion uint16 // until the hellos have agreed
+	MaxFragment            int    // bytes of plaintext per sent record
+	MaxCertificate         int    // largest Certificate message accepted
 }
 
 // Stream carries a connection over a stream of TLS records.
@@ -112,8 +114,11 @@ func (s *Stream) Open(_ time.Time, in []byte) (Opened, error) {
 		return Opened{}, nil
 	}
 	rec := in[:n:n]
-	if record.ContentType(rec[0]) == record.ChangeCipherSpec {
+	switch {
+	case record.ContentType(rec[0]) == record.ChangeCipherSpec && !s.sealedCCS(rec):
 		return Opened{N: n}, s.handleCCS(rec[record.HeaderLen:])
+	case s.refusesHello(rec):
+		return Opened{N: n}, s.handleAlert(rec[record.HeaderLen:])
 	}
 	if s.skip > 0 {
 		if skipped, err := s.skipRecord(rec); skipped {
@@ -136,30 +141,64 @@ func (s *Stream) Open(_ time.Time, in []byte) (Opened, error) {
 		return Opened{N: n}, s.handleHandshake(content)
 	case record.Alert:
 		return Opened{N: n}, s.handleAlert(content)
+	case record.ChangeCipherSpec:
+		return Opened{}, errUnexpectedCCS
 	}
 	return Opened{}, errContentType
+}
+
+// sealedCCS reports whether a ChangeCipherSpec is encrypted, as a second one in TLS 1.2
+// is. It is decrypted before anything is said about it.
+func (s *Stream) sealedCCS(rec []byte) bool {
+	return s.version == wire.VersionTLS12 && s.in.Protected() && len(rec) > record.HeaderLen+1
+}
+
+// refusesHello reports whether a record is the unencrypted alert of a client that refuses
+// the ServerHello of TLS 1.3, and so has no keys: nothing has come under them yet.
+func (s *Stream) refusesHello(rec []byte) bool {
+	return s.opt.Server && s.version == wire.VersionTLS13 && s.in.Protected() && !s.complete &&
+		(s.reads == handshake.EarlyData || s.in.Sequence() == 0) &&
+		record.ContentType(rec[0]) == record.Alert && len(rec) == record.HeaderLen+2 &&
+		rec[record.HeaderLen] == alertFatal && alert.Description(rec[record.HeaderLen+1]) != alert.CloseNotify
 }
 
 // checkHeader refuses what cannot be a record of this connection as soon as
 // its header is there.
 func (s *Stream) checkHeader(in []byte) error {
 	typ := record.ContentType(in[0])
-	if s.version == 0 && !s.in.Protected() {
-		// RFC 9846, Section 5.1: legacy_record_version must be ignored; but
-		// what is no version at all is not TLS.
-		if in[1] != 3 {
-			return notTLS(in)
-		}
-	} else if in[1] != 3 || in[2] != 3 {
-		return errRecordVersion
+	if err := s.checkVersion(in); err != nil {
+		return err
 	}
 	switch {
 	case typ < record.ChangeCipherSpec || typ > record.ApplicationData:
 		return errContentType
-	case length(in) > s.in.MaxLength():
+	case length(in) > s.maxLength(typ):
 		return alert.New(alert.RecordOverflow, "a record is longer than the protocol allows")
 	}
 	return nil
+}
+
+// checkVersion: RFC 9846, Section 5.1: legacy_record_version "MUST be ignored for all
+// purposes"; but what was never a version of TLS is something else, and BoringSSL's runner
+// wants it refused.
+func (s *Stream) checkVersion(in []byte) error {
+	version := uint16(in[1])<<8 | uint16(in[2])
+	switch {
+	case s.version == 0 && in[1] > 3:
+		return notTLS(in)
+	case s.version == wire.VersionTLS12 && version != wire.VersionTLS12, s.version == wire.VersionTLS13 && version > wire.VersionTLS13:
+		return errRecordVersion
+	}
+	return nil
+}
+
+// maxLength is the largest length of a record of this type. Early data that is skipped
+// before there are keys is as long as ciphertext may be.
+func (s *Stream) maxLength(typ record.ContentType) int {
+	if s.skip > 0 && typ == record.ApplicationData {
+		return record.MaxPlaintext + record.MaxOverhead13
+	}
+	return s.in.MaxLength()
 }
 
 // notTLS tells the commonest mistakes apart.
@@ -171,15 +210,15 @@ func notTLS(in []byte) error {
 	return errNotTLS
 }
 
-// countRecord bounds the records that bring nothing: neither kind resets the
-// count of the other.
+// countRecord bounds the records that bring nothing. Only what brings a connection on
+// resets the counts: data, and what there is of a handshake.
 func (s *Stream) countRecord(typ record.ContentType, content []byte) error {
 	switch {
 	case len(content) == 0:
 		if s.count.empty++; s.count.empty > maxEmptyRecords {
 			return errEmptyRecords
 		}
-	case typ != record.Alert:
+	case typ == record.ApplicationData, typ == record.Handshake && !s.complete:
 		s.count.empty, s.count.warnings = 0, 0
 	}
 	return nil
@@ -216,7 +255,9 @@ func (s *Stream) checkData(content []byte) (Kind, error) {
 		s.early -= uint32(len(content))
 		return EarlyData, nil
 	}
-	s.count.messages = 0
+	if len(content) > 0 {
+		s.count.messages = 0
+	}
 	return Data, nil
 }
 
@@ -235,7 +276,7 @@ func (s *Stream) handleCCS(body []byte) error {
 	switch {
 	case s.complete || len(s.kept) > 0:
 		return errUnexpectedCCS
-	case s.version == wire.VersionTLS13:
+	case s.version == wire.VersionTLS13, s.version == 0 && s.started && s.opt.MaxVersion == wire.VersionTLS13:
 		if s.count.ccs++; s.count.ccs > maxDroppedCCS {
 			return errUnexpectedCCS
 		}
@@ -249,15 +290,20 @@ func (s *Stream) handleCCS(body []byte) error {
 }
 
 func (s *Stream) handleAlert(body []byte) error {
-	level, description, err := parseAlert(body)
+	level, description, err := parseAlert(body, s.in.Protected())
+	// RFC 9846, Section 6: error alerts "MUST be treated as error alerts when received
+	// regardless of the AlertLevel in the message". TLS 1.2 has warnings.
+	only13 := s.version == 0 && s.opt.MinVersion == wire.VersionTLS13
 	switch {
 	case err != nil:
 		return err
 	case description == alert.CloseNotify:
 		s.closed = true
 		return ErrClosed
-	case level == alertFatal:
+	case level == alertFatal || only13 && description != alert.UserCanceled:
 		return &PeerAlert{description}
+	case len(s.kept) > 0:
+		return errInterleaved
 	}
 	return s.count.warning(description, s.version)
 }
@@ -457,7 +503,7 @@ func (s *Stream) Speaks() bool {
 }
 
 // KeyUpdatesLeft: a stream's keys have no numbers.
-func (s *Stream) KeyUpdatesLeft() bool { return true }
+func (s *Stream) KeyUpdatesLeft() error { return nil }
 
 // Forget gives up all keys.
 func (s *Stream) Forget() {

@@ -129,6 +129,13 @@ func TestStreamViolations(t *testing.T) {
 	ccsNext := func(s *Stream) error { return s.ExpectChangeCipherSpec(k) }
 	speak := func(s *Stream) error { s.Send(hello); return nil }
 	complete := func(s *Stream) { s.Complete() }
+	repeat := func(n int, records ...[]byte) (list [][]byte) {
+		for range n {
+			list = append(list, records...)
+		}
+		return list
+	}
+	empty, one := rec(record.ApplicationData), rec(record.Handshake, hello...)
 	modern := func(s *Stream) { s.SetVersion(wire.VersionTLS13) }
 	for _, c := range []struct {
 		name    string
@@ -150,6 +157,14 @@ func TestStreamViolations(t *testing.T) {
 		{"more of it, that cannot be decrypted", func(s *Stream) { s.SkipEarlyData(56); s.in.Install(k) }, nil, [][]byte{data, data, data}, errEarlyData},
 		{"warnings without end", nil, nil, [][]byte{warning, warning, warning, warning, warning}, errWarnings},
 		{"warnings without end in TLS 1.3", modern, nil, [][]byte{warning, warning, warning, warning, warning}, errWarnings},
+		{"a warning within a message", modern, nil, [][]byte{half, warning}, errInterleaved},
+		{"messages between the warnings after the handshake", complete, nil, append(repeat(4, one, warning), warning), errWarnings},
+		{"empty records without end", complete, nil, repeat(maxEmptyRecords+1, empty), errEmptyRecords},
+		{"messages between the empty records", complete, nil, append(append(repeat(16, one, empty, empty), one), empty), errEmptyRecords},
+		{"warnings between the empty records", complete, nil, append(append(repeat(4, warning), repeat(maxEmptyRecords, empty)...), empty), errEmptyRecords},
+		{"messages without end after the handshake", complete, nil, repeat(maxIdleMessages+1, one), errIdleMessages},
+		{"empty records between the messages", complete, nil, append(repeat(maxIdleMessages-1, empty, one), one, one), errIdleMessages},
+		{"ChangeCipherSpecs without end", modern, nil, repeat(maxDroppedCCS+1, ccs), errUnexpectedCCS},
 		{"empty records between the warnings", complete, nil, [][]byte{warning, warning, warning, warning, rec(record.ApplicationData), warning}, errWarnings},
 	} {
 		for _, late := range []bool{false, true} {

@@ -298,11 +298,16 @@ func (m *Machine) send(msg []byte) {
 	m.scratch = msg[:0]
 }
 
+var errShortFinished = alert.New(alert.DecodeError, "the Finished message is too short")
+
 var errWrongFinished = alert.New(alert.DecryptError, "the Finished message is wrong: the two sides saw different handshakes")
 
 // acceptFinished checks the peer's Finished, and adds it to the transcript.
 func (m *Machine) acceptFinished(msg wire.Message, want []byte) error {
-	if subtle.ConstantTimeCompare(want, msg.Body) != 1 {
+	switch {
+	case len(msg.Body) < len(want):
+		return errShortFinished
+	case subtle.ConstantTimeCompare(want, msg.Body) != 1: // a longer one too, as in BoringSSL
 		return errWrongFinished
 	}
 	m.transcript.add(msg)

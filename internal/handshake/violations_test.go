@@ -67,6 +67,15 @@ func flipLast(msg, _ []byte) []byte {
 	return msg
 }
 
+// cut leaves the first n bytes of a message's body.
+func cut(n int) edit {
+	return func(msg, _ []byte) []byte { return wire.AppendMessage(nil, wire.Type(msg[0]), msg[4:4+n]) }
+}
+
+func lengthen(msg, _ []byte) []byte {
+	return wire.AppendMessage(nil, wire.Type(msg[0]), append(bytes.Clone(msg[4:]), 0))
+}
+
 func noCertificate(msg, _ []byte) []byte { return new(wire.Certificate13).Append(nil) }
 
 // anotherExtension adds an extension to a ServerHello, of any kind and content.
@@ -284,6 +293,19 @@ var violations = []struct {
 	{"a scheme of a client that was not offered", mutual13, wire.TypeCertificateVerify, 2, inSignature(0x0203), errSchemeOffered},
 	{"a wrong Finished of a client", hello13, wire.TypeFinished, 2, flipLast, errWrongFinished},
 	{"a wrong Finished of a client in TLS 1.2", hello12, wire.TypeFinished, 1, flipLast, errWrongFinished},
+
+	// By either: a Finished of a wrong length.
+	{"a short Finished", hello13, wire.TypeFinished, 1, cut(31), errShortFinished},
+	{"an empty Finished", hello13, wire.TypeFinished, 1, cut(0), errShortFinished},
+	{"a long Finished", hello13, wire.TypeFinished, 1, lengthen, errWrongFinished},
+	{"a short Finished of a client", hello13, wire.TypeFinished, 2, cut(31), errShortFinished},
+	{"an empty Finished of a client", mutual13, wire.TypeFinished, 2, cut(0), errShortFinished},
+	{"a long Finished of a client", hello13, wire.TypeFinished, 2, lengthen, errWrongFinished},
+	{"a short Finished in TLS 1.2", hello12, wire.TypeFinished, 2, cut(11), errShortFinished},
+	{"an empty Finished in TLS 1.2", hello12, wire.TypeFinished, 2, cut(0), errShortFinished},
+	{"a short Finished of a client in TLS 1.2", hello12, wire.TypeFinished, 1, cut(11), errShortFinished},
+	{"an empty Finished of a client in TLS 1.2", mutual12, wire.TypeFinished, 1, cut(0), errShortFinished},
+	{"a long Finished of a client in TLS 1.2", hello12, wire.TypeFinished, 1, lengthen, errWrongFinished},
 }
 
 func TestViolations(t *testing.T) {

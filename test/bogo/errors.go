@@ -70,6 +70,7 @@ var names = []struct{ cause, names string }{
 	{"no message_seq is left", ":overflow:"},
 	{"timed out", ":READ_TIMEOUT_EXPIRED:"},
 	{"larger than the limit", ":EXCESSIVE_MESSAGE_SIZE:"},
+	{"an alert is empty", ":BAD_ALERT:"},
 	{"a handshake record is empty", ":WRONG_VERSION_NUMBER: :UNEXPECTED_RECORD:"},
 	{"a record does not authenticate", ":BAD_DECRYPT: :DECRYPTION_FAILED_OR_BAD_RECORD_MAC:"},
 	{"unknown content type", ":UNEXPECTED_RECORD:"},
