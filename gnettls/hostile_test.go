@@ -1,9 +1,13 @@
 package gnettls
 
 import (
+	"context"
 	"crypto/tls"
+	"io"
 	"net"
+	"os"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -117,6 +121,86 @@ func TestAnswerAtOnce(t *testing.T) {
 	}
 }
 
+// TestReasons: what OnClose and OnFailure are told.
+func TestReasons(t *testing.T) {
+	reset := os.NewSyscallError("read", syscall.ECONNRESET)
+	eof := os.NewSyscallError("read", io.EOF)
+	for _, test := range []struct {
+		name  string
+		setup func(w *wire)
+		err   error // gnet's
+		want  string
+	}{
+		{"handshake, closed by us", nil, nil, "failed: ErrClosed"},
+		{"handshake, closed by the peer", nil, eof, "failed: ErrUnexpectedEOF"},
+		{"handshake, reset", nil, reset, "failed: reset"},
+		{"handshake, close_notify", func(w *wire) { w.feed([]byte("\x15\x03\x03\x00\x02\x01\x00")) }, nil, "failed: ErrUnexpectedEOF"},
+		{"handshake, no TLS", func(w *wire) { w.feed([]byte("GET / HTTP/1.1")) }, nil, "failed: the peer speaks HTTP without TLS (protocol_version)"},
+		{"handshake, nobody to ask", func(w *wire) { w.asks(); w.server.OnPending = nil; w.feed(w.hello()) }, nil, "failed: " + errPending.Error()},
+		{"closed by us", (*wire).handshake, nil, "closed: nil"},
+		{"closed by the peer", (*wire).handshake, eof, "closed: ErrUnexpectedEOF"},
+		{"reset", (*wire).handshake, reset, "closed: reset"},
+		{"close_notify", (*wire).closed, eof, "closed: nil"},
+		{"close_notify, and reset", (*wire).closed, reset, "closed: nil"},
+		{"damaged", func(w *wire) { w.handshake(); w.feed(make([]byte, 100)) }, nil, "closed: a record has the wrong version (protocol_version)"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			w := newWire(t, 0)
+			if test.setup != nil {
+				test.setup(w)
+			}
+			w.end(test.err)
+			if len(w.ends) != 1 || w.ends[0] != test.want {
+				t.Errorf("%q, want %q", w.ends, test.want)
+			}
+		})
+	}
+	t.Run("a Config that has been modified", func(t *testing.T) {
+		w := newWire(t, 0)
+		w.server.Config = &hermetic.Config{MinVersion: tls.VersionTLS10}
+		w.events, w.raw, w.ended = w.server.events(false), new(rawConn), false
+		if _, action := w.events.OnOpen(w.raw); action != gnet.Close {
+			t.Errorf("action %v", action)
+		}
+		if w.end(nil); len(w.ends) != 1 || !strings.Contains(w.ends[0], "MinVersion") {
+			t.Errorf("%q", w.ends)
+		}
+	})
+}
+
+// TestDropped: what is deferred to the event loop is dropped when the connection
+// ends first, or when it is of no use any more.
+func TestDropped(t *testing.T) {
+	for _, test := range []struct {
+		name      string
+		setup     func(w *wire)
+		act       func(w *wire, c *conn) error
+		meanwhile func(w *wire)
+	}{
+		{"an answer", (*wire).asked, func(w *wire, c *conn) error { return Answer(c, func() { t.Error("it is run") }) }, func(w *wire) { w.end(nil) }},
+		{"the end of a handshake that takes too long", (*wire).late, func(w *wire, c *conn) error { w.events.OnTick(); return nil },
+			func(w *wire) { w.end(nil) }},
+		{"the end of a handshake that is complete", (*wire).late, func(w *wire, c *conn) error { w.events.OnTick(); return nil }, (*wire).handshake},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			w := newWire(t, 0)
+			test.setup(w)
+			if err := test.act(w, w.raw.ctx.(*conn)); err != nil {
+				t.Fatal(err)
+			}
+			test.meanwhile(w)
+			ended, written := w.ended, len(w.raw.written)
+			if len(w.tasks) != 1 {
+				t.Fatalf("%d tasks are deferred", len(w.tasks))
+			}
+			w.tasks[0].Run(t.Context())
+			if w.ended != ended || len(w.raw.written) != written {
+				t.Error("it is not dropped")
+			}
+		})
+	}
+}
+
 // wire is a server's side of a connection without gnet, and its client.
 type wire struct {
 	t       *testing.T
@@ -126,6 +210,9 @@ type wire struct {
 	client  *hermetic.Engine
 	traffic int
 	take    func(c gnet.Conn)
+	tasks   []gnet.Runnable // for the event loop
+	ends    []string        // what OnClose and OnFailure were told
+	ended   bool
 	halfCloser
 }
 
@@ -144,11 +231,17 @@ func (w *wire) OnTraffic(c gnet.Conn) gnet.Action {
 	return gnet.None
 }
 
+func (w *wire) OnClose(_ gnet.Conn, err error) gnet.Action {
+	w.ends = append(w.ends, "closed: "+name(err))
+	return gnet.None
+}
+
 func newWire(t *testing.T, limit int) *wire {
 	ca := pkitest.CA(t)
 	w := &wire{t: t}
 	w.server = &Server{Handler: w, HandshakeTimeout: -1, MaxPendingInput: limit, Config: &hermetic.Config{
 		Certificates: []tls.Certificate{ca.Leaf(t, pkitest.Options{})}}}
+	w.server.OnFailure = func(_ net.Addr, err error) { w.ends = append(w.ends, "failed: "+name(err)) }
 	w.client = engine(t, hermetic.TLSClient, &hermetic.Config{RootCAs: ca.Pool(), ServerName: "localhost", Time: func() time.Time { return pkitest.Now }})
 	w.open()
 	return w
@@ -164,7 +257,7 @@ func engine(t *testing.T, mode hermetic.Mode, cfg *hermetic.Config) *hermetic.En
 
 // open begins a connection.
 func (w *wire) open() {
-	w.events, w.raw = w.server.events(false), new(rawConn)
+	w.events, w.raw = w.server.events(false), &rawConn{loop: rawLoop{wire: w}}
 	if _, action := w.events.OnOpen(w.raw); action != gnet.None {
 		w.t.Fatal("OnOpen ends the connection")
 	}
@@ -177,8 +270,24 @@ func (w *wire) feed(b []byte) (ended bool) {
 	if w.events.OnTraffic(w.raw) == gnet.None {
 		return false
 	}
-	w.events.OnClose(w.raw, nil)
+	w.end(nil)
 	return true
+}
+
+// end is gnet's close, which comes once.
+func (w *wire) end(err error) {
+	if !w.ended {
+		w.ended = true
+		w.events.OnClose(w.raw, err)
+	}
+}
+
+// late begins a connection whose handshake takes too long.
+func (w *wire) late() {
+	w.server.HandshakeTimeout = time.Nanosecond
+	w.open()
+	for !time.Now().After(w.raw.ctx.(*conn).deadline) {
+	}
 }
 
 // hello is the client's first flight.
@@ -247,6 +356,7 @@ func (w *wire) keyUpdates() (b []byte) {
 // rawConn is a gnet.Conn with no socket. It counts what is looked at.
 type rawConn struct {
 	gnet.Conn
+	loop        rawLoop
 	ctx         any
 	in, written []byte
 	peeked      int
@@ -257,6 +367,24 @@ func (r *rawConn) SetContext(ctx any)    { r.ctx = ctx }
 func (r *rawConn) InboundBuffered() int  { return len(r.in) }
 func (r *rawConn) OutboundBuffered() int { return len(r.written) }
 func (r *rawConn) RemoteAddr() net.Addr  { return new(net.TCPAddr) }
+
+func (r *rawConn) EventLoop() gnet.EventLoop { return r.loop }
+
+// rawLoop is its event loop: tasks are collected.
+type rawLoop struct {
+	gnet.EventLoop
+	wire *wire
+}
+
+func (l rawLoop) Execute(_ context.Context, r gnet.Runnable) error {
+	l.wire.tasks = append(l.wire.tasks, r)
+	return nil
+}
+
+func (l rawLoop) Close(gnet.Conn) error {
+	l.wire.end(nil)
+	return nil
+}
 
 func (r *rawConn) Peek(int) ([]byte, error) {
 	r.peeked += len(r.in)

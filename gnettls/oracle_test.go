@@ -24,28 +24,34 @@ import (
 	"github.com/hermetic-tls/hermetic/internal/pkitest"
 )
 
-// TestOracle runs each script on plain gnet and on this package. What happens
-// must be the same, but for the differences.
+// TestOracle runs each script on plain gnet and on this package, with both ways
+// in which gnet polls. What happens must be the same, but for the differences.
 func TestOracle(t *testing.T) {
 	for _, s := range slices.Concat(scripts, actionScripts()) {
-		t.Run(s.name, func(t *testing.T) {
-			t.Parallel()
-			plain, secured := s.run(t, false), s.run(t, true)
-			for _, d := range differences {
-				if d.script != s.name {
-					continue
-				}
-				i := slices.Index(plain, d.gnet)
-				if i < 0 {
-					t.Errorf("gnet has no %q: the difference is none any more", d.gnet)
-					continue
-				}
-				plain[i] = d.gnettls
-			}
-			if !slices.Equal(plain, secured) {
-				t.Errorf("gnet and this package differ:\n gnet:    %s\n gnettls: %s", strings.Join(plain, "; "), strings.Join(secured, "; "))
-			}
-		})
+		edge := s
+		edge.opts = append(slices.Clone(s.opts), gnet.WithEdgeTriggeredIO(true))
+		t.Run(s.name, s.compare)
+		t.Run(s.name+"/edge-triggered", edge.compare)
+	}
+}
+
+// compare runs the script on both.
+func (script script) compare(t *testing.T) {
+	t.Parallel()
+	plain, secured := script.run(t, false), script.run(t, true)
+	for _, d := range differences {
+		if d.script != script.name {
+			continue
+		}
+		i := slices.Index(plain, d.gnet)
+		if i < 0 {
+			t.Errorf("gnet has no %q: the difference is none any more", d.gnet)
+			continue
+		}
+		plain[i] = d.gnettls
+	}
+	if !slices.Equal(plain, secured) {
+		t.Errorf("gnet and this package differ:\n gnet:    %s\n gnettls: %s", strings.Join(plain, "; "), strings.Join(secured, "; "))
 	}
 }
 
@@ -423,7 +429,7 @@ var scripts = []script{
 		s.await("close")
 	}},
 	{name: "OnClose writes", handler: func(s *stage) *actor {
-		return &actor{closed: func(c gnet.Conn, err error) gnet.Action {
+		return &actor{closed: func(c gnet.Conn, _ error) gnet.Action {
 			n, err := c.Write([]byte("goodbye"))
 			s.log("Write %d %s, %d buffered, context %v", n, name(err), c.InboundBuffered(), c.Context())
 			return gnet.None
@@ -531,6 +537,30 @@ var scripts = []script{
 		return &actor{message: func(c gnet.Conn, m string) gnet.Action {
 			s.log("connections %d", s.engine.CountConnections())
 			c.Write([]byte("pong"))
+			return gnet.None
+		}}
+	}, client: func(s *stage, p *peer) {
+		p.send("ping")
+		p.expect("pong")
+		s.stop()
+		p.end()
+	}},
+	{name: "Stop, with asynchronous writes", handler: func(s *stage) *actor {
+		conns := make(chan gnet.Conn, 1)
+		return &actor{message: func(c gnet.Conn, m string) gnet.Action {
+			conns <- c
+			c.Write([]byte("pong"))
+			return gnet.None
+		}, shutdown: func() {
+			(<-conns).AsyncWrite([]byte("last words"), func(_ gnet.Conn, err error) error {
+				s.log("written %s", name(err))
+				return nil
+			})
+		}, closed: func(c gnet.Conn, _ error) gnet.Action {
+			s.log("AsyncWrite %s", name(c.AsyncWrite([]byte("too late"), func(gnet.Conn, error) error {
+				s.log("its callback")
+				return nil
+			})))
 			return gnet.None
 		}}
 	}, client: func(s *stage, p *peer) {
@@ -884,13 +914,14 @@ func (badReader) Read([]byte) (int, error) { return 0, io.ErrClosedPipe }
 
 // actor is a handler that does what its functions say, and logs what gnet tells.
 type actor struct {
-	s       *stage
-	boot    func() gnet.Action
-	open    func(c gnet.Conn) ([]byte, gnet.Action)
-	traffic func(c gnet.Conn) gnet.Action
-	message func(c gnet.Conn, m string) gnet.Action // of 4 bytes; in place of traffic
-	closed  func(c gnet.Conn, err error) gnet.Action
-	tick    func() (time.Duration, gnet.Action)
+	s        *stage
+	boot     func() gnet.Action
+	open     func(c gnet.Conn) ([]byte, gnet.Action)
+	traffic  func(c gnet.Conn) gnet.Action
+	message  func(c gnet.Conn, m string) gnet.Action // of 4 bytes; in place of traffic
+	closed   func(c gnet.Conn, err error) gnet.Action
+	shutdown func()
+	tick     func() (time.Duration, gnet.Action)
 }
 
 func (a *actor) OnBoot(e gnet.Engine) gnet.Action {
@@ -902,7 +933,12 @@ func (a *actor) OnBoot(e gnet.Engine) gnet.Action {
 	return gnet.None
 }
 
-func (a *actor) OnShutdown(gnet.Engine) { a.s.log("shutdown") }
+func (a *actor) OnShutdown(gnet.Engine) {
+	a.s.log("shutdown")
+	if a.shutdown != nil {
+		a.shutdown()
+	}
+}
 
 func (a *actor) OnOpen(c gnet.Conn) ([]byte, gnet.Action) {
 	if a.open != nil {
@@ -971,7 +1007,7 @@ func newStage(t *testing.T, secure bool) *stage {
 }
 
 // run runs the script and returns what has happened.
-func (script *script) run(t *testing.T, secure bool) []string {
+func (script script) run(t *testing.T, secure bool) []string {
 	s := newStage(t, secure)
 	s.start(script.handler(s), script.opts...)
 	if script.client != nil {
@@ -998,9 +1034,13 @@ func (s *stage) start(a *actor, opts ...gnet.Option) {
 		s.log("Run %s", name(err))
 	}()
 	select {
-	case <-s.booted:
+	case <-s.booted: // perhaps it has ended since
 	case <-s.done:
-		s.t.Fatal("the engine does not start")
+		select {
+		case <-s.booted:
+		default:
+			s.t.Fatal("the engine does not start: ", s.lines[0])
+		}
 	}
 	s.t.Cleanup(s.stop)
 }
