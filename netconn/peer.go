@@ -596,7 +596,8 @@ func (p *peer) control(f func(*hermetic.Engine) error) (err error) {
 	return err
 }
 
-// Close waits a moment for what has to leave.
+// Close waits a moment for what has to leave: a close_notify, or the alert that says why
+// the handshake has failed.
 func (p *peer) Close() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -606,7 +607,7 @@ func (p *peer) Close() error {
 	limit := time.Now().Add(moment)
 	defer time.AfterFunc(moment, p.broadcast).Stop()
 	p.close()
-	for p.leaving && p.established && time.Now().Before(limit) {
+	for p.leaving && (p.established || p.err != nil) && time.Now().Before(limit) {
 		p.wake.Wait()
 	}
 	p.mu.Unlock()

@@ -300,6 +300,31 @@ func TestReadsWithoutProgress(t *testing.T) {
 	}
 }
 
+// TestCloseAfterFailure: whoever closes a connection as soon as its handshake has failed
+// still lets the alert leave, over a transport that waits for its other end.
+func TestCloseAfterFailure(t *testing.T) {
+	bubble(t, func(t *testing.T, client, server *hermetic.Config) {
+		client.NextProtos, server.NextProtos = []string{"one"}, []string{"another"}
+		a, b := net.Pipe()
+		c, s := DTLSClient(a, client), DTLSServer(b, server)
+		failed := make(chan error)
+		go func() {
+			err := s.Handshake()
+			s.Close()
+			failed <- err
+		}()
+		err := c.Handshake()
+		var alert *hermetic.AlertError
+		if !errors.As(err, &alert) || alert.Alert != hermetic.AlertNoApplicationProtocol || !alert.Received {
+			t.Errorf("the client: %v", err)
+		}
+		if err := <-failed; !errors.As(err, &alert) || alert.Received {
+			t.Errorf("the server: %v", err)
+		}
+		c.Close()
+	})
+}
+
 // TestEndAfterCloseNotify: a transport that ends after a close_notify is no failure.
 func TestEndAfterCloseNotify(t *testing.T) {
 	bubble(t, func(t *testing.T, client, server *hermetic.Config) {
