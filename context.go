@@ -80,7 +80,14 @@ func NewContext(mode Mode, cfg *Config, bio io.ReadWriter) (*Context, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Context{engine: e, bio: bio}, nil
+	return (&Context{engine: e, bio: bio}).anew(), nil
+}
+
+// anew is c at the start of a session. A DTLS server that is told to trust its peer's
+// address asks for no cookie.
+func (c *Context) anew() *Context {
+	trusts := c.engine.mode == DTLSServer && c.engine.cfg.Datagram.TrustAddress
+	return &Context{engine: c.engine, bio: c.bio, busy: c.busy, verified: trusts}
 }
 
 // enter begins an operation, which must not be called from inside another.
@@ -92,9 +99,12 @@ func (c *Context) enter() error {
 	return nil
 }
 
-// leave ends an operation; a fatal error resets the context.
+// leave ends an operation. A fatal error resets the context, and is what the
+// operation returns: the answer to a question may have failed before it, and then the
+// transport has stopped it while it sent the alert.
 func (c *Context) leave(err error) error {
-	if err != nil && c.engine.err != nil {
+	if fatal := c.engine.err; err != nil && fatal != nil {
+		err = fatal
 		c.out = c.engine.Output(c.out)
 		c.flush() // as far as the transport takes it
 		c.reset()
@@ -105,7 +115,8 @@ func (c *Context) leave(err error) error {
 
 // Handshake performs the handshake, or as much of it as the transport allows.
 // On a DTLS server the first nil says that a verified ClientHello has come, the
-// second that the handshake is complete.
+// second that the handshake is complete. With Datagram.TrustAddress there is only the
+// second.
 func (c *Context) Handshake() error {
 	if err := c.enter(); err != nil {
 		return err
@@ -457,7 +468,7 @@ func (c *Context) reset() {
 	if c.in != nil {
 		buffers.Put(c.in)
 	}
-	*c = Context{engine: c.engine, bio: c.bio, busy: c.busy}
+	*c = *c.anew()
 }
 
 // SetBIO replaces the transport, at any time outside of its methods.

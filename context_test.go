@@ -268,6 +268,49 @@ func TestContextFatalError(t *testing.T) {
 	}
 }
 
+// TestContextFatalAnswer: where the answer to a question ends the handshake, the next
+// operation returns why, also when the transport does not take the alert.
+func TestContextFatalAnswer(t *testing.T) {
+	for name, full := range map[string]bool{"the transport takes the alert": false, "it takes nothing": true} {
+		t.Run(name, func(t *testing.T) {
+			cc, sc := configs(t)
+			sc.Async = AsyncCertificate
+			up, down := new(bytes.Buffer), new(bytes.Buffer)
+			client, err := NewContext(TLSClient, cc, &bio{in: down, out: up})
+			if err != nil {
+				t.Fatal(err)
+			}
+			transport := &bio{in: up, out: down}
+			server, err := NewContext(TLSServer, sc, transport)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := client.Handshake(); err != ErrWantRead {
+				t.Fatal(err)
+			}
+			if err := server.Handshake(); err != ErrPending {
+				t.Fatal(err)
+			}
+			if err := server.Engine().Pending().(*ChooseRequest).Answer(nil, errors.New("no certificate today")); err != nil {
+				t.Fatal(err)
+			}
+			if full {
+				transport.lazy = 1
+			}
+			var alert *AlertError
+			if err := server.Handshake(); !errors.As(err, &alert) || alert.Alert != AlertInternalError {
+				t.Errorf("the server: %v", err)
+			}
+			if full {
+				return
+			}
+			if err := client.Handshake(); !errors.As(err, &alert) || !alert.Received {
+				t.Errorf("the client: %v", err)
+			}
+		})
+	}
+}
+
 func TestContextRetriesAWrite(t *testing.T) {
 	client, server, cb, _ := contexts(t, tls.VersionTLS13)
 	both(t, client.Handshake, server.Handshake)

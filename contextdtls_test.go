@@ -134,6 +134,38 @@ func TestTwoSteps(t *testing.T) {
 	}
 }
 
+// TestContextTrustsTheAddress: with TrustAddress a server asks for no cookie, and needs
+// no identity.
+func TestContextTrustsTheAddress(t *testing.T) {
+	for _, version := range versions {
+		n := newNetwork(t, func(c, _ *Config) { c.MaxVersion = version })
+		var up, down [][]byte
+		client, err := NewContext(DTLSClient, n.client.cfg.Config, &datagramBIO{in: &down, out: &up})
+		if err != nil {
+			t.Fatal(err)
+		}
+		server, err := NewContext(DTLSServer, n.server.cfg.Config, &datagramBIO{in: &up, out: &down})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			if err := client.Handshake(); err != ErrWantRead {
+				t.Fatal(err)
+			}
+			if err := server.Handshake(); err != ErrWantRead {
+				t.Fatalf("the first hello: %v", err)
+			}
+			both(t, client.Handshake, server.Handshake)
+			if !server.Engine().HandshakeComplete() {
+				t.Error("the server's handshake is not complete")
+			}
+			client.Reset()
+			server.Reset()
+			up, down = nil, nil
+		}
+	}
+}
+
 // TestContextLoss: operations are repeated when the timeout says so.
 func TestContextLoss(t *testing.T) {
 	for _, version := range versions {
