@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"crypto"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"slices"
@@ -69,6 +70,9 @@ func (c *connection) keepSessions(cfg *hermetic.Config) {
 			}
 			cfg.PSKs = append(cfg.PSKs, psk)
 		}
+	}
+	if len(cfg.PSKs) > 0 && cfg.ClientAuth == tls.RequireAnyClientCert {
+		cfg.ClientAuth = tls.RequestClientCert // a client with a PSK shows none
 	}
 	if len(cfg.PSKs) > 0 && len(cfg.Certificates) == 0 && !o.verifyPeer {
 		// Only a PSK will do.
