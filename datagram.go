@@ -54,8 +54,9 @@ type DatagramConfig struct {
 	// MaxCertificateMessage needs.
 	Memory int
 
-	// Strict makes faults in unprotected records fatal. Otherwise such records
-	// are dropped, since anybody may have sent them.
+	// Strict takes unprotected records for the peer's: their faults are fatal, and their
+	// ACKs count. It is for a transport that nobody else can send on. Otherwise such
+	// records are dropped if they are at fault, since anybody may have sent them.
 	Strict bool
 }
 

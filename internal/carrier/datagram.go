@@ -139,6 +139,7 @@ type exchange struct {
 	early     [][]byte // records under keys that are not there yet
 	earlySize int      // what the datagram under way has added to them
 	lastClear bool     // the last message came without protection
+	belated   bool     // the early records are opened
 	ready     bool     // new reading keys are there, maybe for early ones
 
 	// What goes.

@@ -225,7 +225,9 @@ func (d *Datagram) advance(now time.Time) error {
 			return err
 		}
 		d.ready = false
-		if err := d.openEarly(now, d.takeEarly()); err != nil {
+		d.belated = true
+		err := d.openEarly(now, d.takeEarly())
+		if d.belated = false; err != nil {
 			return err
 		}
 	}
@@ -246,9 +248,6 @@ func (d *Datagram) openEarly(now time.Time, early [][]byte) error {
 			o, err := d.openRecord(now, in)
 			if err != nil {
 				return err
-			}
-			if len(o.Data) > 0 {
-				d.dropped[record.Misplaced]++ // there is nobody to give it to
 			}
 			if err := d.deliver(); err != nil {
 				return err
@@ -343,6 +342,9 @@ func (d *Datagram) handleData(r *opened, path bool) (Opened, error) {
 	kind, err := d.protocol.data(r.number.Epoch)
 	if err != nil {
 		return Opened{}, err
+	}
+	if d.exchange != nil && d.belated {
+		return Opened{}, record.Misplaced // there is nobody to give it to
 	}
 	// RFC 9147bis, Section 5.10: "Any data received with an epoch/sequence
 	// number pair after that of a valid received closure alert MUST be ignored."
