@@ -26,7 +26,7 @@ var errNoEarlyData = &invalidOperation{"there is no early data to answer: nothin
 // On a server it is Seal for the answer, which only a client gets whose early data was
 // accepted: any other one may not have shown a certificate yet that it must have.
 func (e *Engine) SealEarlyData(dst, data []byte) ([]byte, error) {
-	e.start()
+	e.startClient()
 	switch server := e.mode.IsServer(); {
 	case e.err != nil:
 		return dst, e.err
@@ -51,7 +51,7 @@ func (e *Engine) SealEarlyData(dst, data []byte) ([]byte, error) {
 
 // EarlyDataRoom is how many more bytes SealEarlyData takes: 2^31-1 if there are more.
 func (e *Engine) EarlyDataRoom() int {
-	e.start()
+	e.startClient()
 	if e.err != nil || e.closed {
 		return 0
 	}

@@ -143,7 +143,7 @@ func (e *Engine) start() {
 }
 
 // startClient begins a handshake where there is something to send: a server's
-// begins with what comes.
+// begins with what comes, and so does the time by which it judges a cookie.
 func (e *Engine) startClient() {
 	if !e.mode.IsServer() {
 		e.start()
@@ -305,14 +305,15 @@ func (e *Engine) Pending() Pending {
 // HandshakeComplete: so it answers early data at once. Until then it does not know
 // whether the client is there, or who it is (RFC 9846, Section 4.5.3).
 func (e *Engine) Seal(dst, data []byte) ([]byte, error) {
-	e.start()
+	e.startClient()
 	switch {
 	case e.err != nil:
 		return dst, e.err
 	case e.closed:
 		return dst, errWriteClosed
+	case e.conn != nil:
+		e.conn.AnswerUpdate(e.carrier)
 	}
-	e.conn.AnswerUpdate(e.carrier)
 	out, err := e.carrier.Seal(e.now(), dst, data)
 	switch err {
 	case nil:

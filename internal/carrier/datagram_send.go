@@ -317,6 +317,8 @@ func (d *Datagram) SealEarly(_ time.Time, dst, data []byte) ([]byte, error) {
 		return dst, ErrNotReady
 	case len(data) > d.EarlyDataLeft() || len(data) > d.MaxData():
 		return dst, ErrDataSize
+	case d.write.Exhausted():
+		return dst, ErrSpent // RFC 9846, Section 5.5: there is no KeyUpdate yet
 	}
 	out, err := d.write.Seal(dst, record.ApplicationData, data)
 	if err != nil {

@@ -8,7 +8,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hermetic-tls/hermetic/internal/handshake"
 	"github.com/hermetic-tls/hermetic/internal/record"
+	"github.com/hermetic-tls/hermetic/internal/suite"
 	"github.com/hermetic-tls/hermetic/internal/wire"
 )
 
@@ -114,6 +116,81 @@ func TestBoundData(t *testing.T) {
 	if _, err := p.client.Seal(p.now, nil, make([]byte, n+1)); err != ErrDataSize {
 		t.Errorf("got error %v, want %v", err, ErrDataSize)
 	}
+}
+
+// TestLargestData: RFC 9146, Section 5: with its type, the content of a record with a
+// connection ID "MUST NOT exceed 2^14".
+func TestLargestData(t *testing.T) {
+	for _, cid := range [][]byte{nil, {1, 2, 3}} {
+		versions(t, func(t *testing.T, version uint16) {
+			p := newPair(t, playOptions{version: version, localCID: [2][]byte{cid, cid}}, nil)
+			p.connect()
+			want := record.MaxPlaintext
+			if version == wire.VersionTLS12 && cid != nil {
+				want--
+			}
+			if n := p.client.MaxData(); n != want {
+				t.Errorf("with CID %x: %d bytes, want %d", cid, n, want)
+			}
+			p.mustInput(p.server, p.seal(p.client, strings.Repeat("x", want)))
+			if len(p.server.data) != 1 || len(p.server.data[0]) != want {
+				t.Errorf("with CID %x: they do not come", cid)
+			}
+			if _, err := p.client.Seal(p.now, nil, make([]byte, want+1)); err != ErrDataSize {
+				t.Errorf("with CID %x: a byte more: error %v, want %v", cid, err, ErrDataSize)
+			}
+		})
+	}
+}
+
+// TestMajorVersion: RFC 9147bis, Section 4.5.2, and RFC 6347, Section 4.1: a record whose
+// major version is not that of DTLS is invalid, and dropped.
+func TestMajorVersion(t *testing.T) {
+	versions(t, func(t *testing.T, version uint16) {
+		for _, major := range []byte{0, 3, 0xfd, 0xff} {
+			p := newPair(t, playOptions{version: version}, func(_, server *DatagramOptions) { server.Strict = true })
+			hello := p.output(p.client)[0]
+			wrong := bytes.Clone(hello)
+			wrong[1] = major
+			p.mustInput(p.server, wrong)
+			if p.server.HasOutput() || p.server.Dropped()[record.Malformed] != 1 {
+				t.Errorf("major version %#x is accepted: %v", major, p.server.Dropped())
+			}
+			p.mustInput(p.server, hello)
+			p.connect()
+		}
+		if version == wire.VersionTLS12 {
+			p := newPair(t, playOptions{version: version}, nil)
+			p.connect()
+			d := p.seal(p.client, "x")
+			d[1] = 3
+			if p.mustInput(p.server, d); len(p.server.data) > 0 {
+				t.Error("it is accepted under keys")
+			}
+		}
+	})
+}
+
+// TestEarlyDataLimit: RFC 9846, Section 5.5: "implementations MUST NOT exceed the limits when
+// sending early data."
+func TestEarlyDataLimit(t *testing.T) {
+	limited := *suite.ByID(0x1301)
+	limited.SealLimit = 8
+	p := newPair(t, playOptions{version: wire.VersionTLS13}, nil)
+	d := p.client.Datagram
+	d.InstallWrite(handshake.EarlyData, limited.TrafficKeys(suite.DTLS, make([]byte, 32)))
+	d.LimitEarlyData(1 << 20)
+	for n := range 100 {
+		out, err := d.SealEarly(p.now, []byte("kept"), []byte("x"))
+		if err == nil {
+			continue
+		}
+		if n != 8 || err != error(ErrSpent) || string(out) != "kept" {
+			t.Errorf("record %d: %q, error %v", n, out, err)
+		}
+		return
+	}
+	t.Error("100 records under keys that may seal 8")
 }
 
 func TestHelloRoom(t *testing.T) {
