@@ -1,15 +1,16 @@
 // Fleet is one of many echo servers behind a balancer, over TLS and DTLS. Through
 // Redis they share the keys of their session tickets, the secret of their cookies
-// and the memory of early data: whichever of them a client meets, its session goes
-// on, and its early data is taken once. Start as many as you like:
+// and the memory of early data: a client's session continues at any of them, and its
+// early data is accepted once. Start as many as you like:
 //
 //	hermetic cert localhost
 //	head -c 32 /dev/urandom >fleet.key
 //	go run ./examples/fleet -listen localhost:4433 -cert localhost.pem -key fleet.key -redis redis://localhost:6379
 //	hermetic client localhost:4433 --cacert ca.pem --session session --early-data request
 //
-// Until Redis has been there for a minute the early data travels behind the
-// handshake: it might have been seen before.
+// A server that starts without Redis works alone, and joins the others when Redis is
+// there. In the minute after that early data is sent after the handshake: it might have
+// been seen before.
 package main
 
 import (
@@ -37,10 +38,16 @@ func main() {
 	wait := flag.Duration("wait", 0, "how long early data may wait for Redis (default 250ms)")
 	flag.Parse()
 
-	store, err := join(*url, *key, *wait)
+	store, err := newStore(*url, *key, *wait)
 	if err != nil {
 		log.Fatal(err)
 	}
+	// Where Redis is there, the first handshake finds the fleet's secrets already.
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	if err := store.Refresh(ctx); err != nil {
+		log.Printf("it works alone for now: %v", err)
+	}
+	cancel()
 	go store.Run(context.Background())
 
 	cfg, err := hermetic.LoadConfig(hermetic.TLSServer, "", *cert)
@@ -63,9 +70,9 @@ func main() {
 	accept(streams, serve)
 }
 
-// join fetches what the fleet has agreed on. A server that does not know it stays
-// outside.
-func join(url, keyFile string, wait time.Duration) (*redisstore.Store, error) {
+// newStore returns what a server needs to join its fleet. Run does it, now or when Redis
+// is there.
+func newStore(url, keyFile string, wait time.Duration) (*redisstore.Store, error) {
 	key, err := os.ReadFile(keyFile)
 	if err != nil {
 		return nil, err
@@ -79,13 +86,7 @@ func join(url, keyFile string, wait time.Duration) (*redisstore.Store, error) {
 		return nil, err
 	}
 	client.ContextTimeoutEnabled = true
-	store, err := redisstore.New(redis.NewClient(client), opt)
-	if err != nil {
-		return nil, err
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-	defer cancel()
-	return store, store.Refresh(ctx)
+	return redisstore.New(redis.NewClient(client), opt)
 }
 
 // patience is how long a connection may last.
@@ -105,7 +106,7 @@ func accept(l net.Listener, serve func(*netconn.Conn)) {
 	}
 }
 
-// serve sends back what comes. Early data it answers at once, although it may be a
+// serve sends back what comes. It answers early data at once, although it may be a
 // replay whose sender cannot read the answer: an echo is harmless, an order would
 // have to wait for Read.
 func serve(c *netconn.Conn) {

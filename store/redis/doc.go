@@ -18,38 +18,43 @@
 //			loop.Run(func() { q.Answer(unseen, nil) }) // and then what the engine has to say
 //		}()
 //
-// The clocks of a fleet agree within ten seconds, or early data of one server's
-// tickets is rejected by another.
+// The clocks of the servers and of Redis agree within two seconds, or early data is
+// rejected. docs/fleet.md says how to configure Redis, and how to change keys.
 //
 // # When Redis goes away
 //
-// Early data is rejected, which costs its client a round trip. Full handshakes go
-// on as they are, and resumption goes on with the keys in memory, of which one
-// is always made a TicketLifetime ahead; when they have all expired, there are no
-// tickets until Redis is back. What Redis has lost is put back from memory, unless
-// somebody who knew nothing of it was faster: then old tickets mean full handshakes.
-// Whenever Redis may have forgotten early data that it has seen (it was
-// restarted, emptied, or a replica has taken over), early data is rejected for a
-// minute (RFC 9846, Section 8.2).
+// Early data is rejected, which costs its client a round trip, and nobody waits: once
+// Redis has not answered, the Store asks it in the background, at most once a second,
+// until it does. Full handshakes continue as they are, and resumption continues with the
+// keys in memory, of which one is always made a TicketLifetime ahead. A server that
+// starts meanwhile, or that has none left, works with a ticket key and a cookie secret of
+// its own, and joins the fleet when Redis is there; what it has sealed it still opens.
+// What Redis has lost is put back from memory, unless another server was faster: then
+// old tickets still resume at the servers that have their key.
+//
+// Whenever Redis may have forgotten early data that it has seen, early data is rejected
+// for a minute (RFC 9846, Section 8.2): it was restarted or emptied, a replica has taken
+// over, keys were evicted or deleted, an old state has come back, or a clock was set back.
 //
 // # What is in Redis
 //
 // Under the default Prefix, and in one slot of a cluster:
 //
 //	{hermetic}:ticket:24h0m0s:20780  a ticket key, until it expires
-//	{hermetic}:cookie                the cookie secret, for ever
-//	{hermetic}:seen:0123…            early data that was seen, for a minute
-//	{hermetic}:since                 since when nothing of it was forgotten
+//	{hermetic}:cookie                the cookie secret, forever
+//	{hermetic}:guard                 what the guard knows of its memory
+//	{hermetic}:young                 early data that was seen, for a minute
+//	{hermetic}:older                 and that of the minute before
 //
-// The first two are secrets. Who reads a ticket key can read all sessions that
-// were sealed with it, and of TLS 1.2 also what was recorded of them; who
-// writes one can choose it. With Options.AEAD they are sealed, and only who has
+// The first two are secrets. Whoever reads a ticket key can read all sessions that
+// were sealed with it, and of TLS 1.2 also what was recorded of them; whoever
+// writes one can choose it. With Options.AEAD they are sealed, and only the owner of
 // its key can read or make them. The memory of early data cannot be protected
-// like that: who can write to Redis can have early data accepted again.
+// like that: whoever can write to Redis can have early data accepted again.
 //
-// A user of Redis needs no more than
+// A user of Redis, alone or in a cluster, needs no more than
 //
-//	ACL SETUSER fleet on >password ~{hermetic}:* +get +mget +set +eval +evalsha +time +info
+//	ACL SETUSER fleet on >secret ~{hermetic}:* +mget +set +hmget +hset +hlen +unlink +rename +eval +evalsha +time +info +command +cluster|slots
 //
 // and Redis must not evict: with maxmemory, its policy is noeviction. To give up
 // all secrets at once, start the fleet with another Prefix.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -27,31 +28,35 @@ type server struct {
 	t      testing.TB
 	path   string // of the program
 	socket string
+	args   []string
+	env    []string
 	cmd    *exec.Cmd
 }
 
-// newServer starts Redis, or Valkey. Without either the test is skipped; under CI
-// it fails.
-func newServer(t testing.TB) *server {
+// newServer starts Redis, or Valkey, with further arguments. Without either the test is
+// skipped; under CI it fails.
+func newServer(t testing.TB, args ...string) *server {
 	t.Helper()
-	var path string
+	return newServerWith(t, nil, args...)
+}
+
+func newServerWith(t testing.TB, env []string, args ...string) *server {
+	t.Helper()
+	s := &server{t: t, args: args, env: env}
 	for _, name := range []string{"redis-server", "valkey-server"} {
 		if p, err := exec.LookPath(name); err == nil {
-			path = p
+			s.path = p
 			break
 		}
 	}
-	if path == "" {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("redis-server is not installed")
-		}
-		t.Skip("redis-server is not installed")
+	if s.path == "" {
+		missing(t, "redis-server")
 	}
 	dir, err := os.MkdirTemp("", "redis") // t.TempDir is too long for a socket's name
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &server{t: t, path: path, socket: filepath.Join(dir, "socket")}
+	s.socket = filepath.Join(dir, "socket")
 	t.Cleanup(func() {
 		s.kill()
 		os.RemoveAll(dir)
@@ -60,10 +65,21 @@ func newServer(t testing.TB) *server {
 	return s
 }
 
+// missing skips a test that needs what is not installed; under CI it fails.
+func missing(t testing.TB, what string) {
+	t.Helper()
+	if os.Getenv("CI") == "true" {
+		t.Fatal(what + " is not installed")
+	}
+	t.Skip(what + " is not installed")
+}
+
 // start returns when Redis answers.
 func (s *server) start() {
 	s.t.Helper()
-	s.cmd = exec.Command(s.path, "--port", "0", "--unixsocket", s.socket, "--save", "", "--appendonly", "no", "--dir", filepath.Dir(s.socket))
+	args := []string{"--port", "0", "--unixsocket", s.socket, "--save", "", "--appendonly", "no", "--dir", filepath.Dir(s.socket)}
+	s.cmd = exec.Command(s.path, append(args, s.args...)...)
+	s.cmd.Env = append(os.Environ(), s.env...)
 	out, err := s.cmd.StdoutPipe()
 	if err != nil {
 		s.t.Fatal(err)
@@ -75,6 +91,7 @@ func (s *server) start() {
 	for lines := bufio.NewScanner(out); lines.Scan(); {
 		fmt.Fprintln(&log, lines.Text())
 		if strings.Contains(strings.ToLower(lines.Text()), "ready to accept connections") {
+			go io.Copy(io.Discard, out)
 			return
 		}
 	}
@@ -137,19 +154,19 @@ func (s *server) do(args ...any) any {
 // is over.
 func (s *server) grow(prefix string) {
 	s.t.Helper()
-	c := s.client()
-	defer c.Close()
-	ctx := context.Background()
-	store := &Store{client: c, opt: Options{Prefix: prefix, Time: time.Now, Timeout: time.Minute}}
-	store.ask([]byte("an id of sixteen"), time.Now().Add(maxAhead))
-	value, err := c.Get(ctx, store.name("since")).Result()
-	if err != nil {
+	store := s.store(Options{Prefix: prefix})
+	if err := store.touch(context.Background()); err != nil && !errors.Is(err, ErrForgetful) {
 		s.t.Fatal(err)
 	}
-	who, _, _ := strings.Cut(value, " ")
-	long := fmt.Sprintf("%s %d", who, time.Now().Add(-memory-time.Second).UnixMilli())
-	if err := c.Set(ctx, store.name("since"), long, 0).Err(); err != nil {
-		s.t.Fatal(err)
+	age(s.t, store)
+}
+
+// age lets the memory of a store's Redis have begun a minute earlier.
+func age(t testing.TB, store *Store) {
+	t.Helper()
+	long := time.Now().Add(-memory - time.Second).UnixMilli()
+	if err := store.client.HSet(context.Background(), store.name("guard"), "since", long).Err(); err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -2,7 +2,6 @@ package redisstore
 
 import (
 	"context"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"time"
@@ -13,51 +12,164 @@ import (
 const (
 	// maxAhead is how far the Until of a question can be ahead.
 	maxAhead = 30 * time.Second
-	// memory is how long an id is remembered. A replay is asked about no more than
-	// 20 s after the first time by the clock of one server, or its ticket age would
-	// not fit, and the answer counts no later than its Until. What is left is for
-	// clocks that differ.
-	memory = 2 * maxAhead
+	// clockTolerance is how far the clocks of a server and of Redis may be apart.
+	clockTolerance = 2 * time.Second
+	// memory is how long an id is remembered, by the clock of Redis. The ages of a
+	// ticket let a replay be 20 s younger than the original, by the clocks of the
+	// servers. A question is asked up to 30 s later. These clocks and that of Redis
+	// are up to 2 s apart, in both cases, and so are those of two machines on which
+	// Redis ran, by the servers that knew both: 20 + 30 + 2*2 + 2*2 < 60.
+	memory = 60 * time.Second
+	// ticketIDs is how many ids of one ticket are remembered: see hermetic.ReplayGuard.
+	ticketIDs = 4
+	// idLen is the length of an engine's ids. The first half names the ticket.
+	idLen = 32
 )
 
-// ErrForgetful is Redis that may have forgotten early data of the last minute.
-var ErrForgetful = errors.New("redisstore: Redis may have forgotten early data of the last minute: it is new, was restarted, emptied or replaced, or evicts")
+// Errors of the guard, which Options.Error hears about.
+var (
+	// ErrForgetful means that Redis may have forgotten early data of the last minute.
+	ErrForgetful = errors.New("redisstore: Redis may have forgotten early data of the last minute: it is new, was restarted, emptied or replaced, or has lost keys")
 
-// remember remembers an id (KEYS[2]) for some milliseconds (ARGV[1]), if its
-// memory reaches back that far. RFC 9846, Section 8.2: "When implementations are
-// freshly started, they SHOULD reject 0-RTT as long as any portion of their
-// recording window overlaps the startup time." KEYS[1] says since when nothing was
-// forgotten, by whom: another process may have read an old file, or have been a
-// replica that lags; and one that has evicted something may have evicted an id.
+	// ErrClocks means that the clocks of this server and of Redis are apart, or that the
+	// clock of Redis was set back.
+	ErrClocks = errors.New("redisstore: the clocks of this server and of Redis are more than 2s apart, or that of Redis was set back: synchronize them")
+
+	// ErrFull means that the guard has as many ids as Options.MaxIDs.
+	ErrFull = errors.New("redisstore: there is more early data than Options.MaxIDs")
+
+	errReplica = errors.New("redisstore: the client is connected to a replica, not to a master")
+)
+
+// The verdicts of the script.
+const (
+	isNew = iota
+	isSeen
+	isForgetful
+	isClocks
+	isFull
+	isReplica
+)
+
+var verdicts = map[int64]error{isForgetful: ErrForgetful, isClocks: ErrClocks, isFull: ErrFull, isReplica: errReplica}
+
+// remember decides whether an id is new, and remembers it.
+//
+// KEYS[1] says what KEYS[2] and KEYS[3], the ids of two generations, must hold. None of
+// them expires: a step of the clock would end their lives. An id is a field, named by its
+// ticket and a number, so that a ticket has few. The guard answers only if its memory is
+// whole (RFC 9846, Section 8.2: "When implementations are freshly started, they SHOULD
+// reject 0-RTT as long as any portion of their recording window overlaps the startup
+// time"):
+//
+//   - The history is the same, by the replication ID: it changes with each restart and
+//     whenever a replica takes over.
+//   - The generations have as many ids as were put there. Evictions, a slot of which a
+//     part was migrated, and deletions show.
+//   - The state is not behind what this server has seen of it. An old state that comes
+//     back shows: SWAPDB, a failback to a master that was cut off, RELOAD from a file.
+//   - The clock of Redis agrees with the server's, and has not been set back.
 var remember = redis.NewScript(`
-local run = string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')
-local evicted = string.match(redis.call('INFO', 'stats'), 'evicted_keys:(%d+)')
-if not run or not evicted then
-  return -1
+local NEW, SEEN, FORGETFUL, CLOCKS, FULL, REPLICA = 0, 1, 2, 3, 4, 5
+local ticket, hello = ARGV[1], ARGV[2]
+local earliest, latest, memory = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
+local most, each = tonumber(ARGV[6]), tonumber(ARGV[7])
+local knownBegan, knownCount = tonumber(ARGV[8]), tonumber(ARGV[9])
+
+local info = redis.call('INFO', 'replication')
+local history = string.match(info, 'master_replid:(%x+)')
+if not history or not string.find(info, 'role:master', 1, true) then
+  return {REPLICA, 0, 0}
 end
-local who = run .. '/' .. evicted
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local by, since = string.match(redis.call('GET', KEYS[1]) or '', '^(%S+) (%d+)$')
-if by ~= who or now < tonumber(since) then
-  redis.call('SET', KEYS[1], string.format('%s %.0f', who, now))
-  return -1
+if now < earliest or now > latest then
+  return {CLOCKS, 0, 0}
 end
-if now - since < tonumber(ARGV[1]) then
-  return -1
+
+local state = redis.pcall('HMGET', KEYS[1], 'history', 'began', 'since', 'last', 'turned', 'young', 'older', 'count')
+if state.err then
+  state = {}
 end
-if redis.call('SET', KEYS[2], '', 'NX', 'PX', ARGV[1]) then
-  return 1
+local n = {}
+for i = 2, 8 do
+  n[i] = tonumber(state[i] or '')
 end
-return 0
+local began, since, last, turned, young, older, count = n[2], n[3], n[4], n[5], n[6], n[7], n[8]
+local whole = state[1] == history and began and since and last and turned and young and older and count and
+  redis.pcall('HLEN', KEYS[2]) == young and redis.pcall('HLEN', KEYS[3]) == older and
+  (began > knownBegan or began == knownBegan and count >= knownCount)
+if not whole then
+  began, since = math.max(now, knownBegan + 1, (began or 0) + 1), math.max(now, last or 0)
+  redis.call('UNLINK', KEYS[1], KEYS[2], KEYS[3])
+  redis.call('HSET', KEYS[1], 'history', history, 'began', began, 'since', since, 'last', since, 'turned', now,
+    'young', 0, 'older', 0, 'count', 0)
+  return {FORGETFUL, began, 0}
+end
+if now < last then
+  return {CLOCKS, began, count}
+end
+
+redis.call('HSET', KEYS[1], 'last', now) -- first: a Redis that is full refuses the first write alone
+if now - turned >= memory then
+  redis.call('UNLINK', KEYS[3])
+  if young > 0 then
+    redis.call('RENAME', KEYS[2], KEYS[3])
+  end
+  young, older = 0, young
+  redis.call('HSET', KEYS[1], 'turned', now, 'young', young, 'older', older)
+end
+if now - since < memory then
+  return {FORGETFUL, began, count}
+elseif ticket == '' then
+  return {NEW, began, count}
+elseif young + older >= most then
+  return {FULL, began, count}
+end
+local names = {}
+for i = 1, each do
+  names[i] = ticket .. i
+end
+local used, free = 0, nil
+local youngIDs, olderIDs = redis.call('HMGET', KEYS[2], unpack(names)), redis.call('HMGET', KEYS[3], unpack(names))
+for i = 1, each do
+  if youngIDs[i] == hello or olderIDs[i] == hello then
+    return {SEEN, began, count}
+  end
+  used = used + (youngIDs[i] and 1 or 0) + (olderIDs[i] and 1 or 0)
+  if not youngIDs[i] then
+    free = names[i]
+  end
+end
+if used >= each then
+  return {SEEN, began, count}
+end
+redis.call('HSET', KEYS[2], free, hello)
+redis.call('HSET', KEYS[1], 'young', young + 1, 'count', count + 1)
+return {NEW, began, count + 1}
 `)
 
+// A position is how far a Store has seen the guard's state come: the memory that it
+// began last, and how many ids were accepted since.
+type position struct{ began, count int64 }
+
+func (p position) before(other position) bool {
+	return p.began < other.began || p.began == other.began && p.count < other.count
+}
+
 // Unseen is for [hermetic.Config].ReplayGuard: it asks Redis whether early data is
-// new, and remembers it. It waits for Redis, no longer than Options.Timeout.
+// new, and remembers it. It waits for Redis, no longer than Options.Timeout. Once
+// Redis has not answered, early data is rejected without waiting until it does.
 func (s *Store) Unseen(id []byte, until time.Time) bool {
+	if !s.link.up() {
+		s.probe()
+		return false
+	}
 	unseen, err := s.ask(id, until)
-	if err != nil {
-		s.opt.Error(err)
+	s.say(aboutEarlyData, err)
+	if isAway(err) {
+		s.away()
+		s.probe()
 	}
 	return unseen
 }
@@ -65,20 +177,56 @@ func (s *Store) Unseen(id []byte, until time.Time) bool {
 func (s *Store) ask(id []byte, until time.Time) (unseen bool, err error) {
 	left := until.Sub(s.opt.Time())
 	switch {
+	case len(id) == 0:
+		return false, errors.New("redisstore: early data without an id")
 	case left <= 0:
 		return false, errors.New("redisstore: it is too late to ask about this early data")
 	case left > maxAhead:
 		return false, fmt.Errorf("redisstore: early data is not remembered for longer than %v", maxAhead)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), min(left, s.opt.Timeout))
+	ticket, hello := id, id
+	if len(id) == idLen {
+		ticket, hello = id[:idLen/2], id[idLen/2:]
+	}
+	return s.run(context.Background(), ticket, hello, min(left, s.opt.Timeout))
+}
+
+// touch lets the guard's memory begin, and learns how far it has come.
+func (s *Store) touch(ctx context.Context) error {
+	_, err := s.run(ctx, nil, nil, s.opt.Timeout)
+	return err
+}
+
+// run runs the script, within some time.
+func (s *Store) run(ctx context.Context, ticket, hello []byte, wait time.Duration) (unseen bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
-	names := []string{s.name("since"), s.name("seen:" + hex.EncodeToString(id))}
-	verdict, err := remember.Run(ctx, s.client, names, memory.Milliseconds()).Int()
+	now, known := s.opt.Time(), s.known()
+	// The script runs between now and now+wait by the clock of this server.
+	answer, err := remember.Run(ctx, s.client, []string{s.name("guard"), s.name("young"), s.name("older")},
+		ticket, hello, now.Add(-clockTolerance).UnixMilli(), now.Add(wait+clockTolerance).UnixMilli(), memory.Milliseconds(),
+		s.opt.MaxIDs, min(ticketIDs, max(1, s.opt.MaxIDs/4)), known.began, known.count).Int64Slice()
 	switch {
 	case err != nil:
-		return false, fmt.Errorf("redisstore: cannot ask Redis about early data: %w", err)
-	case verdict < 0:
-		return false, ErrForgetful
+		return false, fmt.Errorf("redisstore: cannot ask Redis about early data: %w", unanswered(err))
+	case len(answer) != 3:
+		return false, errors.New("redisstore: Redis answers nonsense about early data")
 	}
-	return verdict > 0, nil
+	s.saw(position{answer[1], answer[2]})
+	return answer[0] == isNew, verdicts[answer[0]]
+}
+
+// known is how far the guard has come, as far as this Store has seen.
+func (s *Store) known() position {
+	s.positionMu.Lock()
+	defer s.positionMu.Unlock()
+	return s.position
+}
+
+func (s *Store) saw(p position) {
+	s.positionMu.Lock()
+	defer s.positionMu.Unlock()
+	if s.position.before(p) {
+		s.position = p
+	}
 }

@@ -3,8 +3,10 @@ package redisstore
 import (
 	"bytes"
 	"context"
+	"crypto/cipher"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -161,20 +163,27 @@ func TestRedisLosesAll(t *testing.T) {
 	server.do("FLUSHALL")
 	stranger := server.store(Options{Time: now.time})
 	refresh(t, stranger)
-	if err := a.Refresh(context.Background()); err != errOtherCookie {
-		t.Errorf("another cookie secret: %v", err)
-	}
-	if !bytes.Equal(a.CookieSecret(), cookie) {
-		t.Error("the cookie secret has changed under a Config")
-	}
+	refresh(t, a)
 	refresh(t, stranger) // the last period's is put back
-	if mine := ticketKeys(t, a, now.now); !slices.Equal(mine, ticketKeys(t, stranger, now.now)) || mine[0] == keys[0] || mine[1] != keys[1] {
+	fleet, mine := ticketKeys(t, stranger, now.now), ticketKeys(t, a, now.now)
+	if mine[0] != fleet[0] || mine[0] == keys[0] || !contains(mine, fleet) {
 		t.Error("the fleet's ticket keys are not its own")
+	}
+	if !contains(mine, keys) {
+		t.Error("it does not open the tickets of before")
+	}
+	if secrets := a.CookieSecrets(); !slices.EqualFunc(secrets, [][]byte{stranger.CookieSecret(), cookie}, bytes.Equal) {
+		t.Errorf("%d cookie secrets, or others than the fleet's and the one of before", len(secrets))
 	}
 }
 
-// TestDamagedValues: a clear error that names the key and not its value; nothing
-// is loaded, and what was loaded stays.
+// contains reports whether all of some are among keys.
+func contains(keys, some []hermetic.TicketKey) bool {
+	return !slices.ContainsFunc(some, func(k hermetic.TicketKey) bool { return !slices.Contains(keys, k) })
+}
+
+// TestDamagedValues: a clear error that names the key and not its value; what was loaded
+// stays, and the other keys are fetched all the same.
 func TestDamagedValues(t *testing.T) {
 	kek := keyEncryption('k')
 	ticket := fmt.Sprintf("{hermetic}:ticket:24h0m0s:%d", noon().now.Unix()/86400)
@@ -194,7 +203,7 @@ func TestDamagedValues(t *testing.T) {
 		{"sealed, a bit flipped", kek, func(s *server) { s.do("SETBIT", ticket, 300, 1-s.do("GETBIT", ticket, 300).(int64)) }, errNotOurs.Error()},
 		{"sealed, cut in the nonce", kek, func(s *server) { s.do("SET", ticket, get(s, ticket)[:7]) }, errNotOurs.Error()},
 		{"sealed, under another name", kek, func(s *server) { s.do("SET", ticket, get(s, cookie)) }, errNotOurs.Error()},
-		{"in clear, put by somebody", kek, func(s *server) { s.do("SET", ticket, "\x01"+strings.Repeat("x", 32)) }, errNotClear.Error()},
+		{"not sealed, put by somebody", kek, func(s *server) { s.do("SET", ticket, "\x01"+strings.Repeat("x", 32)) }, errNotSealed.Error()},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -214,8 +223,16 @@ func TestDamagedValues(t *testing.T) {
 					t.Errorf("%s: the error shows a secret", name)
 				}
 			}
-			if _, err := fresh.TicketKeys(noon().now); err != errNothingLoaded || fresh.CookieSecret() != nil {
-				t.Errorf("something was loaded: %v", err)
+			damaged := fresh.Refresh(context.Background()).Error()
+			if got := bytes.Equal(fresh.CookieSecret(), secret); got == strings.Contains(damaged, cookie) {
+				t.Errorf("the cookie secret was fetched: %v", got)
+			}
+			own := ticketKeys(t, fresh, noon().now)
+			if got := own[0] == keys[0]; got == strings.Contains(damaged, ticket) {
+				t.Errorf("the ticket key was fetched: %v", got)
+			}
+			if !slices.Contains(own, keys[1]) {
+				t.Error("the key of the next period was not fetched")
 			}
 			if !slices.Equal(ticketKeys(t, old, noon().now), keys) || !bytes.Equal(old.CookieSecret(), secret) {
 				t.Error("what was loaded is lost")
@@ -245,7 +262,7 @@ func TestKeyEncryption(t *testing.T) {
 		if err := s.Refresh(context.Background()); !errors.Is(err, test.want) {
 			t.Errorf("%s: %v", name, err)
 		}
-		if _, err := s.TicketKeys(time.Now()); err != errNothingLoaded || s.CookieSecret() != nil {
+		if bytes.Equal(s.CookieSecret(), a.CookieSecret()) || slices.Contains(ticketKeys(t, s, time.Now()), ticketKeys(t, a, time.Now())[0]) {
 			t.Errorf("%s: something was loaded", name)
 		}
 	}
@@ -257,7 +274,7 @@ func TestKeyEncryption(t *testing.T) {
 		value := server.do("GET", name).(string)
 		for _, secret := range secrets {
 			if strings.Contains(value, string(secret)) {
-				t.Errorf("%v has a secret in clear", name)
+				t.Errorf("%v has a secret that is not sealed", name)
 			}
 		}
 	}
@@ -351,25 +368,84 @@ func TestErrorsShowNoSecret(t *testing.T) {
 	}
 }
 
-// TestLeastRights: the rights that the documentation names are enough.
-func TestLeastRights(t *testing.T) {
-	server := newServer(t)
-	server.do("ACL", "SETUSER", "fleet", "on", ">password", "~{hermetic}:*", "+get", "+mget", "+set", "+eval", "+evalsha", "+time", "+info")
-	server.grow("hermetic")
-	s, err := New(server.clientAs("fleet", "password"), Options{Timeout: time.Minute})
+// documentedRights are the arguments of ACL that doc.go shows.
+func documentedRights(t *testing.T) (args []any) {
+	t.Helper()
+	doc, err := os.ReadFile("doc.go")
 	if err != nil {
 		t.Fatal(err)
 	}
-	refresh(t, s)
-	if unseen, err := s.ask([]byte("an id"), time.Now().Add(maxAhead)); !unseen || err != nil {
-		t.Errorf("%v, %v", unseen, err)
+	for line := range strings.Lines(string(doc)) {
+		if _, line, ok := strings.Cut(line, "ACL SETUSER "); ok {
+			args = []any{"ACL", "SETUSER"}
+			for _, word := range strings.Fields(line) {
+				args = append(args, word)
+			}
+			return args
+		}
 	}
-	other, err := New(server.clientAs("fleet", "password"), Options{Prefix: "other"})
+	t.Fatal("doc.go shows no rights")
+	return nil
+}
+
+// TestLeastRights: the rights that the documentation names are enough.
+func TestLeastRights(t *testing.T) {
+	server := newServer(t)
+	server.do(documentedRights(t)...)
+	server.grow("hermetic")
+	var told []error
+	opt := Options{Timeout: time.Minute, Error: func(err error) { told = append(told, err) }}
+	s, err := New(server.clientAs("fleet", "secret"), opt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	exerciseRights(t, s)
+	if s.attend(context.Background()); len(told) != 1 || told[0] != ErrForgetful {
+		t.Errorf("told %v", told)
+	}
+	other, err := New(server.clientAs("fleet", "secret"), Options{Prefix: "other"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := other.Refresh(context.Background()); err == nil || !strings.Contains(err.Error(), "NOPERM") {
 		t.Errorf("another Prefix: %v", err)
+	}
+}
+
+// exerciseRights does all that a Store does with Redis.
+func exerciseRights(t *testing.T, s *Store) {
+	t.Helper()
+	refresh(t, s)
+	resealed, err := New(s.client, Options{AEAD: keyEncryption('n').AEAD, OtherAEADs: []cipher.AEAD{nil}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	refresh(t, resealed)
+	ctx := context.Background()
+	if err := putInFull.Run(ctx, s.client, []string{s.name("cookie")}, "x").Err(); err != redis.Nil {
+		t.Error(err)
+	}
+	s.opt.AEAD = resealed.opt.AEAD
+	for _, id := range []string{"an id", "another"} {
+		// The generations turn.
+		if err := s.client.HSet(ctx, s.name("guard"), "turned", 0).Err(); err != nil {
+			t.Error(err)
+		}
+		if unseen, err := s.ask([]byte(id), time.Now().Add(maxAhead)); !unseen || err != nil {
+			t.Errorf("%v, %v", unseen, err)
+		}
+	}
+	if unseen, err := s.ask([]byte("an id"), time.Now().Add(maxAhead)); unseen || err != nil {
+		t.Errorf("seen: %v, %v", unseen, err)
+	}
+	if err := s.client.HSet(ctx, s.name("guard"), "history", "lost").Err(); err != nil {
+		t.Error(err)
+	}
+	if unseen, err := s.ask([]byte("an id"), time.Now().Add(maxAhead)); unseen || err != ErrForgetful {
+		t.Errorf("a reset: %v, %v", unseen, err)
+	}
+	if err := s.touch(ctx); err != ErrForgetful {
+		t.Error(err)
 	}
 }
 
@@ -448,5 +524,51 @@ func TestRun(t *testing.T) {
 	refresh(t, other)
 	if !bytes.Equal(other.CookieSecret(), cookie) {
 		t.Error("the cookie secret was lost with Redis")
+	}
+}
+
+// TestNewAEAD: a running fleet changes the key that seals its secrets, and no secret
+// changes: each server accepts both for a time.
+func TestNewAEAD(t *testing.T) {
+	one, two := keyEncryption('1').AEAD, keyEncryption('2').AEAD
+	for _, test := range []struct {
+		name     string
+		old, new cipher.AEAD
+	}{{"another key", one, two}, {"a first key", nil, one}} {
+		t.Run(test.name, func(t *testing.T) {
+			server, now := newServer(t), noon()
+			start := func(aead cipher.AEAD, others ...cipher.AEAD) *Store {
+				s := server.store(Options{AEAD: aead, OtherAEADs: others, Time: now.time})
+				refresh(t, s)
+				return s
+			}
+			first := start(test.old)
+			keys := ticketKeys(t, first, now.now)
+			same := func(name string, stores ...*Store) {
+				t.Helper()
+				for _, s := range stores {
+					refresh(t, s)
+					if !slices.Equal(ticketKeys(t, s, now.now), keys) || !bytes.Equal(s.CookieSecret(), first.CookieSecret()) {
+						t.Errorf("%s: the secrets are others", name)
+					}
+				}
+			}
+			accepts := start(test.old, test.new)
+			same("the first server accepts both", first, accepts)
+			other := start(test.old, test.new)
+			seals := start(test.new, test.old)
+			same("all accept both, one seals with the new one", accepts, other, seals, accepts, seals)
+			last := start(test.new, test.old)
+			same("all seal with the new one", seals, last)
+			same("the old one is gone", start(test.new), start(test.new))
+			if err := first.Refresh(context.Background()); err == nil {
+				t.Error("something is left that the old one opens")
+			}
+			for _, name := range server.do("KEYS", "{hermetic}:ticket:*").([]any) {
+				if ttl := server.do("PTTL", name).(int64); ttl <= 0 {
+					t.Errorf("%v is there forever", name)
+				}
+			}
+		})
 	}
 }

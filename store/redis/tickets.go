@@ -1,6 +1,7 @@
 package redisstore
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"slices"
@@ -16,6 +17,7 @@ import (
 type ticketKey struct {
 	period int64
 	key    hermetic.TicketKey
+	own    bool // it was made without the fleet
 }
 
 var errExpired = errors.New("redisstore: all ticket keys have expired, and no others could be fetched from Redis")
@@ -27,15 +29,12 @@ func (s *Store) period(now time.Time) int64 {
 // TicketKeys is for [hermetic.Config].TicketKeys. It does not wait; without keys
 // that are valid it is an error, and then there are no tickets.
 func (s *Store) TicketKeys(now time.Time) ([]hermetic.TicketKey, error) {
-	tickets := s.loaded.Load().tickets
-	if len(tickets) == 0 {
-		return nil, errNothingLoaded
-	}
+	s.gaveKeys.Store(true)
 	// The newest that is not of the future seals: while Redis is away the last
-	// one goes on until it expires.
+	// one continues until it expires.
 	var keys, ahead []hermetic.TicketKey
 	this := s.period(now)
-	for _, t := range slices.Backward(tickets) {
+	for _, t := range slices.Backward(s.loaded.Load().tickets) {
 		switch {
 		case t.period > this:
 			ahead = append(ahead, t.key)
@@ -47,6 +46,16 @@ func (s *Store) TicketKeys(now time.Time) ([]hermetic.TicketKey, error) {
 		return nil, errExpired
 	}
 	return keys, nil
+}
+
+// withOwn adds a key of this process's own where tickets have none that is valid now:
+// it has not met its fleet yet, or not for a long time.
+func (s *Store) withOwn(tickets []ticketKey, now time.Time) []ticketKey {
+	this := s.period(now)
+	if slices.ContainsFunc(tickets, func(t ticketKey) bool { return t.period == this || t.period == this-1 }) {
+		return tickets
+	}
+	return append(slices.Clip(tickets), ticketKey{this, hermetic.TicketKey(newSecret()), true})
 }
 
 // ticketSecrets are the keys that there have to be now: that of the last period,
@@ -62,7 +71,7 @@ func (s *Store) ticketSecrets(old []ticketKey, now time.Time) (list []secret) {
 		}
 		for _, t := range old {
 			if t.period == period {
-				x.known = t.key[:]
+				x.mine = t.key[:]
 			}
 		}
 		list = append(list, x)
@@ -70,12 +79,25 @@ func (s *Store) ticketSecrets(old []ticketKey, now time.Time) (list []secret) {
 	return list
 }
 
-// ticketKeys are the keys that the fleet has agreed on, the oldest first.
-func (s *Store) ticketKeys(list []secret, now time.Time) (keys []ticketKey) {
+// ticketKeys are the keys of now, the oldest first: those that the fleet has agreed on.
+// One of ours that it has replaced comes before its successor: it opens what it has
+// sealed.
+func (s *Store) ticketKeys(list []secret, old []ticketKey, now time.Time) (keys []ticketKey) {
 	for i, x := range list {
-		if x.known != nil {
-			keys = append(keys, ticketKey{s.period(now) - 1 + int64(i), hermetic.TicketKey(x.known)})
+		period := s.period(now) - 1 + int64(i)
+		var last []ticketKey
+		for _, t := range old {
+			unused := t.own && x.shared != nil && !s.gaveKeys.Load()
+			if t.period == period && !unused && !bytes.Equal(t.key[:], x.shared) {
+				last = append(last, t)
+			}
 		}
+		if x.shared == nil {
+			keys = append(keys, last...)
+			continue
+		}
+		keys = append(keys, last[max(0, len(last)-1):]...)
+		keys = append(keys, ticketKey{period: period, key: hermetic.TicketKey(x.shared)})
 	}
 	return keys
 }
