@@ -13,10 +13,14 @@ type which uint8
 const (
 	readDeadline which = 1 << iota
 	writeDeadline
-	limit // of what is still written after the connection has failed or is closed
+	limit  // of what is still written after the connection has failed or is closed
+	recall // of a flight, by the call that has sent it
 
 	bothDeadlines = readDeadline | writeDeadline
 )
+
+// longAgo is a deadline that has passed.
+var longAgo = time.Unix(1, 0)
 
 // bounds are what ends the waits of a stream's calls: the user's deadlines and the
 // connection's end. They reach who waits for a lock, and who waits for the transport.
@@ -28,6 +32,8 @@ type bounds struct {
 	cause     error      // why ended is closed
 	failure   error      // fatal, but Close is still to come
 	complete  bool       // the handshake: no context ends the connection any more
+	flightErr error      // why a flight has not left, for who reads in the handshake
+	recalled  bool       // the flight
 	userRead  time.Time
 	userWrite time.Time
 	limit     time.Time
@@ -96,6 +102,32 @@ func (b *bounds) cancel(cause error) bool {
 	return true
 }
 
+// interrupt ends the handshake's read: no answer will come to a flight that has not
+// left.
+func (b *bounds) interrupt(err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.readFor == bothDeadlines {
+		b.flightErr = err
+		b.apply(0)
+	}
+}
+
+// unsent is why the flight has not left, or nil.
+func (b *bounds) unsent() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.flightErr
+}
+
+// recall ends a flight's write.
+func (b *bounds) recall(now bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.recalled = now
+	b.apply(0)
+}
+
 // set sets deadlines of the user's.
 func (b *bounds) set(w which, t time.Time) error {
 	b.mu.Lock()
@@ -121,7 +153,7 @@ func (b *bounds) set(w which, t time.Time) error {
 func (b *bounds) reads(w which) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.readFor = w
+	b.readFor, b.flightErr = w, nil
 	b.apply(0)
 }
 
@@ -135,10 +167,16 @@ func (b *bounds) writes(w which) {
 // apply tells the transport what has changed, and anyway what is forced.
 func (b *bounds) apply(force which) error {
 	read, write := b.userRead, b.userWrite
-	if b.readFor != 0 {
+	switch {
+	case b.cause != nil || b.flightErr != nil && b.readFor == bothDeadlines:
+		read = longAgo // Close does not wait for a close_notify with those who read
+	case b.readFor != 0:
 		read = b.earliest(b.readFor)
 	}
-	if b.writeFor != 0 {
+	switch {
+	case b.recalled && b.writeFor&recall != 0:
+		write = longAgo
+	case b.writeFor != 0:
 		write = b.earliest(b.writeFor)
 	}
 	setRead := force&readDeadline != 0 || read != b.setRead

@@ -26,7 +26,11 @@ var errPending = errors.New("netconn: Config.Async asks a question, and nobody a
 
 // A Conn is a TLS or DTLS connection: a net.Conn. Its methods may be called from
 // many goroutines at once. A fatal error is repeated; an expired deadline
-// (os.ErrDeadlineExceeded) is not fatal, and what was under way goes on later.
+// (os.ErrDeadlineExceeded) is not fatal, and what was under way continues later.
+//
+// A call returns when its deadline passes or the connection ends, whatever another
+// goroutine is doing. During the handshake both deadlines count for every call. After
+// a fatal error a Write that is blocked returns within five seconds.
 //
 // Read returns io.EOF after the peer's close_notify, and io.ErrUnexpectedEOF when
 // a stream ends without; after Close everything returns net.ErrClosed.
@@ -101,7 +105,8 @@ func (c *Conn) CloseWrite() error { return c.closeWrite() }
 func (c *Conn) Handshake() error { return c.handshake(context.Background()) }
 
 // HandshakeContext performs the handshake, if it is not complete. When ctx is done
-// before that, the connection is closed, and the error is the context's.
+// before that, the connection is closed, and the error is the context's; the calls of
+// other goroutines return a net.ErrClosed.
 func (c *Conn) HandshakeContext(ctx context.Context) error { return c.handshake(ctx) }
 
 // State is what is known of the connection now.

@@ -1,7 +1,9 @@
 package netconn
 
 import (
+	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -9,6 +11,7 @@ import (
 	"os"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/hermetic-tls/hermetic"
@@ -42,7 +45,9 @@ var (
 // waited for with a deadline, for whoever holds it may wait for the transport, or
 // for a callback of the Config's.
 type stream struct {
-	conn net.Conn
+	conn   net.Conn
+	server bool
+	socket bool
 	bounds
 	done  atomic.Bool // the handshake
 	early atomic.Bool // there is early data that is not read yet
@@ -54,8 +59,9 @@ type stream struct {
 	large   *[largeRead]byte // from largeReads, while it is needed
 	from    int              // what is not opened yet: buffer()[from:to]
 	to      int
-	data    []byte // what is not read yet: aliases the buffer
-	readErr error  // the transport's, for good
+	data    []byte        // what is not read yet: aliases the buffer
+	readErr error         // the transport's, for good
+	flight  chan struct{} // closed when the handshake's flight has left, or not; nil: none is under way
 
 	writing  lock    // guards the following; bytes leave in the order in which they are made
 	out      []byte  // what the transport has not taken yet: a part of room
@@ -72,7 +78,8 @@ type stream struct {
 }
 
 func newStream(conn net.Conn, mode hermetic.Mode, cfg *hermetic.Config) *stream {
-	s := &stream{conn: conn, handshaking: newLock(), reading: newLock(), writing: newLock(), using: newLock()}
+	s := &stream{conn: conn, server: mode.IsServer(), handshaking: newLock(), reading: newLock(), writing: newLock(), using: newLock()}
+	_, s.socket = conn.(syscall.Conn)
 	s.bounds.transport, s.bounds.ended = conn, make(chan struct{})
 	s.engine, s.err = newEngine(mode, cfg)
 	return s
@@ -126,9 +133,10 @@ func (s *stream) steps(enough func() bool) error {
 	defer s.reading.unlock()
 	s.reads(bothDeadlines)
 	defer s.reads(0)
+	defer s.land()
 	for !enough() {
 		if err := s.step(); err != nil {
-			return err
+			return cmp.Or(s.unsent(), err)
 		}
 	}
 	return nil
@@ -137,15 +145,19 @@ func (s *stream) steps(enough func() bool) error {
 // step sends what the handshake has to send, and takes a record unless it is
 // complete. Somebody must hold reading.
 func (s *stream) step() error {
-	if err := s.sendFlight(); err != nil {
-		return err
-	}
-	var complete bool
+	var complete, tickets bool
 	var pending hermetic.Pending
 	if err := s.use(bothDeadlines, func() {
+		s.engine.HasOutput() // a client begins
 		complete, pending = s.engine.HandshakeComplete(), s.engine.Pending()
+		tickets = complete && s.server && s.engine.State().Version == tls.VersionTLS13
 	}); err != nil {
 		return err
+	}
+	if s.socket || !tickets {
+		if err := s.sendFlight(complete); err != nil {
+			return err
+		}
 	}
 	switch {
 	case complete:
@@ -153,6 +165,9 @@ func (s *stream) step() error {
 			return err
 		}
 		s.done.Store(true)
+		if tickets && !s.socket {
+			go s.flushLater(writeDeadline)
+		}
 		return nil
 	case pending != nil:
 		return errPending
@@ -441,19 +456,47 @@ func (s *stream) flushLater(w which) {
 }
 
 // sendFlight writes what the handshake has to send, and what a WriteEarlyData has
-// left. One that is under way is only waited for by who has something to add.
-func (s *stream) sendFlight() error {
+// left. Who is writing already does it in our place. Somebody must hold reading.
+//
+// A socket has room for a flight. What else there is, such as net.Pipe, may wait for
+// its other end, which may wait for us: so a goroutine writes all but the last flight
+// while we read, and, when we have finished, a server's tickets.
+func (s *stream) sendFlight(last bool) error {
 	if !s.writing.try() {
-		if !s.hasOutput(bothDeadlines) {
+		if !last && !(s.socket && s.hasOutput(bothDeadlines)) {
 			return nil
 		}
 		if err := s.lock(s.writing, bothDeadlines); err != nil {
 			return err
 		}
 	}
-	s.writes(bothDeadlines | limit)
-	defer s.unlockWriting(bothDeadlines)
-	return s.flush(bothDeadlines)
+	w := bothDeadlines | recall
+	s.writes(w | limit)
+	if last || s.socket || len(s.out) == 0 && !s.hasOutput(w) {
+		defer s.unlockWriting(w)
+		return s.flush(w)
+	}
+	s.land() // the one before
+	landed := make(chan struct{})
+	s.flight = landed
+	go func() {
+		defer close(landed)
+		err := s.flush(w)
+		s.unlockWriting(w)
+		s.interrupt(err)
+	}()
+	return nil
+}
+
+// land ends the flight that is under way: what has not left goes with the next call.
+// Somebody must hold reading.
+func (s *stream) land() {
+	if s.flight != nil {
+		s.recall(true)
+		<-s.flight
+		s.recall(false)
+		s.flight = nil
+	}
 }
 
 // hasOutput reports that the engine has something to send, and can be asked for it.
