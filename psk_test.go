@@ -4,8 +4,8 @@ import (
 	"crypto"
 	"crypto/tls"
 	"errors"
-	"math"
 	"fmt"
+	"math"
 	"testing"
 
 	"github.com/hermetic-tls/hermetic/internal/wire"
