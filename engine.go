@@ -311,7 +311,7 @@ func (e *Engine) Seal(dst, data []byte) ([]byte, error) {
 		return dst, e.err
 	case e.closed:
 		return dst, errWriteClosed
-	case e.conn != nil:
+	case e.complete:
 		e.conn.AnswerUpdate(e.carrier)
 	}
 	out, err := e.carrier.Seal(e.now(), dst, data)

@@ -356,3 +356,57 @@ func TestEarlyDataCutOff(t *testing.T) {
 		wantAlert(t, m.server, err, AlertUnexpectedMessage)
 	}
 }
+
+// TestLateTicket: a session's age counts from when its ticket was made, however long the
+// answer with the keys has taken: the client's counts from when it has come.
+func TestLateTicket(t *testing.T) {
+	for _, datagram := range []bool{false, true} {
+		client, server, now := earlyConfigs(t)
+		server.Async, server.ReplayGuard, server.TicketKeys = AsyncTicketKeys, anew{}, nil
+		late := time.Minute
+		meet := func() *meeting {
+			m := newMeeting(t, datagram, client, server)
+			m.answer = func(q Pending) {
+				now.now = now.now.Add(late)
+				if err := q.(*TicketKeysRequest).Answer([]TicketKey{{1}}, nil); err != nil {
+					t.Fatal(err)
+				}
+			}
+			return m
+		}
+		m := meet()
+		if m.finish(); datagram {
+			m.settle(now)
+		}
+		late = 0
+		m = meet()
+		m.finish()
+		if s := m.server.State(); !s.DidResume || !s.EarlyDataAccepted {
+			t.Errorf("datagrams %v: resumed %v, early data accepted %v", datagram, s.DidResume, s.EarlyDataAccepted)
+		}
+	}
+}
+
+// TestServerBeforeHello: what a server is asked before its client has come does not begin
+// the handshake, whose time is that of the ClientHello.
+func TestServerBeforeHello(t *testing.T) {
+	_, server := configs(t)
+	for _, mode := range []Mode{TLSServer, DTLSServer} {
+		e, err := NewEngine(mode, server)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := e.Seal(nil, []byte("x")); !errors.Is(err, ErrInvalidOperation) {
+			t.Errorf("%v: Seal: %v", mode, err)
+		}
+		if _, err := e.SealEarlyData(nil, []byte("x")); !errors.Is(err, ErrInvalidOperation) {
+			t.Errorf("%v: SealEarlyData: %v", mode, err)
+		}
+		if e.EarlyDataRoom() != 0 || e.HasOutput() || len(e.Output(nil)) > 0 || e.started {
+			t.Errorf("%v: it has begun", mode)
+		}
+		e.Close()
+		e.Expire()
+		e.Reset()
+	}
+}

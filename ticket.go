@@ -145,7 +145,7 @@ func (e *Engine) ticketKeys() ([]TicketKey, Pending) {
 // sealTicket answers what ticket a session goes into.
 func (e *Engine) sealTicket(q *handshake.SealTicket) Pending {
 	keys, asked := e.ticketKeys()
-	if len(keys) > 0 {
+	if len(keys) > 0 && q.At(e.cfg.now()) {
 		q.Ticket, _ = keys[0].seal(e.params().Rand, q.Session.Append(nil)) // without one there is none
 	}
 	return asked

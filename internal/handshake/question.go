@@ -1,6 +1,8 @@
 package handshake
 
 import (
+	"time"
+
 	"github.com/hermetic-tls/hermetic/internal/alert"
 	"github.com/hermetic-tls/hermetic/internal/pki"
 	"github.com/hermetic-tls/hermetic/internal/session"
@@ -88,6 +90,16 @@ type SealTicket struct {
 	Session *session.Session
 	Ticket  []byte // the answer; nil: none today
 	answer
+}
+
+// At says when the ticket is made, which may be long after the question: the session's age
+// counts from then, for its client counts from when the ticket has come. It reports
+// whether there is any life left.
+func (q *SealTicket) At(now time.Time) bool {
+	s := q.Session
+	s.Created = now.Truncate(time.Millisecond)
+	s.Lifetime = min(s.Lifetime, (maxTicketLife - s.Created.Sub(s.Began)).Truncate(time.Second))
+	return s.Lifetime > 0
 }
 
 // Unseen asks a server whether it sees this early data for the first time: RFC

@@ -647,6 +647,16 @@ func TestViolationsAfter(t *testing.T) {
 		{"a renegotiation by a server", hello12, false, wire.AppendMessage(nil, wire.TypeHelloRequest, nil), errRenegotiation},
 		{"a ClientHello", hello13, true, (&wire.ClientHello{CipherSuites: wire.AppendUint16s(nil, 0x1301), Compression: []byte{0}}).Append(nil, wire.Stream), nil},
 		{"a renegotiation by a client", hello12, true, wire.AppendMessage(nil, wire.TypeClientHello, nil), errRenegotiation},
+		// RFC 9846, Section 4.2.2: "If a server has negotiated TLS 1.3 and receives a ClientHello
+		// at any other time, it MUST terminate the connection with an "unexpected_message"
+		// alert."
+		{"a ClientHello after TLS 1.3's handshake", hello13, true, wire.AppendMessage(nil, wire.TypeClientHello, nil), nil},
+		{"a ClientHello of a server after TLS 1.3's handshake", hello13, false, wire.AppendMessage(nil, wire.TypeClientHello, nil), nil},
+		{"a HelloRequest in TLS 1.3", hello13, false, wire.AppendMessage(nil, wire.TypeHelloRequest, nil), nil},
+		{"a HelloRequest of a client in TLS 1.3", hello13, true, wire.AppendMessage(nil, wire.TypeHelloRequest, nil), nil},
+		{"a HelloRequest of a client", hello12, true, wire.AppendMessage(nil, wire.TypeHelloRequest, nil), nil},
+		{"a HelloRequest with a body", hello12, false, wire.AppendMessage(nil, wire.TypeHelloRequest, []byte{0}), nil},
+		{"an EndOfEarlyData after the handshake", hello13, true, wire.AppendMessage(nil, wire.TypeEndOfEarlyData, nil), nil},
 		{"a ticket of a client", hello13, true, (&wire.NewSessionTicket13{Lifetime: 1, Ticket: []byte{1}}).Append(nil), nil},
 		{"a NewConnectionId over a stream", hello13, true, (&wire.NewConnectionID{}).Append(nil), nil},
 		{"a second Finished", hello13, false, wire.AppendMessage(nil, wire.TypeFinished, make([]byte, 32)), nil},
