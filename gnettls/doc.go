@@ -18,7 +18,6 @@
 //     gnet's error. A close by this side sends close_notify after OnClose.
 //   - OutboundBuffered counts bytes of ciphertext, and ReadFrom sends at once,
 //     where gnet waits for Flush.
-//   - Write(nil) sends nothing.
 //   - After OnClose, or a Write that has closed the connection, no method uses
 //     its descriptor, which may be another client's by then: Write, Writev,
 //     ReadFrom, Dup and the methods that set an option return [net.ErrClosed],

@@ -107,6 +107,16 @@ func TestEventAsOne(t *testing.T) {
 	}
 }
 
+// TestOutboundBuffered counts ciphertext.
+func TestOutboundBuffered(t *testing.T) {
+	w := newWire(t, 0)
+	w.handshake()
+	c := w.raw.ctx.(*conn)
+	if n, err := c.Write(make([]byte, 100)); n != 100 || err != nil || c.OutboundBuffered() != 100+c.engine.Overhead() {
+		t.Errorf("Write: %d, %v, %d buffered", n, err, c.OutboundBuffered())
+	}
+}
+
 // TestAnswerAtOnce: OnPending may answer itself.
 func TestAnswerAtOnce(t *testing.T) {
 	w := newWire(t, 0)
@@ -135,14 +145,14 @@ func TestReasons(t *testing.T) {
 		{"handshake, closed by the peer", nil, eof, "failed: ErrUnexpectedEOF"},
 		{"handshake, reset", nil, reset, "failed: reset"},
 		{"handshake, close_notify", func(w *wire) { w.feed([]byte("\x15\x03\x03\x00\x02\x01\x00")) }, nil, "failed: ErrUnexpectedEOF"},
-		{"handshake, no TLS", func(w *wire) { w.feed([]byte("GET / HTTP/1.1")) }, nil, "failed: the peer speaks HTTP without TLS (protocol_version)"},
+		{"handshake, no TLS", func(w *wire) { w.feed([]byte("GET / HTTP/1.1")) }, nil, "failed: alert protocol_version"},
 		{"handshake, nobody to ask", func(w *wire) { w.asks(); w.server.OnPending = nil; w.feed(w.hello()) }, nil, "failed: " + errPending.Error()},
 		{"closed by us", (*wire).handshake, nil, "closed: nil"},
 		{"closed by the peer", (*wire).handshake, eof, "closed: ErrUnexpectedEOF"},
 		{"reset", (*wire).handshake, reset, "closed: reset"},
 		{"close_notify", (*wire).closed, eof, "closed: nil"},
 		{"close_notify, and reset", (*wire).closed, reset, "closed: nil"},
-		{"damaged", func(w *wire) { w.handshake(); w.feed(make([]byte, 100)) }, nil, "closed: a record has the wrong version (protocol_version)"},
+		{"damaged", func(w *wire) { w.handshake(); w.feed(append([]byte("\x17\x03\x03\x00\x20"), make([]byte, 32)...)) }, nil, "closed: alert bad_record_mac"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			w := newWire(t, 0)
