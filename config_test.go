@@ -6,11 +6,13 @@ import (
 	"crypto/elliptic"
 	"crypto/fips140"
 	"crypto/rand"
+	"crypto/rsa"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
 	"io"
+	"math/big"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -458,4 +460,83 @@ func TestConfigsAreShared(t *testing.T) {
 		})
 	}
 	all.Wait()
+}
+
+// TestUselessKeys: a key that signs no handshake of this Config is an error of it, and
+// of the file that it is in, if no Config could use it. What some peer accepts stays.
+func TestUselessKeys(t *testing.T) {
+	ca := pkitest.CA(t)
+	own := func(key crypto.Signer) tls.Certificate {
+		template := *ca.Leaf(t, pkitest.Options{}).Leaf
+		template.PublicKey = nil
+		der, err := x509.CreateCertificate(rand.Reader, &template, &x509.Certificate{}, key.Public(), pkitest.Key(t, pkitest.P256, false))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
+	}
+	p224, err := ecdsa.GenerateKey(elliptic.P224(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, q := prime(t, 256), prime(t, 256)
+	small := &rsa.PrivateKey{PublicKey: rsa.PublicKey{N: new(big.Int).Mul(p, q), E: 65537}, Primes: []*big.Int{p, q}}
+	phi := new(big.Int).Mul(new(big.Int).Sub(p, big.NewInt(1)), new(big.Int).Sub(q, big.NewInt(1)))
+	small.D = new(big.Int).ModInverse(big.NewInt(65537), phi)
+	limited := ca.Leaf(t, pkitest.Options{})
+	limited.SupportedSignatureAlgorithms = []tls.SignatureScheme{tls.PSSWithSHA256}
+	old := ca.Leaf(t, pkitest.Options{Kind: pkitest.RSA2048})
+	old.SupportedSignatureAlgorithms = []tls.SignatureScheme{tls.PKCS1WithSHA256}
+	onlyRSA := []uint16{tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256}
+	for _, c := range []struct {
+		name string
+		cfg  *Config
+		cert tls.Certificate
+		want string
+	}{
+		{"RSA-512", &Config{}, own(small), "512 bits, and 1024 are the least"},
+		{"a raw key of RSA-512", &Config{}, tls.Certificate{PrivateKey: small}, "512 bits"},
+		{"P-224 in TLS 1.3", &Config{MinVersion: tls.VersionTLS13}, own(p224), "ECDSA on P-224"},
+		{"P-224 with suites of TLS 1.3", &Config{CipherSuites: []uint16{tls.TLS_AES_128_GCM_SHA256}}, own(p224), "ECDSA on P-224"},
+		{"P-224 in both versions", &Config{}, own(p224), ""},
+		{"ECDSA with suites for RSA", &Config{CipherSuites: onlyRSA}, ca.Leaf(t, pkitest.Options{}), "ECDSA on P-256"},
+		{"RSA with suites for RSA", &Config{CipherSuites: onlyRSA}, ca.Leaf(t, pkitest.Options{Kind: pkitest.RSA2048}), ""},
+		{"Ed25519 with suites for RSA", &Config{CipherSuites: onlyRSA}, ca.Leaf(t, pkitest.Options{Kind: pkitest.Ed25519}), "Ed25519"},
+		{"schemes of another key", &Config{}, limited, "SupportedSignatureAlgorithms"},
+		{"PKCS #1 in TLS 1.3", &Config{MinVersion: tls.VersionTLS13}, old, "RSA with 2048 bits"},
+		{"PKCS #1 in TLS 1.2", &Config{}, old, ""},
+		{"a leaf that may not sign", &Config{}, ca.Leaf(t, pkitest.Options{KeyUsage: x509.KeyUsageKeyEncipherment}), ""},
+	} {
+		for _, mode := range []Mode{TLSClient, TLSServer} {
+			cfg := c.cfg.Clone()
+			cfg.InsecureSkipVerify, cfg.Certificates = true, []tls.Certificate{ca.Leaf(t, pkitest.Options{Kind: pkitest.RSA2048}), c.cert}
+			_, err := NewEngine(mode, cfg)
+			if (err == nil) != (c.want == "") || err != nil && !(strings.Contains(err.Error(), "Certificates[1]: ") && strings.Contains(err.Error(), c.want)) {
+				t.Errorf("%s, %v: %v, want %q", c.name, mode, err, c.want)
+			}
+		}
+	}
+	for want, key := range map[string]crypto.Signer{"can't parse private key: ": small, "": p224} {
+		c := own(key)
+		der, err := x509.MarshalPKCS8PrivateKey(key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		file := filepath.Join(t.TempDir(), "cert.pem")
+		if err := os.WriteFile(file, append(pemBlock("CERTIFICATE", c.Certificate[0]), pemBlock("PRIVATE KEY", der)...), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := LoadConfig(TLSServer, "", file); (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("%T from a file: %v", key, err)
+		}
+	}
+}
+
+func prime(t *testing.T, bits int) *big.Int {
+	t.Helper()
+	p, err := rand.Prime(rand.Reader, bits)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
 }

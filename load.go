@@ -85,7 +85,7 @@ func loadCertificate(file string) (tls.Certificate, error) {
 	return c, nil
 }
 
-// ParseCertPool reads CA certificates in PEM, or a single one in DER. Other kinds
+// ParseCertPool reads CA certificates in PEM, or in DER. Other kinds
 // of blocks and text between blocks are skipped. Everything is read, or the error
 // names the block that cannot be.
 func ParseCertPool(data []byte) (*x509.CertPool, error) {

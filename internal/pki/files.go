@@ -28,11 +28,11 @@ var (
 	errExtra     = errors.New("something follows the certificate in its block")
 )
 
-// ReadAuthorities returns the certificates of a file of authorities: PEM, or one
-// certificate in DER. Keys and other blocks are skipped.
+// ReadAuthorities returns the certificates of a file of authorities, in PEM or DER.
+// Keys and other blocks are skipped.
 func ReadAuthorities(file []byte) ([]*x509.Certificate, error) {
-	if c, err := x509.ParseCertificate(file); err == nil {
-		return []*x509.Certificate{c}, nil
+	if list, err := x509.ParseCertificates(file); err == nil && len(list) > 0 {
+		return list, nil
 	}
 	blocks, err := ReadPEM(file)
 	if err != nil {

@@ -48,6 +48,7 @@ const (
 	begin = "-----BEGIN "
 	end   = "-----END "
 	dash  = "-----"
+	bom   = "\ufeff" // also within a file, where several were joined
 )
 
 var (
@@ -73,7 +74,6 @@ func ReadPEM(file []byte) ([]*Block, error) {
 	case len(file) > 1 && file[0] == 0x30 && (file[1] >= 0x80 || int(file[1]) == len(file)-2):
 		return nil, errDER
 	}
-	file = bytes.TrimPrefix(file, []byte("\xef\xbb\xbf"))
 	r := &pemReader{rest: string(file)}
 	var blocks []*Block
 	for {
@@ -110,14 +110,18 @@ func boundary(line, kind string) (label string, ok bool) {
 // text refuses lines between blocks that look like parts of one. A comment may say
 // what it likes.
 func text(line string) error {
-	upper := strings.ToUpper(line)
-	words := strings.FieldsFunc(upper, func(r rune) bool { return r == ' ' || r == '\t' || isDash(r) })
-	bounds := slices.Contains(words, "BEGIN") || slices.Contains(words, "END")
+	upper := longDashes.Replace(strings.ToUpper(line))
+	words := strings.FieldsFunc(upper, func(r rune) bool { return r == ' ' || r == '\t' || r == '-' })
+	bounds := strings.Contains(upper, "--") && (slices.Contains(words, "BEGIN") || slices.Contains(words, "END"))
+	if strings.HasPrefix(upper, "-") { // then a space may be missing as well
+		bounds = strings.Contains(upper, "BEGIN") || strings.Contains(upper, "END")
+	}
+	bounds = bounds || strings.HasPrefix(line, "BEGIN ") || strings.HasPrefix(line, "END ")
 	switch {
 	case strings.HasPrefix(line, "#") || strings.HasPrefix(line, ";"):
 		return nil
-	case bounds && strings.ContainsFunc(line, isDash) && (strings.Contains(upper, "CERT") || strings.Contains(upper, "KEY")),
-		strings.HasPrefix(line, "BEGIN CERT"), strings.HasPrefix(line, "END CERT"), strings.HasPrefix(line, dash):
+	case bounds && (strings.Contains(upper, "CERT") || strings.Contains(upper, "KEY")),
+		strings.HasPrefix(line, begin), strings.HasPrefix(line, end):
 		return errBoundary
 	case len(line) >= 48 && strings.HasPrefix(line, "MII") && !strings.ContainsFunc(line, notBase64):
 		return errNoBegin // DER of 256 bytes or more begins so
@@ -125,7 +129,8 @@ func text(line string) error {
 	return nil
 }
 
-func isDash(r rune) bool { return r == '-' || '\u2010' <= r && r <= '\u2015' || r == '\u2212' }
+// longDashes are those that a word processor makes of two.
+var longDashes = strings.NewReplacer("\u2010", "-", "\u2011", "-", "\u2012", "--", "\u2013", "--", "\u2014", "--", "\u2015", "--", "\u2212", "-")
 
 func notBase64(r rune) bool {
 	return !('A' <= r && r <= 'Z' || 'a' <= r && r <= 'z' || '0' <= r && r <= '9' || r == '+' || r == '/' || r == '=')
@@ -157,7 +162,7 @@ func (r *pemReader) next() (line string, ok bool) {
 		r.rest = r.rest[2:]
 	}
 	r.line++
-	return strings.TrimSpace(line), true
+	return strings.TrimSpace(strings.TrimPrefix(line, bom)), true
 }
 
 // after holds back what follows a boundary on its line.
@@ -182,6 +187,9 @@ func (r *pemReader) block(b *Block) error {
 				return errOtherEnd
 			}
 			break
+		}
+		if i := strings.Index(line, end); i > 0 { // glued to the base64
+			r.held, line = line[i:], line[:i]
 		}
 		if first && strings.Contains(line, ":") {
 			if b.Encrypted, ok = r.headers(line); !ok {
