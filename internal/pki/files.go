@@ -59,6 +59,9 @@ func ReadAuthorities(file []byte) ([]*x509.Certificate, error) {
 }
 
 func (b *Block) authority() (*x509.Certificate, error) {
+	if !b.isTrusted() {
+		return x509.ParseCertificate(b.DER)
+	}
 	der, trust, err := b.certificate()
 	if err != nil {
 		return nil, err

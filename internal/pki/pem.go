@@ -54,6 +54,7 @@ const (
 var (
 	errUTF16      = errors.New("the file is UTF-16: save it as UTF-8")
 	errDER        = errors.New("the file is DER or PKCS #12, not PEM: convert it with openssl")
+	errDamaged    = errors.New("a PEM block is truncated or damaged")
 	errNoEnd      = errors.New("its END line is missing")
 	errOtherEnd   = errors.New("its END line has another label")
 	errBase64     = errors.New("its base64 is damaged")
@@ -84,14 +85,14 @@ func ReadPEM(file []byte) ([]*Block, error) {
 		label, ok := boundary(line, begin)
 		if !ok {
 			if err := text(line); err != nil {
-				return nil, fmt.Errorf("%w (after block %d, line %d)", err, len(blocks), r.line)
+				return nil, fmt.Errorf("%w: %w (after block %d, line %d)", errDamaged, err, len(blocks), r.line)
 			}
 			continue
 		}
 		b := &Block{Label: label, number: len(blocks) + 1, line: r.line}
 		r.after(line, begin, label)
 		if err := r.block(b); err != nil {
-			return nil, b.Wrap(err)
+			return nil, b.Wrap(fmt.Errorf("%w: %w", errDamaged, err))
 		}
 		blocks = append(blocks, b)
 	}

@@ -102,8 +102,8 @@ func TestAuthorities(t *testing.T) {
 		{"BEGIN in lower case", a + strings.Replace(b, "BEGIN", "begin", 1) + c, 0, "looks like the BEGIN"},
 		{"line ends that were escaped", strings.ReplaceAll(all, "\n", `\n`), 0, "(block 1,"},
 		{"quoted in a mail", a + "> " + strings.ReplaceAll(b, "\n", "\n> ") + c, 0, "looks like the BEGIN"},
-		{"two certificates in a block", a + block("CERTIFICATE", append(bytes.Clone(der), der...)), 0, "something follows the certificate in its block (block 2"},
-		{"no certificate", a + block("CERTIFICATE", []byte{0x30, 0}) + c, 0, "no certificate (block 2"},
+		{"two certificates in a block", a + block("CERTIFICATE", append(bytes.Clone(der), der...)), 0, "trailing data (block 2"},
+		{"no certificate", a + block("CERTIFICATE", []byte{0x30, 0}) + c, 0, "x509: malformed tbs certificate (block 2"},
 		{"empty blocks", a + "-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n", 0, "it is empty (block 2"},
 		{"a key that is damaged", a + strings.Replace(key, "AQID", "A", 1), 0, "(block 2, EC PRIVATE KEY"},
 	} {
