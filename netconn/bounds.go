@@ -174,7 +174,7 @@ func (b *bounds) apply(force which) error {
 		read = b.earliest(b.readFor)
 	}
 	switch {
-	case b.recalled && b.writeFor&recall != 0:
+	case b.recalled && b.failure == nil && b.writeFor&recall != 0: // an alert may follow a failure
 		write = longAgo
 	case b.writeFor != 0:
 		write = b.earliest(b.writeFor)

@@ -45,9 +45,8 @@ func (c *Conn) ReadEarlyData(p []byte) (int, error) { return c.readEarly(p) }
 //
 // A TLS 1.3 server answers so what ReadEarlyData has returned, a round trip earlier
 // than with Write; without early data that it has accepted, it is an
-// ErrInvalidOperation until the handshake is complete. The handshake goes on with
-// Handshake, Read or Write, and must be complete before Close: without close_notify
-// the answer looks truncated.
+// ErrInvalidOperation until the handshake is complete. The handshake continues with
+// Handshake, Read or Write. Close sends close_notify before it is complete, too.
 func (c *Conn) WriteEarlyData(p []byte) (int, error) { return c.writeEarly(p) }
 
 func (s *stream) readEarly(p []byte) (int, error) {
@@ -98,5 +97,8 @@ func (s *stream) writeEarly(p []byte) (int, error) {
 		return 0, s.err
 	}
 	n, err := s.write(p, s.engine.SealEarlyData, s.writeBounds())
+	if n > 0 {
+		s.spoke.Store(true)
+	}
 	return n, s.instead(err)
 }

@@ -121,6 +121,28 @@ func TestEarlyData(t *testing.T) {
 	wantEnd(t, "and still is", s)
 }
 
+// TestEarlyAnswerEnds: an early answer is whole when the server closes after it, though
+// the handshake is not complete.
+func TestEarlyAnswerEnds(t *testing.T) {
+	client, server := earlyConfigs(t)
+	c, s := earlyPair(t, client, server)
+	if n, err := c.WriteEarlyData([]byte("request")); n != 7 || err != nil {
+		t.Fatalf("%d, %v", n, err)
+	}
+	if got := readEarly(t, s, 7); got != "request" {
+		t.Fatalf("%q", got)
+	}
+	if _, err := s.WriteEarlyData([]byte("answer")); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+	if got, err := io.ReadAll(c); string(got) != "answer" || err != nil {
+		t.Errorf("%q, %v", got, err)
+	}
+}
+
 // TestEarlyDataWithoutReadEarlyData: what nobody has read before the handshake is
 // complete Read returns, in its place; also with a Config of GetConfigForClient.
 func TestEarlyDataWithoutReadEarlyData(t *testing.T) {

@@ -51,6 +51,7 @@ type stream struct {
 	bounds
 	done  atomic.Bool // the handshake
 	early atomic.Bool // there is early data that is not read yet
+	spoke atomic.Bool // WriteEarlyData has written
 
 	handshaking lock
 
@@ -549,7 +550,7 @@ func (s *stream) Close() error {
 	}
 	// After bytes that the transport does not take there is no place for a
 	// close_notify.
-	if s.done.Load() && s.writing.try() {
+	if (s.done.Load() || s.spoke.Load()) && s.writing.try() {
 		if len(s.out) == 0 {
 			s.writes(limit)
 			s.sayGoodbye(limit)
