@@ -77,6 +77,9 @@ func newAsker(t *testing.T, datagram bool, a asking, questions Async) *asker {
 		k.client.Async &^= AsyncVerify // a session is then not offered for early data
 	}
 	k.server.Async = questions &^ AsyncSession
+	if !a.psk {
+		k.server.Async &^= AsyncPSK
+	}
 	if questions&AsyncTicketKeys != 0 {
 		k.server.TicketKeys = nil
 	}
