@@ -83,7 +83,7 @@ func (l *listener) Accept() (net.Conn, error) {
 // Limits bound what the peers of a [PacketListener] may take.
 type Limits struct {
 	// Backlog is how many handshakes may be under way and connections wait for
-	// Accept, together. Zero: 1,024. Beyond it hellos are dropped, and come again.
+	// Accept, together. Zero or less: 1,024. Beyond it hellos are dropped, and come again.
 	Backlog int
 	// Peers is how many connections there may be, handshakes included. Zero: any
 	// number. Beyond it only who has a connection already may begin anew.
@@ -106,7 +106,7 @@ type Limits struct {
 	Failed func(peer net.Addr, err error)
 }
 
-func (l *Limits) backlog() int { return cmp.Or(l.Backlog, 1024) }
+func (l *Limits) backlog() int { return cmp.Or(max(l.Backlog, 0), 1024) }
 func (l *Limits) queue() int   { return cmp.Or(l.Queue, 64) }
 
 func (l *Limits) quiet() time.Duration { return cmp.Or(l.Quiet, time.Minute) }

@@ -292,6 +292,14 @@ func TestBacklog(t *testing.T) {
 	accept(t, l)
 }
 
+// TestNegativeBacklog: it is the default.
+func TestNegativeBacklog(t *testing.T) {
+	client, server := configs(t)
+	w, l := onWire(t, server, Limits{Backlog: -1})
+	w.caller(t, "c", client).speak()
+	accept(t, l).Close()
+}
+
 // TestPeers: no more connections than there may be, except in place of others.
 func TestPeers(t *testing.T) {
 	client, server := configs(t)
