@@ -115,9 +115,9 @@ func (p *play) run() {
 	}()
 	select {
 	case <-done:
-	case <-time.After(time.Hour):
+	case <-time.After(24 * time.Hour): // a line of one byte is slow
 		if p.calm {
-			p.Error("the data have not come in an hour")
+			p.Error("the data have not come in a day")
 		}
 	}
 	for _, s := range p.sides {
