@@ -2,55 +2,57 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
+	"flag"
 	"fmt"
-	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
 )
 
-// Why some tests cannot pass.
-const (
-	unknownPSK  = "an unknown PSK is answered like a wrong key: with decrypt_error"
-	noNameAck   = "pion/dtls cannot read a server_name in a ServerHello"
-	noHint      = "no psk_identity_hint"
-	only13      = "what has no suite for TLS 1.2 is not offered"
-	clientOrder = "of several PSKs the client's order counts"
-	pskFirst    = "a PSK that is known comes before a certificate"
-	ourOrder    = "our order of suites counts, not the client's"
-	compression = "certificate compression"
-)
+var update = flag.Bool("update", false, "write the counts to docs/conformance.md")
 
-// otherwise are tests of what hermetic does not have, or does in another way,
-// beside those for which the shim exits with 89.
-var otherwise = map[string]string{
-	"ServerNameExtensionServer-DTLS-TLS12":                      noNameAck,
-	"PSK-Server-NoCommonPSKs-TLS":                               unknownPSK,
-	"PSK-Server-IdentityDoesNotMatch-TLS":                       unknownPSK,
-	"PSK-Server-PartialImport-NoMatch-TLS":                      unknownPSK,
-	"TLS-TLS12-ECDHE_PSK_WITH_CHACHA20_POLY1305_SHA256-server":  noHint,
-	"PSK-Client-PSKRequired-TLS12-TLS":                          only13,
-	"PSK-Server-ServerPreferenceOrder-TLS":                      clientOrder,
-	"PSK-Server-CertOrPSK-Cert-TLS":                             pskFirst,
-	"PSK-Server-NoCommonPSKs-DTLS":                              unknownPSK,
-	"PSK-Server-IdentityDoesNotMatch-DTLS":                      unknownPSK,
-	"PSK-Server-PartialImport-NoMatch-DTLS":                     unknownPSK,
-	"DTLS-TLS12-ECDHE_PSK_WITH_CHACHA20_POLY1305_SHA256-server": noHint,
-	"PSK-Client-PSKRequired-TLS12-DTLS":                         only13,
-	"PSK-Server-ServerPreferenceOrder-DTLS":                     clientOrder,
-	"PSK-Server-CertOrPSK-Cert-DTLS":                            pskFirst,
-	"Resume-Server-CipherNotPreferred-TLS13":                    ourOrder,
-	"DuplicateCertCompressionExt-TLS12":                         compression,
-	"DuplicateCertCompressionExt-TLS13":                         compression,
+// pass is one way in which the tests are run.
+type pass struct {
+	name  string   // in docs/conformance.md
+	flags []string // of the shim
+	dtls  bool     // the tests of DTLS alone
+	// rule says why the result of a test is as it should be in this pass, although the
+	// runner expects another one; "": it is not.
+	rule func(outcome) string
+}
+
+// passes are run one after the other.
+var passes = []pass{
+	{name: "Engine"},
+	{name: "Engine, lenient", flags: []string{"-lenient"}, dtls: true, rule: dropped},
+	{name: "Engine, MTU 1,472", flags: []string{"-default-mtu", "1472"}, dtls: true, rule: smallMTU},
+	{name: "Context", flags: []string{"-api", "context"}},
+	{name: "netconn", flags: []string{"-api", "netconn"}},
+	{name: "Engine, own certificate choice", flags: []string{"-own-choice"}, rule: ownChoice},
+	{name: "Engine, own verification", flags: []string{"-own-verification"}, rule: ownVerification},
+}
+
+// outcome is what has become of a test in a pass.
+type outcome struct {
+	test
+	result string // PASS, FAIL or SKIP
+	log    string // what the runner has against it
+}
+
+// expected reports whether a negative test has failed in another way than the runner
+// expects, or not at all.
+func (o outcome) negative() bool {
+	return strings.HasPrefix(o.log, "unexpected success") || strings.HasPrefix(o.log, "unexpected error\n")
 }
 
 // TestBoGo runs the tests that apply to hermetic with BoringSSL's runner.
 func TestBoGo(t *testing.T) {
-	runner := os.Getenv("BOGO_RUNNER")
-	if runner == "" {
+	if os.Getenv("BOGO_RUNNER") == "" {
 		t.Skip("BOGO_RUNNER is not set: BoringSSL's runner is not run (see README.md)")
 	}
 	tests := applicable(t)
@@ -58,58 +60,137 @@ func TestBoGo(t *testing.T) {
 	if out, err := exec.Command("go", "build", "-o", shim, ".").CombinedOutput(); err != nil {
 		t.Fatalf("building the shim: %v\n%s", err, out)
 	}
-	results := map[string]string{}
-	for part := range slices.Chunk(tests, 1000) { // a command line has its limits
-		maps.Copy(results, runRunner(t, runner, shim, part))
+	var counts conformance
+	for _, p := range passes {
+		t.Run(p.name, func(t *testing.T) {
+			for _, o := range p.run(t, shim, tests) {
+				verdict, err := p.judge(o)
+				if err != nil {
+					t.Errorf("%s: %v\n%s", o.name, err, o.log)
+				}
+				counts.add(p.name, o.test, verdict)
+			}
+		})
 	}
-	counts := map[string]int{}
-	for _, name := range tests {
-		result := results[name]
-		counts[result]++
-		if result != "PASS" && result != "SKIP" {
-			t.Errorf("%s: %s", name, result)
-		}
-	}
-	t.Logf("of %d applicable tests %d passed, %d failed, %d ask for what is not built (and %d are not run: %v)",
-		len(tests)+len(otherwise), counts["PASS"], counts["FAIL"], counts["SKIP"], len(otherwise), otherwise)
-	if counts["PASS"] == 0 {
-		t.Error("no test has run")
-	}
+	counts.check(t)
 }
 
-// applicable reads the list of the tests that apply.
-func applicable(t *testing.T) []string {
-	data, err := os.ReadFile("../../../shared/bogo/applicable.txt")
+// The verdicts on a test.
+const (
+	passed       = "passed"
+	byRule       = "by rule"
+	excludedTest = "excluded"
+	declined     = "declined"
+	notBuilt     = "not built"
+	failed       = "failed"
+)
+
+// judge compares what has become of a test with what should.
+func (p *pass) judge(o outcome) (verdict string, err error) {
+	d, declines := declines[o.name]
+	_, lacks := unbuilt[o.name]
+	switch {
+	case strings.Contains(o.log, noteExcluded) && p.name == "netconn":
+		return excludedTest, nil
+	case o.result == "SKIP" && lacks:
+		return notBuilt, nil
+	case o.result == "SKIP":
+		return failed, errors.New("the shim does not know a flag")
+	case lacks:
+		return failed, errors.New("it runs, and is in the list of what is not built")
+	case declines && o.result == "PASS":
+		return failed, errors.New("it passes, and is in the list of what is declined")
+	case declines && !strings.Contains(o.log, d.says):
+		return failed, fmt.Errorf("it fails in another way than expected: %q", d.says)
+	case declines:
+		return declined, nil
+	case o.result == "PASS":
+		return passed, nil
+	case p.rule != nil && p.rule(o) != "":
+		return byRule, nil
+	}
+	return failed, errors.New("it fails")
+}
+
+// test is a test of the runner.
+type test struct{ name, protocol, group string }
+
+// applicable reads the lists of the tests that apply.
+func applicable(t *testing.T) []test {
+	core := lines(t, "applicable.txt")
+	more := map[string]string{}
+	for _, line := range lines(t, "more.tsv") {
+		name, group, _ := strings.Cut(line, "\t")
+		if slices.Contains(moreGroups, group) {
+			more[name] = group
+		}
+	}
+	var tests []test
+	for _, line := range lines(t, "groups.tsv") {
+		fields := strings.Split(line, "\t")
+		name, protocol := fields[0], strings.ToUpper(fields[1])
+		if group := more[name]; group != "" {
+			tests = append(tests, test{name, protocol, group})
+		} else if _, is := slices.BinarySearch(core, name); is {
+			tests = append(tests, test{name, protocol, "core"})
+		}
+	}
+	if want := len(core) + len(more); len(tests) != want {
+		t.Fatalf("%d of %d tests are in groups.tsv", len(tests), want)
+	}
+	return tests
+}
+
+// moreGroups are the groups of more.tsv that need nothing but the shim.
+var moreGroups = []string{"ocsp-callback", "reverify", "old-cert-callback", "traffic-secrets"}
+
+// lines reads a file of the lists, sorted.
+func lines(t *testing.T, file string) []string {
+	data, err := os.ReadFile(filepath.Join("../../../shared/bogo", file))
 	if err != nil {
 		if os.Getenv("CI") == "true" {
 			t.Fatal(err)
 		}
 		t.Skipf("no list of applicable tests: %v", err)
 	}
-	var tests []string
-	for name := range strings.Lines(string(data)) {
-		name = strings.TrimSpace(name)
-		if name != "" && otherwise[name] == "" {
-			tests = append(tests, name)
-		}
-	}
-	return tests
+	list := strings.Split(strings.TrimSpace(string(data)), "\n")
+	slices.Sort(list)
+	return list
 }
 
-// runRunner returns each test's result.
-func runRunner(t *testing.T, runner, shim string, tests []string) map[string]string {
+// run runs the tests of a pass.
+func (p *pass) run(t *testing.T, shim string, tests []test) []outcome {
+	if p.dtls {
+		tests = slices.DeleteFunc(slices.Clone(tests), func(t test) bool { return t.protocol != "DTLS" })
+	}
+	var outcomes []outcome
+	for part := range slices.Chunk(tests, 1000) { // a command line has its limits
+		results, logs := runRunner(t, shim, p.flags, part)
+		for _, test := range part {
+			outcomes = append(outcomes, outcome{test, results[test.name], logs[test.name]})
+		}
+	}
+	return outcomes
+}
+
+// runRunner returns each test's result, and what the runner says about it.
+func runRunner(t *testing.T, shim string, flags []string, tests []test) (results, logs map[string]string) {
 	dir := t.TempDir()
 	config, output := filepath.Join(dir, "config.json"), filepath.Join(dir, "results.json")
 	if err := os.WriteFile(config, []byte(`{"DisabledTests": {}, "ErrorMap": {}, "HalfRTTTickets": 0}`), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(runner, "-shim-path", shim, "-shim-config", config, "-allow-unimplemented", "-num-workers", "6",
-		"-json-output", output, "-test", strings.Join(tests, ";"))
+	var names []string
+	for _, test := range tests {
+		names = append(names, test.name)
+	}
+	cmd := exec.Command(os.Getenv("BOGO_RUNNER"), "-shim-path", shim, "-shim-config", config, "-allow-unimplemented", "-num-workers", "6", "-pipe",
+		"-shim-extra-flags", strings.Join(flags, ";"), "-json-output", output, "-test", strings.Join(names, ";"))
 	cmd.Dir = os.Getenv("BOGO_DIR")
 	log, runErr := cmd.CombinedOutput()
 	data, err := os.ReadFile(output)
 	if err != nil {
-		t.Fatalf("the runner gave no results: %v\n%s", runErr, tail(log))
+		t.Fatalf("the runner gave no results: %v\n%s", runErr, log[max(0, len(log)-4000):])
 	}
 	var parsed struct {
 		Tests map[string]struct {
@@ -119,28 +200,26 @@ func runRunner(t *testing.T, runner, shim string, tests []string) map[string]str
 	if err := json.Unmarshal(data, &parsed); err != nil {
 		t.Fatal(err)
 	}
-	results := map[string]string{}
-	failed := false
+	results = map[string]string{}
 	for name, test := range parsed.Tests {
 		results[name] = test.Actual
-		failed = failed || test.Actual == "FAIL"
 	}
-	if failed {
-		t.Log(failures(string(log)))
-	}
-	return results
+	return results, split(string(log))
 }
 
-func tail(b []byte) string { return string(b[max(0, len(b)-4000):]) }
+// head is the line with which the runner begins to report on a test.
+var head = regexp.MustCompile(`(?m)^(?:PASSED|FAILED|UNIMPLEMENTED) \((\S+)\)\n`)
 
-// failures are the parts of the runner's log that are about failures.
-func failures(log string) string {
-	var b strings.Builder
-	for i, part := range strings.Split(log, "FAILED (") {
-		if i > 0 {
-			text, _, _ := strings.Cut(part, "PASSED (")
-			fmt.Fprintf(&b, "FAILED (%s\n", text)
+// split takes the runner's log apart by tests.
+func split(log string) map[string]string {
+	logs := map[string]string{}
+	at := head.FindAllStringSubmatchIndex(log, -1)
+	for i, m := range at {
+		end := len(log)
+		if i+1 < len(at) {
+			end = at[i+1][0]
 		}
+		logs[log[m[2]:m[3]]] = log[m[1]:end]
 	}
-	return b.String()
+	return logs
 }

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -22,24 +23,61 @@ var (
 	errKeyUsage = errors.New("KEY_USAGE_BIT_INCORRECT")
 )
 
+// config makes the Config of a connection.
+func (c *connection) config() (*hermetic.Config, error) {
+	cfg, err := c.o.config()
+	if err != nil {
+		return nil, err
+	}
+	cfg.VerifyConnection = func(s *hermetic.ConnectionState) error {
+		if c.o.asksVerdict() {
+			return nil
+		}
+		return c.judge(s)
+	}
+	c.watch(cfg)
+	c.keepSessions(cfg)
+	if c.o.exportSecrets {
+		cfg.KeyLogWriter = &c.secrets
+	}
+	return cfg, nil
+}
+
+// trust is a Config that trusts the runner's authority, where the pass asks for our own
+// verification, and otherwise one that leaves the verdict to VerifyConnection, as the
+// runner's flags tell it.
+func (o *options) trust() (*hermetic.Config, error) {
+	switch {
+	case !o.ownVerdict || o.trustCert == "":
+		return &hermetic.Config{InsecureSkipVerify: true}, nil
+	case o.server:
+		return hermetic.LoadConfig(hermetic.TLSServer, o.trustCert, "")
+	}
+	return hermetic.LoadConfig(hermetic.TLSClient, o.trustCert, "")
+}
+
+// questions reports whether the engine asks what it can. A Context always does, and
+// with -async the Engine; netconn never.
+func (o *options) questions() bool { return o.api == "context" || o.api == "engine" && o.async }
+
 // config makes the Config that the flags describe.
 func (o *options) config() (*hermetic.Config, error) {
-	c := &hermetic.Config{
-		InsecureSkipVerify:    true, // VerifyConnection decides, as the runner tells it
-		ServerName:            o.hostName,
-		MinVersion:            o.version(o.minVersion, tls.VersionTLS12),
-		MaxVersion:            o.version(o.maxVersion, tls.VersionTLS13),
-		MaxCertificateMessage: o.maxCertList,
-		MaxFragment:           o.maxFragment,
-		MTU:                   o.mtu,
-		Datagram:              o.datagram(),
-
-		RequireSecureRenegotiation: o.noLegacyServer,
-		NoOCSPStapling:             !o.ocspStapling,
-		NoSCTs:                     !o.scts,
+	c, err := o.trust()
+	if err != nil {
+		return nil, err
 	}
+	c.ServerName = o.hostName
+	c.MinVersion = o.version(o.minVersion, tls.VersionTLS12)
+	c.MaxVersion = o.version(o.maxVersion, tls.VersionTLS13)
+	c.MaxCertificateMessage = o.maxCertList
+	c.MaxFragment = o.maxFragment
+	c.MTU = o.mtu
+	c.Datagram = o.datagram()
+	c.RequireSecureRenegotiation = o.noLegacyServer || o.expect.secureRenegotiation
+	c.NoOCSPStapling = !o.ocspStapling
+	c.NoSCTs = !o.scts
 	if c.MTU == 0 {
-		c.MTU = 16000 // so that every key share fits the first ClientHello
+		c.MTU = o.defaultMTU
 	}
 	if o.no13 {
 		c.MaxVersion = tls.VersionTLS12
@@ -47,8 +85,8 @@ func (o *options) config() (*hermetic.Config, error) {
 	if o.no12 {
 		c.MinVersion = tls.VersionTLS13
 	}
-	if c.MinVersion > c.MaxVersion {
-		return nil, fmt.Errorf("no version is left: %w", errUnimplemented)
+	if o.no12 && o.no13 {
+		return nil, errors.New("NO_SUPPORTED_VERSIONS_ENABLED")
 	}
 	for _, id := range o.curves {
 		c.CurvePreferences = append(c.CurvePreferences, tls.CurveID(id))
@@ -63,9 +101,7 @@ func (o *options) config() (*hermetic.Config, error) {
 		// BoringSSL does not verify with P-521 and Ed25519 unless told so.
 		o.verifyPrefs = ints{0x0403, 0x0804, 0x0401, 0x0503, 0x0805, 0x0501, 0x0806, 0x0601}
 	}
-	for _, id := range o.verifyPrefs {
-		c.SignatureSchemes = append(c.SignatureSchemes, tls.SignatureScheme(id))
-	}
+	c.SignatureSchemes = o.verifyPrefs.schemes()
 	if o.cipher != "" {
 		if err := o.ciphers(c); err != nil {
 			return nil, err
@@ -81,13 +117,32 @@ func (o *options) config() (*hermetic.Config, error) {
 	}
 	o.alpn(c)
 	o.verification(c)
-	if o.async {
+	if o.questions() {
 		c.Async = hermetic.AsyncCertificate | hermetic.AsyncSign
-		if o.customVerify {
+		if o.asksVerdict() {
 			c.Async |= hermetic.AsyncVerify
 		}
 	}
 	return c, o.certificates(c)
+}
+
+// removed are the signature schemes that the runner knows and hermetic does not have:
+// it offers none of them, and signs with none.
+var removed = []int{
+	0xff01, // RSA PKCS #1 with MD5 and SHA-1, the runner's own number
+	0x0201, // RSA PKCS #1 with SHA-1
+	0x0203, // ECDSA with SHA-1
+	0x0420, // RSA PKCS #1 of RFC 9963
+}
+
+// schemes are the signature schemes without those that are removed.
+func (v ints) schemes() (list []tls.SignatureScheme) {
+	for _, id := range v {
+		if !slices.Contains(removed, id) {
+			list = append(list, tls.SignatureScheme(id))
+		}
+	}
+	return list
 }
 
 // srtpProfiles are BoringSSL's names of profiles.
@@ -97,7 +152,7 @@ var srtpProfiles = map[string]uint16{"SRTP_AES128_CM_SHA1_80": 1, "SRTP_AES128_C
 // first timeout of 400 ms, and as patient as the runner.
 func (o *options) datagram() hermetic.DatagramConfig {
 	d := hermetic.DatagramConfig{
-		TrustAddress: true, FixedMTU: true, Strict: true, MaxTimeouts: 13, Patience: -1, Memory: 1 << 18,
+		TrustAddress: true, FixedMTU: true, Strict: !o.lenient, MaxTimeouts: 13, Patience: -1, Memory: 1 << 18,
 		RetransmitTimeout: 400 * time.Millisecond,
 	}
 	if o.timeoutMS > 0 {
@@ -117,19 +172,25 @@ func (o *options) version(v int, otherwise uint16) uint16 {
 	return tls.VersionTLS12
 }
 
-// ciphers reads OpenSSL's list of names as far as the runner uses it.
+// ciphers reads OpenSSL's list of names of TLS 1.2, as far as the runner uses it.
 func (o *options) ciphers(c *hermetic.Config) error {
-	var suites []uint16
-	for _, s := range tls.CipherSuites() {
-		if strings.Contains(":"+o.cipher+":", ":"+s.Name+":") {
-			suites = append(suites, s.ID)
+	for item := range strings.SplitSeq(o.cipher, ":") {
+		without, exclude := strings.CutPrefix(item, "!")
+		before := len(c.CipherSuites)
+		for _, s := range hermetic.CipherSuites() {
+			id := tls.CipherSuiteName(s.ID) // of those that crypto/tls knows
+			switch {
+			case exclude && strings.Contains(id, without):
+				c.CipherSuites = slices.DeleteFunc(c.CipherSuites, func(other uint16) bool { return other == s.ID })
+			case id == item, item == "DEFAULT" && strings.Contains(id, "_ECDHE_"):
+				c.CipherSuites = append(c.CipherSuites, s.ID)
+			}
+		}
+		if !exclude && len(c.CipherSuites) == before {
+			return fmt.Errorf("-cipher %s: there is no %s", o.cipher, item)
 		}
 	}
-	if suites == nil {
-		return fmt.Errorf("-cipher %s: %w", o.cipher, errUnimplemented)
-	}
-	// The runner's list is of TLS 1.2 only.
-	c.CipherSuites = append(suites, tls.TLS_AES_128_GCM_SHA256, tls.TLS_AES_256_GCM_SHA384, tls.TLS_CHACHA20_POLY1305_SHA256)
+	c.CipherSuites = append(c.CipherSuites, tls.TLS_AES_128_GCM_SHA256, tls.TLS_AES_256_GCM_SHA384, tls.TLS_CHACHA20_POLY1305_SHA256)
 	return nil
 }
 
@@ -148,30 +209,48 @@ func (o *options) alpn(c *hermetic.Config) {
 	}
 }
 
-// verification lets the runner's flags judge the peer.
+// verification lets the runner's flags judge the peer, after our own verification where
+// the pass asks for it.
 func (o *options) verification(c *hermetic.Config) {
+	c.ClientAuth = tls.NoClientCert
 	switch {
+	case o.ownVerdict && o.requireAny:
+		c.ClientAuth = tls.RequireAndVerifyClientCert
+	case o.ownVerdict && o.verifyPeer:
+		c.ClientAuth = tls.VerifyClientCertIfGiven
 	case o.requireAny:
 		c.ClientAuth = tls.RequireAnyClientCert
 	case o.verifyPeer:
 		c.ClientAuth = tls.RequestClientCert
 	}
-	c.VerifyConnection = func(s *hermetic.ConnectionState) error {
-		if s.PeerPublicKey == nil || o.customVerify && o.async {
-			return nil
-		}
-		return o.judge(s)
+}
+
+// asksVerdict reports whether the verdict on the peer is asked for. A client that asks
+// for it sends no early data under a session that another Config began.
+func (o *options) asksVerdict() bool {
+	return o.questions() && (o.customVerify || o.api == "context") && (o.server || !o.earlyData)
+}
+
+// judge is the verdict on the peer. Once early data has been rejected, the flags for
+// the retry count.
+func (c *connection) judge(s *hermetic.ConnectionState) error {
+	if c.offered && !s.EarlyDataAccepted {
+		return c.retry.judge(s)
 	}
+	return c.o.judge(s)
 }
 
 func (o *options) judge(s *hermetic.ConnectionState) error {
-	if s.DidResume {
+	if s.PeerPublicKey == nil || s.DidResume && !o.reverify {
 		return nil // BoringSSL asks nothing again
 	}
 	if len(s.PeerCertificates) > 0 { // BoringSSL looks at the key usage whatever else it verifies
 		if usage := s.PeerCertificates[0].KeyUsage; usage != 0 && usage&x509.KeyUsageDigitalSignature == 0 {
 			return &hermetic.AlertError{Alert: hermetic.AlertUnsupportedCertificate, Cause: errKeyUsage.Error()}
 		}
+	}
+	if o.failOCSP {
+		return &hermetic.AlertError{Alert: hermetic.AlertBadCertificateStatusResponse, Cause: errOCSP.Error()}
 	}
 	if len(o.expect.ocsp) > 0 && len(s.OCSPResponse) == 0 {
 		return errors.New("no OCSP response at verification")
@@ -205,7 +284,14 @@ func (o *options) certificates(c *hermetic.Config) error {
 		if err != nil {
 			return err
 		}
-		c.Certificates = append(c.Certificates, loaded)
+		if len(cred.prefs) > 0 && len(loaded.SupportedSignatureAlgorithms) == 0 {
+			// Nothing is left that it may sign with, and a Config with it is refused; an
+			// empty list means all.
+			loaded.SupportedSignatureAlgorithms = []tls.SignatureScheme{0}
+		} else {
+			c.Certificates = append(c.Certificates, loaded)
+		}
+		o.certs = append(o.certs, loaded)
 	}
 	if o.failCertCB || o.failEarlyCB {
 		c.GetConfigForClient = func(*hermetic.ClientHello) (*hermetic.Config, error) {
@@ -252,9 +338,7 @@ func (c *credential) load() (tls.Certificate, error) {
 			}
 		}
 	}
-	for _, p := range c.prefs {
-		cert.SupportedSignatureAlgorithms = append(cert.SupportedSignatureAlgorithms, tls.SignatureScheme(p))
-	}
+	cert.SupportedSignatureAlgorithms = c.prefs.schemes()
 	cert.OCSPStaple = c.ocsp
 	cert.SignedCertificateTimestamps, err = splitSCTs(c.scts)
 	return cert, err

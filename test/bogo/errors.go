@@ -10,8 +10,10 @@ import (
 // names maps our causes, or a part of them, to what the runner expects to read.
 // BoringSSL tells some apart that we do not.
 var names = []struct{ cause, names string }{
+	{"NO_SUPPORTED_VERSIONS_ENABLED", ":NO_SUPPORTED_VERSIONS_ENABLED:"},
 	{"APPLICATION_DATA_ON_SHUTDOWN", ":APPLICATION_DATA_ON_SHUTDOWN:"},
 	{"CERTIFICATE_VERIFY_FAILED", ":CERTIFICATE_VERIFY_FAILED:"},
+	{"OCSP_CB_ERROR", ":OCSP_CB_ERROR:"},
 	{"CERT_CB_ERROR", ":CERT_CB_ERROR:"},
 	{"CONNECTION_REJECTED", ":CONNECTION_REJECTED:"},
 	{"INVALID_SCT_LIST", ":INVALID_SCT_LIST:"},
@@ -19,6 +21,7 @@ var names = []struct{ cause, names string }{
 	{"the peer takes no certificate of this type", ":UNKNOWN_CERTIFICATE_TYPE:"},
 	{"no cipher suite of the peer is for this kind of key", ":NO_SHARED_CIPHER: :UNKNOWN_CERTIFICATE_TYPE:"},
 	{"the peer does not support the curve of the key", ":WRONG_CURVE:"},
+	{"none of its SupportedSignatureAlgorithms is for its key", ":NO_COMMON_SIGNATURE_ALGORITHMS: :NO_SHARED_CIPHER:"},
 	{"no signature scheme in common", ":NO_COMMON_SIGNATURE_ALGORITHMS: :NO_SHARED_CIPHER:"},
 	{"the peer does not accept the issuer", ":NO_MATCHING_ISSUER:"},
 	{"ClientHello does not parse", ":CLIENTHELLO_PARSE_FAILED: :DECODE_ERROR:"},

@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -19,11 +20,20 @@ type asked struct {
 	request *hermetic.CertificateRequest
 	certs   []tls.Certificate
 	signed  *tls.Certificate
+	psks    []hermetic.PSK
 }
 
 // watch notes what the callbacks see.
 func (c *connection) watch(cfg *hermetic.Config) {
-	c.asked.certs = cfg.Certificates
+	c.asked.certs = c.o.certs
+	if c.o.ownChoice && !c.o.ocspCallback && cfg.GetCertificate == nil {
+		cfg.Async &^= hermetic.AsyncCertificate
+		cfg.GetConfigForClient = func(h *hermetic.ClientHello) (*hermetic.Config, error) {
+			c.asked.hello = h
+			return nil, c.checkHello()
+		}
+		return
+	}
 	if cfg.GetCertificate == nil {
 		cfg.GetCertificate = c.chooseServer
 	}
@@ -41,8 +51,20 @@ func (c *connection) chooseServer(h *hermetic.ClientHello) (*tls.Certificate, er
 	}
 	any, exact := *h, *h
 	any.AcceptableCAs, any.ServerName, exact.ServerName = nil, "", ""
-	return c.pick(any.SupportsCertificate, exact.SupportsCertificate)
+	cert, err := c.pick(any.SupportsCertificate, exact.SupportsCertificate)
+	switch {
+	case c.o.failOCSP:
+		return nil, errOCSP
+	case c.o.declineOCSP:
+		without := *cert
+		without.OCSPStaple = nil
+		return &without, err
+	}
+	return cert, err
 }
+
+// errOCSP is what the runner's callback for staples fails with.
+var errOCSP = errors.New("OCSP_CB_ERROR")
 
 func (c *connection) chooseClient(r *hermetic.CertificateRequest) (*tls.Certificate, error) {
 	c.asked.request = r
@@ -132,7 +154,7 @@ func checkPrefs(want ints, got []tls.SignatureScheme) error {
 
 // check compares what was negotiated with what the flags expect.
 func (c *connection) check() error {
-	s, e := c.engine.State(), &c.o.expect
+	s, e := c.state(), &c.o.expect
 	number := func(what string, want, got int) error {
 		if want != 0 && want != got {
 			return fmt.Errorf("%s is %#04x, expected %#04x", what, got, want)

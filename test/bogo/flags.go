@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/tls"
 	"encoding/base64"
 	"flag"
 	"fmt"
@@ -11,6 +12,13 @@ import (
 
 // options are what the flags of one connection say.
 type options struct {
+	// How a pass differs: see the passes of bogo_test.go.
+	api        string
+	lenient    bool
+	defaultMTU int
+	ownChoice  bool
+	ownVerdict bool
+
 	port, shimID   int
 	ipv6           bool
 	server, dtls   bool
@@ -34,17 +42,22 @@ type options struct {
 
 	credential  credential // of the flags before the first -new-…-credential
 	credentials []*credential
+	certs       []tls.Certificate // of the credentials that are no PSKs
 
 	trustCert       string
 	verifyPeer      bool
 	verifyFail      bool
 	customVerify    bool
 	requireAny      bool
+	reverify        bool
 	clientCAs       string
 	failCertCB      bool
 	useEarlyCB      bool
 	failEarlyCB     bool
 	ocspStapling    bool
+	ocspCallback    bool // staples are served, and judged, by a callback
+	declineOCSP     bool
+	failOCSP        bool
 	scts            bool
 	acceptedTypes   ints
 	clientTypes     ints
@@ -64,6 +77,7 @@ type options struct {
 	keyUpdateBefore  bool
 	unfinishedWrite  bool
 	exportLength     int
+	exportSecrets    bool
 	exportLabel      string
 	exportContext    string
 	useExportContext bool
@@ -111,6 +125,7 @@ type expectations struct {
 	peerCertType           int
 	peerKeySHA256          []byte
 	ems                    bool
+	secureRenegotiation    bool // 1.2: or the handshake fails; 1.3 has none that is not
 	hrr, noHRR             bool
 	verifyResult           bool
 	noSessionID            bool
@@ -145,7 +160,7 @@ func (v base64Value) Set(s string) (err error) {
 }
 
 func newOptions() *options {
-	return &options{initialWrite: "hello", repeatWrite: 1, expect: expectations{selected: -2, peerCertType: -1}}
+	return &options{api: "engine", defaultMTU: 16000, initialWrite: "hello", repeatWrite: 1, expect: expectations{selected: -2, peerCertType: -1}}
 }
 
 // flags is the table of the flags that the shim knows.
@@ -153,23 +168,26 @@ func (o *options) flags() *flag.FlagSet {
 	f := flag.NewFlagSet("bogo", flag.ContinueOnError)
 	f.SetOutput(io.Discard)
 	ignored := new(struct {
-		b bool
+		b bool // what makes no difference here
 		s string
 	})
 	e := &o.expect
 	for name, p := range map[string]*bool{
+		"lenient": &o.lenient, "own-choice": &o.ownChoice, "own-verification": &o.ownVerdict,
 		"ipv6": &o.ipv6, "server": &o.server, "dtls": &o.dtls, "async": &o.async, "implicit-handshake": &o.implicit,
 		"no-tls12": &o.no12, "no-tls13": &o.no13, "no-tls1": &ignored.b, "no-tls11": &ignored.b, "no-key-shares": &o.noKeyShares,
-		"no-legacy-server-connect": &o.noLegacyServer, "verify-peer": &o.verifyPeer, "verify-fail": &o.verifyFail,
+		"no-legacy-server-connect": &o.noLegacyServer, "verify-peer": &o.verifyPeer, "reverify-on-resume": &o.reverify, "export-traffic-secrets": &o.exportSecrets, "verify-fail": &o.verifyFail,
 		"use-custom-verify-callback": &o.customVerify, "require-any-client-certificate": &o.requireAny,
 		"fail-cert-callback": &o.failCertCB, "use-early-callback": &o.useEarlyCB, "fail-early-callback": &o.failEarlyCB,
+		"use-ocsp-callback": &o.ocspCallback, "decline-ocsp-callback": &o.declineOCSP, "fail-ocsp-callback": &o.failOCSP,
+		"set-ocsp-in-callback": &ignored.b, "use-old-client-cert-callback": &ignored.b,
 		"enable-ocsp-stapling": &o.ocspStapling, "enable-signed-cert-timestamps": &o.scts,
 		"decline-alpn": &o.declineALPN, "reject-alpn": &o.rejectALPN, "shim-writes-first": &o.writesFirst,
 		"shim-shuts-down": &o.shutsDown, "check-close-notify": &o.checkClose, "key-update": &o.keyUpdate,
 		"key-update-before-read": &o.keyUpdateBefore, "read-with-unfinished-write": &o.unfinishedWrite,
 		"use-export-context": &o.useExportContext, "server-preference": &ignored.b, "no-ticket": &o.noTicket,
 		"expect-no-peer-cert": &e.noPeerCert, "expect-extended-master-secret": &e.ems,
-		"expect-hrr": &e.hrr, "expect-no-hrr": &e.noHRR,
+		"expect-hrr": &e.hrr, "expect-secure-renegotiation": &e.secureRenegotiation, "expect-no-hrr": &e.noHRR,
 		"expect-verify-result": &e.verifyResult, "expect-no-session-id": &e.noSessionID, "expect-no-session": &e.noSession,
 		"expect-session-miss": &e.sessionMiss, "expect-ticket-renewal": &e.ticketRenewal,
 		"expect-ticket-supports-early-data": &e.ticketEarlyData, "enable-early-data": &o.earlyData,
@@ -179,7 +197,7 @@ func (o *options) flags() *flag.FlagSet {
 		f.BoolVar(p, name, false, "")
 	}
 	for name, p := range map[string]*int{
-		"port": &o.port, "shim-id": &o.shimID, "resume-count": &o.resumeCount, "mtu": &o.mtu,
+		"default-mtu": &o.defaultMTU, "port": &o.port, "shim-id": &o.shimID, "resume-count": &o.resumeCount, "mtu": &o.mtu,
 		"initial-timeout-duration-ms": &o.timeoutMS, "min-version": &o.minVersion, "max-version": &o.maxVersion,
 		"max-cert-list": &o.maxCertList, "max-send-fragment": &o.maxFragment, "read-size": &o.readSize,
 		"export-keying-material": &o.exportLength, "private-key-delay-ms": &o.privateKeyDelay,
@@ -191,7 +209,7 @@ func (o *options) flags() *flag.FlagSet {
 		f.IntVar(p, name, *p, "")
 	}
 	for name, p := range map[string]*string{
-		"cipher": &o.cipher, "host-name": &o.hostName, "trust-cert": &o.trustCert, "use-client-ca-list": &o.clientCAs,
+		"api": &o.api, "cipher": &o.cipher, "host-name": &o.hostName, "trust-cert": &o.trustCert, "use-client-ca-list": &o.clientCAs,
 		"advertise-alpn": &o.advertiseALPN, "select-alpn": &o.selectALPN, "shim-initial-write": &o.initialWrite,
 		"export-label": &o.exportLabel, "export-context": &o.exportContext,
 		"expect-alpn": &e.alpn, "expect-advertised-alpn": &e.advertisedALPN, "expect-server-name": &e.serverName,

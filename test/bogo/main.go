@@ -1,6 +1,6 @@
 // Command bogo is the shim that BoringSSL's test runner drives: it makes the
 // connections that the runner's flags describe with hermetic's public API, and
-// exits with 0, 1 or, for what hermetic does not have, 89.
+// exits with 0, 1 or, for a flag that it does not know, 89.
 package main
 
 import (
@@ -10,30 +10,36 @@ import (
 	"slices"
 )
 
-// exitUnimplemented tells the runner that a test asks for what is not built.
+// exitUnimplemented tells the runner that a test has a flag that the shim does not
+// know.
 const exitUnimplemented = 89
 
-// errUnimplemented ends in that exit code.
-var errUnimplemented = errors.New("not implemented")
-
 func main() {
-	// The runner takes what follows this line for a sanitizer's report.
-	defer fmt.Fprintln(os.Stderr, "--- DONE ---")
-	if code := run(os.Args[1:]); code != 0 {
-		fmt.Fprintln(os.Stderr, "--- DONE ---")
-		os.Exit(code)
+	code, notes := run(os.Args[1:])
+	// The runner takes what follows this line for a sanitizer's report: it then shows
+	// all of it, and calls the test failed. The notes say why that is.
+	fmt.Fprintln(os.Stderr, "--- DONE ---")
+	for _, note := range notes {
+		fmt.Fprintln(os.Stderr, note)
 	}
+	os.Exit(code)
 }
 
-func run(args []string) int {
+// Notes to whoever reads the runner's log.
+const (
+	noteExcluded = "EXCLUDED: "       // the test does not apply to this API, and why
+	noteDropped  = "DROPPED: records" // that the strict mode would have refused
+)
+
+func run(args []string) (code int, notes []string) {
 	if slices.Contains(args, "-is-handshaker-supported") {
 		fmt.Println("No") // handshake hints are BoringSSL's own
-		return 0
+		return 0, nil
 	}
 	initial, resume, retry, err := parseFlags(args)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
-		return exitUnimplemented
+		return exitUnimplemented, nil
 	}
 	var kept sessions
 	for i := range initial.resumeCount + 1 {
@@ -41,14 +47,17 @@ func run(args []string) int {
 		if i > 0 {
 			o = resume
 		}
-		if err := connect(o, retry, &kept); err != nil {
-			if errors.Is(err, errUnimplemented) {
-				fmt.Fprintln(os.Stderr, err)
-				return exitUnimplemented
-			}
+		dropped, err := connect(o, retry, &kept)
+		if dropped > 0 && o.lenient {
+			notes = []string{noteDropped}
+		}
+		if why := excluded(""); errors.As(err, &why) {
+			return 0, []string{noteExcluded + string(why)}
+		}
+		if err != nil {
 			fmt.Fprintf(os.Stderr, "Connection %d failed: %s\n", i+1, describe(err))
-			return 1
+			return 1, notes
 		}
 	}
-	return 0
+	return 0, notes
 }

@@ -6,7 +6,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/hermetic-tls/hermetic"
@@ -79,94 +78,26 @@ func (c *connection) keepSessions(cfg *hermetic.Config) {
 		cfg.GetCertificate, cfg.InsecureSkipVerify = nil, false
 		cfg.Async &^= hermetic.AsyncCertificate
 	}
-	if o.async {
+	if o.questions() {
 		cfg.Async |= hermetic.AsyncTicketKeys | hermetic.AsyncReplay
 		if cfg.SessionCache != nil {
 			cfg.Async |= hermetic.AsyncSession
 		}
+		if o.server && len(cfg.PSKs) > 0 {
+			c.asked.psks, cfg.PSKs = cfg.PSKs, nil
+			cfg.Async |= hermetic.AsyncPSK
+		}
 	}
 }
 
-// halfRTT reports that a server has accepted early data, and can write before
-// the handshake is complete.
-func (c *connection) halfRTT() bool {
-	return c.o.server && c.engine.State().EarlyDataAccepted && c.engine.Pending() == nil
-}
-
-// sendEarly sends the first write of a client as early data, if it may, and
-// reports whether the server took it.
-func (c *connection) sendEarly() (sent bool, err error) {
-	if c.o.server {
-		return false, nil
-	}
-	c.engine.HasOutput() // begins
-	for p := c.engine.Pending(); p != nil; p = c.engine.Pending() {
-		if err := c.answer(p); err != nil {
-			return false, err
+// findPSK is the PSK of an identity, for a server that is asked.
+func (c *connection) findPSK(identity []byte) *hermetic.PSK {
+	for i := range c.asked.psks {
+		if bytes.Equal(c.asked.psks[i].Identity, identity) {
+			return &c.asked.psks[i]
 		}
 	}
-	if offered := c.engine.EarlyDataRoom() > 0; offered && c.o.expect.noOfferEarly {
-		return false, errors.New("early data is offered")
-	} else if !offered {
-		return false, nil
-	}
-	if err := c.flush(); err != nil {
-		return false, err
-	}
-	if err := c.export(); err != nil { // there is no exporter yet
-		return false, err
-	}
-	var rest []byte
-	if c.o.unfinishedWrite {
-		if err := c.lateEarly(); err != nil {
-			return false, err
-		}
-	} else if c.o.writesFirst {
-		rest = bytes.Repeat([]byte(c.o.initialWrite), c.o.repeatWrite)
-		n := min(len(rest), c.engine.EarlyDataRoom())
-		for piece := range slices.Chunk(rest[:n], len(c.o.initialWrite)) {
-			out, err := c.engine.SealEarlyData(nil, piece)
-			if err != nil {
-				return false, err
-			}
-			if err := c.writeSealed(out); err != nil {
-				return false, err
-			}
-		}
-		rest = rest[n:]
-	}
-	for !c.engine.HandshakeComplete() {
-		if err := c.next(); err != nil {
-			return false, unexpectedEOF(err)
-		}
-	}
-	accepted := c.engine.State().EarlyDataAccepted
-	if !accepted {
-		if !c.o.expect.rejectEarly {
-			return false, errors.New("early data was rejected")
-		}
-		c.o = c.retry
-	}
-	if accepted && len(rest) > 0 {
-		err = c.write(rest)
-	}
-	return accepted && (c.o.writesFirst || c.o.unfinishedWrite), err
-}
-
-// lateEarly writes early data that is stuck until the server has answered.
-func (c *connection) lateEarly() error {
-	out, err := c.engine.SealEarlyData(nil, []byte(c.o.initialWrite))
-	if err != nil {
-		return err
-	}
-	if _, err := c.socket.Write(out[:1]); err != nil {
-		return err
-	}
-	if err := c.receive(); err != nil {
-		return err
-	}
-	_, err = c.socket.Write(out[1:])
-	return err
+	return nil
 }
 
 // checkSession compares what became of the session with what is expected.
@@ -195,7 +126,7 @@ func (c *connection) checkSession(s hermetic.ConnectionState) error {
 // checkTicket looks at the tickets of TLS 1.3, which come late.
 func (c *connection) checkTicket() error {
 	o := c.o
-	if o.server || o.noTicket || c.engine.State().Version < 0x0304 {
+	if o.server || o.noTicket || c.state().Version < 0x0304 {
 		return nil
 	}
 	if want := !o.expect.noSession && !o.shutsDown; want != c.kept.got {

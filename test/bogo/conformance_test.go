@@ -1,0 +1,85 @@
+package main
+
+import (
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// conformance counts verdicts by pass, protocol and group.
+type conformance struct {
+	rows   []row // in the order in which they were first counted
+	counts map[row]map[string]int
+}
+
+type row struct{ pass, protocol, group string }
+
+func (c *conformance) add(pass string, t test, verdict string) {
+	if c.counts == nil {
+		c.counts = map[row]map[string]int{}
+	}
+	r := row{pass, t.protocol, t.group}
+	if c.counts[r] == nil {
+		c.counts[r] = map[string]int{}
+		c.rows = append(c.rows, r)
+	}
+	c.counts[r][verdict]++
+}
+
+// check compares the counts with docs/conformance.md, or writes it.
+func (c *conformance) check(t *testing.T) {
+	const file = "../../docs/conformance.md"
+	want := c.page()
+	if *update {
+		if err := os.WriteFile(file, []byte(want), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(got) != want {
+		t.Errorf("docs/conformance.md is out of date: go test . -update writes\n%s", want)
+	}
+}
+
+// page is docs/conformance.md.
+func (c *conformance) page() string {
+	var b strings.Builder
+	b.WriteString(intro)
+	columns := []string{passed, byRule, excludedTest, declined, notBuilt}
+	fmt.Fprintf(&b, "| API | protocol | group | %s |\n|---|---|---|%s\n", strings.Join(columns, " | "), strings.Repeat("---|", len(columns)))
+	for _, p := range passes {
+		rows := slices.DeleteFunc(slices.Clone(c.rows), func(r row) bool { return r.pass != p.name })
+		slices.SortFunc(rows, func(a, b row) int {
+			return -strings.Compare(a.protocol, b.protocol)*2 + strings.Compare(a.group, b.group)
+		})
+		for _, r := range rows {
+			fmt.Fprintf(&b, "| %s | %s | %s |", r.pass, r.protocol, r.group)
+			for _, column := range columns {
+				fmt.Fprintf(&b, " %d |", c.counts[r][column])
+			}
+			b.WriteString("\n")
+		}
+	}
+	b.WriteString(declinedIntro)
+	for _, name := range slices.Sorted(maps.Keys(declines)) {
+		d := declines[name]
+		fmt.Fprintf(&b, "- `%s`: %s (%s).\n", name, d.reason, d.section)
+	}
+	b.WriteString(unbuiltIntro)
+	for _, name := range slices.Sorted(maps.Keys(unbuilt)) {
+		fmt.Fprintf(&b, "- `%s`: %s.\n", name, unbuilt[name])
+	}
+	return b.String()
+}
+
+const intro = `# Conformance
+
+`
+const declinedIntro = "\n## Declined\n\n"
+const unbuiltIntro = "\n## Not built\n\n"
