@@ -51,7 +51,7 @@ func (e *PeerAlert) Error() string { return "peer sent alert " + e.Description.S
 // Carrier is what the engine drives. Its errors are *alert.Error, *PeerAlert or
 // one of this package's; the engine turns them into the public ones.
 type Carrier interface {
-	handshake.Carrier
+	handshake.Output
 
 	// Open consumes one record of in, decrypting in place.
 	Open(now time.Time, in []byte) (Opened, error)

@@ -34,7 +34,7 @@ func (c *clientHello) offerCID() error {
 // acceptCID takes the server's answer to it.
 func (c *clientHello) acceptCID(sh *wire.ServerHello) {
 	if sh.Has.Has(wire.ExtConnectionID) && c.hello.Has.Has(wire.ExtConnectionID) {
-		c.carrier.SetCIDs(c.hello.ConnectionID, slices.Clone(sh.ConnectionID))
+		c.out.SetCIDs(c.hello.ConnectionID, slices.Clone(sh.ConnectionID))
 	}
 }
 
@@ -45,17 +45,17 @@ func (s *serverHello) answerCID(sh *wire.ServerHello) error {
 	}
 	sh.ConnectionID = make([]byte, s.params.CIDLength)
 	sh.Has.Add(wire.ExtConnectionID)
-	s.carrier.SetCIDs(sh.ConnectionID, slices.Clone(s.hello.ConnectionID))
+	s.out.SetCIDs(sh.ConnectionID, slices.Clone(s.hello.ConnectionID))
 	return s.random(sh.ConnectionID)
 }
 
 // newConnectionID takes connection IDs for our records: RFC 9147bis, Section 9.
-func (c *Connection) newConnectionID(carrier Carrier, msg wire.Message) error {
+func (c *Connection) newConnectionID(out Output, msg wire.Message) error {
 	var m wire.NewConnectionID
 	if err := m.Parse(msg.Body); err != nil {
 		return err
 	}
-	switch _, peer := carrier.CIDs(); {
+	switch _, peer := out.CIDs(); {
 	case len(peer) == 0:
 		return errNoCIDs
 	case m.Usage != cidImmediate && m.Usage != cidSpare:
@@ -65,7 +65,7 @@ func (c *Connection) newConnectionID(carrier Carrier, msg wire.Message) error {
 	for cid := range m.All() {
 		if m.Usage == cidImmediate {
 			// "one of the new CIDs MUST be used immediately for all future records."
-			carrier.SetPeerCID(slices.Clone(cid))
+			out.SetPeerCID(slices.Clone(cid))
 			m.Usage = cidSpare
 		} else if len(c.spareCIDs) < maxCIDs {
 			c.spareCIDs = append(c.spareCIDs, slices.Clone(cid))
@@ -77,45 +77,45 @@ func (c *Connection) newConnectionID(carrier Carrier, msg wire.Message) error {
 // requestConnectionID answers a request for more: "Endpoints MAY handle requests
 // which they consider excessive by responding with a NewConnectionId message
 // containing fewer than num_cids CIDs, including no CIDs at all."
-func (c *Connection) requestConnectionID(carrier Carrier, p *Params, msg wire.Message) error {
+func (c *Connection) requestConnectionID(out Output, p *Params, msg wire.Message) error {
 	var m wire.RequestConnectionID
 	if err := m.Parse(msg.Body); err != nil {
 		return err
 	}
-	local, _ := carrier.CIDs()
+	local, _ := out.CIDs()
 	if len(local) == 0 {
 		return errNoCIDs
 	}
-	return c.OfferCIDs(carrier, p, min(int(m.Count), maxCIDs-len(local)), false)
+	return c.OfferCIDs(out, p, min(int(m.Count), maxCIDs-len(local)), false)
 }
 
 // OfferCIDs sends the peer n new connection IDs for its records to us, to be
 // used at once or as spares.
-func (c *Connection) OfferCIDs(carrier Carrier, p *Params, n int, immediate bool) error {
+func (c *Connection) OfferCIDs(out Output, p *Params, n int, immediate bool) error {
 	m := wire.NewConnectionID{Usage: cidSpare}
 	if immediate {
 		m.Usage = cidImmediate
 	}
-	local, _ := carrier.CIDs()
+	local, _ := out.CIDs()
 	for range n {
 		cid := make([]byte, len(local[0])) // all have one size
 		if _, err := io.ReadFull(p.Rand, cid); err != nil {
 			return errCIDRandom
 		}
-		carrier.AddLocalCID(cid)
+		out.AddLocalCID(cid)
 		m.CIDs = wire.AppendCID(m.CIDs, cid)
 	}
-	carrier.Send(m.Append(nil))
+	out.Send(m.Append(nil))
 	return nil
 }
 
 // ChangePeerCID uses a spare connection ID from now on, and reports whether there
 // was one.
-func (c *Connection) ChangePeerCID(carrier Carrier) bool {
+func (c *Connection) ChangePeerCID(out Output) bool {
 	if len(c.spareCIDs) == 0 {
 		return false
 	}
-	carrier.SetPeerCID(c.spareCIDs[0])
+	out.SetPeerCID(c.spareCIDs[0])
 	c.spareCIDs = c.spareCIDs[1:]
 	return true
 }
@@ -123,12 +123,12 @@ func (c *Connection) ChangePeerCID(carrier Carrier) bool {
 // RequestCIDs asks the peer for n spare connection IDs, unless it has not answered
 // the last request yet: "Endpoints MUST NOT send a RequestConnectionId message when
 // an existing request is still unfulfilled".
-func (c *Connection) RequestCIDs(carrier Carrier, n int) (asked bool) {
+func (c *Connection) RequestCIDs(out Output, n int) (asked bool) {
 	if c.awaitsCIDs {
 		return false
 	}
 	c.awaitsCIDs = true
 	m := wire.RequestConnectionID{Count: uint8(n)}
-	carrier.Send(m.Append(nil))
+	out.Send(m.Append(nil))
 	return true
 }

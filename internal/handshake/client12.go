@@ -291,7 +291,7 @@ func (m *Machine) finished12(label string) []byte {
 
 // sendFinished12 changes the sending keys, and sends our Finished with them.
 func (m *Machine) sendFinished12(k suite.Keys, label string) {
-	m.carrier.SendChangeCipherSpec(k)
+	m.out.SendChangeCipherSpec(k)
 	m.send(wire.AppendMessage(m.scratch[:0], wire.TypeFinished, m.finished12(label)))
 }
 
@@ -309,7 +309,7 @@ func (c *client12) expectEnd() (step, error) {
 }
 
 func (c *client12) expectFinished() (step, error) {
-	return expect(c.finished, wire.TypeFinished), c.carrier.ExpectChangeCipherSpec(c.server)
+	return expect(c.finished, wire.TypeFinished), c.out.ExpectChangeCipherSpec(c.server)
 }
 
 func (c *client12) finished(msg wire.Message) (step, error) {

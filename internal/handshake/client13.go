@@ -72,17 +72,17 @@ func (c *client13) serverHello(sh *wire.ServerHello) (step, error) {
 	}
 	c.shares, c.psks = nil, nil
 	c.client, c.server = c.handshakeSecrets(c.secret)
-	if err := c.carrier.InstallRead(Handshake, c.server.Keys); err != nil {
+	if err := c.out.InstallRead(Handshake, c.server.Keys); err != nil {
 		return step{}, err
 	}
 	switch {
 	case c.offersEarlyData():
 		// The early keys stay until the server has decided.
 	case !c.conn.Retried:
-		c.carrier.SendCompatibilityCCS()
+		c.out.SendCompatibilityCCS()
 		fallthrough
 	default:
-		c.carrier.InstallWrite(Handshake, c.client.Keys)
+		c.out.InstallWrite(Handshake, c.client.Keys)
 	}
 	return expect(c.encryptedExtensions, wire.TypeEncryptedExtensions), nil
 }
@@ -153,7 +153,7 @@ func (c *client13) earlyData(accepted bool) error {
 		return nil
 	case !accepted:
 		c.conn.EarlyData = EarlyDataRejected
-		c.carrier.InstallWrite(Handshake, c.client.Keys)
+		c.out.InstallWrite(Handshake, c.client.Keys)
 		return nil
 	case c.psk == nil:
 		return errUnsolicited
@@ -206,7 +206,7 @@ func (c *client13) finished(msg wire.Message) (step, error) {
 	}
 	c.main = c.secret.MainSecret()
 	c.conn.applicationSecrets(c.Machine, c.main, c.transcript.sum())
-	if err := c.carrier.InstallRead(Application, c.conn.trafficKeys(c.conn.readSecret)); err != nil {
+	if err := c.out.InstallRead(Application, c.conn.trafficKeys(c.conn.readSecret)); err != nil {
 		return step{}, err
 	}
 	if c.conn.EarlyData == EarlyDataAccepted {
@@ -224,7 +224,7 @@ func (c *client13) endEarlyData() {
 	if c.conn.Transport == wire.Stream {
 		c.send(wire.AppendMessage(c.scratch[:0], wire.TypeEndOfEarlyData, nil))
 	}
-	c.carrier.InstallWrite(Handshake, c.client.Keys)
+	c.out.InstallWrite(Handshake, c.client.Keys)
 }
 
 // authenticate answers the CertificateRequest.
@@ -241,7 +241,7 @@ func (c *client13) authenticate() (step, error) {
 
 func (c *client13) finish13() (step, error) {
 	c.sendFinished13(&c.client)
-	c.carrier.InstallWrite(Application, c.conn.trafficKeys(c.conn.writeSecret))
+	c.out.InstallWrite(Application, c.conn.trafficKeys(c.conn.writeSecret))
 	if c.params.AskSession {
 		c.conn.resumptionSecret = slices.Clone(c.main.ResumptionSecret(c.transcript.sum()))
 	}

@@ -195,7 +195,7 @@ func (c *clientHello) fill13() error {
 		}
 	}
 	// What does not fit one datagram waits for the HelloRetryRequest.
-	room := c.carrier.HelloRoom() - len(h.Append(c.scratch[:0], t))
+	room := c.out.HelloRoom() - len(h.Append(c.scratch[:0], t))
 	for _, g := range c.params.KeyShares {
 		if size := 4 + g.KeyShareSize(); size <= room {
 			if err := c.addShare(g, c.shares); err != nil {
@@ -255,7 +255,7 @@ func (c *clientHello) answer(msg wire.Message) (step, error) {
 		if c.early != nil {
 			return step{}, errEarlyVersion
 		}
-		c.carrier.SetVersion(version)
+		c.out.SetVersion(version)
 		c.acceptCID(&sh)
 		c.transcript.keep = true // for a CertificateVerify
 		c.transcript.start(s.Hash, c.conn.Transport)
@@ -269,7 +269,7 @@ func (c *clientHello) answer(msg wire.Message) (step, error) {
 	if sh.IsRetry() {
 		return c.retry(msg, &sh)
 	}
-	c.carrier.SetVersion(version)
+	c.out.SetVersion(version)
 	c.acceptCID(&sh)
 	if !c.conn.Retried {
 		c.transcript.start(s.Hash, wire.Stream)
@@ -327,7 +327,7 @@ func (c *clientHello) retry(msg wire.Message, sh *wire.ServerHello) (step, error
 	}
 	c.conn.Retried = true
 	c.retrySuite = sh.CipherSuite
-	c.carrier.SetVersion(wire.VersionTLS13)
+	c.out.SetVersion(wire.VersionTLS13)
 	c.transcript.start(c.conn.Suite.Hash, wire.Stream)
 	c.transcript.retry()
 	c.transcript.add(msg)
@@ -350,7 +350,7 @@ func (c *clientHello) retry(msg wire.Message, sh *wire.ServerHello) (step, error
 	c.psks = slices.DeleteFunc(c.psks, func(p offeredPSK) bool { return p.Hash != c.conn.Suite.Hash })
 	c.offerPSKs()
 	if !c.withdrawEarlyData() {
-		c.carrier.SendCompatibilityCCS()
+		c.out.SendCompatibilityCCS()
 	}
 	return c.await(), c.transmit()
 }

@@ -90,9 +90,9 @@ func (c *clientHello) offerEarlyData() {
 	sum := c.transcript.partial(old.Hash, c.transcript.messages)
 	secret := c.early.ClientTrafficSecret(sum)
 	c.keyLog("CLIENT_EARLY_TRAFFIC_SECRET", secret)
-	c.carrier.SendCompatibilityCCS()
-	c.carrier.InstallWrite(EarlyData, old.TrafficKeys(c.conn.prefix(), secret))
-	c.carrier.LimitEarlyData(c.session.MaxEarlyData)
+	c.out.SendCompatibilityCCS()
+	c.out.InstallWrite(EarlyData, old.TrafficKeys(c.conn.prefix(), secret))
+	c.out.LimitEarlyData(c.session.MaxEarlyData)
 }
 
 // withdrawEarlyData is what a HelloRetryRequest means for early data: it is
@@ -104,6 +104,6 @@ func (c *clientHello) withdrawEarlyData() bool {
 	c.early = nil
 	c.conn.EarlyData, c.conn.ALPN = EarlyDataRejected, ""
 	c.hello.Has = c.hello.Has.Minus(wire.Extensions(wire.ExtEarlyData))
-	c.carrier.InstallWrite(Initial, suite.Keys{})
+	c.out.InstallWrite(Initial, suite.Keys{})
 	return true
 }

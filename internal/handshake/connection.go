@@ -68,18 +68,18 @@ func (m *Machine) acceptFinished13(t *suite.TrafficSecret, msg wire.Message) err
 }
 
 // Handle takes a message after the handshake.
-func (c *Connection) Handle(carrier Carrier, p *Params, msg wire.Message) error {
+func (c *Connection) Handle(out Output, p *Params, msg wire.Message) error {
 	server := p.Server
 	if c.Version == wire.VersionTLS12 {
 		return c.handle12(server, msg)
 	}
 	switch {
 	case msg.Type == wire.TypeKeyUpdate:
-		return c.keyUpdate(carrier, msg)
+		return c.keyUpdate(out, msg)
 	case msg.Type == wire.TypeNewConnectionID && c.Transport == wire.Datagram:
-		return c.newConnectionID(carrier, msg)
+		return c.newConnectionID(out, msg)
 	case msg.Type == wire.TypeRequestConnectionID && c.Transport == wire.Datagram:
-		return c.requestConnectionID(carrier, p, msg)
+		return c.requestConnectionID(out, p, msg)
 	case msg.Type == wire.TypeNewSessionTicket && !server:
 		return c.newSessionTicket(msg, p.Now)
 	}
@@ -96,7 +96,7 @@ func (c *Connection) handle12(server bool, msg wire.Message) error {
 }
 
 // keyUpdate: RFC 9846, Section 4.7.3.
-func (c *Connection) keyUpdate(carrier Carrier, msg wire.Message) error {
+func (c *Connection) keyUpdate(out Output, msg wire.Message) error {
 	var ku wire.KeyUpdate
 	if err := ku.Parse(msg.Body); err != nil {
 		return err
@@ -105,11 +105,11 @@ func (c *Connection) keyUpdate(carrier Carrier, msg wire.Message) error {
 		return errKeyUpdateValue
 	}
 	suite.UpdateTrafficSecret(c.Suite.Hash, c.prefix(), c.readSecret)
-	if err := carrier.InstallRead(Application, c.trafficKeys(c.readSecret)); err != nil {
+	if err := out.InstallRead(Application, c.trafficKeys(c.readSecret)); err != nil {
 		return err
 	}
 	c.awaitsUpdate = false
-	if ku.RequestUpdate == 1 && !(c.answersUpdate && carrier.KeyUpdatePending()) {
+	if ku.RequestUpdate == 1 && !(c.answersUpdate && out.KeyUpdatePending()) {
 		c.owesUpdate = true
 	}
 	return nil
@@ -130,11 +130,11 @@ func (c *Connection) Keys(server bool) (read, write suite.Keys) {
 // UpdateKeys sends a KeyUpdate, which changes the sending keys. Where one has not been
 // acknowledged yet, the keys are about to change, and only a request must wait for the
 // next one.
-func (c *Connection) UpdateKeys(carrier Carrier, request bool) {
+func (c *Connection) UpdateKeys(out Output, request bool) {
 	switch {
-	case !carrier.KeyUpdatePending():
+	case !out.KeyUpdatePending():
 		c.wantsUpdate = c.wantsUpdate || request
-		c.sendUpdate(carrier)
+		c.sendUpdate(out)
 	case request && !c.awaitsUpdate:
 		c.wantsUpdate = true
 	}
@@ -144,9 +144,9 @@ func (c *Connection) UpdateKeys(carrier Carrier, request bool) {
 // asked for (RFC 9846, Section 4.7.3: "prior to sending its next Application Data record",
 // and one for all requests that come before it has been acknowledged), or a request that
 // had to wait.
-func (c *Connection) AnswerUpdate(carrier Carrier) {
-	if (c.owesUpdate || c.wantsUpdate) && !carrier.KeyUpdatePending() {
-		c.sendUpdate(carrier)
+func (c *Connection) AnswerUpdate(out Output) {
+	if (c.owesUpdate || c.wantsUpdate) && !out.KeyUpdatePending() {
+		c.sendUpdate(out)
 	}
 }
 
@@ -154,7 +154,7 @@ func (c *Connection) AnswerUpdate(carrier Carrier) {
 // subsequent KeyUpdate from the peer, the sender MUST NOT send another KeyUpdate with
 // request_update set to "update_requested"". The answer that is still to come serves all
 // that was asked until then.
-func (c *Connection) sendUpdate(carrier Carrier) {
+func (c *Connection) sendUpdate(out Output) {
 	var ku wire.KeyUpdate
 	if c.wantsUpdate && !c.awaitsUpdate {
 		ku.RequestUpdate = 1
@@ -162,9 +162,9 @@ func (c *Connection) sendUpdate(carrier Carrier) {
 	}
 	c.answersUpdate = c.owesUpdate
 	c.owesUpdate, c.wantsUpdate = false, false
-	carrier.Wake()
+	out.Wake()
 	suite.UpdateTrafficSecret(c.Suite.Hash, c.prefix(), c.writeSecret)
-	carrier.SendKeyUpdate(ku.Append(nil), c.trafficKeys(c.writeSecret))
+	out.SendKeyUpdate(ku.Append(nil), c.trafficKeys(c.writeSecret))
 }
 
 // Forget returns what is known of a connection that is over, without its secrets (RFC

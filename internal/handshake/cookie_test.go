@@ -19,8 +19,8 @@ func (openJar) Open(cookie, _ []byte) ([]byte, bool) {
 	return bytes.CutPrefix(cookie, []byte("cookie"))
 }
 
-// clearDatagrams is a clearCarrier with the hellos of DTLS.
-type clearDatagrams struct{ clearCarrier }
+// clearDatagrams is a clearOutput with the hellos of DTLS.
+type clearDatagrams struct{ clearOutput }
 
 func (*clearDatagrams) Transport() wire.Transport { return wire.Datagram }
 
@@ -34,16 +34,16 @@ func datagramParams(server bool) Params {
 }
 
 func startDatagrams(t *testing.T, p *Params) (*Machine, *clearDatagrams) {
-	carrier := new(clearDatagrams)
+	out := new(clearDatagrams)
 	p.Prepare()
-	m := NewClient(p, carrier, "localhost")
+	m := NewClient(p, out, "localhost")
 	if p.Server {
-		m = NewServer(p, carrier, openJar{})
+		m = NewServer(p, out, openJar{})
 	}
 	if err := m.Start(); err != nil {
 		t.Fatal(err)
 	}
-	return m, carrier
+	return m, out
 }
 
 // TestCookieViolations: the second ClientHello must go on from what its cookie says,

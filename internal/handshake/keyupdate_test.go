@@ -56,20 +56,20 @@ func TestKeyUpdateRequests(t *testing.T) {
 			if _, c, s := play(client, server, unchanged); c != nil || s != nil {
 				t.Fatal(c, s)
 			}
-			carrier, conn, params := &client.carrier, client.machine.Connection(), client.machine.params
-			carrier.slow = test.slow
+			out, conn, params := &client.out, client.machine.Connection(), client.machine.params
+			out.slow = test.slow
 			for _, step := range test.script {
 				switch step {
 				case 'U', 'u':
-					conn.UpdateKeys(carrier, step == 'U')
+					conn.UpdateKeys(out, step == 'U')
 				case 'P', 'p':
 					ku := wire.KeyUpdate{RequestUpdate: map[rune]uint8{'P': 1}[step]}
-					must(conn.Handle(carrier, params, wire.Message{Type: wire.TypeKeyUpdate, Body: ku.Append(nil)[4:]}))
+					must(conn.Handle(out, params, wire.Message{Type: wire.TypeKeyUpdate, Body: ku.Append(nil)[4:]}))
 				case 'd':
-					conn.AnswerUpdate(carrier)
+					conn.AnswerUpdate(out)
 				case 'a':
-					carrier.pending = false
-					conn.AnswerUpdate(carrier)
+					out.pending = false
+					conn.AnswerUpdate(out)
 				case 'm':
 					form, ok := conn.Append(nil, pkitest.Now)
 					if !ok {
@@ -82,7 +82,7 @@ func TestKeyUpdateRequests(t *testing.T) {
 				}
 			}
 			var got string
-			for _, msg := range carrier.sent {
+			for _, msg := range out.sent {
 				got += string('0' + rune(msg[4]))
 			}
 			if got != test.want {

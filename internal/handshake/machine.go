@@ -1,6 +1,6 @@
 // Package handshake is the handshakes of TLS 1.2 and 1.3 as chains of states.
 // A state says which messages it accepts, takes one, and returns the next
-// state. It moves bytes through a Carrier, and asks questions where others
+// state. It moves bytes through an Output, and asks questions where others
 // decide: which certificate, which signature, is this peer trusted.
 //
 // The versions share a file only where the protocol makes them meet, in the
@@ -194,7 +194,7 @@ func then(next step) func() (step, error) { return func() (step, error) { return
 // Machine runs one handshake. It is what only the handshake needs, and is
 // dropped with its end.
 type Machine struct {
-	carrier    Carrier
+	out        Output
 	params     *Params
 	conn       *Connection
 	transcript transcript
@@ -213,22 +213,22 @@ type Machine struct {
 }
 
 // NewClient returns a client's handshake. Start sends the ClientHello.
-func NewClient(p *Params, c Carrier, serverName string) *Machine {
-	m := newMachine(p, c)
+func NewClient(p *Params, out Output, serverName string) *Machine {
+	m := newMachine(p, out)
 	m.serverName = serverName
 	return m
 }
 
 // NewServer returns a server's handshake, which waits for a ClientHello; with a
 // jar for one with a cookie of that jar.
-func NewServer(p *Params, c Carrier, jar CookieJar) *Machine {
-	m := newMachine(p, c)
+func NewServer(p *Params, out Output, jar CookieJar) *Machine {
+	m := newMachine(p, out)
 	m.jar = jar
 	return m
 }
 
-func newMachine(p *Params, c Carrier) *Machine {
-	m := &Machine{params: p, carrier: c, conn: &Connection{Transport: c.Transport()}}
+func newMachine(p *Params, out Output) *Machine {
+	m := &Machine{params: p, out: out, conn: &Connection{Transport: out.Transport()}}
 	m.scratch, m.conn.randoms = m.space[:0], &m.randoms
 	return m
 }
@@ -287,13 +287,13 @@ func (m *Machine) finish() (step, error) {
 		kept := m.randoms
 		m.conn.randoms = &kept
 	}
-	m.carrier.Complete()
+	m.out.Complete()
 	return step{}, nil
 }
 
 // send sends a message and adds it to the transcript.
 func (m *Machine) send(msg []byte) {
-	seq := m.carrier.Send(msg)
+	seq := m.out.Send(msg)
 	m.transcript.add(wire.Message{Type: wire.Type(msg[0]), Seq: seq, Body: msg[4:]})
 	m.scratch = msg[:0]
 }

@@ -17,9 +17,9 @@ import (
 	"github.com/hermetic-tls/hermetic/internal/wire"
 )
 
-// clearCarrier carries messages without records or protection, so that a test
+// clearOutput carries messages without records or protection, so that a test
 // can change what only the two ends would see.
-type clearCarrier struct {
+type clearOutput struct {
 	sent      [][]byte
 	skips     int               // calls of SkipEarlyData
 	installed func(level Level) // told of new sending keys, unless nil
@@ -27,32 +27,32 @@ type clearCarrier struct {
 	pending   bool
 }
 
-func (c *clearCarrier) Transport() wire.Transport               { return wire.Stream }
-func (c *clearCarrier) HelloRoom() int                          { return math.MaxInt }
-func (c *clearCarrier) SetVersion(uint16)                       {}
-func (c *clearCarrier) InstallRead(Level, suite.Keys) error     { return nil }
-func (c *clearCarrier) ExpectChangeCipherSpec(suite.Keys) error { return nil }
-func (c *clearCarrier) SendChangeCipherSpec(suite.Keys)         {}
-func (c *clearCarrier) SendCompatibilityCCS()                   {}
-func (c *clearCarrier) KeyUpdatePending() bool                  { return c.pending }
-func (c *clearCarrier) SkipEarlyData(uint32)                    { c.skips++ }
-func (c *clearCarrier) SetCIDs(_, _ []byte)                     {}
-func (c *clearCarrier) AddLocalCID([]byte)                      {}
-func (c *clearCarrier) SetPeerCID([]byte)                       {}
-func (c *clearCarrier) CIDs() ([][]byte, []byte)                { return nil, nil }
-func (c *clearCarrier) Wake()                                   {}
-func (c *clearCarrier) LimitEarlyData(uint32)                   {}
-func (c *clearCarrier) Complete()                               {}
-func (c *clearCarrier) InstallWrite(level Level, _ suite.Keys) {
+func (c *clearOutput) Transport() wire.Transport               { return wire.Stream }
+func (c *clearOutput) HelloRoom() int                          { return math.MaxInt }
+func (c *clearOutput) SetVersion(uint16)                       {}
+func (c *clearOutput) InstallRead(Level, suite.Keys) error     { return nil }
+func (c *clearOutput) ExpectChangeCipherSpec(suite.Keys) error { return nil }
+func (c *clearOutput) SendChangeCipherSpec(suite.Keys)         {}
+func (c *clearOutput) SendCompatibilityCCS()                   {}
+func (c *clearOutput) KeyUpdatePending() bool                  { return c.pending }
+func (c *clearOutput) SkipEarlyData(uint32)                    { c.skips++ }
+func (c *clearOutput) SetCIDs(_, _ []byte)                     {}
+func (c *clearOutput) AddLocalCID([]byte)                      {}
+func (c *clearOutput) SetPeerCID([]byte)                       {}
+func (c *clearOutput) CIDs() ([][]byte, []byte)                { return nil, nil }
+func (c *clearOutput) Wake()                                   {}
+func (c *clearOutput) LimitEarlyData(uint32)                   {}
+func (c *clearOutput) Complete()                               {}
+func (c *clearOutput) InstallWrite(level Level, _ suite.Keys) {
 	if c.installed != nil {
 		c.installed(level)
 	}
 }
-func (c *clearCarrier) SendKeyUpdate(msg []byte, _ suite.Keys) {
+func (c *clearOutput) SendKeyUpdate(msg []byte, _ suite.Keys) {
 	c.Send(msg)
 	c.pending = c.slow
 }
-func (c *clearCarrier) Send(msg []byte) uint16 {
+func (c *clearOutput) Send(msg []byte) uint16 {
 	c.sent = append(c.sent, bytes.Clone(msg))
 	return 0
 }
@@ -60,7 +60,7 @@ func (c *clearCarrier) Send(msg []byte) uint16 {
 // end is one side of a handshake.
 type end struct {
 	machine *Machine
-	carrier clearCarrier
+	out     clearOutput
 	id      *pki.Identity
 	session *session.Session     // a client's to offer
 	psks    func(id string) *PSK // a server's; nil: none
@@ -69,9 +69,9 @@ type end struct {
 func newEnd(t testing.TB, p *Params, id *pki.Identity) *end {
 	e := &end{id: id}
 	if p.Server {
-		e.machine = NewServer(p, &e.carrier, nil)
+		e.machine = NewServer(p, &e.out, nil)
 	} else {
-		e.machine = NewClient(p, &e.carrier, "localhost")
+		e.machine = NewClient(p, &e.out, "localhost")
 	}
 	if err := e.machine.Start(); err != nil {
 		t.Fatal(err)
@@ -151,8 +151,8 @@ func play(client, server *end, change func(n int, msg []byte) [][]byte) (n int, 
 			from, to *end
 			err      *error
 		}{{client, server, &serverErr}, {server, client, &clientErr}} {
-			sent := d.from.carrier.sent
-			d.from.carrier.sent = nil
+			sent := d.from.out.sent
+			d.from.out.sent = nil
 			for _, msg := range sent {
 				for _, m := range change(n, msg) {
 					if *d.err == nil {

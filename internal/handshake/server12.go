@@ -281,7 +281,7 @@ func (s *server12) certificateVerify(msg wire.Message) (step, error) {
 }
 
 func (s *server12) expectFinished() (step, error) {
-	return expect(s.finished, wire.TypeFinished), s.carrier.ExpectChangeCipherSpec(s.client)
+	return expect(s.finished, wire.TypeFinished), s.out.ExpectChangeCipherSpec(s.client)
 }
 
 func (s *server12) finished(msg wire.Message) (step, error) {

@@ -144,7 +144,7 @@ func (s *server13) helloRetryRequest() step {
 	s.transcript.retry()
 	hrr := s.newServerHello(wire.RetryRandom, nil)
 	s.send(hrr.Append(s.scratch[:0]))
-	s.carrier.SendCompatibilityCCS()
+	s.out.SendCompatibilityCCS()
 	s.skipEarlyData()
 	return expect(s.secondClientHello, wire.TypeClientHello)
 }
@@ -242,7 +242,7 @@ func (s *server13) sendServerHello(share wire.KeyShare) (step, error) {
 	}
 	s.send(sh.Append(s.scratch[:0]))
 	if !s.conn.Retried {
-		s.carrier.SendCompatibilityCCS()
+		s.out.SendCompatibilityCCS()
 	}
 	if s.psk != nil {
 		s.secret = s.early.HandshakeSecret(shared)
@@ -250,7 +250,7 @@ func (s *server13) sendServerHello(share wire.KeyShare) (step, error) {
 		s.secret = suite.NewHandshakeSecret(s.conn.Suite.Hash, s.conn.prefix(), shared)
 	}
 	s.client, s.server = s.handshakeSecrets(s.secret)
-	s.carrier.InstallWrite(Handshake, s.server.Keys)
+	s.out.InstallWrite(Handshake, s.server.Keys)
 	if err := s.installRead(); err != nil {
 		return step{}, err
 	}
@@ -276,7 +276,7 @@ func (s *server13) skipEarlyData() {
 	if s.psk != nil && s.psk.Session != nil {
 		most = max(most, s.psk.Session.MaxEarlyData)
 	}
-	s.carrier.SkipEarlyData(most)
+	s.out.SkipEarlyData(most)
 }
 
 // requestsCertificate reports whether the client is asked for a certificate: RFC
@@ -324,7 +324,7 @@ func (s *server13) sendFinished() (step, error) {
 	s.sendFinished13(&s.server)
 	s.main = s.secret.MainSecret()
 	s.conn.applicationSecrets(s.Machine, s.main, s.transcript.sum())
-	s.carrier.InstallWrite(Application, s.conn.trafficKeys(s.conn.writeSecret))
+	s.out.InstallWrite(Application, s.conn.trafficKeys(s.conn.writeSecret))
 	next := expect(s.finished, wire.TypeFinished)
 	switch {
 	case s.requestsCertificate():
@@ -360,7 +360,7 @@ func (s *server13) finished(msg wire.Message) (step, error) {
 	if err := s.acceptFinished13(&s.client, msg); err != nil {
 		return step{}, err
 	}
-	if err := s.carrier.InstallRead(Application, s.conn.trafficKeys(s.conn.readSecret)); err != nil {
+	if err := s.out.InstallRead(Application, s.conn.trafficKeys(s.conn.readSecret)); err != nil {
 		return step{}, err
 	}
 	var resumption []byte

@@ -78,7 +78,7 @@ func (s *serverHello) negotiate() (step, error) {
 	if err := s.verifyCookie(); err != nil {
 		return step{}, err
 	}
-	s.carrier.SetVersion(version)
+	s.out.SetVersion(version)
 	if version == wire.VersionTLS13 {
 		return (&server13{serverHello: s}).clientHello()
 	}

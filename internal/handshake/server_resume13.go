@@ -65,13 +65,13 @@ func (s *server13) installRead() error {
 		if !s.conn.Retried {
 			s.skipEarlyData()
 		}
-		return s.carrier.InstallRead(Handshake, s.client.Keys)
+		return s.out.InstallRead(Handshake, s.client.Keys)
 	}
 	s.keyLog("CLIENT_EARLY_TRAFFIC_SECRET", s.zeroRTT)
-	s.carrier.LimitEarlyData(s.psk.Session.MaxEarlyData)
-	err := s.carrier.InstallRead(EarlyData, s.conn.trafficKeys(s.zeroRTT))
+	s.out.LimitEarlyData(s.psk.Session.MaxEarlyData)
+	err := s.out.InstallRead(EarlyData, s.conn.trafficKeys(s.zeroRTT))
 	if err == nil && s.conn.Transport == wire.Datagram {
-		err = s.carrier.InstallRead(Handshake, s.client.Keys) // epochs are told apart
+		err = s.out.InstallRead(Handshake, s.client.Keys) // epochs are told apart
 	}
 	return err
 }
@@ -82,5 +82,5 @@ func (s *server13) endOfEarlyData(msg wire.Message) (step, error) {
 		return step{}, errEndOfEarlyData
 	}
 	s.transcript.add(msg)
-	return expect(s.finished, wire.TypeFinished), s.carrier.InstallRead(Handshake, s.client.Keys)
+	return expect(s.finished, wire.TypeFinished), s.out.InstallRead(Handshake, s.client.Keys)
 }

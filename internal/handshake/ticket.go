@@ -110,7 +110,7 @@ func (s *server13) sendTickets(resumption []byte, n int) (step, error) {
 		if nst.MaxEarlyData > 0 {
 			nst.Has.Add(wire.ExtEarlyData)
 		}
-		s.carrier.Send(nst.Append(s.scratch[:0]))
+		s.out.Send(nst.Append(s.scratch[:0]))
 		return s.sendTickets(resumption, n+1)
 	})
 }

@@ -403,7 +403,7 @@ func pskEnds(t *testing.T, change func(client, server *Params), psks func(id str
 	sp.Prepare()
 	id := identity(t)
 	client, server = &end{id: id, session: testTicket}, &end{id: id, psks: psks}
-	client.machine, server.machine = NewClient(&cp, &client.carrier, "localhost"), NewServer(&sp, &server.carrier, nil)
+	client.machine, server.machine = NewClient(&cp, &client.out, "localhost"), NewServer(&sp, &server.out, nil)
 	for _, e := range []*end{client, server} {
 		must(e.machine.Start())
 		must(e.answer())
@@ -612,12 +612,12 @@ func TestEarlyDataAfterRetry(t *testing.T) {
 	})
 	stubborn := &clientHello{Machine: client.machine}
 	client.machine.transcript.forget() // what pskEnds has begun
-	client.carrier.sent = nil
+	client.out.sent = nil
 	var err error
 	if client.machine.step, err = stubborn.start(); err != nil {
 		t.Fatal(err)
 	}
-	client.carrier.installed = func(level Level) {
+	client.out.installed = func(level Level) {
 		if level == Initial { // early data is being withdrawn
 			stubborn.hello.Has.Add(wire.ExtEarlyData)
 		}
@@ -627,8 +627,8 @@ func TestEarlyDataAfterRetry(t *testing.T) {
 	if err != nil || serverErr != nil || !server.machine.Finished() {
 		t.Fatalf("client %v, server %v", err, serverErr)
 	}
-	if server.machine.conn.EarlyData != EarlyDataRejected || server.carrier.skips != 1 {
-		t.Errorf("early data %v, skipped %d times, want rejected, and skipped once", server.machine.conn.EarlyData, server.carrier.skips)
+	if server.machine.conn.EarlyData != EarlyDataRejected || server.out.skips != 1 {
+		t.Errorf("early data %v, skipped %d times, want rejected, and skipped once", server.machine.conn.EarlyData, server.out.skips)
 	}
 }
 
@@ -670,7 +670,7 @@ func TestViolationsAfter(t *testing.T) {
 		if v.server {
 			to = server
 		}
-		err := to.machine.Connection().Handle(&to.carrier, to.machine.params, wire.Message{Type: wire.Type(v.msg[0]), Body: v.msg[4:]})
+		err := to.machine.Connection().Handle(&to.out, to.machine.params, wire.Message{Type: wire.Type(v.msg[0]), Body: v.msg[4:]})
 		fault, _ := err.(*alert.Error)
 		switch {
 		case v.want != nil && err != error(v.want):

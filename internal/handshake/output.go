@@ -16,10 +16,10 @@ const (
 	Application              // [sender]_application_traffic_secret_N
 )
 
-// Carrier moves handshake messages for the states: over a stream of records,
+// Output moves handshake messages for the states: over a stream of records,
 // or over datagrams with flights, fragments and acknowledgements. The states
 // do not know which.
-type Carrier interface {
+type Output interface {
 	// Transport is the form of the hellos.
 	Transport() wire.Transport
 
