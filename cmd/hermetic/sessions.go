@@ -8,7 +8,7 @@ import (
 	"strings"
 
 	"github.com/hermetic-tls/hermetic"
-	filestore "github.com/hermetic-tls/hermetic/store/file"
+	"github.com/hermetic-tls/hermetic/filestore"
 )
 
 // sessionFile is the session of --session.

@@ -4,7 +4,7 @@ go 1.26.0
 
 require (
 	github.com/hermetic-tls/hermetic v0.0.0
-	github.com/hermetic-tls/hermetic/store/redis v0.0.0
+	github.com/hermetic-tls/hermetic/redisstore v0.0.0
 	github.com/redis/go-redis/v9 v9.23.0
 	golang.org/x/crypto v0.58.0
 )
@@ -17,5 +17,5 @@ require (
 
 replace (
 	github.com/hermetic-tls/hermetic => ../..
-	github.com/hermetic-tls/hermetic/store/redis => ../../store/redis
+	github.com/hermetic-tls/hermetic/redisstore => ../../redisstore
 )

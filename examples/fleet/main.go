@@ -27,7 +27,7 @@ import (
 
 	"github.com/hermetic-tls/hermetic"
 	"github.com/hermetic-tls/hermetic/netconn"
-	redisstore "github.com/hermetic-tls/hermetic/store/redis"
+	"github.com/hermetic-tls/hermetic/redisstore"
 )
 
 func main() {

@@ -13,7 +13,7 @@ import (
 	"strings"
 
 	"github.com/hermetic-tls/hermetic"
-	filestore "github.com/hermetic-tls/hermetic/store/file"
+	"github.com/hermetic-tls/hermetic/filestore"
 )
 
 // Options gathers what newconfig is given, option by option. An option that is

@@ -1,4 +1,4 @@
-module github.com/hermetic-tls/hermetic/store/redis
+module github.com/hermetic-tls/hermetic/redisstore
 
 go 1.26.0
 
@@ -14,4 +14,4 @@ require (
 	golang.org/x/sys v0.49.0 // indirect
 )
 
-replace github.com/hermetic-tls/hermetic => ../..
+replace github.com/hermetic-tls/hermetic => ..

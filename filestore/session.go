@@ -1,6 +1,6 @@
 // Package filestore keeps a client's session in a file, for the next process.
 //
-//	import filestore "github.com/hermetic-tls/hermetic/store/file"
+//	import "github.com/hermetic-tls/hermetic/filestore"
 //
 //	sessions, err := filestore.OpenSession("session.bin")
 //	…

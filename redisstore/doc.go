@@ -2,7 +2,7 @@
 // one process keeps to itself: the keys of session tickets, which rotate, the
 // secret of DTLS cookies, and the memory that accepts early data (0-RTT) once.
 //
-//	import redisstore "github.com/hermetic-tls/hermetic/store/redis"
+//	import "github.com/hermetic-tls/hermetic/redisstore"
 //
 // [Store.Refresh] fetches the secrets, [Store.Run] does so again and again in the
 // background, and [Store.Configure] puts them into a server's Config. Handshakes are
