@@ -26,5 +26,5 @@
 // what it wants ([Engine.Pending]), and goes on when the caller answers.
 package hermetic
 
-// Version is this source's; "-dev" says that it comes before the release.
-const Version = "0.1.0-dev"
+// Version is the release that this source is, or becomes: each module's tag ends with it.
+const Version = "0.1.0"

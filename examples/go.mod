@@ -3,8 +3,8 @@ module github.com/hermetic-tls/hermetic/examples
 go 1.26.0
 
 require (
-	github.com/hermetic-tls/hermetic v0.0.0
-	github.com/hermetic-tls/hermetic/gnettls v0.0.0
+	github.com/hermetic-tls/hermetic v0.1.0
+	github.com/hermetic-tls/hermetic/gnettls v0.1.0
 	github.com/panjf2000/gnet/v2 v2.9.7
 	golang.org/x/sys v0.49.0
 )
@@ -17,9 +17,4 @@ require (
 	golang.org/x/crypto v0.58.0 // indirect
 	golang.org/x/sync v0.11.0 // indirect
 	gopkg.in/natefinch/lumberjack.v2 v2.2.1 // indirect
-)
-
-replace (
-	github.com/hermetic-tls/hermetic => ..
-	github.com/hermetic-tls/hermetic/gnettls => ../gnettls
 )

@@ -3,7 +3,7 @@ module github.com/hermetic-tls/hermetic/gnettls
 go 1.26.0
 
 require (
-	github.com/hermetic-tls/hermetic v0.0.0
+	github.com/hermetic-tls/hermetic v0.1.0
 	github.com/panjf2000/gnet/v2 v2.9.7
 )
 
@@ -17,5 +17,3 @@ require (
 	golang.org/x/sys v0.49.0 // indirect
 	gopkg.in/natefinch/lumberjack.v2 v2.2.1 // indirect
 )
-
-replace github.com/hermetic-tls/hermetic => ..

@@ -3,11 +3,9 @@ module github.com/hermetic-tls/hermetic/lua
 go 1.26.0
 
 require (
-	github.com/hermetic-tls/hermetic v0.0.0
+	github.com/hermetic-tls/hermetic v0.1.0
 	github.com/yuin/gopher-lua v1.1.2
 	golang.org/x/crypto v0.58.0
 )
 
 require golang.org/x/sys v0.49.0
-
-replace github.com/hermetic-tls/hermetic => ..

@@ -3,9 +3,9 @@ module github.com/hermetic-tls/hermetic/cmd/hermetic
 go 1.26.0
 
 require (
-	github.com/hermetic-tls/hermetic v0.0.0
-	github.com/hermetic-tls/hermetic/gnettls v0.0.0
-	github.com/hermetic-tls/hermetic/lua v0.0.0
+	github.com/hermetic-tls/hermetic v0.1.0
+	github.com/hermetic-tls/hermetic/gnettls v0.1.0
+	github.com/hermetic-tls/hermetic/lua v0.1.0
 	github.com/jedib0t/go-pretty/v6 v6.8.3
 	github.com/panjf2000/gnet/v2 v2.9.7
 	github.com/rogpeppe/go-internal v1.16.0
@@ -28,10 +28,4 @@ require (
 	golang.org/x/text v0.43.0 // indirect
 	golang.org/x/tools v0.51.0 // indirect
 	gopkg.in/natefinch/lumberjack.v2 v2.2.1 // indirect
-)
-
-replace (
-	github.com/hermetic-tls/hermetic => ../..
-	github.com/hermetic-tls/hermetic/gnettls => ../../gnettls
-	github.com/hermetic-tls/hermetic/lua => ../../lua
 )

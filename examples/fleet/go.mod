@@ -3,8 +3,8 @@ module github.com/hermetic-tls/hermetic/examples/fleet
 go 1.26.0
 
 require (
-	github.com/hermetic-tls/hermetic v0.0.0
-	github.com/hermetic-tls/hermetic/redisstore v0.0.0
+	github.com/hermetic-tls/hermetic v0.1.0
+	github.com/hermetic-tls/hermetic/redisstore v0.1.0
 	github.com/redis/go-redis/v9 v9.23.0
 	golang.org/x/crypto v0.58.0
 )
@@ -13,9 +13,4 @@ require (
 	github.com/cespare/xxhash/v2 v2.3.0 // indirect
 	go.uber.org/atomic v1.12.0 // indirect
 	golang.org/x/sys v0.49.0 // indirect
-)
-
-replace (
-	github.com/hermetic-tls/hermetic => ../..
-	github.com/hermetic-tls/hermetic/redisstore => ../../redisstore
 )

@@ -3,7 +3,7 @@ module github.com/hermetic-tls/hermetic/test/bench
 go 1.26.0
 
 require (
-	github.com/hermetic-tls/hermetic v0.0.0
+	github.com/hermetic-tls/hermetic v0.1.0
 	github.com/pion/dtls/v3 v3.1.15
 )
 
@@ -13,5 +13,3 @@ require (
 	golang.org/x/crypto v0.58.0 // indirect
 	golang.org/x/sys v0.49.0 // indirect
 )
-
-replace github.com/hermetic-tls/hermetic => ../..

@@ -2,11 +2,9 @@ module github.com/hermetic-tls/hermetic/test/bogo
 
 go 1.26.0
 
-require github.com/hermetic-tls/hermetic v0.0.0
+require github.com/hermetic-tls/hermetic v0.1.0
 
 require (
 	golang.org/x/crypto v0.58.0 // indirect
 	golang.org/x/sys v0.49.0 // indirect
 )
-
-replace github.com/hermetic-tls/hermetic => ../..

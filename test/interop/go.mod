@@ -3,7 +3,7 @@ module github.com/hermetic-tls/hermetic/test/interop
 go 1.26.0
 
 require (
-	github.com/hermetic-tls/hermetic v0.0.0
+	github.com/hermetic-tls/hermetic v0.1.0
 	github.com/pion/dtls/v3 v3.1.15
 	github.com/pion/dtls/v4 v4.0.1
 	golang.org/x/sys v0.49.0
@@ -14,5 +14,3 @@ require (
 	github.com/pion/transport/v5 v5.1.4 // indirect
 	golang.org/x/crypto v0.58.0 // indirect
 )
-
-replace github.com/hermetic-tls/hermetic => ../..

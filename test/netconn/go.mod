@@ -3,7 +3,7 @@ module github.com/hermetic-tls/hermetic/test/netconn
 go 1.26.0
 
 require (
-	github.com/hermetic-tls/hermetic v0.0.0
+	github.com/hermetic-tls/hermetic v0.1.0
 	golang.org/x/net v0.60.0
 )
 
@@ -11,5 +11,3 @@ require (
 	golang.org/x/crypto v0.58.0 // indirect
 	golang.org/x/sys v0.49.0 // indirect
 )
-
-replace github.com/hermetic-tls/hermetic => ../..
