@@ -141,7 +141,7 @@ func (c *client12) statusOrKey(msg wire.Message) (step, error) {
 
 func (c *client12) serverKeyExchange(msg wire.Message) (step, error) {
 	var ske wire.ServerKeyExchange
-	parts := c.conn.Suite.KeyExchange
+	parts := wire.KeyExchangeParts(c.conn.Suite.KeyExchange)
 	if err := ske.Parse(msg.Body, parts); err != nil {
 		return step{}, err
 	}
@@ -244,7 +244,7 @@ func (c *client12) respond(id *pki.Identity, scheme suite.Scheme) (step, error) 
 func (c *client12) sendKeyExchange() error {
 	var cke wire.ClientKeyExchange
 	var shared []byte
-	parts := c.conn.Suite.KeyExchange
+	parts := wire.KeyExchangeParts(c.conn.Suite.KeyExchange)
 	if parts.ECDHE {
 		key, err := c.group.GenerateKey(c.params.Rand)
 		if err != nil {

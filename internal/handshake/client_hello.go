@@ -125,7 +125,7 @@ func (c *clientHello) offers(version uint16) bool {
 // fill makes the ClientHello from the parameters.
 func (c *clientHello) fill() error {
 	p, h := c.params, &c.hello
-	h.Version = wireVersion(wire.VersionTLS12, c.conn.Transport)
+	h.Version = c.conn.Transport.Wire(wire.VersionTLS12)
 	h.Random = c.conn.clientRandom
 	h.Compression = []byte{0}
 	h.CipherSuites = p.lists.suites
@@ -185,7 +185,7 @@ func (c *clientHello) fillCertTypes() {
 func (c *clientHello) fill13() error {
 	h, t := &c.hello, c.conn.Transport
 	for v := c.params.MaxVersion; v >= c.params.MinVersion; v-- {
-		h.SupportedVersions = wire.AppendUint16s(h.SupportedVersions, wireVersion(v, t))
+		h.SupportedVersions = wire.AppendUint16s(h.SupportedVersions, t.Wire(v))
 	}
 	h.Has.Add(wire.ExtSupportedVersions, wire.ExtKeyShare)
 	if t == wire.Stream && len(h.SessionID) == 0 {
@@ -280,14 +280,14 @@ func (c *clientHello) answer(msg wire.Message) (step, error) {
 
 // version is what the server has chosen.
 func (c *clientHello) version(sh *wire.ServerHello) (uint16, error) {
-	v := tlsVersion(sh.Version, c.conn.Transport)
+	v := c.conn.Transport.Parse(sh.Version)
 	if sh.Has.Has(wire.ExtSupportedVersions) {
 		if v != wire.VersionTLS12 {
 			return 0, errLegacyVersion
 		}
 		// RFC 9846, Section 4.3.1: a version before 1.3, or one that was not
 		// offered, is an illegal_parameter here.
-		v = tlsVersion(sh.SupportedVersion, c.conn.Transport)
+		v = c.conn.Transport.Parse(sh.SupportedVersion)
 		if v != wire.VersionTLS13 {
 			return 0, errVersionNotWanted
 		}
@@ -403,29 +403,6 @@ func sniName(name string) string {
 		}
 	}
 	return strings.TrimSuffix(name, ".")
-}
-
-// wireVersion is how transport writes version.
-func wireVersion(version uint16, t wire.Transport) uint16 {
-	if t == wire.Datagram {
-		return ^(version - 0x0201)
-	}
-	return version
-}
-
-// tlsVersion is the inverse of wireVersion; 0 is a version that the transport
-// does not have.
-func tlsVersion(version uint16, t wire.Transport) uint16 {
-	if t == wire.Stream {
-		return version
-	}
-	switch version {
-	case wire.VersionDTLS12:
-		return wire.VersionTLS12
-	case wire.VersionDTLS13:
-		return wire.VersionTLS13
-	}
-	return 0
 }
 
 func onlyX509(types []uint8) bool {

@@ -58,7 +58,7 @@ func (s *server12) respondPSK() (step, error) {
 		if err != nil {
 			return step{}, err
 		}
-		s.send(ske.Append(s.scratch[:0], s.conn.Suite.KeyExchange))
+		s.send(ske.Append(s.scratch[:0], wire.KeyExchangeParts(s.conn.Suite.KeyExchange)))
 	}
 	s.send(wire.AppendMessage(s.scratch[:0], wire.TypeServerHelloDone, nil))
 	return expect(s.clientKeyExchange, wire.TypeClientKeyExchange), nil

@@ -126,7 +126,7 @@ func (s *server12) sendServerHello() error {
 	}
 	h := &s.hello
 	sh := wire.ServerHello{
-		Version:     wireVersion(wire.VersionTLS12, s.conn.Transport),
+		Version:     s.conn.Transport.Wire(wire.VersionTLS12),
 		Random:      s.conn.serverRandom,
 		CipherSuite: s.conn.Suite.ID,
 	}
@@ -196,7 +196,7 @@ func (s *server12) sendKeyExchange() (step, error) {
 	message := signedParams(s.conn, wire.AppendECDHParams(nil, ske.Group, ske.Public))
 	return s.sign(s.chosen.Identity, s.chosen.Scheme, message, func(signature []byte) (step, error) {
 		ske.Signature = signature
-		s.send(ske.Append(s.scratch[:0], s.conn.Suite.KeyExchange))
+		s.send(ske.Append(s.scratch[:0], wire.KeyExchangeParts(s.conn.Suite.KeyExchange)))
 		return s.sendHelloDone()
 	}), nil
 }
@@ -245,7 +245,7 @@ func (s *server12) certificate(msg wire.Message) (step, error) {
 
 func (s *server12) clientKeyExchange(msg wire.Message) (step, error) {
 	var cke wire.ClientKeyExchange
-	parts := s.conn.Suite.KeyExchange
+	parts := wire.KeyExchangeParts(s.conn.Suite.KeyExchange)
 	if err := cke.Parse(msg.Body, parts); err != nil {
 		return step{}, err
 	}

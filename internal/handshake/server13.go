@@ -153,12 +153,12 @@ func (s *server13) helloRetryRequest() step {
 func (s *server13) newServerHello(random [32]byte, share []byte) wire.ServerHello {
 	t := s.conn.Transport
 	return wire.ServerHello{
-		Version:          wireVersion(wire.VersionTLS12, t),
+		Version:          t.Wire(wire.VersionTLS12),
 		Random:           random,
 		SessionID:        s.echoedSessionID(),
 		CipherSuite:      s.conn.Suite.ID,
 		Has:              wire.Extensions(wire.ExtSupportedVersions, wire.ExtKeyShare),
-		SupportedVersion: wireVersion(wire.VersionTLS13, t),
+		SupportedVersion: t.Wire(wire.VersionTLS13),
 		KeyShare:         wire.KeyShare{Group: uint16(s.conn.Group), Data: share},
 	}
 }

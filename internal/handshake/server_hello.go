@@ -98,7 +98,7 @@ func (s *serverHello) version() uint16 {
 func (s *serverHello) offersVersion(v uint16) bool {
 	t := s.conn.Transport
 	if s.hello.Has.Has(wire.ExtSupportedVersions) {
-		return s.hello.SupportedVersions.Contains(wireVersion(v, t))
+		return s.hello.SupportedVersions.Contains(t.Wire(v))
 	}
 	if t == wire.Datagram {
 		return v == wire.VersionTLS12 && s.hello.Version <= wire.VersionDTLS12 // DTLS counts down

@@ -13,13 +13,13 @@ import (
 
 	"golang.org/x/crypto/cryptobyte"
 
-	"github.com/hermetic-tls/hermetic/internal/wire"
+	"github.com/hermetic-tls/hermetic/internal/version"
 )
 
 // Session is one session that can be resumed.
 type Session struct {
-	Version   uint16 // wire.VersionTLS12 or VersionTLS13
-	Transport wire.Transport
+	Version   uint16 // version.TLS12 or version.TLS13
+	Transport version.Transport
 	Suite     uint16
 	Group     uint16
 	Secret    []byte // TLS 1.3: the PSK of the ticket. TLS 1.2: the main secret
@@ -104,7 +104,7 @@ func (s *Session) Expired(now time.Time) bool {
 func (s *Session) Append(dst []byte) []byte {
 	b := append(slices.Grow(dst, 256+len(s.Ticket)), format)
 	var flags uint8
-	if s.Transport == wire.Datagram {
+	if s.Transport == version.Datagram {
 		flags |= flagDatagram
 	}
 	if s.EMS {
@@ -154,11 +154,11 @@ func append24(b, v []byte) []byte {
 func Parse(data []byte) (*Session, error) {
 	b := cryptobyte.String(data)
 	var s Session
-	var version, flags, chain uint8
+	var form, flags, chain uint8
 	var began, created uint64
 	var lifetime uint32
 	var name, alpn cryptobyte.String
-	ok := b.ReadUint8(&version) && version == format &&
+	ok := b.ReadUint8(&form) && form == format &&
 		b.ReadUint8(&flags) && flags&^(flagDatagram|flagEMS|flagRawLocal|flagPSK) == 0 &&
 		b.ReadUint16(&s.Version) && b.ReadUint16(&s.Suite) && b.ReadUint16(&s.Group) && b.ReadUint16(&s.PeerScheme) &&
 		b.ReadUint64(&began) && began <= math.MaxInt64 && b.ReadUint64(&created) && created <= math.MaxInt64 &&
@@ -180,7 +180,7 @@ func Parse(data []byte) (*Session, error) {
 		return nil, ErrFormat
 	}
 	if flags&flagDatagram != 0 {
-		s.Transport = wire.Datagram
+		s.Transport = version.Datagram
 	}
 	s.EMS, s.RawLocal = flags&flagEMS != 0, flags&flagRawLocal != 0
 	s.Began = time.UnixMilli(int64(began))

@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/hermetic-tls/hermetic/internal/wire"
+	"github.com/hermetic-tls/hermetic/internal/version"
 )
 
 func samples() map[string]*Session {
@@ -13,7 +13,7 @@ func samples() map[string]*Session {
 	return map[string]*Session{
 		"the least": {Version: 0x0303, Suite: 0xc02b, Secret: []byte{1}, Began: created, Created: created},
 		"everything": {
-			Version: 0x0304, Transport: wire.Datagram, Suite: 0x1301, Group: 29, Secret: make([]byte, 48), EMS: true, RawLocal: true,
+			Version: 0x0304, Transport: version.Datagram, Suite: 0x1301, Group: 29, Secret: make([]byte, 48), EMS: true, RawLocal: true,
 			Began: created.Add(-time.Hour), Created: created, Lifetime: 3600 * time.Second, AgeAdd: 77, MaxEarlyData: 1 << 14, Ticket: []byte("ticket"), ID: []byte("id"),
 			ServerName: "example.com", ALPN: "h2", PeerScheme: 0x0403, PeerChain: [][]byte{{1, 2}, {3}},
 			PeerKey: []byte("key"), PSK: &PSK{[]byte("psk"), [16]byte{1}}, OCSP: []byte("ocsp"), SCTs: []byte("scts"),

@@ -11,7 +11,7 @@ import (
 	"slices"
 
 	"github.com/hermetic-tls/hermetic/internal/alert"
-	"github.com/hermetic-tls/hermetic/internal/wire"
+	"github.com/hermetic-tls/hermetic/internal/version"
 )
 
 // Scheme is a SignatureScheme (RFC 9846, Section 4.3.3).
@@ -78,9 +78,9 @@ func (s Scheme) String() string {
 // Supported reports whether s is one of Schemes.
 func (s Scheme) Supported() bool { return schemes[s] != nil }
 
-// Usable reports whether a handshake of version may be signed with s by the
+// Usable reports whether a handshake of version v may be signed with s by the
 // key that public belongs to.
-func (s Scheme) Usable(public crypto.PublicKey, version uint16) bool {
+func (s Scheme) Usable(public crypto.PublicKey, v uint16) bool {
 	r := schemes[s]
 	if r == nil {
 		return false
@@ -88,7 +88,7 @@ func (s Scheme) Usable(public crypto.PublicKey, version uint16) bool {
 	switch key := public.(type) {
 	case *ecdsa.PublicKey:
 		// RFC 9846, Section 4.3.3: TLS 1.3 binds the curve to the hash.
-		return r.curve != nil && (version == wire.VersionTLS12 || r.curve == key.Curve)
+		return r.curve != nil && (v == version.TLS12 || r.curve == key.Curve)
 	case ed25519.PublicKey:
 		return r.eddsa
 	case *rsa.PublicKey:
@@ -99,17 +99,17 @@ func (s Scheme) Usable(public crypto.PublicKey, version uint16) bool {
 			// RFC 8017, Section 9.1.1: the salt is as long as the hash.
 			return key.Size() >= 2*r.hash.Size()+2
 		}
-		return r.pkcs1 && version == wire.VersionTLS12
+		return r.pkcs1 && v == version.TLS12
 	}
 	return false
 }
 
 // SchemesFor are the schemes that the key can sign with, in order of
 // preference.
-func SchemesFor(public crypto.PublicKey, version uint16) []Scheme {
+func SchemesFor(public crypto.PublicKey, v uint16) []Scheme {
 	var list []Scheme
 	for _, s := range Schemes {
-		if s.Usable(public, version) {
+		if s.Usable(public, v) {
 			list = append(list, s)
 		}
 	}

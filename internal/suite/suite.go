@@ -6,15 +6,19 @@ package suite
 import (
 	"crypto"
 	"crypto/cipher"
-
-	"github.com/hermetic-tls/hermetic/internal/wire"
 )
 
-// How TLS 1.2 suites agree on the premain secret.
+// KeyExchange is how a TLS 1.2 suite agrees on the premain secret.
+type KeyExchange struct {
+	PSK    bool // both sides have a key already
+	ECDHE  bool // both sides send a public value
+	Signed bool // the server signs its public value
+}
+
 var (
-	ECDHE    = wire.KeyExchangeParts{ECDHE: true, Signed: true}
-	PSK      = wire.KeyExchangeParts{PSK: true}
-	ECDHEPSK = wire.KeyExchangeParts{PSK: true, ECDHE: true}
+	ECDHE    = KeyExchange{ECDHE: true, Signed: true}
+	PSK      = KeyExchange{PSK: true}
+	ECDHEPSK = KeyExchange{PSK: true, ECDHE: true}
 )
 
 // Authentication is the key that a TLS 1.2 suite signs with.
@@ -33,7 +37,7 @@ type Suite struct {
 	Name        string
 	Version     uint16 // the only version that has it: 0x0303 or 0x0304
 	Hash        crypto.Hash
-	KeyExchange wire.KeyExchangeParts // TLS 1.2
+	KeyExchange KeyExchange // TLS 1.2
 	Auth        Authentication
 	Cipher
 }

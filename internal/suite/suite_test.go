@@ -14,7 +14,7 @@ import (
 	"testing"
 
 	"github.com/hermetic-tls/hermetic/internal/alert"
-	"github.com/hermetic-tls/hermetic/internal/wire"
+	"github.com/hermetic-tls/hermetic/internal/version"
 )
 
 // TestSuites: ids and names are unique, and every AEAD has the sizes that its
@@ -108,14 +108,14 @@ func TestSchemes(t *testing.T) {
 		{"RSA", rsaKey, []Scheme{PSSSHA256, PSSSHA384, PSSSHA512, PKCS1SHA256, PKCS1SHA384, PKCS1SHA512}, []Scheme{PSSSHA256, PSSSHA384, PSSSHA512}},
 		{"Ed25519", ed, []Scheme{Ed25519}, []Scheme{Ed25519}},
 	} {
-		for version, want := range map[uint16][]Scheme{wire.VersionTLS12: c.tls12, wire.VersionTLS13: c.tls13} {
-			got := SchemesFor(c.key.Public(), version)
+		for v, want := range map[uint16][]Scheme{version.TLS12: c.tls12, version.TLS13: c.tls13} {
+			got := SchemesFor(c.key.Public(), v)
 			if len(got) != len(want) {
-				t.Errorf("%s in %#x: %v, want %v", c.name, version, got, want)
+				t.Errorf("%s in %#x: %v, want %v", c.name, v, got, want)
 			}
 			for _, s := range want {
-				if !s.Usable(c.key.Public(), version) {
-					t.Errorf("%s in %#x: %v is not usable", c.name, version, s)
+				if !s.Usable(c.key.Public(), v) {
+					t.Errorf("%s in %#x: %v is not usable", c.name, v, s)
 				}
 				signature, err := s.Sign(rand.Reader, c.key, []byte("message"))
 				if err != nil {

@@ -9,7 +9,7 @@ import (
 
 	"golang.org/x/crypto/chacha20poly1305"
 
-	"github.com/hermetic-tls/hermetic/internal/wire"
+	"github.com/hermetic-tls/hermetic/internal/version"
 )
 
 // The usage limits of RFC 9846, Section 5.5, and RFC 9147bis, Section 4.5.3.
@@ -33,13 +33,13 @@ var (
 )
 
 func suite13(id uint16, name string, c Cipher, h crypto.Hash) *Suite {
-	s := suite12(id, name, wire.KeyExchangeParts{}, AnyAuthentication, c, h)
-	s.Version, s.IVLen, s.ExplicitLen = wire.VersionTLS13, 12, 0
+	s := suite12(id, name, KeyExchange{}, AnyAuthentication, c, h)
+	s.Version, s.IVLen, s.ExplicitLen = version.TLS13, 12, 0
 	return s
 }
 
-func suite12(id uint16, name string, kx wire.KeyExchangeParts, auth Authentication, c Cipher, h crypto.Hash) *Suite {
-	return &Suite{ID: id, Name: name, Version: wire.VersionTLS12, Hash: h, KeyExchange: kx, Auth: auth, Cipher: c}
+func suite12(id uint16, name string, kx KeyExchange, auth Authentication, c Cipher, h crypto.Hash) *Suite {
+	return &Suite{ID: id, Name: name, Version: version.TLS12, Hash: h, KeyExchange: kx, Auth: auth, Cipher: c}
 }
 
 // all is every suite, the preferred first: AES-GCM, which the hardware knows,

@@ -16,15 +16,16 @@ import (
 	"iter"
 	"math/bits"
 	"strings"
+
+	"github.com/hermetic-tls/hermetic/internal/version"
 )
 
-// Transport says in which form a message travels: a DTLS ClientHello has a
-// cookie field, a DTLS header is longer (RFC 9147bis, Section 5.2).
-type Transport uint8
+// Transport is what carries a message.
+type Transport = version.Transport
 
 const (
-	Stream   Transport = iota // TLS
-	Datagram                  // DTLS
+	Stream   = version.Stream
+	Datagram = version.Datagram
 )
 
 // Type is a HandshakeType (RFC 9846, Section 4).
@@ -114,15 +115,13 @@ type Message struct {
 	Body []byte // without the header
 }
 
-// Protocol versions as TLS writes them. Inside hermetic a version is always
-// one of VersionTLS12 and VersionTLS13; only the hellos and record headers of
-// DTLS write the others.
+// The versions, as package version explains them.
 const (
-	VersionTLS12  uint16 = 0x0303
-	VersionTLS13  uint16 = 0x0304
-	VersionDTLS10 uint16 = 0xfeff
-	VersionDTLS12 uint16 = 0xfefd
-	VersionDTLS13 uint16 = 0xfefc
+	VersionTLS12  = version.TLS12
+	VersionTLS13  = version.TLS13
+	VersionDTLS10 = version.DTLS10
+	VersionDTLS12 = version.DTLS12
+	VersionDTLS13 = version.DTLS13
 )
 
 // Uint16s is a vector of 16-bit values as it stands in a message.
