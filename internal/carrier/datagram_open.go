@@ -472,6 +472,7 @@ func (d *Datagram) InstallRead(level handshake.Level, k suite.Keys) error {
 			return errKeyBoundary
 		}
 		d.in.Discard()
+		d.dropped[record.Unprotected]++
 	}
 	d.ready = true
 	return d.protocol.installRead(level, k)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"io"
@@ -15,7 +16,8 @@ import (
 // apart, and sends what happens to the network: its clock goes on, the MTU changes.
 type wire struct {
 	net.Conn
-	in *bufio.Reader
+	in       *bufio.Reader
+	received struct{ acks, parts bool } // without protection: ACKs, and parts of messages
 }
 
 // dial connects to the runner.
@@ -29,7 +31,7 @@ func dial(o *options) (*wire, error) {
 		return nil, err
 	}
 	_, err = conn.Write(binary.LittleEndian.AppendUint64(nil, uint64(o.shimID)))
-	return &wire{conn, bufio.NewReaderSize(conn, 1<<15)}, err
+	return &wire{Conn: conn, in: bufio.NewReaderSize(conn, 1<<15)}, err
 }
 
 func (w *wire) Read(p []byte) (int, error) { return w.in.Read(p) }
@@ -89,8 +91,32 @@ func (w *wire) next() (e event, packet []byte, err error) {
 	if e.op == opPacket {
 		packet = make([]byte, e.value)
 		_, err = io.ReadFull(w.in, packet)
+		w.look(packet)
 	}
 	return e, packet, err
+}
+
+// look takes note of what an engine that is not strict treats in another way.
+func (w *wire) look(packet []byte) {
+	const (
+		headerLen                       = 13
+		handshake, ack                  = 22, 26
+		lengthAt, fragmentAt, fragments = headerLen + 1, headerLen + 9, headerLen + 12
+	)
+	for len(packet) >= headerLen && packet[1] == 0xfe {
+		n := headerLen + int(binary.BigEndian.Uint16(packet[11:]))
+		if n > len(packet) {
+			return
+		}
+		record := packet[:n]
+		packet = packet[n:]
+		if binary.BigEndian.Uint16(record[3:]) != 0 {
+			continue // protected
+		}
+		w.received.acks = w.received.acks || record[0] == ack
+		whole := record[0] != handshake || n < fragments || bytes.Equal(record[lengthAt:lengthAt+3], record[fragmentAt:fragmentAt+3])
+		w.received.parts = w.received.parts || !whole
+	}
 }
 
 // fudge is how far the runner's idea of a deadline may be from ours.

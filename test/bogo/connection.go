@@ -32,13 +32,13 @@ type connection struct {
 	secrets keyLog
 }
 
-// connect makes the connection that o describes, and reports how many unprotected
-// records were dropped that the strict mode would have refused.
-func connect(o, retry *options, kept *sessions) (dropped uint64, err error) {
+// connect makes the connection that o describes. The notes are on what an engine that is
+// not strict treats in another way.
+func connect(o, retry *options, kept *sessions) (notes []string, err error) {
 	c := &connection{o: o, retry: retry, kept: kept}
 	cfg, err := c.config()
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	mode := hermetic.TLSClient
 	if o.server {
@@ -48,18 +48,26 @@ func connect(o, retry *options, kept *sessions) (dropped uint64, err error) {
 		mode += 2
 	}
 	if c.wire, err = dial(o); err != nil {
-		return 0, err
+		return nil, err
 	}
 	defer c.wire.hangUp()
 	if c.endpoint, err = apis[o.api](c, mode, cfg); err != nil {
-		return 0, err
+		return nil, err
 	}
 	if err = c.exchange(); err != nil {
 		err = errors.Join(err, c.failed(err))
 	}
-	dropped = c.state().Drops.Unprotected
+	if c.state().Drops.Unprotected > 0 {
+		notes = append(notes, noteDropped)
+	}
+	if err != nil && c.wire.received.acks {
+		notes = append(notes, noteACK)
+	}
+	if err != nil && c.wire.received.parts {
+		notes = append(notes, notePart)
+	}
 	c.end()
-	return dropped, err
+	return notes, err
 }
 
 // exchange makes the handshake, then echoes what comes, inverted, until the

@@ -29,6 +29,8 @@ func main() {
 const (
 	noteExcluded = "EXCLUDED: "       // the test does not apply to this API, and why
 	noteDropped  = "DROPPED: records" // that the strict mode would have refused
+	noteACK      = "UNPROTECTED: ACKs"
+	notePart     = "UNPROTECTED: parts of messages"
 )
 
 func run(args []string) (code int, notes []string) {
@@ -47,9 +49,9 @@ func run(args []string) (code int, notes []string) {
 		if i > 0 {
 			o = resume
 		}
-		dropped, err := connect(o, retry, &kept)
-		if dropped > 0 && o.lenient {
-			notes = []string{noteDropped}
+		noted, err := connect(o, retry, &kept)
+		if o.lenient {
+			notes = append(notes, noted...)
 		}
 		if why := excluded(""); errors.As(err, &why) {
 			return 0, []string{noteExcluded + string(why)}
