@@ -2,6 +2,7 @@ package session
 
 import (
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 
@@ -54,6 +55,23 @@ func TestStableForm(t *testing.T) {
 		Began: time.UnixMilli(0x01a3185c4000), Created: time.UnixMilli(0x01a3185c5000), Lifetime: time.Hour, ServerName: "a", Ticket: []byte("t")}
 	if !reflect.DeepEqual(s, want) {
 		t.Errorf("%+v", s)
+	}
+}
+
+// TestForms: each part stands where it has always stood.
+func TestForms(t *testing.T) {
+	secret := strings.Repeat("\x00", 48)
+	for name, want := range map[string]string{
+		"the least": "\x01\x00\x03\x03\xc0\x2b\x00\x00\x00\x00\x00\x00\x01\xa3\x18\x5c\x50\x7b\x00\x00\x01\xa3\x18\x5c\x50\x7b" +
+			"\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x01\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00",
+		"everything": "\x01\x0f\x03\x04\x13\x01\x00\x1d\x04\x03\x00\x00\x01\xa3\x18\x25\x61\xfb\x00\x00\x01\xa3\x18\x5c\x50\x7b" +
+			"\x00\x00\x0e\x10\x00\x00\x00\x4d\x00\x00\x40\x00\x30" + secret + "\x0bexample.com\x02h2\x02id" +
+			"\x00\x00\x06ticket\x00\x00\x03key\x00\x00\x04ocsp\x00\x00\x04scts\x02\x00\x00\x02\x01\x02\x00\x00\x01\x03" +
+			"\x00\x00\x03psk\x01" + strings.Repeat("\x00", 15),
+	} {
+		if got := samples()[name].Append(nil); string(got) != want {
+			t.Errorf("%s:\n%x, want\n%x", name, got, want)
+		}
 	}
 }
 
