@@ -84,7 +84,7 @@ func callbackError(otherwise alert.Description, err error) error {
 
 // choose picks the certificate to send.
 func (e *Engine) choose(q *handshake.Choose) Pending {
-	if e.cfg.asks(AsyncCertificate) {
+	if e.cfg.asks(AsyncChoose) {
 		r := &ChooseRequest{question: question{e}}
 		if e.mode.IsServer() {
 			r.ClientHello = newClientHello(e, q.Hello, &q.Criteria)
@@ -167,7 +167,7 @@ func (e *Engine) verify(q *handshake.Verify) Pending {
 	state := e.State()
 	state.VerifiedChains = chains
 	if cfg.VerifyConnection != nil {
-		if err := cfg.VerifyConnection(&state); err != nil {
+		if err := cfg.VerifyConnection(state); err != nil {
 			q.Err = callbackError(alert.BadCertificate, err)
 			return nil
 		}

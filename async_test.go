@@ -43,7 +43,7 @@ func answerPending(t *testing.T, e *Engine) string {
 func asyncPair(t *testing.T, version uint16) *pair {
 	ca := pkitest.CA(t)
 	leaf := ca.Leaf(t, pkitest.Options{})
-	all := AsyncCertificate | AsyncSign | AsyncVerify
+	all := AsyncChoose | AsyncSign | AsyncVerify
 	client := &Config{Time: atNow, RootCAs: ca.Pool(), ServerName: "localhost", MaxVersion: version, Certificates: []tls.Certificate{leaf}, Async: all}
 	server := &Config{Time: atNow, ClientCAs: ca.Pool(), ClientAuth: tls.RequireAndVerifyClientCert, Certificates: []tls.Certificate{leaf}, Async: all}
 	return newPair(t, client, server)
@@ -198,7 +198,7 @@ func TestCallbacks(t *testing.T) {
 			}
 			return &leaf, nil
 		}
-		inner.VerifyConnection = func(s *ConnectionState) error {
+		inner.VerifyConnection = func(s ConnectionState) error {
 			call(fmt.Sprintf("server VerifyConnection %d chains %d", len(s.PeerCertificates), len(s.VerifiedChains)))
 			return nil
 		}

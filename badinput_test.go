@@ -291,7 +291,7 @@ func TestNoName(t *testing.T) {
 	server := &Config{Time: atNow, Certificates: []tls.Certificate{ca.Leaf(t, pkitest.Options{Name: "example.com"})}}
 	keys := []crypto.PublicKey{pkitest.Key(t, pkitest.P384, false).Public()}
 	for name, client := range map[string]*Config{
-		"raw public keys or a certificate": {PeerPublicKeys: keys, PeerCertificateTypes: []CertificateType{RawPublicKey, X509}},
+		"raw public keys or a certificate": {PeerPublicKeys: keys, PeerCertificateTypes: []CertificateType{CertificateRawPublicKey, CertificateX509}},
 		"a name that was cleared":          {ServerName: "localhost"},
 		"the system's authorities":         {nameOptional: true},
 	} {
@@ -326,7 +326,7 @@ func TestFloods(t *testing.T) {
 		p := versionPair(t, tls.VersionTLS13)
 		p.handshake()
 		err := flood(t, p, func() []byte {
-			if err := p.client.KeyUpdate(true); err != nil {
+			if err := p.client.KeyUpdate(UpdateRequested); err != nil {
 				t.Fatal(err)
 			}
 			return p.client.Output(nil)
@@ -362,18 +362,18 @@ func TestKeyUpdate(t *testing.T) {
 	p := versionPair(t, tls.VersionTLS13)
 	p.handshake()
 	for i := range 10 {
-		if err := p.client.KeyUpdate(i%2 == 0); err != nil {
+		if err := p.client.KeyUpdate(KeyUpdateRequest(i%2 == 0)); err != nil {
 			t.Fatal(err)
 		}
 		p.exchange(100)
-		if err := p.server.KeyUpdate(i%2 == 1); err != nil {
+		if err := p.server.KeyUpdate(KeyUpdateRequest(i%2 == 1)); err != nil {
 			t.Fatal(err)
 		}
 		p.exchange(100)
 	}
 	old := versionPair(t, tls.VersionTLS12)
 	old.handshake()
-	if err := old.client.KeyUpdate(false); !errors.Is(err, ErrInvalidOperation) {
+	if err := old.client.KeyUpdate(UpdateNotRequested); !errors.Is(err, ErrInvalidOperation) {
 		t.Errorf("TLS 1.2: %v, want an invalid operation", err)
 	}
 }

@@ -49,7 +49,7 @@ func TestRotated(t *testing.T) {
 				server := &Config{Time: atNow, ClientCAs: ca.Pool(), ClientAuth: tls.RequireAndVerifyClientCert}
 				client.GetClientCertificate = func(*CertificateRequest) (*tls.Certificate, error) { return &held, nil }
 				if async {
-					server.Async = AsyncCertificate
+					server.Async = AsyncChoose
 				} else {
 					server.GetCertificate = func(*ClientHello) (*tls.Certificate, error) { return &held, nil }
 				}

@@ -17,10 +17,20 @@ import (
 // from now on is for the caller to decide; RFC 9146, Section 6, advises to test it first.
 func (e *Engine) ConnectionIDs() (local [][]byte, peer []byte) { return e.carrier.CIDs() }
 
-// OfferConnectionIDs sends the peer n more connection IDs, at most 8 in all:
-// immediate asks it to change to the first at once, otherwise they are spares
-// for when its address changes. DTLS 1.3 with our own connection IDs only.
-func (e *Engine) OfferConnectionIDs(n int, immediate bool) error {
+// ConnectionIDUsage says what the peer is to do with connection IDs that are offered to it
+// (RFC 9147bis, Section 9).
+type ConnectionIDUsage bool
+
+const (
+	// ConnectionIDSpare keeps them for when the peer's address changes.
+	ConnectionIDSpare ConnectionIDUsage = false
+	// ConnectionIDImmediate asks the peer to change to the first of them at once.
+	ConnectionIDImmediate ConnectionIDUsage = true
+)
+
+// OfferConnectionIDs sends the peer n more connection IDs, at most 8 in all, for the given
+// usage. DTLS 1.3 with our own connection IDs only.
+func (e *Engine) OfferConnectionIDs(n int, usage ConnectionIDUsage) error {
 	local, _ := e.carrier.CIDs()
 	switch err := e.cidsUsable(len(local) > 0); {
 	case err != nil:
@@ -28,7 +38,7 @@ func (e *Engine) OfferConnectionIDs(n int, immediate bool) error {
 	case n < 1 || len(local)+n > 8:
 		return &invalidOperation{fmt.Sprintf("%d more connection IDs: there may be 8 in all", n)}
 	}
-	return e.conn.OfferCIDs(e.carrier, e.params(), n, immediate)
+	return e.conn.OfferCIDs(e.carrier, e.params(), n, usage == ConnectionIDImmediate)
 }
 
 // RequestConnectionIDs asks the peer for n spare connection IDs. While it has not

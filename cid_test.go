@@ -12,7 +12,7 @@ import (
 func cidMeeting(t *testing.T, version uint16, client, server int) (*meeting, *clock) {
 	c, s, now := sessionConfigs(t, version)
 	for cfg, n := range map[*Config]int{c: client, s: server} {
-		cfg.Datagram.ConnectionIDs, cfg.Datagram.ConnectionIDLength = n >= 0, max(0, n)
+		cfg.DTLS.ConnectionIDs, cfg.DTLS.ConnectionIDLength = n >= 0, max(0, n)
 	}
 	m := newMeeting(t, true, c, s)
 	m.finish()
@@ -65,8 +65,8 @@ func TestConnectionIDs(t *testing.T) {
 // how long that is. It is kept.
 func TestFinishedOvertakes(t *testing.T) {
 	client, server, _ := sessionConfigs(t, tls.VersionTLS12)
-	client.Datagram.ConnectionIDs, client.Datagram.ConnectionIDLength = true, 8
-	server.Datagram.ConnectionIDs, server.MTU = true, minMTU
+	client.DTLS.ConnectionIDs, client.DTLS.ConnectionIDLength = true, 8
+	server.DTLS.ConnectionIDs, server.DTLS.MTU = true, minMTU
 	newMeeting(t, true, client, server).finish()
 	m := newMeeting(t, true, client, server)
 	if _, err := m.pass(m.client, m.server, new([]byte)); err != nil {
@@ -99,10 +99,10 @@ func TestLongConnectionIDs(t *testing.T) {
 				n := newNetwork(t, func(client, server *Config) {
 					client.MaxVersion = version
 					for mode, cfg := range map[Mode]*Config{DTLSClient: client, DTLSServer: server} {
-						if cfg.Datagram.ConnectionIDs = true; mode == long {
-							cfg.Datagram.ConnectionIDLength = 255
+						if cfg.DTLS.ConnectionIDs = true; mode == long {
+							cfg.DTLS.ConnectionIDLength = 255
 						} else {
-							cfg.MTU = mtu
+							cfg.DTLS.MTU = mtu
 						}
 					}
 				})
@@ -125,7 +125,7 @@ func TestConnectionIDsChange(t *testing.T) {
 	if !bytes.Equal(locals[0], first) {
 		t.Fatalf("%x, %x", locals, first)
 	}
-	if err := m.server.OfferConnectionIDs(1, true); err != nil {
+	if err := m.server.OfferConnectionIDs(1, ConnectionIDImmediate); err != nil {
 		t.Fatal(err)
 	}
 	m.settle(now)
@@ -143,7 +143,7 @@ func TestConnectionIDsChange(t *testing.T) {
 	}
 	m.settle(now)
 	// What is to be used at once comes before the spare ones.
-	if err := m.server.OfferConnectionIDs(1, true); err != nil {
+	if err := m.server.OfferConnectionIDs(1, ConnectionIDImmediate); err != nil {
 		t.Fatal(err)
 	}
 	m.settle(now)
@@ -190,7 +190,7 @@ func TestNewPathWithoutData(t *testing.T) {
 			n := newNetwork(t, func(client, server *Config) {
 				client.MaxVersion = version
 				for _, cfg := range []*Config{client, server} {
-					cfg.Datagram.ConnectionIDs, cfg.Datagram.ConnectionIDLength = true, 4
+					cfg.DTLS.ConnectionIDs, cfg.DTLS.ConnectionIDLength = true, 4
 				}
 			})
 			n.lose = func() bool { return n.server.HandshakeComplete() }

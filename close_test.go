@@ -233,7 +233,7 @@ func (c *closing) nothingMore(server, complete bool) {
 		}
 	}
 	silent("nothing has come")
-	if err := e.KeyUpdate(true); err == nil {
+	if err := e.KeyUpdate(UpdateRequested); err == nil {
 		c.t.Error("KeyUpdate after Close")
 	}
 	silent("a KeyUpdate of its own")
@@ -242,7 +242,7 @@ func (c *closing) nothingMore(server, complete bool) {
 		c.deliver()
 		silent("data")
 		if other.conn.Version == tls.VersionTLS13 {
-			if err := other.KeyUpdate(true); err != nil {
+			if err := other.KeyUpdate(UpdateRequested); err != nil {
 				c.t.Fatal(err)
 			}
 			c.deliver()
@@ -470,7 +470,7 @@ func TestSecretsAreForgotten(t *testing.T) {
 					e.Overhead()
 					e.ConnectionIDs()
 					e.EarlyDataRoom()
-					e.KeyUpdate(true)
+					e.KeyUpdate(UpdateRequested)
 					e.Close()
 					e.Expire()
 					e.Seal(nil, []byte("x"))
@@ -528,7 +528,7 @@ func TestOurRecordVersions(t *testing.T) {
 			if !p.client.HandshakeComplete() || !p.server.HandshakeComplete() || p.client.State().HelloRetryRequest != (retry && version == tls.VersionTLS13) {
 				t.Fatal("the handshake is not as it should be")
 			}
-			p.client.KeyUpdate(true)
+			p.client.KeyUpdate(UpdateRequested)
 			out, err := p.client.Seal(nil, []byte("data"))
 			if err != nil {
 				t.Fatal(err)

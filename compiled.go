@@ -43,7 +43,7 @@ type compiled struct {
 	datagram       [3]carrier.DatagramOptions // client, server, server with cookies
 	identities     []*pki.Identity
 	chains         pki.Cache
-	keys           TicketKeys
+	keys           TicketKeySource
 	guard          ReplayGuard
 
 	mu      sync.Mutex
@@ -97,7 +97,7 @@ func newCompiled(cfg *Config) (*compiled, error) {
 	stream := carrier.StreamOptions{
 		MinVersion:     p.MinVersion,
 		MaxVersion:     p.MaxVersion,
-		MaxFragment:    cmp.Or(cfg.MaxFragment, record.MaxPlaintext),
+		MaxRecordData:  cmp.Or(cfg.MaxRecordData, record.MaxPlaintext),
 		MaxCertificate: cmp.Or(cfg.MaxCertificateMessage, 1<<16),
 	}
 	c.stream[0] = stream
@@ -143,7 +143,7 @@ func (c *compiled) repetitions(*handshake.Params) error {
 		distinct("NextProtos", c.NextProtos, strconv.Quote),
 		distinct("CertificateTypes", c.CertificateTypes, CertificateType.String),
 		distinct("PeerCertificateTypes", c.PeerCertificateTypes, CertificateType.String),
-		distinct("Datagram.SRTPProfiles", c.Datagram.SRTPProfiles, func(p uint16) string { return fmt.Sprintf("profile %#04x", p) }),
+		distinct("DTLS.SRTPProfiles", c.DTLS.SRTPProfiles, func(p uint16) string { return fmt.Sprintf("profile %#04x", p) }),
 	} {
 		if err != nil {
 			return err
@@ -309,22 +309,22 @@ func (c *compiled) alpn(p *handshake.Params) error {
 }
 
 func (c *compiled) sizes(p *handshake.Params) error {
-	d := &c.Datagram
+	d := &c.DTLS
 	switch {
-	case c.MaxFragment != 0 && (c.MaxFragment < 512 || c.MaxFragment > record.MaxPlaintext):
-		return configError("MaxFragment", fmt.Sprintf("%d is not from 512 to %d", c.MaxFragment, record.MaxPlaintext))
+	case c.MaxRecordData != 0 && (c.MaxRecordData < 512 || c.MaxRecordData > record.MaxPlaintext):
+		return configError("MaxRecordData", fmt.Sprintf("%d is not from 512 to %d", c.MaxRecordData, record.MaxPlaintext))
 	case c.MaxCertificateMessage < 0 || c.MaxCertificateMessage >= 1<<24:
 		return configError("MaxCertificateMessage", fmt.Sprintf("%d is not from 0 to 2^24-1", c.MaxCertificateMessage))
 	case c.MaxCertificateCost < 0:
 		return configError("MaxCertificateCost", fmt.Sprintf("%d is negative", c.MaxCertificateCost))
-	case c.MTU != 0 && c.MTU < minMTU:
-		return configError("MTU", fmt.Sprintf("%d is less than %d", c.MTU, minMTU))
+	case c.DTLS.MTU != 0 && c.DTLS.MTU < minMTU:
+		return configError("DTLS.MTU", fmt.Sprintf("%d is less than %d", c.DTLS.MTU, minMTU))
 	case d.ConnectionIDLength < 0 || d.ConnectionIDLength > 255:
-		return configError("Datagram.ConnectionIDLength", fmt.Sprintf("%d is not from 0 to 255", d.ConnectionIDLength))
+		return configError("DTLS.ConnectionIDLength", fmt.Sprintf("%d is not from 0 to 255", d.ConnectionIDLength))
 	case d.ConnectionIDLength > 0 && !d.ConnectionIDs:
-		return configError("Datagram.ConnectionIDLength", "it has no use without ConnectionIDs")
-	case len(c.CookieSecret) > 0 && len(c.CookieSecret) < minCookieSecret:
-		return configError("CookieSecret", fmt.Sprintf("it has %d bytes, less than 16", len(c.CookieSecret)))
+		return configError("DTLS.ConnectionIDLength", "it has no use without ConnectionIDs")
+	case len(c.DTLS.CookieSecret) > 0 && len(c.DTLS.CookieSecret) < minCookieSecret:
+		return configError("DTLS.CookieSecret", fmt.Sprintf("it has %d bytes, less than 16", len(c.DTLS.CookieSecret)))
 	}
 	p.CIDs, p.CIDLength, p.SRTP = d.ConnectionIDs, d.ConnectionIDLength, d.SRTPProfiles
 	return nil
@@ -353,19 +353,19 @@ func (c *compiled) certificates(p *handshake.Params) error {
 			return err
 		}
 	}
-	if slices.Contains(c.PeerCertificateTypes, RawPublicKey) && !c.judgesRawKeys() {
-		return configError("PeerCertificateTypes", "RawPublicKey needs PeerPublicKeys, VerifyConnection, AsyncVerify or InsecureSkipVerify: a raw key has no authority behind it")
+	if slices.Contains(c.PeerCertificateTypes, CertificateRawPublicKey) && !c.judgesRawKeys() {
+		return configError("PeerCertificateTypes", "CertificateRawPublicKey needs PeerPublicKeys, VerifyConnection, AsyncVerify or InsecureSkipVerify: a raw key has no authority behind it")
 	}
-	if len(c.PeerPublicKeys) > 0 && !slices.Contains(c.PeerCertificateTypes, RawPublicKey) {
-		return configError("PeerPublicKeys", "nobody is asked for a raw public key: PeerCertificateTypes has no RawPublicKey")
+	if len(c.PeerPublicKeys) > 0 && !slices.Contains(c.PeerCertificateTypes, CertificateRawPublicKey) {
+		return configError("PeerPublicKeys", "nobody is asked for a raw public key: PeerCertificateTypes has no CertificateRawPublicKey")
 	}
 	return nil
 }
 
 func certificateTypes(field string, types []CertificateType) (list []uint8, err error) {
 	for _, t := range types {
-		if t != X509 && t != RawPublicKey {
-			return nil, configError(field, fmt.Sprintf("%d is neither X509 nor RawPublicKey", t))
+		if t != CertificateX509 && t != CertificateRawPublicKey {
+			return nil, configError(field, fmt.Sprintf("%d is neither CertificateX509 nor CertificateRawPublicKey", t))
 		}
 		list = append(list, uint8(t))
 	}

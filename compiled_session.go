@@ -102,7 +102,7 @@ func (c *compiled) hasOldPSKs() bool {
 // hasCertificate reports whether a server has a certificate, or somebody to ask
 // for one.
 func (c *compiled) hasCertificate() bool {
-	return len(c.Certificates) > 0 || c.GetCertificate != nil || c.asks(AsyncCertificate)
+	return len(c.Certificates) > 0 || c.GetCertificate != nil || c.asks(AsyncChoose)
 }
 
 // onlyPSKs reports whether a client without a name has nothing to verify a

@@ -57,8 +57,8 @@ func (m Mode) IsDTLS() bool { return m == DTLSClient || m == DTLSServer }
 type Async uint8
 
 const (
-	// AsyncCertificate asks which certificate to send: a [ChooseRequest].
-	AsyncCertificate Async = 1 << iota
+	// AsyncChoose asks which certificate to send: a [ChooseRequest].
+	AsyncChoose Async = 1 << iota
 	// AsyncSign asks for a signature: a [SignRequest]. The PrivateKey of the
 	// certificate is then only asked for its public key.
 	AsyncSign
@@ -85,16 +85,16 @@ func (c *Config) asks(what Async) bool { return c.Async&what != 0 }
 type CertificateType uint8
 
 const (
-	X509         CertificateType = 0
-	RawPublicKey CertificateType = 2
+	CertificateX509         CertificateType = 0
+	CertificateRawPublicKey CertificateType = 2
 )
 
 // String returns the type's name.
 func (t CertificateType) String() string {
 	switch t {
-	case X509:
+	case CertificateX509:
 		return "X509"
-	case RawPublicKey:
+	case CertificateRawPublicKey:
 		return "RawPublicKey"
 	}
 	return fmt.Sprintf("CertificateType(%d)", uint8(t))
@@ -168,20 +168,20 @@ type Config struct {
 	// that another Config began VerifyConnection is asked twice: before it is
 	// offered (an error: there is none), and when the server has answered.
 	VerifyPeerCertificate func(rawCerts [][]byte, verifiedChains [][]*x509.Certificate) error
-	VerifyConnection      func(*ConnectionState) error
+	VerifyConnection      func(ConnectionState) error
 
 	// CertificateTypes are the types of certificate that a client offers to
 	// send, the preferred first. Empty: those of its Certificates.
 	CertificateTypes []CertificateType
 
 	// PeerCertificateTypes are the types of certificate that the peer may
-	// send, the preferred first. Empty: X.509 only. With RawPublicKey there
+	// send, the preferred first. Empty: X.509 only. With CertificateRawPublicKey there
 	// must be PeerPublicKeys, a VerifyConnection, AsyncVerify or
 	// InsecureSkipVerify, for a raw key has no authority behind it.
 	PeerCertificateTypes []CertificateType
 
 	// PeerPublicKeys are the raw public keys that are accepted, where
-	// PeerCertificateTypes has RawPublicKey. A server asks its clients for one only
+	// PeerCertificateTypes has CertificateRawPublicKey. A server asks its clients for one only
 	// with ClientAuth.
 	PeerPublicKeys []crypto.PublicKey
 
@@ -239,7 +239,7 @@ type Config struct {
 	// TicketKeys are the keys of tickets. Nil: keys that this Config and its
 	// Clones share, which rotate after each TicketLifetime and never leave the
 	// process.
-	TicketKeys TicketKeys
+	TicketKeys TicketKeySource
 
 	// EarlyData lets a client offer 0-RTT data with sessions that permit it: see
 	// [Engine.SealEarlyData].
@@ -307,26 +307,12 @@ type Config struct {
 	// bytes.
 	MaxCertificateCost int
 
-	// MaxFragment is how many bytes of plaintext a sent record has at most,
+	// MaxRecordData is how many bytes of plaintext a sent record has at most,
 	// 512 to 16,384. Zero: 16,384.
-	MaxFragment int
+	MaxRecordData int
 
-	// MTU is the largest datagram of a DTLS handshake, in bytes. Zero: 1,200.
-	MTU int
-
-	// Datagram are the other options of DTLS.
-	Datagram DatagramConfig
-
-	// CookieSecret is what the keys of cookies are derived from, at least 16
-	// bytes; they rotate by themselves. Processes with the same secret accept
-	// each other's cookies. Nil: a secret that this Config and its Clones share.
-	CookieSecret []byte
-
-	// GetCookieSecrets, if set, returns the secrets to use in place of CookieSecret,
-	// each at least 16 bytes: the first makes cookies, and all of them check cookies.
-	// It is for secrets that change. It may be called from many goroutines and must
-	// not wait. If it returns none, CookieSecret is used.
-	GetCookieSecrets func() [][]byte
+	// DTLS holds the options that only DTLS has.
+	DTLS DTLSConfig
 
 	nameOptional bool // set by LoadConfig: a chain of RootCAs is checked without a name
 

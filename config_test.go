@@ -55,9 +55,9 @@ func TestBadConfigs(t *testing.T) {
 		{"a scheme twice", &Config{SignatureSchemes: []tls.SignatureScheme{tls.Ed25519, tls.Ed25519}}, "Config.SignatureSchemes: Ed25519 stands there twice"},
 		{"no scheme", &Config{SignatureSchemes: []tls.SignatureScheme{}}, "Config.SignatureSchemes: it is empty"},
 		{"a protocol twice", &Config{NextProtos: []string{"h2", "h3", "h2"}}, "Config.NextProtos: \"h2\" stands there twice"},
-		{"a type twice", &Config{CertificateTypes: []CertificateType{X509, X509}}, "Config.CertificateTypes: X509 stands there twice"},
-		{"a type of the peer twice", &Config{PeerCertificateTypes: []CertificateType{RawPublicKey, RawPublicKey}}, "Config.PeerCertificateTypes: RawPublicKey stands there twice"},
-		{"an SRTP profile twice", &Config{Datagram: DatagramConfig{SRTPProfiles: []uint16{1, 1}}}, "Config.Datagram.SRTPProfiles: profile 0x0001 stands there twice"},
+		{"a type twice", &Config{CertificateTypes: []CertificateType{CertificateX509, CertificateX509}}, "Config.CertificateTypes: X509 stands there twice"},
+		{"a type of the peer twice", &Config{PeerCertificateTypes: []CertificateType{CertificateRawPublicKey, CertificateRawPublicKey}}, "Config.PeerCertificateTypes: RawPublicKey stands there twice"},
+		{"an SRTP profile twice", &Config{DTLS: DTLSConfig{SRTPProfiles: []uint16{1, 1}}}, "Config.DTLS.SRTPProfiles: profile 0x0001 stands there twice"},
 		{"a PSK twice", &Config{PSKs: []PSK{{Identity: []byte("a"), Key: []byte("k")}, {Identity: []byte("a"), Key: []byte("l")}}}, "Config.PSKs[1]: there is another one with its identity"},
 		{"an imported PSK twice", &Config{PSKs: []PSK{{Identity: []byte("a"), Key: []byte("k"), Import: true}, {Identity: []byte("a"), Key: []byte("l"), Import: true}}},
 			"Config.PSKs[1]: there is another one with its identity"},
@@ -69,13 +69,13 @@ func TestBadConfigs(t *testing.T) {
 			"Config.ClientAuth: a client with a PSK shows no certificate"},
 		{"PSKs of the caller where certificates are required", &Config{Async: AsyncPSK, ClientAuth: tls.RequireAndVerifyClientCert}, "Config.ClientAuth: a client with a PSK shows no certificate"},
 		{"tickets for eight days", &Config{TicketLifetime: 8 * 24 * time.Hour}, "Config.TicketLifetime: 192h0m0s is not from 0 to 168h0m0s"},
-		{"a tiny fragment", &Config{MaxFragment: 1}, "Config.MaxFragment: 1 is not from 512 to 16384"},
+		{"a tiny fragment", &Config{MaxRecordData: 1}, "Config.MaxRecordData: 1 is not from 512 to 16384"},
 		{"a key of another certificate", &Config{Certificates: []tls.Certificate{other}}, "Config.Certificates[0]: certificate/private key mismatch"},
 		{"no key", &Config{Certificates: []tls.Certificate{{Certificate: leaf.Certificate}}}, "Config.Certificates[0]: it has no private key"},
 		{"a key that cannot sign", &Config{Certificates: []tls.Certificate{{PrivateKey: 7}}}, "Config.Certificates[0]: its private key, a int, is no crypto.Signer"},
-		{"raw keys without a judge", &Config{PeerCertificateTypes: []CertificateType{RawPublicKey}}, "Config.PeerCertificateTypes: RawPublicKey needs PeerPublicKeys"},
+		{"raw keys without a judge", &Config{PeerCertificateTypes: []CertificateType{CertificateRawPublicKey}}, "Config.PeerCertificateTypes: CertificateRawPublicKey needs PeerPublicKeys"},
 		{"raw keys that nobody asks for", &Config{PeerPublicKeys: []crypto.PublicKey{other.PrivateKey}}, "Config.PeerPublicKeys: nobody is asked for a raw public key"},
-		{"an unknown type", &Config{PeerCertificateTypes: []CertificateType{1}}, "Config.PeerCertificateTypes: 1 is neither X509 nor RawPublicKey"},
+		{"an unknown type", &Config{PeerCertificateTypes: []CertificateType{1}}, "Config.PeerCertificateTypes: 1 is neither CertificateX509 nor CertificateRawPublicKey"},
 	} {
 		_, err := NewEngine(TLSClient, c.cfg)
 		if err == nil || !strings.Contains(err.Error(), c.want) {
@@ -181,7 +181,7 @@ func TestKeyForms(t *testing.T) {
 	for _, kind := range pkitest.Kinds {
 		leaf := ca.Leaf(t, pkitest.Options{Kind: kind})
 		chain, key := pkitest.PEM(t, leaf)
-		if _, err := ParseCertificate(append(chain, key...)); err != nil {
+		if _, err := ParseKeyPair(append(chain, key...)); err != nil {
 			t.Errorf("%s: %v", kind, err)
 		}
 	}
@@ -191,7 +191,7 @@ func TestKeyForms(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := ParseCertificate(append(chain, pemBlock("EC PRIVATE KEY", der)...)); err != nil {
+	if _, err := ParseKeyPair(append(chain, pemBlock("EC PRIVATE KEY", der)...)); err != nil {
 		t.Errorf("SEC 1: %v", err)
 	}
 }
@@ -432,7 +432,7 @@ func TestConfigsAreShared(t *testing.T) {
 	client, server, _ := sessionConfigs(t, tls.VersionTLS13)
 	client.Certificates, client.EarlyData, server.MaxEarlyData = server.Certificates, true, 1000
 	server.ClientAuth, server.ClientCAs = tls.VerifyClientCertIfGiven, client.RootCAs // and PSKs
-	server.Datagram.TrustAddress = true
+	server.DTLS.TrustAddress = true
 	server.PSKs = []PSK{{Identity: []byte("device"), Key: make([]byte, 16), Import: true}}
 	withPSK := client.Clone()
 	withPSK.PSKs = server.PSKs

@@ -74,7 +74,7 @@ func NewContext(mode Mode, cfg *Config, bio io.ReadWriter) (*Context, error) {
 		return nil, errNoBIO
 	}
 	if cfg != nil && cfg.MaxEarlyData > 0 && mode == DTLSServer {
-		return nil, configError("MaxEarlyData", "a DTLS server's Context asks for a cookie, and early data in front of one is rejected: use an Engine with Datagram.TrustAddress")
+		return nil, configError("MaxEarlyData", "a DTLS server's Context asks for a cookie, and early data in front of one is rejected: use an Engine with DTLS.TrustAddress")
 	}
 	e, err := NewEngine(mode, cfg)
 	if err != nil {
@@ -86,7 +86,7 @@ func NewContext(mode Mode, cfg *Config, bio io.ReadWriter) (*Context, error) {
 // anew is c at the start of a session. A DTLS server that is told to trust its peer's
 // address asks for no cookie.
 func (c *Context) anew() *Context {
-	trusts := c.engine.mode == DTLSServer && c.engine.cfg.Datagram.TrustAddress
+	trusts := c.engine.mode == DTLSServer && c.engine.cfg.DTLS.TrustAddress
 	return &Context{engine: c.engine, bio: c.bio, busy: c.busy, verified: trusts}
 }
 
@@ -115,7 +115,7 @@ func (c *Context) leave(err error) error {
 
 // Handshake performs the handshake, or as much of it as the transport allows.
 // On a DTLS server the first nil says that a verified ClientHello has come, the
-// second that the handshake is complete. With Datagram.TrustAddress there is only the
+// second that the handshake is complete. With DTLS.TrustAddress there is only the
 // second.
 func (c *Context) Handshake() error {
 	if err := c.enter(); err != nil {

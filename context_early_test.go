@@ -210,7 +210,7 @@ func TestContextNoEarlyData(t *testing.T) {
 		"no session":               {func(c, s *Config) { c.SessionCache = nil }, 100, false, 0},
 		"the client not":           {func(c, s *Config) { c.EarlyData = false }, 100, false, 0},
 		"more than it takes":       {func(c, s *Config) {}, 1001, true, 1000},
-		"more than a record takes": {func(c, s *Config) { c.MaxFragment = 600 }, 1001, true, 1000},
+		"more than a record takes": {func(c, s *Config) { c.MaxRecordData = 600 }, 1001, true, 1000},
 		"it is rejected":           {func(c, s *Config) { s.MaxEarlyData = 0 }, 100, false, 0},
 		"another group":            {func(c, s *Config) { s.CurvePreferences = []tls.CurveID{tls.CurveP521} }, 100, false, 0},
 		"TLS 1.2":                  {func(c, s *Config) { s.MaxVersion, c.SessionCache = tls.VersionTLS12, nil }, 100, false, 0},

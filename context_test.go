@@ -274,7 +274,7 @@ func TestContextFatalAnswer(t *testing.T) {
 	for name, full := range map[string]bool{"the transport takes the alert": false, "it takes nothing": true} {
 		t.Run(name, func(t *testing.T) {
 			cc, sc := configs(t)
-			sc.Async = AsyncCertificate
+			sc.Async = AsyncChoose
 			up, down := new(bytes.Buffer), new(bytes.Buffer)
 			client, err := NewContext(TLSClient, cc, &bio{in: down, out: up})
 			if err != nil {

@@ -40,7 +40,7 @@ func (b *datagramBIO) Write(p []byte) (int, error) {
 func datagramContexts(t *testing.T, version uint16) (client, server *Context, now *time.Time, bios [2]*datagramBIO) {
 	n := newNetwork(t, func(c, s *Config) {
 		c.MaxVersion = version
-		s.Datagram.TrustAddress = false
+		s.DTLS.TrustAddress = false
 	})
 	var up, down [][]byte
 	bios = [2]*datagramBIO{{in: &down, out: &up}, {in: &up, out: &down}}

@@ -117,8 +117,8 @@ func cookieKey(secret []byte, purpose string, at time.Time) []byte {
 
 // cookieSecrets are the secrets that are accepted: the first makes cookies.
 func (c *Config) cookieSecrets() (secrets [][]byte) {
-	if c.GetCookieSecrets != nil {
-		for _, secret := range c.GetCookieSecrets() {
+	if c.DTLS.GetCookieSecrets != nil {
+		for _, secret := range c.DTLS.GetCookieSecrets() {
 			if len(secret) >= minCookieSecret {
 				secrets = append(secrets, hashed(secret))
 			}
@@ -132,8 +132,8 @@ func (c *Config) cookieSecrets() (secrets [][]byte) {
 
 // cookieSecret is the configured secret, or one drawn at first use.
 func (c *Config) cookieSecret() []byte {
-	if c.CookieSecret != nil {
-		return hashed(c.CookieSecret)
+	if c.DTLS.CookieSecret != nil {
+		return hashed(c.DTLS.CookieSecret)
 	}
 	return c.shared().cookieSecret(c.random())
 }

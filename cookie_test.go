@@ -52,8 +52,8 @@ func TestCookie(t *testing.T) {
 // TestCookieSecret: processes with one secret agree, others do not.
 func TestCookieSecret(t *testing.T) {
 	id := []byte("peer")
-	a := &Config{Time: atNow, CookieSecret: []byte("a secret of sixteen bytes or more")}
-	b := &Config{Time: atNow, CookieSecret: []byte("a secret of sixteen bytes or more")}
+	a := &Config{Time: atNow, DTLS: DTLSConfig{CookieSecret: []byte("a secret of sixteen bytes or more")}}
+	b := &Config{Time: atNow, DTLS: DTLSConfig{CookieSecret: []byte("a secret of sixteen bytes or more")}}
 	c := &Config{Time: atNow}
 	if !b.CheckCookie(id, a.Cookie(id)) {
 		t.Error("the same secret makes other cookies")
@@ -61,7 +61,7 @@ func TestCookieSecret(t *testing.T) {
 	if c.CheckCookie(id, a.Cookie(id)) || (&Config{Time: atNow}).CheckCookie(id, c.Cookie(id)) {
 		t.Error("a cookie is good under another secret")
 	}
-	if _, err := NewEngine(TLSServer, &Config{CookieSecret: []byte("short")}); err == nil {
+	if _, err := NewEngine(TLSServer, &Config{DTLS: DTLSConfig{CookieSecret: []byte("short")}}); err == nil {
 		t.Error("a short secret is accepted")
 	}
 }
@@ -72,7 +72,7 @@ func TestGetCookieSecrets(t *testing.T) {
 	const one, two = "a first secret of some bytes", "a second secret of some bytes"
 	var secrets [][]byte
 	id := []byte("peer")
-	cfg := &Config{Time: atNow, GetCookieSecrets: func() [][]byte { return secrets }}
+	cfg := &Config{Time: atNow, DTLS: DTLSConfig{GetCookieSecrets: func() [][]byte { return secrets }}}
 	for _, step := range []struct {
 		name    string
 		secrets []string
@@ -91,7 +91,9 @@ func TestGetCookieSecrets(t *testing.T) {
 		for _, s := range step.secrets {
 			secrets = append(secrets, []byte(s))
 		}
-		with := func(secret string) *Config { return &Config{Time: atNow, CookieSecret: []byte(secret)} }
+		with := func(secret string) *Config {
+			return &Config{Time: atNow, DTLS: DTLSConfig{CookieSecret: []byte(secret)}}
+		}
 		if !cfg.CheckCookie(id, cfg.Cookie(id)) {
 			t.Errorf("%s: its own cookie is not good", step.name)
 		}
@@ -119,7 +121,7 @@ func TestHandshakeOverNewCookieSecret(t *testing.T) {
 	for _, version := range versions {
 		secrets := [][]byte{[]byte("a first secret of some bytes")}
 		n := newNetwork(t, func(c, s *Config) {
-			c.MaxVersion, s.GetCookieSecrets = version, func() [][]byte { return secrets }
+			c.MaxVersion, s.DTLS.GetCookieSecrets = version, func() [][]byte { return secrets }
 		})
 		cfg := n.server.cfg.Config
 		answer, _ := cfg.AnswerHello(nil, []byte("a"), n.client.Output(nil))

@@ -170,8 +170,8 @@ func TestCryptoTLS(t *testing.T) {
 				if c.shares != nil && !state.HelloRetryRequest {
 					t.Error("no HelloRetryRequest")
 				}
-				if c.group != 0 && state.Curve != c.group {
-					t.Errorf("group %v, want %v", state.Curve, c.group)
+				if c.group != 0 && state.CurveID != c.group {
+					t.Errorf("group %v, want %v", state.CurveID, c.group)
 				}
 				peerState := peer.ConnectionState()
 				wantBinding, _ := peerState.ExportKeyingMaterial("EXPORTER-Channel-Binding", []byte{}, 32)

@@ -7,9 +7,12 @@ import (
 	"github.com/hermetic-tls/hermetic/internal/carrier"
 )
 
-// DatagramConfig is what DTLS has to know beside the rest of a Config. The zero
+// DTLSConfig is what DTLS has to know beside the rest of a Config. The zero
 // value is right for most.
-type DatagramConfig struct {
+type DTLSConfig struct {
+	// MTU is the largest datagram of a handshake, in bytes. Zero: 1,200.
+	MTU int
+
 	// TrustAddress says that the peer's address is known to be its own: from
 	// ICE, a connected transport, a test. Otherwise a server sends at most three
 	// times the bytes that have come, until the peer has proved that it
@@ -58,6 +61,17 @@ type DatagramConfig struct {
 	// ACKs count. It is for a transport that nobody else can send on. Otherwise such
 	// records are dropped if they are at fault, since anybody may have sent them.
 	Strict bool
+
+	// CookieSecret is what the keys of cookies are derived from, at least 16
+	// bytes; they rotate by themselves. Processes with the same secret accept
+	// each other's cookies. Nil: a secret that this Config and its Clones share.
+	CookieSecret []byte
+
+	// GetCookieSecrets, if set, returns the secrets to use in place of CookieSecret,
+	// each at least 16 bytes: the first makes cookies, and all of them check cookies.
+	// It is for secrets that change. It may be called from many goroutines and must
+	// not wait. If it returns none, CookieSecret is used.
+	GetCookieSecrets func() [][]byte
 }
 
 // minMTU is the smallest MTU that fragments make sense with.
@@ -69,14 +83,14 @@ const srtpTimeout = 400 * time.Millisecond
 
 // datagramOptions are the carrier's, for a role.
 func (c *Config) datagramOptions(server bool) carrier.DatagramOptions {
-	d := &c.Datagram
+	d := &c.DTLS
 	initial := d.RetransmitTimeout
 	if initial == 0 && len(d.SRTPProfiles) > 0 {
 		initial = srtpTimeout
 	}
 	return carrier.DatagramOptions{
 		Server:               server,
-		MTU:                  c.MTU,
+		MTU:                  c.DTLS.MTU,
 		FixedMTU:             d.FixedMTU,
 		BoundData:            d.BoundData,
 		RetransmitTimeout:    initial,

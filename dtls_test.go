@@ -32,7 +32,7 @@ func newNetwork(t *testing.T, change func(client, server *Config)) *network {
 	clock := func() time.Time { return n.now }
 	client := &Config{Time: clock, RootCAs: ca.Pool(), ServerName: "localhost"}
 	server := &Config{Time: clock, Certificates: []tls.Certificate{ca.Leaf(t, pkitest.Options{})}}
-	server.Datagram.TrustAddress = true
+	server.DTLS.TrustAddress = true
 	if change != nil {
 		change(client, server)
 	}
@@ -122,7 +122,7 @@ func TestDTLSHandshake(t *testing.T) {
 	for _, version := range versions {
 		for _, mtu := range []int{0, 256, 600, 1500} {
 			n := newNetwork(t, func(c, s *Config) {
-				c.MaxVersion, c.MTU, s.MTU = version, mtu, mtu
+				c.MaxVersion, c.DTLS.MTU, s.DTLS.MTU = version, mtu, mtu
 			})
 			if err := n.run(); err != nil {
 				t.Fatalf("%s, MTU %d: %v", tls.VersionName(version), mtu, err)
@@ -221,7 +221,7 @@ func TestDTLSAmplification(t *testing.T) {
 	for _, version := range versions {
 		n := newNetwork(t, func(c, s *Config) {
 			c.MaxVersion = version
-			s.Datagram.TrustAddress = false
+			s.DTLS.TrustAddress = false
 			c.CurvePreferences = []tls.CurveID{tls.X25519, tls.CurveP256}
 		})
 		hello := n.client.Output(nil)
@@ -254,7 +254,7 @@ func TestDTLSKeyUpdate(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i := range 5 {
-		if err := n.client.KeyUpdate(i%2 == 0); err != nil {
+		if err := n.client.KeyUpdate(KeyUpdateRequest(i%2 == 0)); err != nil {
 			t.Fatal(err)
 		}
 		if err := n.run(); err != nil {
@@ -386,7 +386,7 @@ func TestStatelessCookies(t *testing.T) {
 		for _, groups := range [][]tls.CurveID{nil, {tls.X25519, tls.CurveP256}, {tls.CurveP384, tls.X25519, tls.CurveP256}} {
 			n := newNetwork(t, func(c, s *Config) {
 				c.MaxVersion, c.CurvePreferences = version, groups
-				s.Datagram.TrustAddress = false
+				s.DTLS.TrustAddress = false
 			})
 			if err := n.welcome("127.0.0.1#1"); err != nil {
 				t.Fatalf("%s, %v: %v", tls.VersionName(version), groups, err)
@@ -417,7 +417,7 @@ func TestCookieAndPSK(t *testing.T) {
 		n := newNetwork(t, func(c, s *Config) {
 			c.ServerName, c.PSKs, c.MinVersion = "", []PSK{test.psk}, tls.VersionTLS13
 			s.Certificates, s.PSKs, s.CipherSuites = nil, []PSK{test.psk}, test.suites
-			s.Datagram.TrustAddress = false
+			s.DTLS.TrustAddress = false
 		})
 		err := n.welcome("127.0.0.1#1")
 		if err == nil {
@@ -444,7 +444,7 @@ func TestCookieAndGroup(t *testing.T) {
 	} {
 		n := newNetwork(t, func(c, s *Config) {
 			c.CurvePreferences, c.KeyShares = test.groups, test.shares
-			s.Datagram.TrustAddress = false
+			s.DTLS.TrustAddress = false
 		})
 		if err := n.welcome("127.0.0.1#1"); err != nil {
 			t.Fatal(err)
@@ -452,8 +452,8 @@ func TestCookieAndGroup(t *testing.T) {
 		if err := n.run(); err != nil {
 			t.Fatal(err)
 		}
-		if s := n.server.State(); s.Curve != test.want {
-			t.Errorf("groups %v, shares of %v: %v", test.groups, test.shares, s.Curve)
+		if s := n.server.State(); s.CurveID != test.want {
+			t.Errorf("groups %v, shares of %v: %v", test.groups, test.shares, s.CurveID)
 		}
 	}
 }
@@ -659,7 +659,7 @@ func FuzzAnswerHello(f *testing.F) {
 func TestHelloIsWholeAgain(t *testing.T) {
 	now := &clock{pkitest.Now}
 	client, _ := configs(t)
-	client.Time, client.MTU, client.CurvePreferences = now.time, 600, []tls.CurveID{tls.X25519}
+	client.Time, client.DTLS.MTU, client.CurvePreferences = now.time, 600, []tls.CurveID{tls.X25519}
 	client.NextProtos = []string{strings.Repeat("p", 200)}
 	e, err := NewEngine(DTLSClient, client)
 	if err != nil {
@@ -714,7 +714,7 @@ func TestBothVersions(t *testing.T) {
 		for _, theirs := range versions {
 			for _, cookies := range []bool{false, true} {
 				n := newNetwork(t, func(c, s *Config) {
-					c.MaxVersion, s.MaxVersion, s.Datagram.TrustAddress = ours, theirs, !cookies
+					c.MaxVersion, s.MaxVersion, s.DTLS.TrustAddress = ours, theirs, !cookies
 				})
 				if cookies {
 					if err := n.welcome("a"); err != nil {
@@ -736,7 +736,7 @@ func TestBothVersions(t *testing.T) {
 // come is good for the rest of it.
 func TestCookieOfASlowHello(t *testing.T) {
 	later := &clock{atNow().Add(time.Hour)}
-	cfg := &Config{Time: later.time, CookieSecret: []byte("0123456789abcdef")}
+	cfg := &Config{Time: later.time, DTLS: DTLSConfig{CookieSecret: []byte("0123456789abcdef")}}
 	jar := cookieJar{cfg: cfg, peerID: []byte("peer"), now: atNow()}
 	cookie := jar.Seal([]byte("content"), nil)
 	if content, ok := jar.Open(cookie, nil); !ok || string(content) != "content" {

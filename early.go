@@ -55,7 +55,7 @@ func (e *Engine) EarlyDataRoom() int {
 	if e.err != nil || e.closed {
 		return 0
 	}
-	return e.carrier.EarlyDataLeft()
+	return e.carrier.EarlyDataRoom()
 }
 
 // A ReplayGuard tells a server which early data is new: RFC 9846, Section 8. Its

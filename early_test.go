@@ -148,7 +148,7 @@ func TestEarlyDataBeforeVerdict(t *testing.T) {
 			fails  bool
 		}{
 			"VerifyConnection accepts": {func(c *Config) {
-				c.VerifyConnection = func(s *ConnectionState) error {
+				c.VerifyConnection = func(s ConnectionState) error {
 					if len(s.PeerCertificates) != 1 || s.ServerName != "localhost" || s.Version != tls.VersionTLS13 || s.CipherSuite == 0 || !s.DidResume || s.NegotiatedProtocol != "a" {
 						t.Errorf("it is asked about %+v", s)
 					}
@@ -156,7 +156,7 @@ func TestEarlyDataBeforeVerdict(t *testing.T) {
 				}
 			}, []int{1000, 1000}, false},
 			"VerifyConnection refuses": {func(c *Config) {
-				c.VerifyConnection = func(s *ConnectionState) error { return errors.New("not this one") }
+				c.VerifyConnection = func(s ConnectionState) error { return errors.New("not this one") }
 			}, []int{0}, true},
 			"AsyncVerify": {func(c *Config) { c.Async = AsyncVerify }, []int{0, 1000}, false},
 		} {
@@ -328,7 +328,7 @@ func TestEarlyDataProvesNothing(t *testing.T) {
 	newMeeting(t, true, client, server).finish()
 	m := newMeeting(t, true, client, server)
 	server = server.Clone()
-	server.Datagram.TrustAddress = false
+	server.DTLS.TrustAddress = false
 	var err error
 	if m.server, err = NewEngine(DTLSServer, server); err != nil {
 		t.Fatal(err)

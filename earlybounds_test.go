@@ -99,7 +99,7 @@ func TestEarlyDataToTLS12(t *testing.T) {
 		_, err := m.client.Open(m.server.Output(nil))
 		wantAlert(t, m.client, err, AlertProtocolVersion)
 	})
-	n := newNetwork(t, func(c, s *Config) { s.MaxVersion, s.Datagram.TrustAddress = tls.VersionTLS12, false })
+	n := newNetwork(t, func(c, s *Config) { s.MaxVersion, s.DTLS.TrustAddress = tls.VersionTLS12, false })
 	client, server, _ := earlyConfigs(t)
 	alpn(client, server)
 	client.RootCAs = n.client.cfg.RootCAs

@@ -298,7 +298,7 @@ func (e *Engine) Pending() Pending {
 // for data, and drops it. dst's spare capacity must not overlap data. Without
 // application keys yet, after Close or with more than one DTLS record takes it is an
 // ErrInvalidOperation. So is more than three times what has come, to an address that is not
-// proved yet (see DatagramConfig.TrustAddress). When the keys have protected as many records
+// proved yet (see DTLSConfig.TrustAddress). When the keys have protected as many records
 // as they may, it is an [ErrLimit]. After an error dst is unchanged.
 //
 // A TLS 1.3 server has application keys from its Finished on, a round trip before
@@ -417,12 +417,22 @@ func (e *Engine) newCarrier() {
 	e.carrier = carrier.NewStream(handler{e}, &e.cfg.stream[role])
 }
 
-// KeyUpdate changes the sending keys (TLS 1.3), and asks the peer to change
-// its own if requestPeer is set; a request that it has not answered yet serves for this
-// one too. Over DTLS the keys change when the peer has acknowledged it: until then another
+// KeyUpdateRequest says whether a KeyUpdate asks the peer for one of its own (RFC 9846,
+// Section 4.7.3).
+type KeyUpdateRequest bool
+
+const (
+	// UpdateNotRequested changes our sending keys only.
+	UpdateNotRequested KeyUpdateRequest = false
+	// UpdateRequested asks the peer to change its sending keys too.
+	UpdateRequested KeyUpdateRequest = true
+)
+
+// KeyUpdate changes the sending keys (TLS 1.3), and asks the peer to change its own with
+// [UpdateRequested]; a request that it has not answered yet serves for this one too. Over DTLS the keys change when the peer has acknowledged it: until then another
 // update is the same one, and another request waits. In TLS 1.2 it is an
 // ErrInvalidOperation, and where DTLS has no numbers left for it an [ErrLimit].
-func (e *Engine) KeyUpdate(requestPeer bool) error {
+func (e *Engine) KeyUpdate(request KeyUpdateRequest) error {
 	switch err := e.established(); {
 	case err != nil:
 		return err
@@ -434,7 +444,7 @@ func (e *Engine) KeyUpdate(requestPeer bool) error {
 	if err := e.carrier.KeyUpdatesLeft(); err != nil {
 		return &limitError{err.Error()}
 	}
-	e.conn.UpdateKeys(e.carrier, requestPeer)
+	e.conn.UpdateKeys(e.carrier, bool(request))
 	return nil
 }
 

@@ -168,8 +168,8 @@ func TestRetryKeepsKey(t *testing.T) {
 	open(p.server, second)
 	open(p.client, p.server.Output(nil))
 	open(p.server, p.client.Output(nil))
-	if s := p.server.State(); !s.HandshakeComplete || s.Curve != tls.X25519MLKEM768 {
-		t.Errorf("complete %v, %v", s.HandshakeComplete, s.Curve)
+	if s := p.server.State(); !s.HandshakeComplete || s.CurveID != tls.X25519MLKEM768 {
+		t.Errorf("complete %v, %v", s.HandshakeComplete, s.CurveID)
 	}
 }
 

@@ -55,7 +55,7 @@ func ExamplePSK() {
 			cfg.CipherSuites = append(cfg.CipherSuites, s.ID)
 		}
 	}
-	cfg.Datagram.TrustAddress = true // there is no network here; else Config.AnswerHello
+	cfg.DTLS.TrustAddress = true // there is no network here; else Config.AnswerHello
 	device, err := hermetic.NewEngine(hermetic.DTLSClient, cfg)
 	if err != nil {
 		log.Fatal(err)
@@ -165,7 +165,7 @@ func ExampleImportEngine() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	server, err = hermetic.ImportEngine(cfg, state, aead, 0) // in the other process, once
+	server, err = hermetic.ImportEngine(cfg, state, aead, nil) // in the other process, once
 	if err != nil {
 		log.Fatal(err)
 	}

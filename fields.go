@@ -44,7 +44,7 @@ func (c *compiled) fields(*handshake.Params) error {
 // helloSize checks what a client puts into one ClientHello, in which a server has
 // no such lists.
 func (c *compiled) helloSize(p *handshake.Params) error {
-	fixed := sizeOf(c.NextProtos, 1) + 2*len(c.Datagram.SRTPProfiles)
+	fixed := sizeOf(c.NextProtos, 1) + 2*len(c.DTLS.SRTPProfiles)
 	for _, keys := range p.PSKs {
 		n := 0
 		for _, k := range keys {

@@ -64,8 +64,8 @@ func TestJoinedDatagrams(t *testing.T) {
 					name := fmt.Sprintf("%s/cookies %v/MTU %d/%s", tls.VersionName(version), cookies, mtu, joining.name)
 					t.Run(name, func(t *testing.T) {
 						n := newNetwork(t, func(c, s *Config) {
-							c.MaxVersion, c.MTU, s.MTU = version, mtu, mtu
-							s.Datagram.TrustAddress = !cookies
+							c.MaxVersion, c.DTLS.MTU, s.DTLS.MTU = version, mtu, mtu
+							s.DTLS.TrustAddress = !cookies
 						})
 						if err := n.runJoined(cookies, joining.join); err != nil {
 							t.Fatal(err)
@@ -175,7 +175,7 @@ func TestFindHello(t *testing.T) {
 // as the successor.
 func TestJoinedAcrossTheHellos(t *testing.T) {
 	for _, version := range versions {
-		n := newNetwork(t, func(c, s *Config) { c.MaxVersion, s.Datagram.TrustAddress = version, false })
+		n := newNetwork(t, func(c, s *Config) { c.MaxVersion, s.DTLS.TrustAddress = version, false })
 		first := bytes.Clone(n.client.Output(nil))
 		answer, ok := n.server.cfg.AnswerHello(nil, []byte("a"), first)
 		if ok || len(answer) == 0 {

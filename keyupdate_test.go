@@ -22,7 +22,7 @@ func newUpdates(t *testing.T) updates {
 
 func (u updates) update(e *Engine, request bool) {
 	u.t.Helper()
-	if err := e.KeyUpdate(request); err != nil {
+	if err := e.KeyUpdate(KeyUpdateRequest(request)); err != nil {
 		u.t.Fatal(err)
 	}
 }
@@ -164,7 +164,7 @@ func TestKeyUpdateRequestedOnceStream(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i := range 3 {
-		if err := p.client.KeyUpdate(true); err != nil {
+		if err := p.client.KeyUpdate(UpdateRequested); err != nil {
 			t.Fatal(err)
 		}
 		p.toServer = p.client.Output(nil)

@@ -15,9 +15,9 @@ func lateAnswer(t *testing.T, version uint16, wait time.Duration) *network {
 	n := newNetwork(t, func(c, s *Config) {
 		c.MaxVersion = version
 		c.SessionCache = NewSessionCache(1)
-		c.Datagram.MaxTimeouts = 40
+		c.DTLS.MaxTimeouts = 40
 		s.Async = AsyncTicketKeys
-		s.Datagram.Patience = -1
+		s.DTLS.Patience = -1
 	})
 	for range 5 {
 		if _, err := n.deliver(); err != nil && err != ErrPending {

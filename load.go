@@ -52,7 +52,7 @@ func LoadConfig(mode Mode, cacert, cert string) (*Config, error) {
 		}
 	}
 	if cert != "" {
-		loaded, err := loadCertificate(cert)
+		loaded, err := loadKeyPair(cert)
 		if err != nil {
 			return nil, err
 		}
@@ -73,12 +73,12 @@ func loadPool(file string) (*x509.CertPool, error) {
 	return pool, nil
 }
 
-func loadCertificate(file string) (tls.Certificate, error) {
+func loadKeyPair(file string) (tls.Certificate, error) {
 	b, err := os.ReadFile(file)
 	if err != nil {
 		return tls.Certificate{}, &FileError{file, problemCertificate, err}
 	}
-	c, problem, err := parseCertificate(b)
+	c, problem, err := parseKeyPair(b)
 	if err != nil {
 		return tls.Certificate{}, &FileError{file, problem, err}
 	}
@@ -100,13 +100,13 @@ func ParseCertPool(data []byte) (*x509.CertPool, error) {
 	return pool, nil
 }
 
-// ParseCertificate reads a certificate chain, leaf first, and its private key
+// ParseKeyPair reads a certificate chain, leaf first, and its private key
 // (PKCS #8, SEC 1 or PKCS #1, whatever its label says, not encrypted), before or
 // after it, all in PEM. Of the chain only the leaf must be understood; the rest is
 // sent as it is. Of several keys the leaf's is taken. Everything is read, or the
 // error, a *[FileError], names the block that cannot be.
-func ParseCertificate(data []byte) (tls.Certificate, error) {
-	c, problem, err := parseCertificate(data)
+func ParseKeyPair(data []byte) (tls.Certificate, error) {
+	c, problem, err := parseKeyPair(data)
 	if err != nil {
 		return c, &FileError{"PEM", problem, err}
 	}
@@ -120,7 +120,7 @@ var problems = map[pki.FileFault]string{
 	pki.MismatchFault:    problemMismatch,
 }
 
-func parseCertificate(data []byte) (c tls.Certificate, problem string, err error) {
+func parseKeyPair(data []byte) (c tls.Certificate, problem string, err error) {
 	c, fault, err := pki.ReadIdentity(data)
 	return c, problems[fault], err
 }

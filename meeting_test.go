@@ -24,8 +24,8 @@ func newMeeting(t testing.TB, datagram bool, client, server *Config) *meeting {
 	modes := [2]Mode{TLSClient, TLSServer}
 	if datagram {
 		modes = [2]Mode{DTLSClient, DTLSServer}
-		if !server.Datagram.TrustAddress { // it may be in use
-			server.Datagram.TrustAddress = true
+		if !server.DTLS.TrustAddress { // it may be in use
+			server.DTLS.TrustAddress = true
 		}
 	}
 	var err error

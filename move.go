@@ -115,18 +115,28 @@ func (e *Engine) Export(dst []byte, aead cipher.AEAD) ([]byte, error) {
 	return aead.Seal(append(dst, nonce...), nonce, plain, stateLabel), nil
 }
 
+// ImportOptions are the options of [ImportEngine].
+type ImportOptions struct {
+	// SkipSequenceNumbers is, in DTLS, how many sequence numbers to leave out: for a state
+	// that may be a little old, more than the number of records that can have been sent
+	// since. DTLS 1.3 permits at most 2^14. A stream has no such remedy: in TLS it must be
+	// zero.
+	SkipSequenceNumbers uint64
+}
+
 // ImportEngine makes an engine of a state that [Engine.Export] has sealed with
 // the same key. cfg is for what comes: time, randomness, limits; it should be
 // the one that the connection was made with.
 //
-// skip is how many sequence numbers to leave out, in DTLS only: for a state that
-// may be a little old, more than the number of records that can have been sent
-// since; in DTLS 1.3 at most 2^14. A stream has no such remedy, and there it must
-// be 0.
-func ImportEngine(cfg *Config, state []byte, aead cipher.AEAD, skip uint64) (*Engine, error) {
+// opts may be nil.
+func ImportEngine(cfg *Config, state []byte, aead cipher.AEAD, opts *ImportOptions) (*Engine, error) {
 	c, err := cfg.compiled()
 	if err != nil {
 		return nil, err
+	}
+	var skip uint64
+	if opts != nil {
+		skip = opts.SkipSequenceNumbers
 	}
 	n := aead.NonceSize()
 	if len(state) < n {

@@ -32,7 +32,7 @@ func move(t *testing.T, e *Engine, skip uint64) *Engine {
 	if _, err := e.Seal(nil, []byte("x")); err == nil {
 		t.Error("an exported engine seals")
 	}
-	moved, err := ImportEngine(e.cfg.Config, state, stateAEAD(t, 1), skip)
+	moved, err := ImportEngine(e.cfg.Config, state, stateAEAD(t, 1), &ImportOptions{SkipSequenceNumbers: skip})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -43,8 +43,8 @@ func TestMove(t *testing.T) {
 	fourModes(t, func(t *testing.T, datagram bool, version uint16) {
 		client, server, now := sessionConfigs(t, version)
 		client.Certificates, server.ClientAuth, server.ClientCAs = server.Certificates, tls.RequireAndVerifyClientCert, client.RootCAs
-		client.Datagram.ConnectionIDs, server.Datagram.ConnectionIDs, server.Datagram.ConnectionIDLength = true, true, 4
-		client.Datagram.SRTPProfiles, server.Datagram.SRTPProfiles = []uint16{7}, []uint16{7}
+		client.DTLS.ConnectionIDs, server.DTLS.ConnectionIDs, server.DTLS.ConnectionIDLength = true, true, 4
+		client.DTLS.SRTPProfiles, server.DTLS.SRTPProfiles = []uint16{7}, []uint16{7}
 		m := newMeeting(t, datagram, client, server)
 		m.settle(now)
 		before := [2]ConnectionState{m.client.State(), m.server.State()}
@@ -54,7 +54,7 @@ func TestMove(t *testing.T) {
 		}
 		for round := range 3 {
 			if version == tls.VersionTLS13 {
-				if err := m.client.KeyUpdate(true); err != nil {
+				if err := m.client.KeyUpdate(UpdateRequested); err != nil {
 					t.Fatal(err)
 				}
 				m.settle(now)
@@ -66,7 +66,7 @@ func TestMove(t *testing.T) {
 			for i, e := range []*Engine{m.client, m.server} {
 				after := e.State()
 				if after.Version != before[i].Version || after.CipherSuite != before[i].CipherSuite || after.ServerName != before[i].ServerName ||
-					len(after.PeerCertificates) != 1 || !after.PeerCertificates[0].Equal(before[i].PeerCertificates[0]) || after.Curve != before[i].Curve || after.SRTPProfile != before[i].SRTPProfile || datagram != (after.SRTPProfile == 7) {
+					len(after.PeerCertificates) != 1 || !after.PeerCertificates[0].Equal(before[i].PeerCertificates[0]) || after.CurveID != before[i].CurveID || after.SRTPProfile != before[i].SRTPProfile || datagram != (after.SRTPProfile == 7) {
 					t.Errorf("round %d, %v: %+v", round, e.mode, after)
 				}
 				old, err := before[i].ExportKeyingMaterial("label", nil, 32)
@@ -137,7 +137,7 @@ func TestMoveToAnotherConfig(t *testing.T) {
 		client, server, now := sessionConfigs(t, tls.VersionTLS13)
 		server.Tickets = 2
 		for _, cfg := range []*Config{client, server} {
-			cfg.Datagram.ConnectionIDs, cfg.Datagram.ConnectionIDLength = true, 4
+			cfg.DTLS.ConnectionIDs, cfg.DTLS.ConnectionIDLength = true, 4
 		}
 		m := newMeeting(t, datagram, client, server)
 		for !m.server.HandshakeComplete() { // and its tickets are under way
@@ -156,7 +156,7 @@ func TestMoveToAnotherConfig(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if e, err = ImportEngine(other, state, stateAEAD(t, 1), 0); err != nil {
+			if e, err = ImportEngine(other, state, stateAEAD(t, 1), nil); err != nil {
 				t.Fatal(err)
 			}
 			return e
@@ -193,12 +193,12 @@ func TestMoveKeepsNewest(t *testing.T) {
 			}
 			client, server, now := sessionConfigs(t, version)
 			for _, cfg := range []*Config{client, server} {
-				cfg.Datagram.ConnectionIDs, cfg.Datagram.ConnectionIDLength = true, 4
+				cfg.DTLS.ConnectionIDs, cfg.DTLS.ConnectionIDLength = true, 4
 			}
 			m := newMeeting(t, true, client, server)
 			m.settle(now)
 			if updated {
-				if err := m.client.KeyUpdate(false); err != nil {
+				if err := m.client.KeyUpdate(UpdateNotRequested); err != nil {
 					t.Fatal(err)
 				}
 				m.settle(now)
@@ -262,7 +262,7 @@ func TestMoveSkips(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		e, err := ImportEngine(client, state, stateAEAD(t, 1), test.skip)
+		e, err := ImportEngine(client, state, stateAEAD(t, 1), &ImportOptions{SkipSequenceNumbers: test.skip})
 		if (err == nil) != test.want || err != nil && !errors.Is(err, ErrInvalidOperation) {
 			t.Errorf("%s, %d: %v", tls.VersionName(test.version), test.skip, err)
 		}
@@ -297,7 +297,7 @@ func TestMoveVerifiesAgain(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if m.client, err = ImportEngine(cfg, state, stateAEAD(t, 1), 0); err != nil {
+		if m.client, err = ImportEngine(cfg, state, stateAEAD(t, 1), nil); err != nil {
 			t.Fatal(err)
 		}
 		m.settle(now)
@@ -316,7 +316,7 @@ func TestMoveAnswersFinished(t *testing.T) {
 			n := newNetwork(t, func(client, server *Config) {
 				client.MinVersion, client.CipherSuites = tls.VersionTLS13, []uint16{suite}
 				client.SessionCache, server.NoTickets = NewSessionCache(1), tickets == 0
-				client.Datagram.RetransmitTimeout = 10 * time.Second // acknowledges before
+				client.DTLS.RetransmitTimeout = 10 * time.Second // acknowledges before
 			})
 			lost := false
 			n.lose = func() bool { // the ACK, with the ticket behind it
@@ -374,7 +374,7 @@ func TestMoveRefusals(t *testing.T) {
 	}
 	m = newMeeting(t, false, client, server)
 	m.settle(now)
-	if err := m.client.KeyUpdate(false); err != nil {
+	if err := m.client.KeyUpdate(UpdateNotRequested); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := m.client.Export(nil, aead); !errors.Is(err, ErrInvalidOperation) {
@@ -386,13 +386,13 @@ func TestMoveRefusals(t *testing.T) {
 		t.Fatal(err)
 	}
 	state = state[6:]
-	if _, err := ImportEngine(nil, state, aead, 0); err == nil {
+	if _, err := ImportEngine(nil, state, aead, nil); err == nil {
 		t.Error("a nil Config is accepted")
 	}
-	if _, err := ImportEngine(client, state, stateAEAD(t, 2), 0); err == nil {
+	if _, err := ImportEngine(client, state, stateAEAD(t, 2), nil); err == nil {
 		t.Error("a state opens with another key")
 	}
-	if _, err := ImportEngine(client, state, aead, 1); !errors.Is(err, ErrInvalidOperation) {
+	if _, err := ImportEngine(client, state, aead, &ImportOptions{SkipSequenceNumbers: 1}); !errors.Is(err, ErrInvalidOperation) {
 		t.Errorf("skipping over a stream: %v", err)
 	}
 	plain, err := m.server.Export(nil, plainAEAD{})
@@ -401,17 +401,17 @@ func TestMoveRefusals(t *testing.T) {
 	}
 	for mode := range Mode(6) {
 		plain[1] = byte(mode) // behind the form
-		if _, err := ImportEngine(server, plain, plainAEAD{}, 0); (err == nil) != (mode == TLSServer || mode == TLSClient) {
+		if _, err := ImportEngine(server, plain, plainAEAD{}, nil); (err == nil) != (mode == TLSServer || mode == TLSClient) {
 			t.Errorf("a connection over a stream, as %v: %v", mode, err)
 		}
 	}
 	for at := range state {
 		bad := bytes.Clone(state)
 		bad[at] ^= 1
-		if _, err := ImportEngine(client, bad, aead, 0); err == nil {
+		if _, err := ImportEngine(client, bad, aead, nil); err == nil {
 			t.Fatalf("a state with byte %d changed is imported", at)
 		}
-		if _, err := ImportEngine(client, state[:at], aead, 0); err == nil {
+		if _, err := ImportEngine(client, state[:at], aead, nil); err == nil {
 			t.Fatalf("%d bytes of a state are imported", at)
 		}
 	}
@@ -421,7 +421,7 @@ func TestMoveRefusals(t *testing.T) {
 func TestMoveRefusesParts(t *testing.T) {
 	overBoth(t, func(t *testing.T, datagram bool) {
 		client, server, now := sessionConfigs(t, tls.VersionTLS13)
-		server.Tickets, server.MaxFragment, server.MTU = 4, 512, 256
+		server.Tickets, server.MaxRecordData, server.DTLS.MTU = 4, 512, 256
 		m := newMeeting(t, datagram, client, server)
 		for !m.server.HandshakeComplete() {
 			for _, from := range []*Engine{m.client, m.server} {
@@ -489,7 +489,7 @@ func TestCompact(t *testing.T) {
 				if err := m.client.Compact(); err != nil {
 					t.Fatal(err)
 				}
-				if err := m.client.KeyUpdate(true); err != nil {
+				if err := m.client.KeyUpdate(UpdateRequested); err != nil {
 					t.Fatal(err)
 				}
 				m.settle(now) // acknowledges it
@@ -593,7 +593,7 @@ func (plainAEAD) Open(dst, _, sealed, _ []byte) ([]byte, error) { return append(
 // be used.
 func FuzzImportEngine(f *testing.F) {
 	client, server := configs(f)
-	server.Datagram.TrustAddress = true
+	server.DTLS.TrustAddress = true
 	for _, datagram := range []bool{false, true} {
 		for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
 			c := client.Clone()
@@ -610,14 +610,14 @@ func FuzzImportEngine(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, state []byte) {
-		e, err := ImportEngine(client, state, plainAEAD{}, 0)
+		e, err := ImportEngine(client, state, plainAEAD{}, nil)
 		if err != nil {
 			return
 		}
 		e.State()
 		out, _ := e.Seal(nil, []byte("x"))
 		e.Open(out)
-		e.KeyUpdate(true)
+		e.KeyUpdate(UpdateRequested)
 		e.Output(nil)
 		e.Export(nil, plainAEAD{})
 	})

@@ -46,7 +46,7 @@ func TestMoveStreamAnywhere(t *testing.T) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			rng := rand.New(rand.NewPCG(seed, 1))
 			client, server, _ := sessionConfigs(t, versions[seed%2])
-			server.Tickets, server.MaxFragment, client.MaxFragment = 3, 512, 512
+			server.Tickets, server.MaxRecordData, client.MaxRecordData = 3, 512, 512
 			m := newMeeting(t, false, client, server)
 			lanes := [2]*lane{{from: &m.client, to: &m.server}, {from: &m.server, to: &m.client}}
 			for step := range 400 {
@@ -71,7 +71,7 @@ func TestMoveStreamAnywhere(t *testing.T) {
 					}
 					if err == nil {
 						moves++
-						*e, err = ImportEngine((*e).cfg.Config, state, stateAEAD(t, 1), 0)
+						*e, err = ImportEngine((*e).cfg.Config, state, stateAEAD(t, 1), nil)
 					}
 					if err != nil {
 						t.Fatal(err)
@@ -83,7 +83,7 @@ func TestMoveStreamAnywhere(t *testing.T) {
 				case 7:
 					switch {
 					case (*e).HandshakeComplete() && (*e).State().Version == tls.VersionTLS13 && rng.IntN(3) == 0 && !l.closed:
-						if err := (*e).KeyUpdate(rng.IntN(2) == 0); err != nil {
+						if err := (*e).KeyUpdate(KeyUpdateRequest(rng.IntN(2) == 0)); err != nil {
 							t.Fatal(err)
 						}
 					case step > 300 && (*e).HandshakeComplete():

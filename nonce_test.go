@@ -63,7 +63,7 @@ func testNonces(t *testing.T, datagram bool, version, id uint16) {
 	client, server, now := sessionConfigs(t, version)
 	client.CipherSuites, server.CipherSuites = []uint16{id}, []uint16{id}
 	client.EarlyData, server.MaxEarlyData = true, 1000
-	client.Datagram.ConnectionIDs, server.Datagram.ConnectionIDs, server.Datagram.ConnectionIDLength = true, true, 4
+	client.DTLS.ConnectionIDs, server.DTLS.ConnectionIDs, server.DTLS.ConnectionIDLength = true, true, 4
 	var client1 *Engine // goes through the sessions, one after the other
 	for i := range 3 {
 		m := newMeeting(t, datagram, client, server)
@@ -90,7 +90,7 @@ func testNonces(t *testing.T, datagram bool, version, id uint16) {
 		m.settle(now)
 		for range 3 {
 			if version == tls.VersionTLS13 {
-				if err := m.client.KeyUpdate(true); err != nil {
+				if err := m.client.KeyUpdate(UpdateRequested); err != nil {
 					t.Fatal(err)
 				}
 				m.settle(now)

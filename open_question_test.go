@@ -38,7 +38,7 @@ func (c *closing) asks(question Async) *Engine {
 func kindOf(q Pending) Async {
 	switch q.(type) {
 	case *ChooseRequest:
-		return AsyncCertificate
+		return AsyncChoose
 	case *SignRequest:
 		return AsyncSign
 	case *VerifyRequest:
@@ -110,10 +110,10 @@ func meddle(t *testing.T, e *Engine) {
 	}
 	speaks := e.carrier.Speaks()
 	for what, err := range map[string]error{
-		"KeyUpdate":            e.KeyUpdate(true),
+		"KeyUpdate":            e.KeyUpdate(UpdateRequested),
 		"Compact":              e.Compact(),
 		"SetServerName":        e.SetServerName("other"),
-		"OfferConnectionIDs":   e.OfferConnectionIDs(1, true),
+		"OfferConnectionIDs":   e.OfferConnectionIDs(1, ConnectionIDImmediate),
 		"RequestConnectionIDs": e.RequestConnectionIDs(1),
 	} {
 		if !errors.Is(err, ErrInvalidOperation) {
@@ -155,7 +155,7 @@ func failedAnswer(t *testing.T, question Async, open func(*testing.T) (*closing,
 		t.Errorf("an answer twice: %v", err)
 	}
 	want, fatal := map[Async]Alert{
-		AsyncCertificate: AlertInternalError, AsyncSign: AlertInternalError, AsyncVerify: AlertBadCertificate, AsyncPSK: AlertInternalError,
+		AsyncChoose: AlertInternalError, AsyncSign: AlertInternalError, AsyncVerify: AlertBadCertificate, AsyncPSK: AlertInternalError,
 	}[question]
 	if !fatal {
 		c.settle()

@@ -21,7 +21,7 @@ import (
 // Reset, is an ErrInvalidOperation.
 type Pending interface{ pending() }
 
-// ChooseRequest asks which certificate to send ([AsyncCertificate]).
+// ChooseRequest asks which certificate to send ([AsyncChoose]).
 type ChooseRequest struct {
 	ClientHello        *ClientHello        // on a server
 	CertificateRequest *CertificateRequest // on a client

@@ -218,7 +218,7 @@ func TestPSKOrCertificate(t *testing.T) {
 	fourModes(t, func(t *testing.T, datagram bool, version uint16) {
 		client, server, _ := sessionConfigs(t, version)
 		server.ClientAuth, server.ClientCAs, server.PSKs = tls.VerifyClientCertIfGiven, client.RootCAs, []PSK{psk}
-		server.VerifyConnection = func(s *ConnectionState) error {
+		server.VerifyConnection = func(s ConnectionState) error {
 			if s.PeerCertificates == nil && s.PSKIdentity == nil {
 				return &AlertError{Alert: AlertCertificateRequired}
 			}
@@ -285,7 +285,7 @@ func TestVerifyConnectionOfPSK(t *testing.T) {
 		for _, refuses := range []Mode{0, TLSClient, TLSServer} {
 			asked := map[Mode]int{}
 			config := func(mode Mode) *Config {
-				return &Config{Time: atNow, PSKs: []PSK{psk}, MaxVersion: version, VerifyConnection: func(s *ConnectionState) error {
+				return &Config{Time: atNow, PSKs: []PSK{psk}, MaxVersion: version, VerifyConnection: func(s ConnectionState) error {
 					if string(s.PSKIdentity) != "device" {
 						t.Errorf("%v: PSK %q", mode, s.PSKIdentity)
 					}

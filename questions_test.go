@@ -69,7 +69,7 @@ func newAsker(t *testing.T, datagram bool, a asking, questions Async) *asker {
 		newMeeting(t, datagram, k.client, k.server).settle(&k.now)
 	}
 	k.client, k.server = k.client.Clone(), k.server.Clone()
-	k.client.Async = questions & (AsyncCertificate | AsyncSign | AsyncVerify)
+	k.client.Async = questions & (AsyncChoose | AsyncSign | AsyncVerify)
 	if a.resumes {
 		k.client.Async |= questions & AsyncSession
 	}
@@ -334,7 +334,7 @@ func (a asking) asks() []Async {
 	case a.psk:
 		return []Async{AsyncVerify, AsyncPSK}
 	}
-	return []Async{AsyncCertificate, AsyncSign, AsyncVerify}
+	return []Async{AsyncChoose, AsyncSign, AsyncVerify}
 }
 
 // TestEarlyDataCutOff: RFC 9846, Section 5.1: who appends an EndOfEarlyData to the

@@ -210,7 +210,7 @@ func (e *Engine) acceptsSession(s *session.Session, peer *handshake.Peer) bool {
 	}
 	as := &Engine{mode: e.mode, cfg: cfg, carrier: e.carrier, conn: handshake.Recall(s, peer)}
 	state := as.State()
-	return cfg.VerifyConnection(&state) == nil
+	return cfg.VerifyConnection(state) == nil
 }
 
 func (e *Engine) expired(p *handshake.Peer) bool {

@@ -82,7 +82,7 @@ func TestNotResumed(t *testing.T) {
 			keys := StaticTicketKeys(TicketKey{1})
 			c, asks := c.Clone(), s.Clone()
 			c.Certificates = s.Certificates
-			asks.TicketKeys, asks.ClientAuth, asks.Datagram.TrustAddress = keys, tls.RequireAnyClientCert, true
+			asks.TicketKeys, asks.ClientAuth, asks.DTLS.TrustAddress = keys, tls.RequireAnyClientCert, true
 			for _, datagram := range []bool{false, true} {
 				newMeeting(t, datagram, c, asks).finish()
 			}
@@ -144,7 +144,7 @@ func TestSessionsOfOthers(t *testing.T) {
 	raw := []tls.Certificate{{PrivateKey: pkitest.Key(t, pkitest.P256, false)}}
 	ed := pkitest.CA(t).Leaf(t, pkitest.Options{Kind: pkitest.Ed25519})
 	anyRaw := func(c *Config) {
-		c.PeerCertificateTypes, c.InsecureSkipVerify = []CertificateType{RawPublicKey}, true
+		c.PeerCertificateTypes, c.InsecureSkipVerify = []CertificateType{CertificateRawPublicKey}, true
 	}
 	psk := PSK{Identity: []byte("device"), Key: []byte("0123456789abcdef")}
 	other := PSK{Identity: []byte("other"), Key: []byte("0123456789abcdef")}
@@ -261,8 +261,8 @@ func TestSessionOfAnotherGroup(t *testing.T) {
 			map[Mode]*Config{TLSClient: client, TLSServer: server}[side].CurvePreferences = []tls.CurveID{tls.CurveP384, tls.CurveP256}
 			m := newMeeting(t, datagram, client, server)
 			m.finish()
-			if s := m.server.State(); s.DidResume != (version == tls.VersionTLS13) || s.Curve != tls.CurveP384 && s.Curve != tls.CurveP256 {
-				t.Errorf("%v: resumed %v, with %v", side, s.DidResume, s.Curve)
+			if s := m.server.State(); s.DidResume != (version == tls.VersionTLS13) || s.CurveID != tls.CurveP384 && s.CurveID != tls.CurveP256 {
+				t.Errorf("%v: resumed %v, with %v", side, s.DidResume, s.CurveID)
 			}
 		}
 	})

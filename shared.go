@@ -27,7 +27,7 @@ func (c *Config) shared() *shared {
 
 // ticketKeys are the keys for tickets that live so long. They are made together with
 // their guard: no ticket is older than that.
-func (s *shared) ticketKeys(life time.Duration, c *Config) TicketKeys {
+func (s *shared) ticketKeys(life time.Duration, c *Config) TicketKeySource {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.keys == nil {

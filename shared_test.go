@@ -18,7 +18,7 @@ var configsForClient = map[string]func(base *Config) *Config{
 		return c
 	},
 	"another Config": func(base *Config) *Config {
-		return &Config{Time: base.Time, Certificates: base.Certificates, MaxEarlyData: base.MaxEarlyData, Datagram: base.Datagram}
+		return &Config{Time: base.Time, Certificates: base.Certificates, MaxEarlyData: base.MaxEarlyData, DTLS: base.DTLS}
 	},
 }
 
@@ -29,7 +29,7 @@ func TestConfigsForClientsResume(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			fourModes(t, func(t *testing.T, datagram bool, version uint16) {
 				client, server, now := sessionConfigs(t, version)
-				server.Datagram.TrustAddress = true
+				server.DTLS.TrustAddress = true
 				server.GetConfigForClient = func(*ClientHello) (*Config, error) { return fresh(server), nil }
 				for i := range 5 {
 					m := newMeeting(t, datagram, client, server)
@@ -160,7 +160,7 @@ func TestClonesShareCookies(t *testing.T) {
 	if !b.CheckCookie(id, a.Cookie(id)) || !a.CheckCookie(id, b.Clone().Cookie(id)) {
 		t.Error("a cookie is not good with a Clone")
 	}
-	b.CookieSecret = []byte("a secret of sixteen bytes or more")
+	b.DTLS.CookieSecret = []byte("a secret of sixteen bytes or more")
 	if b.CheckCookie(id, a.Cookie(id)) {
 		t.Error("a cookie is good under another secret")
 	}

@@ -199,17 +199,17 @@ func spoofPlaces(t *testing.T) (list []*spoofPlace) {
 				p := &spoofPlace{version: version, cookies: cookies, mtu: mtu}
 				p.client, p.server = configs(t)
 				p.client.MinVersion, p.client.MaxVersion = version, version
-				p.client.MTU, p.server.MTU = mtu, mtu
+				p.client.DTLS.MTU, p.server.DTLS.MTU = mtu, mtu
 				if mtu > 0 {
 					p.client.CurvePreferences = []tls.CurveID{tls.X25519, tls.CurveP256}
 					p.client.KeyShares = []tls.CurveID{tls.X25519}
 				}
 				if mtu > 0 && cookies {
-					p.client.MTU = 600 // the first hello must be whole, see pass
+					p.client.DTLS.MTU = 600 // the first hello must be whole, see pass
 				} else if mtu > 0 {
 					p.client.NextProtos = []string{strings.Repeat("p", 200)}
 				}
-				p.server.Datagram.TrustAddress = true
+				p.server.DTLS.TrustAddress = true
 				list = append(list, p)
 			}
 		}
@@ -231,8 +231,8 @@ func (p *spoofPlace) run(t *testing.T) *spoofRun {
 
 // pass hands a datagram on, after the forged one when it is its turn.
 func (s *spoofRun) pass(d []byte, toServer bool) error {
-	if s.cookies && s.count == 0 && s.cfg.MTU > 0 {
-		if err := s.client.SetMTU(s.cfg.MTU); err != nil {
+	if s.cookies && s.count == 0 && s.cfg.DTLS.MTU > 0 {
+		if err := s.client.SetMTU(s.cfg.DTLS.MTU); err != nil {
 			return err
 		}
 	}

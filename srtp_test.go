@@ -22,7 +22,7 @@ func TestSRTP(t *testing.T) {
 		} {
 			c, s := configs(t)
 			c.MaxVersion = version
-			c.Datagram.SRTPProfiles, s.Datagram.SRTPProfiles = test.client, test.server
+			c.DTLS.SRTPProfiles, s.DTLS.SRTPProfiles = test.client, test.server
 			m := newMeeting(t, true, c, s)
 			m.finish()
 			if got := [2]uint16{m.client.State().SRTPProfile, m.server.State().SRTPProfile}; got != [2]uint16{test.want, test.want} {
@@ -50,7 +50,7 @@ func TestSRTPTimeout(t *testing.T) {
 		{2 * time.Second, 2 * time.Second, []uint16{7}},
 	} {
 		client, _, now := sessionConfigs(t, tls.VersionTLS13)
-		client.Datagram.SRTPProfiles, client.Datagram.RetransmitTimeout = c.profiles, c.given
+		client.DTLS.SRTPProfiles, client.DTLS.RetransmitTimeout = c.profiles, c.given
 		e, err := NewEngine(DTLSClient, client)
 		if err != nil {
 			t.Fatal(err)

@@ -17,7 +17,7 @@ type ConnectionState struct {
 	Version           uint16 // tls.VersionTLS12 or tls.VersionTLS13, for DTLS too
 	HandshakeComplete bool
 	CipherSuite       uint16
-	Curve             tls.CurveID // the group; 0 without (EC)DHE
+	CurveID           tls.CurveID // the group; 0 without (EC)DHE
 
 	ServerName         string // server_name: sent by the client
 	NegotiatedProtocol string // ALPN
@@ -116,7 +116,7 @@ func (e *Engine) State() ConnectionState {
 		Mode:                 e.mode,
 		Version:              c.Version,
 		HandshakeComplete:    e.HandshakeComplete(),
-		Curve:                tls.CurveID(c.Group),
+		CurveID:              tls.CurveID(c.Group),
 		ServerName:           c.ServerName,
 		NegotiatedProtocol:   c.ALPN,
 		DidResume:            c.Resumed,

@@ -97,7 +97,7 @@ func (s *states) step(p *player, careful bool) {
 	case 10:
 		p.seal(s, e.SealEarlyData, &p.early)
 	case 11:
-		if err := e.KeyUpdate(s.rng.IntN(2) == 0); err == nil {
+		if err := e.KeyUpdate(KeyUpdateRequest(s.rng.IntN(2) == 0)); err == nil {
 			s.done["updated"]++
 		}
 	case 12:
@@ -134,7 +134,7 @@ func (s *states) step(p *player, careful bool) {
 	case 23:
 		e.SetServerName("localhost")
 		e.SetMTU(300 + s.rng.IntN(1500))
-		e.OfferConnectionIDs(1, true)
+		e.OfferConnectionIDs(1, ConnectionIDImmediate)
 		e.RequestConnectionIDs(1)
 		e.ChangeConnectionID()
 	}
@@ -326,7 +326,7 @@ func (s *states) move(p *player) {
 		return
 	}
 	closed, ended := p.e.closed, p.e.ended
-	if p.e, err = ImportEngine(p.cfg, state[6:], stateAEAD(s.T, 1), 0); err != nil {
+	if p.e, err = ImportEngine(p.cfg, state[6:], stateAEAD(s.T, 1), nil); err != nil {
 		p.Fatal(err)
 	}
 	if p.e.closed != closed || p.e.ended != ended {

@@ -16,10 +16,10 @@ import (
 // sessions that were sealed with it; of TLS 1.2 also what was recorded of them.
 type TicketKey [32]byte
 
-// TicketKeys are the keys of a server, which may change. Its method may be
+// A TicketKeySource has the ticket keys of a server, which may change. Its method may be
 // called from many goroutines, and must not wait: keys beyond a network are
 // asked for through [AsyncTicketKeys].
-type TicketKeys interface {
+type TicketKeySource interface {
 	// TicketKeys returns the keys of now, at least one: the first seals new
 	// tickets, and all of them open old ones.
 	TicketKeys(now time.Time) ([]TicketKey, error)
@@ -27,7 +27,7 @@ type TicketKeys interface {
 
 // StaticTicketKeys are keys that do not change by themselves: the first seals.
 // Servers with the same keys resume each other's sessions.
-func StaticTicketKeys(keys ...TicketKey) TicketKeys { return staticKeys(keys) }
+func StaticTicketKeys(keys ...TicketKey) TicketKeySource { return staticKeys(keys) }
 
 type staticKeys []TicketKey
 

@@ -331,7 +331,7 @@ func (w *wire) closed() {
 
 // asks has the server ask for a certificate; nobody answers.
 func (w *wire) asks() {
-	w.server.Config = &hermetic.Config{Certificates: w.server.Config.Certificates, Async: hermetic.AsyncCertificate}
+	w.server.Config = &hermetic.Config{Certificates: w.server.Config.Certificates, Async: hermetic.AsyncChoose}
 	w.server.OnPending = func(gnet.Conn, hermetic.Pending) {}
 	w.open()
 }
@@ -355,9 +355,9 @@ func (w *wire) seal(records, size int) (b []byte) {
 // keyUpdates are 1,000 of them.
 func (w *wire) keyUpdates() (b []byte) {
 	for range 1000 {
-		w.client.KeyUpdate(true)
+		w.client.KeyUpdate(hermetic.UpdateRequested)
 		b = w.client.Output(b)
-		w.client.KeyUpdate(false)
+		w.client.KeyUpdate(hermetic.UpdateNotRequested)
 		b = w.client.Output(b)
 	}
 	return b

@@ -46,7 +46,7 @@ var blockedCalls = []struct {
 	{"WriteEarlyData", writeDeadline, func(c *Conn) error { _, err := c.WriteEarlyData([]byte("x")); return err }},
 	{"CloseWrite", writeDeadline, (*Conn).CloseWrite},
 	{"Control", writeDeadline, func(c *Conn) error {
-		return c.Control(func(e *hermetic.Engine) error { return e.KeyUpdate(true) })
+		return c.Control(func(e *hermetic.Engine) error { return e.KeyUpdate(hermetic.UpdateRequested) })
 	}},
 	{"State", bothDeadlines, func(c *Conn) error { c.State(); return nil }},
 	{"ConnectionState", bothDeadlines, func(c *Conn) error { c.ConnectionState(); return nil }},

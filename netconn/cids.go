@@ -79,7 +79,7 @@ func (p *peer) follow(to address) {
 	p.mu.Lock()
 	from := p.addr
 	p.mu.Unlock()
-	may := p.socket.limits.Follow
+	may := p.socket.config.Follow
 	if to.key == from.key || may != nil && !may(from.netAddr(), to.netAddr()) {
 		return
 	}

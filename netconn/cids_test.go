@@ -16,9 +16,9 @@ func TestMoves(t *testing.T) {
 		for _, size := range []int{4, 200} {
 			client, server := configs(t)
 			client.MaxVersion = version
-			client.Datagram.ConnectionIDs = true
-			server.Datagram.ConnectionIDs, server.Datagram.ConnectionIDLength = true, size
-			w, l := onWire(t, server, Limits{})
+			client.DTLS.ConnectionIDs = true
+			server.DTLS.ConnectionIDs, server.DTLS.ConnectionIDLength = true, size
+			w, l := onWire(t, server, PacketConfig{})
 			c, other := w.caller(t, "home", client), w.caller(t, "other", client)
 			c.speak()
 			conn := accept(t, l)
@@ -98,10 +98,10 @@ func TestMoves(t *testing.T) {
 // TestFollow: who may not be followed is heard, and answered where he was.
 func TestFollow(t *testing.T) {
 	client, server := configs(t)
-	client.Datagram.ConnectionIDs = true
-	server.Datagram.ConnectionIDs, server.Datagram.ConnectionIDLength = true, 4
+	client.DTLS.ConnectionIDs = true
+	server.DTLS.ConnectionIDs, server.DTLS.ConnectionIDLength = true, 4
 	asked := make(chan string, 10)
-	w, l := onWire(t, server, Limits{Follow: func(from, to net.Addr) bool {
+	w, l := onWire(t, server, PacketConfig{Follow: func(from, to net.Addr) bool {
 		asked <- from.String() + " to " + to.String()
 		return to.String() == "near"
 	}})
@@ -153,7 +153,7 @@ func TestConnectionID(t *testing.T) {
 // TestControl: what Conn does not offer, with the engine.
 func TestControl(t *testing.T) {
 	everywhere(t, func(t *testing.T, c, s *Conn) {
-		err := c.Control(func(e *hermetic.Engine) error { return e.KeyUpdate(true) })
+		err := c.Control(func(e *hermetic.Engine) error { return e.KeyUpdate(hermetic.UpdateRequested) })
 		if (err == nil) != (c.State().Version == tls.VersionTLS13) {
 			t.Errorf("KeyUpdate: %v", err)
 		}

@@ -73,7 +73,7 @@ func DTLSClient(conn net.Conn, cfg *hermetic.Config) *Conn {
 
 // DTLSServer returns a DTLS server for the one peer of a connection that keeps
 // datagrams apart, as with [DTLSClient]. It asks for a cookie unless
-// cfg.Datagram.TrustAddress is set, as it should be over ICE.
+// cfg.DTLS.TrustAddress is set, as it should be over ICE.
 func DTLSServer(conn net.Conn, cfg *hermetic.Config) *Conn {
 	return &Conn{newSingle(conn, hermetic.DTLSServer, cfg)}
 }
@@ -135,7 +135,7 @@ func (c *Conn) ConnectionState() tls.ConnectionState {
 		HandshakeComplete:           s.HandshakeComplete,
 		DidResume:                   s.DidResume,
 		CipherSuite:                 s.CipherSuite,
-		CurveID:                     s.Curve,
+		CurveID:                     s.CurveID,
 		NegotiatedProtocol:          s.NegotiatedProtocol,
 		ServerName:                  s.ServerName,
 		PeerCertificates:            s.PeerCertificates,

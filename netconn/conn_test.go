@@ -360,7 +360,7 @@ func TestDialWithPSKs(t *testing.T) {
 			client, server := configs(t)
 			client.ServerName, client.PSKs, server.PSKs = test.serverName, psks, test.known
 			if test.raw {
-				client.PSKs, client.PeerCertificateTypes = nil, []hermetic.CertificateType{hermetic.RawPublicKey, hermetic.X509}
+				client.PSKs, client.PeerCertificateTypes = nil, []hermetic.CertificateType{hermetic.CertificateRawPublicKey, hermetic.CertificateX509}
 				client.PeerPublicKeys = []crypto.PublicKey{server.Certificates[0].PrivateKey.(crypto.Signer).Public()}
 			}
 			l := listenOnce(t, network, server)

@@ -64,15 +64,15 @@ func newStorm(t *testing.T, seed uint64, client, server *hermetic.Config) *storm
 	if s.chance(2) {
 		s.client.MaxVersion = tls.VersionTLS12
 	}
-	s.client.Datagram.MaxRetransmitTimeout, s.server.Datagram.MaxRetransmitTimeout = 8*time.Second, 8*time.Second
-	s.server.Datagram.TrustAddress = s.chance(2)
+	s.client.DTLS.MaxRetransmitTimeout, s.server.DTLS.MaxRetransmitTimeout = 8*time.Second, 8*time.Second
+	s.server.DTLS.TrustAddress = s.chance(2)
 	if s.chance(2) {
-		s.client.Datagram.ConnectionIDs = true
-		s.server.Datagram.ConnectionIDs, s.server.Datagram.ConnectionIDLength = true, 4
+		s.client.DTLS.ConnectionIDs = true
+		s.server.DTLS.ConnectionIDs, s.server.DTLS.ConnectionIDLength = true, 4
 	}
 	if s.chance(2) {
 		s.listener = s.station("server", "")
-		l, err := NewPacketListener(s.listener, s.server, Limits{Backlog: 3, Peers: 5, Queue: 10, Quiet: time.Second})
+		l, err := NewPacketListener(s.listener, s.server, PacketConfig{Backlog: 3, Peers: 5, Queue: 10, Quiet: time.Second})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -320,7 +320,7 @@ func (u *user) act(r *rand.Rand) {
 		case "no deadline":
 			u.conn.SetDeadline(time.Time{})
 		case "Control":
-			u.conn.Control(func(e *hermetic.Engine) error { return e.KeyUpdate(r.IntN(2) == 0) })
+			u.conn.Control(func(e *hermetic.Engine) error { return e.KeyUpdate(hermetic.KeyUpdateRequest(r.IntN(2) == 0)) })
 		case "State":
 			u.conn.State()
 			if !u.calm { // after half a minute it ends the handshake
@@ -345,7 +345,7 @@ func (u *user) act(r *rand.Rand) {
 			if u.station != nil && !u.calm && r.IntN(20) == 0 {
 				u.station.stubborn.Store(true)
 			}
-			if u.station != nil && u.l != nil && u.server.Datagram.ConnectionIDs && u.conn.State().HandshakeComplete {
+			if u.station != nil && u.l != nil && u.server.DTLS.ConnectionIDs && u.conn.State().HandshakeComplete {
 				u.station.move(wireAddr(fmt.Sprintf("%s at %d", u.name, r.IntN(3))))
 			}
 		case "sleep":

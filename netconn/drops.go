@@ -17,14 +17,14 @@ type Drops struct {
 	// NoCookie counts datagrams with a ClientHello that was answered, and must come again
 	// with the cookie of the answer. Each handshake begins with one.
 	NoCookie uint64
-	// Backlog counts ClientHellos with a good cookie beyond Limits.Backlog.
+	// Backlog counts ClientHellos with a good cookie beyond PacketConfig.Backlog.
 	Backlog uint64
-	// Peers counts ClientHellos with a good cookie beyond Limits.Peers.
+	// Peers counts ClientHellos with a good cookie beyond PacketConfig.Peers.
 	Peers uint64
 	// Closed counts datagrams of a connection that is just ending, and ClientHellos
 	// after the listener's Close.
 	Closed uint64
-	// Queue counts datagrams of data beyond Limits.Queue, which nobody has read.
+	// Queue counts datagrams of data beyond PacketConfig.Queue, which nobody has read.
 	Queue uint64
 	// Records are the records that the engines have dropped. A datagram may have several.
 	Records hermetic.RecordDrops

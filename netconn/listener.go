@@ -80,8 +80,8 @@ func (l *listener) Accept() (net.Conn, error) {
 	return Server(conn, l.cfg), nil
 }
 
-// Limits bound what the peers of a [PacketListener] may take.
-type Limits struct {
+// PacketConfig bound what the peers of a [PacketListener] may take.
+type PacketConfig struct {
 	// Backlog is how many handshakes may be under way and connections wait for
 	// Accept, together. Zero or less: 1,024. Beyond it hellos are dropped, and come again.
 	Backlog int
@@ -106,27 +106,27 @@ type Limits struct {
 	Failed func(peer net.Addr, err error)
 }
 
-func (l *Limits) backlog() int { return cmp.Or(max(l.Backlog, 0), 1024) }
-func (l *Limits) queue() int   { return cmp.Or(l.Queue, 64) }
+func (l *PacketConfig) backlog() int { return cmp.Or(max(l.Backlog, 0), 1024) }
+func (l *PacketConfig) queue() int   { return cmp.Or(l.Queue, 64) }
 
-func (l *Limits) quiet() time.Duration { return cmp.Or(l.Quiet, time.Minute) }
+func (l *PacketConfig) quiet() time.Duration { return cmp.Or(l.Quiet, time.Minute) }
 
 // A PacketListener serves DTLS peers on one socket: one goroutine reads it and
 // drives all handshakes, one timer stands for all deadlines, and a connection has
 // neither. The callbacks of cfg run there: none may wait. Where the socket does not take
 // a datagram at once, and on a net.PacketConn that is no *net.UDPConn, a goroutine
 // writes it, one for each connection, and nobody else waits. Unless
-// cfg.Datagram.TrustAddress is set, a stranger costs a few hashes and one datagram,
+// cfg.DTLS.TrustAddress is set, a stranger costs a few hashes and one datagram,
 // and nothing is kept of him before his cookie has come back.
 //
 // A client that begins anew from the same address, without a word about the old
 // connection, gets a new one; the old one fails when the new handshake is complete.
 //
-// With cfg.Datagram.ConnectionIDs of our own, a client whose address changes keeps
+// With cfg.DTLS.ConnectionIDs of our own, a client whose address changes keeps
 // its connection: RemoteAddr and where Write sends to follow the newest record
 // that was authentic. Whoever can hold such a record back and send it from
 // elsewhere can lead our datagrams there, until the client's next record comes;
-// Limits.Follow may refuse. A Config of cfg.GetConfigForClient needs the same
+// PacketConfig.Follow may refuse. A Config of cfg.GetConfigForClient needs the same
 // ConnectionIDLength, for it says where the ID ends.
 type PacketListener struct{ socket *socket }
 
@@ -139,7 +139,7 @@ func ListenPacket(network, address string, cfg *hermetic.Config) (*PacketListene
 	if err != nil {
 		return nil, err
 	}
-	l, err := NewPacketListener(pc, cfg, Limits{})
+	l, err := NewPacketListener(pc, cfg, PacketConfig{})
 	if err != nil {
 		pc.Close()
 	}
@@ -148,16 +148,16 @@ func ListenPacket(network, address string, cfg *hermetic.Config) (*PacketListene
 
 // NewPacketListener listens on pc, which is the listener's from now on: it is
 // closed with the listener and its last connection.
-func NewPacketListener(pc net.PacketConn, cfg *hermetic.Config, limits Limits) (*PacketListener, error) {
+func NewPacketListener(pc net.PacketConn, cfg *hermetic.Config, config PacketConfig) (*PacketListener, error) {
 	if _, err := newEngine(hermetic.DTLSServer, cfg); err != nil {
 		return nil, err
 	}
 	s := newSocket(newTransport(pc), cfg)
-	s.server, s.limits = cfg, limits
-	if cfg.Datagram.ConnectionIDs {
-		s.cidSize = cfg.Datagram.ConnectionIDLength
+	s.server, s.config = cfg, config
+	if cfg.DTLS.ConnectionIDs {
+		s.cidSize = cfg.DTLS.ConnectionIDLength
 	}
-	s.accept = make(chan *peer, s.limits.backlog())
+	s.accept = make(chan *peer, s.config.backlog())
 	s.start()
 	return &PacketListener{s}, nil
 }

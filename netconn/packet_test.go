@@ -169,10 +169,10 @@ func (c *caller) say(words string) {
 }
 
 // onWire is a listener on a wire.
-func onWire(t *testing.T, cfg *hermetic.Config, limits Limits) (*wire, *PacketListener) {
+func onWire(t *testing.T, cfg *hermetic.Config, config PacketConfig) (*wire, *PacketListener) {
 	t.Helper()
 	w := newWire()
-	l, err := NewPacketListener(w, cfg, limits)
+	l, err := NewPacketListener(w, cfg, config)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -206,7 +206,7 @@ func hears(t *testing.T, c *Conn, want string) {
 // TestStrangers: nothing is kept of whoever has not shown a cookie.
 func TestStrangers(t *testing.T) {
 	client, server := configs(t)
-	w, l := onWire(t, server, Limits{})
+	w, l := onWire(t, server, PacketConfig{})
 	hello := w.caller(t, "", client).Output(nil)
 	for i, d := range [][]byte{
 		nil, {22}, {23, 1, 2, 3}, bytes.Repeat([]byte{22}, 200), bytes.Repeat([]byte{0x2f}, 60),
@@ -246,7 +246,7 @@ func TestStrangers(t *testing.T) {
 func TestFailed(t *testing.T) {
 	client, server := configs(t)
 	var told []string
-	w, l := onWire(t, server, Limits{Failed: func(peer net.Addr, err error) {
+	w, l := onWire(t, server, PacketConfig{Failed: func(peer net.Addr, err error) {
 		told = append(told, fmt.Sprintf("%v: %v", peer, err))
 	}})
 	w.send("stranger", bytes.Repeat([]byte{22}, 200))
@@ -267,7 +267,7 @@ func TestFailed(t *testing.T) {
 // accepted are bounded together; who comes then comes again.
 func TestBacklog(t *testing.T) {
 	client, server := configs(t)
-	w, l := onWire(t, server, Limits{Backlog: 2})
+	w, l := onWire(t, server, PacketConfig{Backlog: 2})
 	half, whole, late := w.caller(t, "half", client), w.caller(t, "whole", client), w.caller(t, "late", client)
 	w.send("half", half.Output(nil))
 	half.listen()
@@ -295,7 +295,7 @@ func TestBacklog(t *testing.T) {
 // TestNegativeBacklog: it is the default.
 func TestNegativeBacklog(t *testing.T) {
 	client, server := configs(t)
-	w, l := onWire(t, server, Limits{Backlog: -1})
+	w, l := onWire(t, server, PacketConfig{Backlog: -1})
 	w.caller(t, "c", client).speak()
 	accept(t, l).Close()
 }
@@ -303,7 +303,7 @@ func TestNegativeBacklog(t *testing.T) {
 // TestPeers: no more connections than there may be, except in place of others.
 func TestPeers(t *testing.T) {
 	client, server := configs(t)
-	w, l := onWire(t, server, Limits{Peers: 2})
+	w, l := onWire(t, server, PacketConfig{Peers: 2})
 	var conns []*Conn
 	for _, name := range []string{"a", "b"} {
 		w.caller(t, name, client).speak()
@@ -329,7 +329,7 @@ func TestPeers(t *testing.T) {
 // apart.
 func TestQueue(t *testing.T) {
 	client, server := configs(t)
-	w, l := onWire(t, server, Limits{Queue: 3})
+	w, l := onWire(t, server, PacketConfig{Queue: 3})
 	c := w.caller(t, "c", client)
 	c.speak()
 	conn := accept(t, l)
@@ -381,7 +381,7 @@ func TestLargeDatagrams(t *testing.T) {
 // TestSlowReader: what one connection does not read costs it, and not the others.
 func TestSlowReader(t *testing.T) {
 	client, server := configs(t)
-	w, l := onWire(t, server, Limits{Queue: 3})
+	w, l := onWire(t, server, PacketConfig{Queue: 3})
 	slow, other := w.caller(t, "slow", client), w.caller(t, "other", client)
 	slow.speak()
 	conns := []*Conn{accept(t, l)}
@@ -408,7 +408,7 @@ func TestAnew(t *testing.T) {
 	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
 		client, server := configs(t)
 		client.MaxVersion = version
-		w, l := onWire(t, server, Limits{})
+		w, l := onWire(t, server, PacketConfig{})
 		first := w.caller(t, "c", client)
 		hello := first.Output(nil)
 		w.send("c", bytes.Clone(hello))
@@ -462,7 +462,7 @@ func TestLastRecordNumbers(t *testing.T) {
 	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
 		client, server := configs(t)
 		client.MaxVersion = version
-		w, _ := onWire(t, server, Limits{})
+		w, _ := onWire(t, server, PacketConfig{})
 		c := w.caller(t, "c", client)
 		for range 4 {
 			for c.HasOutput() {
@@ -486,7 +486,7 @@ func TestLastRecordNumbers(t *testing.T) {
 // the last connection the socket is closed.
 func TestListenerClose(t *testing.T) {
 	client, server := configs(t)
-	w, l := onWire(t, server, Limits{})
+	w, l := onWire(t, server, PacketConfig{})
 	a, b := w.caller(t, "a", client), w.caller(t, "b", client)
 	a.speak()
 	conn := accept(t, l)
@@ -537,7 +537,7 @@ func TestListenerClose(t *testing.T) {
 // TestSocketFails: its error is everybody's.
 func TestSocketFails(t *testing.T) {
 	client, server := configs(t)
-	w, l := onWire(t, server, Limits{})
+	w, l := onWire(t, server, PacketConfig{})
 	c := w.caller(t, "c", client)
 	c.speak()
 	conn := accept(t, l)
@@ -567,7 +567,7 @@ func (w windows) ReadFrom(b []byte) (int, net.Addr, error) {
 func TestTooLarge(t *testing.T) {
 	client, server := configs(t)
 	w := newWire()
-	l, err := NewPacketListener(windows{w}, server, Limits{})
+	l, err := NewPacketListener(windows{w}, server, PacketConfig{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -584,9 +584,9 @@ func TestTooLarge(t *testing.T) {
 // TestLoss: the timer sends again what is lost, and gives up in the end.
 func TestLoss(t *testing.T) {
 	client, server := configs(t)
-	server.Datagram.RetransmitTimeout, server.Datagram.MaxRetransmitTimeout = 50*time.Millisecond, 200*time.Millisecond
-	server.Datagram.FixedMTU = true
-	w, l := onWire(t, server, Limits{})
+	server.DTLS.RetransmitTimeout, server.DTLS.MaxRetransmitTimeout = 50*time.Millisecond, 200*time.Millisecond
+	server.DTLS.FixedMTU = true
+	w, l := onWire(t, server, PacketConfig{})
 	c := w.caller(t, "c", client)
 	w.send("c", c.Output(nil))
 	c.listen()
@@ -611,7 +611,7 @@ func TestLoss(t *testing.T) {
 func TestDTLSServer(t *testing.T) {
 	for _, trust := range []bool{false, true} {
 		client, server := configs(t)
-		server.Datagram.TrustAddress = trust
+		server.DTLS.TrustAddress = trust
 		client.CurvePreferences = []tls.CurveID{tls.X25519} // else there is a retry for the group
 		a, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
 		if err != nil {
@@ -730,7 +730,7 @@ func TestBothUpdateOverPipe(t *testing.T) {
 				inside.Wait()
 				end.gate.Unlock()
 				<-other.came
-				return e.KeyUpdate(true)
+				return e.KeyUpdate(hermetic.UpdateRequested)
 			})
 		}
 	}

@@ -72,7 +72,7 @@ func newPeer(s *socket, addr address, mode hermetic.Mode, cfg *hermetic.Config) 
 	p := &peer{socket: s, addr: addr, home: addr.key, index: -1}
 	p.wake.L = &p.mu
 	p.engine, p.err = newEngine(mode, cfg)
-	if p.err == nil && mode.IsServer() && !cfg.Datagram.TrustAddress {
+	if p.err == nil && mode.IsServer() && !cfg.DTLS.TrustAddress {
 		p.err = p.engine.SetPeerID(addr.id())
 	}
 	return p
@@ -85,7 +85,7 @@ func newSingle(conn net.Conn, mode hermetic.Mode, cfg *hermetic.Config) *peer {
 	s.closed = true // nobody else may come
 	p := newPeer(s, t.peer, mode, cfg)
 	p.dialed = true
-	p.stranger = p.err == nil && mode.IsServer() && !cfg.Datagram.TrustAddress
+	p.stranger = p.err == nil && mode.IsServer() && !cfg.DTLS.TrustAddress
 	if p.stranger {
 		s.answers = cfg
 	}
@@ -157,7 +157,7 @@ func (p *peer) welcome(datagram []byte) bool {
 
 // keep queues a datagram, or drops it when too many wait: as a socket would.
 func (p *peer) keep(data []byte) {
-	if len(p.queue)-p.next >= p.socket.limits.queue() {
+	if len(p.queue)-p.next >= p.socket.config.queue() {
 		p.unread++
 		p.socket.drop(&p.socket.drops.Queue)
 		return
@@ -303,7 +303,7 @@ func (p *peer) finish() {
 	p.removed = true
 	p.wake.Broadcast()
 	p.socket.remove(p, p.established, p.leaving)
-	failed, err := p.socket.limits.Failed, p.err
+	failed, err := p.socket.config.Failed, p.err
 	tell := failed != nil && err != nil && !p.established
 	// Who gives up a handshake has nothing more to say.
 	hurry := err == nil && !p.established
@@ -319,8 +319,8 @@ func (p *peer) finish() {
 // schedule sets the timer to what comes first: the engine's deadline, or the next
 // look.
 func (p *peer) schedule(at time.Time) {
-	if p.established && p.active && p.look.IsZero() && p.socket.limits.Quiet >= 0 {
-		p.look = p.socket.clock().Add(p.socket.limits.quiet())
+	if p.established && p.active && p.look.IsZero() && p.socket.config.Quiet >= 0 {
+		p.look = p.socket.clock().Add(p.socket.config.quiet())
 	}
 	if !p.look.IsZero() && (at.IsZero() || p.look.Before(at)) {
 		at = p.look
@@ -344,7 +344,7 @@ func (p *peer) expire() {
 	looks := !p.look.IsZero() && !now.Before(p.look)
 	rests := looks && !p.active
 	if looks {
-		p.active, p.look = false, now.Add(p.socket.limits.quiet())
+		p.active, p.look = false, now.Add(p.socket.config.quiet())
 	}
 	p.use(false, func() error {
 		if rests && p.engine.Compact() == nil {

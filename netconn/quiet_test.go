@@ -31,11 +31,11 @@ func (c *clock) pass(d time.Duration) {
 }
 
 // quietListener is a listener with a clock that stands still, and a client.
-func quietListener(t *testing.T, version uint16, limits Limits) (*clock, *hermetic.Config, *wire, *PacketListener) {
+func quietListener(t *testing.T, version uint16, config PacketConfig) (*clock, *hermetic.Config, *wire, *PacketListener) {
 	client, server := configs(t)
 	now := &clock{now: pkitest.Now}
 	client.MaxVersion, client.Time, server.Time = version, now.time, now.time
-	w, l := onWire(t, server, limits)
+	w, l := onWire(t, server, config)
 	return now, client, w, l
 }
 
@@ -43,7 +43,7 @@ func quietListener(t *testing.T, version uint16, limits Limits) (*clock, *hermet
 // been.
 func TestQuiet(t *testing.T) {
 	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
-		now, client, w, l := quietListener(t, version, Limits{Quiet: 10 * time.Second})
+		now, client, w, l := quietListener(t, version, PacketConfig{Quiet: 10 * time.Second})
 		c := w.caller(t, "c", client)
 		c.speak()
 		conn := accept(t, l)
@@ -97,7 +97,7 @@ func TestQuiet(t *testing.T) {
 			}
 			c.got = nil
 			if version == tls.VersionTLS13 {
-				if err := conn.Control(func(e *hermetic.Engine) error { return e.KeyUpdate(true) }); err != nil {
+				if err := conn.Control(func(e *hermetic.Engine) error { return e.KeyUpdate(hermetic.UpdateRequested) }); err != nil {
 					t.Fatal(err)
 				}
 				c.speak()
@@ -113,7 +113,7 @@ func TestQuiet(t *testing.T) {
 
 // TestNeverQuiet: with a negative limit nothing is made small.
 func TestNeverQuiet(t *testing.T) {
-	_, client, w, l := quietListener(t, tls.VersionTLS13, Limits{Quiet: -1})
+	_, client, w, l := quietListener(t, tls.VersionTLS13, PacketConfig{Quiet: -1})
 	c := w.caller(t, "c", client)
 	c.speak()
 	c.say("a word")
@@ -130,7 +130,7 @@ func TestNeverQuiet(t *testing.T) {
 func TestPeerMemory(t *testing.T) {
 	const count, inUse, idle = 300, 5000, 2500
 	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
-		now, client, w, l := quietListener(t, version, Limits{Quiet: time.Hour})
+		now, client, w, l := quietListener(t, version, PacketConfig{Quiet: time.Hour})
 		conns := make([]*Conn, count)
 		meet := func(name string) *Conn {
 			c := w.caller(t, name, client)

@@ -35,7 +35,7 @@ type socket struct {
 	clock     func() time.Time
 	server    *hermetic.Config // for strangers; nil: there are none
 	answers   *hermetic.Config // makes the cookies of a single peer
-	limits    Limits
+	config    PacketConfig
 	cidSize   int // of our connection IDs
 	accept    chan *peer
 	done      chan struct{} // closed with the listener
@@ -214,7 +214,7 @@ func helloRandom(d []byte) (random [32]byte, ok bool) {
 // meet takes a stranger's datagram: only a ClientHello with a good cookie makes a
 // peer of him, and nothing is kept before.
 func (s *socket) meet(from address, random [32]byte, datagram []byte) {
-	if !s.server.Datagram.TrustAddress {
+	if !s.server.DTLS.TrustAddress {
 		answer, ok := s.server.AnswerHello(nil, from.id(), datagram)
 		if len(answer) > 0 {
 			s.transport.answer(from, answer)
@@ -273,7 +273,7 @@ func (s *socket) refusal(p *peer) *uint64 {
 	switch {
 	case s.closed:
 		return &s.drops.Closed
-	case s.waiting+s.leaving >= s.limits.backlog():
+	case s.waiting+s.leaving >= s.config.backlog():
 		return &s.drops.Backlog
 	case s.full() && s.peers[p.home] == nil:
 		return &s.drops.Peers
@@ -282,7 +282,7 @@ func (s *socket) refusal(p *peer) *uint64 {
 }
 
 // full reports whether there are as many connections as there may be.
-func (s *socket) full() bool { return s.limits.Peers > 0 && len(s.live) >= s.limits.Peers }
+func (s *socket) full() bool { return s.config.Peers > 0 && len(s.live) >= s.config.Peers }
 
 // deliver gives p a datagram, and hands p to Accept when that has completed its
 // handshake.

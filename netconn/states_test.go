@@ -379,7 +379,7 @@ func (s *side) act1(actor byte, r *rand.Rand, kinds int) {
 		s.setDeadline(which(1+r.IntN(3)), until[r.IntN(len(until))])
 	case 2:
 		s.call("Control", writeDeadline, func() error {
-			return s.conn.Control(func(e *hermetic.Engine) error { return e.KeyUpdate(r.IntN(2) == 0) })
+			return s.conn.Control(func(e *hermetic.Engine) error { return e.KeyUpdate(hermetic.KeyUpdateRequest(r.IntN(2) == 0)) })
 		})
 	case 3:
 		s.call("State", 0, func() error { s.conn.State(); return nil })

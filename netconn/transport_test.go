@@ -64,7 +64,7 @@ func TestRoaming(t *testing.T) {
 			for _, trust := range []bool{false, true} {
 				t.Run(fmt.Sprintf("%s, %s, %v", first, then, trust), func(t *testing.T) {
 					client, server := configs(t)
-					server.Datagram.TrustAddress = trust
+					server.DTLS.TrustAddress = trust
 					a, b := net.Pipe()
 					ends := [2]*roamer{{Conn: a}, {Conn: b}}
 					move := func(to string) {
@@ -184,7 +184,7 @@ func TestOddTransports(t *testing.T) {
 				bubble(t, func(t *testing.T, client, server *hermetic.Config) {
 					a, b := net.Pipe()
 					o := &odd{Conn: a, read: test.read}
-					l, err := NewPacketListener(&packetPipe{o, addresses["one"]}, server, Limits{})
+					l, err := NewPacketListener(&packetPipe{o, addresses["one"]}, server, PacketConfig{})
 					if err != nil {
 						t.Fatal(err)
 					}
@@ -230,7 +230,7 @@ func TestAddressesOfPackets(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			client, server := configs(t)
 			a, b := net.Pipe()
-			l, err := NewPacketListener(&packetPipe{a, addr}, server, Limits{})
+			l, err := NewPacketListener(&packetPipe{a, addr}, server, PacketConfig{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -465,7 +465,7 @@ func TestJammedTransport(t *testing.T) {
 		waits(t, false, func(t *testing.T, client, server *hermetic.Config) *Conn {
 			a, b := net.Pipe()
 			j := newJam(a)
-			l, err := NewPacketListener(&packetPipe{j, addresses["one"]}, server, Limits{})
+			l, err := NewPacketListener(&packetPipe{j, addresses["one"]}, server, PacketConfig{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -536,10 +536,10 @@ func (w *jammedWire) WriteTo(b []byte, to net.Addr) (int, error) {
 // listener, and what it leaves behind is bounded.
 func TestJammedPeer(t *testing.T) {
 	client, server := configs(t)
-	server.Datagram.TrustAddress = true
+	server.DTLS.TrustAddress = true
 	const backlog = 4
 	w := &jammedWire{newWire(), func(to string) bool { return to[0] == 'j' }}
-	l, err := NewPacketListener(w, server, Limits{Backlog: backlog})
+	l, err := NewPacketListener(w, server, PacketConfig{Backlog: backlog})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -599,7 +599,7 @@ func TestJammedPeer(t *testing.T) {
 func TestJammedStrangers(t *testing.T) {
 	client, server := configs(t)
 	w := &jammedWire{newWire(), func(to string) bool { return to[0] == 'j' }}
-	l, err := NewPacketListener(w, server, Limits{})
+	l, err := NewPacketListener(w, server, PacketConfig{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -622,7 +622,7 @@ func TestJammedStrangers(t *testing.T) {
 func TestDrops(t *testing.T) {
 	client, server := configs(t)
 	client.CurvePreferences = []tls.CurveID{tls.X25519} // a hello is one datagram
-	w, l := onWire(t, server, Limits{Backlog: 2, Peers: 3, Queue: 1})
+	w, l := onWire(t, server, PacketConfig{Backlog: 2, Peers: 3, Queue: 1})
 	want := Drops{}
 	check := func(what string) {
 		t.Helper()

@@ -77,7 +77,7 @@ const (
 )
 
 // A Store is a server's part in the fleet. Its methods may be called from many
-// goroutines. It is a [hermetic.TicketKeys] and a [hermetic.ReplayGuard].
+// goroutines. It is a [hermetic.TicketKeySource] and a [hermetic.ReplayGuard].
 type Store struct {
 	client redis.UniversalClient
 	opt    Options
@@ -179,11 +179,11 @@ func checkClient(client redis.UniversalClient) error {
 // Refresh: a server works with secrets of its own until it has met its fleet.
 func (s *Store) Configure(cfg *hermetic.Config) {
 	cfg.TicketKeys, cfg.TicketLifetime = s, s.opt.TicketLifetime
-	cfg.GetCookieSecrets = s.CookieSecrets
+	cfg.DTLS.GetCookieSecrets = s.CookieSecrets
 	cfg.ReplayGuard = s
 }
 
-// CookieSecrets is for [hermetic.Config].GetCookieSecrets: first the fleet's secret, or
+// CookieSecrets is for [hermetic.DTLSConfig].GetCookieSecrets: first the fleet's secret, or
 // before the first Refresh that has succeeded one of this process's own. A second one is
 // what came before it, if anyone asked for it: its cookies are still accepted.
 func (s *Store) CookieSecrets() [][]byte {

@@ -112,7 +112,7 @@ func openAuthority(dir string, days int) (*authority, error) {
 	if err != nil {
 		return nil, err
 	}
-	c, err := hermetic.ParseCertificate(slices.Concat(certPEM, []byte("\n"), keyPEM))
+	c, err := hermetic.ParseKeyPair(slices.Concat(certPEM, []byte("\n"), keyPEM))
 	var fault *hermetic.FileError
 	switch {
 	case errors.As(err, &fault) && fault.Problem == "certificate/private key mismatch":

@@ -320,7 +320,7 @@ func forward(ctx *hermetic.Context, data []byte) error {
 
 // summary is what was negotiated, in one line.
 func summary(s hermetic.ConnectionState) string {
-	line := fmt.Sprintf("%s %s %s", versionName(s), hermetic.CipherSuiteName(s.CipherSuite), groupName(s.Curve))
+	line := fmt.Sprintf("%s %s %s", versionName(s), hermetic.CipherSuiteName(s.CipherSuite), groupName(s.CurveID))
 	if s.PeerSignatureScheme != 0 {
 		line += " " + s.PeerSignatureScheme.String()
 	}
@@ -352,7 +352,7 @@ func versionName(s hermetic.ConnectionState) string {
 func printState(w io.Writer, s hermetic.ConnectionState) {
 	fmt.Fprintf(w, "Version       %s\n", versionName(s))
 	fmt.Fprintf(w, "Cipher suite  %s\n", hermetic.CipherSuiteName(s.CipherSuite))
-	fmt.Fprintf(w, "Group         %s%s\n", groupName(s.Curve), map[bool]string{true: " (after a HelloRetryRequest)"}[s.HelloRetryRequest])
+	fmt.Fprintf(w, "Group         %s%s\n", groupName(s.CurveID), map[bool]string{true: " (after a HelloRetryRequest)"}[s.HelloRetryRequest])
 	if s.PeerSignatureScheme != 0 {
 		fmt.Fprintf(w, "Signature     %v\n", s.PeerSignatureScheme)
 	}
@@ -420,7 +420,7 @@ func printJSON(w io.Writer, s hermetic.ConnectionState) error {
 		PSKIdentity  string        `json:"psk_identity,omitempty"`
 		Certificates []certificate `json:"certificates"`
 	}{
-		Version: versionName(s), CipherSuite: hermetic.CipherSuiteName(s.CipherSuite), Group: groupName(s.Curve),
+		Version: versionName(s), CipherSuite: hermetic.CipherSuiteName(s.CipherSuite), Group: groupName(s.CurveID),
 		ALPN: s.NegotiatedProtocol, ServerName: s.ServerName, Retried: s.HelloRetryRequest,
 		Resumed: s.DidResume, EarlyData: s.EarlyDataAccepted, PSKIdentity: string(s.PSKIdentity),
 		Certificates: []certificate{},

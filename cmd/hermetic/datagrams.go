@@ -16,7 +16,7 @@ func lossy(lost int) func(client, server *hermetic.Config) (*result, error) {
 		n := &datagrams{ends: ends{r: new(result)}, now: begin, lost: lost}
 		client.Time = func() time.Time { return n.now }
 		server.Time = client.Time
-		server.Datagram.TrustAddress = true
+		server.DTLS.TrustAddress = true
 		var err error
 		if n.client, err = hermetic.NewEngine(hermetic.DTLSClient, client); err != nil {
 			return nil, err

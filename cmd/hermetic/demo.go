@@ -56,7 +56,7 @@ func scenarios() []scenario {
 		{"TLS 1.3, ChaCha20-Poly1305", "memory", func(c, s *hermetic.Config) { c.CipherSuites = []uint16{tls.TLS_CHACHA20_POLY1305_SHA256} }, memory},
 		{"TLS 1.3, mutual", "memory", mutual, memory},
 		{"TLS 1.3, raw public keys", "memory", rawKeys, memory},
-		{"TLS 1.3, asynchronous key", "memory", func(c, s *hermetic.Config) { s.Async = hermetic.AsyncSign | hermetic.AsyncCertificate }, memory},
+		{"TLS 1.3, asynchronous key", "memory", func(c, s *hermetic.Config) { s.Async = hermetic.AsyncSign | hermetic.AsyncChoose }, memory},
 		{"TLS 1.3, resumption", "memory", nil, resumption},
 		{"TLS 1.3, early data", "memory", nil, earlyData},
 		{"TLS 1.3, external PSK", "memory", externalPSK, memory},
@@ -84,7 +84,7 @@ func mutual(c, s *hermetic.Config) {
 func rawKeys(c, s *hermetic.Config) {
 	key := s.Certificates[0].PrivateKey
 	s.Certificates = []tls.Certificate{{PrivateKey: key}}
-	c.PeerCertificateTypes = []hermetic.CertificateType{hermetic.RawPublicKey}
+	c.PeerCertificateTypes = []hermetic.CertificateType{hermetic.CertificateRawPublicKey}
 	c.PeerPublicKeys = []crypto.PublicKey{key.(crypto.Signer).Public()}
 }
 
@@ -153,7 +153,7 @@ func negotiated(s hermetic.ConnectionState) string {
 	if _, behind, ok := strings.Cut(cipher, "_WITH_"); ok {
 		cipher = behind
 	}
-	return fmt.Sprintf("%s, %s", cipher, groupName(s.Curve))
+	return fmt.Sprintf("%s, %s", cipher, groupName(s.CurveID))
 }
 
 func size(n int) string { return fmt.Sprintf("%d KiB", n>>10) }

@@ -17,8 +17,8 @@ import (
 // of the data, as behind a NAT that has forgotten it. Its connection ID is how the
 // server, a PacketListener, knows it there.
 func moving(client, server *hermetic.Config) (*result, error) {
-	client.Datagram.ConnectionIDs = true
-	server.Datagram.ConnectionIDs, server.Datagram.ConnectionIDLength = true, 8
+	client.DTLS.ConnectionIDs = true
+	server.DTLS.ConnectionIDs, server.DTLS.ConnectionIDLength = true, 8
 	l, err := netconn.ListenPacket("udp", "127.0.0.1:0", server)
 	if err != nil {
 		return nil, err

@@ -117,7 +117,7 @@ func serveDatagrams(address string, cfg *hermetic.Config, out io.Writer, fails f
 		return err
 	}
 	defer pc.Close()
-	l, err := netconn.NewPacketListener(pc, cfg, netconn.Limits{Failed: fails.say})
+	l, err := netconn.NewPacketListener(pc, cfg, netconn.PacketConfig{Failed: fails.say})
 	if err != nil {
 		return err
 	}

@@ -41,12 +41,12 @@ func rootCommand() *cobra.Command {
 
 // flagOf are the flags that stand for fields of a Config.
 var flagOf = map[string]string{
-	"MTU":                         "--mtu",
-	"Datagram.ConnectionIDLength": "--cid",
-	"Tickets":                     "--tickets",
-	"CipherSuites":                "--ciphers",
-	"CurvePreferences":            "--groups",
-	"NextProtos":                  "--alpn",
+	"DTLS.MTU":                "--mtu",
+	"DTLS.ConnectionIDLength": "--cid",
+	"Tickets":                 "--tickets",
+	"CipherSuites":            "--ciphers",
+	"CurvePreferences":        "--groups",
+	"NextProtos":              "--alpn",
 }
 
 // inFlags is the text of an error, with the flag in place of a Config's field.

@@ -64,9 +64,9 @@ func (o *protocolOptions) apply(cfg *hermetic.Config) (err error) {
 	if o.tls13 || o.dtls13 {
 		cfg.MinVersion = tls.VersionTLS13
 	}
-	cfg.MTU = o.mtu
+	cfg.DTLS.MTU = o.mtu
 	if o.cid != noCID {
-		cfg.Datagram.ConnectionIDs, cfg.Datagram.ConnectionIDLength = true, o.cid
+		cfg.DTLS.ConnectionIDs, cfg.DTLS.ConnectionIDLength = true, o.cid
 	}
 	if o.keylog != "" {
 		cfg.KeyLogWriter, err = os.OpenFile(o.keylog, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)

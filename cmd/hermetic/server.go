@@ -194,7 +194,7 @@ func (h *handler) respond(c gnet.Conn, head []byte) (closing bool) {
 	state, _ := gnettls.State(c)
 	err := page.Execute(&body, map[string]any{
 		"Status": http.StatusText(status), "Version": tls.VersionName(state.Version), "Suite": hermetic.CipherSuiteName(state.CipherSuite),
-		"Group": groupName(state.Curve), "ALPN": state.NegotiatedProtocol, "Name": state.ServerName, "Peer": c.RemoteAddr(),
+		"Group": groupName(state.CurveID), "ALPN": state.NegotiatedProtocol, "Name": state.ServerName, "Peer": c.RemoteAddr(),
 		"Open": h.open.Load(), "Total": h.total.Load(), "Since": time.Since(h.started).Round(time.Second),
 	})
 	if err != nil {

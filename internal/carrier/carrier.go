@@ -65,8 +65,8 @@ type Carrier interface {
 
 	// SealEarly is Seal for early data.
 	SealEarly(now time.Time, dst, data []byte) ([]byte, error)
-	// EarlyDataLeft is how many more bytes SealEarly takes.
-	EarlyDataLeft() int
+	// EarlyDataRoom is how many more bytes SealEarly takes.
+	EarlyDataRoom() int
 
 	// Output appends what must be sent now: all of it (streams), or exactly
 	// one datagram.

@@ -115,7 +115,7 @@ type Datagram struct {
 	mtu       int           // of now
 	credit    int           // bytes that may be sent while unproved
 	dropped   record.Drops
-	earlyLeft uint32 // bytes of early data that may still be sent or come
+	earlyRoom uint32 // bytes of early data that may still be sent or come
 	version   uint16 // 0 until the hellos have agreed
 	count     counts
 	rest      int // bytes of the datagram under way that are to come

@@ -352,10 +352,10 @@ func (d *Datagram) handleData(r *opened, path bool) (Opened, error) {
 		return Opened{}, ErrClosed
 	}
 	if kind == EarlyData {
-		if uint64(len(r.content)) > uint64(d.earlyLeft) {
+		if uint64(len(r.content)) > uint64(d.earlyRoom) {
 			return Opened{}, errEarlyDataSize
 		}
-		d.earlyLeft -= uint32(len(r.content))
+		d.earlyRoom -= uint32(len(r.content))
 	}
 	if len(r.content) > 0 {
 		d.count.messages, d.count.warnings = 0, 0
@@ -486,7 +486,7 @@ func (d *Datagram) ExpectChangeCipherSpec(k suite.Keys) error {
 }
 
 // LimitEarlyData says how many bytes of early data may be sent, or come.
-func (d *Datagram) LimitEarlyData(bytes uint32) { d.earlyLeft = bytes }
+func (d *Datagram) LimitEarlyData(bytes uint32) { d.earlyRoom = bytes }
 
 // SkipEarlyData: datagrams have their epoch on them, and one without keys is
 // dropped.

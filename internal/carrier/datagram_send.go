@@ -313,9 +313,9 @@ func (d *Datagram) Seal(_ time.Time, dst, data []byte) ([]byte, error) {
 // datagram of its own.
 func (d *Datagram) SealEarly(_ time.Time, dst, data []byte) ([]byte, error) {
 	switch {
-	case d.EarlyDataLeft() == 0:
+	case d.EarlyDataRoom() == 0:
 		return dst, ErrNotReady
-	case len(data) > d.EarlyDataLeft() || len(data) > d.MaxData():
+	case len(data) > d.EarlyDataRoom() || len(data) > d.MaxData():
 		return dst, ErrDataSize
 	case d.write.Exhausted():
 		return dst, ErrSpent // RFC 9846, Section 5.5: there is no KeyUpdate yet
@@ -324,17 +324,17 @@ func (d *Datagram) SealEarly(_ time.Time, dst, data []byte) ([]byte, error) {
 	if err != nil {
 		return dst, ErrSpent
 	}
-	d.earlyLeft -= uint32(len(data))
+	d.earlyRoom -= uint32(len(data))
 	d.earlySent = true
 	return out, nil
 }
 
-// EarlyDataLeft is how many more bytes SealEarly takes.
-func (d *Datagram) EarlyDataLeft() int {
+// EarlyDataRoom is how many more bytes SealEarly takes.
+func (d *Datagram) EarlyDataRoom() int {
 	if !d.sealsEarly() {
 		return 0
 	}
-	return int(min(d.earlyLeft, math.MaxInt32))
+	return int(min(d.earlyRoom, math.MaxInt32))
 }
 
 // sendAgain sends the flight again because the peer seems to lack it.

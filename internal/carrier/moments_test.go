@@ -128,7 +128,7 @@ func TestUnusualMoments(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			u := new(updater)
 			u.stream = NewStream(u, &StreamOptions{Server: test.state.server, MinVersion: test.state.min, MaxVersion: test.state.max,
-				MaxFragment: record.MaxPlaintext, MaxCertificate: 1 << 16})
+				MaxRecordData: record.MaxPlaintext, MaxCertificate: 1 << 16})
 			s := u.stream
 			s.version, s.started, s.reads, s.complete = test.state.version, test.state.started, test.state.level, test.state.complete
 			if k := test.state.keys; k != nil {

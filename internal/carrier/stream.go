@@ -34,7 +34,7 @@ var (
 type StreamOptions struct {
 	Server                 bool
 	MinVersion, MaxVersion uint16 // until the hellos have agreed
-	MaxFragment            int    // bytes of plaintext per sent record
+	MaxRecordData          int    // bytes of plaintext per sent record
 	MaxCertificate         int    // largest Certificate message accepted
 }
 
@@ -92,7 +92,7 @@ func (s *Stream) Missing(in []byte) int {
 // length is what the record header in says.
 func length(in []byte) int { return int(in[3])<<8 | int(in[4]) }
 
-func (s *Stream) MaxData() int  { return s.opt.MaxFragment }
+func (s *Stream) MaxData() int  { return s.opt.MaxRecordData }
 func (s *Stream) Overhead() int { return s.out.Overhead() }
 
 // Open consumes one record of in.
@@ -410,7 +410,7 @@ func (s *Stream) flush() {
 		s.Wake()
 	}
 	for rest := s.queued; len(rest) > 0; {
-		n := min(len(rest), s.opt.MaxFragment)
+		n := min(len(rest), s.opt.MaxRecordData)
 		start := len(s.output)
 		s.output = s.out.Seal(s.output, record.Handshake, rest[:n])
 		if !s.started && s.version == 0 {
@@ -543,7 +543,7 @@ func (s *Stream) Seal(now time.Time, dst, data []byte) ([]byte, error) {
 		dst = s.Output(now, dst)
 	}
 	for {
-		n := min(len(data), s.opt.MaxFragment)
+		n := min(len(data), s.opt.MaxRecordData)
 		dst = s.out.Seal(dst, record.ApplicationData, data[:n])
 		if s.out.Exhausted() {
 			s.handler.KeysExhausted(false)
@@ -562,14 +562,14 @@ func (s *Stream) SealEarly(now time.Time, dst, data []byte) ([]byte, error) {
 		return dst, ErrNotReady
 	case uint64(len(data)) > uint64(s.early):
 		return dst, ErrDataSize
-	case !s.out.Permits(max(1, (len(data)+s.opt.MaxFragment-1)/s.opt.MaxFragment)):
+	case !s.out.Permits(max(1, (len(data)+s.opt.MaxRecordData-1)/s.opt.MaxRecordData)):
 		return dst, ErrSpent // RFC 9846, Section 5.5: there is no KeyUpdate yet
 	}
 	s.early -= uint32(len(data))
 	s.earlySent = true
 	dst = s.Output(now, dst)
 	for {
-		n := min(len(data), s.opt.MaxFragment)
+		n := min(len(data), s.opt.MaxRecordData)
 		dst = s.out.Seal(dst, record.ApplicationData, data[:n])
 		if data = data[n:]; len(data) == 0 {
 			return dst, nil
@@ -577,8 +577,8 @@ func (s *Stream) SealEarly(now time.Time, dst, data []byte) ([]byte, error) {
 	}
 }
 
-// EarlyDataLeft is how many more bytes SealEarly takes.
-func (s *Stream) EarlyDataLeft() int {
+// EarlyDataRoom is how many more bytes SealEarly takes.
+func (s *Stream) EarlyDataRoom() int {
 	if s.write != handshake.EarlyData {
 		return 0
 	}

@@ -69,7 +69,7 @@ func TestKeysAreChangedBeforeTheirLimit(t *testing.T) {
 		return limited.TrafficKeys(suite.TLS, bytes.Repeat([]byte{generation}, 32))
 	}
 	u := &updater{keys: keys}
-	u.stream = NewStream(u, &StreamOptions{MaxFragment: record.MaxPlaintext, MaxCertificate: 1 << 16})
+	u.stream = NewStream(u, &StreamOptions{MaxRecordData: record.MaxPlaintext, MaxCertificate: 1 << 16})
 	u.stream.SetVersion(wire.VersionTLS13)
 	u.stream.InstallWrite(handshake.Application, keys())
 	u.stream.Complete()
@@ -92,8 +92,8 @@ func TestMessagesInAnyRecords(t *testing.T) {
 	messages := append(wire.AppendMessage(nil, wire.TypeServerHello, make([]byte, 100)), wire.AppendMessage(nil, wire.TypeFinished, make([]byte, 32))...)
 	for size := 1; size <= len(messages); size++ {
 		u := new(updater)
-		u.stream = NewStream(u, &StreamOptions{MaxFragment: size, MaxCertificate: 1 << 16})
-		sender := NewStream(u, &StreamOptions{MaxFragment: size})
+		u.stream = NewStream(u, &StreamOptions{MaxRecordData: size, MaxCertificate: 1 << 16})
+		sender := NewStream(u, &StreamOptions{MaxRecordData: size})
 		sender.Send(messages)
 		for in := sender.Output(time.Time{}, nil); len(in) > 0; {
 			o, err := u.stream.Open(time.Time{}, in)
@@ -169,7 +169,7 @@ func TestStreamViolations(t *testing.T) {
 	} {
 		for _, late := range []bool{false, true} {
 			u := &updater{handle: c.handle, late: late}
-			u.stream = NewStream(u, &StreamOptions{MaxFragment: record.MaxPlaintext, MaxCertificate: 1 << 16})
+			u.stream = NewStream(u, &StreamOptions{MaxRecordData: record.MaxPlaintext, MaxCertificate: 1 << 16})
 			if c.prepare != nil {
 				c.prepare(u.stream)
 			}

@@ -20,7 +20,7 @@ func (s settings) datagramName() string { return fmt.Sprintf("D%s", tls.VersionN
 // ourDatagrams are s for two engines of DTLS.
 func (s settings) ourDatagrams(tb testing.TB, ca *pkitest.Authority, leaf tls.Certificate) (client, server *hermetic.Config) {
 	client, server = s.ours(tb, ca, leaf)
-	server.Datagram.TrustAddress = true
+	server.DTLS.TrustAddress = true
 	return client, server
 }
 

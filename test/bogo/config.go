@@ -29,11 +29,11 @@ func (c *connection) config() (*hermetic.Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	cfg.VerifyConnection = func(s *hermetic.ConnectionState) error {
+	cfg.VerifyConnection = func(s hermetic.ConnectionState) error {
 		if c.o.asksVerdict() {
 			return nil
 		}
-		return c.judge(s)
+		return c.judge(&s)
 	}
 	c.watch(cfg)
 	c.keepSessions(cfg)
@@ -70,14 +70,14 @@ func (o *options) config() (*hermetic.Config, error) {
 	c.MinVersion = o.version(o.minVersion, tls.VersionTLS12)
 	c.MaxVersion = o.version(o.maxVersion, tls.VersionTLS13)
 	c.MaxCertificateMessage = o.maxCertList
-	c.MaxFragment = o.maxFragment
-	c.MTU = o.mtu
-	c.Datagram = o.datagram()
+	c.MaxRecordData = o.maxFragment
+	c.DTLS.MTU = o.mtu
+	c.DTLS = o.datagram()
 	c.RequireSecureRenegotiation = o.noLegacyServer || o.expect.secureRenegotiation
 	c.NoOCSPStapling = !o.ocspStapling
 	c.NoSCTs = !o.scts
-	if c.MTU == 0 {
-		c.MTU = o.defaultMTU
+	if c.DTLS.MTU == 0 {
+		c.DTLS.MTU = o.defaultMTU
 	}
 	if o.no13 {
 		c.MaxVersion = tls.VersionTLS12
@@ -112,13 +112,13 @@ func (o *options) config() (*hermetic.Config, error) {
 	}
 	for name := range strings.SplitSeq(o.srtp, ":") {
 		if id := srtpProfiles[name]; id != 0 {
-			c.Datagram.SRTPProfiles = append(c.Datagram.SRTPProfiles, id)
+			c.DTLS.SRTPProfiles = append(c.DTLS.SRTPProfiles, id)
 		}
 	}
 	o.alpn(c)
 	o.verification(c)
 	if o.questions() {
-		c.Async = hermetic.AsyncCertificate | hermetic.AsyncSign
+		c.Async = hermetic.AsyncChoose | hermetic.AsyncSign
 		if o.asksVerdict() {
 			c.Async |= hermetic.AsyncVerify
 		}
@@ -150,8 +150,8 @@ var srtpProfiles = map[string]uint16{"SRTP_AES128_CM_SHA1_80": 1, "SRTP_AES128_C
 
 // datagram is BoringSSL's behaviour, which the runner expects: strict, with a
 // first timeout of 400 ms, and as patient as the runner.
-func (o *options) datagram() hermetic.DatagramConfig {
-	d := hermetic.DatagramConfig{
+func (o *options) datagram() hermetic.DTLSConfig {
+	d := hermetic.DTLSConfig{
 		TrustAddress: true, FixedMTU: true, Strict: !o.lenient, MaxTimeouts: 13, Patience: -1, Memory: 1 << 18,
 		RetransmitTimeout: 400 * time.Millisecond,
 	}

@@ -198,7 +198,7 @@ func (c *connection) echo() error {
 	if c.o.readSize > 0 {
 		size = c.o.readSize
 	}
-	update := func(e *hermetic.Engine) error { return e.KeyUpdate(false) }
+	update := func(e *hermetic.Engine) error { return e.KeyUpdate(hermetic.UpdateNotRequested) }
 	for {
 		if c.o.keyUpdateBefore {
 			if err := c.control(update); err != nil {

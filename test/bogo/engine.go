@@ -264,7 +264,7 @@ func (e *engineEnd) failed(fatal error) error {
 	e.flush()
 	_, open := e.engine.Open([]byte{23, 3, 3, 0, 1, 0})
 	_, seal := e.engine.Seal(nil, []byte("x"))
-	for call, err := range map[string]error{"Open": open, "Seal": seal, "Expire": e.engine.Expire(), "KeyUpdate": e.engine.KeyUpdate(false)} {
+	for call, err := range map[string]error{"Open": open, "Seal": seal, "Expire": e.engine.Expire(), "KeyUpdate": e.engine.KeyUpdate(hermetic.UpdateNotRequested)} {
 		if err == nil || err.Error() != fatal.Error() {
 			return fmt.Errorf("the error is not repeated: %s returned %v", call, err)
 		}

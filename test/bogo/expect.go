@@ -27,7 +27,7 @@ type asked struct {
 func (c *connection) watch(cfg *hermetic.Config) {
 	c.asked.certs = c.o.certs
 	if c.o.ownChoice && !c.o.ocspCallback && cfg.GetCertificate == nil {
-		cfg.Async &^= hermetic.AsyncCertificate
+		cfg.Async &^= hermetic.AsyncChoose
 		cfg.GetConfigForClient = func(h *hermetic.ClientHello) (*hermetic.Config, error) {
 			c.asked.hello = h
 			return nil, c.checkHello()
@@ -163,7 +163,7 @@ func (c *connection) check() error {
 	}
 	for _, err := range []error{
 		number("cipher suite", e.cipher, int(s.CipherSuite)),
-		number("group", e.curve, int(s.Curve)),
+		number("group", e.curve, int(s.CurveID)),
 		number("peer's signature scheme", e.peerScheme, int(s.PeerSignatureScheme)),
 		c.checkVersion(s),
 		c.checkPeer(s),

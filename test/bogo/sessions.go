@@ -76,7 +76,7 @@ func (c *connection) keepSessions(cfg *hermetic.Config) {
 	if len(cfg.PSKs) > 0 && len(cfg.Certificates) == 0 && !o.verifyPeer {
 		// Only a PSK will do.
 		cfg.GetCertificate, cfg.InsecureSkipVerify = nil, false
-		cfg.Async &^= hermetic.AsyncCertificate
+		cfg.Async &^= hermetic.AsyncChoose
 	}
 	if o.questions() {
 		cfg.Async |= hermetic.AsyncTicketKeys | hermetic.AsyncReplay

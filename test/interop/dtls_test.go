@@ -131,18 +131,18 @@ func TestDatagrams(t *testing.T) {
 func (c datagramCell) datagramConfig(a *authority, leaf tls.Certificate, role hermetic.Mode) *hermetic.Config {
 	cfg := c.config(a, leaf, map[bool]hermetic.Mode{false: hermetic.TLSClient, true: hermetic.TLSServer}[role.IsServer()])
 	cfg.NextProtos = nil
-	cfg.MTU = c.mtu
-	cfg.Datagram.TrustAddress = !c.cookies && !c.unproved
+	cfg.DTLS.MTU = c.mtu
+	cfg.DTLS.TrustAddress = !c.cookies && !c.unproved
 	if c.both {
 		cfg.MinVersion, cfg.MaxVersion = 0, 0
 	}
-	cfg.Datagram.ConnectionIDs = c.cids != ""
+	cfg.DTLS.ConnectionIDs = c.cids != ""
 	if c.cids == "ours" || c.cids == "both" {
-		cfg.Datagram.ConnectionIDLength = 8
+		cfg.DTLS.ConnectionIDLength = 8
 	}
 	if c.loss > 0 {
-		cfg.Datagram.RetransmitTimeout = 400 * time.Millisecond
-		cfg.Datagram.MaxTimeouts = 20
+		cfg.DTLS.RetransmitTimeout = 400 * time.Millisecond
+		cfg.DTLS.MaxTimeouts = 20
 	}
 	return cfg
 }
@@ -182,7 +182,7 @@ func runDatagrams(t *testing.T, p datagramPeer, c datagramCell, role hermetic.Mo
 		t.Fatalf("%v; the peer says: %s", err, log.log())
 	}
 	c.check(t, engine.State(), "")
-	if want := cfg.Datagram.ConnectionIDLength > 0; l.byID != want {
+	if want := cfg.DTLS.ConnectionIDLength > 0; l.byID != want {
 		t.Errorf("came under our connection ID: %v, want %v", l.byID, want)
 	}
 }
@@ -209,7 +209,7 @@ func (c datagramCell) converse(t *testing.T, l *udpLink, p *process, echoes bool
 			l.conn = listenUDP(t) // the peer has to know us by its connection ID
 		}
 		if c.keyUpdate {
-			if err := l.engine.KeyUpdate(i%2 == 0); err != nil {
+			if err := l.engine.KeyUpdate(hermetic.KeyUpdateRequest(i%2 == 0)); err != nil {
 				return err
 			}
 		}

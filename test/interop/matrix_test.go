@@ -226,11 +226,11 @@ func (c cell) config(a *authority, leaf tls.Certificate, role hermetic.Mode) *he
 	}
 	if c.rawKeys {
 		cfg.Certificates[0].Certificate = nil
-		cfg.PeerCertificateTypes = []hermetic.CertificateType{hermetic.RawPublicKey}
+		cfg.PeerCertificateTypes = []hermetic.CertificateType{hermetic.CertificateRawPublicKey}
 		cfg.PeerPublicKeys = []crypto.PublicKey{leaf.PrivateKey.(crypto.Signer).Public()}
 	}
 	if c.async {
-		cfg.Async = hermetic.AsyncSign | hermetic.AsyncCertificate | hermetic.AsyncVerify
+		cfg.Async = hermetic.AsyncSign | hermetic.AsyncChoose | hermetic.AsyncVerify
 	}
 	return cfg
 }
@@ -297,7 +297,7 @@ func (c cell) drive(l *link) error {
 	const parts = 8
 	for i := range parts {
 		if c.keyUpdate {
-			if err := l.engine.KeyUpdate(i%2 == 0); err != nil {
+			if err := l.engine.KeyUpdate(hermetic.KeyUpdateRequest(i%2 == 0)); err != nil {
 				return err
 			}
 		}
@@ -337,8 +337,8 @@ func (c cell) check(t *testing.T, s hermetic.ConnectionState, alpn string) {
 		t.Errorf("version %#x", s.Version)
 	case s.NegotiatedProtocol != alpn:
 		t.Errorf("ALPN %q", s.NegotiatedProtocol)
-	case c.group != 0 && s.Curve != c.group:
-		t.Errorf("group %v", s.Curve)
+	case c.group != 0 && s.CurveID != c.group:
+		t.Errorf("group %v", s.CurveID)
 	case c.suite != 0 && s.CipherSuite != c.suite:
 		t.Errorf("cipher suite %#x", s.CipherSuite)
 	case c.retry && !s.HelloRetryRequest:

@@ -88,9 +88,9 @@ func (c sessionCell) sessionConfig(a *authority, leaf tls.Certificate, mode herm
 	switch {
 	case c.loss > 0:
 	case c.refused():
-		cfg.Datagram.RetransmitTimeout, cfg.Datagram.MaxTimeouts = 200*time.Millisecond, 3
+		cfg.DTLS.RetransmitTimeout, cfg.DTLS.MaxTimeouts = 200*time.Millisecond, 3
 	default:
-		cfg.Datagram.RetransmitTimeout, cfg.Datagram.MaxTimeouts = 200*time.Millisecond, 8
+		cfg.DTLS.RetransmitTimeout, cfg.DTLS.MaxTimeouts = 200*time.Millisecond, 8
 	}
 	if c.psk {
 		own := hermetic.PSK{Identity: []byte(identity), Key: sharedKey, Hash: c.hash}

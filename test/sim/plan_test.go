@@ -100,12 +100,12 @@ func (p plan) configs(seed uint64, now func() time.Time) (client, server *hermet
 	source := func(side byte) random {
 		return random{rand.NewChaCha8([32]byte{side, byte(seed), byte(seed >> 8), byte(seed >> 16), byte(seed >> 24), byte(seed >> 32)})}
 	}
-	client = &hermetic.Config{Time: now, Rand: source(1), MinVersion: p.client[0], MaxVersion: p.client[1], MTU: p.mtu, NextProtos: []string{"sim"}}
-	server = &hermetic.Config{Time: now, Rand: source(2), MinVersion: p.server[0], MaxVersion: p.server[1], MTU: p.mtu, NextProtos: []string{"sim"}}
-	server.Datagram.TrustAddress = p.trusted
+	client = &hermetic.Config{Time: now, Rand: source(1), MinVersion: p.client[0], MaxVersion: p.client[1], DTLS: hermetic.DTLSConfig{MTU: p.mtu}, NextProtos: []string{"sim"}}
+	server = &hermetic.Config{Time: now, Rand: source(2), MinVersion: p.server[0], MaxVersion: p.server[1], DTLS: hermetic.DTLSConfig{MTU: p.mtu}, NextProtos: []string{"sim"}}
+	server.DTLS.TrustAddress = p.trusted
 	if p.cids >= 0 {
 		for _, c := range []*hermetic.Config{client, server} {
-			c.Datagram.ConnectionIDs, c.Datagram.ConnectionIDLength = true, p.cids
+			c.DTLS.ConnectionIDs, c.DTLS.ConnectionIDLength = true, p.cids
 		}
 	}
 	if p.psk {

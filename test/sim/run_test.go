@@ -437,7 +437,7 @@ func (r *run) speak() {
 			continue
 		}
 		if r.keyUpdates && e.State().Version == 0x0304 && r.rng.IntN(3) == 0 {
-			if err := e.KeyUpdate(r.rng.IntN(2) == 0); err != nil {
+			if err := e.KeyUpdate(hermetic.KeyUpdateRequest(r.rng.IntN(2) == 0)); err != nil {
 				r.problem("KeyUpdate: %v", err)
 			}
 		}
@@ -496,7 +496,7 @@ func (r *run) judge() {
 // compare: both have the same connection, or none.
 func (r *run) compare() {
 	a, b := r.engines[toServer].State(), r.engines[toClient].State()
-	if a.Version != b.Version || a.CipherSuite != b.CipherSuite || a.Curve != b.Curve || a.NegotiatedProtocol != b.NegotiatedProtocol {
+	if a.Version != b.Version || a.CipherSuite != b.CipherSuite || a.CurveID != b.CurveID || a.NegotiatedProtocol != b.NegotiatedProtocol {
 		r.problem("the sides have agreed on different things: %v, %v", a, b)
 	}
 	if r.failed[toServer] != nil || r.failed[toClient] != nil {

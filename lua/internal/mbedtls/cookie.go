@@ -10,7 +10,7 @@ import (
 // cookies is the configuration behind ssl.getcookie and ssl.checkcookie. Its
 // secret is one for the process: any context verifies what any other asked for.
 var cookies = sync.OnceValue(func() *hermetic.Config {
-	return &hermetic.Config{CookieSecret: cookieSecret()}
+	return &hermetic.Config{DTLS: hermetic.DTLSConfig{CookieSecret: cookieSecret()}}
 })
 
 // cookieSecret is the secret of all cookies in this process.

@@ -33,8 +33,8 @@ func Info(state hermetic.ConnectionState) []Field {
 	if state.CipherSuite != 0 {
 		add("suite", hermetic.CipherSuiteName(state.CipherSuite))
 	}
-	if state.Curve != 0 {
-		add("group", hermetic.GroupName(state.Curve))
+	if state.CurveID != 0 {
+		add("group", hermetic.GroupName(state.CurveID))
 	}
 	add("alpn", state.NegotiatedProtocol)
 	add("hostname", state.ServerName)

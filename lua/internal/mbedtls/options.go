@@ -205,9 +205,9 @@ func (o *Options) Config() (*hermetic.Config, error) {
 	config.NextProtos = o.alpn
 	config.CurvePreferences = o.groups
 	config.CipherSuites = o.suites
-	config.MTU = o.mtu
-	config.CookieSecret = cookieSecret()
-	config.Datagram.ConnectionIDs, config.Datagram.ConnectionIDLength = o.cidSet, o.cid
+	config.DTLS.MTU = o.mtu
+	config.DTLS.CookieSecret = cookieSecret()
+	config.DTLS.ConnectionIDs, config.DTLS.ConnectionIDLength = o.cidSet, o.cid
 	config.NoTickets = o.noTickets
 	if err := o.preshared(config); err != nil {
 		return nil, err
@@ -236,7 +236,7 @@ func (o *Options) Config() (*hermetic.Config, error) {
 var optionOf = map[string]string{
 	"CipherSuites":     "ciphers",
 	"CurvePreferences": "groups",
-	"MTU":              "mtu",
+	"DTLS.MTU":         "mtu",
 	"PSKs[0]":          "psk",
 	"NextProtos":       "alpn",
 	"Certificates[0]":  "cert",
@@ -306,7 +306,7 @@ func (o *Options) load() (*hermetic.Config, error) {
 	}
 	if err == nil && cert != o.cert {
 		var c tls.Certificate
-		c, err = hermetic.ParseCertificate([]byte(o.cert))
+		c, err = hermetic.ParseKeyPair([]byte(o.cert))
 		config.Certificates = []tls.Certificate{c}
 	}
 	return config, err
