@@ -135,17 +135,17 @@ func savedMutual(client, server *Config) {
 
 func savedRaw(client, server *Config) {
 	server.Certificates = []tls.Certificate{{PrivateKey: server.Certificates[0].PrivateKey}}
-	client.PeerCertificateTypes, client.InsecureSkipVerify = []CertificateType{RawPublicKey}, true
+	client.PeerCertificateTypes, client.InsecureSkipVerify = []CertificateType{CertificateRawPublicKey}, true
 }
 
 func savedCIDs(client, server *Config) {
 	for _, cfg := range []*Config{client, server} {
-		cfg.Datagram.ConnectionIDs, cfg.Datagram.ConnectionIDLength = true, 4
+		cfg.DTLS.ConnectionIDs, cfg.DTLS.ConnectionIDLength = true, 4
 	}
 }
 
 func savedSRTP(client, server *Config) {
-	client.Datagram.SRTPProfiles, server.Datagram.SRTPProfiles = []uint16{7}, []uint16{7}
+	client.DTLS.SRTPProfiles, server.DTLS.SRTPProfiles = []uint16{7}, []uint16{7}
 }
 
 func savedWithPSK(client, server *Config) {
@@ -205,7 +205,7 @@ func description(e *Engine) string {
 	s := e.State()
 	local, peer := e.ConnectionIDs()
 	return fmt.Sprintf("%v %#04x suite %#04x group %v name %q ALPN %q resumed %v PSK %q early %v %v retried %v EMS %v schemes %#04x %#04x chain of %d key %v SRTP %d CIDs %x %x",
-		s.Mode, s.Version, s.CipherSuite, uint16(s.Curve), s.ServerName, s.NegotiatedProtocol, s.DidResume, s.PSKIdentity, s.EarlyDataOffered, s.EarlyDataAccepted,
+		s.Mode, s.Version, s.CipherSuite, uint16(s.CurveID), s.ServerName, s.NegotiatedProtocol, s.DidResume, s.PSKIdentity, s.EarlyDataOffered, s.EarlyDataAccepted,
 		s.HelloRetryRequest, s.ExtendedMasterSecret, uint16(s.LocalSignatureScheme), uint16(s.PeerSignatureScheme), len(s.PeerCertificates), s.PeerPublicKey != nil, s.SRTPProfile, local, peer)
 }
 
@@ -257,7 +257,7 @@ func TestSavedStates(t *testing.T) {
 			for _, mode := range modes {
 				state := saved[fmt.Sprintf("%s, %v", test.name, mode)]
 				imported := func() *Engine {
-					e, err := ImportEngine(&Config{Time: now.time, InsecureSkipVerify: true}, state, plainAEAD{}, 0)
+					e, err := ImportEngine(&Config{Time: now.time, InsecureSkipVerify: true}, state, plainAEAD{}, nil)
 					if err != nil {
 						t.Fatal(err)
 					}
@@ -318,7 +318,7 @@ func TestSavedFlags(t *testing.T) {
 		{"a byte more", "\x00\x00\x00\x00\x00\x00\x00", false},
 	} {
 		changed := append(bytes.Clone(state[:len(state)-6]), test.flags...)
-		e, err := ImportEngine(&Config{Time: func() time.Time { return savedAt }}, changed, plainAEAD{}, 0)
+		e, err := ImportEngine(&Config{Time: func() time.Time { return savedAt }}, changed, plainAEAD{}, nil)
 		if (err == nil) != test.ok {
 			t.Errorf("%s: %v", test.name, err)
 		}
@@ -400,7 +400,7 @@ func TestSavedCookies(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			now := &clock{savedAt}
 			server := &Config{
-				Time: now.time, CookieSecret: bytes.Repeat([]byte{5}, 32), Certificates: []tls.Certificate{pkitest.CA(t).Leaf(t, pkitest.Options{})},
+				Time: now.time, DTLS: DTLSConfig{CookieSecret: bytes.Repeat([]byte{5}, 32)}, Certificates: []tls.Certificate{pkitest.CA(t).Leaf(t, pkitest.Options{})},
 				PSKs: []PSK{savedPSK},
 			}
 			if _, ok := saved[name+", first hello"]; !ok && *update {
