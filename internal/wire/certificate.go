@@ -1,5 +1,7 @@
 package wire
 
+import "github.com/hermetic-tls/hermetic/internal/codec"
+
 // CertificateRequest13 is RFC 9846, Section 4.4.2.
 type CertificateRequest13 struct {
 	Context []byte
@@ -26,7 +28,7 @@ func (m *CertificateRequest13) Append(b []byte) []byte {
 }
 
 func (m *CertificateRequest13) fields(c *coder) {
-	c.vec8(&m.Context)
+	c.Vec8(&m.Context)
 	c.extensions(&m.Has, inCertificateRequest, func(e Extension) {
 		switch e {
 		case ExtSignatureAlgorithms:
@@ -35,9 +37,9 @@ func (m *CertificateRequest13) fields(c *coder) {
 			c.uint16s(&m.SignatureSchemesCert)
 		case ExtCertificateAuthorities:
 			c.names(&m.Authorities)
-			c.require(len(m.Authorities) > 0)
+			c.Require(len(m.Authorities) > 0)
 		default:
-			c.skip() // RFC 9846, Section 4.4.2: unknown ones are to be ignored
+			c.Skip() // RFC 9846, Section 4.4.2: unknown ones are to be ignored
 		}
 	})
 }
@@ -62,8 +64,8 @@ func (m *Certificate13) Append(b []byte) []byte {
 }
 
 func (m *Certificate13) fields(c *coder) {
-	c.vec8(&m.Context)
-	c.vec24(&m.Entries)
+	c.Vec8(&m.Context)
+	c.Vec24(&m.Entries)
 }
 
 // CertificateEntry is one entry of Certificate13: a DER certificate, or a
@@ -79,29 +81,29 @@ type CertificateEntry struct {
 // NextEntry reads the first of entries. What is in extensions that were not offered
 // is not looked at.
 func NextEntry(entries []byte, offered ExtensionSet) (e CertificateEntry, rest []byte, err error) {
-	end := cursor{b: entries}
-	end.vec24()
-	end.vec16()
-	if end.bad {
+	end := codec.Cursor{B: entries}
+	end.Vec24()
+	end.Vec16()
+	if end.Bad {
 		return e, nil, malformed("Certificate")
 	}
-	c := parser("Certificate", entries[:len(entries)-len(end.b)])
+	c := parser("Certificate", entries[:len(entries)-len(end.B)])
 	c.foreign = ^offered
 	e.fields(&c)
 	e.Unknown = c.unknown
-	return e, end.b, c.end()
+	return e, end.B, c.end()
 }
 
 // AppendEntry appends e to entries.
 func AppendEntry(b []byte, e *CertificateEntry) []byte {
-	c := coder{appending: true, out: b}
+	c := coder{Coder: codec.Coder{Appending: true, Out: b}}
 	e.fields(&c)
-	return c.out
+	return c.Out
 }
 
 func (e *CertificateEntry) fields(c *coder) {
-	c.vec24(&e.Data)
-	c.require(len(e.Data) > 0)
+	c.Vec24(&e.Data)
+	c.Require(len(e.Data) > 0)
 	c.extensions(&e.Has, inCertificateEntry, func(ext Extension) {
 		switch ext {
 		case ExtStatusRequest:
@@ -109,7 +111,7 @@ func (e *CertificateEntry) fields(c *coder) {
 		case ExtSCT:
 			c.scts(&e.SCTs)
 		default:
-			c.skip()
+			c.Skip()
 		}
 	})
 }
@@ -117,9 +119,9 @@ func (e *CertificateEntry) fields(c *coder) {
 // ocsp is a CertificateStatus (RFC 6066, Section 8).
 func (c *coder) ocsp(v *[]byte) {
 	typ := uint8(1)
-	c.uint8(&typ)
-	c.vec24(v)
-	c.require(typ == 1 && len(*v) > 0)
+	c.Uint8(&typ)
+	c.Vec24(v)
+	c.Require(typ == 1 && len(*v) > 0)
 }
 
 // CertificateRequest12 is RFC 5246, Section 7.4.4.
@@ -142,7 +144,7 @@ func (m *CertificateRequest12) Append(b []byte) []byte {
 }
 
 func (m *CertificateRequest12) fields(c *coder) {
-	c.filled8(&m.Types)
+	c.Filled8(&m.Types)
 	c.uint16s(&m.SignatureSchemes)
 	c.names(&m.Authorities)
 }
@@ -155,28 +157,28 @@ type Certificate12 struct {
 
 func (m *Certificate12) Parse(body []byte) error {
 	c := parser("Certificate", body)
-	c.vec24(&m.List)
+	c.Vec24(&m.List)
 	return c.end()
 }
 
 func (m *Certificate12) Append(b []byte) []byte {
 	c := appender(b, TypeCertificate)
-	c.vec24(&m.List)
+	c.Vec24(&m.List)
 	return c.message()
 }
 
 // NextCertificate reads the first certificate of list.
 func NextCertificate(list []byte) (der, rest []byte, err error) {
-	c := cursor{b: list}
-	der = c.nonEmpty(c.vec24())
-	if c.bad {
+	c := codec.Cursor{B: list}
+	der = c.NonEmpty(c.Vec24())
+	if c.Bad {
 		return nil, nil, malformed("Certificate")
 	}
-	return der, c.b, nil
+	return der, c.B, nil
 }
 
 // AppendCertificate appends a certificate to list.
-func AppendCertificate(list, der []byte) []byte { return append24(list, der) }
+func AppendCertificate(list, der []byte) []byte { return codec.Append24(list, der) }
 
 // CertificateStatus is RFC 6066, Section 8 (TLS 1.2).
 type CertificateStatus struct {
@@ -214,6 +216,6 @@ func (m *CertificateVerify) Append(b []byte) []byte {
 }
 
 func (m *CertificateVerify) fields(c *coder) {
-	c.uint16(&m.Scheme)
-	c.vec16(&m.Signature)
+	c.Uint16(&m.Scheme)
+	c.Vec16(&m.Signature)
 }

@@ -55,8 +55,8 @@ func (m *ClientHello) Parse(body []byte, t Transport) error {
 	*m = ClientHello{}
 	c := parser("ClientHello", body)
 	m.fields(&c, t)
-	c.require(len(m.SessionID) <= 32)
-	if !c.in.more() {
+	c.Require(len(m.SessionID) <= 32)
+	if !c.In.More() {
 		return c.end() // TLS 1.2 permits a hello without extensions
 	}
 	if t == Stream {
@@ -103,8 +103,8 @@ func (m *ClientHello) ParseStart(fragment []byte) error {
 	*m = ClientHello{}
 	c := parser("ClientHello", fragment)
 	m.fields(&c, Datagram)
-	c.in.uint16() // the length of the extensions
-	if c.in.bad {
+	c.In.Uint16() // the length of the extensions
+	if c.In.Bad {
 		return malformed(c.what)
 	}
 	c.wrong = &m.wrong
@@ -132,14 +132,14 @@ var inClientHello = append(slices.DeleteFunc(slices.Clone(byNumber), func(e Exte
 
 // fields are those before the extensions.
 func (m *ClientHello) fields(c *coder, t Transport) {
-	c.uint16(&m.Version)
-	c.random(&m.Random)
-	c.vec8(&m.SessionID)
+	c.Uint16(&m.Version)
+	c.Fixed(m.Random[:])
+	c.Vec8(&m.SessionID)
 	if t == Datagram {
-		c.vec8(&m.LegacyCookie)
+		c.Vec8(&m.LegacyCookie)
 	}
 	c.uint16s(&m.CipherSuites)
-	c.filled8(&m.Compression)
+	c.Filled8(&m.Compression)
 }
 
 // extension codes one of them.
@@ -152,7 +152,7 @@ func (m *ClientHello) extension(c *coder, e Extension) {
 	case ExtSupportedGroups:
 		c.uint16s(&m.Groups)
 	case ExtECPointFormats:
-		c.filled8(&m.PointFormats)
+		c.Filled8(&m.PointFormats)
 	case ExtSignatureAlgorithms:
 		c.uint16s(&m.SignatureSchemes)
 	case ExtSignatureAlgsCert:
@@ -166,50 +166,50 @@ func (m *ClientHello) extension(c *coder, e Extension) {
 	case ExtServerCertificateType:
 		c.certTypes(&m.ServerCertTypes)
 	case ExtSessionTicket:
-		c.rest(&m.SessionTicket)
+		c.Rest(&m.SessionTicket)
 	case ExtSupportedVersions:
-		c.filled8((*[]byte)(&m.SupportedVersions))
-		c.require(len(m.SupportedVersions)%2 == 0)
+		c.Filled8((*[]byte)(&m.SupportedVersions))
+		c.Require(len(m.SupportedVersions)%2 == 0)
 	case ExtCookie:
-		c.filled16(&m.Cookie)
+		c.Filled16(&m.Cookie)
 	case ExtPSKKeyExchangeModes:
-		c.filled8(&m.PSKModes)
+		c.Filled8(&m.PSKModes)
 	case ExtCertificateAuthorities:
 		c.names(&m.Authorities)
-		c.require(len(m.Authorities) > 0)
+		c.Require(len(m.Authorities) > 0)
 	case ExtKeyShare:
 		c.keyShares(&m.KeyShares)
 	case ExtConnectionID:
-		c.vec8(&m.ConnectionID)
+		c.Vec8(&m.ConnectionID)
 	case ExtRenegotiationInfo:
-		c.vec8(&m.RenegotiationInfo)
+		c.Vec8(&m.RenegotiationInfo)
 	case ExtPreSharedKey:
 		c.offeredPSKs(&m.PSK)
 	case ExtExtendedMainSecret, ExtEarlyData, ExtSCT, ExtPostHandshakeAuth:
 		// Empty.
 	default:
-		c.skip()
+		c.Skip()
 	}
 }
 
 // statusRequest: RFC 6066, Section 8: other types than ocsp are not for us.
 func (c *coder) statusRequest(ocsp *bool) {
-	if c.appending {
-		c.out = append(c.out, 1, 0, 0, 0, 0)
+	if c.Appending {
+		c.Out = append(c.Out, 1, 0, 0, 0, 0)
 		return
 	}
-	if *ocsp = c.in.uint8() == 1; !*ocsp {
-		c.skip()
+	if *ocsp = c.In.Uint8() == 1; !*ocsp {
+		c.Skip()
 		return
 	}
-	c.in.vec16() // responder_id_list
-	c.in.vec16() // request_extensions
+	c.In.Vec16() // responder_id_list
+	c.In.Vec16() // request_extensions
 }
 
 // certTypes: a list that is empty, or not a list, has an alert of its own.
 func (c *coder) certTypes(v *[]byte) {
-	c.filled8(v)
-	if !c.appending && !c.in.done() {
+	c.Filled8(v)
+	if !c.Appending && !c.In.Done() {
 		c.fail(errCertTypes)
 	}
 }

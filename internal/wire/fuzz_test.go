@@ -8,7 +8,7 @@ import (
 // FuzzMessages: nothing panics; what parses, and is appended, parses to the
 // same again; and whoever walks its lists comes to an end.
 func FuzzMessages(f *testing.F) {
-	list := codecs()
+	list := structures()
 	for i, c := range list {
 		f.Add(uint8(i), c.body())
 	}

@@ -1,5 +1,7 @@
 package wire
 
+import "github.com/hermetic-tls/hermetic/internal/codec"
+
 // KeyExchangeParts says what a TLS 1.2 key exchange message consists of.
 type KeyExchangeParts struct {
 	PSK    bool // an identity or a hint
@@ -39,32 +41,32 @@ func (m *ServerKeyExchange) Append(b []byte, parts KeyExchangeParts) []byte {
 
 func (m *ServerKeyExchange) fields(c *coder, parts KeyExchangeParts) {
 	if parts.PSK {
-		c.vec16(&m.Hint)
+		c.Vec16(&m.Hint)
 	}
-	if parts.ECDHE && c.appending {
-		c.out = AppendECDHParams(c.out, m.Group, m.Public)
+	if parts.ECDHE && c.Appending {
+		c.Out = AppendECDHParams(c.Out, m.Group, m.Public)
 	} else if parts.ECDHE {
 		m.parseECDHParams(c)
 	}
 	if parts.Signed {
-		c.uint16(&m.Scheme)
-		c.vec16(&m.Signature)
+		c.Uint16(&m.Scheme)
+		c.Vec16(&m.Signature)
 	}
 }
 
 // AppendECDHParams appends ServerECDHParams, which the server signs.
 func AppendECDHParams(b []byte, group uint16, public []byte) []byte {
-	return append8(appendUint16(append(b, namedCurve), group), public)
+	return codec.Append8(codec.AppendUint16(append(b, namedCurve), group), public)
 }
 
 func (m *ServerKeyExchange) parseECDHParams(c *coder) {
-	start := c.in.b
-	if c.in.uint8() != namedCurve {
+	start := c.In.B
+	if c.In.Uint8() != namedCurve {
 		c.fail(malformed("ServerKeyExchange, or its curve has no name,"))
 	}
-	c.uint16(&m.Group)
-	c.filled8(&m.Public)
-	n := len(start) - len(c.in.b)
+	c.Uint16(&m.Group)
+	c.Filled8(&m.Public)
+	n := len(start) - len(c.In.B)
 	m.Params = start[:n:n]
 }
 
@@ -89,9 +91,9 @@ func (m *ClientKeyExchange) Append(b []byte, parts KeyExchangeParts) []byte {
 
 func (m *ClientKeyExchange) fields(c *coder, parts KeyExchangeParts) {
 	if parts.PSK {
-		c.vec16(&m.Identity)
+		c.Vec16(&m.Identity)
 	}
 	if parts.ECDHE {
-		c.filled8(&m.Public)
+		c.Filled8(&m.Public)
 	}
 }

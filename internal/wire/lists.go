@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/hermetic-tls/hermetic/internal/alert"
+	"github.com/hermetic-tls/hermetic/internal/codec"
 )
 
 var (
@@ -26,8 +27,8 @@ type KeyShares []byte
 // All yields the shares in order.
 func (s KeyShares) All() iter.Seq[KeyShare] {
 	return func(yield func(KeyShare) bool) {
-		for c := (cursor{b: s}); c.more(); {
-			if !yield(KeyShare{Group: c.uint16(), Data: c.vec16()}) {
+		for c := (codec.Cursor{B: s}); c.More(); {
+			if !yield(KeyShare{Group: c.Uint16(), Data: c.Vec16()}) {
 				return
 			}
 		}
@@ -46,17 +47,17 @@ func (s KeyShares) Find(group uint16) (KeyShare, bool) {
 
 // AppendKeyShare appends a share to a list.
 func AppendKeyShare(s KeyShares, group uint16, data []byte) KeyShares {
-	return append16(appendUint16(slices.Grow(s, 4+len(data)), group), data)
+	return codec.Append16(codec.AppendUint16(slices.Grow(s, 4+len(data)), group), data)
 }
 
 // keyShares: shares of unknown groups are passed over, however many there are.
 func (c *coder) keyShares(v *KeyShares) {
-	c.vec16((*[]byte)(v))
+	c.Vec16((*[]byte)(v))
 	var groups numbers
-	for l := (cursor{b: *v}); l.more(); {
-		isNew := groups.add(l.uint16())
-		l.nonEmpty(l.vec16())
-		if c.require(!l.bad); !l.bad && !isNew {
+	for l := (codec.Cursor{B: *v}); l.More(); {
+		isNew := groups.add(l.Uint16())
+		l.NonEmpty(l.Vec16())
+		if c.Require(!l.Bad); !l.Bad && !isNew {
 			c.fail(errShareTwice)
 		}
 	}
@@ -79,23 +80,23 @@ func AppendALPN(a ALPN, protocols ...string) ALPN {
 
 // alpn is a ProtocolNameList: RFC 7301, Section 3.1: no name is empty.
 func (c *coder) alpn(v *ALPN) {
-	c.filled16((*[]byte)(v))
-	l := cursor{b: *v}
-	for l.more() {
-		l.nonEmpty(l.vec8())
+	c.Filled16((*[]byte)(v))
+	l := codec.Cursor{B: *v}
+	for l.More() {
+		l.NonEmpty(l.Vec8())
 	}
-	c.require(!l.bad)
+	c.Require(!l.Bad)
 }
 
 // oneProtocol is a ProtocolNameList of one, a server's answer.
 func (c *coder) oneProtocol(v *[]byte) {
-	if c.appending {
-		c.out = append8(appendUint16(c.out, uint16(1+len(*v))), *v)
+	if c.Appending {
+		c.Out = codec.Append8(codec.AppendUint16(c.Out, uint16(1+len(*v))), *v)
 		return
 	}
-	list := cursor{b: c.in.vec16()}
-	*v = list.nonEmpty(list.vec8())
-	c.require(list.done())
+	list := codec.Cursor{B: c.In.Vec16()}
+	*v = list.NonEmpty(list.Vec8())
+	c.Require(list.Done())
 }
 
 // Names is a list of DER distinguished names, each with a 16-bit length, as
@@ -109,70 +110,70 @@ func (n Names) All() iter.Seq[[]byte] { return vectors16(n) }
 // AppendNames appends distinguished names to a list.
 func AppendNames(n Names, names ...[]byte) Names {
 	for _, name := range names {
-		n = append16(n, name)
+		n = codec.Append16(n, name)
 	}
 	return n
 }
 
 func (c *coder) names(v *Names) {
-	c.vec16((*[]byte)(v))
-	c.require(filled16s(*v))
+	c.Vec16((*[]byte)(v))
+	c.Require(filled16s(*v))
 }
 
 // filled16s reports whether list consists of vectors that are not empty.
 func filled16s(list []byte) bool {
-	l := cursor{b: list}
-	for l.more() {
-		l.nonEmpty(l.vec16())
+	l := codec.Cursor{B: list}
+	for l.More() {
+		l.NonEmpty(l.Vec16())
 	}
-	return !l.bad
+	return !l.Bad
 }
 
 // serverName is server_name: RFC 6066, Section 3. Names of other types are
 // skipped.
 func (c *coder) serverName(host *string) {
-	if c.appending {
+	if c.Appending {
 		n := len(*host)
-		c.out = appendUint16(append(appendUint16(c.out, uint16(1+2+n)), 0), uint16(n))
-		c.out = append(c.out, *host...)
+		c.Out = codec.AppendUint16(append(codec.AppendUint16(c.Out, uint16(1+2+n)), 0), uint16(n))
+		c.Out = append(c.Out, *host...)
 		return
 	}
-	list := cursor{b: c.in.nonEmpty(c.in.vec16())}
-	for list.more() {
-		typ := list.uint8()
-		name := list.nonEmpty(list.vec16())
+	list := codec.Cursor{B: c.In.NonEmpty(c.In.Vec16())}
+	for list.More() {
+		typ := list.Uint8()
+		name := list.NonEmpty(list.Vec16())
 		if typ != 0 {
 			continue
 		}
 		if *host != "" || bytes.IndexByte(name, 0) >= 0 {
-			list.bad = true // two names of a type, or a NUL in one
+			list.Bad = true // two names of a type, or a NUL in one
 		}
 		*host = string(name)
 	}
-	c.require(!list.bad)
+	c.Require(!list.Bad)
 }
 
 // scts is a SignedCertificateTimestampList with its length: RFC 6962, Section 3.3.
 func (c *coder) scts(v *[]byte) {
-	c.rest(v)
-	list := cursor{b: *v}
-	entries := list.nonEmpty(list.vec16())
-	c.require(list.done() && filled16s(entries))
+	c.Rest(v)
+	list := codec.Cursor{B: *v}
+	entries := list.NonEmpty(list.Vec16())
+	c.Require(list.Done() && filled16s(entries))
 }
 
 // AppendSCTs appends a SignedCertificateTimestampList.
 func AppendSCTs(b []byte, list [][]byte) []byte {
-	b, at := begin16(b)
+	b, at := codec.Begin16(b)
 	for _, sct := range list {
-		b = append16(b, sct)
+		b = codec.Append16(b, sct)
 	}
-	return end16(b, at)
+	return codec.End16(b, at)
 }
 
 // SCTs yields what AppendSCTs has written.
 func SCTs(list []byte) iter.Seq[[]byte] {
-	c := cursor{b: list}
-	return vectors16(c.vec16())
+	c := codec.Cursor{B: list}
+	return vectors16(c.Vec16())
 }
 
 // SRTP is use_srtp (RFC 5764, Section 4.1.1).
@@ -183,7 +184,7 @@ type SRTP struct {
 
 func (c *coder) srtp(v *SRTP) {
 	c.uint16s(&v.Profiles)
-	c.vec8(&v.MKI)
+	c.Vec8(&v.MKI)
 }
 
 // OfferedPSKs is pre_shared_key in a ClientHello (RFC 9846, Section 4.3.11).
@@ -199,19 +200,19 @@ type PSKIdentity struct {
 }
 
 func (c *coder) offeredPSKs(p *OfferedPSKs) {
-	c.filled16(&p.Identities)
-	c.filled16(&p.Binders)
+	c.Filled16(&p.Identities)
+	c.Filled16(&p.Binders)
 	identities, binders := 0, 0
-	for l := (cursor{b: p.Identities}); l.more(); identities++ {
-		l.nonEmpty(l.vec16())
-		l.uint32()
-		c.require(!l.bad)
+	for l := (codec.Cursor{B: p.Identities}); l.More(); identities++ {
+		l.NonEmpty(l.Vec16())
+		l.Uint32()
+		c.Require(!l.Bad)
 	}
-	for l := (cursor{b: p.Binders}); l.more(); binders++ {
-		l.nonEmpty(l.vec8()) // one that is shorter than a hash is simply wrong
-		c.require(!l.bad)
+	for l := (codec.Cursor{B: p.Binders}); l.More(); binders++ {
+		l.NonEmpty(l.Vec8()) // one that is shorter than a hash is simply wrong
+		c.Require(!l.Bad)
 	}
-	if !c.in.bad && identities != binders {
+	if !c.In.Bad && identities != binders {
 		c.fail(errBinderCount)
 	}
 }
@@ -223,9 +224,9 @@ func (p OfferedPSKs) BindersLen() int { return 2 + len(p.Binders) }
 // All yields each identity with its binder.
 func (p OfferedPSKs) All() iter.Seq2[PSKIdentity, []byte] {
 	return func(yield func(PSKIdentity, []byte) bool) {
-		i, b := cursor{b: p.Identities}, cursor{b: p.Binders}
-		for i.more() {
-			if !yield(PSKIdentity{Identity: i.vec16(), TicketAge: i.uint32()}, b.vec8()) {
+		i, b := codec.Cursor{B: p.Identities}, codec.Cursor{B: p.Binders}
+		for i.More() {
+			if !yield(PSKIdentity{Identity: i.Vec16(), TicketAge: i.Uint32()}, b.Vec8()) {
 				return
 			}
 		}
@@ -237,9 +238,9 @@ func (p OfferedPSKs) Cut() (id PSKIdentity, binder []byte, rest OfferedPSKs, ok 
 	if len(p.Identities) == 0 {
 		return id, nil, p, false
 	}
-	i, b := cursor{b: p.Identities}, cursor{b: p.Binders}
-	id, binder = PSKIdentity{Identity: i.vec16(), TicketAge: i.uint32()}, b.vec8()
-	return id, binder, OfferedPSKs{Identities: i.b, Binders: b.b}, true
+	i, b := codec.Cursor{B: p.Identities}, codec.Cursor{B: p.Binders}
+	id, binder = PSKIdentity{Identity: i.Vec16(), TicketAge: i.Uint32()}, b.Vec8()
+	return id, binder, OfferedPSKs{Identities: i.B, Binders: b.B}, true
 }
 
 // At returns identity i with its binder.
@@ -267,12 +268,12 @@ func (p OfferedPSKs) Has(identity []byte) bool {
 // PartOf reports whether the identities of p are some of those of all, in the same
 // order.
 func (p OfferedPSKs) PartOf(all OfferedPSKs) bool {
-	rest := cursor{b: all.Identities}
+	rest := codec.Cursor{B: all.Identities}
 	for id := range p.All() {
 		found := false
-		for !found && rest.more() {
-			found = bytes.Equal(rest.vec16(), id.Identity)
-			rest.uint32()
+		for !found && rest.More() {
+			found = bytes.Equal(rest.Vec16(), id.Identity)
+			rest.Uint32()
 		}
 		if !found {
 			return false
@@ -283,18 +284,18 @@ func (p OfferedPSKs) PartOf(all OfferedPSKs) bool {
 
 // AppendPSKIdentity appends one identity to OfferedPSKs.Identities.
 func AppendPSKIdentity(b []byte, id PSKIdentity) []byte {
-	return appendUint32(append16(b, id.Identity), id.TicketAge)
+	return codec.AppendUint32(codec.Append16(b, id.Identity), id.TicketAge)
 }
 
 // AppendPSKBinder appends one binder to OfferedPSKs.Binders.
-func AppendPSKBinder(b, binder []byte) []byte { return append8(b, binder) }
+func AppendPSKBinder(b, binder []byte) []byte { return codec.Append8(b, binder) }
 
 // vectors8 and vectors16 yield the vectors in a list of them, with lengths of as
 // many bits.
 func vectors8(list []byte) iter.Seq[[]byte] {
 	return func(yield func([]byte) bool) {
-		for c := (cursor{b: list}); c.more(); {
-			if !yield(c.vec8()) {
+		for c := (codec.Cursor{B: list}); c.More(); {
+			if !yield(c.Vec8()) {
 				return
 			}
 		}
@@ -303,8 +304,8 @@ func vectors8(list []byte) iter.Seq[[]byte] {
 
 func vectors16(list []byte) iter.Seq[[]byte] {
 	return func(yield func([]byte) bool) {
-		for c := (cursor{b: list}); c.more(); {
-			if !yield(c.vec16()) {
+		for c := (codec.Cursor{B: list}); c.More(); {
+			if !yield(c.Vec16()) {
 				return
 			}
 		}

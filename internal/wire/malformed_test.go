@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/hermetic-tls/hermetic/internal/alert"
+	"github.com/hermetic-tls/hermetic/internal/codec"
 )
 
 const (
@@ -40,17 +41,17 @@ var starts = map[string]string{
 
 // ext is an extension as bytes.
 func ext(e Extension, body string) string {
-	return string(append16(appendUint16(nil, uint16(e)), []byte(body)))
+	return string(codec.Append16(codec.AppendUint16(nil, uint16(e)), []byte(body)))
 }
 
 // block is a list of extensions with its length.
 func block(extensions ...string) string {
-	return string(append16(nil, []byte(strings.Join(extensions, ""))))
+	return string(codec.Append16(nil, []byte(strings.Join(extensions, ""))))
 }
 
 // parseAs parses a body as the message of that name.
 func parseAs(name, body string) error {
-	c := codecNamed(name)
+	c := structureNamed(name)
 	return c.parse(c.zero(), []byte(body))
 }
 
@@ -68,7 +69,9 @@ func wantParse(t *testing.T, err error, want alert.Description) {
 func TestExtensionBodies(t *testing.T) {
 	psk := func(identities, binders string) string { return block(identities) + block(binders) }
 	id, binder := block("identity")+"\x00\x00\x00\x01", "\x20"+random32
-	share := func(group int, data string) string { return string(appendUint16(nil, uint16(group))) + block(data) }
+	share := func(group int, data string) string {
+		return string(codec.AppendUint16(nil, uint16(group))) + block(data)
+	}
 	manyShares := func(n int, more ...int) string {
 		var list []string
 		for g := range n {
@@ -349,18 +352,18 @@ func TestMalformed(t *testing.T) {
 // content does not parse, however right the lengths around it are.
 func TestExtensionLengths(t *testing.T) {
 	for name, start := range starts {
-		c := codecNamed(name)
+		c := structureNamed(name)
 		at := len(withoutAny(t, c))
 		if _, ok := c.sample.(*ServerHello); !ok {
 			at -= 2 // all others have a list, even an empty one
 		}
-		list := cursor{b: c.body()[at+2:]}
-		if !list.more() {
+		list := codec.Cursor{B: c.body()[at+2:]}
+		if !list.More() {
 			t.Errorf("%s has no extensions", name)
 		}
-		for list.more() {
-			e := Extension(list.uint16())
-			body := list.vec16()
+		for list.More() {
+			e := Extension(list.Uint16())
+			body := list.Vec16()
 			if opaque(name, e) {
 				continue
 			}

@@ -1,6 +1,10 @@
 package wire
 
-import "iter"
+import (
+	"iter"
+
+	"github.com/hermetic-tls/hermetic/internal/codec"
+)
 
 // NewSessionTicket13 is RFC 9846, Section 4.7.1.
 type NewSessionTicket13 struct {
@@ -27,16 +31,16 @@ func (m *NewSessionTicket13) Append(b []byte) []byte {
 }
 
 func (m *NewSessionTicket13) fields(c *coder) {
-	c.uint32(&m.Lifetime)
-	c.uint32(&m.AgeAdd)
-	c.vec8(&m.Nonce)
-	c.filled16(&m.Ticket)
+	c.Uint32(&m.Lifetime)
+	c.Uint32(&m.AgeAdd)
+	c.Vec8(&m.Nonce)
+	c.Filled16(&m.Ticket)
 	c.illegalTwice = true
 	c.extensions(&m.Has, inNewSessionTicket, func(e Extension) {
 		if e == ExtEarlyData {
-			c.uint32(&m.MaxEarlyData)
+			c.Uint32(&m.MaxEarlyData)
 		} else {
-			c.skip() // unknown ones are to be ignored
+			c.Skip() // unknown ones are to be ignored
 		}
 	})
 }
@@ -60,8 +64,8 @@ func (m *NewSessionTicket12) Append(b []byte) []byte {
 }
 
 func (m *NewSessionTicket12) fields(c *coder) {
-	c.uint32(&m.Lifetime)
-	c.vec16(&m.Ticket)
+	c.Uint32(&m.Lifetime)
+	c.Vec16(&m.Ticket)
 }
 
 // KeyUpdate is RFC 9846, Section 4.7.3.
@@ -71,7 +75,7 @@ type KeyUpdate struct {
 
 func (m *KeyUpdate) Parse(body []byte) error {
 	c := parser("KeyUpdate", body)
-	c.uint8(&m.RequestUpdate)
+	c.Uint8(&m.RequestUpdate)
 	return c.end()
 }
 
@@ -86,7 +90,7 @@ type RequestConnectionID struct {
 
 func (m *RequestConnectionID) Parse(body []byte) error {
 	c := parser("RequestConnectionId", body)
-	c.uint8(&m.Count)
+	c.Uint8(&m.Count)
 	return c.end()
 }
 
@@ -113,16 +117,16 @@ func (m *NewConnectionID) Append(b []byte) []byte {
 }
 
 func (m *NewConnectionID) fields(c *coder) {
-	c.vec16(&m.CIDs)
-	for l := (cursor{b: m.CIDs}); l.more(); {
-		l.vec8()
-		c.require(!l.bad)
+	c.Vec16(&m.CIDs)
+	for l := (codec.Cursor{B: m.CIDs}); l.More(); {
+		l.Vec8()
+		c.Require(!l.Bad)
 	}
-	c.uint8(&m.Usage)
+	c.Uint8(&m.Usage)
 }
 
 // All yields the connection IDs.
 func (m *NewConnectionID) All() iter.Seq[[]byte] { return vectors8(m.CIDs) }
 
 // AppendCID appends one of at most 255 bytes to NewConnectionID.CIDs.
-func AppendCID(b, cid []byte) []byte { return append8(b, cid) }
+func AppendCID(b, cid []byte) []byte { return codec.Append8(b, cid) }

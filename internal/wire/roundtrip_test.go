@@ -20,7 +20,7 @@ func TestSamplesAreFull(t *testing.T) {
 		"EncryptedExtensions.Unknown": true,
 		"CertificateEntry.Unknown":    true,
 	}
-	for _, c := range codecs() {
+	for _, c := range structures() {
 		if c.name == "HelloRetryRequest" {
 			continue // the type is ServerHello's
 		}
@@ -39,7 +39,7 @@ func TestSamplesAreFull(t *testing.T) {
 // TestRoundTrip: what is appended parses to the same fields, and is appended
 // again byte for byte.
 func TestRoundTrip(t *testing.T) {
-	for _, c := range codecs() {
+	for _, c := range structures() {
 		body := c.body()
 		m := c.zero()
 		if err := c.parse(m, body); err != nil {
@@ -56,7 +56,7 @@ func TestRoundTrip(t *testing.T) {
 }
 
 // withoutAny is the body of c's sample without its extensions.
-func withoutAny(t *testing.T, c codec) []byte {
+func withoutAny(t *testing.T, c structure) []byte {
 	m := c.zero()
 	if err := c.parse(m, c.body()); err != nil {
 		t.Fatal(err)
@@ -70,7 +70,7 @@ func withoutAny(t *testing.T, c codec) []byte {
 // TestReparse: nothing of the message before is left in the one parsed into
 // the same place.
 func TestReparse(t *testing.T) {
-	for _, c := range codecs() {
+	for _, c := range structures() {
 		body := withoutAny(t, c)
 		used, fresh := c.zero(), c.zero()
 		for _, err := range []error{c.parse(used, c.body()), c.parse(used, body), c.parse(fresh, body)} {
@@ -92,7 +92,7 @@ func TestAppendAfter(t *testing.T) {
 	if string(b[:6]) != "before" || typ != TypeClientHello || n != len(b)-6-4 || !ok {
 		t.Errorf("%q, then %v of %d bytes", b[:6], typ, n)
 	}
-	if !bytes.Equal(b[10:], codecNamed("ClientHello").body()) {
+	if !bytes.Equal(b[10:], structureNamed("ClientHello").body()) {
 		t.Errorf("the body depends on what is before it")
 	}
 }
@@ -134,7 +134,7 @@ func TestTypes(t *testing.T) {
 // TestTruncated: nothing parses when its end is missing, or when something
 // follows it.
 func TestTruncated(t *testing.T) {
-	for _, c := range codecs() {
+	for _, c := range structures() {
 		body := c.body()
 		for n := range len(body) {
 			err := c.parse(c.zero(), body[:n:n])
@@ -171,7 +171,7 @@ func wantAlert(t *testing.T, err error, want alert.Description, format string, a
 // TestFieldsEndWhereTheyEnd: the fields alias the message, and appending to one
 // does not write into it.
 func TestFieldsEndWhereTheyEnd(t *testing.T) {
-	for _, c := range codecs() {
+	for _, c := range structures() {
 		body := c.body()
 		m := c.zero()
 		if err := c.parse(m, body); err != nil {
@@ -198,7 +198,7 @@ func TestFieldsEndWhereTheyEnd(t *testing.T) {
 
 // TestParseAllocations: a ClientHello costs its server name, the rest nothing.
 func TestParseAllocations(t *testing.T) {
-	for _, c := range codecs() {
+	for _, c := range structures() {
 		body, m, want := c.body(), c.zero(), 0.0
 		if _, ok := m.(*ClientHello); ok {
 			want = 1

@@ -5,9 +5,9 @@ import (
 	"slices"
 )
 
-// codec is one structure of this package: how it parses, how it is appended,
+// structure is one structure of this package: how it parses, how it is appended,
 // and a sample in which every field is set.
-type codec struct {
+type structure struct {
 	name   string
 	sample any // a pointer
 	zero   func() any
@@ -15,8 +15,8 @@ type codec struct {
 	append func(m any) []byte // the body, without the header
 }
 
-func newCodec[M any](name string, sample M, parse func(*M, []byte) error, app func(*M, []byte) []byte) codec {
-	return codec{
+func newStructure[M any](name string, sample M, parse func(*M, []byte) error, app func(*M, []byte) []byte) structure {
+	return structure{
 		name:   name,
 		sample: &sample,
 		zero:   func() any { return new(M) },
@@ -26,10 +26,10 @@ func newCodec[M any](name string, sample M, parse func(*M, []byte) error, app fu
 }
 
 // body is the sample's.
-func (c codec) body() []byte { return c.append(c.sample) }
+func (c structure) body() []byte { return c.append(c.sample) }
 
 // again parses a body and appends what it has parsed.
-func (c codec) again(body []byte) ([]byte, error) {
+func (c structure) again(body []byte) ([]byte, error) {
 	m := c.zero()
 	if err := c.parse(m, body); err != nil {
 		return nil, err
@@ -39,67 +39,67 @@ func (c codec) again(body []byte) ([]byte, error) {
 
 var everyPart = KeyExchangeParts{PSK: true, ECDHE: true, Signed: true}
 
-func codecs() []codec {
-	return []codec{
-		newCodec("ClientHello", sampleClientHello(Stream),
+func structures() []structure {
+	return []structure{
+		newStructure("ClientHello", sampleClientHello(Stream),
 			func(m *ClientHello, b []byte) error { return parseHello(m, b, Stream) },
 			func(m *ClientHello, b []byte) []byte { return m.Append(b, Stream) }),
-		newCodec("ClientHello of DTLS", sampleClientHello(Datagram),
+		newStructure("ClientHello of DTLS", sampleClientHello(Datagram),
 			func(m *ClientHello, b []byte) error { return parseHello(m, b, Datagram) },
 			func(m *ClientHello, b []byte) []byte { return m.Append(b, Datagram) }),
-		newCodec("ServerHello", sampleServerHello(), (*ServerHello).Parse, (*ServerHello).Append),
-		newCodec("HelloRetryRequest", sampleRetry(), (*ServerHello).Parse, (*ServerHello).Append),
-		newCodec("EncryptedExtensions", EncryptedExtensions{
+		newStructure("ServerHello", sampleServerHello(), (*ServerHello).Parse, (*ServerHello).Append),
+		newStructure("HelloRetryRequest", sampleRetry(), (*ServerHello).Parse, (*ServerHello).Append),
+		newStructure("EncryptedExtensions", EncryptedExtensions{
 			Has: Extensions(ExtServerName, ExtSupportedGroups, ExtALPN, ExtUseSRTP, ExtServerCertificateType,
 				ExtClientCertificateType, ExtEarlyData),
 			ALPN: []byte("h2"), Groups: AppendUint16s(nil, 29, 23),
 			SRTP: SRTP{AppendUint16s(nil, 1), []byte{5}}, ServerCertType: 2, ClientCertType: 3,
 		}, (*EncryptedExtensions).Parse, (*EncryptedExtensions).Append),
-		newCodec("HelloVerifyRequest", HelloVerifyRequest{VersionDTLS10, []byte("cookie")},
+		newStructure("HelloVerifyRequest", HelloVerifyRequest{VersionDTLS10, []byte("cookie")},
 			(*HelloVerifyRequest).Parse, (*HelloVerifyRequest).Append),
-		newCodec("CertificateRequest 1.3", CertificateRequest13{
+		newStructure("CertificateRequest 1.3", CertificateRequest13{
 			Context: []byte{1},
 			Has: Extensions(ExtStatusRequest, ExtSCT, ExtSignatureAlgorithms, ExtSignatureAlgsCert,
 				ExtCertificateAuthorities),
 			SignatureSchemes: AppendUint16s(nil, 0x0403), SignatureSchemesCert: AppendUint16s(nil, 0x0401, 0x0804),
 			Authorities: AppendNames(nil, []byte("one"), []byte("two")),
 		}, (*CertificateRequest13).Parse, (*CertificateRequest13).Append),
-		newCodec("CertificateRequest 1.2", CertificateRequest12{
+		newStructure("CertificateRequest 1.2", CertificateRequest12{
 			Types: []byte{64, 1}, SignatureSchemes: AppendUint16s(nil, 0x0403),
 			Authorities: AppendNames(nil, []byte("one"), []byte("two")),
 		}, (*CertificateRequest12).Parse, (*CertificateRequest12).Append),
-		newCodec("Certificate 1.3", Certificate13{
+		newStructure("Certificate 1.3", Certificate13{
 			Context: []byte{1}, Entries: AppendEntry(AppendEntry(nil, &sampleEntry), &CertificateEntry{Data: []byte("ca")}),
 		}, (*Certificate13).Parse, (*Certificate13).Append),
-		newCodec("Certificate 1.2", Certificate12{AppendCertificate(AppendCertificate(nil, []byte("der")), []byte("ca"))},
+		newStructure("Certificate 1.2", Certificate12{AppendCertificate(AppendCertificate(nil, []byte("der")), []byte("ca"))},
 			(*Certificate12).Parse, (*Certificate12).Append),
-		newCodec("CertificateEntry", sampleEntry, parseEntry,
+		newStructure("CertificateEntry", sampleEntry, parseEntry,
 			func(m *CertificateEntry, b []byte) []byte { return AppendEntry(AppendHeader(b, 0, 0), m) }),
-		newCodec("CertificateStatus", CertificateStatus{[]byte("ocsp")}, (*CertificateStatus).Parse, (*CertificateStatus).Append),
-		newCodec("CertificateVerify", CertificateVerify{0x0403, []byte("signature")},
+		newStructure("CertificateStatus", CertificateStatus{[]byte("ocsp")}, (*CertificateStatus).Parse, (*CertificateStatus).Append),
+		newStructure("CertificateVerify", CertificateVerify{0x0403, []byte("signature")},
 			(*CertificateVerify).Parse, (*CertificateVerify).Append),
-		newCodec("ServerKeyExchange", ServerKeyExchange{
+		newStructure("ServerKeyExchange", ServerKeyExchange{
 			Hint: []byte("hint"), Group: 29, Public: []byte("public"), Params: AppendECDHParams(nil, 29, []byte("public")),
 			Scheme: 0x0403, Signature: []byte("signature"),
 		}, func(m *ServerKeyExchange, b []byte) error { return m.Parse(b, everyPart) },
 			func(m *ServerKeyExchange, b []byte) []byte { return m.Append(b, everyPart) }),
-		newCodec("ClientKeyExchange", ClientKeyExchange{[]byte("identity"), []byte("public")},
+		newStructure("ClientKeyExchange", ClientKeyExchange{[]byte("identity"), []byte("public")},
 			func(m *ClientKeyExchange, b []byte) error { return m.Parse(b, everyPart) },
 			func(m *ClientKeyExchange, b []byte) []byte { return m.Append(b, everyPart) }),
-		newCodec("NewSessionTicket 1.3", NewSessionTicket13{0x01020304, 0x05060708, []byte{3}, []byte("ticket"), Extensions(ExtEarlyData), 0x090a0b0c},
+		newStructure("NewSessionTicket 1.3", NewSessionTicket13{0x01020304, 0x05060708, []byte{3}, []byte("ticket"), Extensions(ExtEarlyData), 0x090a0b0c},
 			(*NewSessionTicket13).Parse, (*NewSessionTicket13).Append),
-		newCodec("NewSessionTicket 1.2", NewSessionTicket12{0x01020304, []byte("ticket")},
+		newStructure("NewSessionTicket 1.2", NewSessionTicket12{0x01020304, []byte("ticket")},
 			(*NewSessionTicket12).Parse, (*NewSessionTicket12).Append),
-		newCodec("KeyUpdate", KeyUpdate{1}, (*KeyUpdate).Parse, (*KeyUpdate).Append),
-		newCodec("RequestConnectionId", RequestConnectionID{3}, (*RequestConnectionID).Parse, (*RequestConnectionID).Append),
-		newCodec("NewConnectionId", NewConnectionID{[]byte{2, 7, 7, 0}, 1}, (*NewConnectionID).Parse, (*NewConnectionID).Append),
+		newStructure("KeyUpdate", KeyUpdate{1}, (*KeyUpdate).Parse, (*KeyUpdate).Append),
+		newStructure("RequestConnectionId", RequestConnectionID{3}, (*RequestConnectionID).Parse, (*RequestConnectionID).Append),
+		newStructure("NewConnectionId", NewConnectionID{[]byte{2, 7, 7, 0}, 1}, (*NewConnectionID).Parse, (*NewConnectionID).Append),
 	}
 }
 
-// codecNamed finds one of them.
-func codecNamed(name string) codec {
-	all := codecs()
-	return all[slices.IndexFunc(all, func(c codec) bool { return c.name == name })]
+// structureNamed finds one of them.
+func structureNamed(name string) structure {
+	all := structures()
+	return all[slices.IndexFunc(all, func(c structure) bool { return c.name == name })]
 }
 
 // parseHello parses a ClientHello all of whose extensions count.

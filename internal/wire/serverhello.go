@@ -68,49 +68,49 @@ func (m *ServerHello) Append(b []byte) []byte {
 }
 
 func (m *ServerHello) fields(c *coder) {
-	c.uint16(&m.Version)
-	c.random(&m.Random)
-	c.vec8(&m.SessionID)
-	c.require(len(m.SessionID) <= 32)
-	c.uint16(&m.CipherSuite)
-	c.uint8(&m.Compression)
-	if m.Has == 0 && !c.in.more() {
+	c.Uint16(&m.Version)
+	c.Fixed(m.Random[:])
+	c.Vec8(&m.SessionID)
+	c.Require(len(m.SessionID) <= 32)
+	c.Uint16(&m.CipherSuite)
+	c.Uint8(&m.Compression)
+	if m.Has == 0 && !c.In.More() {
 		return // TLS 1.2 permits a hello without extensions
 	}
 	c.illegalTwice = m.IsRetry()
 	c.extensions(&m.Has, byNumber, func(e Extension) {
 		switch e {
 		case ExtSupportedVersions:
-			c.uint16(&m.SupportedVersion)
+			c.Uint16(&m.SupportedVersion)
 		case ExtKeyShare:
-			c.uint16(&m.KeyShare.Group)
+			c.Uint16(&m.KeyShare.Group)
 			if !m.IsRetry() {
-				c.filled16(&m.KeyShare.Data)
+				c.Filled16(&m.KeyShare.Data)
 			}
 		case ExtPreSharedKey:
-			c.uint16(&m.SelectedPSK)
+			c.Uint16(&m.SelectedPSK)
 		case ExtCookie:
-			c.filled16(&m.Cookie)
+			c.Filled16(&m.Cookie)
 		case ExtALPN:
 			c.oneProtocol(&m.ALPN)
 		case ExtSCT:
 			c.scts(&m.SCTs)
 		case ExtECPointFormats:
-			c.filled8(&m.PointFormats)
+			c.Filled8(&m.PointFormats)
 		case ExtUseSRTP:
 			c.srtp(&m.SRTP)
 		case ExtServerCertificateType:
-			c.uint8(&m.ServerCertType)
+			c.Uint8(&m.ServerCertType)
 		case ExtClientCertificateType:
-			c.uint8(&m.ClientCertType)
+			c.Uint8(&m.ClientCertType)
 		case ExtConnectionID:
-			c.vec8(&m.ConnectionID)
+			c.Vec8(&m.ConnectionID)
 		case ExtRenegotiationInfo:
-			c.vec8(&m.RenegotiationInfo)
+			c.Vec8(&m.RenegotiationInfo)
 		case ExtServerName, ExtStatusRequest, ExtExtendedMainSecret, ExtSessionTicket:
 			// Empty.
 		default:
-			c.skip()
+			c.Skip()
 		}
 	})
 }
@@ -156,13 +156,13 @@ func (m *EncryptedExtensions) fields(c *coder) {
 		case ExtUseSRTP:
 			c.srtp(&m.SRTP)
 		case ExtServerCertificateType:
-			c.uint8(&m.ServerCertType)
+			c.Uint8(&m.ServerCertType)
 		case ExtClientCertificateType:
-			c.uint8(&m.ClientCertType)
+			c.Uint8(&m.ClientCertType)
 		case ExtServerName, ExtEarlyData:
 			// Empty.
 		default:
-			c.skip()
+			c.Skip()
 		}
 	})
 }
@@ -186,6 +186,6 @@ func (m *HelloVerifyRequest) Append(b []byte) []byte {
 }
 
 func (m *HelloVerifyRequest) fields(c *coder) {
-	c.uint16(&m.Version)
-	c.vec8(&m.Cookie)
+	c.Uint16(&m.Version)
+	c.Vec8(&m.Cookie)
 }

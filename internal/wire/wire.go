@@ -17,6 +17,7 @@ import (
 	"math/bits"
 	"strings"
 
+	"github.com/hermetic-tls/hermetic/internal/codec"
 	"github.com/hermetic-tls/hermetic/internal/version"
 )
 
@@ -130,7 +131,7 @@ type Uint16s []byte
 // AppendUint16s appends values to a vector.
 func AppendUint16s(b Uint16s, values ...uint16) Uint16s {
 	for _, v := range values {
-		b = appendUint16(b, v)
+		b = codec.AppendUint16(b, v)
 	}
 	return b
 }
@@ -164,7 +165,7 @@ func (u Uint16s) All() iter.Seq[uint16] {
 
 // AppendHeader appends the header of a handshake message of n bytes (RFC 9846,
 // Section 4).
-func AppendHeader(b []byte, t Type, n int) []byte { return appendUint24(append(b, byte(t)), n) }
+func AppendHeader(b []byte, t Type, n int) []byte { return codec.AppendUint24(append(b, byte(t)), n) }
 
 // ParseHeader reads that header; ok is false when b is too short for it.
 func ParseHeader(b []byte) (t Type, n int, ok bool) {
