@@ -76,7 +76,7 @@ func (c *compiled) psks(p *handshake.Params) error {
 // first those that they serve in TLS 1.2.
 func (c *compiled) byDefault() (list []*suite.Suite) {
 	for _, s := range suite.All() {
-		if s.Auth == suite.NoSignature && !s.OnRequest && c.hasOldPSKs() {
+		if s.Auth == suite.NoSignature && !s.OnRequest && c.has12PSKs() {
 			list = append(list, s)
 		}
 	}
@@ -93,8 +93,8 @@ func (c *compiled) hasPSKs() bool {
 	return len(c.PSKs) > 0 || c.GetPSK != nil || c.asks(AsyncPSK)
 }
 
-// hasOldPSKs reports whether some may be good for TLS 1.2.
-func (c *compiled) hasOldPSKs() bool {
+// has12PSKs reports whether some may be good for TLS 1.2.
+func (c *compiled) has12PSKs() bool {
 	asked := c.GetPSK != nil || c.asks(AsyncPSK)
 	return asked || slices.ContainsFunc(c.PSKs, func(p PSK) bool { return !p.Import })
 }

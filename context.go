@@ -26,9 +26,9 @@ type Context struct {
 	busy   bool
 	closed bool // the peer's close_notify has been reported by the engine
 
-	taken    int  // datagrams that this operation has read
-	verified bool // DTLS servers: a ClientHello with a good cookie has come
-	complete bool // the handshake is over, and all of it is sent
+	taken      int  // datagrams that this operation has read
+	cookieSeen bool // DTLS servers: a ClientHello with a good cookie has come
+	complete   bool // the handshake is over, and all of it is sent
 
 	in   *[bufferSize]byte // from pool while there is something in it
 	from int               // the bytes in[from:to] are not opened yet
@@ -87,7 +87,7 @@ func NewContext(mode Mode, cfg *Config, bio io.ReadWriter) (*Context, error) {
 // address asks for no cookie.
 func (c *Context) anew() *Context {
 	trusts := c.engine.mode == DTLSServer && c.engine.cfg.DTLS.TrustAddress
-	return &Context{engine: c.engine, bio: c.bio, busy: c.busy, verified: trusts}
+	return &Context{engine: c.engine, bio: c.bio, busy: c.busy, cookieSeen: trusts}
 }
 
 // enter begins an operation, which must not be called from inside another.
@@ -124,7 +124,7 @@ func (c *Context) Handshake() error {
 	switch {
 	case c.complete:
 		return c.leave(nil)
-	case c.engine.mode == DTLSServer && !c.verified:
+	case c.engine.mode == DTLSServer && !c.cookieSeen:
 		return c.leave(c.welcome())
 	}
 	return c.leave(c.handshake())
@@ -148,7 +148,7 @@ func (c *Context) welcome() error {
 		answer, ok := c.engine.cfg.AnswerHello(c.outBuffer(), c.engine.peerID, c.in[c.from:c.to])
 		if ok {
 			c.dropOut()
-			c.verified = true
+			c.cookieSeen = true
 			return nil
 		}
 		c.from = c.to
@@ -184,7 +184,7 @@ func (c *Context) expire() error {
 }
 
 func (c *Context) handshake() error {
-	if c.engine.mode == DTLSServer && !c.verified {
+	if c.engine.mode == DTLSServer && !c.cookieSeen {
 		if err := c.welcome(); err != nil {
 			return err
 		}
@@ -488,7 +488,7 @@ func (c *Context) SetPeerID(id []byte) error {
 	if c.busy {
 		return ErrBusy
 	}
-	if c.verified {
+	if c.cookieSeen {
 		return nil // it has served
 	}
 	return c.engine.SetPeerID(id)

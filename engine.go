@@ -275,7 +275,7 @@ func (e *Engine) Open(in []byte) (Opened, error) {
 		return Opened{N: n}, e.fail(err)
 	}
 	if e.mode.IsDTLS() && e.complete && !e.closed {
-		e.conn.AnswerUpdate(e.carrier) // at once: a datagram may be sent at any time
+		e.conn.SendDueUpdate(e.carrier) // at once: a datagram may be sent at any time
 	}
 	e.sayClosed()
 	return Opened{Data: o.Data, N: o.N, Kind: Kind(o.Kind)}, nil
@@ -312,7 +312,7 @@ func (e *Engine) Seal(dst, data []byte) ([]byte, error) {
 	case e.closed:
 		return dst, errWriteClosed
 	case e.complete:
-		e.conn.AnswerUpdate(e.carrier)
+		e.conn.SendDueUpdate(e.carrier)
 	}
 	out, err := e.carrier.Seal(e.now(), dst, data)
 	switch err {

@@ -75,7 +75,7 @@ func (p *PSK) forms(t wire.Transport) (forms []handshake.PSK) {
 	external := p.remembered()
 	if !p.Import {
 		return []handshake.PSK{{
-			Identity: p.Identity, Key: p.Key, Hash: p.hash(), Kind: suite.ExternalBinder, Old: true, External: external,
+			Identity: p.Identity, Key: p.Key, Hash: p.hash(), Kind: suite.ExternalBinder, In12: true, External: external,
 		}}
 	}
 	protocol, prefix := wire.VersionTLS13, suite.TLS

@@ -19,10 +19,10 @@ import (
 // data that is sent with it.
 type Session struct {
 	state *session.Session
-	// verified is the configuration that has verified the server, by name; a
+	// verifiedBy is the configuration that has verified the server, by name; a
 	// session from elsewhere is verified again before it is offered.
-	verified *compiled
-	name     string
+	verifiedBy *compiled
+	name       string
 }
 
 // Version is tls.VersionTLS12 or tls.VersionTLS13.
@@ -179,7 +179,7 @@ func (e *Engine) offered(q *handshake.Offer, s *Session) {
 	if err != nil || peer == nil && !e.hasPSK(s.state.PSK) {
 		return
 	}
-	elsewhere := s.verified != e.cfg || s.name != e.serverName
+	elsewhere := s.verifiedBy != e.cfg || s.name != e.serverName
 	switch {
 	case elsewhere || peer != nil && peer.Chain != nil && e.expired(peer):
 		_, err = e.verifyPeer(peer)
@@ -239,9 +239,9 @@ func (e *Engine) keep() {
 	if state == nil || !state.Keepable() || e.cfg.SessionCache == nil {
 		return
 	}
-	s := &Session{state: state, verified: e.cfg, name: e.serverName}
+	s := &Session{state: state, verifiedBy: e.cfg, name: e.serverName}
 	if e.moved {
-		s.verified = nil
+		s.verifiedBy = nil
 	}
 	e.cfg.SessionCache.Put(e.sessionKey(), s)
 }

@@ -22,7 +22,7 @@ const (
 )
 
 // offerCID adds connection_id to a ClientHello: RFC 9146, Section 3.
-func (c *clientHello) offerCID() error {
+func (c *clientStart) offerCID() error {
 	if !c.params.CIDs || c.conn.Transport != wire.Datagram {
 		return nil
 	}
@@ -32,14 +32,14 @@ func (c *clientHello) offerCID() error {
 }
 
 // acceptCID takes the server's answer to it.
-func (c *clientHello) acceptCID(sh *wire.ServerHello) {
+func (c *clientStart) acceptCID(sh *wire.ServerHello) {
 	if sh.Has.Has(wire.ExtConnectionID) && c.hello.Has.Has(wire.ExtConnectionID) {
 		c.out.SetCIDs(c.hello.ConnectionID, slices.Clone(sh.ConnectionID))
 	}
 }
 
-// answerCID answers connection_id in a ServerHello.
-func (s *serverHello) answerCID(sh *wire.ServerHello) error {
+// chooseCID answers connection_id in a ServerHello.
+func (s *serverStart) chooseCID(sh *wire.ServerHello) error {
 	if !s.params.CIDs || !s.hello.Has.Has(wire.ExtConnectionID) || s.conn.Transport != wire.Datagram {
 		return nil
 	}
@@ -49,8 +49,8 @@ func (s *serverHello) answerCID(sh *wire.ServerHello) error {
 	return s.random(sh.ConnectionID)
 }
 
-// newConnectionID takes connection IDs for our records: RFC 9147bis, Section 9.
-func (c *Connection) newConnectionID(out Output, msg wire.Message) error {
+// onNewConnectionID takes connection IDs for our records: RFC 9147bis, Section 9.
+func (c *Connection) onNewConnectionID(out Output, msg wire.Message) error {
 	var m wire.NewConnectionID
 	if err := m.Parse(msg.Body); err != nil {
 		return err
@@ -74,10 +74,10 @@ func (c *Connection) newConnectionID(out Output, msg wire.Message) error {
 	return nil
 }
 
-// requestConnectionID answers a request for more: "Endpoints MAY handle requests
+// onRequestConnectionID answers a request for more: "Endpoints MAY handle requests
 // which they consider excessive by responding with a NewConnectionId message
 // containing fewer than num_cids CIDs, including no CIDs at all."
-func (c *Connection) requestConnectionID(out Output, p *Params, msg wire.Message) error {
+func (c *Connection) onRequestConnectionID(out Output, p *Params, msg wire.Message) error {
 	var m wire.RequestConnectionID
 	if err := m.Parse(msg.Body); err != nil {
 		return err

@@ -50,7 +50,7 @@ type client12 struct {
 	client, server suite.Keys
 }
 
-func newClient12(c *clientHello) *client12 {
+func newClient12(c *clientStart) *client12 {
 	n := &client12{Machine: c.Machine, offered: c.hello.Has, sessionID: c.hello.SessionID}
 	if c.session != nil && c.session.Version == wire.VersionTLS12 {
 		n.old = c.session
@@ -58,7 +58,7 @@ func newClient12(c *clientHello) *client12 {
 	return n
 }
 
-func (c *client12) serverHello(sh *wire.ServerHello) (step, error) {
+func (c *client12) onServerHello(sh *wire.ServerHello) (step, error) {
 	resumed := len(sh.SessionID) > 0 && string(sh.SessionID) == string(c.sessionID)
 	switch {
 	case sh.Unknown || sh.Has.Minus(c.offered&wire.InServerHello12) != 0:
@@ -95,10 +95,10 @@ func (c *client12) serverHello(sh *wire.ServerHello) (step, error) {
 		return c.expectPSK()
 	}
 	scts := slices.Clone(sh.SCTs)
-	return expect(func(msg wire.Message) (step, error) { return c.certificate(msg, scts) }, wire.TypeCertificate), nil
+	return expect(func(msg wire.Message) (step, error) { return c.onCertificate(msg, scts) }, wire.TypeCertificate), nil
 }
 
-func (c *client12) certificate(msg wire.Message, scts []byte) (step, error) {
+func (c *client12) onCertificate(msg wire.Message, scts []byte) (step, error) {
 	if err := c.parseCertificate12(msg.Body); err != nil {
 		return step{}, err
 	}
@@ -115,17 +115,17 @@ func (c *client12) certificate(msg wire.Message, scts []byte) (step, error) {
 	c.transcript.add(msg)
 	if c.serverHas.Has(wire.ExtStatusRequest) {
 		// RFC 6066, Section 8: a server that has promised a staple need not send it.
-		return expect(c.statusOrKey, wire.TypeCertificateStatus, wire.TypeServerKeyExchange), nil
+		return expect(c.onStatusOrKeyExchange, wire.TypeCertificateStatus, wire.TypeServerKeyExchange), nil
 	}
 	return c.verify(then(c.expectKey())), nil
 }
 
 func (c *client12) expectKey() step {
-	return expect(c.serverKeyExchange, wire.TypeServerKeyExchange)
+	return expect(c.onServerKeyExchange, wire.TypeServerKeyExchange)
 }
 
-// statusOrKey: the certificate is verified together with its staple.
-func (c *client12) statusOrKey(msg wire.Message) (step, error) {
+// onStatusOrKeyExchange: the certificate is verified together with its staple.
+func (c *client12) onStatusOrKeyExchange(msg wire.Message) (step, error) {
 	if msg.Type == wire.TypeCertificateStatus {
 		var status wire.CertificateStatus
 		if err := status.Parse(msg.Body); err != nil {
@@ -136,10 +136,10 @@ func (c *client12) statusOrKey(msg wire.Message) (step, error) {
 		return c.verify(then(c.expectKey())), nil
 	}
 	msg.Body = slices.Clone(msg.Body)
-	return c.verify(func() (step, error) { return c.serverKeyExchange(msg) }), nil
+	return c.verify(func() (step, error) { return c.onServerKeyExchange(msg) }), nil
 }
 
-func (c *client12) serverKeyExchange(msg wire.Message) (step, error) {
+func (c *client12) onServerKeyExchange(msg wire.Message) (step, error) {
 	var ske wire.ServerKeyExchange
 	parts := wire.KeyExchangeParts(c.conn.Suite.KeyExchange)
 	if err := ske.Parse(msg.Body, parts); err != nil {
@@ -152,10 +152,10 @@ func (c *client12) serverKeyExchange(msg wire.Message) (step, error) {
 	}
 	c.transcript.add(msg)
 	if !parts.Signed {
-		return expect(c.serverHelloDone, wire.TypeServerHelloDone), nil
+		return expect(c.onServerHelloDone, wire.TypeServerHelloDone), nil
 	}
 	cv := wire.CertificateVerify{Scheme: ske.Scheme, Signature: ske.Signature}
-	return expect(c.requestOrDone, wire.TypeCertificateRequest, wire.TypeServerHelloDone),
+	return expect(c.onRequestOrDone, wire.TypeCertificateRequest, wire.TypeServerHelloDone),
 		c.checkSignature(&cv, signedParams(c.conn, ske.Params))
 }
 
@@ -177,9 +177,9 @@ func signedParams(c *Connection, params []byte) []byte {
 	return append(b, params...)
 }
 
-func (c *client12) requestOrDone(msg wire.Message) (step, error) {
+func (c *client12) onRequestOrDone(msg wire.Message) (step, error) {
 	if msg.Type == wire.TypeServerHelloDone {
-		return c.serverHelloDone(msg)
+		return c.onServerHelloDone(msg)
 	}
 	c.transcript.add(msg)
 	var req wire.CertificateRequest12
@@ -189,10 +189,10 @@ func (c *client12) requestOrDone(msg wire.Message) (step, error) {
 	c.request = c.requested(req.SignatureSchemes, nil, req.Authorities)
 	types := slices.Clone(req.Types)
 	c.request.Criteria.Auth = func(a suite.Authentication) bool { return slices.Contains(types, certTypeOf(a)) }
-	return expect(c.serverHelloDone, wire.TypeServerHelloDone), nil
+	return expect(c.onServerHelloDone, wire.TypeServerHelloDone), nil
 }
 
-func (c *client12) serverHelloDone(msg wire.Message) (step, error) {
+func (c *client12) onServerHelloDone(msg wire.Message) (step, error) {
 	if len(msg.Body) != 0 {
 		return step{}, errHelloDoneBody
 	}
@@ -303,16 +303,16 @@ func (c *client12) sendFinished(next func() (step, error)) (step, error) {
 // expectEnd waits for the server's ticket, if it has promised one, and Finished.
 func (c *client12) expectEnd() (step, error) {
 	if c.serverHas.Has(wire.ExtSessionTicket) {
-		return expect(c.newSessionTicket, wire.TypeNewSessionTicket), nil
+		return expect(c.onNewSessionTicket, wire.TypeNewSessionTicket), nil
 	}
 	return c.expectFinished()
 }
 
 func (c *client12) expectFinished() (step, error) {
-	return expect(c.finished, wire.TypeFinished), c.out.ExpectChangeCipherSpec(c.server)
+	return expect(c.onFinished, wire.TypeFinished), c.out.ExpectChangeCipherSpec(c.server)
 }
 
-func (c *client12) finished(msg wire.Message) (step, error) {
+func (c *client12) onFinished(msg wire.Message) (step, error) {
 	if err := c.acceptFinished(msg, c.finished12(suite.ServerFinished)); err != nil {
 		return step{}, err
 	}

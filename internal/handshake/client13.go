@@ -44,7 +44,7 @@ type client13 struct {
 	request *Choose // nil: no certificate is asked of us
 }
 
-func newClient13(c *clientHello) *client13 {
+func newClient13(c *clientStart) *client13 {
 	n := &client13{Machine: c.Machine, offered: c.hello.Has, shares: c.shares, psks: c.psks}
 	if c.early != nil {
 		n.alpn = c.session.ALPN
@@ -52,7 +52,7 @@ func newClient13(c *clientHello) *client13 {
 	return n
 }
 
-func (c *client13) serverHello(sh *wire.ServerHello) (step, error) {
+func (c *client13) onServerHello(sh *wire.ServerHello) (step, error) {
 	switch {
 	case sh.Unknown || sh.Has.Minus(c.offered) != 0:
 		return step{}, errUnsolicited
@@ -84,7 +84,7 @@ func (c *client13) serverHello(sh *wire.ServerHello) (step, error) {
 	default:
 		c.out.InstallWrite(Handshake, c.client.Keys)
 	}
-	return expect(c.encryptedExtensions, wire.TypeEncryptedExtensions), nil
+	return expect(c.onEncryptedExtensions, wire.TypeEncryptedExtensions), nil
 }
 
 func (c *client13) offersEarlyData() bool { return c.conn.EarlyData == EarlyDataOffered }
@@ -116,7 +116,7 @@ func (c *client13) agree(share wire.KeyShare) ([]byte, error) {
 	return nil, errWrongShare
 }
 
-func (c *client13) encryptedExtensions(msg wire.Message) (step, error) {
+func (c *client13) onEncryptedExtensions(msg wire.Message) (step, error) {
 	var ee wire.EncryptedExtensions
 	if err := ee.ParseAnswer(msg.Body, c.offered); err != nil {
 		return step{}, err
@@ -141,9 +141,9 @@ func (c *client13) encryptedExtensions(msg wire.Message) (step, error) {
 		return step{}, err
 	}
 	if c.psk != nil {
-		return c.judge(func() (step, error) { return expect(c.finished, wire.TypeFinished), nil })
+		return c.judge(func() (step, error) { return expect(c.onFinished, wire.TypeFinished), nil })
 	}
-	return expect(c.certificateOrRequest, wire.TypeCertificateRequest, wire.TypeCertificate), nil
+	return expect(c.onRequestOrCertificate, wire.TypeCertificateRequest, wire.TypeCertificate), nil
 }
 
 // earlyData is the server's decision about 0-RTT data: RFC 9846, Section 4.3.10.
@@ -166,9 +166,9 @@ func (c *client13) earlyData(accepted bool) error {
 	return nil
 }
 
-func (c *client13) certificateOrRequest(msg wire.Message) (step, error) {
+func (c *client13) onRequestOrCertificate(msg wire.Message) (step, error) {
 	if msg.Type == wire.TypeCertificate {
-		return c.certificate(msg)
+		return c.onCertificate(msg)
 	}
 	var req wire.CertificateRequest13
 	if err := req.Parse(msg.Body); err != nil {
@@ -182,10 +182,10 @@ func (c *client13) certificateOrRequest(msg wire.Message) (step, error) {
 	}
 	c.transcript.add(msg)
 	c.request = c.requested(req.SignatureSchemes, req.SignatureSchemesCert, req.Authorities)
-	return expect(c.certificate, wire.TypeCertificate), nil
+	return expect(c.onCertificate, wire.TypeCertificate), nil
 }
 
-func (c *client13) certificate(msg wire.Message) (step, error) {
+func (c *client13) onCertificate(msg wire.Message) (step, error) {
 	if err := c.parseCertificate13(msg.Body, c.offered); err != nil {
 		return step{}, err
 	}
@@ -193,14 +193,14 @@ func (c *client13) certificate(msg wire.Message) (step, error) {
 		return step{}, errNoCertificate
 	}
 	c.transcript.add(msg)
-	return c.verify(then(expect(c.certificateVerify, wire.TypeCertificateVerify))), nil
+	return c.verify(then(expect(c.onCertificateVerify, wire.TypeCertificateVerify))), nil
 }
 
-func (c *client13) certificateVerify(msg wire.Message) (step, error) {
-	return expect(c.finished, wire.TypeFinished), c.verifySignature13(msg, suite.ServerContext)
+func (c *client13) onCertificateVerify(msg wire.Message) (step, error) {
+	return expect(c.onFinished, wire.TypeFinished), c.verifySignature13(msg, suite.ServerContext)
 }
 
-func (c *client13) finished(msg wire.Message) (step, error) {
+func (c *client13) onFinished(msg wire.Message) (step, error) {
 	if err := c.acceptFinished13(&c.server, msg); err != nil {
 		return step{}, err
 	}

@@ -16,7 +16,7 @@ var (
 )
 
 // offerable reports whether a session fits what this client offers.
-func (c *clientHello) offerable(s *session.Session) bool {
+func (c *clientStart) offerable(s *session.Session) bool {
 	old := suite.ByID(s.Suite)
 	return c.offers(s.Version) && s.Transport == c.conn.Transport && old != nil &&
 		old.Version == s.Version && slices.Contains(c.params.Suites, old) && !s.Expired(c.params.Now()) &&
@@ -32,7 +32,7 @@ func (p *Params) allows(s *session.Session) bool {
 
 // fillSession adds the session and the PSKs, and what says that tickets are
 // welcome.
-func (c *clientHello) fillSession() error {
+func (c *clientStart) fillSession() error {
 	h, p := &c.hello, c.params
 	if p.AskSession && c.offers(wire.VersionTLS12) {
 		h.Has.Add(wire.ExtSessionTicket)
@@ -70,17 +70,17 @@ func (c *clientHello) fillSession() error {
 	return nil
 }
 
-func (c *clientHello) addPSK(p *PSK) {
+func (c *clientStart) addPSK(p *PSK) {
 	c.psks = append(c.psks, offeredPSK{PSK: p, early: suite.NewEarlySecret(p.Hash, c.conn.prefix(), p.Key)})
 }
 
-func (c *clientHello) inventSessionID() error {
+func (c *clientStart) inventSessionID() error {
 	c.hello.SessionID = c.sessionID[:]
 	return c.random(c.hello.SessionID)
 }
 
 // offerEarlyData makes the keys for 0-RTT data, behind the ClientHello.
-func (c *clientHello) offerEarlyData() {
+func (c *clientStart) offerEarlyData() {
 	if c.early == nil {
 		return
 	}
@@ -97,7 +97,7 @@ func (c *clientHello) offerEarlyData() {
 
 // withdrawEarlyData is what a HelloRetryRequest means for early data: it is
 // rejected, and the second ClientHello goes in clear.
-func (c *clientHello) withdrawEarlyData() bool {
+func (c *clientStart) withdrawEarlyData() bool {
 	if c.early == nil {
 		return false
 	}

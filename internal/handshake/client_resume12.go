@@ -42,7 +42,7 @@ func (c *client12) resume12() (step, error) {
 	return c.judge(c.expectEnd)
 }
 
-func (c *client12) newSessionTicket(msg wire.Message) (step, error) {
+func (c *client12) onNewSessionTicket(msg wire.Message) (step, error) {
 	if err := c.ticket.Parse(msg.Body); err != nil {
 		return step{}, err
 	}

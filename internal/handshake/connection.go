@@ -75,13 +75,13 @@ func (c *Connection) Handle(out Output, p *Params, msg wire.Message) error {
 	}
 	switch {
 	case msg.Type == wire.TypeKeyUpdate:
-		return c.keyUpdate(out, msg)
+		return c.onKeyUpdate(out, msg)
 	case msg.Type == wire.TypeNewConnectionID && c.Transport == wire.Datagram:
-		return c.newConnectionID(out, msg)
+		return c.onNewConnectionID(out, msg)
 	case msg.Type == wire.TypeRequestConnectionID && c.Transport == wire.Datagram:
-		return c.requestConnectionID(out, p, msg)
+		return c.onRequestConnectionID(out, p, msg)
 	case msg.Type == wire.TypeNewSessionTicket && !server:
-		return c.newSessionTicket(msg, p.Now)
+		return c.onNewSessionTicket(msg, p.Now)
 	}
 	return unexpected(msg.Type, wire.Types(wire.TypeKeyUpdate))
 }
@@ -95,8 +95,8 @@ func (c *Connection) handle12(server bool, msg wire.Message) error {
 	return unexpected(msg.Type, 0)
 }
 
-// keyUpdate: RFC 9846, Section 4.7.3.
-func (c *Connection) keyUpdate(out Output, msg wire.Message) error {
+// onKeyUpdate: RFC 9846, Section 4.7.3.
+func (c *Connection) onKeyUpdate(out Output, msg wire.Message) error {
 	var ku wire.KeyUpdate
 	if err := ku.Parse(msg.Body); err != nil {
 		return err
@@ -140,11 +140,11 @@ func (c *Connection) UpdateKeys(out Output, request bool) {
 	}
 }
 
-// AnswerUpdate sends the KeyUpdate that is due, once it may: the one that the peer has
+// SendDueUpdate sends the KeyUpdate that is due, once it may: the one that the peer has
 // asked for (RFC 9846, Section 4.7.3: "prior to sending its next Application Data record",
 // and one for all requests that come before it has been acknowledged), or a request that
 // had to wait.
-func (c *Connection) AnswerUpdate(out Output) {
+func (c *Connection) SendDueUpdate(out Output) {
 	if (c.owesUpdate || c.wantsUpdate) && !out.KeyUpdatePending() {
 		c.sendUpdate(out)
 	}

@@ -33,7 +33,7 @@ const (
 // 4.2.1, and RFC 9147bis, Section 5.1. The answer is a HelloVerifyRequest, a
 // HelloRetryRequest or an alert.
 func AnswerHello(p *Params, jar CookieJar, body []byte) (answer []byte, v Verdict) {
-	s := &serverHello{Machine: &Machine{params: p, conn: &Connection{Transport: wire.Datagram}}}
+	s := &serverStart{Machine: &Machine{params: p, conn: &Connection{Transport: wire.Datagram}}}
 	if s.hello.Parse(body, wire.Datagram) != nil {
 		return nil, Ignore
 	}
@@ -62,7 +62,7 @@ func refuse(d alert.Description) (answer []byte, v Verdict) {
 // AnswerFragment judges the first fragment of a ClientHello: one without a
 // cookie in it is nothing to answer, and nothing is kept of it.
 func AnswerFragment(p *Params, jar CookieJar, fragment []byte) (answer []byte, v Verdict) {
-	s := &serverHello{Machine: &Machine{params: p, conn: &Connection{Transport: wire.Datagram}}}
+	s := &serverStart{Machine: &Machine{params: p, conn: &Connection{Transport: wire.Datagram}}}
 	if s.hello.ParseStart(fragment) != nil {
 		return nil, Ignore
 	}
@@ -77,7 +77,7 @@ func AnswerFragment(p *Params, jar CookieJar, fragment []byte) (answer []byte, v
 
 // bound12 is the parameters of a ClientHello of DTLS 1.2 that its cookie is
 // bound to.
-func (s *serverHello) bound12() []byte {
+func (s *serverStart) bound12() []byte {
 	h := &s.hello
 	b := append([]byte{byte(h.Version)}, h.Random[:]...)
 	for _, field := range [][]byte{h.SessionID, h.CipherSuites, h.Compression} {
@@ -118,12 +118,12 @@ func (r *statelessRetry) message() []byte {
 	return hrr.Append(nil)
 }
 
-func (s *serverHello) answer13(jar CookieJar, body []byte) (answer []byte, v Verdict) {
+func (s *serverStart) answer13(jar CookieJar, body []byte) (answer []byte, v Verdict) {
 	if s.hello.Has.Has(wire.ExtCookie) {
 		return s.checkRetry(jar)
 	}
 	c := s.suiteForCookie()
-	group, share := (&server13{serverHello: s}).groupForCookie()
+	group, share := (&server13{serverStart: s}).groupForCookie()
 	if c == nil || group == 0 {
 		return refuse(alert.HandshakeFailure)
 	}
@@ -142,7 +142,7 @@ func (s *serverHello) answer13(jar CookieJar, body []byte) (answer []byte, v Ver
 // anybody was asked which of the client's PSKs is known; and with it the client gives
 // up its PSKs of another hash. A binder is as long as its hash: so the first PSK
 // decides.
-func (s *serverHello) suiteForCookie() *suite.Suite {
+func (s *serverStart) suiteForCookie() *suite.Suite {
 	if _, binder, ok := s.hello.PSK.At(0); ok && s.params.AcceptPSK {
 		if c := s.chooseSuite(func(c *suite.Suite) bool { return c.Hash.Size() == len(binder) }); c != nil {
 			return c
@@ -166,7 +166,7 @@ func (s *server13) groupForCookie() (suite.Group, wire.KeyShare) {
 }
 
 // checkRetry is the verdict on a second ClientHello.
-func (s *serverHello) checkRetry(jar CookieJar) (answer []byte, v Verdict) {
+func (s *serverStart) checkRetry(jar CookieJar) (answer []byte, v Verdict) {
 	if s.openRetry(jar) != nil {
 		return refuse(alert.IllegalParameter)
 	}
@@ -174,7 +174,7 @@ func (s *serverHello) checkRetry(jar CookieJar) (answer []byte, v Verdict) {
 }
 
 // openRetry reads the cookie of a second ClientHello.
-func (s *serverHello) openRetry(jar CookieJar) error {
+func (s *serverStart) openRetry(jar CookieJar) error {
 	content, ok := jar.Open(s.hello.Cookie, nil)
 	if !ok || len(content) < 4 {
 		return errBadCookie
@@ -195,7 +195,7 @@ func (s *serverHello) openRetry(jar CookieJar) error {
 
 // verifyCookie checks the cookie of a ClientHello that begins a handshake: a
 // server that asks for cookies trusts nobody to have done it before.
-func (s *serverHello) verifyCookie() error {
+func (s *serverStart) verifyCookie() error {
 	switch {
 	case s.jar == nil:
 		return nil

@@ -144,8 +144,8 @@ func TestVerifiedThen13(t *testing.T) {
 	}
 	sh := wire.ServerHello{Version: wire.VersionDTLS12, CipherSuite: 0x1301, SupportedVersion: wire.VersionDTLS13,
 		Has: wire.Extensions(wire.ExtSupportedVersions, wire.ExtKeyShare), KeyShare: wire.KeyShare{Group: uint16(suite.X25519), Data: make([]byte, 32)}}
-	if err := client.Handle(wire.Message{Type: wire.TypeServerHello, Body: sh.Append(nil)[4:]}); err != error(errVerified13) {
-		t.Errorf("%v, want %v", err, errVerified13)
+	if err := client.Handle(wire.Message{Type: wire.TypeServerHello, Body: sh.Append(nil)[4:]}); err != error(errHVRIn13) {
+		t.Errorf("%v, want %v", err, errHVRIn13)
 	}
 }
 
@@ -154,9 +154,9 @@ func TestVerifyRequestsEnd(t *testing.T) {
 	cp := datagramParams(false)
 	client, _ := startDatagrams(t, &cp)
 	hvr := (&wire.HelloVerifyRequest{Version: wire.VersionDTLS10, Cookie: []byte("cookie")}).Append(nil)
-	for i := range maxVerified + 1 {
+	for i := range maxHVRs + 1 {
 		err := client.Handle(wire.Message{Type: wire.TypeHelloVerifyRequest, Body: hvr[4:]})
-		if refused := err != nil; refused != (i == maxVerified) {
+		if refused := err != nil; refused != (i == maxHVRs) {
 			t.Errorf("request %d: %v", i, err)
 		}
 	}

@@ -66,10 +66,10 @@ func TestKeyUpdateRequests(t *testing.T) {
 					ku := wire.KeyUpdate{RequestUpdate: map[rune]uint8{'P': 1}[step]}
 					must(conn.Handle(out, params, wire.Message{Type: wire.TypeKeyUpdate, Body: ku.Append(nil)[4:]}))
 				case 'd':
-					conn.AnswerUpdate(out)
+					conn.SendDueUpdate(out)
 				case 'a':
 					out.pending = false
-					conn.AnswerUpdate(out)
+					conn.SendDueUpdate(out)
 				case 'm':
 					form, ok := conn.Append(nil, pkitest.Now)
 					if !ok {

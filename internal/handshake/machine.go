@@ -4,7 +4,7 @@
 // decide: which certificate, which signature, is this peer trusted.
 //
 // The versions share a file only where the protocol makes them meet, in the
-// hellos: client_hello.go and server_hello.go.
+// hellos: client_start.go and server_start.go.
 package handshake
 
 import (
@@ -236,10 +236,10 @@ func newMachine(p *Params, out Output) *Machine {
 // Start begins the handshake.
 func (m *Machine) Start() (err error) {
 	if m.params.Server {
-		m.step = expect((&serverHello{Machine: m}).clientHello, wire.TypeClientHello)
+		m.step = expect((&serverStart{Machine: m}).onClientHello, wire.TypeClientHello)
 		return nil
 	}
-	m.step, err = (&clientHello{Machine: m}).start()
+	m.step, err = (&clientStart{Machine: m}).start()
 	return err
 }
 

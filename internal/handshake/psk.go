@@ -38,7 +38,7 @@ type PSK struct {
 	Key      []byte
 	Hash     crypto.Hash      // of TLS 1.3
 	Kind     suite.BinderKind // of TLS 1.3
-	Old      bool             // usable in TLS 1.2
+	In12     bool             // usable in TLS 1.2
 	External *session.PSK     // what the user calls it, before it was imported; nil: a session
 	Session  *session.Session // nil: external
 }
@@ -56,7 +56,7 @@ type offeredPSK struct {
 
 // offerPSKs puts PSKs into the ClientHello, with their ages of now, and binders that
 // are filled in when the message is made.
-func (c *clientHello) offerPSKs() {
+func (c *clientStart) offerPSKs() {
 	h := &c.hello
 	h.PSK = wire.OfferedPSKs{}
 	h.Has = h.Has.Minus(wire.Extensions(wire.ExtPreSharedKey))
@@ -76,7 +76,7 @@ func (c *clientHello) offerPSKs() {
 
 // ticketAge is obfuscated_ticket_age (RFC 9846, Section 4.3.11.1), which is 0 for an
 // external PSK.
-func (c *clientHello) ticketAge(p *PSK) uint32 {
+func (c *clientStart) ticketAge(p *PSK) uint32 {
 	if p.Session == nil {
 		return 0
 	}
@@ -84,7 +84,7 @@ func (c *clientHello) ticketAge(p *PSK) uint32 {
 }
 
 // bind fills in the binders of msg, a whole ClientHello.
-func (c *clientHello) bind(msg []byte) {
+func (c *clientStart) bind(msg []byte) {
 	truncated := msg[:len(msg)-c.hello.PSK.BindersLen()]
 	b := truncated[len(truncated) : len(truncated)+2] // the length stays
 	for _, p := range c.psks {
@@ -192,7 +192,7 @@ func (s *server13) usable(p *PSK) bool {
 
 // resumable reports whether this client may resume the session here: RFC 9846,
 // Section 4.7.1.
-func (s *serverHello) resumable(old *session.Session) bool {
+func (s *serverStart) resumable(old *session.Session) bool {
 	return old.Version == s.conn.Version && old.Transport == s.conn.Transport &&
 		old.ServerName == s.hello.ServerName && suite.ByID(old.Suite) != nil && s.hello.CipherSuites.Contains(old.Suite) && !old.Expired(s.params.Now()) &&
 		s.params.allows(old)

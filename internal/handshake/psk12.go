@@ -31,7 +31,7 @@ func premainPSK(other, psk []byte) []byte {
 //	ChangeCipherSpec, [Finished] ---->
 func (c *client12) expectPSK() (step, error) {
 	external := c.params.PSKs[c.conn.Transport]
-	i := slices.IndexFunc(external, func(p PSK) bool { return p.Old })
+	i := slices.IndexFunc(external, func(p PSK) bool { return p.In12 })
 	if i < 0 {
 		return step{}, errPSKSuite
 	}
@@ -41,9 +41,9 @@ func (c *client12) expectPSK() (step, error) {
 	}
 	return expect(func(msg wire.Message) (step, error) {
 		if msg.Type == wire.TypeServerKeyExchange {
-			return c.serverKeyExchange(msg)
+			return c.onServerKeyExchange(msg)
 		}
-		return c.serverHelloDone(msg)
+		return c.onServerHelloDone(msg)
 	}, wire.TypeServerKeyExchange, wire.TypeServerHelloDone), nil
 }
 
@@ -61,7 +61,7 @@ func (s *server12) respondPSK() (step, error) {
 		s.send(ske.Append(s.scratch[:0], wire.KeyExchangeParts(s.conn.Suite.KeyExchange)))
 	}
 	s.send(wire.AppendMessage(s.scratch[:0], wire.TypeServerHelloDone, nil))
-	return expect(s.clientKeyExchange, wire.TypeClientKeyExchange), nil
+	return expect(s.onClientKeyExchange, wire.TypeClientKeyExchange), nil
 }
 
 // findPSK looks a client's identity up. RFC 4279, Section 2, lets a server with
@@ -74,7 +74,7 @@ func (s *server12) findPSK(cke *wire.ClientKeyExchange, shared []byte) (step, er
 		if err := s.random(key); err != nil {
 			return step{}, err
 		}
-		if q.PSK != nil && q.PSK.Old {
+		if q.PSK != nil && q.PSK.In12 {
 			key = q.PSK.Key
 			s.conn.PSK = q.PSK.External
 		}

@@ -14,16 +14,16 @@ import (
 // Whoever drives the machine fills in the answer and calls Resume, now or later.
 type Question interface{ failure() error }
 
-// answer is what there is of any: an error, which ends the handshake.
-type answer struct{ Err error }
+// outcome is embedded in every question: a non-nil Err ends the handshake.
+type outcome struct{ Err error }
 
-func (a *answer) failure() error { return a.Err }
+func (o *outcome) failure() error { return o.Err }
 
 // Configure asks a server which configuration is for this client.
 type Configure struct {
 	Hello  *wire.ClientHello // valid until the answer
 	Params *Params           // the answer; nil: the one there is
-	answer
+	outcome
 }
 
 // Choose asks which certificate to send.
@@ -33,7 +33,7 @@ type Choose struct {
 	// The answer: nil sends none (clients), or fails (servers).
 	Identity *pki.Identity
 	Scheme   suite.Scheme
-	answer
+	outcome
 }
 
 func (q *Choose) failure() error {
@@ -49,7 +49,7 @@ type Sign struct {
 	Scheme    suite.Scheme
 	Message   []byte
 	Signature []byte // the answer
-	answer
+	outcome
 }
 
 func (q *Sign) failure() error {
@@ -64,13 +64,13 @@ func (q *Sign) failure() error {
 type Verify struct {
 	Peer    *Peer
 	Resumed bool // the certificate was verified when the session began
-	answer       // nil, or an *alert.Error
+	outcome      // nil, or an *alert.Error
 }
 
 // Offer asks a client which session to offer.
 type Offer struct {
 	Session *session.Session // the answer; nil: none
-	answer
+	outcome
 }
 
 // FindPSK asks a server what an identity stands for: a ticket that it has
@@ -82,14 +82,14 @@ type FindPSK struct {
 	Last              bool // the client offers no other after it
 	Asked             bool // others were asked
 	PSK               *PSK // the answer; nil: not known
-	answer
+	outcome
 }
 
 // SealTicket asks a server for the ticket that holds a session.
 type SealTicket struct {
 	Session *session.Session
 	Ticket  []byte // the answer; nil: none today
-	answer
+	outcome
 }
 
 // At says when the ticket is made, which may be long after the question: the session's age
@@ -107,5 +107,5 @@ func (q *SealTicket) At(now time.Time) bool {
 type Unseen struct {
 	ID []byte // 16 bytes of the ticket, 16 of the ClientHello
 	OK bool   // the answer
-	answer
+	outcome
 }

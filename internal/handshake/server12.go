@@ -26,13 +26,13 @@ const emptyRenegotiationSCSV = 0x00ff // RFC 5746, Section 3.3
 //	                        <-------- ChangeCipherSpec, [Finished]
 //	[data]                  <-------> [data]
 type server12 struct {
-	*serverHello
+	*serverStart
 	key            suite.PrivateKey
 	client, server suite.Keys
 }
 
-// clientHello goes on with a ClientHello that negotiates TLS 1.2.
-func (s *server12) clientHello() (step, error) {
+// onClientHello goes on with a ClientHello that negotiates TLS 1.2.
+func (s *server12) onClientHello() (step, error) {
 	h := &s.hello
 	switch {
 	case len(h.RenegotiationInfo) != 0:
@@ -160,9 +160,9 @@ func (s *server12) sendServerHello() error {
 		sh.ServerCertType = s.serverCertType()
 		sh.Has.Add(wire.ExtServerCertificateType)
 	}
-	srtp, profiles := s.answerSRTP()
+	srtp, profiles := s.chooseSRTP()
 	sh.Has, sh.SRTP = sh.Has|srtp, profiles
-	if err := s.answerCID(&sh); err != nil {
+	if err := s.chooseCID(&sh); err != nil {
 		return err
 	}
 	s.send(sh.Append(s.scratch[:0]))
@@ -220,16 +220,16 @@ func (s *server12) sendHelloDone() (step, error) {
 	}
 	s.send(wire.AppendMessage(s.scratch[:0], wire.TypeServerHelloDone, nil))
 	if s.params.RequestCertificate {
-		return expect(s.certificate, wire.TypeCertificate), nil
+		return expect(s.onCertificate, wire.TypeCertificate), nil
 	}
-	next := expect(s.clientKeyExchange, wire.TypeClientKeyExchange)
+	next := expect(s.onClientKeyExchange, wire.TypeClientKeyExchange)
 	if s.params.AskVerify {
 		return s.verify(then(next)), nil
 	}
 	return next, nil
 }
 
-func (s *server12) certificate(msg wire.Message) (step, error) {
+func (s *server12) onCertificate(msg wire.Message) (step, error) {
 	if err := s.parseCertificate12(msg.Body); err != nil {
 		return step{}, err
 	}
@@ -240,10 +240,10 @@ func (s *server12) certificate(msg wire.Message) (step, error) {
 		}
 		s.transcript.release()
 	}
-	return s.verify(then(expect(s.clientKeyExchange, wire.TypeClientKeyExchange))), nil
+	return s.verify(then(expect(s.onClientKeyExchange, wire.TypeClientKeyExchange))), nil
 }
 
-func (s *server12) clientKeyExchange(msg wire.Message) (step, error) {
+func (s *server12) onClientKeyExchange(msg wire.Message) (step, error) {
 	var cke wire.ClientKeyExchange
 	parts := wire.KeyExchangeParts(s.conn.Suite.KeyExchange)
 	if err := cke.Parse(msg.Body, parts); err != nil {
@@ -262,12 +262,12 @@ func (s *server12) clientKeyExchange(msg wire.Message) (step, error) {
 	}
 	s.client, s.server = s.mainSecret12(premain)
 	if s.conn.Peer != nil {
-		return expect(s.certificateVerify, wire.TypeCertificateVerify), nil
+		return expect(s.onCertificateVerify, wire.TypeCertificateVerify), nil
 	}
 	return s.expectFinished()
 }
 
-func (s *server12) certificateVerify(msg wire.Message) (step, error) {
+func (s *server12) onCertificateVerify(msg wire.Message) (step, error) {
 	var cv wire.CertificateVerify
 	if err := cv.Parse(msg.Body); err != nil {
 		return step{}, err
@@ -281,10 +281,10 @@ func (s *server12) certificateVerify(msg wire.Message) (step, error) {
 }
 
 func (s *server12) expectFinished() (step, error) {
-	return expect(s.finished, wire.TypeFinished), s.out.ExpectChangeCipherSpec(s.client)
+	return expect(s.onFinished, wire.TypeFinished), s.out.ExpectChangeCipherSpec(s.client)
 }
 
-func (s *server12) finished(msg wire.Message) (step, error) {
+func (s *server12) onFinished(msg wire.Message) (step, error) {
 	if err := s.acceptFinished(msg, s.finished12(suite.ClientFinished)); err != nil {
 		return step{}, err
 	}

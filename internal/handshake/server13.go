@@ -33,22 +33,22 @@ var (
 //	[Finished]              -------->
 //	[[data]]                <-------> [[data]]
 type server13 struct {
-	*serverHello
-	psk      *PSK                // that the handshake goes on with; nil: a certificate
-	early    *suite.EarlySecret  // of it
-	selected uint16              // its place in the client's list
-	identity []byte              // by which the client offers it
-	pskAge   uint32              // obfuscated_ticket_age
-	zeroRTT  []byte              // client_early_traffic_secret, of early data that is accepted
-	client   suite.TrafficSecret // client_handshake_traffic_secret
-	server   suite.TrafficSecret // server_handshake_traffic_secret
-	secret   *suite.HandshakeSecret
-	main     *suite.MainSecret
+	*serverStart
+	psk          *PSK                // that the handshake goes on with; nil: a certificate
+	early        *suite.EarlySecret  // of it
+	selected     uint16              // its place in the client's list
+	identity     []byte              // by which the client offers it
+	pskAge       uint32              // obfuscated_ticket_age
+	earlyTraffic []byte              // client_early_traffic_secret, of early data that is accepted
+	client       suite.TrafficSecret // client_handshake_traffic_secret
+	server       suite.TrafficSecret // server_handshake_traffic_secret
+	secret       *suite.HandshakeSecret
+	main         *suite.MainSecret
 }
 
 // check13 is what must be right in a ClientHello that negotiates TLS 1.3, whatever
 // this server would do with it.
-func (s *serverHello) check13() error {
+func (s *serverStart) check13() error {
 	h := &s.hello
 	if err := h.Check(wire.VersionTLS13); err != nil {
 		return err
@@ -80,27 +80,27 @@ func (s *serverHello) check13() error {
 // oldVersion reports that legacy_version is older than the TLS 1.2 that it must be.
 // RFC 9846, Section 4.2.2, does not permit a newer one either; peers that test for
 // tolerance do.
-func (s *serverHello) oldVersion() bool {
+func (s *serverStart) oldVersion() bool {
 	if s.conn.Transport == wire.Datagram {
 		return s.hello.Version > wire.VersionDTLS12 // DTLS counts down
 	}
 	return s.hello.Version < wire.VersionTLS12
 }
 
-// clientHello goes on with a ClientHello that negotiates TLS 1.3.
-func (s *server13) clientHello() (step, error) {
+// onClientHello goes on with a ClientHello that negotiates TLS 1.3.
+func (s *server13) onClientHello() (step, error) {
 	if err := s.check13(); err != nil {
 		return step{}, err
 	}
 	if s.retry != nil {
 		return s.afterStatelessRetry()
 	}
-	return s.choosePSK(s.firstClientHello)
+	return s.choosePSK(s.chooseSuiteAndGroup)
 }
 
-// firstClientHello chooses the cipher suite, which must have the PSK's hash, and
+// chooseSuiteAndGroup chooses the cipher suite, which must have the PSK's hash, and
 // the group.
-func (s *server13) firstClientHello() (step, error) {
+func (s *server13) chooseSuiteAndGroup() (step, error) {
 	c := s.chooseSuite(func(c *suite.Suite) bool { return s.psk == nil || c.Hash == s.psk.Hash })
 	if c == nil {
 		return step{}, errNoSuite
@@ -146,7 +146,7 @@ func (s *server13) helloRetryRequest() step {
 	s.send(hrr.Append(s.scratch[:0]))
 	s.out.SendCompatibilityCCS()
 	s.skipEarlyData()
-	return expect(s.secondClientHello, wire.TypeClientHello)
+	return expect(s.onSecondClientHello, wire.TypeClientHello)
 }
 
 // newServerHello is what a ServerHello and a HelloRetryRequest have in common.
@@ -172,7 +172,7 @@ func (s *server13) echoedSessionID() []byte {
 	return s.hello.SessionID
 }
 
-func (s *server13) secondClientHello(msg wire.Message) (step, error) {
+func (s *server13) onSecondClientHello(msg wire.Message) (step, error) {
 	first, chosen, h := s.hello, s.identity, &s.hello
 	s.body = slices.Clone(msg.Body)
 	if err := h.Parse(s.body, s.conn.Transport); err != nil {
@@ -237,7 +237,7 @@ func (s *server13) sendServerHello(share wire.KeyShare) (step, error) {
 		sh.SelectedPSK = s.selected
 		sh.Has.Add(wire.ExtPreSharedKey)
 	}
-	if err := s.answerCID(&sh); err != nil {
+	if err := s.chooseCID(&sh); err != nil {
 		return step{}, err
 	}
 	s.send(sh.Append(s.scratch[:0]))
@@ -300,7 +300,7 @@ func (s *server13) sendEncryptedExtensions() {
 		ee.ClientCertType = s.peerCertType
 		ee.Has.Add(wire.ExtClientCertificateType)
 	}
-	srtp, profiles := s.answerSRTP()
+	srtp, profiles := s.chooseSRTP()
 	ee.Has, ee.SRTP = ee.Has|srtp, profiles
 	if s.conn.EarlyData == EarlyDataAccepted {
 		ee.Has.Add(wire.ExtEarlyData)
@@ -325,12 +325,12 @@ func (s *server13) sendFinished() (step, error) {
 	s.main = s.secret.MainSecret()
 	s.conn.applicationSecrets(s.Machine, s.main, s.transcript.sum())
 	s.out.InstallWrite(Application, s.conn.trafficKeys(s.conn.writeSecret))
-	next := expect(s.finished, wire.TypeFinished)
+	next := expect(s.onFinished, wire.TypeFinished)
 	switch {
 	case s.requestsCertificate():
-		return expect(s.certificate, wire.TypeCertificate), nil
+		return expect(s.onCertificate, wire.TypeCertificate), nil
 	case s.conn.EarlyData == EarlyDataAccepted && s.conn.Transport == wire.Stream:
-		next = expect(s.endOfEarlyData, wire.TypeEndOfEarlyData)
+		next = expect(s.onEndOfEarlyData, wire.TypeEndOfEarlyData)
 	}
 	if s.params.AskVerify {
 		return s.verify(then(next)), nil
@@ -338,7 +338,7 @@ func (s *server13) sendFinished() (step, error) {
 	return next, nil
 }
 
-func (s *server13) certificate(msg wire.Message) (step, error) {
+func (s *server13) onCertificate(msg wire.Message) (step, error) {
 	if err := s.parseCertificate13(msg.Body, 0); err != nil {
 		return step{}, err
 	}
@@ -347,16 +347,16 @@ func (s *server13) certificate(msg wire.Message) (step, error) {
 		if s.params.RequireCertificate {
 			return step{}, errCertRequired
 		}
-		return s.verify(then(expect(s.finished, wire.TypeFinished))), nil
+		return s.verify(then(expect(s.onFinished, wire.TypeFinished))), nil
 	}
-	return s.verify(then(expect(s.certificateVerify, wire.TypeCertificateVerify))), nil
+	return s.verify(then(expect(s.onCertificateVerify, wire.TypeCertificateVerify))), nil
 }
 
-func (s *server13) certificateVerify(msg wire.Message) (step, error) {
-	return expect(s.finished, wire.TypeFinished), s.verifySignature13(msg, suite.ClientContext)
+func (s *server13) onCertificateVerify(msg wire.Message) (step, error) {
+	return expect(s.onFinished, wire.TypeFinished), s.verifySignature13(msg, suite.ClientContext)
 }
 
-func (s *server13) finished(msg wire.Message) (step, error) {
+func (s *server13) onFinished(msg wire.Message) (step, error) {
 	if err := s.acceptFinished13(&s.client, msg); err != nil {
 		return step{}, err
 	}

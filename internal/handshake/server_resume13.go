@@ -35,7 +35,7 @@ func (s *server13) resume13(share wire.KeyShare) (step, error) {
 	return ask(q, func() (step, error) {
 		if q.OK {
 			s.conn.EarlyData = EarlyDataAccepted
-			s.zeroRTT = slices.Clone(s.early.ClientTrafficSecret(s.transcript.sum()))
+			s.earlyTraffic = slices.Clone(s.early.ClientTrafficSecret(s.transcript.sum()))
 		}
 		return s.sendServerHello(share)
 	}), nil
@@ -67,20 +67,20 @@ func (s *server13) installRead() error {
 		}
 		return s.out.InstallRead(Handshake, s.client.Keys)
 	}
-	s.keyLog("CLIENT_EARLY_TRAFFIC_SECRET", s.zeroRTT)
+	s.keyLog("CLIENT_EARLY_TRAFFIC_SECRET", s.earlyTraffic)
 	s.out.LimitEarlyData(s.psk.Session.MaxEarlyData)
-	err := s.out.InstallRead(EarlyData, s.conn.trafficKeys(s.zeroRTT))
+	err := s.out.InstallRead(EarlyData, s.conn.trafficKeys(s.earlyTraffic))
 	if err == nil && s.conn.Transport == wire.Datagram {
 		err = s.out.InstallRead(Handshake, s.client.Keys) // epochs are told apart
 	}
 	return err
 }
 
-// endOfEarlyData: RFC 9846, Section 4.6.
-func (s *server13) endOfEarlyData(msg wire.Message) (step, error) {
+// onEndOfEarlyData: RFC 9846, Section 4.6.
+func (s *server13) onEndOfEarlyData(msg wire.Message) (step, error) {
 	if len(msg.Body) != 0 {
 		return step{}, errEndOfEarlyData
 	}
 	s.transcript.add(msg)
-	return expect(s.finished, wire.TypeFinished), s.out.InstallRead(Handshake, s.client.Keys)
+	return expect(s.onFinished, wire.TypeFinished), s.out.InstallRead(Handshake, s.client.Keys)
 }

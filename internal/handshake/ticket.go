@@ -57,8 +57,8 @@ func (c *Connection) TakeSession() *session.Session {
 	return s
 }
 
-// newSessionTicket takes a ticket of TLS 1.3: RFC 9846, Section 4.7.1.
-func (c *Connection) newSessionTicket(msg wire.Message, now func() time.Time) error {
+// onNewSessionTicket takes a ticket of TLS 1.3: RFC 9846, Section 4.7.1.
+func (c *Connection) onNewSessionTicket(msg wire.Message, now func() time.Time) error {
 	var t wire.NewSessionTicket13
 	if err := t.Parse(msg.Body); err != nil {
 		return err

@@ -384,7 +384,7 @@ func TestLeafCurve(t *testing.T) {
 var (
 	testTicket = &session.Session{Version: wire.VersionTLS13, Suite: 0x1301, Secret: make([]byte, 32), Ticket: []byte("ticket"),
 		Created: pkitest.Now, Lifetime: time.Hour, MaxEarlyData: 100, ALPN: "x", ServerName: "localhost"}
-	testPSK = PSK{Identity: []byte("external"), Key: make([]byte, 32), Hash: crypto.SHA256, Kind: suite.ExternalBinder, Old: true}
+	testPSK = PSK{Identity: []byte("external"), Key: make([]byte, 32), Hash: crypto.SHA256, Kind: suite.ExternalBinder, In12: true}
 )
 
 // pskEnds are a client that offers testTicket, with early data, and then testPSK, and
@@ -610,7 +610,7 @@ func TestEarlyDataAfterRetry(t *testing.T) {
 		}
 		return nil
 	})
-	stubborn := &clientHello{Machine: client.machine}
+	stubborn := &clientStart{Machine: client.machine}
 	client.machine.transcript.forget() // what pskEnds has begun
 	client.out.sent = nil
 	var err error

@@ -23,9 +23,9 @@ var (
 
 const fallbackSCSV = 0x5600 // RFC 7507
 
-// serverHello is a server until the version is known. The ClientHello is
+// serverStart is a server until the version is known. The ClientHello is
 // copied, for it is needed until our answer is complete.
-type serverHello struct {
+type serverStart struct {
 	*Machine
 	body   []byte
 	hello  wire.ClientHello
@@ -34,7 +34,7 @@ type serverHello struct {
 	chosen *Choose         // our certificate; nil: none is shown
 }
 
-func (s *serverHello) clientHello(msg wire.Message) (step, error) {
+func (s *serverStart) onClientHello(msg wire.Message) (step, error) {
 	s.body = slices.Clone(msg.Body)
 	if err := s.hello.Parse(s.body, s.conn.Transport); err != nil {
 		return step{}, err
@@ -55,7 +55,7 @@ func (s *serverHello) clientHello(msg wire.Message) (step, error) {
 }
 
 // negotiate chooses the version.
-func (s *serverHello) negotiate() (step, error) {
+func (s *serverStart) negotiate() (step, error) {
 	version := s.version()
 	if version == 0 {
 		return step{}, errVersion
@@ -80,13 +80,13 @@ func (s *serverHello) negotiate() (step, error) {
 	}
 	s.out.SetVersion(version)
 	if version == wire.VersionTLS13 {
-		return (&server13{serverHello: s}).clientHello()
+		return (&server13{serverStart: s}).onClientHello()
 	}
-	return (&server12{serverHello: s}).clientHello()
+	return (&server12{serverStart: s}).onClientHello()
 }
 
 // version is the newest that both know, or 0.
-func (s *serverHello) version() uint16 {
+func (s *serverStart) version() uint16 {
 	for v := s.params.MaxVersion; v >= s.params.MinVersion; v-- {
 		if s.offersVersion(v) {
 			return v
@@ -95,7 +95,7 @@ func (s *serverHello) version() uint16 {
 	return 0
 }
 
-func (s *serverHello) offersVersion(v uint16) bool {
+func (s *serverStart) offersVersion(v uint16) bool {
 	t := s.conn.Transport
 	if s.hello.Has.Has(wire.ExtSupportedVersions) {
 		return s.hello.SupportedVersions.Contains(t.Wire(v))
@@ -107,7 +107,7 @@ func (s *serverHello) offersVersion(v uint16) bool {
 }
 
 // chooseSuite picks the first of ours that the client has and that ok accepts.
-func (s *serverHello) chooseSuite(ok func(*suite.Suite) bool) *suite.Suite {
+func (s *serverStart) chooseSuite(ok func(*suite.Suite) bool) *suite.Suite {
 	if s.suites == nil { // the client's list may be long, and the question comes often
 		s.suites = make([]*suite.Suite, 0, 8)
 		for _, c := range s.params.Suites {
@@ -123,7 +123,7 @@ func (s *serverHello) chooseSuite(ok func(*suite.Suite) bool) *suite.Suite {
 }
 
 // chooseALPN: RFC 7301, Section 3.2.
-func (s *serverHello) chooseALPN() error {
+func (s *serverStart) chooseALPN() error {
 	if !s.hello.Has.Has(wire.ExtALPN) || len(s.params.ALPN) == 0 {
 		return nil
 	}
@@ -139,7 +139,7 @@ func (s *serverHello) chooseALPN() error {
 }
 
 // chooseClientCertType chooses the type of certificate to ask for (RFC 7250).
-func (s *serverHello) chooseClientCertType() error {
+func (s *serverStart) chooseClientCertType() error {
 	offered := s.hello.ClientCertTypes
 	if !s.hello.Has.Has(wire.ExtClientCertificateType) {
 		offered = []byte{pki.X509}
@@ -159,7 +159,7 @@ func (s *serverHello) chooseClientCertType() error {
 
 // serverCertType is the type of certificate that this server shows, or has shown
 // when the session began.
-func (s *serverHello) serverCertType() uint8 {
+func (s *serverStart) serverCertType() uint8 {
 	if s.chosen == nil && s.conn.rawLocal || s.chosen != nil && s.chosen.Identity.Type == pki.RawPublicKey {
 		return pki.RawPublicKey
 	}
@@ -168,7 +168,7 @@ func (s *serverHello) serverCertType() uint8 {
 
 // chooseCertificate asks which certificate to send, and goes on with next. In TLS
 // 1.2 auth says which kinds of key the cipher suites are for.
-func (s *serverHello) chooseCertificate(auth func(suite.Authentication) bool, next func() (step, error)) (step, error) {
+func (s *serverStart) chooseCertificate(auth func(suite.Authentication) bool, next func() (step, error)) (step, error) {
 	if s.params.RequestCertificate {
 		if err := s.chooseClientCertType(); err != nil {
 			return step{}, err

@@ -22,7 +22,7 @@ var (
 	errUnsolicited      = alert.New(alert.UnsupportedExtension, "the peer answered an extension that was not sent")
 	errVersionNotWanted = alert.New(alert.IllegalParameter, "the server chose a version that was not offered")
 	errSecondRetry      = alert.New(alert.UnexpectedMessage, "a second HelloRetryRequest")
-	errVerified13       = alert.New(alert.IllegalParameter, "the server sent the HelloVerifyRequest of DTLS 1.2 and then chose 1.3")
+	errHVRIn13          = alert.New(alert.IllegalParameter, "the server sent the HelloVerifyRequest of DTLS 1.2 and then chose 1.3")
 	errLegacyVersion    = alert.New(alert.ProtocolVersion, "legacy_version is not TLS 1.2")
 	errMisplaced        = alert.New(alert.IllegalParameter, "an extension does not belong in this message")
 	errLargeHello       = alert.New(alert.InternalError, "the ClientHello, with its PSKs, session and protocols, has more than 64 KiB")
@@ -40,7 +40,7 @@ type keyShare struct {
 	key   suite.PrivateKey
 }
 
-// clientHello is a client until the version is known.
+// clientStart is a client until the version is known.
 //
 //	ClientHello            -------->
 //	                       <-------- HelloVerifyRequest (DTLS 1.2)
@@ -48,7 +48,7 @@ type keyShare struct {
 //	                       <-------- HelloRetryRequest (1.3)
 //	ClientHello + share    -------->
 //	                       <-------- ServerHello
-type clientHello struct {
+type clientStart struct {
 	*Machine
 	hello      wire.ClientHello
 	shares     []keyShare
@@ -57,10 +57,10 @@ type clientHello struct {
 	early      *suite.EarlySecret // of the early data that is offered; nil: none
 	sessionID  [32]byte           // if we have invented it
 	retrySuite uint16             // of the HelloRetryRequest
-	verified   int                // how many HelloVerifyRequests have come
+	hvrs       int                // how many HelloVerifyRequests have come
 }
 
-func (c *clientHello) start() (step, error) {
+func (c *clientStart) start() (step, error) {
 	if err := c.random(c.conn.clientRandom[:]); err != nil {
 		return step{}, err
 	}
@@ -77,7 +77,7 @@ func (c *clientHello) start() (step, error) {
 }
 
 // begin sends the first ClientHello.
-func (c *clientHello) begin() (step, error) {
+func (c *clientStart) begin() (step, error) {
 	if err := c.fill(); err != nil {
 		return step{}, err
 	}
@@ -88,19 +88,19 @@ func (c *clientHello) begin() (step, error) {
 	return c.await(), nil
 }
 
-// maxVerified is how many HelloVerifyRequests are answered. One is ordinary; another
+// maxHVRs is how many HelloVerifyRequests are answered. One is ordinary; another
 // comes when the server does not know its cookie, since our address has changed or
 // it has begun anew.
-const maxVerified = 4
+const maxHVRs = 4
 
-func (c *clientHello) await() step {
-	if c.conn.Transport == wire.Datagram && c.verified < maxVerified && !c.conn.Retried {
-		return expect(c.answer, wire.TypeServerHello, wire.TypeHelloVerifyRequest)
+func (c *clientStart) await() step {
+	if c.conn.Transport == wire.Datagram && c.hvrs < maxHVRs && !c.conn.Retried {
+		return expect(c.onServerHello, wire.TypeServerHello, wire.TypeHelloVerifyRequest)
 	}
-	return expect(c.answer, wire.TypeServerHello)
+	return expect(c.onServerHello, wire.TypeServerHello)
 }
 
-func (c *clientHello) transmit() error {
+func (c *clientStart) transmit() error {
 	msg := c.hello.Append(c.scratch[:0], c.conn.Transport)
 	switch large := len(msg) > 1<<16; { // its lengths have wrapped, or soon will
 	case large && c.conn.Retried:
@@ -118,12 +118,12 @@ func (c *clientHello) transmit() error {
 }
 
 // offers reports whether the client offers version.
-func (c *clientHello) offers(version uint16) bool {
+func (c *clientStart) offers(version uint16) bool {
 	return c.params.MinVersion <= version && version <= c.params.MaxVersion
 }
 
 // fill makes the ClientHello from the parameters.
-func (c *clientHello) fill() error {
+func (c *clientStart) fill() error {
 	p, h := c.params, &c.hello
 	h.Version = c.conn.Transport.Wire(wire.VersionTLS12)
 	h.Random = c.conn.clientRandom
@@ -169,7 +169,7 @@ func (c *clientHello) fill() error {
 }
 
 // fillCertTypes: RFC 7250, Section 4.1: what is only X.509 is not sent.
-func (c *clientHello) fillCertTypes() {
+func (c *clientStart) fillCertTypes() {
 	p, h := c.params, &c.hello
 	if !onlyX509(p.PeerCertTypes) {
 		h.ServerCertTypes = p.PeerCertTypes
@@ -182,7 +182,7 @@ func (c *clientHello) fillCertTypes() {
 }
 
 // fill13 adds what only TLS 1.3 has.
-func (c *clientHello) fill13() error {
+func (c *clientStart) fill13() error {
 	h, t := &c.hello, c.conn.Transport
 	for v := c.params.MaxVersion; v >= c.params.MinVersion; v-- {
 		h.SupportedVersions = wire.AppendUint16s(h.SupportedVersions, t.Wire(v))
@@ -209,7 +209,7 @@ func (c *clientHello) fill13() error {
 
 // addShare makes a key share, with the key of another one if both are on one
 // curve: of these two only one is ever used.
-func (c *clientHello) addShare(g suite.Group, others []keyShare) error {
+func (c *clientStart) addShare(g suite.Group, others []keyShare) error {
 	var other suite.PrivateKey
 	if len(others) > 0 {
 		other = others[0].key
@@ -223,10 +223,10 @@ func (c *clientHello) addShare(g suite.Group, others []keyShare) error {
 	return nil
 }
 
-// answer takes a ServerHello, a HelloRetryRequest or a HelloVerifyRequest.
-func (c *clientHello) answer(msg wire.Message) (step, error) {
+// onServerHello takes a ServerHello, a HelloRetryRequest or a HelloVerifyRequest.
+func (c *clientStart) onServerHello(msg wire.Message) (step, error) {
 	if msg.Type == wire.TypeHelloVerifyRequest {
-		return c.verifyRequest(msg)
+		return c.onHelloVerifyRequest(msg)
 	}
 	var sh wire.ServerHello
 	// RFC 9846, Section 4.3: the cookie of a HelloRetryRequest is not offered.
@@ -260,14 +260,14 @@ func (c *clientHello) answer(msg wire.Message) (step, error) {
 		c.transcript.keep = true // for a CertificateVerify
 		c.transcript.start(s.Hash, c.conn.Transport)
 		c.transcript.add(msg)
-		return newClient12(c).serverHello(&sh)
+		return newClient12(c).onServerHello(&sh)
 	}
 	if c.conn.Transport == wire.Stream && string(sh.SessionID) != string(c.hello.SessionID) ||
 		c.conn.Transport == wire.Datagram && len(sh.SessionID) > 0 {
 		return step{}, errSessionEcho
 	}
 	if sh.IsRetry() {
-		return c.retry(msg, &sh)
+		return c.onHelloRetryRequest(msg, &sh)
 	}
 	c.out.SetVersion(version)
 	c.acceptCID(&sh)
@@ -275,11 +275,11 @@ func (c *clientHello) answer(msg wire.Message) (step, error) {
 		c.transcript.start(s.Hash, wire.Stream)
 	}
 	c.transcript.add(msg)
-	return newClient13(c).serverHello(&sh)
+	return newClient13(c).onServerHello(&sh)
 }
 
 // version is what the server has chosen.
-func (c *clientHello) version(sh *wire.ServerHello) (uint16, error) {
+func (c *clientStart) version(sh *wire.ServerHello) (uint16, error) {
 	v := c.conn.Transport.Parse(sh.Version)
 	if sh.Has.Has(wire.ExtSupportedVersions) {
 		if v != wire.VersionTLS12 {
@@ -299,8 +299,8 @@ func (c *clientHello) version(sh *wire.ServerHello) (uint16, error) {
 		return 0, errVersion
 	case v == wire.VersionTLS12 && c.conn.Retried:
 		return 0, errVersionChanged
-	case v == wire.VersionTLS13 && c.verified > 0:
-		return 0, errVerified13
+	case v == wire.VersionTLS13 && c.hvrs > 0:
+		return 0, errHVRIn13
 	case v == wire.VersionTLS12 && c.offers(wire.VersionTLS13) && downgraded(sh.Random):
 		return 0, errDowngrade
 	}
@@ -313,8 +313,8 @@ func downgraded(random [32]byte) bool {
 	return tail == wire.DowngradeTLS12 || tail == wire.DowngradeTLS11
 }
 
-// retry answers a HelloRetryRequest: RFC 9846, Section 4.2.4.
-func (c *clientHello) retry(msg wire.Message, sh *wire.ServerHello) (step, error) {
+// onHelloRetryRequest answers a HelloRetryRequest: RFC 9846, Section 4.2.4.
+func (c *clientStart) onHelloRetryRequest(msg wire.Message, sh *wire.ServerHello) (step, error) {
 	switch {
 	case c.conn.Retried:
 		return step{}, errSecondRetry
@@ -355,8 +355,8 @@ func (c *clientHello) retry(msg wire.Message, sh *wire.ServerHello) (step, error
 	return c.await(), c.transmit()
 }
 
-// verifyRequest repeats the ClientHello with a cookie: RFC 6347, Section 4.2.1.
-func (c *clientHello) verifyRequest(msg wire.Message) (step, error) {
+// onHelloVerifyRequest repeats the ClientHello with a cookie: RFC 6347, Section 4.2.1.
+func (c *clientStart) onHelloVerifyRequest(msg wire.Message) (step, error) {
 	var hvr wire.HelloVerifyRequest
 	if err := hvr.Parse(msg.Body); err != nil {
 		return step{}, err
@@ -364,7 +364,7 @@ func (c *clientHello) verifyRequest(msg wire.Message) (step, error) {
 	if !c.offers(wire.VersionTLS12) {
 		return step{}, errVersion // only DTLS 1.2 has this message
 	}
-	c.verified++
+	c.hvrs++
 	c.withdrawEarlyData()
 	c.hello.LegacyCookie = slices.Clone(hvr.Cookie)
 	c.transcript.forget()
