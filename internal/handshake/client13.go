@@ -87,8 +87,6 @@ func (c *client13) onServerHello(sh *wire.ServerHello) (step, error) {
 	return expect(c.onEncryptedExtensions, wire.TypeEncryptedExtensions), nil
 }
 
-func (c *client13) offersEarlyData() bool { return c.conn.EarlyData == EarlyDataOffered }
-
 // handshakeSecretFrom goes on from the PSK that the server has chosen, if any.
 func (c *client13) handshakeSecretFrom(sh *wire.ServerHello, shared []byte) (*suite.HandshakeSecret, error) {
 	if !sh.Has.Has(wire.ExtPreSharedKey) && c.params.OnlyPSK && c.serverName == "" {
@@ -137,33 +135,13 @@ func (c *client13) onEncryptedExtensions(msg wire.Message) (step, error) {
 	if err := c.acceptCertTypes(ee.Has, ee.ServerCertType, ee.ClientCertType); err != nil {
 		return step{}, err
 	}
-	if err := c.earlyData(ee.Has.Has(wire.ExtEarlyData)); err != nil {
+	if err := c.acceptEarlyData(ee.Has.Has(wire.ExtEarlyData)); err != nil {
 		return step{}, err
 	}
 	if c.psk != nil {
 		return c.judge(func() (step, error) { return expect(c.onFinished, wire.TypeFinished), nil })
 	}
 	return expect(c.onRequestOrCertificate, wire.TypeCertificateRequest, wire.TypeCertificate), nil
-}
-
-// earlyData is the server's decision about 0-RTT data: RFC 9846, Section 4.3.10.
-func (c *client13) earlyData(accepted bool) error {
-	switch {
-	case !c.offersEarlyData():
-		return nil
-	case !accepted:
-		c.conn.EarlyData = EarlyDataRejected
-		c.out.InstallWrite(Handshake, c.client.Keys)
-		return nil
-	case c.psk == nil:
-		return errUnsolicited
-	case !c.first || c.conn.Suite.ID != c.psk.Session.Suite:
-		return errEarlyPSK
-	case c.conn.ALPN != c.alpn:
-		return errEarlyALPN
-	}
-	c.conn.EarlyData = EarlyDataAccepted
-	return nil
 }
 
 func (c *client13) onRequestOrCertificate(msg wire.Message) (step, error) {
@@ -216,15 +194,6 @@ func (c *client13) onFinished(msg wire.Message) (step, error) {
 		return c.finish13()
 	}
 	return c.authenticate()
-}
-
-// endEarlyData: RFC 9846, Section 4.6; RFC 9147bis, Section 5.6, leaves the
-// message out, since the epochs say the same.
-func (c *client13) endEarlyData() {
-	if c.conn.Transport == wire.Stream {
-		c.send(wire.AppendMessage(c.scratch[:0], wire.TypeEndOfEarlyData, nil))
-	}
-	c.out.InstallWrite(Handshake, c.client.Keys)
 }
 
 // authenticate answers the CertificateRequest.

@@ -3,16 +3,9 @@ package handshake
 import (
 	"slices"
 
-	"github.com/hermetic-tls/hermetic/internal/alert"
 	"github.com/hermetic-tls/hermetic/internal/session"
 	"github.com/hermetic-tls/hermetic/internal/suite"
 	"github.com/hermetic-tls/hermetic/internal/wire"
-)
-
-var (
-	errEarlyVersion = alert.New(alert.ProtocolVersion, "the server chose TLS 1.2 although early data was sent")
-	errEarlyALPN    = alert.New(alert.IllegalParameter, "the server accepted early data, and chose another ALPN protocol")
-	errEarlyPSK     = alert.New(alert.IllegalParameter, "the server accepted early data without the PSK that it is under")
 )
 
 // offerable reports whether a session fits what this client offers.
@@ -77,33 +70,4 @@ func (c *clientStart) addPSK(p *PSK) {
 func (c *clientStart) inventSessionID() error {
 	c.hello.SessionID = c.sessionID[:]
 	return c.random(c.hello.SessionID)
-}
-
-// offerEarlyData makes the keys for 0-RTT data, behind the ClientHello.
-func (c *clientStart) offerEarlyData() {
-	if c.early == nil {
-		return
-	}
-	old := suite.ByID(c.session.Suite)
-	c.conn.EarlyData = EarlyDataOffered
-	c.conn.ALPN = c.session.ALPN // until the server says otherwise
-	sum := c.transcript.partial(old.Hash, c.transcript.messages)
-	secret := c.early.ClientTrafficSecret(sum)
-	c.keyLog("CLIENT_EARLY_TRAFFIC_SECRET", secret)
-	c.out.SendCompatibilityCCS()
-	c.out.InstallWrite(EarlyData, old.TrafficKeys(c.conn.prefix(), secret))
-	c.out.LimitEarlyData(c.session.MaxEarlyData)
-}
-
-// withdrawEarlyData is what a HelloRetryRequest means for early data: it is
-// rejected, and the second ClientHello goes in clear.
-func (c *clientStart) withdrawEarlyData() bool {
-	if c.early == nil {
-		return false
-	}
-	c.early = nil
-	c.conn.EarlyData, c.conn.ALPN = EarlyDataRejected, ""
-	c.hello.Has = c.hello.Has.Minus(wire.Extensions(wire.ExtEarlyData))
-	c.out.InstallWrite(Initial, suite.Keys{})
-	return true
 }

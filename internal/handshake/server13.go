@@ -265,20 +265,6 @@ func (s *server13) sendServerHello(share wire.KeyShare) (step, error) {
 	return s.sign13(s.chosen.Identity, s.chosen.Scheme, suite.ServerContext, s.sendFinished)
 }
 
-// skipEarlyData: RFC 9846, Section 4.3.10: a server that does not accept early
-// data skips it, as much as it permits, or did when it gave the ticket.
-func (s *server13) skipEarlyData() {
-	if !s.hello.Has.Has(wire.ExtEarlyData) {
-		return
-	}
-	s.conn.EarlyData = EarlyDataRejected
-	most := max(minSkipped, s.params.MaxEarlyData)
-	if s.psk != nil && s.psk.Session != nil {
-		most = max(most, s.psk.Session.MaxEarlyData)
-	}
-	s.out.SkipEarlyData(most)
-}
-
 // requestsCertificate reports whether the client is asked for a certificate: RFC
 // 9846, Section 4.4.2: not when it has authenticated by a PSK.
 func (s *server13) requestsCertificate() bool { return s.params.RequestCertificate && s.psk == nil }
