@@ -22,6 +22,7 @@ var (
 	errNotTLS         = alert.New(alert.ProtocolVersion, "the peer does not speak TLS")
 	errHTTP           = alert.New(alert.ProtocolVersion, "the peer speaks HTTP without TLS")
 	errRecordVersion  = alert.New(alert.ProtocolVersion, "a record has the wrong version")
+	errManyCCS        = alert.New(alert.UnexpectedMessage, "too many ChangeCipherSpecs")
 	errEmptyRecords   = alert.New(alert.UnexpectedMessage, "too many empty records")
 	errEarlyData      = alert.New(alert.UnexpectedMessage, "the client sends too much early data that was not accepted")
 	errExpectedCCS    = alert.New(alert.UnexpectedMessage, "a handshake message comes before the ChangeCipherSpec")
@@ -278,7 +279,7 @@ func (s *Stream) handleCCS(body []byte) error {
 		return errUnexpectedCCS
 	case s.version == wire.VersionTLS13, s.version == 0 && s.started && s.opt.MaxVersion == wire.VersionTLS13:
 		if s.count.ccs++; s.count.ccs > maxDroppedCCS {
-			return errUnexpectedCCS
+			return errManyCCS
 		}
 		return nil
 	case s.expectCCS == nil:

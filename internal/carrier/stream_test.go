@@ -164,7 +164,7 @@ func TestStreamViolations(t *testing.T) {
 		{"warnings between the empty records", complete, nil, append(append(repeat(4, warning), repeat(maxEmptyRecords, empty)...), empty), errEmptyRecords},
 		{"messages without end after the handshake", complete, nil, repeat(maxIdleMessages+1, one), errIdleMessages},
 		{"empty records between the messages", complete, nil, append(repeat(maxIdleMessages-1, empty, one), one, one), errIdleMessages},
-		{"ChangeCipherSpecs without end", modern, nil, repeat(maxDroppedCCS+1, ccs), errUnexpectedCCS},
+		{"ChangeCipherSpecs without end", modern, nil, repeat(maxDroppedCCS+1, ccs), errManyCCS},
 		{"empty records between the warnings", complete, nil, [][]byte{warning, warning, warning, warning, rec(record.ApplicationData), warning}, errWarnings},
 	} {
 		for _, late := range []bool{false, true} {

@@ -48,12 +48,19 @@ func (c *connection) config() (*hermetic.Config, error) {
 // runner's flags tell it.
 func (o *options) trust() (*hermetic.Config, error) {
 	switch {
-	case !o.ownVerdict || o.trustCert == "":
+	case !o.verifiesItself():
 		return &hermetic.Config{InsecureSkipVerify: true}, nil
 	case o.server:
 		return hermetic.LoadConfig(hermetic.TLSServer, o.trustCert, "")
 	}
 	return hermetic.LoadConfig(hermetic.TLSClient, o.trustCert, "")
+}
+
+// verifiesItself reports whether the engine verifies the peer. With PSKs it is asked for
+// no certificate.
+func (o *options) verifiesItself() bool {
+	psk := func(c *credential) bool { return c.psk != nil }
+	return o.ownVerdict && o.trustCert != "" && o.psk == "" && !slices.ContainsFunc(o.credentials, psk)
 }
 
 // questions reports whether the engine asks what it can. A Context always does, and
@@ -71,14 +78,10 @@ func (o *options) config() (*hermetic.Config, error) {
 	c.MaxVersion = o.version(o.maxVersion, tls.VersionTLS13)
 	c.MaxCertificateMessage = o.maxCertList
 	c.MaxRecordData = o.maxFragment
-	c.DTLS.MTU = o.mtu
 	c.DTLS = o.datagram()
 	c.RequireSecureRenegotiation = o.noLegacyServer || o.expect.secureRenegotiation
 	c.NoOCSPStapling = !o.ocspStapling
 	c.NoSCTs = !o.scts
-	if c.DTLS.MTU == 0 {
-		c.DTLS.MTU = o.defaultMTU
-	}
 	if o.no13 {
 		c.MaxVersion = tls.VersionTLS12
 	}
@@ -152,8 +155,11 @@ var srtpProfiles = map[string]uint16{"SRTP_AES128_CM_SHA1_80": 1, "SRTP_AES128_C
 // first timeout of 400 ms, and as patient as the runner.
 func (o *options) datagram() hermetic.DTLSConfig {
 	d := hermetic.DTLSConfig{
-		TrustAddress: true, FixedMTU: true, Strict: !o.lenient, MaxTimeouts: 13, Patience: -1, Memory: 1 << 18,
+		TrustAddress: true, FixedMTU: true, Strict: !o.lenient, MaxTimeouts: 13, Patience: -1, Memory: 1 << 18, MTU: o.defaultMTU,
 		RetransmitTimeout: 400 * time.Millisecond,
+	}
+	if o.mtu > 0 {
+		d.MTU = o.mtu
 	}
 	if o.timeoutMS > 0 {
 		d.RetransmitTimeout = time.Duration(o.timeoutMS) * time.Millisecond
@@ -214,9 +220,9 @@ func (o *options) alpn(c *hermetic.Config) {
 func (o *options) verification(c *hermetic.Config) {
 	c.ClientAuth = tls.NoClientCert
 	switch {
-	case o.ownVerdict && o.requireAny:
+	case o.verifiesItself() && o.requireAny:
 		c.ClientAuth = tls.RequireAndVerifyClientCert
-	case o.ownVerdict && o.verifyPeer:
+	case o.verifiesItself() && o.verifyPeer:
 		c.ClientAuth = tls.VerifyClientCertIfGiven
 	case o.requireAny:
 		c.ClientAuth = tls.RequireAnyClientCert

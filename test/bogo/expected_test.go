@@ -113,6 +113,29 @@ func smallMTU(o outcome) string {
 	return ""
 }
 
-func ownChoice(o outcome) string { return "" }
+// ownChoice is the rule for our own choice among the Config's certificates. The callback
+// of the other passes chooses as the runner expects it.
+func ownChoice(o outcome) string {
+	said := func(text string) bool { return strings.Contains(o.log, text) }
+	switch {
+	case o.negative() && said("no certificate fits what the peer supports"):
+		return "a server does not say what about each of its certificates does not fit"
+	case said("client didn't provide a certificate"), said("got [], expected"),
+		strings.HasPrefix(o.log, "unexpected success") && (said(":NO_COMMON_SIGNATURE_ALGORITHMS:") || said(":UNKNOWN_CERTIFICATE_TYPE:") || said(":NO_MATCHING_ISSUER:")):
+		return "a client whose certificates do not fit, by their issuers too, sends none; a server prefers issuers that the client accepts, and insists on none (RFC 9846, Sections 4.3.4 and 4.5.2)"
+	case said("another credential than number"):
+		return "issuers that the client accepts come before the order of the certificates"
+	case said("server sent server certificate type"):
+		return "the server's order of certificate types counts (RFC 7250, Section 4.2)"
+	}
+	return ""
+}
 
-func ownVerification(o outcome) string { return "" }
+// ownVerification is the rule for our own verification by the authority that the runner
+// names, which is that of the first connection.
+func ownVerification(o outcome) string {
+	if strings.HasPrefix(o.log, "unexpected failure") && strings.Contains(o.log, "signed by an authority that is not trusted") {
+		return "the runner names no authority for the certificate of a retry"
+	}
+	return ""
+}

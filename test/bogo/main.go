@@ -57,7 +57,7 @@ func run(args []string) (code int, notes []string) {
 			return 0, []string{noteExcluded + string(why)}
 		}
 		if err != nil {
-			fmt.Fprintf(os.Stderr, "Connection %d failed: %s\n", i+1, describe(err))
+			fmt.Fprintf(os.Stderr, "Connection %d failed: %s\n", i+1, o.describe(err))
 			return 1, notes
 		}
 	}
