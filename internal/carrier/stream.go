@@ -357,7 +357,9 @@ func (s *Stream) handleMessages(b []byte) error {
 		s.kept = nil
 		return nil
 	}
-	s.kept = append(s.kept[:0], b...)
+	if len(b) != len(s.kept) { // else it is there already: a long message may come in short records
+		s.kept = append(s.kept[:0], b...)
+	}
 	return nil
 }
 

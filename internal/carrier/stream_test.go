@@ -2,6 +2,7 @@ package carrier
 
 import (
 	"bytes"
+	"fmt"
 	"testing"
 	"time"
 
@@ -191,5 +192,33 @@ func TestStreamViolations(t *testing.T) {
 				t.Errorf("%s: it is answered", c.name)
 			}
 		}
+	}
+}
+
+// BenchmarkShortRecords: a message in records of one byte. A byte costs the same in a
+// long message as in a short one.
+func BenchmarkShortRecords(b *testing.B) {
+	for _, length := range []int{1 << 12, 1 << 20} {
+		b.Run(fmt.Sprint(length), func(b *testing.B) {
+			b.SetBytes(int64(length))
+			opt := &StreamOptions{Server: true, MaxVersion: wire.VersionTLS13, MaxCertificate: length}
+			message := wire.AppendHeader(nil, wire.TypeCertificate, length)
+			for b.Loop() {
+				u := new(updater)
+				u.stream = NewStream(u, opt)
+				for i := range len(message) + length {
+					rec := []byte{byte(record.Handshake), 3, 1, 0, 1, 0}
+					if i < len(message) {
+						rec[5] = message[i]
+					}
+					if _, err := u.stream.Open(time.Time{}, rec); err != nil {
+						b.Fatal(err)
+					}
+				}
+				if len(u.got) != 1 {
+					b.Fatal("the message does not come")
+				}
+			}
+		})
 	}
 }

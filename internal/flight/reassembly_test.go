@@ -300,7 +300,6 @@ func TestRoomForNext(t *testing.T) {
 	}
 }
 
-// TestReassemblyMemory: whatever comes, no more than Memory is held.
 // TestReassemblyGrows: a message that comes in order, a byte at a time, is copied
 // a few times only, also where memory ends.
 func TestReassemblyGrows(t *testing.T) {
@@ -322,6 +321,7 @@ func TestReassemblyGrows(t *testing.T) {
 	}
 }
 
+// TestReassemblyMemory: whatever comes, no more than Memory is held.
 func TestReassemblyMemory(t *testing.T) {
 	for _, test := range []struct {
 		name string
