@@ -8,6 +8,7 @@ import (
 	"github.com/hermetic-tls/hermetic/internal/alert"
 	"github.com/hermetic-tls/hermetic/internal/carrier"
 	"github.com/hermetic-tls/hermetic/internal/handshake"
+	"github.com/hermetic-tls/hermetic/internal/poison"
 	"github.com/hermetic-tls/hermetic/internal/suite"
 	"github.com/hermetic-tls/hermetic/internal/wire"
 )
@@ -278,6 +279,7 @@ func (e *Engine) Open(in []byte) (Opened, error) {
 		e.conn.SendDueUpdate(e.carrier) // at once: a datagram may be sent at any time
 	}
 	e.sayClosed()
+	poison.Around(in[:o.N], o.Data)
 	return Opened{Data: o.Data, N: o.N, Kind: Kind(o.Kind)}, nil
 }
 

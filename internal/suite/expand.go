@@ -9,6 +9,8 @@ import (
 	"crypto/sha512"
 	"hash"
 	"sync"
+
+	"github.com/hermetic-tls/hermetic/internal/poison"
 )
 
 // Prefix is what the labels of a key schedule begin with.
@@ -35,6 +37,7 @@ type expander struct {
 	states [2]hash.Hash
 	next   int
 	give   func() hash.Hash // of states: the method as a value, made once
+	loan   poison.Loan      // the last result
 	info   [128]byte
 	out    [maxHash]byte
 }
@@ -77,7 +80,7 @@ func (x *expander) sum(b []byte) []byte {
 	}
 	x.used = true
 	x.mac.Write(b)
-	return x.mac.Sum(x.out[:0])
+	return x.loan.Lend(x.mac.Sum(x.out[:0]))
 }
 
 // label expands the key to n bytes, at most the size of the hash, which are
@@ -131,6 +134,7 @@ func expandZero(h crypto.Hash, p Prefix, ikm []byte) *expander {
 
 // done gives it back, and with it what it has returned.
 func (x *expander) done() {
+	x.loan.End()
 	x.mac = nil
 	poolOf(x.hash).idle.Put(x)
 }
