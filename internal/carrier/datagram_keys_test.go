@@ -289,6 +289,24 @@ func TestOneAtATime(t *testing.T) {
 	}
 }
 
+// TestQueueIsBounded: a peer that acknowledges nothing cannot make us keep more and more
+// answers.
+func TestQueueIsBounded(t *testing.T) {
+	p := newPair(t, playOptions{version: wire.VersionTLS13, localCID: [2][]byte{{1}, {2}}}, nil)
+	p.connect()
+	for range 1 + maxQueued { // one is on its way
+		p.server.send(wire.TypeNewConnectionID, 1)
+	}
+	if err := p.server.Expire(p.now); err != nil {
+		t.Fatal(err)
+	}
+	p.server.send(wire.TypeNewConnectionID, 1)
+	if len(p.server.queue) != maxQueued {
+		t.Errorf("%d messages wait", len(p.server.queue))
+	}
+	wantAlert(t, p.server.Expire(p.now), alert.UnexpectedMessage)
+}
+
 func TestCIDNotNegotiated(t *testing.T) {
 	versions(t, func(t *testing.T, version uint16) {
 		p := newPair(t, playOptions{version: version}, nil)

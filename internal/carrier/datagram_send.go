@@ -14,6 +14,12 @@ import (
 	"github.com/hermetic-tls/hermetic/internal/wire"
 )
 
+// maxQueued bounds the messages that wait for their turn. Our own are few. The rest answer
+// a peer that requests connection IDs although its last request is not fulfilled.
+const maxQueued = 32
+
+var errQueue = alert.New(alert.UnexpectedMessage, "the peer requests connection IDs again and again, and acknowledges none")
+
 // Send adds a message to the flight.
 func (d *Datagram) Send(msg []byte) (seq uint16) {
 	if d.ended {
@@ -23,6 +29,8 @@ func (d *Datagram) Send(msg []byte) (seq uint16) {
 	seq, ok := d.takeSeq()
 	switch {
 	case !ok:
+	case d.mustWait(msg) && len(d.queue) == maxQueued:
+		d.err = errQueue
 	case d.mustWait(msg):
 		d.queue = append(d.queue, queued{msg: bytes.Clone(msg), seq: seq})
 	default:
