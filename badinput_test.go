@@ -293,12 +293,12 @@ func TestNoName(t *testing.T) {
 	for name, client := range map[string]*Config{
 		"raw public keys or a certificate": {PeerPublicKeys: keys, PeerCertificateTypes: []CertificateType{CertificateRawPublicKey, CertificateX509}},
 		"a name that was cleared":          {ServerName: "localhost"},
-		"the system's authorities":         {nameOptional: true},
+		"the system's authorities":         {ServerNameOptional: true},
 	} {
 		for _, version := range versions {
 			client = client.Clone()
 			client.Time, client.MaxVersion = atNow, version
-			if !client.nameOptional {
+			if !client.ServerNameOptional {
 				client.RootCAs = ca.Pool()
 			}
 			p := newPair(t, client, server)

@@ -334,7 +334,7 @@ func (c *compiled) certificates(p *handshake.Params) error {
 	for i := range c.Certificates {
 		id, err := pki.Prepare(&c.Certificates[i])
 		if err != nil {
-			return configError(fmt.Sprintf("Certificates[%d]", i), err.Error())
+			return configFault(fmt.Sprintf("Certificates[%d]", i), err)
 		}
 		if !slices.ContainsFunc(p.Suites, id.Serves) {
 			return configError(fmt.Sprintf("Certificates[%d]", i), "no version and cipher suite that is enabled has signatures for its key, "+id.Kind())

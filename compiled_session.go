@@ -54,7 +54,7 @@ func (c *compiled) psks(p *handshake.Params) error {
 	var seen [len(p.PSKs)]map[string]bool
 	for i := range c.PSKs {
 		if err := c.PSKs[i].check(); err != nil {
-			return configError(fmt.Sprintf("PSKs[%d]", i), err.Error())
+			return configFault(fmt.Sprintf("PSKs[%d]", i), err)
 		}
 		for t := range p.PSKs {
 			for _, psk := range c.PSKs[i].forms(wire.Transport(t)) {
@@ -113,4 +113,4 @@ func (c *compiled) onlyPSKs() bool {
 
 // nameless reports whether a chain is enough, without a name: never one of the
 // system's authorities, which anybody has.
-func (c *compiled) nameless() bool { return c.nameOptional && c.RootCAs != nil }
+func (c *compiled) nameless() bool { return c.ServerNameOptional && c.RootCAs != nil }

@@ -156,6 +156,13 @@ type Config struct {
 	// client needs it, or InsecureSkipVerify.
 	ServerName string
 
+	// ServerNameOptional lets a client be made without a ServerName, which SetServerName
+	// may set later. A server is then accepted under any name, if RootCAs have signed its
+	// certificate: use it only where every holder of such a certificate may pose as the
+	// server. Without RootCAs, a certificate is not accepted without a name: the system's
+	// roots sign for everybody.
+	ServerNameOptional bool
+
 	// InsecureSkipVerify accepts any certificate of the server: whoever is
 	// between can read everything. VerifyConnection is still called.
 	InsecureSkipVerify bool
@@ -314,8 +321,6 @@ type Config struct {
 	// DTLS holds the options that only DTLS has.
 	DTLS DTLSConfig
 
-	nameOptional bool // set by LoadConfig: a chain of RootCAs is checked without a name
-
 	compile compileOnce
 }
 
@@ -324,7 +329,7 @@ type Config struct {
 // guard and the cookie secret. So sessions that one has given are resumed by the
 // other, if it would accept their clients.
 func (c *Config) Clone() *Config {
-	clone := &Config{nameOptional: c.nameOptional}
+	clone := &Config{}
 	clone.compile.shared.Store(c.shared())
 	from, to := reflect.ValueOf(c).Elem(), reflect.ValueOf(clone).Elem()
 	for i := range from.NumField() {

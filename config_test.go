@@ -107,7 +107,7 @@ func TestModes(t *testing.T) {
 	}
 }
 
-// TestLoadConfig: the files of the Lua API's newconfig.
+// TestLoadConfig: what files may hold, and that the Config verifies.
 func TestLoadConfig(t *testing.T) {
 	ca := pkitest.CA(t)
 	leaf := ca.Leaf(t, pkitest.Options{})
@@ -152,6 +152,7 @@ func TestLoadConfig(t *testing.T) {
 			case c.want == "" && err != nil:
 				t.Errorf("%s: %v", c.name, err)
 			case c.want == "":
+				cfg.ServerName = "localhost"
 				if _, err := NewEngine(m, cfg); err != nil {
 					t.Errorf("%s: %v", c.name, err)
 				}
@@ -170,8 +171,35 @@ func TestLoadConfig(t *testing.T) {
 		t.Errorf("a missing file: %v", err)
 	}
 	cfg, err := LoadConfig(TLSClient, "", "")
-	if err != nil || !cfg.InsecureSkipVerify {
-		t.Errorf("without files: %v", err)
+	if err != nil || cfg.InsecureSkipVerify {
+		t.Errorf("a client without files verifies nothing: %v", err)
+	}
+	var wrong *ConfigError
+	if _, err := NewEngine(TLSClient, cfg); !errors.As(err, &wrong) || wrong.Field != "ServerName" {
+		t.Errorf("a client without a name: %v", err)
+	}
+	server, err := LoadConfig(DTLSServer, "", "")
+	if err != nil || server.ClientAuth != tls.NoClientCert {
+		t.Errorf("a server without files: %v", err)
+	}
+}
+
+// TestConfigErrorUnwrap: what is behind a ConfigError can be found.
+func TestConfigErrorUnwrap(t *testing.T) {
+	leaf := pkitest.CA(t).Leaf(t, pkitest.Options{})
+	leaf.Certificate = [][]byte{{0x30, 0x00}}
+	_, want := x509.ParseCertificate(leaf.Certificate[0])
+	_, err := NewEngine(TLSServer, &Config{Certificates: []tls.Certificate{leaf}})
+	var wrong *ConfigError
+	if !errors.As(err, &wrong) || wrong.Field != "Certificates[0]" || wrong.Err == nil {
+		t.Fatalf("got %v", err)
+	}
+	inner := errors.Unwrap(err)
+	for errors.Unwrap(inner) != nil {
+		inner = errors.Unwrap(inner)
+	}
+	if inner.Error() != want.Error() || !strings.Contains(wrong.Reason, want.Error()) {
+		t.Errorf("behind it is %v, want %v", inner, want)
 	}
 }
 
@@ -205,7 +233,7 @@ func TestLoadedNames(t *testing.T) {
 		name, set string
 		ok        bool
 	}{{"no name", "", true}, {"its name", "example.com", true}, {"in another case", "EXAMPLE.com", true}, {"another name", "example.org", false}} {
-		client := &Config{Time: atNow, RootCAs: ca.Pool(), nameOptional: true}
+		client := &Config{Time: atNow, RootCAs: ca.Pool(), ServerNameOptional: true}
 		p := newPair(t, client, server)
 		if err := p.client.SetServerName(c.set); err != nil {
 			t.Fatal(err)

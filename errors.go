@@ -56,13 +56,29 @@ type limitError struct{ reason string }
 func (e *limitError) Error() string        { return e.reason }
 func (e *limitError) Is(target error) bool { return target == ErrLimit }
 
-// ConfigError is a Config that cannot be used: the field, such as "MTU" or
-// "Certificates[0]", and why.
-type ConfigError struct{ Field, Reason string }
+// ConfigError is a Config that cannot be used.
+type ConfigError struct {
+	// Field is the field at fault, such as "DTLS.MTU" or "Certificates[0]".
+	Field string
 
+	// Reason says what is wrong with it, in words.
+	Reason string
+
+	// Err is the error that Reason is the text of, such as one of crypto/x509; nil if there
+	// is none.
+	Err error
+}
+
+// Error is "hermetic: Config.FIELD: REASON".
 func (e *ConfigError) Error() string { return "hermetic: Config." + e.Field + ": " + e.Reason }
 
-func configError(field, reason string) error { return &ConfigError{field, reason} }
+// Unwrap returns Err.
+func (e *ConfigError) Unwrap() error { return e.Err }
+
+func configError(field, reason string) error { return &ConfigError{Field: field, Reason: reason} }
+
+// configFault is a ConfigError with an error behind it.
+func configFault(field string, err error) error { return &ConfigError{field, err.Error(), err} }
 
 // AlertError is a connection that failed: the alert, who sent it, and why.
 type AlertError struct {

@@ -25,7 +25,7 @@ const (
 // wraps makes another message.
 func (c *compiled) fields(*handshake.Params) error {
 	if err := checkServerName(c.ServerName); err != nil {
-		return configError("ServerName", err.Error())
+		return configFault("ServerName", err)
 	}
 	if n := sizeOf(c.NextProtos, 1); n > helloRoom {
 		return configError("NextProtos", fmt.Sprintf("it takes %d bytes, and a ClientHello has room for %d", n, helloRoom))

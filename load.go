@@ -29,19 +29,20 @@ const (
 	problemMismatch    = "certificate/private key mismatch"
 )
 
-// LoadConfig is the Lua API's newconfig. The file cacert holds CA certificates
-// in PEM; with it the peer is verified: its chain only, until a name is set
-// (a client's ServerName or SetServerName), which the system's authorities in
-// place of the file always need. An empty name stands for no file, and without
-// cacert nothing is verified. The file cert holds a certificate
-// chain, leaf first, and its private key in PEM. Files that do not load are a
-// *[FileError].
+// LoadConfig returns a Config of files in PEM. An empty name stands for no file.
+//
+// The file cacert holds the CA certificates that the peer is verified by: see
+// [LoadCertPool]. Without it, a client verifies its server by the system's roots, and a
+// server asks for no certificate; with it, a server requires one of every client. A client
+// also needs a name to verify: set Config.ServerName.
+//
+// The file cert holds our own certificate chain and its private key: see [LoadKeyPair].
+//
+// A file that does not load is a *[FileError].
 func LoadConfig(mode Mode, cacert, cert string) (*Config, error) {
-	c := &Config{nameOptional: true}
-	if cacert == "" {
-		c.InsecureSkipVerify = true
-	} else {
-		pool, err := loadPool(cacert)
+	c := &Config{}
+	if cacert != "" {
+		pool, err := LoadCertPool(cacert)
 		if err != nil {
 			return nil, err
 		}
@@ -52,16 +53,17 @@ func LoadConfig(mode Mode, cacert, cert string) (*Config, error) {
 		}
 	}
 	if cert != "" {
-		loaded, err := loadKeyPair(cert)
+		pair, err := LoadKeyPair(cert)
 		if err != nil {
 			return nil, err
 		}
-		c.Certificates = []tls.Certificate{loaded}
+		c.Certificates = []tls.Certificate{pair}
 	}
 	return c, nil
 }
 
-func loadPool(file string) (*x509.CertPool, error) {
+// LoadCertPool is [ParseCertPool] of a file. An error is a *[FileError].
+func LoadCertPool(file string) (*x509.CertPool, error) {
 	b, err := os.ReadFile(file)
 	if err != nil {
 		return nil, &FileError{file, problemCA, err}
@@ -73,7 +75,8 @@ func loadPool(file string) (*x509.CertPool, error) {
 	return pool, nil
 }
 
-func loadKeyPair(file string) (tls.Certificate, error) {
+// LoadKeyPair is [ParseKeyPair] of a file. An error is a *[FileError].
+func LoadKeyPair(file string) (tls.Certificate, error) {
 	b, err := os.ReadFile(file)
 	if err != nil {
 		return tls.Certificate{}, &FileError{file, problemCertificate, err}

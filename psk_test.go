@@ -389,7 +389,6 @@ func TestWrongPSKs(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		loaded.InsecureSkipVerify = false
 		for name, client := range map[string]*Config{"a Config": {}, "one of LoadConfig": loaded} {
 			client.Time, client.PSKs, client.MinVersion = atNow, []PSK{right}, tls.VersionTLS13
 			err := newMeeting(t, false, client, server).run()

@@ -2,6 +2,7 @@ package mbedtls
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -293,37 +294,48 @@ func (o *Options) load() (*hermetic.Config, error) {
 	if o.nameless != nil {
 		return nil, o.nameless
 	}
-	cacert, cert := o.cacert, o.cert
-	if isPEM(cacert) {
-		cacert = ""
+	config := &hermetic.Config{ServerNameOptional: true}
+	if o.cacert == "" {
+		config.InsecureSkipVerify = true // the document's rule, which no other Config has
+	} else {
+		pool, err := authorities(o.cacert)
+		if err != nil {
+			return nil, err
+		}
+		if o.mode.IsServer() {
+			config.ClientCAs, config.ClientAuth = pool, tls.RequireAndVerifyClientCert
+		} else {
+			config.RootCAs = pool
+		}
 	}
-	if isPEM(cert) {
-		cert = ""
+	if o.cert != "" {
+		pair, err := keyPair(o.cert)
+		if err != nil {
+			return nil, err
+		}
+		config.Certificates = []tls.Certificate{pair}
 	}
-	config, err := hermetic.LoadConfig(o.mode, cacert, cert)
-	if err == nil && cacert != o.cacert {
-		err = o.parseAuthorities(config)
-	}
-	if err == nil && cert != o.cert {
-		var c tls.Certificate
-		c, err = hermetic.ParseKeyPair([]byte(o.cert))
-		config.Certificates = []tls.Certificate{c}
-	}
-	return config, err
+	return config, nil
 }
 
-func (o *Options) parseAuthorities(config *hermetic.Config) error {
-	pool, err := hermetic.ParseCertPool([]byte(o.cacert))
+// authorities are the CA certificates in a file, or in the value itself.
+func authorities(value string) (*x509.CertPool, error) {
+	if !isPEM(value) {
+		return hermetic.LoadCertPool(value)
+	}
+	pool, err := hermetic.ParseCertPool([]byte(value))
 	if err != nil {
-		return &hermetic.FileError{File: "PEM", Problem: "can't parse CA certificate", Err: err}
+		return nil, &hermetic.FileError{File: "PEM", Problem: "can't parse CA certificate", Err: err}
 	}
-	config.InsecureSkipVerify = false
-	if o.mode.IsServer() {
-		config.ClientCAs, config.ClientAuth = pool, tls.RequireAndVerifyClientCert
-	} else {
-		config.RootCAs = pool
+	return pool, nil
+}
+
+// keyPair is the certificate and its key in a file, or in the value itself.
+func keyPair(value string) (tls.Certificate, error) {
+	if !isPEM(value) {
+		return hermetic.LoadKeyPair(value)
 	}
-	return nil
+	return hermetic.ParseKeyPair([]byte(value))
 }
 
 // verification applies verify and hostname. Without them the document's rule
