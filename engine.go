@@ -358,23 +358,6 @@ func (e *Engine) HasOutput() bool {
 	return len(e.owed) > 0 || e.err == nil && e.carrier.HasOutput()
 }
 
-// Deadline returns when Expire must be called if nothing came before. TLS has none.
-func (e *Engine) Deadline() (t time.Time, ok bool) {
-	if e.err != nil {
-		return time.Time{}, false
-	}
-	return e.carrier.Deadline()
-}
-
-// Expire tells that the deadline has passed; before it, it does nothing. The
-// flight to send again is then in Output. ErrTimeout is DTLS giving up.
-func (e *Engine) Expire() error {
-	if e.err != nil {
-		return e.err
-	}
-	return e.fail(e.carrier.Expire(e.now()))
-}
-
 // Close ends what we send, with close_notify: Seal fails from now on, Open goes on. The
 // close_notify is queued at once if data can be sent, or early data was. Before, it is as
 // soon as the handshake has come so far: until then there is nothing whose end the peer

@@ -2,9 +2,81 @@ package hermetic
 
 import (
 	"fmt"
+	"time"
 
+	"github.com/hermetic-tls/hermetic/internal/carrier"
 	"github.com/hermetic-tls/hermetic/internal/wire"
 )
+
+// datagramOptions are those of the role: a server that knows whom it answers
+// asks for cookies.
+func (e *Engine) datagramOptions() *carrier.DatagramOptions {
+	switch {
+	case !e.mode.IsServer():
+		return &e.cfg.datagram[0]
+	case e.peerID == nil:
+		return &e.cfg.datagram[1]
+	}
+	return &e.cfg.datagram[2]
+}
+
+// SetPeerID sets the identity of the peer on the transport, e.g. its address,
+// before the first datagram: the handshake then begins with a ClientHello that
+// has a cookie for this identity, for which Config.AnswerHello has asked. DTLS
+// servers only.
+func (e *Engine) SetPeerID(id []byte) error {
+	if e.mode != DTLSServer {
+		return &invalidOperation{"operation not supported: only a DTLS server has peer identities"}
+	}
+	if e.started {
+		return errBegun
+	}
+	e.peerID = append([]byte{}, id...)
+	e.carrier = carrier.NewDatagram(handler{e}, e.datagramOptions())
+	return nil
+}
+
+// SetMTU sets the largest datagram of the handshake from now on. DTLS only.
+func (e *Engine) SetMTU(bytes int) error {
+	if !e.mode.IsDTLS() {
+		return &invalidOperation{"operation not supported: only DTLS has an MTU"}
+	}
+	if bytes < minMTU {
+		return &invalidOperation{fmt.Sprintf("an MTU of %d is less than %d", bytes, minMTU)}
+	}
+	e.carrier.(*carrier.Datagram).SetMTU(bytes)
+	return nil
+}
+
+// SetRetransmitTimeout sets the first value of the retransmission timer from now
+// on, also for the wait under way. DTLS only.
+func (e *Engine) SetRetransmitTimeout(d time.Duration) error {
+	switch {
+	case !e.mode.IsDTLS():
+		return &invalidOperation{"operation not supported: only DTLS has a retransmission timer"}
+	case d <= 0:
+		return &invalidOperation{"the retransmission timeout is not positive"}
+	}
+	e.carrier.(*carrier.Datagram).SetTimeout(d)
+	return nil
+}
+
+// Deadline returns when Expire must be called if nothing came before. TLS has none.
+func (e *Engine) Deadline() (t time.Time, ok bool) {
+	if e.err != nil {
+		return time.Time{}, false
+	}
+	return e.carrier.Deadline()
+}
+
+// Expire tells that the deadline has passed; before it, it does nothing. The
+// flight to send again is then in Output. ErrTimeout is DTLS giving up.
+func (e *Engine) Expire() error {
+	if e.err != nil {
+		return e.err
+	}
+	return e.fail(e.carrier.Expire(e.now()))
+}
 
 // ConnectionIDs returns the DTLS connection IDs that are in use: ours, which
 // records to us have and of which there may be several, and the peer's, which
