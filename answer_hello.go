@@ -82,9 +82,9 @@ func findHello(datagram []byte) (h foundHello, ok bool) {
 		have := len(h.start)
 		switch {
 		case i == 0 && f.Offset == 0:
-			h.number, h.start = f.number, f.data // as a rule the only one
+			h.number, h.start = f.number, slices.Clip(f.data) // as a rule the only one
 		case f.Offset <= have && f.Offset+len(f.data) > have:
-			h.start = append(slices.Clip(h.start), f.data[have-f.Offset:]...)
+			h.start = append(h.start, f.data[have-f.Offset:]...)
 		}
 	}
 	return h, len(h.start) > 0

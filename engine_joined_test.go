@@ -199,3 +199,27 @@ func TestJoinedAcrossTheHellos(t *testing.T) {
 		}
 	}
 }
+
+// TestStrangersFragments: a stranger's hello in a thousand fragments costs memory for its
+// bytes, not for each fragment with all before it. The datagram stays as it is.
+func TestStrangersFragments(t *testing.T) {
+	_, server := configs(t)
+	var body []byte
+	for i := range 1200 {
+		h := wire.FragmentHeader{Type: wire.TypeClientHello, Length: 1 << 14, Offset: i, FragmentLength: 1}
+		body = append(h.Append(body), byte(i))
+	}
+	datagram := appendClear(nil, record.Handshake, record.Number{}, body)
+	before := bytes.Clone(datagram)
+	n := testing.AllocsPerRun(10, func() {
+		if _, ok := server.AnswerHello(nil, []byte("a"), datagram); ok {
+			t.Fatal("it has shown a cookie")
+		}
+	})
+	if n > 100 {
+		t.Errorf("%v allocations", n)
+	}
+	if !bytes.Equal(datagram, before) {
+		t.Error("the datagram has changed")
+	}
+}
