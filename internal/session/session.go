@@ -5,14 +5,12 @@ package session
 
 import (
 	"crypto/subtle"
-	"encoding/binary"
 	"errors"
 	"math"
 	"slices"
 	"time"
 
-	"golang.org/x/crypto/cryptobyte"
-
+	"github.com/hermetic-tls/hermetic/internal/codec"
 	"github.com/hermetic-tls/hermetic/internal/version"
 )
 
@@ -63,14 +61,6 @@ var ErrFormat = errors.New("not the form of a session")
 // another.
 const format = 1
 
-// The bits of the second byte.
-const (
-	flagDatagram = 1 << iota
-	flagEMS
-	flagRawLocal
-	flagPSK // it has one, as its last part
-)
-
 // MaxTicket is how large a ticket may be, in bytes: it must fit a ClientHello, with
 // all that else there is.
 const MaxTicket = 1 << 14
@@ -102,112 +92,72 @@ func (s *Session) Expired(now time.Time) bool {
 
 // Append appends the form of a session that is Keepable. It holds the secret.
 func (s *Session) Append(dst []byte) []byte {
-	b := append(slices.Grow(dst, 256+len(s.Ticket)), format)
-	var flags uint8
-	if s.Transport == version.Datagram {
-		flags |= flagDatagram
-	}
-	if s.EMS {
-		flags |= flagEMS
-	}
-	if s.RawLocal {
-		flags |= flagRawLocal
-	}
-	if s.PSK != nil {
-		flags |= flagPSK
-	}
-	b = append(b, flags)
-	for _, v := range []uint16{s.Version, s.Suite, s.Group, s.PeerScheme} {
-		b = binary.BigEndian.AppendUint16(b, v)
-	}
-	b = binary.BigEndian.AppendUint64(b, uint64(s.Began.UnixMilli()))
-	b = binary.BigEndian.AppendUint64(b, uint64(s.Created.UnixMilli()))
-	for _, v := range []uint32{uint32(s.Lifetime / time.Second), s.AgeAdd, s.MaxEarlyData} {
-		b = binary.BigEndian.AppendUint32(b, v)
-	}
-	b = append8(b, s.Secret)
-	b = append8(b, s.ServerName)
-	b = append8(b, s.ALPN)
-	b = append8(b, s.ID)
-	for _, v := range [][]byte{s.Ticket, s.PeerKey, s.OCSP, s.SCTs} {
-		b = append24(b, v)
-	}
-	b = append(b, uint8(len(s.PeerChain)))
-	for _, der := range s.PeerChain {
-		b = append24(b, der)
-	}
-	if s.PSK != nil {
-		b = append(append24(b, s.PSK.Identity), s.PSK.Digest[:]...)
-	}
-	return b
-}
-
-// append8 appends v behind its length, which fits in what is Keepable; so does
-// append24.
-func append8[T string | []byte](b []byte, v T) []byte { return append(append(b, uint8(len(v))), v...) }
-
-func append24(b, v []byte) []byte {
-	return append(append(b, uint8(len(v)>>16), uint8(len(v)>>8), uint8(len(v))), v...)
+	return codec.Append(slices.Grow(dst, 256+len(s.Ticket)), s.Fields)
 }
 
 // Parse reads what Append has written. The session aliases data.
 func Parse(data []byte) (*Session, error) {
-	b := cryptobyte.String(data)
-	var s Session
-	var form, flags, chain uint8
-	var began, created uint64
-	var lifetime uint32
-	var name, alpn cryptobyte.String
-	ok := b.ReadUint8(&form) && form == format &&
-		b.ReadUint8(&flags) && flags&^(flagDatagram|flagEMS|flagRawLocal|flagPSK) == 0 &&
-		b.ReadUint16(&s.Version) && b.ReadUint16(&s.Suite) && b.ReadUint16(&s.Group) && b.ReadUint16(&s.PeerScheme) &&
-		b.ReadUint64(&began) && began <= math.MaxInt64 && b.ReadUint64(&created) && created <= math.MaxInt64 &&
-		b.ReadUint32(&lifetime) && b.ReadUint32(&s.AgeAdd) && b.ReadUint32(&s.MaxEarlyData) &&
-		read8(&b, &s.Secret) && 0 < len(s.Secret) && len(s.Secret) <= maxSecret &&
-		b.ReadUint8LengthPrefixed(&name) && b.ReadUint8LengthPrefixed(&alpn) && read8(&b, &s.ID) &&
-		read24(&b, &s.Ticket) && read24(&b, &s.PeerKey) && read24(&b, &s.OCSP) && read24(&b, &s.SCTs) &&
-		b.ReadUint8(&chain)
-	for range chain {
-		var der []byte
-		ok = ok && read24(&b, &der)
-		s.PeerChain = append(s.PeerChain, der)
-	}
-	if flags&flagPSK != 0 {
-		s.PSK = new(PSK)
-		ok = ok && read24(&b, &s.PSK.Identity) && 0 < len(s.PSK.Identity) && len(s.PSK.Identity) <= maxPSK && b.CopyBytes(s.PSK.Digest[:])
-	}
-	if !ok || !b.Empty() {
+	s := new(Session)
+	if !codec.Parse(data, s.Fields) {
 		return nil, ErrFormat
 	}
-	if flags&flagDatagram != 0 {
+	return s, nil
+}
+
+// Fields is the form of a session.
+func (s *Session) Fields(c *codec.Coder) {
+	c.Const8(format)
+	datagram, psk := s.Transport == version.Datagram, s.PSK != nil
+	c.Flags(&datagram, &s.EMS, &s.RawLocal, &psk)
+	if !c.Appending && datagram {
 		s.Transport = version.Datagram
 	}
-	s.EMS, s.RawLocal = flags&flagEMS != 0, flags&flagRawLocal != 0
-	s.Began = time.UnixMilli(int64(began))
-	s.Created = time.UnixMilli(int64(created))
-	s.Lifetime = time.Duration(lifetime) * time.Second
-	s.ServerName, s.ALPN = string(name), string(alpn)
-	return &s, nil
-}
-
-func read8(b *cryptobyte.String, v *[]byte) bool {
-	var s cryptobyte.String
-	ok := b.ReadUint8LengthPrefixed(&s)
-	*v = present(s)
-	return ok
-}
-
-func read24(b *cryptobyte.String, v *[]byte) bool {
-	var s cryptobyte.String
-	ok := b.ReadUint24LengthPrefixed(&s)
-	*v = present(s)
-	return ok
-}
-
-// present is nil for what is not there.
-func present(s cryptobyte.String) []byte {
-	if len(s) == 0 {
-		return nil
+	for _, v := range []*uint16{&s.Version, &s.Suite, &s.Group, &s.PeerScheme} {
+		c.Uint16(v)
 	}
-	return s
+	milliseconds(c, &s.Began)
+	milliseconds(c, &s.Created)
+	seconds(c, &s.Lifetime)
+	c.Uint32(&s.AgeAdd)
+	c.Uint32(&s.MaxEarlyData)
+	c.Filled8(&s.Secret)
+	c.Require(len(s.Secret) <= maxSecret)
+	c.String8(&s.ServerName)
+	c.String8(&s.ALPN)
+	c.Optional8(&s.ID)
+	for _, v := range []*[]byte{&s.Ticket, &s.PeerKey, &s.OCSP, &s.SCTs} {
+		c.Optional24(v)
+	}
+	codec.List8(c, &s.PeerChain, c.Optional24)
+	if psk {
+		if !c.Appending {
+			s.PSK = new(PSK)
+		}
+		s.PSK.fields(c)
+	}
+}
+
+func (p *PSK) fields(c *codec.Coder) {
+	c.Vec24(&p.Identity)
+	c.Require(0 < len(p.Identity) && len(p.Identity) <= maxPSK)
+	c.Fixed(p.Digest[:])
+}
+
+// milliseconds is a time, in milliseconds since 1970.
+func milliseconds(c *codec.Coder, t *time.Time) {
+	v := uint64(t.UnixMilli())
+	c.Uint64(&v)
+	c.Require(v <= math.MaxInt64)
+	if !c.Appending {
+		*t = time.UnixMilli(int64(v))
+	}
+}
+
+// seconds is a duration in whole seconds.
+func seconds(c *codec.Coder, d *time.Duration) {
+	v := uint32(*d / time.Second)
+	c.Uint32(&v)
+	if !c.Appending {
+		*d = time.Duration(v) * time.Second
+	}
 }
