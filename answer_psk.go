@@ -5,14 +5,12 @@ import (
 	"crypto"
 	"crypto/hmac"
 	"crypto/sha256"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"slices"
 
-	"golang.org/x/crypto/cryptobyte"
-
 	"github.com/hermetic-tls/hermetic/internal/alert"
+	"github.com/hermetic-tls/hermetic/internal/codec"
 	"github.com/hermetic-tls/hermetic/internal/handshake"
 	"github.com/hermetic-tls/hermetic/internal/session"
 	"github.com/hermetic-tls/hermetic/internal/suite"
@@ -91,22 +89,30 @@ func (p *PSK) forms(t wire.Transport) (forms []handshake.PSK) {
 	return forms
 }
 
-// imported is the ImportedIdentity of RFC 9258, Section 5.1.
-func (p *PSK) imported(protocol, kdf uint16) []byte {
-	b := binary.BigEndian.AppendUint16(nil, uint16(len(p.Identity)))
-	b = append(b, p.Identity...)
-	b = append(binary.BigEndian.AppendUint16(b, uint16(len(p.Context))), p.Context...)
-	return binary.BigEndian.AppendUint16(binary.BigEndian.AppendUint16(b, protocol), kdf)
+// importedIdentity is the ImportedIdentity of RFC 9258, Section 5.1.
+type importedIdentity struct {
+	external, context []byte
+	protocol, kdf     uint16
 }
 
-// parseImported takes an ImportedIdentity apart.
+func (i *importedIdentity) fields(c *codec.Coder) {
+	c.Filled16(&i.external)
+	c.Vec16(&i.context)
+	c.Uint16(&i.protocol)
+	c.Uint16(&i.kdf)
+}
+
+// imported returns the identity under which p is offered for that use.
+func (p *PSK) imported(protocol, kdf uint16) []byte {
+	i := importedIdentity{p.Identity, p.Context, protocol, kdf}
+	return codec.Append(nil, i.fields)
+}
+
+// parseImported returns the external identity in an imported one.
 func parseImported(identity []byte) (external []byte, ok bool) {
-	s := cryptobyte.String(identity)
-	var name, context cryptobyte.String
-	var protocol, kdf uint16
-	ok = s.ReadUint16LengthPrefixed(&name) && len(name) > 0 && s.ReadUint16LengthPrefixed(&context) &&
-		s.ReadUint16(&protocol) && s.ReadUint16(&kdf) && s.Empty()
-	return name, ok
+	var i importedIdentity
+	ok = codec.Parse(identity, i.fields)
+	return i.external, ok
 }
 
 // match is the form of p that identity names, or nil.

@@ -5,11 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
-
-	"golang.org/x/crypto/cryptobyte"
 
 	"github.com/hermetic-tls/hermetic/internal/carrier"
+	"github.com/hermetic-tls/hermetic/internal/codec"
 	"github.com/hermetic-tls/hermetic/internal/handshake"
 	"github.com/hermetic-tls/hermetic/internal/record"
 	"github.com/hermetic-tls/hermetic/internal/wire"
@@ -70,49 +68,17 @@ func (e *Engine) Export(dst []byte, aead cipher.AEAD) ([]byte, error) {
 	if err != nil {
 		return dst, &invalidOperation{err.Error()}
 	}
-	b := cryptobyte.NewBuilder(nil)
-	b.AddUint8(stateForm)
-	b.AddUint8(uint8(e.mode))
-	var flags uint8
-	if e.closed {
-		flags |= 1
-	}
-	if s.Closed {
-		flags |= 2
-	}
-	if s.Finished != nil {
-		flags |= 4
-	}
-	b.AddUint8(flags)
-	b.AddUint16LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes([]byte(e.serverName)) })
-	for _, v := range append([]uint64{s.Read.Epoch, s.Read.Sequence, s.Write.Epoch, s.Write.Sequence, s.Forged}, s.Seen[:]...) {
-		b.AddUint64(v)
-	}
-	b.AddUint32(uint32(s.NextIn))
-	b.AddUint32(uint32(s.NextOut))
-	b.AddUint8LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes(s.PeerCID) })
-	b.AddUint8(uint8(len(s.LocalCIDs)))
-	for _, cid := range s.LocalCIDs {
-		b.AddUint8LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes(cid) })
-	}
-	if s.Finished != nil {
-		b.AddBytes(s.Finished.Keys[:])
-		b.AddBytes(s.Finished.IV[:])
-		next, seen, forged := s.Finished.State()
-		for _, v := range append([]uint64{next, forged}, seen[:]...) {
-			b.AddUint64(v)
-		}
-	}
-	plain, ok := e.conn.Append(b.BytesOrPanic(), e.cfg.now())
+	connection, ok := e.conn.Append(nil, e.cfg.now())
 	if !ok {
 		return dst, &invalidOperation{"the peer's certificates or names are too large to be exported"}
 	}
+	state := engineState{e.mode, e.closed, e.serverName, s, connection}
 	nonce := make([]byte, aead.NonceSize())
 	if _, err := io.ReadFull(e.params().Rand, nonce); err != nil {
 		return dst, err
 	}
 	e.err = errExported
-	return aead.Seal(append(dst, nonce...), nonce, plain, stateLabel), nil
+	return aead.Seal(append(dst, nonce...), nonce, codec.Append(nil, state.fields), stateLabel), nil
 }
 
 // ImportOptions are the options of [ImportEngine].
@@ -146,18 +112,17 @@ func ImportEngine(cfg *Config, state []byte, aead cipher.AEAD, opts *ImportOptio
 	if err != nil {
 		return nil, errState
 	}
-	e := &Engine{cfg: c, started: true, complete: true, moved: true}
-	b := cryptobyte.String(plain)
-	s, ok := e.parseState(&b)
-	if !ok {
+	var saved engineState
+	if !codec.Parse(plain, saved.fields) {
 		return nil, errState
 	}
-	conn, err := handshake.ParseConnection(&b, &c.chains)
-	if err != nil || !b.Empty() || (conn.Transport == wire.Datagram) != e.mode.IsDTLS() {
+	conn, err := handshake.ParseConnection(saved.connection, &c.chains)
+	if err != nil || (conn.Transport == wire.Datagram) != saved.mode.IsDTLS() {
 		return nil, errState
 	}
+	s := saved.carrier
 	switch {
-	case skip > 0 && !e.mode.IsDTLS():
+	case skip > 0 && !saved.mode.IsDTLS():
 		return nil, &invalidOperation{"operation not supported: only DTLS can skip sequence numbers"}
 	case skip > maxSkip13 && conn.Version == wire.VersionTLS13:
 		return nil, &invalidOperation{fmt.Sprintf("DTLS 1.3 can skip %d sequence numbers at most", maxSkip13)}
@@ -165,40 +130,60 @@ func ImportEngine(cfg *Config, state []byte, aead cipher.AEAD, opts *ImportOptio
 		return nil, &invalidOperation{"there are not as many sequence numbers left to skip"}
 	}
 	s.Write.Sequence += skip
-	s.Ended, e.ended, e.peerClosed = e.closed, e.closed, s.Closed
-	e.conn = conn
+	s.Ended = saved.closed
+	e := &Engine{
+		mode: saved.mode, cfg: c, conn: conn, serverName: saved.serverName, started: true, complete: true, moved: true,
+		closed: saved.closed, ended: saved.closed, peerClosed: s.Closed,
+	}
 	e.newCarrier()
 	e.carrier.Restore(conn.Suite, s)
 	return e, nil
 }
 
-// parseState reads all of an engine but its connection.
-func (e *Engine) parseState(b *cryptobyte.String) (s carrier.State, ok bool) {
-	var form, mode, flags, cids uint8
-	var name, peerCID cryptobyte.String
-	var in, out uint32
-	ok = b.ReadUint8(&form) && form == stateForm && b.ReadUint8(&mode) && b.ReadUint8(&flags) && b.ReadUint16LengthPrefixed(&name)
-	for _, v := range []*uint64{&s.Read.Epoch, &s.Read.Sequence, &s.Write.Epoch, &s.Write.Sequence, &s.Forged, &s.Seen[0], &s.Seen[1], &s.Seen[2], &s.Seen[3]} {
-		ok = ok && b.ReadUint64(v)
+// engineState is an engine as it is exported.
+type engineState struct {
+	mode       Mode
+	closed     bool // by Close
+	serverName string
+	carrier    carrier.State
+	connection []byte // see handshake.Connection.Append
+}
+
+func (s *engineState) fields(c *codec.Coder) {
+	c.Const8(stateForm)
+	c.Uint8((*uint8)(&s.mode))
+	c.Require(TLSClient <= s.mode && s.mode <= DTLSServer)
+	finished := s.carrier.Finished != nil
+	c.Flags(&s.closed, &s.carrier.Closed, &finished)
+	c.String16(&s.serverName)
+	c.Uint64(&s.carrier.Read.Epoch)
+	c.Uint64(&s.carrier.Read.Sequence)
+	c.Uint64(&s.carrier.Write.Epoch)
+	c.Uint64(&s.carrier.Write.Sequence)
+	c.Uint64(&s.carrier.Forged)
+	for i := range s.carrier.Seen {
+		c.Uint64(&s.carrier.Seen[i])
 	}
-	ok = ok && b.ReadUint32(&in) && b.ReadUint32(&out) && in <= 1<<16 && out <= 1<<16 &&
-		b.ReadUint8LengthPrefixed(&peerCID) && b.ReadUint8(&cids)
-	for range cids {
-		var cid cryptobyte.String
-		ok = ok && b.ReadUint8LengthPrefixed(&cid)
-		s.LocalCIDs = append(s.LocalCIDs, slices.Clone(cid))
-	}
-	if flags&4 != 0 {
-		var next, forged uint64
-		var seen [4]uint64
-		s.Finished = new(record.Rested)
-		ok = ok && b.CopyBytes(s.Finished.Keys[:]) && b.CopyBytes(s.Finished.IV[:])
-		for _, v := range []*uint64{&next, &forged, &seen[0], &seen[1], &seen[2], &seen[3]} {
-			ok = ok && b.ReadUint64(v)
+	messageSeq(c, &s.carrier.NextIn)
+	messageSeq(c, &s.carrier.NextOut)
+	c.Vec8(&s.carrier.PeerCID)
+	codec.List8(c, &s.carrier.LocalCIDs, c.Vec8)
+	if finished {
+		if !c.Appending {
+			s.carrier.Finished = new(record.Rested)
 		}
-		s.Finished.SetState(next, seen, forged)
+		s.carrier.Finished.Fields(c)
 	}
-	e.mode, e.closed, e.serverName = Mode(mode), flags&1 != 0, string(name)
-	s.Closed, s.NextIn, s.NextOut, s.PeerCID = flags&2 != 0, int(in), int(out), slices.Clone(peerCID)
-	return s, ok && TLSClient <= e.mode && e.mode <= DTLSServer
+	c.Rest(&s.connection)
+}
+
+// messageSeq is the message_seq of the next message: one more than the last of them is
+// beyond 16 bits.
+func messageSeq(c *codec.Coder, seq *int) {
+	v := uint32(*seq)
+	c.Uint32(&v)
+	c.Require(v <= 1<<16)
+	if !c.Appending {
+		*seq = int(v)
+	}
 }

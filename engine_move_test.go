@@ -11,6 +11,7 @@ import (
 	"golang.org/x/crypto/chacha20poly1305"
 
 	"github.com/hermetic-tls/hermetic/internal/carrier"
+	"github.com/hermetic-tls/hermetic/internal/codec"
 	"github.com/hermetic-tls/hermetic/internal/pkitest"
 )
 
@@ -610,6 +611,12 @@ func FuzzImportEngine(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, state []byte) {
+		var saved engineState
+		if codec.Parse(state, saved.fields) {
+			if again := codec.Append(nil, saved.fields); !bytes.Equal(again, state) {
+				t.Errorf("%x became %x", state, again)
+			}
+		}
 		e, err := ImportEngine(client, state, plainAEAD{}, nil)
 		if err != nil {
 			return

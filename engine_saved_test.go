@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hermetic-tls/hermetic/internal/codec"
 	"github.com/hermetic-tls/hermetic/internal/pkitest"
 )
 
@@ -458,4 +459,15 @@ func TestImportedIdentity(t *testing.T) {
 			t.Errorf("%s is of %q", other, name)
 		}
 	}
+}
+
+// FuzzImportedIdentity: what is one is written as the same bytes.
+func FuzzImportedIdentity(f *testing.F) {
+	f.Add((&PSK{Identity: []byte("device 7"), Context: []byte("ctx")}).imported(tls.VersionTLS13, 1))
+	f.Fuzz(func(t *testing.T, identity []byte) {
+		var i importedIdentity
+		if codec.Parse(identity, i.fields) && !bytes.Equal(codec.Append(nil, i.fields), identity) {
+			t.Errorf("%x became %x", identity, codec.Append(nil, i.fields))
+		}
+	})
 }

@@ -4,6 +4,12 @@ package alert
 
 import "fmt"
 
+// The levels of an alert (RFC 9846, Section 6).
+const (
+	LevelWarning = 1
+	LevelFatal   = 2
+)
+
 // Description is an alert description (RFC 9846, Section 6).
 type Description uint8
 

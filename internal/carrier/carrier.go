@@ -163,7 +163,7 @@ func (c *counts) warning(d alert.Description, version uint16) error {
 }
 
 // AlertLevel (RFC 9846, Section 6).
-const alertWarning, alertFatal = 1, 2
+const alertWarning, alertFatal = alert.LevelWarning, alert.LevelFatal
 
 // parseAlert reads an alert. RFC 9846, Section 5.4: a protected record without contents is
 // unexpected_message.

@@ -202,6 +202,17 @@ func List8[T any](c *Coder, list *[]T, element func(*T)) {
 	}
 }
 
+// Nested24 is another structure, after its length in 24 bits.
+func (c *Coder) Nested24(fields func(*Coder)) {
+	if !c.Appending {
+		v := c.In.Vec24()
+		c.Require(Parse(v, fields))
+		return
+	}
+	out, at := Begin24(c.Out)
+	c.Out = End24(Append(out, fields), at)
+}
+
 // Rest is all that is left.
 func (c *Coder) Rest(v *[]byte) {
 	if c.Appending {

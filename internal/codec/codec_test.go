@@ -23,8 +23,13 @@ type every struct {
 	O24        []byte
 	S8, S16    string
 	List       [][]byte
+	Nested     nested
 	Everything []byte
 }
+
+type nested struct{ U8 uint8 }
+
+func (n *nested) fields(c *Coder) { c.Uint8(&n.U8) }
 
 func (e *every) fields(c *Coder) {
 	c.Const8(7)
@@ -44,6 +49,7 @@ func (e *every) fields(c *Coder) {
 	c.String8(&e.S8)
 	c.String16(&e.S16)
 	List8(c, &e.List, c.Vec8)
+	c.Nested24(e.Nested.fields)
 	c.Rest(&e.Everything)
 }
 
@@ -58,13 +64,13 @@ func samples() map[string]struct {
 		"the least": {
 			every{V8: []byte{}, V16: []byte{}, V24: []byte{}, F8: []byte{1}, F16: []byte{2}, Everything: []byte{}},
 			"\x07\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00" + "\x00\x00\x00\x00\x00\x00" +
-				"\x01\x01\x00\x01\x02" + "\x00\x00\x00\x00" + "\x00\x00\x00" + "\x00",
+				"\x01\x01\x00\x01\x02" + "\x00\x00\x00\x00" + "\x00\x00\x00" + "\x00" + "\x00\x00\x01\x00",
 		},
 		"everything": {
 			every{1, 0x203, 0x4050607, 0x8090a0b0c0d0e0f, true, false, true, [3]byte{1, 2, 3}, []byte("8"), []byte("16"), []byte("24"),
-				[]byte("f8"), []byte("f16"), []byte("o8"), []byte("o24"), "s8", "s16", [][]byte{[]byte("a"), []byte("bc")}, []byte("rest")},
+				[]byte("f8"), []byte("f16"), []byte("o8"), []byte("o24"), "s8", "s16", [][]byte{[]byte("a"), []byte("bc")}, nested{9}, []byte("rest")},
 			"\x07\x01\x02\x03\x04\x05\x06\x07\x08\x09\x0a\x0b\x0c\x0d\x0e\x0f\x05\x01\x02\x03" + "\x018\x00\x0216\x00\x00\x0224" +
-				"\x02f8\x00\x03f16" + "\x02o8\x00\x00\x03o24" + "\x02s8\x00\x03s16" + "\x02\x01a\x02bcrest",
+				"\x02f8\x00\x03f16" + "\x02o8\x00\x00\x03o24" + "\x02s8\x00\x03s16" + "\x02\x01a\x02bc" + "\x00\x00\x01\x09rest",
 		},
 	}
 }
@@ -100,6 +106,7 @@ func TestMalformed(t *testing.T) {
 		{"an empty Filled8", "\x00", func(c *Coder) { c.Filled8(new([]byte)) }},
 		{"an empty Filled16", "\x00\x00", func(c *Coder) { c.Filled16(new([]byte)) }},
 		{"what is required", "\x01", func(c *Coder) { c.Uint8(&one); c.Require(false) }},
+		{"bytes after a nested structure", "\x00\x00\x02\x00\x00", func(c *Coder) { c.Nested24(new(nested).fields) }},
 		{"bytes after the structure", "\x01\x00", func(c *Coder) { c.Uint8(&one) }},
 	} {
 		if Parse([]byte(test.bytes), test.fields) {

@@ -2,10 +2,10 @@ package handshake
 
 import (
 	"bytes"
-	"encoding/binary"
 	"slices"
 
 	"github.com/hermetic-tls/hermetic/internal/alert"
+	"github.com/hermetic-tls/hermetic/internal/codec"
 	"github.com/hermetic-tls/hermetic/internal/suite"
 	"github.com/hermetic-tls/hermetic/internal/wire"
 )
@@ -55,8 +55,7 @@ func AnswerHello(p *Params, jar CookieJar, body []byte) (answer []byte, v Verdic
 }
 
 func refuse(d alert.Description) (answer []byte, v Verdict) {
-	const fatal = 2
-	return []byte{fatal, byte(d)}, Refuse
+	return []byte{alert.LevelFatal, byte(d)}, Refuse
 }
 
 // AnswerFragment judges the first fragment of a ClientHello: one without a
@@ -81,7 +80,7 @@ func (s *serverStart) bound12() []byte {
 	h := &s.hello
 	b := append([]byte{byte(h.Version)}, h.Random[:]...)
 	for _, field := range [][]byte{h.SessionID, h.CipherSuites, h.Compression} {
-		b = append(binary.BigEndian.AppendUint16(b, uint16(len(field))), field...)
+		b = codec.Append16(b, field)
 	}
 	return b
 }
@@ -92,13 +91,21 @@ type statelessRetry struct {
 	suite  *suite.Suite
 	group  suite.Group // asked for; 0: none
 	hello1 []byte      // the hash of the first ClientHello
-	cookie []byte
+	cookie []byte      // which holds all of that
 }
 
-func (r *statelessRetry) append(b []byte) []byte {
-	b = binary.BigEndian.AppendUint16(b, r.suite.ID)
-	b = binary.BigEndian.AppendUint16(b, uint16(r.group))
-	return append(b, r.hello1...)
+// fields are the content of the cookie.
+func (r *statelessRetry) fields(c *codec.Coder) {
+	var id uint16
+	if c.Appending {
+		id = r.suite.ID
+	}
+	c.Uint16(&id)
+	c.Uint16((*uint16)(&r.group))
+	c.Rest(&r.hello1)
+	if !c.Appending {
+		r.suite = suite.ByID(id)
+	}
 }
 
 // message is the HelloRetryRequest, the same each time.
@@ -134,7 +141,7 @@ func (s *serverStart) answer13(jar CookieJar, body []byte) (answer []byte, v Ver
 	h.Write(wire.AppendHeader(nil, wire.TypeClientHello, len(body)))
 	h.Write(body)
 	r := statelessRetry{suite: c, group: group, hello1: h.Sum(nil)}
-	r.cookie = jar.Seal(r.append(nil), nil)
+	r.cookie = jar.Seal(codec.Append(nil, r.fields), nil)
 	return r.message(), Answer
 }
 
@@ -175,15 +182,10 @@ func (s *serverStart) checkRetry(jar CookieJar) (answer []byte, v Verdict) {
 
 // openRetry reads the cookie of a second ClientHello.
 func (s *serverStart) openRetry(jar CookieJar) error {
-	content, ok := jar.Open(s.hello.Cookie, nil)
-	if !ok || len(content) < 4 {
+	r := &statelessRetry{cookie: bytes.Clone(s.hello.Cookie)}
+	content, ok := jar.Open(r.cookie, nil)
+	if !ok || !codec.Parse(content, r.fields) {
 		return errBadCookie
-	}
-	r := &statelessRetry{
-		suite:  suite.ByID(binary.BigEndian.Uint16(content)),
-		group:  suite.Group(binary.BigEndian.Uint16(content[2:])),
-		hello1: bytes.Clone(content[4:]),
-		cookie: bytes.Clone(s.hello.Cookie),
 	}
 	// What was ours when the cookie was made may no longer be.
 	if r.suite == nil || !slices.Contains(s.params.Suites, r.suite) || !s.hello.CipherSuites.Contains(r.suite.ID) {

@@ -3,8 +3,6 @@ package handshake
 import (
 	"testing"
 
-	"golang.org/x/crypto/cryptobyte"
-
 	"github.com/hermetic-tls/hermetic/internal/pki"
 	"github.com/hermetic-tls/hermetic/internal/pkitest"
 	"github.com/hermetic-tls/hermetic/internal/wire"
@@ -76,8 +74,7 @@ func TestKeyUpdateRequests(t *testing.T) {
 						t.Fatal("it has no form")
 					}
 					var err error
-					s := cryptobyte.String(form)
-					conn, err = ParseConnection(&s, new(pki.Cache))
+					conn, err = ParseConnection(form, new(pki.Cache))
 					must(err)
 				}
 			}

@@ -1,11 +1,9 @@
 package handshake
 
 import (
-	"slices"
 	"time"
 
-	"golang.org/x/crypto/cryptobyte"
-
+	"github.com/hermetic-tls/hermetic/internal/codec"
 	"github.com/hermetic-tls/hermetic/internal/pki"
 	"github.com/hermetic-tls/hermetic/internal/session"
 	"github.com/hermetic-tls/hermetic/internal/suite"
@@ -16,70 +14,65 @@ import (
 // what a session has of it, and what only a live connection needs. ok is false
 // when it has none, see session.Session.Keepable.
 func (c *Connection) Append(dst []byte, now time.Time) (out []byte, ok bool) {
+	f := form{conn: c, randoms: c.randoms}
 	secret := c.mainSecret
 	if c.Version == wire.VersionTLS13 {
-		secret = c.exporterSecret
+		secret, f.randoms = c.exporterSecret, new(randoms)
 	}
-	base := c.session(now, secret)
-	if !base.Keepable() {
+	f.session = *c.session(now, secret)
+	if !f.session.Keepable() {
 		return dst, false
 	}
-	var r randoms
-	if c.randoms != nil {
-		r = *c.randoms
-	}
-	b := cryptobyte.NewBuilder(dst)
-	b.AddUint24LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes(base.Append(nil)) })
-	for _, v := range [][]byte{c.readSecret, c.writeSecret, c.resumptionSecret, r.clientRandom[:], r.serverRandom[:]} {
-		b.AddUint8LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes(v) })
-	}
-	b.AddUint16(uint16(c.LocalScheme))
-	b.AddUint16(c.SRTP)
-	for _, v := range [][]bool{{c.Retried}, {c.Resumed}, {c.owesUpdate, c.wantsUpdate, c.awaitsUpdate}, {c.awaitsCIDs}} {
-		b.AddUint8(bits(v...))
-	}
-	b.AddUint8(uint8(c.EarlyData))
-	b.AddUint8(uint8(len(c.spareCIDs)))
-	for _, v := range c.spareCIDs {
-		b.AddUint8LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes(v) })
-	}
-	return b.BytesOrPanic(), true
+	return codec.Append(dst, f.fields), true
 }
 
-// ParseConnection reads what Append has written from the front of b.
-func ParseConnection(b *cryptobyte.String, chains *pki.Cache) (*Connection, error) {
-	var base, readSecret, writeSecret, resumption, clientRandom, serverRandom cryptobyte.String
-	var scheme, srtp uint16
-	var retried, resumed, owes, awaits, early, spares uint8
-	ok := b.ReadUint24LengthPrefixed(&base)
-	for _, v := range []*cryptobyte.String{&readSecret, &writeSecret, &resumption, &clientRandom, &serverRandom} {
-		ok = ok && b.ReadUint8LengthPrefixed(v)
-	}
-	ok = ok && b.ReadUint16(&scheme) && b.ReadUint16(&srtp) && b.ReadUint8(&retried) && b.ReadUint8(&resumed) &&
-		b.ReadUint8(&owes) && b.ReadUint8(&awaits) && b.ReadUint8(&early) && early <= uint8(EarlyDataRejected) && b.ReadUint8(&spares) && spares <= maxCIDs &&
-		len(clientRandom) == 32 && len(serverRandom) == 32
-	c := &Connection{
-		readSecret: clone(readSecret), writeSecret: clone(writeSecret), resumptionSecret: clone(resumption),
-		LocalScheme: suite.Scheme(scheme), SRTP: srtp, Retried: retried == 1, Resumed: resumed == 1,
-		owesUpdate: owes&1 != 0, wantsUpdate: owes&2 != 0, awaitsUpdate: owes&4 != 0, awaitsCIDs: awaits == 1, EarlyData: EarlyDataState(early),
-	}
-	for range spares {
-		var cid cryptobyte.String
-		ok = ok && b.ReadUint8LengthPrefixed(&cid)
-		c.spareCIDs = append(c.spareCIDs, clone(cid))
-	}
-	if !ok {
+// ParseConnection reads what Append has written. The connection aliases b.
+func ParseConnection(b []byte, chains *pki.Cache) (*Connection, error) {
+	f := form{conn: new(Connection), randoms: new(randoms)}
+	if !codec.Parse(b, f.fields) {
 		return nil, session.ErrFormat
 	}
-	c.randoms = &randoms{[32]byte(clientRandom), [32]byte(serverRandom)}
-	s, err := session.Parse(clone(base))
-	if err != nil {
+	f.conn.randoms = f.randoms
+	if err := f.conn.restore(&f.session, chains); err != nil {
 		return nil, err
 	}
-	if err := c.restore(s, chains); err != nil {
-		return nil, err
+	return f.conn, nil
+}
+
+// form is a connection as it is written: what a session has of it, and the rest.
+type form struct {
+	session session.Session
+	conn    *Connection
+	randoms *randoms
+}
+
+func (f *form) fields(c *codec.Coder) {
+	c.Nested24(f.session.Fields)
+	c.Optional8(&f.conn.readSecret)
+	c.Optional8(&f.conn.writeSecret)
+	c.Optional8(&f.conn.resumptionSecret)
+	random(c, &f.randoms.clientRandom)
+	random(c, &f.randoms.serverRandom)
+	c.Uint16((*uint16)(&f.conn.LocalScheme))
+	c.Uint16(&f.conn.SRTP)
+	c.Flags(&f.conn.Retried)
+	c.Flags(&f.conn.Resumed)
+	c.Flags(&f.conn.owesUpdate, &f.conn.wantsUpdate, &f.conn.awaitsUpdate)
+	c.Flags(&f.conn.awaitsCIDs)
+	c.Uint8((*uint8)(&f.conn.EarlyData))
+	c.Require(f.conn.EarlyData <= EarlyDataRejected)
+	codec.List8(c, &f.conn.spareCIDs, c.Optional8)
+	c.Require(len(f.conn.spareCIDs) <= maxCIDs)
+}
+
+// random is a random with its length.
+func random(c *codec.Coder, r *[32]byte) {
+	v := r[:]
+	c.Vec8(&v)
+	c.Require(len(v) == len(r))
+	if !c.Appending {
+		copy(r[:], v)
 	}
-	return c, nil
 }
 
 // restore takes over what a session has of a connection.
@@ -115,22 +108,4 @@ func Recall(s *session.Session, peer *Peer) *Connection {
 	c := &Connection{Peer: peer, Resumed: true}
 	c.recall(s)
 	return c
-}
-
-// bits is the flags as a number, the first one its lowest bit.
-func bits(flags ...bool) (n uint8) {
-	for i, set := range flags {
-		if set {
-			n |= 1 << i
-		}
-	}
-	return n
-}
-
-// clone is nil for what is not there.
-func clone(s cryptobyte.String) []byte {
-	if len(s) == 0 {
-		return nil
-	}
-	return slices.Clone(s)
 }

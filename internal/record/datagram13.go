@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"slices"
 
+	"github.com/hermetic-tls/hermetic/internal/codec"
 	"github.com/hermetic-tls/hermetic/internal/suite"
 )
 
@@ -78,6 +79,17 @@ type Rested struct {
 }
 
 func (e *Reader13) Rested() *Rested { return &Rested{e.keys.Material(), e.Received} }
+
+// Fields is its form in the state of an engine.
+func (r *Rested) Fields(c *codec.Coder) {
+	c.Fixed(r.Keys[:])
+	c.Fixed(r.IV[:])
+	c.Uint64(&r.window.next)
+	c.Uint64((*uint64)(&r.forged))
+	for i := range r.window.seen {
+		c.Uint64(&r.window.seen[i])
+	}
+}
 
 // NewRested13 is NewReader13 of one that has moved.
 func NewRested13(epoch uint64, c *suite.Suite, r *Rested) *Reader13 {
