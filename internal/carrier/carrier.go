@@ -12,7 +12,6 @@ import (
 	"github.com/hermetic-tls/hermetic/internal/handshake"
 	"github.com/hermetic-tls/hermetic/internal/record"
 	"github.com/hermetic-tls/hermetic/internal/suite"
-	"github.com/hermetic-tls/hermetic/internal/wire"
 )
 
 // Kind is what an opened record was for the caller.
@@ -138,7 +137,7 @@ var (
 	errIdleMessages   = alert.New(alert.UnexpectedMessage, "too many handshake messages without application data")
 )
 
-// counts are of what a peer may not send without end.
+// counts bound what a peer may send without making progress.
 type counts struct {
 	empty, warnings, ccs, messages uint8
 }
@@ -152,10 +151,7 @@ func (c *counts) message() error {
 }
 
 // warning counts an alert that is not fatal.
-func (c *counts) warning(d alert.Description, version uint16) error {
-	if version == wire.VersionTLS13 && d != alert.UserCanceled {
-		return errBadAlert // RFC 9846, Section 6: no other alert is a warning
-	}
+func (c *counts) warning() error {
 	if c.warnings++; c.warnings > maxWarnings {
 		return errWarnings
 	}

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hermetic-tls/hermetic/internal/flight"
 	"github.com/hermetic-tls/hermetic/internal/record"
 	"github.com/hermetic-tls/hermetic/internal/wire"
 )
@@ -219,7 +220,7 @@ func TestFinalFlight12(t *testing.T) {
 		t.Fatal("the client is not complete")
 	}
 	p.want("nothing answers the last one", c, p.output(c))
-	p.now = p.now.Add(twiceMSL + 1)
+	p.now = p.now.Add(flight.TwiceMSL + 1)
 	p.mustInput(s, p.reseal(c, 1, record.Handshake, fragment(false, wire.TypeFinished, 2, 12, 0, 12)))
 	p.want("not after a while", s, p.output(s))
 }
@@ -272,7 +273,7 @@ func TestFinalFlight13(t *testing.T) {
 	if !c.Acknowledged() {
 		t.Error("the Finished is not acknowledged")
 	}
-	p.now = p.now.Add(twiceMSL + 1)
+	p.now = p.now.Add(flight.TwiceMSL + 1)
 	p.mustInput(s, p.reseal(c, 2, record.Handshake, fragment(false, wire.TypeFinished, 1, 32, 0, 32)))
 	p.wantDeadline("the handshake's keys are gone", s, -1)
 }
@@ -313,7 +314,7 @@ func TestPartialACK(t *testing.T) {
 	again := p.output(s)
 	p.want("only what is missing", s, again, "2:Certificate[1019-2185]")
 	p.wantDeadline("the timer starts again", s, time.Second)
-	c.ack.due = true
+	c.x.acks.due = true
 	p.mustInput(s, p.output(c)...)
 	p.want("it may still be on its way", s, p.output(s))
 	p.mustInput(c, again...)
@@ -428,7 +429,7 @@ func TestTicketIsNoACK(t *testing.T) {
 	p.mustInput(s, p.output(c)...)
 	p.mustInput(c, p.output(s)...)
 	p.output(c) // lost
-	ticket, _ := s.write.Seal(nil, record.Handshake, fragment(true, wire.TypeNewSessionTicket, 5, 50, 0, 50))
+	ticket, _ := s.sending.Seal(nil, record.Handshake, fragment(true, wire.TypeNewSessionTicket, 5, 50, 0, 50))
 	p.mustInput(c, ticket)
 	c.send(wire.TypeNewConnectionID, 10)
 	c.updateKeys()

@@ -297,7 +297,7 @@ func TestExtraFinished(t *testing.T) {
 			if err := p.input(p.client, p.reseal(p.server, epoch, record.Handshake, extra)); err == nil || !errors.As(err, &fault) {
 				// The client forgets the handshake's keys once its Finished is
 				// acknowledged, which it is here.
-				if version == wire.VersionTLS12 || len(p.client.protocol.(*dtls13).reads) > 1 {
+				if version == wire.VersionTLS12 || len(p.client.protocol.(*dtls13).generations) > 1 {
 					t.Errorf("got error %v", err)
 				}
 			}

@@ -24,14 +24,14 @@ func TestKeyUpdate(t *testing.T) {
 		if round%3 == 2 {
 			e, peer = s, c
 		}
-		epoch := e.write.Next().Epoch
+		epoch := e.sending.Next().Epoch
 		e.updateKeys()
 		if !e.KeyUpdatePending() {
 			t.Fatal("no key update is pending")
 		}
 		out := p.output(e)
 		p.mustInput(peer, p.seal(e, "old keys"))
-		if e.write.Next().Epoch != epoch {
+		if e.sending.Next().Epoch != epoch {
 			t.Fatal("the new keys are in use before the peer has them")
 		}
 		p.mustInput(peer, out...)
@@ -40,7 +40,7 @@ func TestKeyUpdate(t *testing.T) {
 		ack := p.output(peer)
 		late := p.seal(e, "late")
 		p.mustInput(e, ack...)
-		if e.write.Next().Epoch != epoch+1 || e.KeyUpdatePending() {
+		if e.sending.Next().Epoch != epoch+1 || e.KeyUpdatePending() {
 			t.Fatal("the new keys are not in use")
 		}
 		p.mustInput(peer, p.seal(e, "new keys"), late)
@@ -48,7 +48,7 @@ func TestKeyUpdate(t *testing.T) {
 			t.Fatalf("round %d: the %s got %q", round, peer.name, peer.data)
 		}
 		peer.data = nil
-		if n := len(peer.protocol.(*dtls13).reads); n > 2 {
+		if n := len(peer.protocol.(*dtls13).generations); n > 2 {
 			t.Errorf("%d epochs are kept, want the new one and the one before", n)
 		}
 	}
@@ -117,7 +117,7 @@ func TestExhaustedKeys(t *testing.T) {
 	s.SealLimit = 4
 	k := keys(wire.VersionTLS13, false, 9)
 	k.Suite = &s
-	p.client.write = record.NewWriter13(9, k, nil)
+	p.client.sending.Sealer = record.NewWriter13(9, k, nil)
 	for range 5 {
 		p.seal(p.client, "x")
 	}
@@ -137,7 +137,7 @@ func TestIntegrityLimit(t *testing.T) {
 	k := keys(wire.VersionTLS13, true, 3)
 	k.Suite = &s
 	r := p.client.protocol.(*dtls13)
-	r.reads = []reader{{Reader13: record.NewReader13(3, k)}}
+	r.generations = []generation{{Reader13: record.NewReader13(3, k)}}
 	forged := p.seal(p.server, "x")
 	forged[len(forged)-1]++
 	for range 5 {
@@ -159,7 +159,7 @@ func TestForgeriesOutrun(t *testing.T) {
 	k := keys(wire.VersionTLS13, true, 3)
 	k.Suite = &s
 	r := p.client.protocol.(*dtls13)
-	r.reads = []reader{{Reader13: record.NewReader13(3, k), used: true}}
+	r.generations = []generation{{Reader13: record.NewReader13(3, k), used: true}}
 	forged := p.seal(p.server, "x")
 	forged[len(forged)-1]++
 	p.server.updateKeys()
@@ -167,8 +167,8 @@ func TestForgeriesOutrun(t *testing.T) {
 	for range 20 {
 		p.mustInput(p.client, forged)
 	}
-	if len(r.reads) != 1 || r.reads[0].Epoch() != 4 {
-		t.Errorf("%d generations of keys are left", len(r.reads))
+	if len(r.generations) != 1 || r.generations[0].Epoch() != 4 {
+		t.Errorf("%d generations of keys are left", len(r.generations))
 	}
 	p.passTime(time.Second / 4)
 	p.mustInput(p.server, p.output(p.client)...)
@@ -183,12 +183,12 @@ func TestLastEpoch(t *testing.T) {
 	p.connect()
 	r := p.client.protocol.(*dtls13)
 	k := keys(wire.VersionTLS13, true, 1)
-	r.reads = []reader{{Reader13: record.NewReader13(maxEpoch-1, k)}}
+	r.generations = []generation{{Reader13: record.NewReader13(maxEpoch-1, k)}}
 	if err := p.client.InstallRead(handshake.Application, k); err != nil {
 		t.Error(err)
 	}
 	wantAlert(t, p.client.InstallRead(handshake.Application, k), alert.UnexpectedMessage)
-	p.client.write = record.NewWriter13(maxEpoch, k, nil)
+	p.client.sending.Sealer = record.NewWriter13(maxEpoch, k, nil)
 	p.client.InstallWrite(handshake.Application, k)
 	wantAlert(t, p.client.Expire(p.now), alert.InternalError)
 }
@@ -301,8 +301,8 @@ func TestQueueIsBounded(t *testing.T) {
 		t.Fatal(err)
 	}
 	p.server.send(wire.TypeNewConnectionID, 1)
-	if len(p.server.queue) != maxQueued {
-		t.Errorf("%d messages wait", len(p.server.queue))
+	if p.server.x.out.Queued() != maxQueued {
+		t.Errorf("%d messages wait", p.server.x.out.Queued())
 	}
 	wantAlert(t, p.server.Expire(p.now), alert.UnexpectedMessage)
 }

@@ -1,9 +1,6 @@
 package carrier
 
 import (
-	"bytes"
-	"errors"
-	"slices"
 	"time"
 
 	"github.com/hermetic-tls/hermetic/internal/alert"
@@ -12,28 +9,6 @@ import (
 	"github.com/hermetic-tls/hermetic/internal/suite"
 	"github.com/hermetic-tls/hermetic/internal/wire"
 )
-
-const (
-	// maxEarly is how many bytes of records wait for their keys: half of it of one
-	// datagram.
-	maxEarly = 16 << 10
-	// earlyCost is what each costs beside its bytes.
-	earlyCost = 48
-)
-
-// errEarly: the keys of a record are not there yet.
-var errEarly = errors.New("a record is early")
-
-// opened is a record without its protection.
-type opened struct {
-	typ     record.ContentType
-	number  record.Number
-	content []byte
-	cid     bool             // it came under our connection ID
-	from    *record.Received // of its keys
-}
-
-func (r *opened) clear() bool { return r.number.Epoch == 0 }
 
 // receipt is what a handshake record has brought.
 type receipt struct {
@@ -50,8 +25,8 @@ func (d *Datagram) Open(now time.Time, in []byte) (Opened, error) {
 	switch {
 	case d.handler.Waiting():
 		return Opened{}, ErrPending
-	case d.exchange != nil && d.err != nil:
-		return Opened{}, d.err
+	case d.x != nil && d.x.err != nil:
+		return Opened{}, d.x.err
 	case len(in) == 0:
 		return Opened{}, nil
 	}
@@ -61,11 +36,9 @@ func (d *Datagram) Open(now time.Time, in []byte) (Opened, error) {
 	}
 	o, err := d.openRecord(now, in)
 	d.rest = len(in) - o.N
-	if !d.proved {
-		d.credit += amplification * o.N
-	}
+	d.path.received(o.N)
 	switch {
-	case err == nil && d.exchange != nil:
+	case err == nil && d.x != nil:
 		err = d.advance(now)
 	case err == ErrClosed:
 		d.end()
@@ -73,23 +46,18 @@ func (d *Datagram) Open(now time.Time, in []byte) (Opened, error) {
 	return o, err
 }
 
-// nextDatagram begins another one: none fills by itself what is there for all.
+// nextDatagram begins another datagram: none takes all the room that there is for all.
 func (d *Datagram) nextDatagram() {
-	if d.exchange != nil {
-		d.in.NextDatagram()
-		d.earlySize = 0
+	if d.x != nil {
+		d.x.in.NextDatagram()
+		d.x.ahead.nextDatagram()
 	}
 }
 
-// Resume goes on with what was kept while the handler waited.
+// Resume continues with what was kept while the handler waited.
 func (d *Datagram) Resume(now time.Time) error {
 	d.begin()
-	if d.timer.Running() && d.answered {
-		d.timer.Start(now)
-	}
-	if !d.patience.IsZero() {
-		d.waitForPeer(now)
-	}
+	d.x.out.Resume(now)
 	return d.advance(now)
 }
 
@@ -106,8 +74,8 @@ func (d *Datagram) openRecord(now time.Time, in []byte) (Opened, error) {
 			return o, nil
 		}
 	}
-	if err == errEarly {
-		d.keepEarly(now, in[:n]) // what follows may be under other keys
+	if err == errAhead {
+		d.keepAhead(now, in[:n]) // the next record may be under other keys
 		return Opened{N: n}, nil
 	}
 	if why, ok := err.(record.Drop); ok {
@@ -119,47 +87,49 @@ func (d *Datagram) openRecord(now time.Time, in []byte) (Opened, error) {
 
 // used takes note of a record that was not dropped: its number must not come again.
 func (d *Datagram) used(r *opened) {
-	if r.number.Compare(d.newest) > 0 {
-		d.newest = r.number
+	if r.number.Compare(d.newestRecord) > 0 {
+		d.newestRecord = r.number
 	}
 	if r.from != nil {
 		r.from.Mark(r.number.Sequence)
 	}
 }
 
-// unprotect opens the record at in[0], n bytes of it.
+// unprotect opens the record at in[0], n bytes of it. After a record under a connection ID
+// that is not ours, "the rest of the datagram" is discarded too (RFC 9147bis, Section 4).
 func (d *Datagram) unprotect(now time.Time, in []byte) (r opened, n int, err error) {
+	cidLen := len(d.cids.localCID())
 	if record.IsUnified(in[0]) {
-		u, n, ok := record.ParseUnified(in, d.cidLen())
+		u, n, ok := record.ParseUnified(in, cidLen)
 		if !ok {
 			return r, len(in), d.unparsed()
 		}
-		if d.foreign(u.CID) {
+		if d.cids.foreign(u.CID) {
 			return r, len(in), record.Foreign
 		}
-		r, err = d.protocol.openUnified(now, u)
-		return r, n, d.authenticated(&r, err)
+		r, err = d.readers.openUnified(now, u)
+		return r, n, d.authenticated(now, &r, err)
 	}
-	c, n, ok := record.ParseClassic(in, d.cidLen())
+	c, n, ok := record.ParseClassic(in, cidLen)
 	switch {
 	case !ok && record.ContentType(in[0]) == record.TLS12CID:
 		return r, len(in), d.unparsed()
 	case !ok:
 		return r, len(in), record.Malformed
-	case d.foreign(c.CID):
+	case d.cids.foreign(c.CID):
 		return r, len(in), record.Foreign
 	case c.Number.Epoch != 0:
-		r, err = d.protocol.openClassic(now, c)
-		return r, n, d.authenticated(&r, err)
+		r, err = d.readers.openClassic(c)
+		return r, n, d.authenticated(now, &r, err)
 	case d.complete:
 		return r, n, record.Unprotected
 	}
 	r.number = c.Number
-	r.typ, r.content, err = d.clearIn.Open(&c)
+	r.typ, r.content, err = d.x.clearIn.Open(&c)
 	if r.typ == record.Handshake && d.opt.Server && d.version == 0 && d.opt.FirstMessage > 0 {
-		// RFC 6347, Section 4.2.1: the server goes on with the sequence number
+		// RFC 6347, Section 4.2.1: the server continues with the sequence number
 		// of the ClientHello, so that it repeats none of its stateless answer.
-		d.clearOut.StartAt(c.Number.Sequence)
+		d.x.clearOut.StartAt(c.Number.Sequence)
 	}
 	return r, n, err
 }
@@ -167,128 +137,126 @@ func (d *Datagram) unprotect(now time.Time, in []byte) (r opened, n int, err err
 // unparsed: a record with a connection ID does not parse before its size is
 // known.
 func (d *Datagram) unparsed() error {
-	if !d.complete && d.cidLen() == 0 && d.protocol.newest() == 0 {
-		return errEarly
+	if !d.complete && d.cids.localCID() == nil && d.readers.readEpoch() == 0 {
+		return d.readers.ahead()
 	}
 	return record.Malformed
 }
 
 // authenticated takes note of a record that was protected.
-func (d *Datagram) authenticated(r *opened, err error) error {
-	if err != nil {
-		return err
+func (d *Datagram) authenticated(now time.Time, r *opened, err error) error {
+	if d.x != nil && d.x.out.Forget(now) {
+		d.end()
 	}
-	d.authentic = true
-	if d.version == wire.VersionTLS12 || r.number.Epoch != uint64(handshake.EarlyData) {
-		d.proved = true // early data may be a replay, from anywhere
+	if err == nil {
+		d.authentic = true
+		d.path.proved = d.path.proved || !r.replayable
 	}
-	return nil
+	return err
 }
 
-// keepEarly keeps records that have overtaken what gives us their keys. A
-// server keeps nothing for a peer that has not said which version it speaks. A
-// client says that it waits, unless a ServerHello comes soon: RFC 9147bis, Section
-// 7.1: "Sending an empty ACK can avoid waiting for the server's retransmission
-// timeout." They take from the memory for messages, but only what no message needs.
-func (d *Datagram) keepEarly(now time.Time, in []byte) {
-	size := len(in) + earlyCost
-	if d.opt.Server && d.version == 0 || d.complete || d.earlySize+size > maxEarly/2 || d.in.Lent()+size > maxEarly || !d.in.Lend(size) {
+// renewReading asks for a KeyUpdate of the peer in place of keys that have met many
+// forgeries, unless there is one already.
+func (d *Datagram) renewReading() bool {
+	if !d.complete || d.KeyUpdatePending() {
+		return false
+	}
+	d.handler.KeysExhausted(true)
+	return true
+}
+
+// keepAhead keeps records that have overtaken what gives us their keys. A client may say
+// that it waits, unless a ServerHello comes soon.
+func (d *Datagram) keepAhead(now time.Time, in []byte) {
+	if d.complete || !d.x.ahead.keep(&d.x.in, in) {
 		d.dropped[record.NoKeys]++
 		return
 	}
-	d.early = append(d.early, bytes.Clone(in))
-	d.earlySize += size
-	if !d.opt.Server && d.version == wire.VersionTLS13 {
-		d.waitToACK(now)
+	if d.protocol.asksForRest() {
+		d.x.acks.wait(now)
 	}
 }
 
-// takeEarly returns the early records, which are kept no longer.
-func (d *Datagram) takeEarly() [][]byte {
-	early := d.early
-	d.early = nil
-	d.in.Return()
-	return early
-}
-
-// advance gives the messages that are whole to the handler, and opens what has
-// waited for keys.
+// advance gives the messages that are complete to the handler.
 func (d *Datagram) advance(now time.Time) error {
-	for {
-		if err := d.deliver(); err != nil {
-			return err
-		}
-		if d.handler.Waiting() || !d.ready {
-			d.endFlight()
-			err := d.err
-			d.end()
-			return err
-		}
-		d.ready = false
-		d.belated = true
-		err := d.openEarly(now, d.takeEarly())
-		if d.belated = false; err != nil {
-			return err
-		}
-	}
-}
-
-func (d *Datagram) openEarly(now time.Time, early [][]byte) error {
-	for i, in := range early {
-		d.nextDatagram()
-		for len(in) > 0 {
-			if d.handler.Waiting() {
-				for _, rest := range append([][]byte{in}, early[i+1:]...) {
-					d.nextDatagram()
-					d.keepEarly(now, rest)
-				}
-				d.ready = true
-				return nil
-			}
-			o, err := d.openRecord(now, in)
-			if err != nil {
-				return err
-			}
-			if err := d.deliver(); err != nil {
-				return err
-			}
-			in = in[o.N:]
-		}
-	}
-	return nil
-}
-
-// deliver gives the messages that are whole to the handler, in order.
-func (d *Datagram) deliver() error {
 	for !d.handler.Waiting() {
-		m, ok := d.in.Take()
+		m, ok, err := d.next(now)
+		if err != nil {
+			return err
+		}
 		if !ok {
-			return nil
+			return d.endFlight()
 		}
-		d.lastClear = d.protocol.newest() == 0
-		if d.version != wire.VersionTLS12 {
-			for _, n := range d.in.Records() {
-				d.received.Add(n)
-			}
-		}
-		if d.complete {
-			if err := d.count.message(); err != nil {
-				return err
-			}
-		}
-		// During the handshake the peer's next message is the answer to our
-		// flight. After it, the peer may not even have our flight.
-		d.answered = d.answered || !d.complete
 		if err := d.handler.Handle(m); err != nil {
 			return err
 		}
 	}
-	return nil
+	return d.x.err
+}
+
+// endFlight: a complete flight of the handshake answers the peer's, so that there is
+// nothing left to acknowledge (RFC 9147bis, Section 7.1).
+func (d *Datagram) endFlight() error {
+	if d.x == nil {
+		return nil
+	}
+	if d.x.out.End() {
+		d.x.acks.answered()
+	}
+	err := d.x.err
+	d.end()
+	return err
+}
+
+// next returns the next message that is complete. When there is none, it opens records
+// that have waited for their keys.
+func (d *Datagram) next(now time.Time) (m wire.Message, ok bool, err error) {
+	for d.x != nil {
+		if m, ok := d.take(); ok {
+			if d.complete {
+				err = d.count.message()
+			}
+			return m, true, err
+		}
+		in := d.x.ahead.next()
+		if in == nil {
+			return m, false, nil
+		}
+		d.nextDatagram()
+		waiting := &d.x.ahead
+		waiting.opening = true
+		o, err := d.openRecord(now, in)
+		waiting.opening = false
+		if err != nil {
+			return m, false, err
+		}
+		waiting.back(in[o.N:])
+	}
+	return m, false, nil
+}
+
+// take returns the next message that is complete.
+func (d *Datagram) take() (m wire.Message, ok bool) {
+	if late := d.x.late; late != nil {
+		d.x.late = nil
+		return *late, true
+	}
+	if m, ok = d.x.in.Take(); !ok {
+		return m, false
+	}
+	d.x.lastClear = d.readers.readEpoch() == 0
+	d.x.acks.add(d.x.in.Records()...)
+	if !d.complete {
+		// During the handshake the peer's next message is the answer to our
+		// flight. After it, the peer may not even have our flight.
+		d.x.out.Answered()
+	}
+	return m, true
 }
 
 // handle takes a record by its content.
 func (d *Datagram) handle(now time.Time, r *opened) (Opened, error) {
-	path := r.cid && r.number.Compare(d.newest) > 0
+	path := r.cid && r.number.Compare(d.newestRecord) > 0
 	if r.clear() && d.authentic && r.typ != record.Handshake {
 		return Opened{}, record.Unprotected
 	}
@@ -311,10 +279,12 @@ func (d *Datagram) handleOther(now time.Time, r *opened) error {
 		return d.handleHandshake(now, r)
 	case record.Alert:
 		return d.handleAlert(r)
-	case record.ACK:
-		return d.protocol.handleACK(now, r.number, r.content)
-	case record.ChangeCipherSpec:
-		return d.protocol.handleCCS(r.number, r.content)
+	case record.ACK, record.ChangeCipherSpec:
+		v, err := d.protocol.control(d.x, *r)
+		if err != nil {
+			return err
+		}
+		return d.follow(now, v)
 	}
 	if r.clear() {
 		return record.Unprotected
@@ -322,40 +292,30 @@ func (d *Datagram) handleOther(now time.Time, r *opened) error {
 	return errContentType
 }
 
-// fault is what a mistake in a record comes to: where the record is not
-// protected anybody may have made it.
-func (d *Datagram) fault(n record.Number, err error) error {
-	if !d.trusts(n) {
-		return record.Unprotected
-	}
-	return err
-}
-
-// trusts reports whether the peer has sent that record, as far as can be known: anybody may
-// have sent one that is not protected.
-func (d *Datagram) trusts(n record.Number) bool { return n.Epoch > 0 || d.opt.Strict }
-
 func (d *Datagram) handleData(r *opened, path bool) (Opened, error) {
 	if r.clear() {
-		return Opened{}, d.fault(r.number, errEarlyAppData)
+		return Opened{}, d.opt.fault(r.number, errEarlyAppData)
 	}
 	kind, err := d.protocol.data(r.number.Epoch)
-	if err != nil {
+	switch {
+	case err != nil:
 		return Opened{}, err
-	}
-	if d.exchange != nil && d.belated {
-		return Opened{}, record.Misplaced // there is nobody to give it to
+	case d.x == nil:
+	case d.x.ahead.opening:
+		return Opened{}, record.Misplaced // the caller asks for messages, not for data
+	case kind == Data && d.x.out.Arrived(): // a peer that sends data has our last flight
+		d.end()
 	}
 	// RFC 9147bis, Section 5.10: "Any data received with an epoch/sequence
 	// number pair after that of a valid received closure alert MUST be ignored."
-	if d.closed && r.number.Compare(d.closedBy) > 0 {
+	if d.ending.closed && r.number.Compare(d.ending.closedBy) > 0 {
 		return Opened{}, ErrClosed
 	}
 	if kind == EarlyData {
-		if uint64(len(r.content)) > uint64(d.earlyRoom) {
+		if uint64(len(r.content)) > uint64(d.early.room) {
 			return Opened{}, errEarlyDataSize
 		}
-		d.earlyRoom -= uint32(len(r.content))
+		d.early.room -= uint32(len(r.content))
 	}
 	if len(r.content) > 0 {
 		d.count.messages, d.count.warnings = 0, 0
@@ -366,79 +326,93 @@ func (d *Datagram) handleData(r *opened, path bool) (Opened, error) {
 	return Opened{Data: r.content, Kind: kind}, nil
 }
 
-// handleAlert: a fatal alert in clear is believed as long as nothing has proved
-// that the peer has keys: there is no other way to hear that it does not like our
-// hello (RFC 9147bis, Section 4.5.2). A close_notify in clear is not: there is
-// nothing to close yet, and anybody could make us deaf to what comes behind it.
+// handleAlert: an unencrypted fatal alert is believed as long as nothing has proved that the
+// peer has keys: there is no other way to hear that it does not like our hello (RFC 9147bis,
+// Section 4.5.2). An unencrypted close_notify is not: there is nothing to close yet, and
+// anybody could make us deaf to what comes after it.
 func (d *Datagram) handleAlert(r *opened) error {
 	level, description, err := parseAlert(r.content, !r.clear())
 	switch {
 	case err != nil:
-		return d.fault(r.number, err)
+		return d.opt.fault(r.number, err)
 	case description == alert.CloseNotify && !r.clear():
-		d.closed, d.closedBy = true, r.number
+		d.ending.closed, d.ending.closedBy = true, r.number
 		return ErrClosed
 	case level == alertFatal:
 		return &PeerAlert{description}
 	case r.clear():
 		return record.Unprotected
+	case !d.protocol.warns(description):
+		return errBadAlert
 	}
-	return d.count.warning(description, d.version)
+	return d.count.warning()
 }
 
 // handleHandshake takes the fragments of a handshake record.
 func (d *Datagram) handleHandshake(now time.Time, r *opened) error {
 	if len(r.content) == 0 {
-		return d.fault(r.number, errEmptyHandshake)
+		return d.opt.fault(r.number, errEmptyHandshake)
 	}
 	var got receipt
 	for b := r.content; len(b) > 0; {
 		var h wire.FragmentHeader
 		fragment, rest, ok := h.Parse(b)
 		if !ok {
-			return d.fault(r.number, errBadFragment)
+			return d.opt.fault(r.number, errBadFragment)
 		}
 		b = rest
-		d.goOnFrom(&h)
+		d.continueFrom(&h)
 		if d.complete {
-			if taken, err := d.protocol.late(now, &h, fragment); err != nil {
+			v := d.protocol.late(d.x, &h, fragment)
+			if v&deliver != 0 {
+				d.x.late = &wire.Message{Type: h.Type, Seq: h.Seq, Body: fragment}
+			}
+			if err := d.follow(now, v); err != nil {
 				return err
-			} else if taken {
+			}
+			if v&drop != 0 {
 				continue
 			}
 		}
-		if d.in.Old(h.Seq) {
-			last := d.in.Last(h.Seq) && (d.lastClear || !r.clear())
-			got.again = got.again || last && h.Offset == 0
-			got.whole = got.whole || last && h.FragmentLength == h.Length
-			continue
-		}
-		if r.number.Epoch != d.protocol.newest() {
-			if d.authentic && r.clear() {
-				return record.Unprotected
-			}
-			return d.fault(r.number, errOldKeys)
-		}
-		kept, err := d.assemble(r, &h, fragment)
-		if err != nil {
+		if err := d.handleFragment(r, &h, fragment, &got); err != nil {
 			return err
 		}
-		got.fresh = got.fresh || kept || d.trusts(r.number)
-		got.refused = got.refused || !kept
 	}
-	if got.fresh && !d.timer.Running() && d.patience.IsZero() {
-		d.waitForPeer(now)
+	if got.fresh && !d.x.out.Timer.Running() {
+		d.x.out.WaitForRest(now)
 	}
-	d.protocol.took(now, r.number, got)
+	return d.follow(now, d.protocol.took(now, d.x, r.number, got))
+}
+
+// handleFragment takes a fragment, and adds to what the record has brought.
+func (d *Datagram) handleFragment(r *opened, h *wire.FragmentHeader, fragment []byte, got *receipt) error {
+	switch {
+	case d.x.in.Old(h.Seq):
+		last := d.x.in.Last(h.Seq) && (d.x.lastClear || !r.clear())
+		got.again = got.again || last && h.Offset == 0
+		got.whole = got.whole || last && h.FragmentLength == h.Length
+		return nil
+	case r.number.Epoch == d.readers.readEpoch():
+	case d.authentic && r.clear():
+		return record.Unprotected
+	default:
+		return d.opt.fault(r.number, errOldKeys)
+	}
+	kept, err := d.assemble(r, h, fragment)
+	if err != nil {
+		return err
+	}
+	got.fresh = got.fresh || kept || d.opt.trusts(r.number)
+	got.refused = got.refused || !kept
 	return nil
 }
 
-// goOnFrom goes on with the message_seq of the ClientHello that has shown its
+// continueFrom continues with the message_seq of the ClientHello that has shown its
 // cookie, where there were more stateless answers than one before it.
-func (d *Datagram) goOnFrom(h *wire.FragmentHeader) {
+func (d *Datagram) continueFrom(h *wire.FragmentHeader) {
 	first := int(d.opt.FirstMessage)
-	if first > 0 && d.in.Next() == first && d.in.Empty() && h.Type == wire.TypeClientHello && int(h.Seq) > first {
-		d.in.StartAt(int(h.Seq))
+	if first > 0 && d.x.in.Next() == first && d.x.in.Empty() && h.Type == wire.TypeClientHello && int(h.Seq) > first {
+		d.x.in.StartAt(int(h.Seq))
 		d.nextOut = int(h.Seq)
 	}
 }
@@ -447,18 +421,16 @@ func (d *Datagram) goOnFrom(h *wire.FragmentHeader) {
 // acknowledged only when its message has been taken, and only if it holds nothing else.
 func (d *Datagram) assemble(r *opened, h *wire.FragmentHeader, fragment []byte) (kept bool, err error) {
 	switch {
-	case d.trusts(r.number):
-		kept, err = d.in.Add(h, fragment)
+	case d.opt.trusts(r.number):
+		kept, err = d.x.in.Add(h, fragment)
 	case wire.FragmentHeaderLen+len(fragment) == len(r.content):
-		kept, err = d.in.AddUnprotected(h, fragment, r.number)
+		kept, err = d.x.in.AddUnprotected(h, fragment, r.number)
 	default:
-		kept, err = d.in.AddUnprotected(h, fragment)
+		kept, err = d.x.in.AddUnprotected(h, fragment)
 	}
-	if d.in.Lent() == 0 && len(d.early) > 0 {
-		d.dropped[record.NoKeys] += uint64(len(d.takeEarly()))
-	}
+	d.dropped[record.NoKeys] += uint64(d.x.ahead.yield(&d.x.in))
 	if err != nil {
-		return false, d.fault(r.number, err)
+		return false, d.opt.fault(r.number, err)
 	}
 	return kept, nil
 }
@@ -467,15 +439,15 @@ func (d *Datagram) assemble(r *opened, h *wire.FragmentHeader, fragment []byte) 
 // can only be a violation (RFC 9846, Section 5.1) or a forgery.
 func (d *Datagram) InstallRead(level handshake.Level, k suite.Keys) error {
 	d.begin()
-	if !d.in.Empty() {
-		if d.protocol.newest() > 0 || d.opt.Strict {
+	if !d.x.in.Empty() {
+		if d.readers.readEpoch() > 0 || d.opt.Strict {
 			return errKeyBoundary
 		}
-		d.in.Discard()
+		d.x.in.Discard()
 		d.dropped[record.Unprotected]++
 	}
-	d.ready = true
-	return d.protocol.installRead(level, k)
+	d.x.ahead.retry(&d.x.in)
+	return d.readers.install(level, k, d.cids.localCID())
 }
 
 // ExpectChangeCipherSpec: the epoch in each record says which keys it has, so
@@ -486,15 +458,8 @@ func (d *Datagram) ExpectChangeCipherSpec(k suite.Keys) error {
 }
 
 // LimitEarlyData says how many bytes of early data may be sent, or come.
-func (d *Datagram) LimitEarlyData(bytes uint32) { d.earlyRoom = bytes }
+func (d *Datagram) LimitEarlyData(bytes uint32) { d.early.room = bytes }
 
 // SkipEarlyData: datagrams have their epoch on them, and one without keys is
 // dropped.
 func (d *Datagram) SkipEarlyData(uint32) {}
-
-// foreign reports whether a record is under a connection ID that is not one of
-// ours. Then so is what comes behind it: RFC 9147bis, Section 4, has "the rest of
-// the datagram" discarded.
-func (d *Datagram) foreign(cid []byte) bool {
-	return len(cid) > 0 && !slices.ContainsFunc(d.localCIDs, func(c []byte) bool { return string(c) == string(cid) })
-}

@@ -297,7 +297,7 @@ func (p *play) later(m wire.Message) error {
 		return p.installRead(handshake.Application)
 	case wire.TypeHelloRequest:
 		p.d.begin()
-		p.d.alerts = append(p.d.alerts, [2]byte{alertWarning, byte(alert.NoRenegotiation)})
+		p.d.x.alerts = append(p.d.x.alerts, [2]byte{alertWarning, byte(alert.NoRenegotiation)})
 	default:
 		return errPlay
 	}
@@ -363,7 +363,7 @@ func (p *pair) peer(e *end) *end {
 func (p *pair) output(e *end) (datagrams [][]byte) {
 	p.t.Helper()
 	for e.HasOutput() {
-		mtu := e.mtu
+		mtu := e.path.mtu
 		d := e.Output(p.now, nil)
 		if len(d) == 0 || len(d) > mtu {
 			p.t.Fatalf("the %s sends a datagram of %d bytes, MTU %d", e.name, len(d), mtu)
@@ -479,7 +479,7 @@ func (p *pair) describe(e *end, d []byte) string {
 	var records []string
 	peer := p.peer(e)
 	for in := bytes.Clone(d); len(in) > 0; {
-		n, epoch, typ, content, err := decode(e.version, e.server, peer.cidLen(), peer.localCIDs, in)
+		n, epoch, typ, content, err := decode(e.version, e.server, len(peer.cids.localCID()), peer.cids.local, in)
 		if err != nil {
 			p.t.Fatalf("a record that the %s sends: %v", e.name, err)
 		}

@@ -1,9 +1,7 @@
 package carrier
 
 import (
-	"bytes"
 	"math"
-	"slices"
 	"time"
 
 	"github.com/hermetic-tls/hermetic/internal/alert"
@@ -22,80 +20,39 @@ var errQueue = alert.New(alert.UnexpectedMessage, "the peer requests connection 
 
 // Send adds a message to the flight.
 func (d *Datagram) Send(msg []byte) (seq uint16) {
-	if d.ended {
+	if d.ending.ended {
 		return 0
 	}
 	d.begin()
 	seq, ok := d.takeSeq()
 	switch {
 	case !ok:
-	case d.mustWait(msg) && len(d.queue) == maxQueued:
-		d.err = errQueue
-	case d.mustWait(msg):
-		d.queue = append(d.queue, queued{msg: bytes.Clone(msg), seq: seq})
+	case d.x.out.Queued() == maxQueued:
+		d.x.err = errQueue
 	default:
-		d.add(msg, seq)
+		d.Wake()
+		d.x.out.Send(d.sending.Sealer, msg, seq)
 	}
 	return seq
-}
-
-// mustWait reports whether a message must wait for its turn, behind others that
-// wait or by itself: "implementations MUST NOT send KeyUpdate, NewConnectionId, or
-// RequestConnectionId messages if an earlier message of the same type has not
-// yet been acknowledged" (RFC 9147bis, Section 5.8.4).
-func (d *Datagram) mustWait(msg []byte) bool {
-	t := wire.Type(msg[0])
-	alone := t == wire.TypeNewConnectionID || t == wire.TypeRequestConnectionID
-	return d.update != nil || len(d.queue) > 0 || alone && d.flight.Has(t)
 }
 
 // takeSeq: RFC 9147bis, Section 5.2: "Implementations MUST NOT allow message_seq
 // to wrap".
 func (d *Datagram) takeSeq() (seq uint16, ok bool) {
 	if d.nextOut > 0xffff {
-		d.err = errMessages
+		d.x.err = errMessages
 		return 0, false
 	}
 	d.nextOut++
 	return uint16(d.nextOut - 1), true
 }
 
-func (d *Datagram) add(msg []byte, seq uint16) {
-	d.Wake()
-	d.beginFlight()
-	d.flight.Add(d.write, wire.Type(msg[0]), seq, msg[4:])
-}
-
-// beginFlight forgets the flight before when the peer has answered it.
-func (d *Datagram) beginFlight() {
-	d.building = true
-	if !d.answered {
-		return
-	}
-	d.answered = false
-	d.flight.Clear()
-	d.timer.Stop()
-	d.patience = time.Time{}
-	d.answers = d.write.Next().Epoch <= uint64(handshake.Handshake)
-}
-
-// endFlight: a flight of the handshake that is whole answers the peer's, so that
-// there is nothing left to acknowledge (RFC 9147bis, Section 7.1).
-func (d *Datagram) endFlight() {
-	if !d.building || d.handler.Waiting() {
-		return
-	}
-	if d.answers {
-		d.nothingToACK()
-	}
-	d.building, d.answers = false, false
-}
-
-// SendChangeCipherSpec adds a ChangeCipherSpec to the flight.
+// SendChangeCipherSpec adds a ChangeCipherSpec to the flight. The new keys are those of the
+// Finished: data may be sent once the handshake is complete.
 func (d *Datagram) SendChangeCipherSpec(k suite.Keys) {
-	d.beginFlight()
-	d.flight.AddChangeCipherSpec(d.write)
-	d.InstallWrite(handshake.Application, k)
+	d.begin()
+	d.x.out.SendChangeCipherSpec(d.sending.Sealer)
+	d.InstallWrite(handshake.Handshake, k)
 }
 
 // SendCompatibilityCCS: RFC 9147bis, Section 5: "DTLS implementations do not use
@@ -106,141 +63,106 @@ func (d *Datagram) SendCompatibilityCCS() {}
 func (d *Datagram) InstallWrite(level handshake.Level, k suite.Keys) {
 	d.Wake()
 	d.begin()
-	if err := d.protocol.installWrite(level, k); err != nil {
-		d.err = err
+	if err := d.installWrite(level, k); err != nil {
+		d.x.err = err
 	}
-	d.exhausted = false
+}
+
+func (d *Datagram) installWrite(level handshake.Level, k suite.Keys) error {
+	var next record.Sealer = &d.x.clearOut // early data was rejected before there was an answer
+	if level != handshake.Initial {
+		var err error
+		if next, err = d.protocol.writer(level, d.sending.Next().Epoch, k, d.cids.peer); err != nil {
+			return err
+		}
+	}
+	d.sending = sending{Sealer: next, level: level}
+	return nil
 }
 
 // SendKeyUpdate queues a KeyUpdate. The new keys are in use when it has been
 // acknowledged (RFC 9147bis, Section 8).
 func (d *Datagram) SendKeyUpdate(msg []byte, next suite.Keys) {
 	d.begin()
-	seq, ok := d.takeSeq()
-	if !ok {
-		return
+	if seq, ok := d.takeSeq(); ok {
+		d.Wake()
+		d.x.out.SendKeyUpdate(d.sending.Sealer, msg, seq, next)
 	}
-	d.queue = append(d.queue, queued{msg: bytes.Clone(msg), seq: seq, keys: &next})
-	d.sendQueued()
 }
 
 // KeyUpdatePending reports whether a KeyUpdate is not acknowledged yet.
-func (d *Datagram) KeyUpdatePending() bool {
-	return d.exchange != nil && (d.update != nil ||
-		slices.ContainsFunc(d.queue, func(q queued) bool { return q.keys != nil }))
-}
+func (d *Datagram) KeyUpdatePending() bool { return d.x != nil && d.x.out.KeyUpdatePending() }
 
-// sendQueued sends what has waited for its turn. A KeyUpdate is the last
-// message of its epoch, and the next epoch begins when "the KeyUpdate and all
-// preceding messages have been acknowledged": so it goes alone.
-func (d *Datagram) sendQueued() {
-	for len(d.queue) > 0 && d.update == nil {
-		q := d.queue[0]
-		if q.keys != nil && !d.flight.Empty() || d.flight.Has(wire.Type(q.msg[0])) {
-			return
-		}
-		d.queue = d.queue[1:]
-		d.add(q.msg, q.seq)
-		d.update = q.keys
-		d.requests = q.keys != nil && q.msg[len(q.msg)-1] == 1
-	}
-	if len(d.queue) == 0 {
-		d.queue = nil
-	}
-}
-
-// SendAlert queues close_notify behind everything, or a fatal alert in its stead.
+// SendAlert queues close_notify after everything, or a fatal alert in its place.
 // Nothing follows them (RFC 9846, Section 6.1).
 func (d *Datagram) SendAlert(description alert.Description) {
-	if d.ended {
+	if d.ending.ended {
 		return
 	}
-	d.ended = true
+	d.ending.ended = true
 	d.begin()
 	if description == alert.CloseNotify {
-		d.alerts = append(d.alerts, [2]byte{alertWarning, byte(description)})
+		d.x.alerts = append(d.x.alerts, [2]byte{alertWarning, byte(description)})
 		return
 	}
-	d.flight.Clear()
-	d.timer.Stop()
-	d.ack, d.patience, d.queue, d.update = acknowledgment{}, time.Time{}, nil, nil
-	d.alerts = [][2]byte{{alertFatal, byte(description)}}
+	d.x.out.Abandon()
+	d.x.acks.cancel()
+	d.x.alerts = [][2]byte{{alertFatal, byte(description)}}
 }
 
 // room is how large the next datagram may be. The peer's connection ID may be so long
 // that nothing fits the MTU, and what is never sent would never time out.
 func (d *Datagram) room() int {
-	mtu := max(d.mtu, minRecord(d.write))
-	if !d.opt.Server && d.version == 0 && d.timer.Expired()%lowerMTU != 0 {
+	mtu := max(d.path.mtu, minRecord(d.sending.Sealer))
+	if !d.opt.Server && d.version == 0 && d.x.out.Timer.Expired()%lowerMTU != 0 {
 		// Fragments of a first ClientHello are nothing to a server that asks for
-		// cookies: every other attempt is whole again.
-		mtu = d.fullMTU
+		// cookies: every other attempt is complete again.
+		mtu = d.path.fullMTU
 	}
-	if d.proved {
-		return mtu
-	}
-	return min(mtu, d.credit)
+	return d.path.room(mtu)
 }
 
-// nothingToACK: the peer's flight has been answered.
-func (d *Datagram) nothingToACK() {
-	d.ack = acknowledgment{}
-	d.received.Clear()
-}
-
-// waitToACK begins to wait for more to acknowledge.
-func (d *Datagram) waitToACK(now time.Time) {
-	if !d.ack.waiting && !d.ack.due {
-		d.ack.waiting, d.ack.start = true, now
-	}
-}
-
-// sendable reports whether a part of the flight may leave. It waits until the
-// flight is whole.
-func (d *Datagram) sendable() bool {
-	return !(d.building && d.handler.Waiting()) && d.flight.Pending()
-}
+// sendable reports whether a part of the flight may leave.
+func (d *Datagram) sendable() bool { return d.x.out.Sendable(d.handler.Waiting()) }
 
 // alertsDue reports whether there are alerts, and nothing that must leave before them.
-func (d *Datagram) alertsDue() bool { return len(d.alerts) > 0 && !d.flight.Pending() }
+func (d *Datagram) alertsDue() bool { return len(d.x.alerts) > 0 && !d.x.out.Pending() }
 
-// minRecord is what the smallest record that gets anywhere needs.
+// minRecord is what the smallest useful record needs.
 func minRecord(s record.Sealer) int { return s.Overhead() + wire.FragmentHeaderLen + 16 }
 
 // HasOutput reports whether Output has something to append.
 func (d *Datagram) HasOutput() bool {
-	return d.exchange != nil && (d.ack.due || d.sendable() || d.alertsDue()) && d.room() >= minRecord(d.write)
+	return d.x != nil && (d.x.acks.due || d.sendable() || d.alertsDue()) && d.room() >= minRecord(d.sending.Sealer)
 }
 
 // Output appends one datagram: the ACK that is due, as much of the flight as
-// fits, and alerts behind it.
+// fits, and alerts after it.
 func (d *Datagram) Output(now time.Time, dst []byte) []byte {
 	if !d.HasOutput() {
 		return dst
 	}
 	d.Wake()
 	start, room := len(dst), d.room()
-	if d.ack.due || d.requests && d.sendable() && !d.received.Empty() {
+	if d.x.acks.due || d.sendable() && d.x.out.RequestsUpdate() && !d.x.acks.received.Empty() {
 		// Before a request for a KeyUpdate the peer is told that its last one has come:
-		// another request would be one of before that.
+		// otherwise it might take another request for one of an earlier epoch.
 		dst = d.appendACK(dst, room)
 	}
 	if d.sendable() {
 		before := len(dst)
 		var err error
-		if dst, err = d.flight.Append(dst, room-(len(dst)-start)); err != nil {
-			d.err = ErrSpent
+		if dst, err = d.x.out.Append(dst, room-(len(dst)-start)); err != nil {
+			d.x.err = ErrSpent
 		}
 		if len(dst) > before {
-			d.protocol.sent(now)
+			d.x.out.Sent(now)
 		}
 	}
 	if d.alertsDue() {
 		dst = d.appendAlerts(dst, start, room)
 	}
-	if !d.proved {
-		d.credit -= len(dst) - start
-	}
+	d.path.sent(len(dst) - start)
 	d.end()
 	return dst
 }
@@ -250,68 +172,59 @@ func (d *Datagram) Output(now time.Time, dst []byte) []byte {
 func (d *Datagram) appendACK(dst []byte, room int) []byte {
 	keys := d.notEarly()
 	var buf [2 + 16*flight.MaxACK]byte
-	body := d.received.Append(buf[:0], room-keys.Overhead())
-	d.ack.due = false
+	body := d.x.acks.take(buf[:0], room-keys.Overhead())
 	dst, err := keys.Seal(dst, record.ACK, body)
 	if err != nil {
-		d.err = ErrSpent
+		d.x.err = ErrSpent
 	}
 	return dst
-}
-
-// sealsEarly reports whether the sending keys are those of early data.
-func (d *Datagram) sealsEarly() bool {
-	return d.version != wire.VersionTLS12 && d.write.Next().Epoch == uint64(handshake.EarlyData)
 }
 
 // notEarly are the sending keys for all but early data.
 func (d *Datagram) notEarly() record.Sealer {
 	if d.sealsEarly() {
-		return &d.clearOut
+		return &d.x.clearOut
 	}
-	return d.write
+	return d.sending.Sealer
 }
 
 // appendAlerts appends alerts under the newest keys. Those of early data are only for the
 // close_notify that ends it.
 func (d *Datagram) appendAlerts(dst []byte, start, room int) []byte {
 	keys := d.notEarly()
-	if d.earlySent && len(d.alerts) > 0 && alert.Description(d.alerts[0][1]) == alert.CloseNotify {
-		keys = d.write
+	alerts := d.x.alerts
+	if d.early.sent && alert.Description(alerts[0][1]) == alert.CloseNotify {
+		keys = d.sending.Sealer
 	}
-	for len(d.alerts) > 0 && len(dst)-start+keys.Overhead()+2 <= room {
-		dst, _ = keys.Seal(dst, record.Alert, d.alerts[0][:])
-		d.alerts = d.alerts[1:]
+	for len(alerts) > 0 && len(dst)-start+keys.Overhead()+2 <= room {
+		dst, _ = keys.Seal(dst, record.Alert, alerts[0][:])
+		alerts = alerts[1:]
 	}
-	if len(d.alerts) == 0 {
-		d.alerts = nil
-	}
+	d.x.alerts = alerts
 	return dst
 }
 
 // Seal appends data as one record: a datagram of its own.
 func (d *Datagram) Seal(_ time.Time, dst, data []byte) ([]byte, error) {
 	d.Wake()
-	size := len(data) + d.write.Overhead()
+	size := len(data) + d.sending.Overhead()
 	switch {
-	case !d.protocol.sealsData():
+	case !d.sealsData():
 		return dst, ErrNotReady
 	case len(data) > d.MaxData():
 		return dst, ErrDataSize
-	case !d.proved && size > d.credit:
+	case !d.path.permits(size):
 		return dst, errUnproved
-	case d.exchange != nil && d.err != nil:
-		return dst, d.err
+	case d.x != nil && d.x.err != nil:
+		return dst, d.x.err
 	}
-	dst, err := d.write.Seal(dst, record.ApplicationData, data)
+	dst, err := d.sending.Seal(dst, record.ApplicationData, data)
 	if err != nil {
 		return dst, ErrSpent
 	}
-	if !d.proved {
-		d.credit -= size
-	}
-	if d.write.Exhausted() && !d.exhausted && !d.KeyUpdatePending() {
-		d.exhausted = true
+	d.path.sent(size)
+	if d.sending.Exhausted() && !d.sending.exhausted && !d.KeyUpdatePending() {
+		d.sending.exhausted = true
 		d.handler.KeysExhausted(false)
 	}
 	return dst, nil
@@ -325,15 +238,15 @@ func (d *Datagram) SealEarly(_ time.Time, dst, data []byte) ([]byte, error) {
 		return dst, ErrNotReady
 	case len(data) > d.EarlyDataRoom() || len(data) > d.MaxData():
 		return dst, ErrDataSize
-	case d.write.Exhausted():
+	case d.sending.Exhausted():
 		return dst, ErrSpent // RFC 9846, Section 5.5: there is no KeyUpdate yet
 	}
-	out, err := d.write.Seal(dst, record.ApplicationData, data)
+	out, err := d.sending.Seal(dst, record.ApplicationData, data)
 	if err != nil {
 		return dst, ErrSpent
 	}
-	d.earlyRoom -= uint32(len(data))
-	d.earlySent = true
+	d.early.room -= uint32(len(data))
+	d.early.sent = true
 	return out, nil
 }
 
@@ -342,22 +255,5 @@ func (d *Datagram) EarlyDataRoom() int {
 	if !d.sealsEarly() {
 		return 0
 	}
-	return int(min(d.earlyRoom, math.MaxInt32))
-}
-
-// sendAgain sends the flight again because the peer seems to lack it.
-func (d *Datagram) sendAgain(now time.Time, wait time.Duration) bool {
-	if !d.mayRepeat(now, wait) {
-		return false
-	}
-	d.flight.Doubt()
-	d.flight.Restart()
-	return true
-}
-
-// mayRepeat reports whether there is a flight to send again: not one that has left so
-// lately that it may still be on its way. wait is the part of the timer's value that must
-// have passed.
-func (d *Datagram) mayRepeat(now time.Time, wait time.Duration) bool {
-	return !d.flight.Empty() && !d.flight.Pending() && now.Sub(d.timer.Sent()) >= wait
+	return int(min(d.early.room, math.MaxInt32))
 }

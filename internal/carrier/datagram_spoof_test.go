@@ -11,7 +11,7 @@ import (
 )
 
 // acks is the body of an ACK of the first numbers of epoch 0.
-func acks(n int) []byte {
+func manyACKs(n int) []byte {
 	b := binary.BigEndian.AppendUint16(nil, uint16(16*n))
 	for i := range n {
 		b = binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(b, 0), uint64(i))
@@ -39,8 +39,8 @@ func TestForgedAndLost(t *testing.T) {
 		toServer bool
 		record   func(number uint64) []byte
 	}{
-		{"an ACK to the client", false, func(n uint64) []byte { return forge(n, record.ACK, acks(20)) }},
-		{"an ACK to the server", true, func(n uint64) []byte { return forge(n, record.ACK, acks(20)) }},
+		{"an ACK to the client", false, func(n uint64) []byte { return forge(n, record.ACK, manyACKs(20)) }},
+		{"an ACK to the server", true, func(n uint64) []byte { return forge(n, record.ACK, manyACKs(20)) }},
 		{"a fragment to the server", true, func(n uint64) []byte { return forge(n, record.Handshake, second(0, 100)) }},
 		{"another one", true, func(n uint64) []byte { return forge(n, record.Handshake, second(300, 400)) }},
 		{"a fragment to the client", false, func(n uint64) []byte {
@@ -114,7 +114,7 @@ func TestEarlyGivesWay(t *testing.T) {
 			all = append(all, test.junk...)
 		}
 		p.mustInput(p.client, all)
-		if held := len(p.client.early); held == 0 || held*len(test.junk) > maxEarly/2 {
+		if held := len(p.client.x.ahead.kept); held == 0 || held*len(test.junk) > maxAhead/2 {
 			t.Errorf("%d records of one datagram are kept", held)
 		}
 		p.mustInput(p.client, test.junk)
@@ -173,7 +173,7 @@ func TestMarkedOnceUsed(t *testing.T) {
 func TestEarlyACK(t *testing.T) {
 	p := newPair(t, playOptions{version: wire.VersionTLS13}, func(client, _ *DatagramOptions) { client.Strict = true })
 	hello := p.output(p.client)
-	p.mustInput(p.client, forge(0, record.ACK, acks(1)))
+	p.mustInput(p.client, forge(0, record.ACK, manyACKs(1)))
 	p.passTime(time.Second)
 	if again := p.output(p.client); len(again) != len(hello) {
 		t.Errorf("%d datagrams are sent again, want %d", len(again), len(hello))

@@ -195,7 +195,7 @@ func TestEarlyDataLimit(t *testing.T) {
 
 func TestHelloRoom(t *testing.T) {
 	p := newPair(t, playOptions{version: wire.VersionTLS13}, nil)
-	p.client.flight.Clear()
+	p.client.x.out.Clear()
 	p.client.send(wire.TypeClientHello, p.client.HelloRoom()-4)
 	if out := p.output(p.client); len(out) != 1 || len(out[0]) != defaultMTU {
 		t.Errorf("the largest hello takes %d datagrams", len(out))
@@ -249,7 +249,7 @@ func TestEarlyIsBounded(t *testing.T) {
 	junk := append([]byte{0x2e, 0, 0, 0x03, 0xe8}, make([]byte, 1000)...)
 	p := newPair(t, playOptions{version: wire.VersionTLS13}, nil)
 	p.mustInput(p.server, junk)
-	if len(p.server.early) != 0 {
+	if len(p.server.x.ahead.kept) != 0 {
 		t.Error("a server keeps something of a stranger")
 	}
 	p.output(p.client)
@@ -257,10 +257,10 @@ func TestEarlyIsBounded(t *testing.T) {
 		p.mustInput(p.client, junk)
 	}
 	held := 0
-	for _, in := range p.client.early {
-		held += len(in) + earlyCost
+	for _, in := range p.client.x.ahead.kept {
+		held += len(in) + aheadCost
 	}
-	if lent := p.client.in.Lent(); held > maxEarly || lent != held {
+	if lent := p.client.x.in.Lent(); held > maxAhead || lent != held {
 		t.Errorf("a client keeps %d bytes, and counts %d", held, lent)
 	}
 	if p.client.drops() < 900 {
@@ -271,12 +271,12 @@ func TestEarlyIsBounded(t *testing.T) {
 	for range 10_000 {
 		tiny.mustInput(tiny.client, []byte{0x2e, 0})
 	}
-	if n := len(tiny.client.early); n > maxEarly/earlyCost {
+	if n := len(tiny.client.x.ahead.kept); n > maxAhead/aheadCost {
 		t.Errorf("a client keeps %d tiny datagrams", n)
 	}
 	p.passTime(time.Second)
 	p.settle()
-	if !p.client.complete || p.client.exchange != nil {
+	if !p.client.complete || p.client.x != nil {
 		t.Error("the handshake does not get over it")
 	}
 }
@@ -321,7 +321,7 @@ func TestUnproved(t *testing.T) {
 			for _, d := range out {
 				sent += len(d)
 			}
-			if !s.proved && sent > 3*received {
+			if !s.path.proved && sent > 3*received {
 				t.Errorf("%d bytes are sent for %d", sent, received)
 			}
 		}
@@ -340,8 +340,8 @@ func TestUnproved(t *testing.T) {
 			p.passTime(time.Second)
 			check(nil, p.output(s))
 		}
-		if !c.complete || !s.complete || !s.proved {
-			t.Errorf("complete: %v, %v; proved: %v", c.complete, s.complete, s.proved)
+		if !c.complete || !s.complete || !s.path.proved {
+			t.Errorf("complete: %v, %v; proved: %v", c.complete, s.complete, s.path.proved)
 		}
 	})
 }
@@ -353,7 +353,7 @@ func TestUnprovedHalfRTT(t *testing.T) {
 	if _, err := p.server.Seal(p.now, nil, make([]byte, 1000)); err != errUnproved {
 		t.Errorf("got error %v, want %v", err, errUnproved)
 	}
-	p.server.proved = true
+	p.server.path.proved = true
 	if _, err := p.server.Seal(p.now, nil, make([]byte, 1000)); err != nil {
 		t.Error(err)
 	}

@@ -306,7 +306,10 @@ func (s *Stream) handleAlert(body []byte) error {
 	case len(s.kept) > 0:
 		return errInterleaved
 	}
-	return s.count.warning(description, s.version)
+	if s.version == wire.VersionTLS13 && description != alert.UserCanceled {
+		return errBadAlert // RFC 9846, Section 6: no other alert is a warning
+	}
+	return s.count.warning()
 }
 
 func (s *Stream) handleHandshake(content []byte) error {

@@ -188,6 +188,7 @@ func (k *fake) Seal(dst []byte, typ record.ContentType, data []byte) ([]byte, er
 	return append(append(dst, byte(typ), byte(len(data)>>8), byte(len(data))), data...), nil
 }
 func (k *fake) Next() record.Number { return k.next }
+func (k *fake) MaxData() int        { return record.MaxPlaintext }
 func (k *fake) Overhead() int       { return 3 }
 func (k *fake) Exhausted() bool     { return false }
 

@@ -13,8 +13,7 @@ import (
 // many as the longest flight has.
 const window = 7
 
-// DefaultMemory is how many bytes a peer may have lie around before its
-// messages are complete.
+// DefaultMemory is how many bytes of incomplete messages are held for a peer.
 const DefaultMemory = 64 << 10
 
 // pieceCost is what a piece costs beside its bytes.

@@ -58,6 +58,8 @@ type Sealer interface {
 	// Seal appends one record with data, at most MaxPlaintext bytes, which
 	// must not overlap dst's spare capacity. ErrSpent leaves dst as it was.
 	Seal(dst []byte, typ ContentType, data []byte) ([]byte, error)
+	// MaxData is how many bytes of data one record takes.
+	MaxData() int
 	// Next is the number of the next record.
 	Next() Number
 	// Overhead is how many bytes a record has beside its data.

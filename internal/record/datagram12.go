@@ -105,7 +105,17 @@ func NewWriter12(epoch uint64, k suite.Keys, cid []byte) *Writer12 {
 	return &Writer12{protection12: newProtection12(epoch, k, cid)}
 }
 
-func (e *Writer12) Next() Number    { return Number{e.epoch, e.next} }
+func (e *Writer12) Next() Number { return Number{e.epoch, e.next} }
+
+// MaxData: RFC 9146, Section 5: with its type and a connection ID the data "MUST NOT exceed
+// 2^14".
+func (e *Writer12) MaxData() int {
+	if len(e.cid) > 0 {
+		return MaxPlaintext - 1
+	}
+	return MaxPlaintext
+}
+
 func (e *Writer12) Exhausted() bool { return false } // DTLS 1.2 cannot change its keys
 
 // Overhead is how many bytes a record has beside its data.

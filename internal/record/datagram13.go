@@ -37,6 +37,7 @@ func NewWriter13(epoch uint64, k suite.Keys, cid []byte) *Writer13 {
 	return &Writer13{protection13: protection13{protection{keys: k, epoch: epoch}}, CID: cid}
 }
 
+func (e *Writer13) MaxData() int { return MaxPlaintext }
 func (e *Writer13) Next() Number { return Number{e.epoch, e.next} }
 
 // Exhausted reports that the keys near the limit of what they may protect (RFC

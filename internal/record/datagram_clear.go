@@ -18,8 +18,8 @@ type Clear struct {
 }
 
 // StartAt sets the sequence number of the first record: RFC 6347, Section
-// 4.2.1, has a server go on with that of the ClientHello whose predecessor was
-// answered statelessly. A number that leaves us few is not serious.
+// 4.2.1, has a server continue with that of the ClientHello whose predecessor was
+// answered statelessly. Numbers above MaxSequence/2 are ignored: they would exhaust ours.
 func (c *Clear) StartAt(sequence uint64) {
 	if sequence <= MaxSequence/2 {
 		c.next = max(c.next, sequence)
@@ -28,6 +28,7 @@ func (c *Clear) StartAt(sequence uint64) {
 
 func (c *Clear) Next() Number    { return Number{Sequence: c.next} }
 func (c *Clear) Overhead() int   { return ClassicHeaderLen }
+func (c *Clear) MaxData() int    { return MaxPlaintext }
 func (c *Clear) Exhausted() bool { return false }
 
 // Open returns what r holds. It drops nothing for its number, which anybody may have

@@ -1,0 +1,140 @@
+package carrier
+
+import (
+	"time"
+
+	"github.com/hermetic-tls/hermetic/internal/alert"
+	"github.com/hermetic-tls/hermetic/internal/flight"
+	"github.com/hermetic-tls/hermetic/internal/handshake"
+	"github.com/hermetic-tls/hermetic/internal/record"
+	"github.com/hermetic-tls/hermetic/internal/suite"
+	"github.com/hermetic-tls/hermetic/internal/wire"
+)
+
+// dtls13 is DTLS 1.3: RFC 9147bis. A level is an epoch, and each KeyUpdate begins another.
+// What has no answer is acknowledged by an ACK.
+type dtls13 struct {
+	opt      *DatagramOptions
+	complete bool
+	readers13
+}
+
+func (p *dtls13) writer(level handshake.Level, epoch uint64, k suite.Keys, cid []byte) (record.Sealer, error) {
+	if epoch = nextEpoch(level, epoch); epoch > maxEpoch {
+		return nil, errEpochs
+	}
+	k.StayAwake()
+	return record.NewWriter13(epoch, k, cid), nil
+}
+
+// took: RFC 9147bis, Section 7. A record is acknowledged after a while, if nothing has
+// answered it before, unless something in it was not kept: then it must come again. "During
+// the handshake, ACKs only cover the current outstanding flight": a message that was answered
+// comes whole from a server that has kept nothing of its HelloRetryRequest, and may give its
+// number to another record.
+func (p *dtls13) took(now time.Time, x *exchange, n record.Number, got receipt) (v verdict) {
+	if got.fresh && !p.complete && p.opt.trusts(n) {
+		p.answered(now, x, n)
+	}
+	// The peer's flight again, except a client's last one, which has an ACK.
+	if got.again && n.Epoch <= uint64(handshake.Handshake) && !(p.complete && p.opt.Server) {
+		v = resend
+	}
+	switch {
+	case got.refused, got.whole && !got.fresh && !p.complete:
+		return v
+	case p.opt.trusts(n):
+		x.acks.add(n)
+	case !got.fresh:
+		return v
+	}
+	return v | ack
+}
+
+// answered: "the receipt of any record responding to a given flight MUST be taken as an
+// implicit acknowledgement for the entire flight". A client's hello is sent again until its
+// answer is complete, and a server, which only waits, has its answer at hand.
+func (p *dtls13) answered(now time.Time, x *exchange, n record.Number) {
+	if n.Epoch == 0 && !p.opt.Server {
+		return
+	}
+	if n.Epoch > 0 {
+		x.out.Clear()
+	}
+	x.out.Timer.Stop()
+	x.out.WaitForRest(now)
+}
+
+func (p *dtls13) late(*exchange, *wire.FragmentHeader, []byte) verdict { return 0 }
+
+// control: RFC 9147bis, Section 4.1, rejects a ChangeCipherSpec as it does garbage.
+func (p *dtls13) control(x *exchange, r opened) (verdict, error) {
+	switch {
+	case r.typ == record.ACK:
+		return p.acknowledge(x, r)
+	case r.clear():
+		return 0, record.Unprotected
+	}
+	return 0, errContentType
+}
+
+// acknowledge takes an ACK: RFC 9147bis, Section 7.2. Anybody may have sent one without
+// protection: it spares the peer what it names for now, but what nothing answers is sent
+// again.
+func (p *dtls13) acknowledge(x *exchange, r opened) (verdict, error) {
+	numbers, ok := flight.ParseACK(r.content)
+	if !ok {
+		return 0, p.opt.fault(r.number, errBadACK)
+	}
+	trusted := p.opt.trusts(r.number)
+	for i := range numbers.Len() {
+		acked := numbers.At(i)
+		// "If any element of record_numbers in the ACK references an epoch that is higher
+		// than the epoch in which the ACK was received, the implementation MUST terminate
+		// the connection": during the handshake, for after it each side counts its own key
+		// updates.
+		if r.number.Epoch < uint64(handshake.Application) && acked.Epoch > r.number.Epoch {
+			return 0, p.opt.fault(r.number, errACKEpoch)
+		}
+		x.out.Acknowledge(acked, !trusted)
+	}
+	switch {
+	case x.out.Empty(), x.out.Acknowledged() && !trusted:
+		return 0, nil
+	case !x.out.Acknowledged():
+		return resendRest, nil
+	case p.complete && !p.opt.Server:
+		// The server has our Finished, so nothing of the handshake comes again.
+		p.dropHandshake()
+	}
+	return delivered, nil
+}
+
+func (p *dtls13) data(epoch uint64) (Kind, error) {
+	switch {
+	case epoch == uint64(handshake.EarlyData):
+		return EarlyData, nil
+	case epoch == uint64(handshake.Handshake):
+		return None, errDataEpoch
+	case !p.complete:
+		return None, record.Misplaced
+	}
+	return Data, nil
+}
+
+// warns: RFC 9846, Section 6: no other alert is a warning.
+func (p *dtls13) warns(d alert.Description) bool { return d == alert.UserCanceled }
+
+// asksForRest: RFC 9147bis, Section 7.1: "Sending an empty ACK can avoid waiting for the
+// server's retransmission timeout."
+func (p *dtls13) asksForRest() bool { return !p.opt.Server }
+
+// completed: the client's Finished is acknowledged at once, since nothing else answers it.
+func (p *dtls13) completed(x *exchange) {
+	p.complete = true
+	x.out.Complete()
+	if p.opt.Server {
+		x.acks.hurry()
+		p.rest()
+	}
+}

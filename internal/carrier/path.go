@@ -1,0 +1,43 @@
+package carrier
+
+// path is what is known of the network path to the peer: how large datagrams may be, and
+// how many bytes may be sent before the peer's address is proved.
+type path struct {
+	mtu     int // largest datagram of a handshake
+	fullMTU int // mtu before lost flights lowered it
+	credit  int // bytes that may be sent while the address is not proved
+	proved  bool
+}
+
+func newPath(mtu int, proved bool) path { return path{mtu: mtu, fullMTU: mtu, proved: proved} }
+
+// setMTU changes the MTU, to what lower begins with.
+func (p *path) setMTU(bytes int) { p.mtu, p.fullMTU = bytes, bytes }
+
+// lower halves the MTU: perhaps the datagrams of lost flights were too large for the path.
+func (p *path) lower() { p.mtu = max(min(minMTU, p.mtu), p.mtu/2) }
+
+// received takes note of bytes from the peer (RFC 9147bis, Section 5.1).
+func (p *path) received(bytes int) {
+	if !p.proved {
+		p.credit += amplification * bytes
+	}
+}
+
+// sent takes note of bytes to the peer.
+func (p *path) sent(bytes int) {
+	if !p.proved {
+		p.credit -= bytes
+	}
+}
+
+// permits reports whether that many bytes may be sent.
+func (p *path) permits(bytes int) bool { return p.proved || bytes <= p.credit }
+
+// room is how large the next datagram may be, given the size it would have otherwise.
+func (p *path) room(size int) int {
+	if p.proved {
+		return size
+	}
+	return min(size, p.credit)
+}

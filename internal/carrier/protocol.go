@@ -1,0 +1,114 @@
+package carrier
+
+import (
+	"time"
+
+	"github.com/hermetic-tls/hermetic/internal/alert"
+	"github.com/hermetic-tls/hermetic/internal/handshake"
+	"github.com/hermetic-tls/hermetic/internal/record"
+	"github.com/hermetic-tls/hermetic/internal/suite"
+	"github.com/hermetic-tls/hermetic/internal/wire"
+)
+
+// protocol is what differs between DTLS 1.2, DTLS 1.3, and the time before the version is
+// known. The reading keys are apart: see readers.
+type protocol interface {
+	// writer returns the next generation of sending keys. epoch is that of the
+	// current one.
+	writer(level handshake.Level, epoch uint64, k suite.Keys, cid []byte) (record.Sealer, error)
+	// took judges what a handshake record has brought.
+	took(now time.Time, x *exchange, n record.Number, got receipt) verdict
+	// late judges a fragment that comes after the handshake: the verdict is 0 unless
+	// the fragment has nothing to do with the order of messages.
+	late(x *exchange, h *wire.FragmentHeader, fragment []byte) verdict
+	// control takes an ACK or a ChangeCipherSpec.
+	control(x *exchange, r opened) (verdict, error)
+	// data says what application data of that epoch means.
+	data(epoch uint64) (Kind, error)
+	// warns reports whether an alert may be a warning.
+	warns(d alert.Description) bool
+	// asksForRest reports whether an ACK tells the peer that records have come before
+	// their keys.
+	asksForRest() bool
+	// completed takes note of the end of the handshake.
+	completed(x *exchange)
+}
+
+// verdict is what a protocol wants done: a set of the following.
+type verdict uint8
+
+const (
+	drop       verdict = 1 << iota // ignore the fragment
+	ack                            // acknowledge the record, after a while
+	resend                         // send the flight again, unless it has just left
+	resendNow                      // send the flight again in any case
+	resendRest                     // send again what the peer has not acknowledged
+	delivered                      // the peer has the flight
+	deliver                        // the fragment is a message for the handshake
+)
+
+// follow does what a verdict about a record wants.
+func (d *Datagram) follow(now time.Time, v verdict) error {
+	out, acks := &d.x.out, &d.x.acks
+	if v&resend != 0 && out.Repeat(now, out.Timer.Value()/2) {
+		acks.answered()
+		return nil
+	}
+	if v&resendNow != 0 {
+		out.Repeat(now, 0)
+	}
+	if v&resendRest != 0 {
+		// A peer that acknowledges a part waits for the rest. It has waited a while
+		// before it did, so that an ACK that comes at once means nothing.
+		out.RepeatRest(now, out.Timer.Value()/4)
+	}
+	if v&ack != 0 {
+		acks.wait(now)
+	}
+	if v&delivered == 0 {
+		return nil
+	}
+	if next := out.Delivered(now); next != nil {
+		if err := d.installWrite(handshake.Application, *next); err != nil {
+			return err
+		}
+	}
+	out.SendQueued(d.sending.Sealer)
+	return nil
+}
+
+// undecided is the protocol until the hellos have agreed on a version.
+type undecided struct{ opt *DatagramOptions }
+
+// writer: a client's early data comes before the version.
+func (p *undecided) writer(level handshake.Level, _ uint64, k suite.Keys, _ []byte) (record.Sealer, error) {
+	return record.NewWriter13(uint64(level), k, nil), nil
+}
+
+// took: what DTLS 1.3 acknowledges may come before it is known to be DTLS 1.3.
+func (p *undecided) took(_ time.Time, x *exchange, n record.Number, got receipt) (v verdict) {
+	if !got.refused && p.opt.trusts(n) {
+		x.acks.add(n)
+	}
+	if got.again {
+		v = resend
+	}
+	return v
+}
+
+func (p *undecided) late(*exchange, *wire.FragmentHeader, []byte) verdict { return 0 }
+
+// control: RFC 9147bis, Section 7: "Until that point, ACK records received in epoch 0
+// MUST be ignored."
+func (p *undecided) control(*exchange, opened) (verdict, error) { return 0, record.Unprotected }
+
+func (p *undecided) data(uint64) (Kind, error)    { return None, record.Misplaced }
+func (p *undecided) warns(alert.Description) bool { return true }
+func (p *undecided) asksForRest() bool            { return false }
+func (p *undecided) completed(*exchange)          {}
+
+var (
+	_ protocol = (*undecided)(nil)
+	_ protocol = (*dtls12)(nil)
+	_ protocol = (*dtls13)(nil)
+)

@@ -1,0 +1,290 @@
+package carrier
+
+import (
+	"slices"
+	"time"
+
+	"github.com/hermetic-tls/hermetic/internal/flight"
+	"github.com/hermetic-tls/hermetic/internal/handshake"
+	"github.com/hermetic-tls/hermetic/internal/record"
+	"github.com/hermetic-tls/hermetic/internal/suite"
+)
+
+// maxEpoch: RFC 9147bis, Section 8, permits to end here.
+const maxEpoch = 1<<16 - 1
+
+// readers are the reading keys of a connection. What they open is not marked as received
+// yet.
+type readers interface {
+	// openClassic and openUnified open a protected record of that form.
+	openClassic(c record.Classic) (opened, error)
+	openUnified(now time.Time, u record.Unified) (opened, error)
+	// readEpoch is the epoch that new handshake messages must come under.
+	readEpoch() uint64
+	// install begins a new epoch. cid is the connection ID that its records have.
+	install(level handshake.Level, k suite.Keys, cid []byte) error
+	// ahead is the error of a record whose keys are not there yet.
+	ahead() error
+	// forget drops keys that were kept long enough.
+	forget(now time.Time)
+	// sleep gives up the keys, and puts what is left of them into s. It fails if
+	// keys before the newest ones are still in use.
+	sleep(s *State) bool
+	// wake puts the keys back.
+	wake(k suite.Keys)
+	// restore begins with what sleep has left.
+	restore(c *suite.Suite, s *State, cid []byte)
+}
+
+// opened is a record without its protection.
+type opened struct {
+	typ        record.ContentType
+	number     record.Number
+	content    []byte
+	cid        bool             // it came under our connection ID
+	replayable bool             // it is early data, and may come from anywhere
+	from       *record.Received // of its keys
+}
+
+// clear reports whether the record is unprotected.
+func (r *opened) clear() bool { return r.number.Epoch == 0 }
+
+// noReaders are the reading keys until the hellos have agreed on a version.
+type noReaders struct{ server bool }
+
+func (r *noReaders) openClassic(c record.Classic) (opened, error) {
+	if c.Number.Epoch != 1 {
+		return opened{}, record.NoKeys
+	}
+	return opened{}, r.ahead()
+}
+
+func (r *noReaders) openUnified(_ time.Time, u record.Unified) (opened, error) {
+	if u.EpochBits != uint8(handshake.Handshake) {
+		return opened{}, record.NoKeys
+	}
+	return opened{}, r.ahead()
+}
+
+// ahead: a server keeps nothing for a peer that has not said which version it speaks.
+func (r *noReaders) ahead() error {
+	if r.server {
+		return record.NoKeys
+	}
+	return errAhead
+}
+
+func (r *noReaders) readEpoch() uint64                                 { return 0 }
+func (r *noReaders) install(handshake.Level, suite.Keys, []byte) error { return nil }
+func (r *noReaders) forget(time.Time)                                  {}
+func (r *noReaders) sleep(*State) bool                                 { return false }
+func (r *noReaders) wake(suite.Keys)                                   {}
+func (r *noReaders) restore(*suite.Suite, *State, []byte)              {}
+
+// readers12 are the reading keys of DTLS 1.2.
+type readers12 struct {
+	keys *record.Reader12 // of epoch 1; nil: not there yet
+}
+
+func (r *readers12) openClassic(c record.Classic) (opened, error) {
+	switch {
+	case c.Number.Epoch != 1:
+		return opened{}, record.NoKeys
+	case r.keys == nil:
+		return opened{}, errAhead
+	}
+	typ, content, err := r.keys.Open(&c)
+	return opened{typ: typ, number: c.Number, content: content, cid: len(c.CID) > 0, from: &r.keys.Received}, err
+}
+
+func (r *readers12) openUnified(time.Time, record.Unified) (opened, error) {
+	return opened{}, record.NoKeys
+}
+
+func (r *readers12) readEpoch() uint64 {
+	if r.keys == nil {
+		return 0
+	}
+	return 1
+}
+
+func (r *readers12) install(_ handshake.Level, k suite.Keys, cid []byte) error {
+	r.keys = record.NewReader12(1, k, cid)
+	return nil
+}
+
+func (r *readers12) ahead() error     { return errAhead }
+func (r *readers12) forget(time.Time) {}
+
+func (r *readers12) sleep(s *State) bool {
+	s.Read.Epoch = 1
+	s.Read.Sequence, s.Seen, s.Forged = r.keys.State()
+	r.keys.Sleep()
+	return true
+}
+
+func (r *readers12) wake(k suite.Keys) { r.keys.SetKeys(k) }
+
+func (r *readers12) restore(c *suite.Suite, s *State, cid []byte) {
+	r.install(handshake.Application, suite.Keys{Suite: c}, cid)
+	r.keys.SetState(s.Read.Sequence, s.Seen, s.Forged)
+}
+
+// readers13 are the reading keys of DTLS 1.3. Since a KeyUpdate comes under the newest
+// keys, there are never more than three generations: the next one, the one in use, and the
+// one before, for records that were overtaken. Two bits tell them apart.
+type readers13 struct {
+	renewer     renewer
+	generations []generation // the oldest first; see use
+	expire      time.Time    // when those before the one in use are dropped
+}
+
+// renewer asks for new reading keys, and reports whether it did.
+type renewer interface{ renewReading() bool }
+
+// generation is one generation of reading keys.
+type generation struct {
+	*record.Reader13      // never nil
+	used             bool // something has come under them
+	threatened       bool // by forgeries: the peer was asked for new keys
+}
+
+func (r *readers13) openClassic(record.Classic) (opened, error) { return opened{}, record.NoKeys }
+
+// openUnified chooses the keys by the two bits: "implementations SHOULD use the most recent
+// past epoch which has matching bits" (RFC 9147bis, Section 4.2.2).
+func (r *readers13) openUnified(now time.Time, u record.Unified) (opened, error) {
+	r.forget(now)
+	for i := len(r.generations) - 1; i >= 0; i-- {
+		if uint8(r.generations[i].Epoch()&3) == u.EpochBits {
+			return r.open(now, i, u)
+		}
+	}
+	if u.EpochBits == uint8(nextEpoch(handshake.Handshake, r.readEpoch())&3) {
+		return opened{}, errAhead
+	}
+	return opened{}, record.NoKeys
+}
+
+func (r *readers13) open(now time.Time, i int, u record.Unified) (opened, error) {
+	g := &r.generations[i]
+	o := opened{cid: len(u.CID) > 0, from: &g.Received}
+	var err error
+	o.number, o.typ, o.content, err = g.Open(&u)
+	o.replayable = o.number.Epoch == uint64(handshake.EarlyData)
+	switch newest := i == len(r.generations)-1; {
+	case err == nil && !g.used:
+		r.use(now, i)
+	case err == record.Forged && g.Threatened():
+		g.threatened = g.threatened || newest && r.renewer.renewReading()
+	case err == record.ErrForgeries && !newest:
+		// "Once a key update has been initiated, the previous keys can be dropped when
+		// the limit is reached rather than closing the connection."
+		r.drop(i, i+1)
+		err = record.Forged
+	}
+	return o, err
+}
+
+// use: something has come under new keys. Those before the previous ones are dropped now,
+// and the previous ones soon.
+func (r *readers13) use(now time.Time, i int) {
+	r.generations[i].used = true
+	r.drop(0, max(0, i-1))
+	r.expire = now.Add(flight.TwiceMSL)
+}
+
+func (r *readers13) drop(from, to int) { r.generations = slices.Delete(r.generations, from, to) }
+
+// forget drops the keys before those in use after a while.
+func (r *readers13) forget(now time.Time) {
+	if r.expire.IsZero() || now.Before(r.expire) {
+		return
+	}
+	r.expire = time.Time{}
+	for len(r.generations) > 1 && r.generations[1].used {
+		r.drop(0, 1)
+	}
+}
+
+// dropHandshake drops the handshake's keys: nothing comes under them anymore.
+func (r *readers13) dropHandshake() {
+	if len(r.generations) > 0 && r.generations[0].Epoch() == uint64(handshake.Handshake) {
+		r.drop(0, 1)
+	}
+}
+
+// rest makes the handshake's keys small. They are kept for a client's last flight, which
+// may come again.
+func (r *readers13) rest() {
+	for _, g := range r.generations {
+		if g.Epoch() < uint64(handshake.Application) {
+			g.Rest()
+		}
+	}
+}
+
+func (r *readers13) readEpoch() uint64 {
+	if len(r.generations) == 0 {
+		return 0
+	}
+	return r.newest().Epoch()
+}
+
+func (r *readers13) newest() *generation { return &r.generations[len(r.generations)-1] }
+
+// nextEpoch is the epoch of new keys after that epoch: RFC 9147bis, Section 6.1.
+func nextEpoch(level handshake.Level, epoch uint64) uint64 { return max(uint64(level), epoch+1) }
+
+func (r *readers13) install(level handshake.Level, k suite.Keys, _ []byte) error {
+	epoch := nextEpoch(level, r.readEpoch())
+	if epoch > maxEpoch {
+		return errKeyUpdates
+	}
+	if level == handshake.Application {
+		k.StayAwake()
+	}
+	r.generations = append(r.generations, generation{Reader13: record.NewReader13(epoch, k)})
+	return nil
+}
+
+func (r *readers13) ahead() error { return errAhead }
+
+// sleep drops all but the newest keys, and those that a client's last flight is read with.
+func (r *readers13) sleep(s *State) bool {
+	newest := *r.newest()
+	if !newest.used && newest.Epoch() != uint64(handshake.Application) {
+		return false // the peer still uses the keys before them
+	}
+	s.Read.Epoch = newest.Epoch()
+	s.Read.Sequence, s.Seen, s.Forged = newest.State()
+	last := len(r.generations) - 1
+	resting := slices.DeleteFunc(r.generations[:last:last], func(g generation) bool { return !g.Resting() })
+	r.generations = append(resting, newest)
+	for _, g := range resting {
+		if g.Epoch() == uint64(handshake.Handshake) {
+			s.Finished = g.Rested()
+		}
+	}
+	newest.Sleep()
+	return true
+}
+
+func (r *readers13) wake(k suite.Keys) { r.newest().SetKeys(k) }
+
+func (r *readers13) restore(c *suite.Suite, s *State, _ []byte) {
+	newest := generation{Reader13: record.NewReader13(s.Read.Epoch, suite.Keys{Suite: c}), used: true}
+	newest.SetState(s.Read.Sequence, s.Seen, s.Forged)
+	if s.Finished != nil {
+		finished := record.NewRested13(uint64(handshake.Handshake), c, s.Finished)
+		r.generations = []generation{{Reader13: finished, used: true}}
+		newest.used = false // its next record starts the expiry of the others, see use
+	}
+	r.generations = append(r.generations, newest)
+}
+
+var (
+	_ readers = (*noReaders)(nil)
+	_ readers = (*readers12)(nil)
+	_ readers = (*readers13)(nil)
+)
