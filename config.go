@@ -15,9 +15,13 @@ import (
 type Mode uint8
 
 const (
+	// TLSClient is a client over a stream, such as TCP.
 	TLSClient Mode = iota + 1
+	// TLSServer is a server over a stream.
 	TLSServer
+	// DTLSClient is a client over datagrams, such as UDP.
 	DTLSClient
+	// DTLSServer is a server over datagrams.
 	DTLSServer
 )
 
@@ -52,26 +56,26 @@ func (m Mode) IsServer() bool { return m == TLSServer || m == DTLSServer }
 // IsDTLS reports whether m is DTLSClient or DTLSServer.
 func (m Mode) IsDTLS() bool { return m == DTLSClient || m == DTLSServer }
 
-// Async names the questions that an engine asks its caller, through
-// [Engine.Pending], instead of answering them from the [Config].
+// Async is a set of the questions that an engine asks its caller, through
+// [Engine.Pending], instead of answering them from the [Config]. The table in the package
+// documentation has all of them.
 type Async uint8
 
 const (
 	// AsyncChoose asks which certificate to send: a [ChooseRequest].
 	AsyncChoose Async = 1 << iota
-	// AsyncSign asks for a signature: a [SignRequest]. The PrivateKey of the
-	// certificate is then only asked for its public key.
+	// AsyncSign asks for a signature: a [SignRequest]. Of the certificate's PrivateKey only
+	// the public key is then used.
 	AsyncSign
-	// AsyncVerify asks for a verdict on the peer's certificate, after the
-	// checks that the Config demands: a [VerifyRequest].
+	// AsyncVerify asks for a verdict on the peer's certificate, after the checks that the
+	// Config demands: a [VerifyRequest].
 	AsyncVerify
-	// AsyncSession asks a client which session to offer, instead of the
+	// AsyncSession asks a client which session to offer, instead of calling the
 	// SessionCache's Get: a [SessionRequest].
 	AsyncSession
-	// AsyncTicketKeys asks a server for the keys of its tickets: a
-	// [TicketKeysRequest].
+	// AsyncTicketKeys asks a server for the keys of its tickets: a [TicketKeysRequest].
 	AsyncTicketKeys
-	// AsyncPSK asks a server for the PSK of an identity that PSKs do not have: a
+	// AsyncPSK asks a server for the PSK of an identity that is not in PSKs: a
 	// [PSKRequest].
 	AsyncPSK
 	// AsyncReplay asks a server whether early data is new: a [ReplayRequest].
@@ -81,15 +85,17 @@ const (
 // asks reports whether the caller answers that question itself.
 func (c *Config) asks(what Async) bool { return c.Async&what != 0 }
 
-// CertificateType is what stands in a Certificate message (RFC 7250).
+// CertificateType is the type of what a Certificate message contains (RFC 7250).
 type CertificateType uint8
 
 const (
-	CertificateX509         CertificateType = 0
+	// CertificateX509 is a chain of X.509 certificates.
+	CertificateX509 CertificateType = 0
+	// CertificateRawPublicKey is a public key without a certificate.
 	CertificateRawPublicKey CertificateType = 2
 )
 
-// String returns the type's name.
+// String returns the name in the registry: "X509" or "RawPublicKey".
 func (t CertificateType) String() string {
 	switch t {
 	case CertificateX509:
@@ -100,60 +106,70 @@ func (t CertificateType) String() string {
 	return fmt.Sprintf("CertificateType(%d)", uint8(t))
 }
 
-// A Config says how connections are made. It serves any number of them, at the
-// same time, and must not be modified after its first use. The zero value is a
-// client that verifies the server by the system's roots, or a server with a
-// self-signed certificate made at first use.
+// A Config says how connections are made. It serves any number of them at the same time,
+// and must not be modified after its first use: make a [Config.Clone] instead.
+//
+// The zero value is a server with a self-signed certificate that is made at first use, or,
+// once it has a ServerName, a client that verifies the server by the system's roots.
 type Config struct {
-	// Time and Rand are where the engine gets the time and its randomness.
-	// Nil stands for time.Now and crypto/rand.Reader. Rand must be safe for
-	// concurrent use when the Config is.
+	// Time returns the current time. It may be called from many goroutines. Nil means
+	// time.Now.
 	Time func() time.Time
+
+	// Rand is the source of randomness. It must be safe for concurrent use when the Config
+	// is. Nil means crypto/rand.Reader.
 	Rand io.Reader
 
-	// Certificates are the certificates to choose from: by the peer's
-	// signature schemes, server name and accepted authorities, and by what their
-	// chains are signed with, the first of those that fit best. One without Certificate, only a PrivateKey, stands for the raw
-	// public key of that key (RFC 7250). A server that has none, and no
-	// GetCertificate, uses a self-signed one that is made in the process and
-	// whose key never leaves it.
+	// Certificates are our own certificates. The first that fits the peer best is sent: by
+	// its signature schemes, its server name, the authorities that it accepts and the
+	// signatures in the chain. One without Certificate, only with a PrivateKey, is the raw
+	// public key of that key (RFC 7250).
+	//
+	// A server with neither Certificates nor GetCertificate uses a self-signed certificate,
+	// which is made in the process and whose key never leaves it. A client without
+	// Certificates sends none.
 	Certificates []tls.Certificate
 
-	// GetCertificate, on a server, is asked before Certificates are looked at;
-	// it answers nil, nil to leave the choice to them. What it points to is read
-	// once, at that moment, and may be replaced afterwards.
+	// GetCertificate, on a server, chooses the certificate. Returning nil, nil leaves the
+	// choice to Certificates; an error ends the handshake. The result is read once, at that
+	// moment, and may be replaced afterwards.
 	GetCertificate func(*ClientHello) (*tls.Certificate, error)
 
-	// GetClientCertificate, on a client, is asked when the server requests a
-	// certificate; a certificate without contents sends none.
+	// GetClientCertificate, on a client, chooses the certificate when the server requests
+	// one. An empty certificate, or nil, sends none; an error ends the handshake. Nil leaves
+	// the choice to Certificates.
 	GetClientCertificate func(*CertificateRequest) (*tls.Certificate, error)
 
-	// GetConfigForClient, on a server, may return another Config for this
-	// client, or nil for this one. Unless it has TicketKeys or AsyncTicketKeys,
-	// the ticket keys and the replay guard are those of this one, so that
-	// sessions are resumed whichever Config they began with.
+	// GetConfigForClient, on a server, may return another Config for a client; returning
+	// nil, nil keeps this one, and an error ends the handshake. Unless the other Config has
+	// TicketKeys or AsyncTicketKeys, the ticket keys and the replay guard are those of this
+	// one, so that sessions are resumed whichever Config they began with.
 	GetConfigForClient func(*ClientHello) (*Config, error)
 
-	// RootCAs verify servers, ClientCAs verify clients. Nil: the system's.
-	RootCAs   *x509.CertPool
+	// RootCAs are the authorities that a client verifies servers by. Nil means the system's.
+	RootCAs *x509.CertPool
+
+	// ClientCAs are the authorities that a server verifies clients by, as ClientAuth
+	// demands. Nil means the system's.
 	ClientCAs *x509.CertPool
 
-	// ClientCANames are the distinguished names (DER) that a server's request
-	// for a certificate has. Nil: the subjects of ClientCAs, unless these take more
-	// than 16 KiB: then none, which stands for any.
+	// ClientCANames, on a server, are the distinguished names (DER) of the acceptable
+	// authorities in its request for a certificate. Nil means the subjects of ClientCAs; if
+	// those take more than 16 KiB, none is sent, which means any authority.
 	ClientCANames [][]byte
 
-	// ClientAuth is what a server demands of its clients. A client that has a
-	// PSK shows no certificate: RequireAnyClientCert and
-	// RequireAndVerifyClientCert are an error together with PSKs, GetPSK or
-	// AsyncPSK. A server whose clients have the one or the other takes
-	// VerifyClientCertIfGiven, and a VerifyConnection that refuses a
+	// ClientAuth, on a server, is what it demands of its clients. Zero, NoClientCert, requests
+	// no certificate.
+	//
+	// A client that uses a PSK sends no certificate: RequireAnyClientCert and
+	// RequireAndVerifyClientCert are an error together with PSKs, GetPSK or AsyncPSK. To
+	// accept either, use VerifyClientCertIfGiven and a VerifyConnection that refuses a
 	// connection with neither PeerCertificates nor PSKIdentity.
 	ClientAuth tls.ClientAuthType
 
-	// ServerName is the name (or IP address) that the server's certificate
-	// must have, and that is sent as server_name unless it is an address. A
-	// client needs it, or InsecureSkipVerify.
+	// ServerName, on a client, is the name or IP address that the server's certificate must
+	// have. A name is also sent as server_name (RFC 6066, Section 3). A client must have a
+	// ServerName, InsecureSkipVerify, ServerNameOptional, PSKs or PeerPublicKeys.
 	ServerName string
 
 	// ServerNameOptional lets a client be made without a ServerName, which SetServerName
@@ -163,171 +179,178 @@ type Config struct {
 	// roots sign for everybody.
 	ServerNameOptional bool
 
-	// InsecureSkipVerify accepts any certificate of the server: whoever is
-	// between can read everything. VerifyConnection is still called.
+	// InsecureSkipVerify, on a client, accepts any certificate of the server, so that anyone
+	// on the path can read and change everything. VerifyPeerCertificate and VerifyConnection
+	// are still called.
 	InsecureSkipVerify bool
 
-	// VerifyPeerCertificate and VerifyConnection are called after the
-	// ordinary verification, with the same meaning as in crypto/tls; an
-	// error ends the handshake with bad_certificate. VerifyConnection is
-	// also called when there is no certificate, and VerifyPeerCertificate for
-	// that of a session which is verified again. For early data under a session
-	// that another Config began VerifyConnection is asked twice: before it is
-	// offered (an error: there is none), and when the server has answered.
+	// VerifyPeerCertificate, if set, is called after the ordinary verification of a
+	// certificate, as in crypto/tls. It is called again for the certificate of a session that
+	// is verified again. An error ends the handshake with bad_certificate, or with the alert
+	// of an *[AlertError].
 	VerifyPeerCertificate func(rawCerts [][]byte, verifiedChains [][]*x509.Certificate) error
-	VerifyConnection      func(ConnectionState) error
 
-	// CertificateTypes are the types of certificate that a client offers to
-	// send, the preferred first. Empty: those of its Certificates.
+	// VerifyConnection, if set, is called in every handshake after the peer is verified,
+	// also when a session is resumed or no certificate was sent. An error ends the handshake
+	// with bad_certificate, or with the alert of an *[AlertError].
+	//
+	// It is also called before early data is offered under a session that another Config
+	// established; an error then only suppresses the early data.
+	VerifyConnection func(ConnectionState) error
+
+	// CertificateTypes, on a client, are the types of certificate that it offers to send,
+	// the preferred first (RFC 7250). Nil means the types of its Certificates.
 	CertificateTypes []CertificateType
 
-	// PeerCertificateTypes are the types of certificate that the peer may
-	// send, the preferred first. Empty: X.509 only. With CertificateRawPublicKey there
-	// must be PeerPublicKeys, a VerifyConnection, AsyncVerify or
-	// InsecureSkipVerify, for a raw key has no authority behind it.
+	// PeerCertificateTypes are the types of certificate that the peer may send, the
+	// preferred first (RFC 7250). Nil means X.509 only. CertificateRawPublicKey requires
+	// PeerPublicKeys, VerifyConnection, AsyncVerify or InsecureSkipVerify, since no
+	// authority vouches for a raw key.
 	PeerCertificateTypes []CertificateType
 
-	// PeerPublicKeys are the raw public keys that are accepted, where
-	// PeerCertificateTypes has CertificateRawPublicKey. A server asks its clients for one only
-	// with ClientAuth.
+	// PeerPublicKeys are the raw public keys that are accepted when PeerCertificateTypes has
+	// CertificateRawPublicKey. A server asks its clients for one only with ClientAuth.
 	PeerPublicKeys []crypto.PublicKey
 
-	// NextProtos are the ALPN protocols, the preferred first. A server that
-	// has some and shares none with a client that offers some ends the
-	// handshake with no_application_protocol.
+	// NextProtos are the ALPN protocols, the preferred first (RFC 7301). A server that has
+	// some and shares none with a client that offers some ends the handshake with
+	// no_application_protocol. Nil negotiates none.
 	NextProtos []string
 
-	// MinVersion and MaxVersion are tls.VersionTLS12 or tls.VersionTLS13; for
-	// DTLS they mean DTLS 1.2 and DTLS 1.3. Zero: 1.2 and 1.3.
-	MinVersion, MaxVersion uint16
+	// MinVersion is the oldest version accepted: tls.VersionTLS12 or tls.VersionTLS13, which
+	// in DTLS mean DTLS 1.2 and DTLS 1.3. Zero means 1.2.
+	MinVersion uint16
 
-	// CipherSuites are the cipher suites of both versions, the preferred
-	// first, of [CipherSuites]. Nil: all but CCM, and those of TLS 1.2 with a PSK only where
-	// there are PSKs. A version without any suite here is not
-	// offered or accepted.
+	// MaxVersion is the newest version accepted, with the same values. Zero means 1.3.
+	MaxVersion uint16
+
+	// CipherSuites are the cipher suites of both versions, the preferred first, out of
+	// [CipherSuites]. A version without any suite is neither offered nor accepted. Nil means
+	// all but those with CCM; TLS 1.2 suites with a PSK are included only if there are PSKs.
 	CipherSuites []uint16
 
-	// CurvePreferences are the groups, the preferred first. Nil: X25519MLKEM768,
-	// SecP256r1MLKEM768, SecP384r1MLKEM1024, X25519, P-256, P-384, P-521.
+	// CurvePreferences are the key exchange groups, the preferred first, out of [Groups].
+	// Nil means X25519MLKEM768, SecP256r1MLKEM768, SecP384r1MLKEM1024, X25519, P-256, P-384
+	// and P-521.
 	CurvePreferences []tls.CurveID
 
-	// KeyShares is which of CurvePreferences a client sends key shares for in
-	// its first ClientHello, in the same order. Nil: the first, and the first of
-	// the other kind, post-quantum or not. Empty: none, so that the server
-	// chooses by HelloRetryRequest.
+	// KeyShares, on a client, are the groups of CurvePreferences that its first ClientHello
+	// has key shares for, in the same order (RFC 9846, Section 4.3.8). Nil means the first
+	// group, and the first of the other kind, post-quantum or not. Empty sends no share, so
+	// that the server chooses a group by HelloRetryRequest.
 	KeyShares []tls.CurveID
 
-	// SignatureSchemes are the signature schemes that the peer may use, the
-	// preferred first. Nil: ECDSA, RSA-PSS, Ed25519, and RSA PKCS #1 in
-	// certificates and TLS 1.2. What we sign with is up to the peer and to
-	// the SupportedSignatureAlgorithms of each tls.Certificate.
+	// SignatureSchemes are the signature schemes that the peer may use, the preferred first.
+	// Nil means ECDSA, RSA-PSS and Ed25519, and RSA PKCS #1 in certificates and TLS 1.2. Our
+	// own signatures depend on the peer and on the SupportedSignatureAlgorithms of each
+	// tls.Certificate.
 	SignatureSchemes []tls.SignatureScheme
 
 	// RequireExtendedMasterSecret refuses TLS 1.2 without RFC 7627.
 	RequireExtendedMasterSecret bool
 
-	// RequireSecureRenegotiation refuses TLS 1.2 servers without RFC 5746.
+	// RequireSecureRenegotiation, on a client, refuses TLS 1.2 servers without RFC 5746.
 	RequireSecureRenegotiation bool
 
-	// SessionCache keeps a client's sessions, by protocol and ServerName. Nil:
-	// nothing is resumed. A TLS 1.3 server gives one behind the handshake, where it
-	// has accepted early data also behind the answer to that: who reads no further
-	// has none.
+	// SessionCache, on a client, keeps sessions by protocol and ServerName. Nil disables
+	// resumption. TLS 1.3 sessions arrive after the handshake, and with accepted early data
+	// after the server's reply to it: a client that closes without reading gets none.
 	SessionCache SessionCache
 
-	// NoTickets is a server without session tickets. Otherwise it gives TLS
-	// 1.3 clients that can use them Tickets of them (0: one; at most 16), and
-	// TLS 1.2 clients one, which live for TicketLifetime: a day if that is 0, and
-	// never longer than seven.
-	NoTickets      bool
-	Tickets        int
+	// NoTickets, on a server, disables session tickets.
+	NoTickets bool
+
+	// Tickets, on a server, is how many tickets it sends after a TLS 1.3 handshake to
+	// clients that can use them: 1 if zero, at most 16. A TLS 1.2 client gets one.
+	Tickets int
+
+	// TicketLifetime, on a server, is how long a ticket can be used: 24 hours if zero, at
+	// most 7 days.
 	TicketLifetime time.Duration
 
-	// TicketKeys are the keys of tickets. Nil: keys that this Config and its
-	// Clones share, which rotate after each TicketLifetime and never leave the
-	// process.
+	// TicketKeys, on a server, is the source of the keys that seal tickets. Nil means keys
+	// that this Config and its Clones share. Those rotate after each TicketLifetime and never
+	// leave the process.
 	TicketKeys TicketKeySource
 
-	// EarlyData lets a client offer 0-RTT data with sessions that permit it: see
-	// [Engine.SealEarlyData].
+	// EarlyData lets a client send 0-RTT data under sessions that permit it: see
+	// [Engine.SealEarlyData]. It needs a SessionCache.
 	EarlyData bool
 
-	// MaxEarlyData is the number of bytes of early data that a server accepts on
-	// a connection, and permits in its tickets. Zero disables early data.
+	// MaxEarlyData, on a server, is the number of bytes of early data that it accepts on a
+	// connection, and permits in its tickets. Zero disables early data.
 	//
-	// The largest useful value is 14,336. A server that must reject early data
-	// skips it, as every server does for 14,336 bytes, whatever its Config. It
-	// skips more only if its own MaxEarlyData, or the ticket if it can open it,
-	// permits more; otherwise a client that has sent more gets a fatal
-	// unexpected_message in place of a full handshake. So early data with a
-	// larger limit must stay on until the tickets have expired that permit it:
-	// for TicketLifetime.
+	// The largest useful value is 14,336. A server that must reject early data skips it, as
+	// every server does for 14,336 bytes, whatever its Config. It skips more only if its own
+	// MaxEarlyData permits more, or the ticket, if it can open it. Otherwise a client that
+	// has sent more gets a fatal unexpected_message in place of a full handshake. So a larger
+	// limit must stay in force for a TicketLifetime, until the tickets that permit it expire.
 	MaxEarlyData uint32
 
-	// ReplayGuard says which early data a server has not seen before. Nil: a
-	// guard in memory, of 65,536 ids, that this Config and its Clones share. With
-	// TicketKeys or AsyncTicketKeys it lets nothing pass in its first 30 s.
+	// ReplayGuard, on a server, tells which early data is new (RFC 9846, Section 8). Nil
+	// means a guard in memory, of 65,536 ids, that this Config and its Clones share. With
+	// TicketKeys or AsyncTicketKeys that guard rejects all early data in its first 30 s.
 	ReplayGuard ReplayGuard
 
-	// PSKs are the external pre-shared keys that a client offers, and that a
-	// server knows by their identities. A server with PSKs, GetPSK or
-	// AsyncPSK that has no certificate accepts nothing else; a client with
-	// PSKs and without ServerName too. On a server ClientAuth must not require
-	// certificates beside them.
+	// PSKs are the external pre-shared keys that a client offers, and that a server knows by
+	// their identities. A server without a certificate that has PSKs, GetPSK or AsyncPSK
+	// accepts nothing else, and neither does a client with PSKs and without ServerName.
 	PSKs []PSK
 
-	// GetPSK, on a server, is asked for an identity that PSKs do not have; it
-	// answers nil, nil for one that is not known. It is asked again before a
-	// session that began with such a PSK is resumed, for which it must have the same
-	// key.
+	// GetPSK, on a server, returns the PSK of an identity that is not in PSKs, or nil, nil
+	// if it is unknown; an error ends the handshake. Before a session that began with such a
+	// PSK is resumed it is called again, and must return the same key.
 	GetPSK func(identity []byte) (*PSK, error)
 
-	// NoOCSPStapling and NoSCTs keep a client from asking for what it would
-	// not look at: an OCSP response, and signed certificate timestamps.
-	NoOCSPStapling, NoSCTs bool
+	// NoOCSPStapling, on a client, does not ask for an OCSP response (RFC 6066, Section 8).
+	NoOCSPStapling bool
 
-	// Async are the questions that the caller answers: see Engine.Pending.
+	// NoSCTs, on a client, does not ask for signed certificate timestamps (RFC 6962).
+	NoSCTs bool
+
+	// Async is the set of questions that the caller answers: see [Engine.Pending]. Zero
+	// means that the Config answers all of them.
 	Async Async
 
-	// KeyLogWriter gets the secrets in NSS key log format, which lets anybody
-	// who reads it decrypt the connections: for debugging only. Writes are
-	// serialized.
+	// KeyLogWriter receives the secrets of all connections in NSS key log format. Anyone who
+	// reads them can decrypt the connections: it is for debugging only. Writes are
+	// serialized, and their errors ignored.
 	KeyLogWriter io.Writer
 
-	// ReadAhead lets a Context ask its BIO for more than the current record
-	// still lacks.
+	// ReadAhead lets a [Context] read more from its BIO than the current record still lacks.
+	// It saves calls, but takes bytes that may belong to whatever follows TLS.
 	ReadAhead bool
 
-	// MaxCertificateMessage is the largest Certificate message accepted, in
-	// bytes. Zero: 64 KiB, the limit of all other messages.
+	// MaxCertificateMessage is the size of the largest Certificate message accepted, in
+	// bytes. Zero means 64 KiB, which is the limit of all other messages.
 	MaxCertificateMessage int
 
-	// MaxCertificateCost bounds the work that the peer's certificates may cause
-	// before it has proved anything. The unit is one verification with RSA-2048,
-	// some 30 µs; one with P-256 counts 3, with RSA-4096 11, with P-384 20, with
-	// RSA-8192 41 and with P-521 100. What counts is each certificate (1) and
-	// every 256 bytes of them (1), the signature of the handshake, and each check
-	// that crypto/x509 would make if all signatures were good, of which it makes
-	// no more than 100. Beyond the limit nothing is verified, and the alert is
-	// bad_certificate. Zero: 500, with which ten certificates of RSA-4096 are
-	// accepted, and more if MaxCertificateMessage exceeds 64 KiB: 1 for every 256
-	// bytes.
+	// MaxCertificateCost bounds the work that the peer's certificates may cause before it
+	// has proved anything. Beyond it nothing is verified, and the alert is bad_certificate.
+	//
+	// The unit is one verification with RSA-2048, about 30 µs. One with P-256 counts 3, with
+	// RSA-4096 11, with P-384 20, with RSA-8192 41 and with P-521 100. The cost adds up each
+	// certificate (1), every 256 bytes of them (1), the signature of the handshake, and each
+	// check that crypto/x509 would make if all signatures were good, of which it makes at
+	// most 100.
+	//
+	// Zero means 500, enough for ten certificates of RSA-4096, and 1 more for every 256 bytes
+	// by which MaxCertificateMessage exceeds 64 KiB.
 	MaxCertificateCost int
 
-	// MaxRecordData is how many bytes of plaintext a sent record has at most,
-	// 512 to 16,384. Zero: 16,384.
+	// MaxRecordData is the most plaintext that we send in one record, in bytes: 512 to
+	// 16,384. Zero means 16,384. It applies to TLS only.
 	MaxRecordData int
 
-	// DTLS holds the options that only DTLS has.
+	// DTLS holds the options that only DTLS has. Its zero value is right for most.
 	DTLS DTLSConfig
 
 	compile compileOnce
 }
 
-// Clone returns a copy of c that may be modified. What c keeps by itself the two
-// share from then on, as long as they do not say otherwise: the ticket keys, the replay
-// guard and the cookie secret. So sessions that one has given are resumed by the
-// other, if it would accept their clients.
+// Clone returns a copy of c that may be modified. Unless the copy sets its own, both share
+// what c keeps in memory: the ticket keys, the replay guard and the cookie secret. So a
+// session that one has issued is resumed by the other, if that would accept the client.
 func (c *Config) Clone() *Config {
 	clone := &Config{}
 	clone.compile.shared.Store(c.shared())
