@@ -1,72 +1,135 @@
 package hermetic
 
 import (
+	"fmt"
 	"go/ast"
 	"go/parser"
 	"go/token"
 	"io/fs"
+	"path"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
+)
+
+// banned are packages that the core does not import, and allowed the files that may.
+var (
+	banned = map[string]string{
+		"net": "sockets", "net/http": "sockets", "syscall": "system calls", "os": "files", "os/exec": "processes",
+		"io/ioutil": "files", "log": "output", "log/slog": "output", "unsafe": "no reason", "crypto/tls/internal": "private",
+	}
+	allowed = map[string][]string{
+		"config_load.go": {"os"},      // files are read while a Config is made, and never after
+		"context.go":     {"syscall"}, // for the value of EAGAIN
+	}
 )
 
 // TestCoreDoesNoIO keeps the first rule of the house: the root package and
 // internal/ start no goroutine and no timer, open no socket and no file, and
 // read no clock and no random source that they were not given.
 func TestCoreDoesNoIO(t *testing.T) {
-	banned := map[string]string{
-		"net": "sockets", "net/http": "sockets", "syscall": "system calls", "os": "files", "os/exec": "processes",
-		"io/ioutil": "files", "log": "output", "log/slog": "output", "unsafe": "no reason", "crypto/tls/internal": "private",
-	}
-	allowed := map[string]map[string]bool{
-		"config_load.go": {"os": true},      // files are read while a Config is made, and never after
-		"context.go":     {"syscall": true}, // for the value of EAGAIN
-	}
 	for _, file := range coreFiles(t) {
 		set := token.NewFileSet()
 		f, err := parser.ParseFile(set, file, nil, 0)
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, spec := range f.Imports {
-			path, _ := strconv.Unquote(spec.Path.Value)
-			if why, ok := banned[path]; ok && !allowed[file][path] {
-				t.Errorf("%s imports %s: %s", file, path, why)
-			}
+		for _, fault := range faultsOf(set, f, file) {
+			t.Error(fault)
 		}
-		ast.Inspect(f, func(n ast.Node) bool {
-			switch n := n.(type) {
-			case *ast.GoStmt:
-				t.Errorf("%s starts a goroutine", set.Position(n.Pos()))
-			case *ast.SelectStmt, *ast.ChanType:
-				t.Errorf("%s uses channels", set.Position(n.Pos()))
-			case *ast.SelectorExpr:
-				checkSelector(t, set.Position(n.Pos()), n)
-			}
-			return true
-		})
 	}
 }
 
-// checkSelector finds clocks, timers and random sources that were not given.
-func checkSelector(t *testing.T, at token.Position, n *ast.SelectorExpr) {
-	pkg, ok := n.X.(*ast.Ident)
-	if !ok {
-		return
+// givenElsewhere are the functions and variables of packages that the core imports for
+// other things: clocks, timers and random sources that it was not given, and the files
+// that may use them all the same.
+var givenElsewhere = map[string]map[string][]string{
+	"time": {
+		"Sleep": nil, "After": nil, "AfterFunc": nil, "NewTimer": nil, "NewTicker": nil, "Tick": nil,
+		"Now": {"config_compile.go"}, "Since": nil, "Until": nil, // the default of Config.Time
+	},
+	// The default of Config.Rand, and of SignRequest.Sign.
+	"crypto/rand":  {"Reader": {"config_compile.go", "answer_pending.go"}, "Read": nil, "Text": nil, "Int": nil, "Prime": nil},
+	"math/rand":    nil,
+	"math/rand/v2": nil,
+}
+
+// faultsOf are the places of a file that break the rule.
+func faultsOf(set *token.FileSet, f *ast.File, file string) (faults []string) {
+	fault := func(at token.Pos, format string, args ...any) {
+		faults = append(faults, fmt.Sprintf("%s: %s", set.Position(at), fmt.Sprintf(format, args...)))
 	}
-	name := pkg.Name + "." + n.Sel.Name
-	switch name {
-	case "time.Sleep", "time.After", "time.AfterFunc", "time.NewTimer", "time.NewTicker", "time.Tick":
-		t.Errorf("%s: %s", at, name)
-	case "time.Now", "time.Since", "time.Until":
-		if at.Filename != "config_compile.go" { // the default of Config.Time
-			t.Errorf("%s: %s: the time comes from Config.Time", at, name)
+	names := make(map[string]string) // of the packages of givenElsewhere, in this file
+	for _, spec := range f.Imports {
+		imported, _ := strconv.Unquote(spec.Path.Value)
+		if why, ok := banned[imported]; ok && !slices.Contains(allowed[file], imported) {
+			fault(spec.Pos(), "imports %s: %s", imported, why)
 		}
-	case "rand.Reader":
-		if at.Filename != "config_compile.go" && at.Filename != "answer_pending.go" { // the default of Config.Rand, and of SignRequest.Sign
-			t.Errorf("%s: %s: randomness comes from Config.Rand", at, name)
+		uses, ok := givenElsewhere[imported]
+		switch {
+		case !ok:
+		case uses == nil:
+			fault(spec.Pos(), "imports %s: randomness comes from Config.Rand", imported)
+		case spec.Name == nil:
+			names[path.Base(imported)] = imported
+		case spec.Name.Name == ".":
+			fault(spec.Pos(), "imports all names of %s", imported)
+		default:
+			names[spec.Name.Name] = imported
 		}
+	}
+	ast.Inspect(f, func(n ast.Node) bool {
+		switch n := n.(type) {
+		case *ast.GoStmt:
+			fault(n.Pos(), "starts a goroutine")
+		case *ast.SelectStmt, *ast.ChanType:
+			fault(n.Pos(), "uses channels")
+		case *ast.SelectorExpr:
+			pkg, ok := n.X.(*ast.Ident)
+			if !ok {
+				break
+			}
+			except, ok := givenElsewhere[names[pkg.Name]][n.Sel.Name]
+			if ok && !slices.Contains(except, file) {
+				fault(n.Pos(), "%s.%s is not what the Config gives", names[pkg.Name], n.Sel.Name)
+			}
+		}
+		return true
+	})
+	return faults
+}
+
+// TestRuleOfNoIO: the test of the rule finds what breaks it, under whatever name.
+func TestRuleOfNoIO(t *testing.T) {
+	for _, test := range []struct {
+		name, source string
+		fault        bool
+	}{
+		{"a package of the system", `import "os"`, true},
+		{"rand.Read", `import "crypto/rand"; var _, _ = rand.Read(nil)`, true},
+		{"rand.Text", `import "crypto/rand"; var _ = rand.Text()`, true},
+		{"rand.Reader as a value", `import "crypto/rand"; var source = rand.Reader`, true},
+		{"an alias", `import source "crypto/rand"; var _, _ = source.Read(nil)`, true},
+		{"an alias of time", `import clock "time"; var _ = clock.Now()`, true},
+		{"a dot import", `import . "time"; var _ = Now()`, true},
+		{"math/rand", `import "math/rand/v2"; var _ = rand.N(2)`, true},
+		{"a goroutine", `func f() { go f() }`, true},
+		{"a channel", `var c chan int`, true},
+		{"times that were given", `import "time"; func f(t time.Time) time.Time { return t.Add(time.Second) }`, false},
+		{"a variable of that name", `func f(rand interface{ Read([]byte) }) { rand.Read(nil) }`, false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			set := token.NewFileSet()
+			f, err := parser.ParseFile(set, "file.go", "package p; "+test.source, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if faults := faultsOf(set, f, "file.go"); len(faults) > 0 != test.fault {
+				t.Errorf("faults: %q", faults)
+			}
+		})
 	}
 }
 
