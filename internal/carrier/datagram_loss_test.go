@@ -29,20 +29,25 @@ type flying struct {
 // send takes all that e sends now.
 func (l *lossy) send(e *end) {
 	for _, d := range l.output(e) {
-		for n := 0; l.rng.Float64() < 0.1 || n == 0; n++ {
-			if l.rng.Float64() < l.loss {
-				continue
-			}
-			delay := 10 + l.rng.IntN(40)
-			if l.rng.IntN(10) == 0 {
-				delay += l.rng.IntN(400)
-			}
-			copied := bytes.Clone(d)
-			if l.damaged && l.rng.IntN(20) == 0 {
-				copied[l.rng.IntN(len(copied))] ^= 1 << l.rng.IntN(8)
-			}
-			l.flying = append(l.flying, flying{l.peer(e), l.now.Add(time.Duration(delay) * time.Millisecond), copied})
+		l.fly(e, d)
+	}
+}
+
+// fly lets a datagram of e take off, as often as the network likes.
+func (l *lossy) fly(e *end, d []byte) {
+	for n := 0; l.rng.Float64() < 0.1 || n == 0; n++ {
+		if l.rng.Float64() < l.loss {
+			continue
 		}
+		delay := 10 + l.rng.IntN(40)
+		if l.rng.IntN(10) == 0 {
+			delay += l.rng.IntN(400)
+		}
+		copied := bytes.Clone(d)
+		if l.damaged && l.rng.IntN(20) == 0 {
+			copied[l.rng.IntN(len(copied))] ^= 1 << l.rng.IntN(8)
+		}
+		l.flying = append(l.flying, flying{l.peer(e), l.now.Add(time.Duration(delay) * time.Millisecond), copied})
 	}
 }
 
@@ -75,6 +80,9 @@ func (l *lossy) next() (more bool, err error) {
 			var o Opened
 			if o, err = f.to.Open(l.now, in); err == nil && f.to.Waiting() {
 				err = f.to.answer(l.now)
+			}
+			if o.Data != nil {
+				f.to.data = append(f.to.data, string(o.Data))
 			}
 			in = in[o.N:]
 		}
@@ -134,23 +142,67 @@ func TestLoss(t *testing.T) {
 	})
 }
 
-// TestDamage: a network that changes bits as well may end a handshake, but does
-// no more.
+// TestDamage: a network that changes bits as well may end a handshake, but nothing that
+// it has changed is taken for the peer's once there are keys, and no data comes twice.
 func TestDamage(t *testing.T) {
 	versions(t, func(t *testing.T, version uint16) {
-		for seed := range uint64(200) {
+		const seeds, words = 200, 20
+		completed, arrived := 0, 0
+		for seed := range uint64(seeds) {
 			rng := rand.New(rand.NewPCG(seed, uint64(version)+1))
 			l := &lossy{rng: rng, loss: 0.1, damaged: true}
 			l.pair = newPair(t, playOptions{version: version, clientAuth: true, certificate: 2000, damaged: true}, nil)
 			l.send(l.client)
-			for range 3000 {
-				more, err := l.next()
-				if err != nil || !more {
-					break
+			if l.play(3000) != nil || !l.client.complete || !l.server.complete {
+				continue
+			}
+			completed++
+			for i := range words {
+				for _, e := range []*end{l.client, l.server} {
+					l.fly(e, l.seal(e, fmt.Sprintf("%s %d", e.name, i)))
 				}
 			}
+			if err := l.play(3000); err != nil {
+				t.Errorf("seed %d: damage after the handshake ends the connection: %v", seed, err)
+			}
+			for _, e := range []*end{l.client, l.server} {
+				arrived += len(e.data)
+				l.wantWords(seed, e, words)
+			}
+		}
+		if completed < seeds*9/10 {
+			t.Errorf("%d of %d handshakes are completed", completed, seeds)
+		}
+		if sent := 2 * words * completed; arrived < sent*8/10 || arrived == sent {
+			t.Errorf("%d of %d datagrams of data have arrived", arrived, sent)
 		}
 	})
+}
+
+// play lets so many things happen at most, until nothing is left to happen.
+func (l *lossy) play(most int) error {
+	for range most {
+		if more, err := l.next(); err != nil || !more {
+			return err
+		}
+	}
+	return nil
+}
+
+// wantWords wants each of the data that e has got to be one that its peer has sent, and
+// none to have come twice.
+func (l *lossy) wantWords(seed uint64, e *end, words int) {
+	l.t.Helper()
+	sent := make(map[string]bool)
+	for i := range words {
+		sent[fmt.Sprintf("%s %d", l.peer(e).name, i)] = true
+	}
+	for _, d := range e.data {
+		if !sent[d] {
+			l.t.Errorf("seed %d: the %s got %q, which was not sent, or twice", seed, e.name, d)
+		}
+		delete(sent, d)
+	}
 }
 
 // FuzzDatagramOpen: an end in any state survives any datagram.
