@@ -2,37 +2,14 @@ package netconn
 
 import "bytes"
 
-// connectionID returns the connection ID, of that size, of the first record of a
-// datagram: RFC 9146, Section 4 (after type, version, epoch and sequence number),
-// and RFC 9147bis, Section 4 (after the first byte 001CSLEE, if its C says so).
-func connectionID(datagram []byte, size int) (cid []byte, ok bool) {
-	const tls12CID, classicCID = 25, 1 + 2 + 2 + 6
-	at := 0
-	switch {
-	case size == 0 || len(datagram) == 0:
-		return nil, false
-	case datagram[0] == tls12CID:
-		at = classicCID
-	case datagram[0]&0xf0 == 0x30:
-		at = 1
-	default:
-		return nil, false
-	}
-	if len(datagram) < at+size {
-		return nil, false
-	}
-	return datagram[at : at+size], true
-}
-
 // find returns the peer that a datagram is from, and the one that may take its
 // place: by the address, unless a connection ID says that somebody has moved
 // there. IDs are random, and may meet: the peer at the address comes first.
-func (s *socket) find(from key, datagram []byte) (p, rising *peer) {
+func (s *socket) find(from key, cid []byte) (p, rising *peer) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	p, rising = s.peers[from], s.rising[from]
-	cid, ok := connectionID(datagram, s.cidSize)
-	if !ok || p != nil && p.known(cid) || rising != nil && rising.known(cid) {
+	if len(cid) == 0 || p != nil && p.known(cid) || rising != nil && rising.known(cid) {
 		return p, rising
 	}
 	if moved := s.cids[string(cid)]; moved != nil {

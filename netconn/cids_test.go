@@ -127,29 +127,6 @@ func TestFollow(t *testing.T) {
 	}
 }
 
-// TestConnectionID: where the connection ID of a record is.
-func TestConnectionID(t *testing.T) {
-	for _, c := range []struct {
-		name     string
-		datagram string
-		size     int
-		want     string
-	}{
-		{"DTLS 1.2", "\x19\xfe\xfd\x00\x01seqnumabcd\x00\x01x", 4, "abcd"},
-		{"DTLS 1.2, short", "\x19\xfe\xfd\x00\x01seqnumabc", 4, ""},
-		{"DTLS 1.3", "\x3eabcdSSLL", 4, "abcd"},
-		{"DTLS 1.3, short", "\x3eabc", 4, ""},
-		{"DTLS 1.3 without", "\x2eabcdSSLL", 4, ""},
-		{"we have none", "\x3eabcdSSLL", 0, ""},
-		{"a hello", "\x16\xfe\xfd\x00\x00seqnumabcd", 4, ""},
-		{"nothing", "", 4, ""},
-	} {
-		if got, ok := connectionID([]byte(c.datagram), c.size); string(got) != c.want || ok != (c.want != "") {
-			t.Errorf("%s: %q, %v", c.name, got, ok)
-		}
-	}
-}
-
 // TestControl: what Conn does not offer, with the engine.
 func TestControl(t *testing.T) {
 	everywhere(t, func(t *testing.T, c, s *Conn) {

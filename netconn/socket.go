@@ -171,20 +171,21 @@ func (s *socket) handle(from address, datagram []byte) {
 		s.drop(&s.drops.TooLarge)
 		return
 	}
-	old, rising := s.find(from.key, datagram)
+	peeked, _ := hermetic.PeekDatagram(datagram, s.cidSize)
+	old, rising := s.find(from.key, peeked.ConnectionID)
 	newest := old
 	if rising != nil {
 		newest = rising
 	}
-	random, hello := helloRandom(datagram)
+	begins := len(peeked.HelloRandom) > 0 && (newest == nil || !bytes.Equal(newest.random[:], peeked.HelloRandom))
 	switch {
-	case s.server != nil && (newest == nil || hello && newest.random != random):
-		s.meet(from, random, datagram)
+	case s.server != nil && (newest == nil || begins):
+		s.meet(from, peeked.HelloRandom, datagram)
 	case newest == nil:
 		s.drop(&s.drops.NoPeer)
 	case rising == nil:
 		s.deliver(old, from, datagram)
-	case datagram[0] == handshakeRecord:
+	case peeked.Handshake:
 		s.deliver(rising, from, datagram)
 	default:
 		// It is not known whose keys it is under: who does not have them drops it.
@@ -193,27 +194,9 @@ func (s *socket) handle(from address, datagram []byte) {
 	}
 }
 
-// What a datagram with the start of a ClientHello looks like: RFC 9147bis,
-// Sections 4 and 5.2. The first 25 bytes are the headers of record and message.
-const (
-	handshakeRecord = 22
-	clientHello     = 1
-	randomAt        = 13 + 12 + 2
-)
-
-// helloRandom returns the random of a ClientHello, which is the same in both hellos
-// of a handshake and in their repetitions, and in no other handshake.
-func helloRandom(d []byte) (random [32]byte, ok bool) {
-	ok = len(d) >= randomAt+32 && d[0] == handshakeRecord && d[3]|d[4] == 0 && d[13] == clientHello && d[19]|d[20]|d[21] == 0
-	if ok {
-		copy(random[:], d[randomAt:])
-	}
-	return random, ok
-}
-
 // meet takes a stranger's datagram: only a ClientHello with a good cookie makes a
 // peer of him, and nothing is kept before.
-func (s *socket) meet(from address, random [32]byte, datagram []byte) {
+func (s *socket) meet(from address, random, datagram []byte) {
 	if !s.server.DTLS.TrustAddress {
 		answer, ok := s.server.AnswerHello(nil, from.id(), datagram)
 		if len(answer) > 0 {
@@ -223,12 +206,12 @@ func (s *socket) meet(from address, random [32]byte, datagram []byte) {
 			s.unwelcome(answer)
 			return
 		}
-	} else if random == [32]byte{} {
+	} else if len(random) == 0 {
 		s.drop(&s.drops.NoPeer)
 		return
 	}
 	p := newPeer(s, from, hermetic.DTLSServer, s.server)
-	p.random = random
+	copy(p.random[:], random)
 	if p.err == nil && s.admit(p) {
 		s.deliver(p, from, datagram)
 	}
