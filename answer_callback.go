@@ -9,23 +9,42 @@ import (
 	"github.com/hermetic-tls/hermetic/internal/wire"
 )
 
-// ClientHello is what a server knows of its client when it chooses a
-// certificate or a Config. It is valid as long as the caller likes.
+// ClientHello describes a client to the callbacks of its server. It may be kept.
 type ClientHello struct {
-	Mode              Mode
-	ServerName        string
+	// Mode is the server's.
+	Mode Mode
+
+	// ServerName is the server_name that the client sent, or "".
+	ServerName string
+
+	// SupportedVersions are the client's, such as tls.VersionTLS13, the preferred first. In
+	// DTLS they are DTLS's own numbers.
 	SupportedVersions []uint16
-	CipherSuites      []uint16
-	SupportedCurves   []tls.CurveID
-	SignatureSchemes  []tls.SignatureScheme
-	SupportedProtos   []string
-	AcceptableCAs     [][]byte // DER distinguished names; empty: any
-	PeerID            []byte   // as given to SetPeerID
+
+	// CipherSuites are the client's, the preferred first.
+	CipherSuites []uint16
+
+	// SupportedCurves are the client's key exchange groups, the preferred first.
+	SupportedCurves []tls.CurveID
+
+	// SignatureSchemes are those that the client verifies, the preferred first.
+	SignatureSchemes []tls.SignatureScheme
+
+	// SupportedProtos are the client's ALPN protocols, the preferred first.
+	SupportedProtos []string
+
+	// AcceptableCAs are the distinguished names (DER) of the authorities that the client
+	// accepts. Empty means any.
+	AcceptableCAs [][]byte
+
+	// PeerID is what was given to SetPeerID. DTLS only.
+	PeerID []byte
 
 	criteria *pki.Criteria
 }
 
-// SupportsCertificate returns nil if the client can use c, else the reason.
+// SupportsCertificate returns nil if the client accepts c, or the reason why it
+// does not.
 func (h *ClientHello) SupportsCertificate(c *tls.Certificate) error {
 	id, err := fits(c, h.criteria, h.AcceptableCAs)
 	if err == nil && h.ServerName != "" && id.Leaf != nil {
@@ -75,16 +94,23 @@ func listOf[T ~uint16](values wire.Uint16s) []T {
 	return list
 }
 
-// CertificateRequest is what a server asks of its client's certificate.
+// CertificateRequest describes the certificates that a server accepts.
 type CertificateRequest struct {
-	AcceptableCAs    [][]byte // DER distinguished names; empty: any
+	// AcceptableCAs are the distinguished names (DER) of the authorities that the server
+	// accepts. Empty means any.
+	AcceptableCAs [][]byte
+
+	// SignatureSchemes are those that the server verifies, the preferred first.
 	SignatureSchemes []tls.SignatureScheme
-	Version          uint16
+
+	// Version is the negotiated version, such as tls.VersionTLS13.
+	Version uint16
 
 	criteria *pki.Criteria
 }
 
-// SupportsCertificate returns nil if the server would take c, else the reason.
+// SupportsCertificate returns nil if the server accepts c, or the reason why it
+// does not.
 func (r *CertificateRequest) SupportsCertificate(c *tls.Certificate) error {
 	_, err := fits(c, r.criteria, r.AcceptableCAs)
 	return err

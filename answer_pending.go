@@ -14,22 +14,25 @@ import (
 	"github.com/hermetic-tls/hermetic/internal/suite"
 )
 
-// Pending is a question that an engine waits on: a *[ChooseRequest],
-// *[SignRequest], *[VerifyRequest], *[SessionRequest], *[TicketKeysRequest],
-// *[PSKRequest] or *[ReplayRequest]. The caller answers when it can, from
-// the goroutine that drives the engine. An answer that comes twice, or after
-// Reset, is an ErrInvalidOperation.
+// Pending is a question that an engine waits on: a *[ChooseRequest], *[SignRequest],
+// *[VerifyRequest], *[SessionRequest], *[TicketKeysRequest], *[PSKRequest] or
+// *[ReplayRequest]. The caller answers it at any later time, from the goroutine that drives
+// the engine. A second answer, or one after Reset, is an [ErrInvalidOperation].
 type Pending interface{ pending() }
 
 // ChooseRequest asks which certificate to send ([AsyncChoose]).
 type ChooseRequest struct {
-	ClientHello        *ClientHello        // on a server
-	CertificateRequest *CertificateRequest // on a client
+	// ClientHello, on a server, describes the client. It is nil on a client.
+	ClientHello *ClientHello
+
+	// CertificateRequest, on a client, is what the server accepts. It is nil on a server.
+	CertificateRequest *CertificateRequest
+
 	question
 }
 
-// Answer gives the certificate. On a client nil sends none; on a server nil
-// leaves the choice to the Config. An error ends the handshake.
+// Answer returns the certificate to the engine. Nil sends none on a client, and leaves the
+// choice to the Config on a server. An error ends the handshake.
 func (r *ChooseRequest) Answer(cert *tls.Certificate, err error) error {
 	return answer(r.engine, r, "choice of a certificate", func(q *handshake.Choose) {
 		switch {
@@ -45,15 +48,20 @@ func (r *ChooseRequest) Answer(cert *tls.Certificate, err error) error {
 
 // SignRequest asks for a signature ([AsyncSign]).
 type SignRequest struct {
+	// Certificate is the certificate whose key must sign.
 	Certificate *tls.Certificate
-	Scheme      tls.SignatureScheme
-	Message     []byte // to be hashed and signed; the caller may keep it
+
+	// Scheme is the signature scheme to use.
+	Scheme tls.SignatureScheme
+
+	// Message is to be hashed and signed. The caller may keep it.
+	Message []byte
+
 	question
 }
 
-// Sign computes the signature with key: the answer, for a key at hand. It does
-// not touch the engine and may run on any goroutine. A nil source of randomness
-// is crypto/rand.Reader.
+// Sign computes the signature with key, for a key in this process. It does not touch the
+// engine and may run on any goroutine. A nil source of randomness means crypto/rand.Reader.
 func (r *SignRequest) Sign(source io.Reader, key crypto.Signer) ([]byte, error) {
 	if source == nil {
 		source = rand.Reader
@@ -61,7 +69,8 @@ func (r *SignRequest) Sign(source io.Reader, key crypto.Signer) ([]byte, error) 
 	return suite.Scheme(r.Scheme).Sign(source, key, r.Message)
 }
 
-// Answer gives the signature. An error ends the handshake with internal_error.
+// Answer returns the signature to the engine. An error ends the handshake with
+// internal_error.
 func (r *SignRequest) Answer(signature []byte, err error) error {
 	return answer(r.engine, r, "signature", func(q *handshake.Sign) {
 		q.Signature, q.Err = slices.Clone(signature), err
@@ -70,12 +79,14 @@ func (r *SignRequest) Answer(signature []byte, err error) error {
 
 // VerifyRequest asks for a verdict on the peer ([AsyncVerify]).
 type VerifyRequest struct {
-	State ConnectionState // with the peer's certificates and VerifiedChains
+	// State describes the connection, with the peer's certificates and VerifiedChains.
+	State ConnectionState
+
 	question
 }
 
-// Answer gives the verdict: nil accepts; an *[AlertError] chooses the alert,
-// another error ends the handshake with bad_certificate.
+// Answer returns the verdict to the engine. Nil accepts the peer. An error ends the
+// handshake with bad_certificate, or with the alert of an *[AlertError].
 func (r *VerifyRequest) Answer(err error) error {
 	return answer(r.engine, r, "verdict", func(q *handshake.Verify) {
 		if err != nil {
@@ -86,12 +97,14 @@ func (r *VerifyRequest) Answer(err error) error {
 
 // SessionRequest asks a client which session to offer ([AsyncSession]).
 type SessionRequest struct {
-	Key string // what it was kept under
+	// Key is the key that the session was stored under: see [SessionCache].
+	Key string
+
 	question
 }
 
-// Answer gives the session, or nil for none. An error is none as well: the
-// handshake is then a full one.
+// Answer returns the session to the engine. After nil, or an error, the handshake is a full
+// one.
 func (r *SessionRequest) Answer(s *Session, err error) error {
 	return answer(r.engine, r, "session", func(q *handshake.Offer) {
 		if err == nil {
@@ -100,12 +113,12 @@ func (r *SessionRequest) Answer(s *Session, err error) error {
 	})
 }
 
-// TicketKeysRequest asks a server for the keys of its tickets
-// ([AsyncTicketKeys]), once in a handshake that needs them.
+// TicketKeysRequest asks a server for the keys of its tickets ([AsyncTicketKeys]), at most
+// once in a handshake.
 type TicketKeysRequest struct{ question }
 
-// Answer gives the keys: the first seals, and all open. Without any, or with an
-// error, the handshake goes on without tickets.
+// Answer returns the keys to the engine: the first seals, and all open. Without any, or
+// with an error, the handshake continues without tickets.
 func (r *TicketKeysRequest) Answer(keys []TicketKey, err error) error {
 	e := r.engine
 	if e.pending != Pending(r) {
@@ -120,30 +133,33 @@ func (r *TicketKeysRequest) Answer(keys []TicketKey, err error) error {
 
 // PSKRequest asks a server for the external PSK of an identity ([AsyncPSK]).
 type PSKRequest struct {
-	Identity []byte // of an imported PSK: the one that it was made of
+	// Identity is what the client sent; for an imported PSK, that of the PSK it is derived
+	// from (RFC 9258).
+	Identity []byte
+
 	question
 }
 
-// Answer gives the PSK, or nil when the identity is not known. An error ends the
-// handshake.
+// Answer returns the PSK to the engine, or nil if the identity is unknown. An error ends
+// the handshake.
 func (r *PSKRequest) Answer(p *PSK, err error) error {
 	return answer(r.engine, r, "PSK", func(q *handshake.FindPSK) { r.engine.foundPSK(q, p, err) })
 }
 
 // ReplayRequest asks a server whether early data is new ([AsyncReplay]).
 type ReplayRequest struct {
-	// ID is 32 bytes that no other ClientHello has: the first 16 name the ticket, the
+	// ID is 32 bytes that no other ClientHello has: the first 16 identify the ticket, the
 	// last 16 the ClientHello. See [ReplayGuard].
 	ID []byte
 
-	// Until is the time after which ID need not be remembered.
+	// Until is when ID may be forgotten.
 	Until time.Time
 
 	question
 }
 
-// Answer says whether ID was not seen before, anywhere. If not, or with an error,
-// the early data is rejected, and the handshake goes on.
+// Answer tells the engine whether ID was never seen before, on any server. If it was, or with an
+// error, the early data is rejected and the handshake continues.
 func (r *ReplayRequest) Answer(unseen bool, err error) error {
 	return answer(r.engine, r, "verdict on a replay", func(q *handshake.Unseen) { q.OK = unseen && err == nil })
 }

@@ -10,15 +10,21 @@ import (
 
 // FileError is a file that does not load.
 type FileError struct {
-	File    string
-	Problem string // "can't parse CA certificate", "can't parse private key", …
-	Err     error  // the reason
+	// File is the file's name, or "PEM" for data in memory.
+	File string
+
+	// Problem is one of "can't parse CA certificate", "can't parse certificate", "can't
+	// parse private key" and "certificate/private key mismatch".
+	Problem string
+
+	// Err is the reason, such as an error of package os or crypto/x509.
+	Err error
 }
 
-// Error is "FILE: PROBLEM: REASON".
+// Error returns "FILE: PROBLEM: REASON".
 func (e *FileError) Error() string { return e.File + ": " + e.Problem + ": " + e.Err.Error() }
 
-// Unwrap returns the reason.
+// Unwrap returns Err.
 func (e *FileError) Unwrap() error { return e.Err }
 
 // What can be wrong with a file: the texts of the Lua API.
@@ -88,9 +94,8 @@ func LoadKeyPair(file string) (tls.Certificate, error) {
 	return c, nil
 }
 
-// ParseCertPool reads CA certificates in PEM, or in DER. Other kinds
-// of blocks and text between blocks are skipped. Everything is read, or the error
-// names the block that cannot be.
+// ParseCertPool reads CA certificates in PEM, or in DER. Other kinds of blocks, and text
+// between blocks, are skipped. An error names the first block that cannot be read.
 func ParseCertPool(data []byte) (*x509.CertPool, error) {
 	list, err := pki.ReadAuthorities(data)
 	if err != nil {
@@ -103,11 +108,10 @@ func ParseCertPool(data []byte) (*x509.CertPool, error) {
 	return pool, nil
 }
 
-// ParseKeyPair reads a certificate chain, leaf first, and its private key
-// (PKCS #8, SEC 1 or PKCS #1, whatever its label says, not encrypted), before or
-// after it, all in PEM. Of the chain only the leaf must be understood; the rest is
-// sent as it is. Of several keys the leaf's is taken. Everything is read, or the
-// error, a *[FileError], names the block that cannot be.
+// ParseKeyPair reads a certificate chain, leaf first, and its private key, all in PEM and in
+// either order. The key is unencrypted PKCS #8, SEC 1 or PKCS #1, whatever its label says. Of
+// several keys, the leaf's is used. Only the leaf must be understood; the rest of the chain is
+// sent as it is. An error is a *[FileError] that names the first block that cannot be read.
 func ParseKeyPair(data []byte) (tls.Certificate, error) {
 	c, problem, err := parseKeyPair(data)
 	if err != nil {

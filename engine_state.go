@@ -11,88 +11,122 @@ import (
 	"github.com/hermetic-tls/hermetic/internal/wire"
 )
 
-// ConnectionState is what is known of a connection.
+// ConnectionState describes a connection. Until the handshake is complete, fields that are
+// not known yet are zero.
 type ConnectionState struct {
-	Mode              Mode
-	Version           uint16 // tls.VersionTLS12 or tls.VersionTLS13, for DTLS too
+	// Mode is the protocol and our role.
+	Mode Mode
+
+	// Version is tls.VersionTLS12 or tls.VersionTLS13, for DTLS too.
+	Version uint16
+
+	// HandshakeComplete reports whether the handshake has ended successfully.
 	HandshakeComplete bool
-	CipherSuite       uint16
-	CurveID           tls.CurveID // the group; 0 without (EC)DHE
 
-	ServerName         string // server_name: sent by the client
-	NegotiatedProtocol string // ALPN
-	DidResume          bool   // by a ticket, or a session id
-	PSKIdentity        []byte // of the external PSK that was used, now or when the session began; or nil
+	// CipherSuite is the negotiated cipher suite: see [CipherSuiteName].
+	CipherSuite uint16
 
-	// EarlyDataOffered: a client has offered 0-RTT data; EarlyDataAccepted: the
-	// server takes what comes of it.
-	EarlyDataOffered, EarlyDataAccepted bool
+	// CurveID is the group of the key exchange: see [GroupName]. Zero means that there was
+	// no (EC)DHE.
+	CurveID tls.CurveID
 
+	// ServerName is the server_name that the client sent.
+	ServerName string
+
+	// NegotiatedProtocol is the ALPN protocol, or "".
+	NegotiatedProtocol string
+
+	// DidResume reports whether a session was resumed, by a ticket or a session ID.
+	DidResume bool
+
+	// PSKIdentity is the identity of the external PSK that was used, now or when the session
+	// began, or nil.
+	PSKIdentity []byte
+
+	// EarlyDataOffered reports whether the client offered 0-RTT data.
+	EarlyDataOffered bool
+
+	// EarlyDataAccepted reports whether the server accepted it. A client knows that once the
+	// handshake is complete.
+	EarlyDataAccepted bool
+
+	// HelloRetryRequest reports whether the server sent a HelloRetryRequest.
 	HelloRetryRequest bool
 
-	// ExtendedMasterSecret is true in TLS 1.3 and in TLS 1.2 with RFC 7627.
+	// ExtendedMasterSecret is true in TLS 1.3, and in TLS 1.2 with RFC 7627.
 	ExtendedMasterSecret bool
 
-	// LocalSignatureScheme and PeerSignatureScheme are what each side signed
-	// the handshake with; zero: it did not.
+	// LocalSignatureScheme is what we signed the handshake with. Zero means that we did not.
 	LocalSignatureScheme tls.SignatureScheme
-	PeerSignatureScheme  tls.SignatureScheme
 
-	PeerCertificates []*x509.Certificate // leaf first, as sent
-	// VerifiedChains is set only in VerifyConnection and in a VerifyRequest:
-	// a connection does not keep it.
+	// PeerSignatureScheme is what the peer signed the handshake with. Zero means that it did
+	// not.
+	PeerSignatureScheme tls.SignatureScheme
+
+	// PeerCertificates is the peer's certificate chain, leaf first, as sent. It is nil
+	// without a certificate. With InsecureSkipVerify nothing of it is verified.
+	PeerCertificates []*x509.Certificate
+
+	// VerifiedChains are the chains that verification has built. They are set only in
+	// VerifyConnection and in a [VerifyRequest]: a connection does not keep them.
 	VerifiedChains [][]*x509.Certificate
-	PeerPublicKey  crypto.PublicKey // of the leaf, or the raw public key (RFC 7250)
 
-	// SRTPProfile is what use_srtp has agreed on, or 0. The keys are those of
-	// ExportKeyingMaterial with the label "EXTRACTOR-dtls_srtp" (RFC 5764,
-	// Section 4.2).
+	// PeerPublicKey is the key of the peer's leaf certificate, or its raw public key (RFC
+	// 7250).
+	PeerPublicKey crypto.PublicKey
+
+	// SRTPProfile is the protection profile that use_srtp has negotiated, or 0. The keys are
+	// those of ExportKeyingMaterial with the label "EXTRACTOR-dtls_srtp" (RFC 5764, Section
+	// 4.2). DTLS only.
 	SRTPProfile uint16
 
-	// DroppedRecords counts the DTLS records that were dropped without a word, and
-	// Drops says why.
+	// DroppedRecords is the number of records that were dropped silently. DTLS only.
 	DroppedRecords uint64
-	// Drops are the DroppedRecords by reason.
+
+	// Drops are the DroppedRecords by reason. DTLS only.
 	Drops RecordDrops
 
-	// LocalCertificate is what we have shown, or nil.
+	// LocalCertificate is the certificate that we have sent, or nil.
 	LocalCertificate *tls.Certificate
 
-	OCSPResponse                []byte
+	// OCSPResponse is the response that the peer has stapled, if any (RFC 6066, Section 8).
+	OCSPResponse []byte
+
+	// SignedCertificateTimestamps are those that the peer has sent, if any (RFC 6962).
 	SignedCertificateTimestamps [][]byte
 
 	conn *handshake.Connection // for the exporter
 }
 
-// RecordDrops counts the DTLS records that an engine has dropped, by reason. Anybody
-// can send those, so a drop is never an error (RFC 9147bis, Section 4.5.2).
+// RecordDrops counts the DTLS records that an engine has dropped, by reason. Anybody can
+// send those, so a drop is never an error (RFC 9147bis, Section 4.5.2).
 type RecordDrops struct {
-	// Malformed records do not parse, or are too short to be protected. The rest of
-	// their datagram is lost with them.
+	// Malformed records do not parse, or are too short to be protected. The rest of their
+	// datagram is dropped with them.
 	Malformed uint64
-	// Foreign records are under a connection ID that is not ours.
+	// Foreign records have a connection ID that is not ours.
 	Foreign uint64
-	// NoKeys counts records of an epoch whose keys are not there: not anymore, or not
-	// yet and without room to wait for them.
+	// NoKeys counts records of an epoch whose keys do not exist anymore, or not yet and
+	// without room to keep the record.
 	NoKeys uint64
 	// Forged records do not authenticate.
 	Forged uint64
-	// Replayed records have come before, or are too old to know.
+	// Replayed records were received before, or are too old to tell.
 	Replayed uint64
-	// Unprotected records are unencrypted, and at fault or later than they may be.
+	// Unprotected records are unencrypted, and either at fault or too late.
 	Unprotected uint64
-	// Misplaced records are authentic, but of no use at that point, such as data before
-	// the handshake is complete.
+	// Misplaced records are authentic but useless at that point, such as data before the
+	// handshake is complete.
 	Misplaced uint64
 }
 
-// Total is the sum of all reasons.
+// Total returns the sum of all reasons.
 func (d RecordDrops) Total() uint64 {
 	return d.Malformed + d.Foreign + d.NoKeys + d.Forged + d.Replayed + d.Unprotected + d.Misplaced
 }
 
-// Drops counts the DTLS records that were dropped since the engine was made or Reset.
-// It is cheaper than State.
+// Drops returns how many records were dropped since the engine was made or Reset. It is
+// cheaper than State. DTLS only: all are 0 in TLS.
 func (e *Engine) Drops() RecordDrops {
 	d := e.carrier.Dropped()
 	return RecordDrops{
@@ -106,7 +140,7 @@ func (e *Engine) Drops() RecordDrops {
 	}
 }
 
-// State describes the connection. It makes copies; HandshakeComplete is cheap.
+// State describes the connection. It makes copies; [Engine.HandshakeComplete] is cheap.
 func (e *Engine) State() ConnectionState {
 	c := e.conn
 	if c == nil {

@@ -7,35 +7,36 @@ import (
 	"github.com/hermetic-tls/hermetic/internal/alert"
 )
 
-// The non-fatal results of operations. Their texts are those of the Lua API.
+// Results of operations. Unless a comment says otherwise they are not fatal. Their texts are
+// those of the Lua API, and so lack a prefix.
 var (
-	// ErrWantRead: the transport has nothing to read now. Call again when it has.
+	// ErrWantRead means that the transport has nothing to read now. Call again when it has.
 	ErrWantRead = errors.New("want-read")
-	// ErrWantWrite: the transport takes no bytes now. Call again, with the
-	// same arguments, when it does.
+	// ErrWantWrite means that the transport takes no bytes now. Call again, with the same
+	// arguments, when it does.
 	ErrWantWrite = errors.New("want-write")
-	// ErrClosed: the peer's close_notify has come; it will send nothing more.
+	// ErrClosed means that the peer's close_notify was received: it sends nothing more.
 	ErrClosed = errors.New("closed")
-	// ErrInvalidOperation: the operation does not fit the connection's state
-	// or arguments. errors.Is matches every error of this kind.
+	// ErrInvalidOperation means that a call does not fit the connection's state, or has bad
+	// arguments. errors.Is matches every error of this kind.
 	ErrInvalidOperation = errors.New("invalid operation")
-	// ErrBusy: a call from inside a callback of the same context. It is an
+	// ErrBusy is a call from inside a callback of the same Context. It is an
 	// ErrInvalidOperation.
 	ErrBusy error = &invalidOperation{"context is busy"}
-	// ErrUnverified: a DTLS server's Context has answered a ClientHello without a
-	// good cookie, and is reset: set the peer's identity again.
+	// ErrUnverified means that the Context of a DTLS server has answered a ClientHello
+	// without a good cookie, and is reset. Set the peer's identity again.
 	ErrUnverified = errors.New("unverified ClientHello: it was answered with a cookie")
-	// ErrLimit: a limit of the protocol keeps more from being sent: the keys have
-	// protected as many records as they may, or DTLS has no number left for a KeyUpdate.
-	// It is not the caller's fault, and needs a new connection. errors.Is matches every
-	// error of this kind.
+	// ErrLimit means that a limit of the protocol keeps more from being sent: the keys have
+	// protected as many records as they may, or DTLS has no number left for a KeyUpdate. It
+	// is not the caller's fault, and requires a new connection. errors.Is matches every error
+	// of this kind.
 	ErrLimit = errors.New("a limit of the protocol is reached")
-	// ErrPending: an answer is awaited, see [Engine.Pending].
+	// ErrPending means that the engine waits for the caller's answer: see [Engine.Pending].
 	ErrPending = errors.New("an answer is pending")
 )
 
-// ErrTimeout is DTLS giving up on a peer that does not answer. It is a
-// net.Error with Timeout() true.
+// ErrTimeout means that DTLS has given up on a peer that does not answer. It is fatal, and a
+// net.Error whose Timeout method returns true.
 var ErrTimeout error = timeoutError{}
 
 type timeoutError struct{}
@@ -69,7 +70,7 @@ type ConfigError struct {
 	Err error
 }
 
-// Error is "hermetic: Config.FIELD: REASON".
+// Error returns "hermetic: Config.FIELD: REASON".
 func (e *ConfigError) Error() string { return "hermetic: Config." + e.Field + ": " + e.Reason }
 
 // Unwrap returns Err.
@@ -80,15 +81,22 @@ func configError(field, reason string) error { return &ConfigError{Field: field,
 // configFault is a ConfigError with an error behind it.
 func configFault(field string, err error) error { return &ConfigError{field, err.Error(), err} }
 
-// AlertError is a connection that failed: the alert, who sent it, and why.
+// AlertError is the failure of a connection: which alert, who sent it, and why. It is fatal.
+// A callback may return one to choose the alert.
 type AlertError struct {
-	Alert    Alert
-	Received bool   // by the peer; else we found the fault and told the peer
-	Cause    string // what happened, in words; empty when Received
-	err      error  // what is behind it, e.g. an x509 error
+	// Alert is the alert description.
+	Alert Alert
+
+	// Received says that the peer sent the alert. Otherwise we found the fault and send it.
+	Received bool
+
+	// Cause says what happened, in words. It is empty if Received.
+	Cause string
+
+	err error // what is behind it, e.g. an x509 error
 }
 
-// Error is one line of at most 1,000 bytes: what a peer wrote is escaped and cut
+// Error returns one line of at most 1,000 bytes. Text from the peer is escaped and truncated
 // in it, but not in what Unwrap returns.
 func (e *AlertError) Error() string {
 	switch {
@@ -100,6 +108,6 @@ func (e *AlertError) Error() string {
 	return fmt.Sprintf("%s (%v)", e.Cause, e.Alert)
 }
 
-// Unwrap returns the error behind the failure: an x509 error for a certificate
-// that does not verify, what a callback returned.
+// Unwrap returns the error behind the failure, if any: an error of crypto/x509 for a
+// certificate that does not verify, or what a callback returned.
 func (e *AlertError) Unwrap() error { return e.err }
