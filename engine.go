@@ -421,7 +421,7 @@ func (e *Engine) KeyUpdate(request KeyUpdateRequest) error {
 	switch err := e.established(); {
 	case err != nil:
 		return err
-	case e.conn.Version != wire.VersionTLS13:
+	case !e.conn.Renewable():
 		return &invalidOperation{"TLS 1.2 has no KeyUpdate"}
 	case e.closed:
 		return errWriteClosed

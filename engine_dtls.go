@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/hermetic-tls/hermetic/internal/carrier"
-	"github.com/hermetic-tls/hermetic/internal/wire"
 )
 
 // datagramOptions are those of the role: a server that knows whom it answers
@@ -141,7 +140,7 @@ func (e *Engine) cidsUsable(negotiated bool) error {
 	switch err := e.established(); {
 	case err != nil:
 		return err
-	case e.conn.Version != wire.VersionTLS13 || !negotiated:
+	case !e.conn.Renewable() || !negotiated:
 		return &invalidOperation{"operation not supported: no connection IDs that can change were negotiated"}
 	case e.closed:
 		return errWriteClosed

@@ -4,7 +4,6 @@ import (
 	"fmt"
 
 	"github.com/hermetic-tls/hermetic/internal/handshake"
-	"github.com/hermetic-tls/hermetic/internal/wire"
 )
 
 // ExportKeyingMaterial returns length bytes bound to the connection, label and
@@ -41,10 +40,7 @@ func (s *ConnectionState) ChannelBinding() ([]byte, error) {
 
 var errForgotten = &invalidOperation{"the connection has failed, and its secrets are forgotten"}
 
-var errNoEMS = &invalidOperation{"TLS 1.2 without extended master secret has no safe exporter (RFC 7627)"}
-
-// reservedLabels are the PRF's own (RFC 5705, Section 4).
-var reservedLabels = map[string]bool{"client finished": true, "server finished": true, "master secret": true, "key expansion": true}
+var errNoEMS = &invalidOperation{handshake.ErrNoEMS.Error()}
 
 func exportFrom(c *handshake.Connection, label string, context []byte, length int) ([]byte, error) {
 	switch {
@@ -54,12 +50,15 @@ func exportFrom(c *handshake.Connection, label string, context []byte, length in
 		return nil, &invalidOperation{fmt.Sprintf("the length is not from 0 to %d", 255*32)}
 	case len(label) > 249-6:
 		return nil, &invalidOperation{"the label is longer than 243 bytes"}
-	case c.Version == wire.VersionTLS12 && !c.EMS:
-		return nil, errNoEMS
-	case c.Version == wire.VersionTLS12 && reservedLabels[label]:
-		return nil, &invalidOperation{"the label is reserved"}
 	case len(context) > 1<<16-1:
 		return nil, &invalidOperation{"the context is longer than 65535 bytes"}
 	}
-	return c.Export(label, context, length), nil
+	key, err := c.Export(label, context, length)
+	switch err {
+	case nil:
+		return key, nil
+	case handshake.ErrNoEMS:
+		return nil, errNoEMS
+	}
+	return nil, &invalidOperation{err.Error()}
 }

@@ -160,7 +160,7 @@ func (e *Engine) State() ConnectionState {
 		EarlyDataOffered:     c.EarlyData != handshake.NoEarlyData,
 		EarlyDataAccepted:    c.EarlyData == handshake.EarlyDataAccepted,
 		HelloRetryRequest:    c.Retried,
-		ExtendedMasterSecret: c.EMS || c.Version == wire.VersionTLS13,
+		ExtendedMasterSecret: c.ExtendedMainSecret(),
 		LocalSignatureScheme: tls.SignatureScheme(c.LocalScheme),
 		PeerSignatureScheme:  tls.SignatureScheme(c.PeerScheme),
 		LocalCertificate:     c.Local,

@@ -50,25 +50,25 @@ func (s *serverStart) chooseCID(sh *wire.ServerHello) error {
 }
 
 // onNewConnectionID takes connection IDs for our records: RFC 9147bis, Section 9.
-func (c *Connection) onNewConnectionID(out Output, msg wire.Message) error {
+func (s *secrets13) onNewConnectionID(out Output, msg wire.Message) error {
+	if _, peer := out.CIDs(); len(peer) == 0 {
+		return errNoCIDs
+	}
 	var m wire.NewConnectionID
 	if err := m.Parse(msg.Body); err != nil {
 		return err
 	}
-	switch _, peer := out.CIDs(); {
-	case len(peer) == 0:
-		return errNoCIDs
-	case m.Usage != cidImmediate && m.Usage != cidSpare:
+	if m.Usage != cidImmediate && m.Usage != cidSpare {
 		return errCIDUsage
 	}
-	c.awaitsCIDs = false
+	s.awaitsCIDs = false
 	for cid := range m.All() {
 		if m.Usage == cidImmediate {
 			// "one of the new CIDs MUST be used immediately for all future records."
 			out.SetPeerCID(slices.Clone(cid))
 			m.Usage = cidSpare
-		} else if len(c.spareCIDs) < maxCIDs {
-			c.spareCIDs = append(c.spareCIDs, slices.Clone(cid))
+		} else if len(s.spareCIDs) < maxCIDs {
+			s.spareCIDs = append(s.spareCIDs, slices.Clone(cid))
 		}
 	}
 	return nil
@@ -78,13 +78,13 @@ func (c *Connection) onNewConnectionID(out Output, msg wire.Message) error {
 // which they consider excessive by responding with a NewConnectionId message
 // containing fewer than num_cids CIDs, including no CIDs at all."
 func (c *Connection) onRequestConnectionID(out Output, p *Params, msg wire.Message) error {
-	var m wire.RequestConnectionID
-	if err := m.Parse(msg.Body); err != nil {
-		return err
-	}
 	local, _ := out.CIDs()
 	if len(local) == 0 {
 		return errNoCIDs
+	}
+	var m wire.RequestConnectionID
+	if err := m.Parse(msg.Body); err != nil {
+		return err
 	}
 	return c.OfferCIDs(out, p, min(int(m.Count), maxCIDs-len(local)), false)
 }
@@ -112,11 +112,12 @@ func (c *Connection) OfferCIDs(out Output, p *Params, n int, immediate bool) err
 // ChangePeerCID uses a spare connection ID from now on, and reports whether there
 // was one.
 func (c *Connection) ChangePeerCID(out Output) bool {
-	if len(c.spareCIDs) == 0 {
+	s, ok := c.secrets.(*secrets13)
+	if !ok || len(s.spareCIDs) == 0 {
 		return false
 	}
-	out.SetPeerCID(c.spareCIDs[0])
-	c.spareCIDs = c.spareCIDs[1:]
+	out.SetPeerCID(s.spareCIDs[0])
+	s.spareCIDs = s.spareCIDs[1:]
 	return true
 }
 
@@ -124,10 +125,11 @@ func (c *Connection) ChangePeerCID(out Output) bool {
 // the last request yet: "Endpoints MUST NOT send a RequestConnectionId message when
 // an existing request is still unfulfilled".
 func (c *Connection) RequestCIDs(out Output, n int) (asked bool) {
-	if c.awaitsCIDs {
+	s, ok := c.secrets.(*secrets13)
+	if !ok || s.awaitsCIDs {
 		return false
 	}
-	c.awaitsCIDs = true
+	s.awaitsCIDs = true
 	m := wire.RequestConnectionID{Count: uint8(n)}
 	out.Send(m.Append(nil))
 	return true

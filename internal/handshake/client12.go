@@ -37,17 +37,17 @@ var (
 //	[data]                  <-------> [data]
 type client12 struct {
 	*Machine
-	offered        wire.ExtensionSet
-	sessionID      []byte
-	old            *session.Session // offered; nil: none
-	id             []byte           // that the server has given this session
-	serverHas      wire.ExtensionSet
-	request        *Choose // nil: no certificate is asked of us
-	psk            *PSK    // of a suite with one
-	ticket         wire.NewSessionTicket12
-	group          suite.Group
-	serverPublic   []byte
-	client, server suite.Keys
+	offered      wire.ExtensionSet
+	sessionID    []byte
+	old          *session.Session // offered; nil: none
+	id           []byte           // that the server has given this session
+	serverHas    wire.ExtensionSet
+	request      *Choose // nil: no certificate is asked of us
+	psk          *PSK    // of a suite with one
+	ticket       wire.NewSessionTicket12
+	group        suite.Group
+	serverPublic []byte
+	keys         keys12
 }
 
 func newClient12(c *clientStart) *client12 {
@@ -156,7 +156,7 @@ func (c *client12) onServerKeyExchange(msg wire.Message) (step, error) {
 	}
 	cv := wire.CertificateVerify{Scheme: ske.Scheme, Signature: ske.Signature}
 	return expect(c.onRequestOrDone, wire.TypeCertificateRequest, wire.TypeServerHelloDone),
-		c.checkSignature(&cv, signedParams(c.conn, ske.Params))
+		c.checkSignature(&cv, c.signedParams(ske.Params))
 }
 
 // takeGroup takes the server's public value.
@@ -170,10 +170,10 @@ func (c *client12) takeGroup(ske *wire.ServerKeyExchange) error {
 }
 
 // signedParams is what a ServerKeyExchange signs: RFC 8422, Section 5.4.
-func signedParams(c *Connection, params []byte) []byte {
+func (m *Machine) signedParams(params []byte) []byte {
 	b := make([]byte, 0, 64+len(params))
-	b = append(b, c.clientRandom[:]...)
-	b = append(b, c.serverRandom[:]...)
+	b = append(b, m.randoms.client[:]...)
+	b = append(b, m.randoms.server[:]...)
 	return append(b, params...)
 }
 
@@ -262,41 +262,20 @@ func (c *client12) sendKeyExchange() error {
 		c.conn.PSK = c.psk.External
 	}
 	c.send(cke.Append(c.scratch[:0], parts))
-	c.client, c.server = c.mainSecret12(shared)
+	c.keys = c.deriveKeys12(shared)
 	return nil
 }
 
-// mainSecret12 derives the main secret and the keys. The transcript ends with
-// the ClientKeyExchange.
-func (m *Machine) mainSecret12(premain []byte) (client, server suite.Keys) {
-	c := m.conn
-	if c.EMS {
-		return m.keys12(suite.ExtendedMainSecret12(c.Suite.Hash, premain, m.transcript.sum()))
-	}
-	return m.keys12(suite.MainSecret12(c.Suite.Hash, premain, c.clientRandom[:], c.serverRandom[:]))
-}
-
-// keys12 are the keys of a main secret, fresh or resumed.
-func (m *Machine) keys12(mainSecret []byte) (client, server suite.Keys) {
-	c := m.conn
-	c.mainSecret = mainSecret
-	m.keyLog("CLIENT_RANDOM", mainSecret)
-	return c.Suite.Keys12(mainSecret, c.clientRandom[:], c.serverRandom[:])
-}
-
 // finished12 makes or checks a Finished of TLS 1.2.
-func (m *Machine) finished12(label string) []byte {
-	return suite.FinishedMAC12(m.conn.Suite.Hash, m.conn.mainSecret, label, m.transcript.sum())
+func (m *Machine) finished12(k *keys12, label string) []byte {
+	return suite.FinishedMAC12(m.conn.Suite.Hash, k.main, label, m.transcript.sum())
 }
 
-// sendFinished12 changes the sending keys, and sends our Finished with them.
-func (m *Machine) sendFinished12(k suite.Keys, label string) {
-	m.out.SendChangeCipherSpec(k)
-	m.send(wire.AppendMessage(m.scratch[:0], wire.TypeFinished, m.finished12(label)))
-}
-
+// sendFinished changes the sending keys, sends our Finished with them, and continues with
+// next.
 func (c *client12) sendFinished(next func() (step, error)) (step, error) {
-	c.sendFinished12(c.client, suite.ClientFinished)
+	c.out.SendChangeCipherSpec(c.keys.client)
+	c.send(wire.AppendMessage(c.scratch[:0], wire.TypeFinished, c.finished12(&c.keys, suite.ClientFinished)))
 	return next()
 }
 
@@ -309,11 +288,11 @@ func (c *client12) expectEnd() (step, error) {
 }
 
 func (c *client12) expectFinished() (step, error) {
-	return expect(c.onFinished, wire.TypeFinished), c.out.ExpectChangeCipherSpec(c.server)
+	return expect(c.onFinished, wire.TypeFinished), c.out.ExpectChangeCipherSpec(c.keys.server)
 }
 
 func (c *client12) onFinished(msg wire.Message) (step, error) {
-	if err := c.acceptFinished(msg, c.finished12(suite.ServerFinished)); err != nil {
+	if err := c.acceptFinished(msg, c.finished12(&c.keys, suite.ServerFinished)); err != nil {
 		return step{}, err
 	}
 	c.keepSession()

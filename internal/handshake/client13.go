@@ -40,6 +40,7 @@ type client13 struct {
 	client  suite.TrafficSecret // client_handshake_traffic_secret
 	server  suite.TrafficSecret // server_handshake_traffic_secret
 	main    *suite.MainSecret
+	secrets *secrets13 // of the application data
 
 	request *Choose // nil: no certificate is asked of us
 }
@@ -183,8 +184,8 @@ func (c *client13) onFinished(msg wire.Message) (step, error) {
 		return step{}, err
 	}
 	c.main = c.secret.MainSecret()
-	c.conn.applicationSecrets(c.Machine, c.main, c.transcript.sum())
-	if err := c.out.InstallRead(Application, c.conn.trafficKeys(c.conn.readSecret)); err != nil {
+	c.secrets = c.applicationSecrets(c.main, c.transcript.sum())
+	if err := c.out.InstallRead(Application, c.conn.trafficKeys(c.secrets.read)); err != nil {
 		return step{}, err
 	}
 	if c.conn.EarlyData == EarlyDataAccepted {
@@ -210,9 +211,9 @@ func (c *client13) authenticate() (step, error) {
 
 func (c *client13) finish13() (step, error) {
 	c.sendFinished13(&c.client)
-	c.out.InstallWrite(Application, c.conn.trafficKeys(c.conn.writeSecret))
+	c.out.InstallWrite(Application, c.conn.trafficKeys(c.secrets.write))
 	if c.params.AskSession {
-		c.conn.resumptionSecret = slices.Clone(c.main.ResumptionSecret(c.transcript.sum()))
+		c.secrets.resumption = slices.Clone(c.main.ResumptionSecret(c.transcript.sum()))
 	}
 	c.main.Done()
 	return c.finish()

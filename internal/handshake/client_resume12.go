@@ -38,7 +38,7 @@ func (c *client12) resume12() (step, error) {
 	}
 	c.transcript.release()
 	c.conn.Group = suite.Group(c.old.Group)
-	c.client, c.server = c.keys12(c.old.Secret)
+	c.keys = c.useMainSecret(c.old.Secret)
 	return c.judge(c.expectEnd)
 }
 
@@ -56,7 +56,7 @@ func (c *client12) keepSession() {
 	if !c.params.AskSession || len(c.ticket.Ticket) == 0 && (len(c.id) == 0 || c.conn.Resumed) {
 		return
 	}
-	s := c.conn.session(c.params.Now(), c.conn.mainSecret)
+	s := c.conn.session(c.params.Now(), c.keys.main)
 	s.Lifetime = ticketHint
 	if hint := time.Duration(c.ticket.Lifetime) * time.Second; hint > 0 {
 		s.Lifetime = min(hint, maxTicketLife)

@@ -61,7 +61,7 @@ type clientStart struct {
 }
 
 func (c *clientStart) start() (step, error) {
-	if err := c.random(c.conn.clientRandom[:]); err != nil {
+	if err := c.random(c.randoms.client[:]); err != nil {
 		return step{}, err
 	}
 	if !c.params.AskSession {
@@ -126,7 +126,7 @@ func (c *clientStart) offers(version uint16) bool {
 func (c *clientStart) fill() error {
 	p, h := c.params, &c.hello
 	h.Version = c.conn.Transport.Wire(wire.VersionTLS12)
-	h.Random = c.conn.clientRandom
+	h.Random = c.randoms.client
 	h.Compression = []byte{0}
 	h.CipherSuites = p.lists.suites
 	if !p.NoStatusRequest {
@@ -249,7 +249,7 @@ func (c *clientStart) onServerHello(msg wire.Message) (step, error) {
 		return step{}, errCompression
 	}
 	c.conn.Version, c.conn.Suite = version, s
-	c.conn.serverRandom = sh.Random
+	c.randoms.server = sh.Random
 	c.conn.ServerName = c.hello.ServerName
 	if version == wire.VersionTLS12 {
 		if c.early != nil {

@@ -8,16 +8,13 @@
 package handshake
 
 import (
-	"crypto"
 	"crypto/subtle"
-	"crypto/tls"
 	"fmt"
 	"io"
 	"time"
 
 	"github.com/hermetic-tls/hermetic/internal/alert"
 	"github.com/hermetic-tls/hermetic/internal/pki"
-	"github.com/hermetic-tls/hermetic/internal/session"
 	"github.com/hermetic-tls/hermetic/internal/suite"
 	"github.com/hermetic-tls/hermetic/internal/wire"
 )
@@ -101,74 +98,6 @@ func (p *Params) PSK(t wire.Transport, identity []byte) *PSK {
 	return p.lists.psks[t][string(identity)]
 }
 
-// Connection is what survives a handshake. The order of its fields leaves no gaps:
-// every idle connection has one.
-type Connection struct {
-	Transport   wire.Transport
-	EarlyData   EarlyDataState
-	Version     uint16
-	Group       suite.Group
-	SRTP        uint16 // the profile that was negotiated, or 0
-	Suite       *suite.Suite
-	ServerName  string
-	ALPN        string
-	Peer        *Peer            // nil: it has not shown a certificate
-	Local       *tls.Certificate // nil: we have not shown one
-	PSK         *session.PSK     // the external PSK, now or when the session began; nil: without
-	LocalScheme suite.Scheme
-	PeerScheme  suite.Scheme
-	EMS         bool
-	Retried     bool // by HelloRetryRequest
-	Resumed     bool
-
-	owesUpdate    bool     // the peer has asked for a KeyUpdate
-	answersUpdate bool     // our last KeyUpdate was one that it had asked for
-	wantsUpdate   bool     // the peer is to be asked for a KeyUpdate
-	awaitsUpdate  bool     // it has been asked, and has not answered
-	awaitsCIDs    bool     // the peer has been asked for connection IDs
-	rawLocal      bool     // we have shown a raw public key, now or when the session began
-	spareCIDs     [][]byte // of the peer, to change to
-	// TLS 1.3: the traffic secrets of now, for the next KeyUpdate.
-	readSecret, writeSecret []byte
-	exporterSecret          []byte
-	// TLS 1.3 clients that take tickets: resumption_secret.
-	resumptionSecret []byte
-	ticket           *session.Session // that has come, see TakeSession
-	began            time.Time        // when the peers have authenticated, if before
-	// TLS 1.2: what RFC 5705 derives from.
-	mainSecret []byte
-	*randoms   // the handshake's; TLS 1.2 keeps them
-}
-
-// randoms are those of the hellos.
-type randoms struct{ clientRandom, serverRandom [32]byte }
-
-// EarlyDataState says what became of 0-RTT data.
-type EarlyDataState uint8
-
-const (
-	NoEarlyData EarlyDataState = iota
-	EarlyDataOffered
-	EarlyDataAccepted
-	EarlyDataRejected
-)
-
-// Peer is the certificate that the peer has shown.
-type Peer struct {
-	Chain  *pki.Chain       // nil for a raw public key
-	RawKey crypto.PublicKey // RFC 7250
-	OCSP   []byte
-	SCTs   []byte // SignedCertificateTimestampList, length included
-}
-
-// PublicKey is the key that signs the handshake.
-func (p *Peer) PublicKey() crypto.PublicKey {
-	if p.Chain == nil {
-		return p.RawKey
-	}
-	return p.Chain.PublicKey()
-}
-
 // step is a state: what it waits for, and what it does with it. A state waits
 // for a message of a set of types, or for the answer to a question.
 type step struct {
@@ -191,6 +120,9 @@ func ask(q Question, then func() (step, error)) step {
 // then goes on with next, whatever the answer.
 func then(next step) func() (step, error) { return func() (step, error) { return next, nil } }
 
+// randoms are those of the hellos.
+type randoms struct{ client, server [32]byte }
+
 // Machine runs one handshake. It is what only the handshake needs, and is
 // dropped with its end.
 type Machine struct {
@@ -207,9 +139,9 @@ type Machine struct {
 	// (RFC 7250).
 	peerCertType, localCertType uint8
 
+	randoms randoms
 	scratch []byte // a message is built here before it is sent
 	space   [1024]byte
-	randoms randoms
 }
 
 // NewClient returns a client's handshake. Start sends the ClientHello.
@@ -229,7 +161,7 @@ func NewServer(p *Params, out Output, jar CookieJar) *Machine {
 
 func newMachine(p *Params, out Output) *Machine {
 	m := &Machine{params: p, out: out, conn: &Connection{Transport: out.Transport()}}
-	m.scratch, m.conn.randoms = m.space[:0], &m.randoms
+	m.scratch = m.space[:0]
 	return m
 }
 
@@ -282,11 +214,6 @@ func (m *Machine) Connection() *Connection { return m.conn }
 // finish ends the handshake.
 func (m *Machine) finish() (step, error) {
 	m.finished = true
-	m.conn.randoms = nil
-	if m.conn.Version == wire.VersionTLS12 {
-		kept := m.randoms
-		m.conn.randoms = &kept
-	}
 	m.out.Complete()
 	return step{}, nil
 }
@@ -325,6 +252,6 @@ func (m *Machine) random(b []byte) error {
 // keyLog writes a line of the NSS key log.
 func (m *Machine) keyLog(label string, secret []byte) {
 	if m.params.KeyLog != nil {
-		m.params.KeyLog(label, m.conn.clientRandom[:], secret)
+		m.params.KeyLog(label, m.randoms.client[:], secret)
 	}
 }

@@ -185,7 +185,11 @@ func TestPlay(t *testing.T) {
 		if clientErr != nil || serverErr != nil || !client.machine.Finished() || !server.machine.Finished() {
 			t.Errorf("%s: client %v, server %v", s.name, clientErr, serverErr)
 		}
-		if a, b := client.machine.Connection().Export("label", nil, 32), server.machine.Connection().Export("label", nil, 32); !bytes.Equal(a, b) {
+		a, err := client.machine.Connection().Export("label", nil, 32)
+		if err != nil {
+			t.Fatalf("%s: %v", s.name, err)
+		}
+		if b, err := server.machine.Connection().Export("label", nil, 32); err != nil || !bytes.Equal(a, b) {
 			t.Errorf("%s: the two sides export different keys", s.name)
 		}
 	}

@@ -14,12 +14,8 @@ import (
 // what a session has of it, and what only a live connection needs. ok is false
 // when it has none, see session.Session.Keepable.
 func (c *Connection) Append(dst []byte, now time.Time) (out []byte, ok bool) {
-	f := form{conn: c, randoms: c.randoms}
-	secret := c.mainSecret
-	if c.Version == wire.VersionTLS13 {
-		secret, f.randoms = c.exporterSecret, new(randoms)
-	}
-	f.session = *c.session(now, secret)
+	f := form{conn: c, session: *c.session(now, nil)}
+	c.secrets.save(&f)
 	if !f.session.Keepable() {
 		return dst, false
 	}
@@ -28,41 +24,42 @@ func (c *Connection) Append(dst []byte, now time.Time) (out []byte, ok bool) {
 
 // ParseConnection reads what Append has written. The connection aliases b.
 func ParseConnection(b []byte, chains *pki.Cache) (*Connection, error) {
-	f := form{conn: new(Connection), randoms: new(randoms)}
+	f := form{conn: new(Connection)}
 	if !codec.Parse(b, f.fields) {
 		return nil, session.ErrFormat
 	}
-	f.conn.randoms = f.randoms
-	if err := f.conn.restore(&f.session, chains); err != nil {
+	if err := f.conn.restore(&f, chains); err != nil {
 		return nil, err
 	}
 	return f.conn, nil
 }
 
-// form is a connection as it is written: what a session has of it, and the rest.
+// form is a connection as it is written: what a session has of it, the rest that both
+// versions have, and what each version has beyond that, which is empty for the other one.
 type form struct {
 	session session.Session
 	conn    *Connection
-	randoms *randoms
+	in12    secrets12
+	in13    secrets13
 }
 
 func (f *form) fields(c *codec.Coder) {
 	c.Nested24(f.session.Fields)
-	c.Optional8(&f.conn.readSecret)
-	c.Optional8(&f.conn.writeSecret)
-	c.Optional8(&f.conn.resumptionSecret)
-	random(c, &f.randoms.clientRandom)
-	random(c, &f.randoms.serverRandom)
+	c.Optional8(&f.in13.read)
+	c.Optional8(&f.in13.write)
+	c.Optional8(&f.in13.resumption)
+	random(c, &f.in12.randoms.client)
+	random(c, &f.in12.randoms.server)
 	c.Uint16((*uint16)(&f.conn.LocalScheme))
 	c.Uint16(&f.conn.SRTP)
 	c.Flags(&f.conn.Retried)
 	c.Flags(&f.conn.Resumed)
-	c.Flags(&f.conn.owesUpdate, &f.conn.wantsUpdate, &f.conn.awaitsUpdate)
-	c.Flags(&f.conn.awaitsCIDs)
+	c.Flags(&f.in13.updates.owes, &f.in13.updates.wants, &f.in13.updates.awaits)
+	c.Flags(&f.in13.awaitsCIDs)
 	c.Uint8((*uint8)(&f.conn.EarlyData))
 	c.Require(f.conn.EarlyData <= EarlyDataRejected)
-	codec.List8(c, &f.conn.spareCIDs, c.Optional8)
-	c.Require(len(f.conn.spareCIDs) <= maxCIDs)
+	codec.List8(c, &f.in13.spareCIDs, c.Optional8)
+	c.Require(len(f.in13.spareCIDs) <= maxCIDs)
 }
 
 // random is a random with its length.
@@ -75,21 +72,19 @@ func random(c *codec.Coder, r *[32]byte) {
 	}
 }
 
-// restore takes over what a session has of a connection.
-func (c *Connection) restore(s *session.Session, chains *pki.Cache) (err error) {
+// restore takes over what a form has of a connection.
+func (c *Connection) restore(f *form, chains *pki.Cache) (err error) {
+	s := &f.session
 	c.recall(s)
 	if c.Suite == nil || c.Suite.Version != s.Version {
 		return session.ErrFormat
 	}
-	size := c.Suite.Hash.Size()
-	if c.Version == wire.VersionTLS13 {
-		c.exporterSecret = s.Secret
-		if len(c.readSecret) != size || len(c.writeSecret) != size || len(s.Secret) != size {
-			return session.ErrFormat
-		}
-		c.randoms = nil
-	} else {
-		c.mainSecret = s.Secret
+	c.secrets = new(secrets13)
+	if c.Version == wire.VersionTLS12 {
+		c.secrets = new(secrets12)
+	}
+	if !c.secrets.restore(f, c.Suite) {
+		return session.ErrFormat
 	}
 	c.Peer, err = RestorePeer(s, chains)
 	return err

@@ -68,7 +68,7 @@ func FuzzConnection(f *testing.F) {
 		f.Add(form)
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		parsed := form{conn: new(Connection), randoms: new(randoms)}
+		parsed := form{conn: new(Connection)}
 		if !codec.Parse(data, parsed.fields) {
 			return
 		}

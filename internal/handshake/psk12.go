@@ -78,7 +78,7 @@ func (s *server12) findPSK(cke *wire.ClientKeyExchange, shared []byte) (step, er
 			key = q.PSK.Key
 			s.conn.PSK = q.PSK.External
 		}
-		s.client, s.server = s.mainSecret12(premainPSK(shared, key))
+		s.keys = s.deriveKeys12(premainPSK(shared, key))
 		return s.expectFinished()
 	}), nil
 }

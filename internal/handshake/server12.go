@@ -27,8 +27,8 @@ const emptyRenegotiationSCSV = 0x00ff // RFC 5746, Section 3.3
 //	[data]                  <-------> [data]
 type server12 struct {
 	*serverStart
-	key            suite.PrivateKey
-	client, server suite.Keys
+	key  suite.PrivateKey
+	keys keys12
 }
 
 // onClientHello goes on with a ClientHello that negotiates TLS 1.2.
@@ -117,17 +117,17 @@ func (s *server12) staples() bool {
 }
 
 func (s *server12) sendServerHello() error {
-	if err := s.random(s.conn.serverRandom[:]); err != nil {
+	if err := s.random(s.randoms.server[:]); err != nil {
 		return err
 	}
 	if s.params.MaxVersion > wire.VersionTLS12 {
 		// RFC 9846, Section 4.2.3
-		copy(s.conn.serverRandom[24:], wire.DowngradeTLS12)
+		copy(s.randoms.server[24:], wire.DowngradeTLS12)
 	}
 	h := &s.hello
 	sh := wire.ServerHello{
 		Version:     s.conn.Transport.Wire(wire.VersionTLS12),
-		Random:      s.conn.serverRandom,
+		Random:      s.randoms.server,
 		CipherSuite: s.conn.Suite.ID,
 	}
 	if h.Has.Has(wire.ExtRenegotiationInfo) || h.CipherSuites.Contains(emptyRenegotiationSCSV) {
@@ -193,7 +193,7 @@ func (s *server12) sendKeyExchange() (step, error) {
 		return step{}, err
 	}
 	ske.Scheme = uint16(s.chosen.Scheme)
-	message := signedParams(s.conn, wire.AppendECDHParams(nil, ske.Group, ske.Public))
+	message := s.signedParams(wire.AppendECDHParams(nil, ske.Group, ske.Public))
 	return s.sign(s.chosen.Identity, s.chosen.Scheme, message, func(signature []byte) (step, error) {
 		ske.Signature = signature
 		s.send(ske.Append(s.scratch[:0], wire.KeyExchangeParts(s.conn.Suite.KeyExchange)))
@@ -260,7 +260,7 @@ func (s *server12) onClientKeyExchange(msg wire.Message) (step, error) {
 	if parts.PSK {
 		return s.findPSK(&cke, premain)
 	}
-	s.client, s.server = s.mainSecret12(premain)
+	s.keys = s.deriveKeys12(premain)
 	if s.conn.Peer != nil {
 		return expect(s.onCertificateVerify, wire.TypeCertificateVerify), nil
 	}
@@ -281,11 +281,11 @@ func (s *server12) onCertificateVerify(msg wire.Message) (step, error) {
 }
 
 func (s *server12) expectFinished() (step, error) {
-	return expect(s.onFinished, wire.TypeFinished), s.out.ExpectChangeCipherSpec(s.client)
+	return expect(s.onFinished, wire.TypeFinished), s.out.ExpectChangeCipherSpec(s.keys.client)
 }
 
 func (s *server12) onFinished(msg wire.Message) (step, error) {
-	if err := s.acceptFinished(msg, s.finished12(suite.ClientFinished)); err != nil {
+	if err := s.acceptFinished(msg, s.finished12(&s.keys, suite.ClientFinished)); err != nil {
 		return step{}, err
 	}
 	if s.conn.Resumed {
@@ -293,7 +293,7 @@ func (s *server12) onFinished(msg wire.Message) (step, error) {
 	}
 	end := func() (step, error) {
 		return s.sendTicket(func() (step, error) {
-			s.sendFinished12(s.server, suite.ServerFinished)
+			s.sendFinished()
 			return s.finish()
 		})
 	}
@@ -301,4 +301,10 @@ func (s *server12) onFinished(msg wire.Message) (step, error) {
 		return s.judge(end) // now it is certain who has the PSK
 	}
 	return end()
+}
+
+// sendFinished changes the sending keys, and sends our Finished with them.
+func (s *server12) sendFinished() {
+	s.out.SendChangeCipherSpec(s.keys.server)
+	s.send(wire.AppendMessage(s.scratch[:0], wire.TypeFinished, s.finished12(&s.keys, suite.ServerFinished)))
 }

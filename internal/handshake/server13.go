@@ -44,6 +44,7 @@ type server13 struct {
 	server       suite.TrafficSecret // server_handshake_traffic_secret
 	secret       *suite.HandshakeSecret
 	main         *suite.MainSecret
+	secrets      *secrets13 // of the application data
 }
 
 // check13 is what must be right in a ClientHello that negotiates TLS 1.3, whatever
@@ -229,10 +230,10 @@ func (s *server13) sendServerHello(share wire.KeyShare) (step, error) {
 	if err != nil {
 		return step{}, err
 	}
-	if err := s.random(s.conn.serverRandom[:]); err != nil {
+	if err := s.random(s.randoms.server[:]); err != nil {
 		return step{}, err
 	}
-	sh := s.newServerHello(s.conn.serverRandom, public)
+	sh := s.newServerHello(s.randoms.server, public)
 	if s.psk != nil {
 		sh.SelectedPSK = s.selected
 		sh.Has.Add(wire.ExtPreSharedKey)
@@ -309,8 +310,8 @@ func (s *server13) sendCertificateRequest() {
 func (s *server13) sendFinished() (step, error) {
 	s.sendFinished13(&s.server)
 	s.main = s.secret.MainSecret()
-	s.conn.applicationSecrets(s.Machine, s.main, s.transcript.sum())
-	s.out.InstallWrite(Application, s.conn.trafficKeys(s.conn.writeSecret))
+	s.secrets = s.applicationSecrets(s.main, s.transcript.sum())
+	s.out.InstallWrite(Application, s.conn.trafficKeys(s.secrets.write))
 	next := expect(s.onFinished, wire.TypeFinished)
 	switch {
 	case s.requestsCertificate():
@@ -346,7 +347,7 @@ func (s *server13) onFinished(msg wire.Message) (step, error) {
 	if err := s.acceptFinished13(&s.client, msg); err != nil {
 		return step{}, err
 	}
-	if err := s.out.InstallRead(Application, s.conn.trafficKeys(s.conn.readSecret)); err != nil {
+	if err := s.out.InstallRead(Application, s.conn.trafficKeys(s.secrets.read)); err != nil {
 		return step{}, err
 	}
 	var resumption []byte

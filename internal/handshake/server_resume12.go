@@ -53,9 +53,9 @@ func (s *server12) resume12(old *session.Session) (step, error) {
 	if err := s.sendServerHello(); err != nil {
 		return step{}, err
 	}
-	s.client, s.server = s.keys12(slices.Clone(old.Secret))
+	s.keys = s.useMainSecret(slices.Clone(old.Secret))
 	return s.judge(func() (step, error) {
-		s.sendFinished12(s.server, suite.ServerFinished)
+		s.sendFinished()
 		return s.expectFinished()
 	})
 }
@@ -66,7 +66,7 @@ func (s *server12) sendTicket(next func() (step, error)) (step, error) {
 	if !s.issues() {
 		return next()
 	}
-	state := s.conn.session(s.params.Now(), s.conn.mainSecret)
+	state := s.conn.session(s.params.Now(), s.keys.main)
 	state.Lifetime = s.params.TicketLife
 	return s.sealTicket(state, func(ticket []byte) (step, error) {
 		nst := wire.NewSessionTicket12{Ticket: ticket}

@@ -39,7 +39,7 @@ func (s *serverStart) onClientHello(msg wire.Message) (step, error) {
 	if err := s.hello.Parse(s.body, s.conn.Transport); err != nil {
 		return step{}, err
 	}
-	s.conn.clientRandom = s.hello.Random
+	s.randoms.client = s.hello.Random
 	s.conn.ServerName = s.hello.ServerName
 	s.transcript.add(msg)
 	if !s.params.AskConfig {

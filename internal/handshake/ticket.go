@@ -58,7 +58,7 @@ func (c *Connection) TakeSession() *session.Session {
 }
 
 // onNewSessionTicket takes a ticket of TLS 1.3: RFC 9846, Section 4.7.1.
-func (c *Connection) onNewSessionTicket(msg wire.Message, now func() time.Time) error {
+func (s *secrets13) onNewSessionTicket(c *Connection, msg wire.Message, now func() time.Time) error {
 	var t wire.NewSessionTicket13
 	if err := t.Parse(msg.Body); err != nil {
 		return err
@@ -67,13 +67,12 @@ func (c *Connection) onNewSessionTicket(msg wire.Message, now func() time.Time) 
 	if life > maxTicketLife {
 		return errTicketLife
 	}
-	if c.resumptionSecret == nil || life == 0 {
+	if s.resumption == nil || life == 0 {
 		return nil
 	}
-	s := c.session(now(), suite.ResumptionPSK(c.Suite.Hash, c.prefix(), c.resumptionSecret, t.Nonce))
-	s.Lifetime, s.AgeAdd, s.MaxEarlyData = life, t.AgeAdd, t.MaxEarlyData
-	s.Ticket = slices.Clone(t.Ticket)
-	c.ticket = s
+	c.ticket = c.session(now(), suite.ResumptionPSK(c.Suite.Hash, c.prefix(), s.resumption, t.Nonce))
+	c.ticket.Lifetime, c.ticket.AgeAdd, c.ticket.MaxEarlyData = life, t.AgeAdd, t.MaxEarlyData
+	c.ticket.Ticket = slices.Clone(t.Ticket)
 	return nil
 }
 
