@@ -127,7 +127,7 @@ func (r *TicketKeysRequest) Answer(keys []TicketKey, err error) error {
 	if e.tickets = keys; err != nil || keys == nil {
 		e.tickets = []TicketKey{}
 	}
-	e.answerAgain()
+	e.resume()
 	return nil
 }
 

@@ -82,23 +82,6 @@ func NewEngine(mode Mode, cfg *Config) (*Engine, error) {
 // handler is the engine as its carrier sees it.
 type handler struct{ *Engine }
 
-// Handle takes a handshake message.
-func (h handler) Handle(m wire.Message) error {
-	e := h.Engine
-	if e.complete {
-		err := e.conn.Handle(e.carrier, e.params(), m)
-		e.keep()
-		return err
-	}
-	if err := e.machine.Handle(m); err != nil {
-		return err
-	}
-	return e.advance()
-}
-
-// Waiting reports that an answer is awaited.
-func (h handler) Waiting() bool { return h.pending != nil }
-
 // Keys are made again for a carrier that wakes up.
 func (h handler) Keys() (read, write suite.Keys) { return h.conn.Keys(h.mode.IsServer()) }
 
@@ -151,7 +134,34 @@ func (e *Engine) startClient() {
 	}
 }
 
-// advance answers what the Config answers, and stops at what the caller does.
+// handleMessages gives the handshake the messages that have come, until there are none or
+// the caller is asked a question. No other place waits for either.
+func (e *Engine) handleMessages(now time.Time) error {
+	for {
+		m, ok, err := e.carrier.Next(now)
+		if err != nil || !ok {
+			return err
+		}
+		if err := e.handle(m); err != nil {
+			return err
+		}
+	}
+}
+
+// handle takes a handshake message.
+func (e *Engine) handle(m wire.Message) error {
+	if e.complete {
+		err := e.conn.Handle(e.carrier, e.params(), m)
+		e.keep()
+		return err
+	}
+	if err := e.machine.Handle(m); err != nil {
+		return err
+	}
+	return e.advance()
+}
+
+// advance answers what the Config answers, and pauses at what the caller must answer.
 func (e *Engine) advance() error {
 	for {
 		if e.machine.Finished() {
@@ -165,6 +175,7 @@ func (e *Engine) advance() error {
 		}
 		if e.pending = e.answer(q); e.pending != nil {
 			e.question = q
+			e.carrier.Pause()
 			return nil
 		}
 		if err := e.machine.Resume(); err != nil {
@@ -173,21 +184,23 @@ func (e *Engine) advance() error {
 	}
 }
 
-// answered goes on after the caller's answer.
+// answered continues after the caller's answer.
 func (e *Engine) answered() {
 	if err := e.machine.Resume(); err != nil {
 		e.fail(err)
 		return
 	}
-	e.answerAgain()
+	e.resume()
 }
 
-// answerAgain goes on with the question that there is now.
-func (e *Engine) answerAgain() {
+// resume clears the pending question, then advances.
+func (e *Engine) resume() {
 	e.question, e.pending = nil, nil
 	err := e.advance()
 	if err == nil && e.pending == nil {
-		err = e.carrier.Resume(e.now())
+		now := e.now()
+		e.carrier.Resume(now)
+		err = e.handleMessages(now)
 	}
 	if err != nil {
 		e.fail(err)
@@ -215,8 +228,6 @@ func (e *Engine) fail(err error) error {
 	case err == carrier.ErrClosed:
 		e.settle(true)
 		return ErrClosed
-	case err == carrier.ErrPending:
-		return ErrPending
 	case err == carrier.ErrTimeout:
 		e.err = ErrTimeout
 	case errors.As(err, &fault):
@@ -267,7 +278,14 @@ func (e *Engine) Open(in []byte) (Opened, error) {
 	if e.err != nil {
 		return Opened{}, e.err
 	}
-	o, err := e.carrier.Open(e.now(), in)
+	if e.pending != nil {
+		return Opened{}, ErrPending
+	}
+	now := e.now()
+	o, err := e.carrier.Open(now, in)
+	if err == nil {
+		err = e.handleMessages(now)
+	}
 	if err != nil {
 		n := 0
 		if err == carrier.ErrClosed {

@@ -12,6 +12,7 @@ import (
 	"github.com/hermetic-tls/hermetic/internal/handshake"
 	"github.com/hermetic-tls/hermetic/internal/record"
 	"github.com/hermetic-tls/hermetic/internal/suite"
+	"github.com/hermetic-tls/hermetic/internal/wire"
 )
 
 // Kind is what an opened record was for the caller.
@@ -34,8 +35,6 @@ type Opened struct {
 var (
 	// ErrClosed: the peer's close_notify has come.
 	ErrClosed = errors.New("closed")
-	// ErrPending: an answer is awaited, nothing was consumed.
-	ErrPending = errors.New("pending")
 	// ErrNotReady: no application keys to seal with yet.
 	ErrNotReady = errors.New("no application keys yet")
 	// ErrSpent: no record is left to seal, as far as the protocol permits.
@@ -47,17 +46,37 @@ type PeerAlert struct{ Description alert.Description }
 
 func (e *PeerAlert) Error() string { return "peer sent alert " + e.Description.String() }
 
+// Handler is what a carrier asks of the engine.
+type Handler interface {
+	// Keys returns the current keys, derived again from their secrets: a carrier that
+	// has gone to sleep needs them.
+	Keys() (read, write suite.Keys)
+
+	// KeysExhausted is called when the sending keys near the limit of what they
+	// may protect (RFC 9846, Section 5.5): the handler sends a KeyUpdate. With
+	// request it is the reading keys, which have met many forgeries (RFC
+	// 9147bis, Section 4.5.3): the KeyUpdate asks for the peer's.
+	KeysExhausted(request bool)
+}
+
 // Carrier is what the engine drives. Its errors are *alert.Error, *PeerAlert or
 // one of this package's; the engine turns them into the public ones.
 type Carrier interface {
 	handshake.Output
 
-	// Open consumes one record of in, decrypting in place.
+	// Open consumes one record of in, decrypting in place. Its handshake messages
+	// are then in Next.
 	Open(now time.Time, in []byte) (Opened, error)
 
-	// Resume goes on with the messages that were kept while the handler
-	// waited.
-	Resume(now time.Time) error
+	// Next returns the next handshake message. Its body is valid until the next
+	// call. The caller asks after each Open and Resume, and after each message that
+	// it has handled, until ok is false.
+	Next(now time.Time) (m wire.Message, ok bool, err error)
+
+	// Pause keeps Next from returning more messages until Resume: the caller of
+	// the engine owes an answer. Nothing is opened meanwhile.
+	Pause()
+	Resume(now time.Time)
 
 	// Seal appends what Output would, then data as protected records.
 	Seal(now time.Time, dst, data []byte) ([]byte, error)

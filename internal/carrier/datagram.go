@@ -107,7 +107,7 @@ func (o *DatagramOptions) fault(n record.Number, err error) error {
 // Datagram carries a connection over datagrams of DTLS records: RFC 9147bis and
 // RFC 6347. What comes is in datagram_open.go, what goes in datagram_send.go.
 type Datagram struct {
-	handler  handshake.Handler
+	handler  Handler
 	opt      *DatagramOptions
 	protocol protocol
 	readers  readers
@@ -130,6 +130,7 @@ type Datagram struct {
 	complete  bool // the handshake
 	authentic bool // a record has authenticated: unencrypted ones bring nothing new
 	asleep    bool // the keys are given up: see Sleep
+	paused    bool // see Pause
 }
 
 // sending is the sending keys.
@@ -176,7 +177,7 @@ type exchange struct {
 
 // NewDatagram returns a carrier at the start of a connection. Many connections
 // may share opt, which is not modified.
-func NewDatagram(h handshake.Handler, opt *DatagramOptions) *Datagram {
+func NewDatagram(h Handler, opt *DatagramOptions) *Datagram {
 	d := &Datagram{
 		handler: h,
 		opt:     opt,
@@ -353,7 +354,7 @@ func (d *Datagram) Deadline() (t time.Time, ok bool) {
 	if d.x == nil {
 		return t, false
 	}
-	t, ok = d.x.out.Deadline(d.handler.Waiting())
+	t, ok = d.x.out.Deadline(d.paused)
 	if u, due := d.x.acks.deadline(d.x.out.Timer.Value()); due && (!ok || u.Before(t)) {
 		return u, true
 	}
@@ -369,7 +370,7 @@ func (d *Datagram) Expire(now time.Time) error {
 		return d.x.err
 	}
 	d.x.acks.expire(now, d.x.out.Timer.Value())
-	expired, err := d.x.out.Expire(now, d.handler.Waiting())
+	expired, err := d.x.out.Expire(now, d.paused)
 	if expired && err == nil && d.x.out.Timer.Expired()%lowerMTU == 0 && !d.opt.FixedMTU {
 		d.path.lower()
 	}

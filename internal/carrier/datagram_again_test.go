@@ -330,11 +330,11 @@ func TestFullACK(t *testing.T) {
 	c, s := p.client, p.server
 	p.mustInput(s, p.output(c)...)
 	p.mustInput(c, p.output(s)...)
-	if !c.Waiting() {
+	if !c.waiting {
 		t.Fatal("the client does not wait for its signature")
 	}
-	if _, err := c.Open(p.now, make([]byte, 20)); err != ErrPending {
-		t.Errorf("got error %v, want %v", err, ErrPending)
+	if _, err := c.open(p.now, make([]byte, 20)); err != errPending {
+		t.Errorf("got error %v, want %v", err, errPending)
 	}
 	p.want("the flight is not whole", c, p.output(c))
 	p.wantDeadline("the answer takes a while: an ACK is due", c, time.Second/4)
@@ -407,7 +407,7 @@ func TestQuestionWithinFlight(t *testing.T) {
 	p := newPair(t, playOptions{version: wire.VersionTLS12, slowVerdict: true, certificate: 2000}, nil)
 	p.mustInput(p.server, p.output(p.client)...)
 	out := p.output(p.server)
-	if err := p.input(p.client, out[:2]...); err != ErrPending || !p.client.Waiting() {
+	if err := p.input(p.client, out[:2]...); err != errPending || !p.client.waiting {
 		t.Fatalf("the client has no question: %v, error %v", p.client.got, err)
 	}
 	p.wantDeadline("while it is open", p.client, -1)

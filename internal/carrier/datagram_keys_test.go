@@ -203,7 +203,7 @@ func TestMessageNumbersEnd(t *testing.T) {
 	}
 	p.client.Send(message(false, wire.TypeNewSessionTicket, 0x10000, 5))
 	wantAlert(t, p.client.Expire(p.now), alert.InternalError)
-	_, err := p.client.Open(p.now, nil)
+	_, err := p.client.open(p.now, nil)
 	wantAlert(t, err, alert.InternalError)
 }
 

@@ -78,7 +78,7 @@ func (l *lossy) next() (more bool, err error) {
 		l.flying = append(l.flying[:which], l.flying[which+1:]...)
 		for in := f.d; len(in) > 0 && err == nil; {
 			var o Opened
-			if o, err = f.to.Open(l.now, in); err == nil && f.to.Waiting() {
+			if o, err = f.to.open(l.now, in); err == nil && f.to.waiting {
 				err = f.to.answer(l.now)
 			}
 			if o.Data != nil {
@@ -230,7 +230,7 @@ func FuzzDatagramOpen(f *testing.F) {
 		for _, e := range []*end{p.client, p.server} {
 			rest := bytes.Clone(in)
 			for len(rest) > 0 {
-				o, err := e.Open(p.now, rest)
+				o, err := e.open(p.now, rest)
 				if err != nil {
 					break
 				}
@@ -262,7 +262,7 @@ func TestDatagramAllocations(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if o, err := p.server.Open(p.now, d); err != nil || len(o.Data) != len(data) {
+			if o, err := p.server.open(p.now, d); err != nil || len(o.Data) != len(data) {
 				t.Fatal(o, err)
 			}
 		})

@@ -23,8 +23,6 @@ type receipt struct {
 // swallows the rest.
 func (d *Datagram) Open(now time.Time, in []byte) (Opened, error) {
 	switch {
-	case d.handler.Waiting():
-		return Opened{}, ErrPending
 	case d.x != nil && d.x.err != nil:
 		return Opened{}, d.x.err
 	case len(in) == 0:
@@ -37,10 +35,7 @@ func (d *Datagram) Open(now time.Time, in []byte) (Opened, error) {
 	o, err := d.openRecord(now, in)
 	d.rest = len(in) - o.N
 	d.path.received(o.N)
-	switch {
-	case err == nil && d.x != nil:
-		err = d.advance(now)
-	case err == ErrClosed:
+	if err == ErrClosed {
 		d.end()
 	}
 	return o, err
@@ -54,14 +49,17 @@ func (d *Datagram) nextDatagram() {
 	}
 }
 
-// Resume continues with what was kept while the handler waited.
-func (d *Datagram) Resume(now time.Time) error {
+// Pause keeps Next from returning more messages until Resume.
+func (d *Datagram) Pause() { d.paused = true }
+
+// Resume ends a pause. What the peer owes us is due from now on.
+func (d *Datagram) Resume(now time.Time) {
+	d.paused = false
 	d.begin()
 	d.x.out.Resume(now)
-	return d.advance(now)
 }
 
-// openRecord consumes one record, but gives no messages to the handler.
+// openRecord consumes one record.
 func (d *Datagram) openRecord(now time.Time, in []byte) (Opened, error) {
 	r, n, err := d.unprotect(now, in)
 	if err == nil {
@@ -177,62 +175,45 @@ func (d *Datagram) keepAhead(now time.Time, in []byte) {
 	}
 }
 
-// advance gives the messages that are complete to the handler.
-func (d *Datagram) advance(now time.Time) error {
-	for !d.handler.Waiting() {
-		m, ok, err := d.next(now)
-		if err != nil {
-			return err
-		}
-		if !ok {
-			return d.endFlight()
-		}
-		if err := d.handler.Handle(m); err != nil {
-			return err
-		}
-	}
-	return d.x.err
-}
-
-// endFlight: a complete flight of the handshake answers the peer's, so that there is
-// nothing left to acknowledge (RFC 9147bis, Section 7.1).
-func (d *Datagram) endFlight() error {
-	if d.x == nil {
-		return nil
-	}
-	if d.x.out.End() {
-		d.x.acks.answered()
-	}
-	err := d.x.err
-	d.end()
-	return err
-}
-
-// next returns the next message that is complete. When there is none, it opens records
+// Next returns the next message that is complete. When there is none, it opens records
 // that have waited for their keys.
-func (d *Datagram) next(now time.Time) (m wire.Message, ok bool, err error) {
-	for d.x != nil {
+func (d *Datagram) Next(now time.Time) (m wire.Message, ok bool, err error) {
+	for d.x != nil && !d.paused {
 		if m, ok := d.take(); ok {
 			if d.complete {
 				err = d.count.message()
 			}
 			return m, true, err
 		}
-		in := d.x.ahead.next()
+		x := d.x
+		in := x.ahead.next()
 		if in == nil {
-			return m, false, nil
+			d.endFlight()
+			break
 		}
 		d.nextDatagram()
-		waiting := &d.x.ahead
-		waiting.opening = true
+		x.ahead.opening = true
 		o, err := d.openRecord(now, in)
-		waiting.opening = false
+		x.ahead.opening = false
 		if err != nil {
 			return m, false, err
 		}
-		waiting.back(in[o.N:])
+		x.ahead.back(in[o.N:])
 	}
-	return m, false, nil
+	if d.x == nil {
+		return m, false, nil
+	}
+	err = d.x.err
+	d.end()
+	return m, false, err
+}
+
+// endFlight: a complete flight of the handshake answers the peer's, so that there is
+// nothing left to acknowledge (RFC 9147bis, Section 7.1).
+func (d *Datagram) endFlight() {
+	if d.x.out.End() {
+		d.x.acks.answered()
+	}
 }
 
 // take returns the next message that is complete.

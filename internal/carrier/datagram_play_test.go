@@ -92,7 +92,6 @@ func (p *play) installWrite(level handshake.Level) {
 	p.d.InstallWrite(level, keys(p.agreed, p.server, p.writes))
 }
 
-func (p *play) Waiting() bool                  { return p.waiting }
 func (p *play) Keys() (read, write suite.Keys) { return read, write }
 
 func (p *play) KeysExhausted(request bool) {
@@ -106,7 +105,7 @@ func (p *play) KeysExhausted(request bool) {
 
 var errPlay = alert.New(alert.HandshakeFailure, "a message that has no place here")
 
-func (p *play) Handle(m wire.Message) error {
+func (p *play) handle(m wire.Message) error {
 	// The client's random is the same in both hellos, the rest need not be.
 	if want := message(!p.server, m.Type, int(m.Seq), len(m.Body))[4:]; !bytes.Equal(m.Body, want) && !(p.options.damaged && p.reads == 0) {
 		p.t.Errorf("%v with number %d is not what was sent", m.Type, m.Seq)
@@ -148,13 +147,42 @@ func (p *play) wait(slow bool, then func()) {
 		return
 	}
 	p.waiting, p.then = true, then
+	p.d.Pause()
 }
 
 // answer ends the waiting.
 func (p *play) answer(now time.Time) error {
 	p.waiting = false
 	p.then()
-	return p.d.Resume(now)
+	p.d.Resume(now)
+	return p.handleMessages(now)
+}
+
+// errPending is what the engine answers instead of opening a record while it waits.
+var errPending = errors.New("pending")
+
+// open opens a record and handles its messages, as the engine does.
+func (p *play) open(now time.Time, in []byte) (Opened, error) {
+	if p.waiting {
+		return Opened{}, errPending
+	}
+	o, err := p.d.Open(now, in)
+	if err == nil {
+		err = p.handleMessages(now)
+	}
+	return o, err
+}
+
+func (p *play) handleMessages(now time.Time) error {
+	for {
+		m, ok, err := p.d.Next(now)
+		if err != nil || !ok {
+			return err
+		}
+		if err := p.handle(m); err != nil {
+			return err
+		}
+	}
 }
 
 func (p *play) server13(m wire.Message) error {
@@ -381,7 +409,7 @@ func (p *pair) input(e *end, datagrams ...[]byte) error {
 	p.t.Helper()
 	for _, d := range datagrams {
 		for in := bytes.Clone(d); len(in) > 0; {
-			o, err := e.Open(p.now, in)
+			o, err := e.open(p.now, in)
 			if err != nil {
 				return err
 			}

@@ -123,7 +123,7 @@ func (d *Datagram) room() int {
 }
 
 // sendable reports whether a part of the flight may leave.
-func (d *Datagram) sendable() bool { return d.x.out.Sendable(d.handler.Waiting()) }
+func (d *Datagram) sendable() bool { return d.x.out.Sendable(d.paused) }
 
 // alertsDue reports whether there are alerts, and nothing that must leave before them.
 func (d *Datagram) alertsDue() bool { return len(d.x.alerts) > 0 && !d.x.out.Pending() }

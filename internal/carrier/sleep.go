@@ -39,11 +39,11 @@ func (s *Stream) Sleep(time.Time) (State, error) {
 	switch {
 	case !s.complete:
 		return State{}, errBusyHandshake
-	case s.handler.Waiting():
+	case s.paused:
 		return State{}, errBusyAnswer
 	case s.HasOutput():
 		return State{}, errBusyOutput
-	case len(s.kept) > 0:
+	case len(s.unread) > 0:
 		return State{}, errBusyMessage
 	}
 	state := State{
@@ -87,7 +87,7 @@ func (d *Datagram) Sleep(now time.Time) (State, error) {
 	switch {
 	case !d.complete:
 		return State{}, errBusyHandshake
-	case d.handler.Waiting():
+	case d.paused:
 		return State{}, errBusyAnswer
 	case d.x != nil && d.HasOutput():
 		return State{}, errBusyOutput

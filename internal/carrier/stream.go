@@ -1,6 +1,7 @@
 package carrier
 
 import (
+	"bytes"
 	"math"
 	"time"
 
@@ -41,16 +42,18 @@ type StreamOptions struct {
 
 // Stream carries a connection over a stream of TLS records.
 type Stream struct {
-	handler handshake.Handler
+	handler Handler
 	opt     *StreamOptions
 	in, out record.Stream
 
 	queued []byte // handshake messages that are in no record yet
 	output []byte // records to be sent
-	kept   []byte // what came of a message, or after one that must wait
-	// behind is how many bytes have come after the message that the handler has taken
-	// last. While a question about it is open they are in kept, and count all the same.
-	behind int
+	// unread is handshake bytes that were received but not returned by Next: a partial
+	// message, or those after one that the caller pauses for. It is borrowed from the
+	// input of Open until Next keeps it.
+	unread   []byte
+	borrowed bool
+	paused   bool // see Pause
 
 	expectCCS *suite.Keys // TLS 1.2: the keys from the ChangeCipherSpec on
 	version   uint16      // 0 until the hellos have agreed
@@ -70,7 +73,7 @@ type Stream struct {
 
 // NewStream returns a carrier at the start of a connection. Many connections may
 // share opt, which is not modified.
-func NewStream(h handshake.Handler, opt *StreamOptions) *Stream {
+func NewStream(h Handler, opt *StreamOptions) *Stream {
 	return &Stream{handler: h, opt: opt}
 }
 
@@ -99,8 +102,6 @@ func (s *Stream) Overhead() int { return s.out.Overhead() }
 // Open consumes one record of in.
 func (s *Stream) Open(_ time.Time, in []byte) (Opened, error) {
 	switch {
-	case s.handler.Waiting():
-		return Opened{}, ErrPending
 	case s.closed:
 		return Opened{}, ErrClosed
 	case len(in) < record.HeaderLen:
@@ -247,7 +248,7 @@ func (s *Stream) checkData(content []byte) (Kind, error) {
 	switch {
 	case !s.complete && s.reads != handshake.EarlyData:
 		return None, errEarlyAppData
-	case len(s.kept) > 0:
+	case len(s.unread) > 0:
 		return None, errInterleaved
 	case s.reads == handshake.EarlyData:
 		if uint64(len(content)) > uint64(s.early) {
@@ -275,7 +276,7 @@ func (s *Stream) handleCCS(body []byte) error {
 		return errBadCCS
 	}
 	switch {
-	case s.complete || len(s.kept) > 0:
+	case s.complete || len(s.unread) > 0:
 		return errUnexpectedCCS
 	case s.version == wire.VersionTLS13, s.version == 0 && s.started && s.opt.MaxVersion == wire.VersionTLS13:
 		if s.count.ccs++; s.count.ccs > maxDroppedCCS {
@@ -303,7 +304,7 @@ func (s *Stream) handleAlert(body []byte) error {
 		return ErrClosed
 	case level == alertFatal || only13 && description != alert.UserCanceled:
 		return &PeerAlert{description}
-	case len(s.kept) > 0:
+	case len(s.unread) > 0:
 		return errInterleaved
 	}
 	if s.version == wire.VersionTLS13 && description != alert.UserCanceled {
@@ -320,56 +321,50 @@ func (s *Stream) handleHandshake(content []byte) error {
 		return errExpectedCCS
 	}
 	s.spoken = false
-	if len(s.kept) > 0 {
-		s.kept = append(s.kept, content...)
-		content = s.kept
-	}
-	return s.handleMessages(content)
-}
-
-// handleMessages gives the whole messages of b to the handler, and keeps the
-// rest.
-func (s *Stream) handleMessages(b []byte) error {
-	for !s.handler.Waiting() {
-		typ, n, ok := wire.ParseHeader(b)
-		if !ok {
-			break
-		}
-		if n > s.maxMessage(typ) {
-			return errMessageSize
-		}
-		if len(b) < 4+n {
-			break
-		}
-		if s.complete {
-			if err := s.count.message(); err != nil {
-				return err
-			}
-		}
-		s.behind = len(b) - 4 - n
-		if err := s.handler.Handle(wire.Message{Type: typ, Body: b[4 : 4+n]}); err != nil {
-			return err
-		}
-		b = b[4+n:]
-		if err := s.checkFlight(); err != nil {
-			return err
-		}
-	}
-	s.behind = len(b)
-	if len(b) == 0 {
-		s.kept = nil
+	if len(s.unread) > 0 {
+		s.unread = append(s.unread, content...)
 		return nil
 	}
-	if len(b) != len(s.kept) { // else it is there already: a long message may come in short records
-		s.kept = append(s.kept[:0], b...)
-	}
+	s.unread, s.borrowed = content[:len(content):len(content)], true
 	return nil
+}
+
+// Next returns the next message that is complete.
+func (s *Stream) Next(time.Time) (m wire.Message, ok bool, err error) {
+	if err := s.checkFlight(); err != nil || s.paused {
+		s.keep()
+		return m, false, err
+	}
+	typ, n, ok := wire.ParseHeader(s.unread)
+	switch {
+	case ok && n > s.maxMessage(typ):
+		return m, false, errMessageSize
+	case !ok || len(s.unread) < 4+n:
+		s.keep()
+		return m, false, nil
+	case s.complete:
+		err = s.count.message()
+	}
+	m = wire.Message{Type: typ, Body: s.unread[4 : 4+n]}
+	s.unread = s.unread[4+n:]
+	return m, true, err
+}
+
+// keep makes what is unread our own.
+func (s *Stream) keep() {
+	switch {
+	case len(s.unread) == 0:
+		s.unread = nil
+	case s.borrowed:
+		s.unread = bytes.Clone(s.unread)
+	}
+	s.borrowed = false
 }
 
 // checkFlight refuses what has come after the end of the peer's flight, in its last
 // record, once we have answered the flight.
 func (s *Stream) checkFlight() error {
-	if !s.spoken || s.complete || s.behind == 0 {
+	if !s.spoken || s.complete || len(s.unread) == 0 {
 		return nil
 	}
 	if !s.out.Protected() {
@@ -385,17 +380,10 @@ func (s *Stream) maxMessage(t wire.Type) int {
 	return maxMessage
 }
 
-// Resume continues with the messages that were kept. The answer may have made the
-// handler speak, as it would have done at once without a question.
-func (s *Stream) Resume(time.Time) error {
-	if len(s.kept) == 0 {
-		return nil
-	}
-	if err := s.checkFlight(); err != nil {
-		return err
-	}
-	return s.handleMessages(s.kept)
-}
+// Pause keeps Next from returning more messages until Resume. The answer may make us speak,
+// as it would have done at once without a question: Next then checks the flight again.
+func (s *Stream) Pause()           { s.paused = true }
+func (s *Stream) Resume(time.Time) { s.paused = false }
 
 // Send queues a message: messages share records as long as keys are the same.
 func (s *Stream) Send(msg []byte) uint16 {
@@ -431,7 +419,7 @@ func (s *Stream) flush() {
 }
 
 func (s *Stream) InstallRead(level handshake.Level, k suite.Keys) error {
-	if s.behind > 0 {
+	if len(s.unread) > 0 {
 		return errKeyBoundary
 	}
 	s.reads = level
@@ -447,7 +435,7 @@ func (s *Stream) InstallWrite(level handshake.Level, k suite.Keys) {
 }
 
 func (s *Stream) ExpectChangeCipherSpec(k suite.Keys) error {
-	if s.behind > 0 {
+	if len(s.unread) > 0 {
 		return errKeyBoundary
 	}
 	s.expectCCS = &k

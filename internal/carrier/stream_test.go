@@ -24,15 +24,32 @@ type updater struct {
 	waiting bool
 }
 
-func (u *updater) Handle(m wire.Message) error {
-	u.got = append(u.got, m.Type)
-	switch {
-	case u.late:
-		u.waiting = true
-	case u.handle != nil:
-		return u.handle(u.stream)
+// open opens a record and handles its messages, as the engine does.
+func (u *updater) open(in []byte) (Opened, error) {
+	o, err := u.stream.Open(time.Time{}, in)
+	if err == nil {
+		err = u.handleMessages()
 	}
-	return nil
+	return o, err
+}
+
+func (u *updater) handleMessages() error {
+	for {
+		m, ok, err := u.stream.Next(time.Time{})
+		if err != nil || !ok {
+			return err
+		}
+		u.got = append(u.got, m.Type)
+		switch {
+		case u.late:
+			u.waiting = true
+			u.stream.Pause()
+		case u.handle != nil:
+			if err := u.handle(u.stream); err != nil {
+				return err
+			}
+		}
+	}
 }
 
 // answer answers the questions that are open, one after the other.
@@ -44,14 +61,13 @@ func (u *updater) answer() error {
 			}
 		}
 		u.waiting = false
-		if err := u.stream.Resume(time.Time{}); err != nil {
+		u.stream.Resume(time.Time{})
+		if err := u.handleMessages(); err != nil {
 			return err
 		}
 	}
 	return nil
 }
-
-func (u *updater) Waiting() bool { return u.waiting }
 
 func (u *updater) Keys() (read, write suite.Keys) { return read, write }
 
@@ -97,7 +113,7 @@ func TestMessagesInAnyRecords(t *testing.T) {
 		sender := NewStream(u, &StreamOptions{MaxRecordData: size})
 		sender.Send(messages)
 		for in := sender.Output(time.Time{}, nil); len(in) > 0; {
-			o, err := u.stream.Open(time.Time{}, in)
+			o, err := u.open(in)
 			if err != nil || o.N == 0 {
 				t.Fatalf("records of %d bytes: %v", size, err)
 			}
@@ -179,7 +195,7 @@ func TestStreamViolations(t *testing.T) {
 				if i == len(c.records)-1 {
 					want = c.want
 				}
-				_, err := u.stream.Open(time.Time{}, bytes.Clone(in))
+				_, err := u.open(bytes.Clone(in))
 				if err == nil {
 					err = u.answer()
 				}
@@ -211,7 +227,7 @@ func BenchmarkShortRecords(b *testing.B) {
 					if i < len(message) {
 						rec[5] = message[i]
 					}
-					if _, err := u.stream.Open(time.Time{}, rec); err != nil {
+					if _, err := u.open(rec); err != nil {
 						b.Fatal(err)
 					}
 				}

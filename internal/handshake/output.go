@@ -82,24 +82,3 @@ type Output interface {
 	// dropped, application data may flow.
 	Complete()
 }
-
-// Handler is the other direction: what the carrier gives messages to.
-type Handler interface {
-	// Handle takes the next message, in order. The message's body is valid
-	// only during the call. An error is an *alert.Error and fatal.
-	Handle(m wire.Message) error
-
-	// Waiting reports that an answer is awaited (a signature, a certificate
-	// choice, a verdict): the carrier keeps further messages until it is there.
-	Waiting() bool
-
-	// Keys are the keys of now, made again from their secrets: a carrier that
-	// has gone to sleep needs them.
-	Keys() (read, write suite.Keys)
-
-	// KeysExhausted is called when the sending keys near the limit of what they
-	// may protect (RFC 9846, Section 5.5): the handler sends a KeyUpdate. With
-	// request it is the reading keys, which have met many forgeries (RFC
-	// 9147bis, Section 4.5.3): the KeyUpdate asks for the peer's.
-	KeysExhausted(request bool)
-}
