@@ -55,7 +55,7 @@ func run(t *testing.T, folder, program string, args ...string) string {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute) // of a program that hangs
 	defer cancel()
 	cmd := exec.CommandContext(ctx, program, args...)
-	cmd.Dir = folder
+	cmd.Dir, cmd.Env = folder, append(os.Environ(), "GNET_LOGGING_LEVEL=2") // errors only
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
