@@ -91,7 +91,7 @@ func (p *pass) judge(o outcome) (verdict string, err error) {
 	d, declines := declines[o.name]
 	_, lacks := unbuilt[o.name]
 	switch {
-	case strings.Contains(o.log, noteExcluded) && p.name == "netconn":
+	case strings.Contains(o.log, noteExcluded) && (p.name == "netconn" || p.name == "Context"):
 		return excludedTest, nil
 	case o.result == "SKIP" && lacks:
 		return notBuilt, nil

@@ -63,8 +63,12 @@ func (o *options) trust() (*hermetic.Config, error) {
 // verifiesItself reports whether the engine verifies the peer. With PSKs it is asked for
 // no certificate.
 func (o *options) verifiesItself() bool {
-	psk := func(c *credential) bool { return c.psk != nil }
-	return o.ownVerdict && o.trustCert != "" && o.psk == "" && !slices.ContainsFunc(o.credentials, psk)
+	return o.ownVerdict && o.trustCert != "" && !o.hasPSK()
+}
+
+// hasPSK reports whether the flags give an external PSK.
+func (o *options) hasPSK() bool {
+	return o.psk != "" || slices.ContainsFunc(o.credentials, func(c *credential) bool { return c.psk != nil })
 }
 
 // questions reports whether the engine asks what it can. A Context always does, and

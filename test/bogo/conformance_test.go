@@ -80,6 +80,17 @@ func (c *conformance) page() string {
 
 const intro = `# Conformance
 
+BoringSSL's test runner, commit a0689af, tries protocol errors and rare paths that no ordinary peer shows. Each of its
+tests that applies to hermetic runs through the Engine, through a Context over a transport that would block before each
+byte, and through netconn. [test/bogo](../test/bogo/README.md) says how to run it; these counts are written by it.
+
+- **passed**: the runner has nothing against it.
+- **by rule**: the result differs from the runner's, as a rule of the pass says. The rules are in test/bogo/expected_test.go:
+  an engine that is not strict drops what anybody may have sent, and our own choice and verification of certificates are
+  not the runner's callbacks.
+- **excluded**: the API has no such thing: netconn has the system's clock, not the runner's, and no unfinished writes.
+- **declined** and **not built** are listed below, by name. What is declined runs, and must fail for its reason.
+
 `
 const declinedIntro = "\n## Declined\n\n"
-const unbuiltIntro = "\n## Not built\n\n"
+const unbuiltIntro = "\n## Not built\n\nThe shim does not know a flag of these tests.\n\n"

@@ -12,6 +12,7 @@ import (
 // Why a test cannot run with an API: the test says so, and does not count.
 var (
 	errClock      = excluded("the runner's clock is used, and netconn has the system's")
+	errSteps      = excluded("a Context and netconn do not stop in the middle of a flight")
 	errUnfinished = excluded("a write of netconn does not return before it is finished")
 )
 
@@ -141,6 +142,11 @@ func (c *connection) early() (written bool, err error) {
 		return false, err
 	}
 	var rest []byte
+	if c.o.earlyAfter > 0 {
+		if err := c.awaitMessage(c.o.earlyAfter); err != nil {
+			return false, err
+		}
+	}
 	if c.o.unfinishedWrite {
 		if err := c.beginEarly([]byte(c.o.initialWrite)); err != nil {
 			return false, err

@@ -227,6 +227,8 @@ func (e *contextEnd) earlyRoom() (int, error) {
 	return engine.EarlyDataRoom(), nil
 }
 
+func (e *contextEnd) awaitMessage(int) error { return errSteps }
+
 func (e *contextEnd) writeEarly(b []byte) error { return e.writeBy(e.context.WriteEarlyData, b) }
 
 func (e *contextEnd) beginEarly(b []byte) error {

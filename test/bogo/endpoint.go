@@ -24,6 +24,9 @@ type endpoint interface {
 	earlyRoom() (int, error)
 	writeEarly(b []byte) error
 	beginEarly(b []byte) error
+	// awaitMessage continues a client's handshake up to a message of the server: its
+	// ServerHello or EncryptedExtensions. errSteps: there is no such thing.
+	awaitMessage(typ int) error
 	// close sends close_notify.
 	close() error
 	// control calls f with the engine, and sends what comes of it.

@@ -225,6 +225,23 @@ func (e *engineEnd) earlyRoom() (int, error) {
 	return e.engine.EarlyDataRoom(), e.flush()
 }
 
+// awaitMessage relies on -async, which brings the bytes one by one.
+func (e *engineEnd) awaitMessage(typ int) error {
+	const serverHello, encryptedExtensions = 2, 8
+	for {
+		s := e.engine.State()
+		switch {
+		case typ == serverHello && s.Version != 0, typ == encryptedExtensions && s.EarlyDataAccepted:
+			return nil
+		case s.HandshakeComplete:
+			return fmt.Errorf("the handshake is complete without message %d", typ)
+		}
+		if err := e.next(); err != nil {
+			return err
+		}
+	}
+}
+
 func (e *engineEnd) writeEarly(b []byte) error { return e.seal(b, e.engine.SealEarlyData) }
 
 // beginEarly writes early data that is stuck until the server has answered.

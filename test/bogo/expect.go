@@ -175,7 +175,7 @@ func (c *connection) check() error {
 		}
 	}
 	switch {
-	case e.alpn != "" && e.alpn != s.NegotiatedProtocol:
+	case e.alpn != s.NegotiatedProtocol && (e.alpn != "" || !c.o.server || s.NegotiatedProtocol != c.o.selectALPN):
 		return fmt.Errorf("ALPN is %q, expected %q", s.NegotiatedProtocol, e.alpn)
 	case e.ems && !s.ExtendedMasterSecret:
 		return fmt.Errorf("no extended master secret")
@@ -198,12 +198,14 @@ func (c *connection) checkVersion(s hermetic.ConnectionState) error {
 
 func (c *connection) checkPeer(s hermetic.ConnectionState) error {
 	e := &c.o.expect
+	asks := !c.o.server || c.o.requireAny || c.o.verifyPeer
 	switch {
+	case (e.noPeerCert || !asks) && (len(s.PeerCertificates) > 0 || s.PeerPublicKey != nil):
+		return fmt.Errorf("unexpected peer certificate")
 	case e.noPeerCert:
-		if len(s.PeerCertificates) > 0 {
-			return fmt.Errorf("unexpected peer certificate")
-		}
 		return nil
+	case s.PSKIdentity != nil && !c.o.hasPSK():
+		return fmt.Errorf("unexpected PSK %q", s.PSKIdentity)
 	case s.PSKIdentity != nil, c.o.psk != "":
 		return nil
 	case len(e.peerKeySHA256) == 0 && (!c.o.server || c.o.requireAny) && len(s.PeerCertificates) == 0:
@@ -222,6 +224,9 @@ func (c *connection) checkPeer(s hermetic.ConnectionState) error {
 		if block, pemBytes = pem.Decode(pemBytes); block == nil || !bytes.Equal(block.Bytes, cert.Raw) {
 			return fmt.Errorf("peer's certificate chain is another one")
 		}
+	}
+	if block, _ := pem.Decode(pemBytes); block != nil {
+		return fmt.Errorf("peer's certificate chain has only %d certificates", len(s.PeerCertificates))
 	}
 	return nil
 }

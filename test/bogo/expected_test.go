@@ -17,7 +17,8 @@ var (
 	noHint           = decline{"a server sends no psk_identity_hint", "RFC 4279, Section 5.2: it is not recommended without an application profile", "unexpected identity"}
 	only13           = decline{"a version without a cipher suite is not offered", "RFC 9846, Section 4.2.2", "did not offer any supported protocol versions"}
 	noNameAck        = decline{"a DTLS 1.2 server does not acknowledge server_name, which pion/dtls cannot read", "RFC 6066, Section 3", "did not acknowledge server_name"}
-	unknownExtension = decline{"compress_certificate is unknown, and its contents are not looked at", "RFC 9846, Section 4.2.2", "unexpected success"}
+	compression      = decline{"certificate compression is not built: the extension is unknown, and ignored", "RFC 9846, Section 4.2.2", "uncompressed certificate"}
+	compressionLists = decline{compression.reason, compression.section, "unexpected success"}
 	ourOrder         = decline{"a server's own order of cipher suites counts, not the client's", "RFC 9846, Section 4.2.2 leaves it to the server", "session reused: true"}
 )
 
@@ -40,47 +41,41 @@ var declines = map[string]decline{
 	"PSK-Server-CertOrPSK-Cert-TLS":                             pskFirst,
 	"PSK-Server-CertOrPSK-Cert-DTLS":                            pskFirst,
 	"Resume-Server-CipherNotPreferred-TLS13":                    ourOrder,
-	"DuplicateCertCompressionExt-TLS12":                         unknownExtension,
-	"DuplicateCertCompressionExt-TLS13":                         unknownExtension,
+	"DuplicateCertCompressionExt-TLS12":                         compressionLists,
+	"DuplicateCertCompressionExt-TLS13":                         compressionLists,
+	"DuplicateCertCompressionExt2-TLS12":                        compressionLists,
+	"DuplicateCertCompressionExt2-TLS13":                        compressionLists,
+	"CertCompressionExpands-TLS13":                              compression,
+	"CertCompressionRandom-TLS13":                               compression,
+	"CertCompressionPriority-TLS13":                             compression,
+	"CertCompressionShrinks-TLS13":                              compression,
+	"CertCompressionExpandsClient-TLS13":                        compression,
+	"CertCompressionShrinksClient-TLS13":                        compression,
+	"CertCompressionBadAlgIDClient-TLS13":                       compression,
+	"CertCompressionTooLargeClient-TLS13":                       compression,
+	"CertCompressionTooSmallClient-TLS13":                       compression,
 }
 
 // Why a test has a flag that the shim does not know.
 const (
-	noCompression = "certificate compression is not built"
-	noTrace       = "nothing shows the messages of a connection"
-	noSkew        = "nothing shows the skew of a ticket's age, for which 10 s are allowed, not 60"
-	noTypes       = "CertificateRequest does not show the certificate_types of TLS 1.2"
-	noSteps       = "no call stops after a given message"
+	noTrace = "nothing shows the messages of a connection"
+	noSkew  = "nothing shows the skew of a ticket's age, for which 10 s are allowed, not 60"
+	noTypes = "CertificateRequest does not show the certificate_types of TLS 1.2"
 )
 
 // unbuilt are the tests for which the shim exits with 89, by name.
 var unbuilt = map[string]string{
-	"CertCompressionBadAlgIDClient-TLS13":     noCompression,
-	"CertCompressionExpands-TLS13":            noCompression,
-	"CertCompressionExpandsClient-TLS13":      noCompression,
-	"CertCompressionIgnoredBefore13-TLS12":    noCompression,
-	"CertCompressionNoCommonAlgs-TLS13":       noCompression,
-	"CertCompressionPriority-TLS13":           noCompression,
-	"CertCompressionRandom-TLS13":             noCompression,
-	"CertCompressionShrinks-TLS13":            noCompression,
-	"CertCompressionShrinksClient-TLS13":      noCompression,
-	"CertCompressionTooLargeClient-TLS13":     noCompression,
-	"CertCompressionTooSmallClient-TLS13":     noCompression,
-	"DuplicateCertCompressionExt2-TLS12":      noCompression,
-	"DuplicateCertCompressionExt2-TLS13":      noCompression,
-	"ClientCertificateTypes":                  noTypes,
-	"DTLS13-MessageCallback-Client":           noTrace,
-	"DTLS13-MessageCallback-Server":           noTrace,
-	"SkipCertificateStatus":                   noTrace,
-	"SkipCertificateStatus-DTLS":              noTrace,
-	"EarlyData-WriteAfterEncryptedExtensions": noSteps,
-	"EarlyData-WriteAfterServerHello":         noSteps,
-	"TLS13-TicketAgeSkew-Backward":            noSkew,
-	"TLS13-TicketAgeSkew-Backward-60-Accept":  noSkew,
-	"TLS13-TicketAgeSkew-Backward-61-Reject":  noSkew,
-	"TLS13-TicketAgeSkew-Forward":             noSkew,
-	"TLS13-TicketAgeSkew-Forward-60-Accept":   noSkew,
-	"TLS13-TicketAgeSkew-Forward-61-Reject":   noSkew,
+	"ClientCertificateTypes":                 noTypes,
+	"DTLS13-MessageCallback-Client":          noTrace,
+	"DTLS13-MessageCallback-Server":          noTrace,
+	"SkipCertificateStatus":                  noTrace,
+	"SkipCertificateStatus-DTLS":             noTrace,
+	"TLS13-TicketAgeSkew-Backward":           noSkew,
+	"TLS13-TicketAgeSkew-Backward-60-Accept": noSkew,
+	"TLS13-TicketAgeSkew-Backward-61-Reject": noSkew,
+	"TLS13-TicketAgeSkew-Forward":            noSkew,
+	"TLS13-TicketAgeSkew-Forward-60-Accept":  noSkew,
+	"TLS13-TicketAgeSkew-Forward-61-Reject":  noSkew,
 }
 
 // lenient is the rule for an engine that is not strict. A record without protection that

@@ -84,6 +84,7 @@ type options struct {
 
 	noTicket        bool
 	earlyData       bool
+	earlyAfter      int // a client writes its early data after this message
 	resumptionDelay int
 	resumes         bool // not the first connection
 	psk             string
@@ -180,7 +181,8 @@ func (o *options) flags() *flag.FlagSet {
 		"use-custom-verify-callback": &o.customVerify, "require-any-client-certificate": &o.requireAny,
 		"fail-cert-callback": &o.failCertCB, "use-early-callback": &o.useEarlyCB, "fail-early-callback": &o.failEarlyCB,
 		"use-ocsp-callback": &o.ocspCallback, "decline-ocsp-callback": &o.declineOCSP, "fail-ocsp-callback": &o.failOCSP,
-		"set-ocsp-in-callback": &ignored.b, "use-old-client-cert-callback": &ignored.b,
+		"install-cert-compression-algs": &ignored.b, // not built
+		"set-ocsp-in-callback":          &ignored.b, "use-old-client-cert-callback": &ignored.b,
 		"enable-ocsp-stapling": &o.ocspStapling, "enable-signed-cert-timestamps": &o.scts,
 		"decline-alpn": &o.declineALPN, "reject-alpn": &o.rejectALPN, "shim-writes-first": &o.writesFirst,
 		"shim-shuts-down": &o.shutsDown, "check-close-notify": &o.checkClose, "key-update": &o.keyUpdate,
@@ -201,7 +203,7 @@ func (o *options) flags() *flag.FlagSet {
 		"initial-timeout-duration-ms": &o.timeoutMS, "min-version": &o.minVersion, "max-version": &o.maxVersion,
 		"max-cert-list": &o.maxCertList, "max-send-fragment": &o.maxFragment, "read-size": &o.readSize,
 		"export-keying-material": &o.exportLength, "private-key-delay-ms": &o.privateKeyDelay,
-		"repeat-shim-initial-write": &o.repeatWrite, "resumption-delay": &o.resumptionDelay,
+		"repeat-shim-initial-write": &o.repeatWrite, "resumption-delay": &o.resumptionDelay, "early-write-after-message": &o.earlyAfter,
 		"expect-version": &e.version, "expect-cipher": &e.cipher, "expect-curve-id": &e.curve,
 		"expect-peer-signature-algorithm": &e.peerScheme, "expect-peer-certificate-type": &e.peerCertType,
 		"expect-selected-credential": &e.selected,
@@ -209,7 +211,8 @@ func (o *options) flags() *flag.FlagSet {
 		f.IntVar(p, name, *p, "")
 	}
 	for name, p := range map[string]*string{
-		"api": &o.api, "cipher": &o.cipher, "host-name": &o.hostName, "trust-cert": &o.trustCert, "use-client-ca-list": &o.clientCAs,
+		"install-one-cert-compression-alg": &ignored.s, // not built
+		"api":                              &o.api, "cipher": &o.cipher, "host-name": &o.hostName, "trust-cert": &o.trustCert, "use-client-ca-list": &o.clientCAs,
 		"advertise-alpn": &o.advertiseALPN, "select-alpn": &o.selectALPN, "shim-initial-write": &o.initialWrite,
 		"export-label": &o.exportLabel, "export-context": &o.exportContext,
 		"expect-alpn": &e.alpn, "expect-advertised-alpn": &e.advertisedALPN, "expect-server-name": &e.serverName,

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"sync/atomic"
 	"time"
@@ -161,6 +162,8 @@ func (e *netConnEnd) earlyRoom() (room int, err error) {
 	return room, e.err(err)
 }
 
+func (e *netConnEnd) awaitMessage(int) error { return errSteps }
+
 func (e *netConnEnd) writeEarly(b []byte) error {
 	_, err := e.conn.WriteEarlyData(b)
 	return e.err(err)
@@ -179,10 +182,9 @@ func (e *netConnEnd) failed(fatal error) error {
 	_, read := e.conn.Read(make([]byte, 1))
 	_, write := e.conn.Write([]byte("x"))
 	for call, err := range map[string]error{"Read": read, "Write": write, "Handshake": e.conn.Handshake()} {
-		if err == nil {
-			return errors.New("the error is not repeated by " + call)
+		if err == nil || err.Error() != fatal.Error() {
+			return fmt.Errorf("the error is not repeated: %s returned %v", call, err)
 		}
-		_ = call
 	}
 	return nil
 }
