@@ -10,17 +10,16 @@ import (
 	"github.com/hermetic-tls/hermetic/internal/wire"
 )
 
-// AnswerHello is a DTLS server's answer to a datagram of a stranger. It needs no
-// engine and keeps nothing. peerID says where the datagram came from, for example
-// the address. If ok is true, the datagram has a ClientHello with a good cookie: make
-// an engine, give it the identity with SetPeerID, and the datagram with Open.
-// Otherwise send the answer back, unless it is empty: it is appended to dst, and never
-// larger than the datagram. It requests a cookie, or is an alert if the ClientHello
-// offers nothing we support.
+// AnswerHello answers a datagram from an unknown peer of a DTLS server. It needs no engine and
+// keeps nothing. peerID identifies where the datagram came from, such as the address.
 //
-// A ClientHello in fragments must show its cookie in the first ones, those that this
-// datagram has without a gap. A datagram without the start of a ClientHello has no
-// answer.
+// If ok is true, the datagram has a ClientHello with a good cookie: make an engine, and call its
+// [Engine.SetPeerID] with peerID and its [Engine.Open] with the datagram. Otherwise send the
+// answer back, unless it is empty. It is appended to dst, and never larger than the datagram. It
+// requests a cookie, or is an alert if the ClientHello offers nothing that we support.
+//
+// A fragmented ClientHello must have its cookie in the first fragments, those that this datagram
+// has without a gap. A datagram without the start of a ClientHello gets no answer. DTLS only.
 func (c *Config) AnswerHello(dst, peerID, datagram []byte) (answer []byte, ok bool) {
 	compiled, err := c.compiled()
 	if err != nil {

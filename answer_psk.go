@@ -17,22 +17,26 @@ import (
 	"github.com/hermetic-tls/hermetic/internal/wire"
 )
 
-// A PSK is a key that both sides were given beforehand. It must come from a good
-// source of randomness, 16 bytes at least: a password is none, since whoever
-// meets one side can try all of them offline (RFC 9257).
+// A PSK is an external pre-shared key, which both sides were given beforehand. It must be at least
+// 16 bytes from a good source of randomness. A password is not enough: an attacker that talks
+// to one side can try passwords offline (RFC 9257).
 type PSK struct {
-	Identity []byte // 1 to 32,767 bytes, which travel in clear
-	Key      []byte // 1 to 64 bytes
+	// Identity names the key: 1 to 32,767 bytes, which are sent unencrypted.
+	Identity []byte
 
-	// Hash is the hash that the key is for in TLS 1.3: crypto.SHA256, which zero
-	// stands for, or crypto.SHA384. It settles which cipher suites it serves.
+	// Key is the secret: 1 to 64 bytes.
+	Key []byte
+
+	// Hash is the hash that the key is for in TLS 1.3, and so limits the cipher suites that
+	// it can be used with: crypto.SHA256 or crypto.SHA384. Zero means crypto.SHA256.
 	Hash crypto.Hash
 
-	// Import makes other keys of this one, by RFC 9258, one for each hash of
-	// TLS 1.3 and of DTLS 1.3: a key that serves several protocols safely. Both
-	// sides must do it, with the same Context. Such a key is not used in
-	// (D)TLS 1.2.
-	Import  bool
+	// Import derives the keys actually offered from this one (RFC 9258), one per hash and
+	// protocol, so that one key serves several protocols safely. Both sides must set it. Such
+	// a key is not used in TLS 1.2 and DTLS 1.2.
+	Import bool
+
+	// Context is the context of Import (RFC 9258, Section 5.1). Both sides must have the same.
 	Context []byte
 }
 

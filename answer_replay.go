@@ -8,16 +8,16 @@ import (
 	"github.com/hermetic-tls/hermetic/internal/handshake"
 )
 
-// A ReplayGuard tells a server which early data is new: RFC 9846, Section 8. Its
-// method may be called from many goroutines. The engine waits for it: where a
-// connection has no goroutine of its own, a guard beyond a network is asked through
-// [AsyncReplay].
+// A ReplayGuard tells a server which early data is new (RFC 9846, Section 8). Its method may be
+// called from many goroutines. The engine waits for it: if the guard is across a network and
+// connections share a goroutine, use [AsyncReplay].
 type ReplayGuard interface {
-	// Unseen reports whether id was not given before, and remembers it until
-	// the given time. When in doubt it answers false: the early data is then
-	// rejected, and nothing else. An id is 32 bytes: the first 16 name the ticket,
-	// the last 16 the ClientHello. Who has one ticket can make any number of
-	// ClientHellos with it, so a guard limits how many ids one ticket may use.
+	// Unseen reports whether id was never given before, and remembers it until the given
+	// time. When in doubt it returns false: then only the early data is rejected.
+	//
+	// An id is 32 bytes: the first 16 identify the ticket, the last 16 the ClientHello. A
+	// client can make any number of ClientHellos with one ticket, so a guard limits how many
+	// ids a ticket may use.
 	Unseen(id []byte, until time.Time) bool
 }
 
@@ -36,11 +36,12 @@ const (
 	replayIDLen = 32
 )
 
-// NewReplayGuard returns a guard in memory that remembers up to n ids, of one ticket
-// at most 4 and no more than a quarter of n. When it is full it rejects all early data
-// until the oldest ids are forgotten. It also rejects early data in its first 30 s,
-// since the process before it may have accepted the same (RFC 9846, Section 8.2), 10 s
-// after its ClientHello, and after its clock was set back, until it has caught up.
+// NewReplayGuard returns a guard in memory that remembers up to n ids: of one ticket at most 4,
+// and no more than a quarter of n. When it is full it rejects all early data until the oldest
+// ids are forgotten. It also rejects early data during its first 30 s, since the previous
+// process may have accepted the same (RFC 9846, Section 8.2), more than 10 s after its
+// ClientHello, and after its clock was set back, until that has caught up. now is the clock,
+// such as time.Now.
 func NewReplayGuard(n int, now func() time.Time) ReplayGuard {
 	return &replayGuard{max: max(1, n), now: now, opens: now().Add(replayWindow)}
 }

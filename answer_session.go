@@ -14,9 +14,8 @@ import (
 	"github.com/hermetic-tls/hermetic/internal/wire"
 )
 
-// A Session is what a client keeps of a connection to resume it. It holds
-// secrets: whoever has it can pose as this client's session, and read the early
-// data that is sent with it.
+// A Session is what a client keeps of a connection to resume it. It holds secrets: anyone who
+// has it can pose as this client, and read the early data that is sent under it.
 type Session struct {
 	state *session.Session
 	// verifiedBy is the configuration that has verified the server, by name; a
@@ -25,16 +24,16 @@ type Session struct {
 	name       string
 }
 
-// Version is tls.VersionTLS12 or tls.VersionTLS13.
+// Version returns tls.VersionTLS12 or tls.VersionTLS13.
 func (s *Session) Version() uint16 { return s.state.Version }
 
-// ServerName is the name that the server was asked for by.
+// ServerName returns the server name that the client used.
 func (s *Session) ServerName() string { return s.state.ServerName }
 
-// Expires is when the session is no longer offered.
+// Expires returns when the session is no longer offered.
 func (s *Session) Expires() time.Time { return s.state.Created.Add(s.state.Lifetime) }
 
-// MaxEarlyData is how many bytes of early data may go with it; 0: none.
+// MaxEarlyData returns how many bytes of early data the session permits; 0 means none.
 func (s *Session) MaxEarlyData() uint32 { return s.state.MaxEarlyData }
 
 // SingleUse reports whether a session should be offered only once: in TLS 1.3
@@ -47,8 +46,8 @@ var (
 	errBadSession = errors.New("hermetic: not a session, or damaged, or one of another version of this library")
 )
 
-// MarshalBinary returns the session in a stable form, which a later version of
-// this library reads. It is not encrypted, but has a checksum.
+// MarshalBinary returns the session in a stable form, which later versions of this library
+// read. It has a checksum, but is not encrypted.
 func (s *Session) MarshalBinary() ([]byte, error) {
 	if s.state == nil {
 		return nil, errNoSession
@@ -57,8 +56,7 @@ func (s *Session) MarshalBinary() ([]byte, error) {
 	return binary.BigEndian.AppendUint32(b, crc32.ChecksumIEEE(b)), nil
 }
 
-// UnmarshalBinary reads what MarshalBinary has returned. What was damaged since is
-// an error: with it the server would end the handshake.
+// UnmarshalBinary reads what MarshalBinary has returned. Damaged data is an error.
 func (s *Session) UnmarshalBinary(data []byte) error {
 	n := len(data) - crc32.Size
 	if n < 0 || binary.BigEndian.Uint32(data[n:]) != crc32.ChecksumIEEE(data[:n]) {
@@ -72,15 +70,14 @@ func (s *Session) UnmarshalBinary(data []byte) error {
 	return nil
 }
 
-// A SessionCache keeps the sessions of clients. A key names the protocol and the
-// server: who writes a session down that Put was given writes its key beside it.
-// The methods may be called from many goroutines, and must not wait: a cache beyond a network is asked through
-// [AsyncSession].
+// A SessionCache keeps the sessions of clients. A key names the protocol and the server. A cache
+// that persists sessions must store the key with each. The methods may be called from many
+// goroutines and must not block: if the cache is across a network, use [AsyncSession].
 type SessionCache interface {
-	// Get returns a session for key, or nil. One that is SingleUse it returns
-	// once.
+	// Get returns a session for key, or nil. A session that is SingleUse must be returned
+	// only once.
 	Get(key string) *Session
-	// Put keeps a session; there may be several for a key.
+	// Put stores a session. There may be several for a key.
 	Put(key string, s *Session)
 }
 
@@ -88,8 +85,8 @@ type SessionCache interface {
 // sends at once, for connections side by side.
 const sessionsPerKey = 4
 
-// NewSessionCache returns a cache in memory for sessions with n keys, servers
-// that is; the one that was not used for the longest time makes way.
+// NewSessionCache returns a cache in memory for the sessions of n servers, up to four of each.
+// The least recently used server makes way for a new one.
 func NewSessionCache(n int) SessionCache {
 	return &lru{max: max(1, n), entries: make(map[string]*list.Element)}
 }

@@ -12,21 +12,21 @@ import (
 	"github.com/hermetic-tls/hermetic/internal/session"
 )
 
-// A TicketKey seals session tickets. Whoever has it can read and resume all
-// sessions that were sealed with it; of TLS 1.2 also what was recorded of them.
+// A TicketKey seals session tickets. Anyone who has it can resume all sessions that were sealed
+// with it, and decrypt recorded TLS 1.2 connections of those.
 type TicketKey [32]byte
 
-// A TicketKeySource has the ticket keys of a server, which may change. Its method may be
-// called from many goroutines, and must not wait: keys beyond a network are
-// asked for through [AsyncTicketKeys].
+// A TicketKeySource has the ticket keys of a server, which may change. Its method may be called
+// from many goroutines and must not block: if keys are across a network, use
+// [AsyncTicketKeys].
 type TicketKeySource interface {
-	// TicketKeys returns the keys of now, at least one: the first seals new
-	// tickets, and all of them open old ones.
+	// TicketKeys returns the keys at that time: the first seals new tickets, and all of them
+	// open old ones. Without any, or with an error, the handshake continues without tickets.
 	TicketKeys(now time.Time) ([]TicketKey, error)
 }
 
-// StaticTicketKeys are keys that do not change by themselves: the first seals.
-// Servers with the same keys resume each other's sessions.
+// StaticTicketKeys returns a source of keys that do not change: the first seals. Servers with
+// the same keys resume each other's sessions.
 func StaticTicketKeys(keys ...TicketKey) TicketKeySource { return staticKeys(keys) }
 
 type staticKeys []TicketKey

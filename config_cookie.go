@@ -28,16 +28,16 @@ const (
 	minCookieSecret = 16
 )
 
-// Cookie returns a cookie for a peer's identity on the transport, such as its
-// address: a proof that whoever brings it back can receive there. It is the
-// cookie API of the Lua document, for protocols of one's own over UDP; its key
-// is derived apart from the handshake's. The result is 44 characters of Base64.
+// Cookie returns a cookie for a peer's identity on the transport, such as its address: a peer
+// that returns it can receive there. It is for other protocols over UDP; handshakes have
+// cookies of their own, under other keys: see [Config.AnswerHello]. The result is 44
+// characters of Base64.
 func (c *Config) Cookie(peerID []byte) []byte {
 	return base64.StdEncoding.AppendEncode(nil, c.cookie(c.cookieSecrets()[0], peerID, c.now()))
 }
 
-// CheckCookie reports whether cookie was made for peerID within the last
-// minute, by this Config or one with the same secret.
+// CheckCookie reports whether cookie was made by [Config.Cookie] for peerID within the last minute,
+// of this Config or one with the same secret.
 func (c *Config) CheckCookie(peerID, cookie []byte) bool {
 	if len(cookie) != base64.StdEncoding.EncodedLen(cookieTime+cookieMAC) {
 		return false

@@ -11,9 +11,8 @@ import (
 	"github.com/hermetic-tls/hermetic/internal/pki"
 )
 
-// FromTLS takes over a crypto/tls configuration. A field that is set and has
-// no counterpart here, or whose callback gets a type that only crypto/tls can
-// make, is an error that names it.
+// FromTLS converts a crypto/tls configuration. A field that is set and has no counterpart here,
+// or whose callback gets a type that only crypto/tls can make, is an error that names it.
 func FromTLS(t *tls.Config) (*Config, error) {
 	if t == nil {
 		return nil, errors.New("hermetic: the tls.Config is nil")

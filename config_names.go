@@ -6,8 +6,8 @@ import (
 	"github.com/hermetic-tls/hermetic/internal/suite"
 )
 
-// CipherSuites returns those that [Config.CipherSuites] may have, the preferred
-// first; crypto/tls lacks those with a PSK or CCM.
+// CipherSuites returns the cipher suites that [Config.CipherSuites] may have, the preferred
+// first. Those with a PSK or CCM are unknown to crypto/tls.
 func CipherSuites() []*tls.CipherSuite {
 	list := make([]*tls.CipherSuite, len(suite.All()))
 	for i, s := range suite.All() {
@@ -16,8 +16,8 @@ func CipherSuites() []*tls.CipherSuite {
 	return list
 }
 
-// CipherSuiteName returns the registered name, or a hexadecimal number such as
-// "0x1A2B" of a suite that neither hermetic nor crypto/tls knows.
+// CipherSuiteName returns the registered name of a cipher suite, or a number such as "0x1A2B" if
+// it is unknown to both hermetic and crypto/tls.
 func CipherSuiteName(id uint16) string {
 	if s := suite.ByID(id); s != nil {
 		return s.Name
@@ -25,8 +25,7 @@ func CipherSuiteName(id uint16) string {
 	return tls.CipherSuiteName(id)
 }
 
-// Groups returns those that [Config.CurvePreferences] may have, the preferred
-// first.
+// Groups returns the groups that [Config.CurvePreferences] may have, the preferred first.
 func Groups() []tls.CurveID {
 	list := make([]tls.CurveID, len(suite.Groups))
 	for i, g := range suite.Groups {
@@ -35,7 +34,7 @@ func Groups() []tls.CurveID {
 	return list
 }
 
-// GroupName returns a group's name: "P-256", where [tls.CurveID] says "CurveP256".
+// GroupName returns the usual name of a group: "P-256", where [tls.CurveID] says "CurveP256".
 func GroupName(id tls.CurveID) string {
 	if g := suite.Group(id); g.Supported() {
 		return g.String()

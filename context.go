@@ -10,16 +10,15 @@ import (
 	"github.com/hermetic-tls/hermetic/internal/record"
 )
 
-// A Context is an engine behind a non-blocking transport: the callback API of
-// the Lua module mbedtls.ssl, in Go. It is not safe for concurrent use.
+// A Context is an engine with a non-blocking transport, its BIO: the callback API of the Lua
+// module mbedtls.ssl, in Go. It is not safe for concurrent use.
 //
-// An operation that returned [ErrWantRead] or [ErrWantWrite] is repeated, with
-// the same arguments, when the transport is ready; no byte is sent twice or
-// lost. These two, [ErrClosed], an [ErrInvalidOperation] and the BIO's own
-// errors, which come back unchanged, leave the context as it was. io.EOF before
-// close_notify comes back as [io.ErrUnexpectedEOF]. Any other error is fatal:
-// the alert that it owes is sent as far as the transport takes it, and the
-// context is reset: the next operation starts a new session.
+// After [ErrWantRead] or [ErrWantWrite], repeat the operation with the same arguments when the
+// transport is ready; no byte is sent twice or lost. These two, [ErrClosed], an
+// [ErrInvalidOperation] and the BIO's own errors, which come back unchanged, leave the context
+// as it was. io.EOF before close_notify comes back as [io.ErrUnexpectedEOF]. Any other error is
+// fatal: its alert is sent as far as the transport takes it, and the context is reset, so that
+// the next operation starts a new connection.
 type Context struct {
 	engine *Engine
 	bio    io.ReadWriter
@@ -64,11 +63,11 @@ var (
 	errNoPeerID    = &invalidOperation{"invalid operation: the peer's identity is not set"}
 )
 
-// NewContext returns a context over bio, whose Read returns (0, nil) or an
-// EAGAIN when it would block, and io.EOF at the end (a bare read(2) says the end by
-// 0 bytes: with that alone the Context waits for ever), and whose Write may take
-// fewer bytes than given, or none, with a nil error. Nothing is called before the
-// first operation.
+// NewContext returns a context over bio. Its Read returns (0, nil) or syscall.EAGAIN if it would
+// block, and io.EOF at the end. Note that read(2) reports EOF as 0 bytes: translate it to
+// io.EOF, or the Context waits forever. Its Write may take fewer bytes than given, or none, with
+// a nil error. Nothing is called before the first operation. If cfg cannot be used, the error is
+// a *[ConfigError].
 func NewContext(mode Mode, cfg *Config, bio io.ReadWriter) (*Context, error) {
 	if bio == nil {
 		return nil, errNoBIO
@@ -113,10 +112,9 @@ func (c *Context) leave(err error) error {
 	return err
 }
 
-// Handshake performs the handshake, or as much of it as the transport allows.
-// On a DTLS server the first nil says that a verified ClientHello has come, the
-// second that the handshake is complete. With DTLS.TrustAddress there is only the
-// second.
+// Handshake performs the handshake, or as much of it as the transport allows. On a DTLS server
+// the first nil means that a ClientHello with a good cookie was received, and the second that
+// the handshake is complete. With Config.DTLS.TrustAddress there is only the second.
 func (c *Context) Handshake() error {
 	if err := c.enter(); err != nil {
 		return err
@@ -217,8 +215,8 @@ func (c *Context) step() error {
 	return c.fill()
 }
 
-// Read reads up to len(p) bytes of what the peer sent, after the handshake,
-// which it performs if need be. It returns at most one record.
+// Read reads up to len(p) bytes of data from the peer, at most one record. It first performs the
+// handshake if that is not complete.
 func (c *Context) Read(p []byte) (int, error) {
 	if err := c.enter(); err != nil {
 		return 0, err
@@ -340,9 +338,9 @@ func (c *Context) release() {
 	}
 }
 
-// Write writes data, at most one record of it (16,384 bytes): it may return
-// less than len(data), with a nil error. After ErrWantWrite repeat it with the
-// same data: its result is how much of that was written, even if other data is given.
+// Write writes data, at most one record of it (16,384 bytes): it may return less than len(data)
+// with a nil error. After [ErrWantWrite] repeat it with the same data: its result is how much of
+// that was written, even if other data is given.
 func (c *Context) Write(data []byte) (int, error) {
 	if err := c.enter(); err != nil {
 		return 0, err
@@ -434,9 +432,9 @@ func (c *Context) dropOut() {
 	c.out, c.outRoom = nil, nil
 }
 
-// Close sends close_notify. It may return ErrWantWrite, and is repeated then.
-// Before the handshake is complete it sends nothing, unless a server has answered early
-// data; after a client's early data close_notify follows the handshake.
+// Close sends close_notify. After [ErrWantWrite] repeat it. Before the handshake is complete it
+// sends nothing, unless a server has replied to early data; after a client's early data,
+// close_notify follows the handshake.
 func (c *Context) Close() error {
 	if err := c.enter(); err != nil {
 		return err
@@ -452,8 +450,8 @@ func (c *Context) Close() error {
 	return c.leave(c.flush())
 }
 
-// Reset makes the context ready for a new session. It forgets what was not
-// sent or read and the peer's identity, and keeps the BIO and the server name.
+// Reset makes the context ready for a new connection. It forgets what was not sent or read, and
+// the peer's identity. It keeps the BIO and the server name.
 func (c *Context) Reset() error {
 	if c.busy {
 		return ErrBusy
@@ -471,7 +469,7 @@ func (c *Context) reset() {
 	*c = *c.anew()
 }
 
-// SetBIO replaces the transport, at any time outside of its methods.
+// SetBIO replaces the transport, at any time outside its methods.
 func (c *Context) SetBIO(bio io.ReadWriter) error {
 	switch {
 	case c.busy:
@@ -483,7 +481,7 @@ func (c *Context) SetBIO(bio io.ReadWriter) error {
 	return nil
 }
 
-// SetPeerID sets the peer's identity. DTLS servers only.
+// SetPeerID is [Engine.SetPeerID]. DTLS only, on a server.
 func (c *Context) SetPeerID(id []byte) error {
 	if c.busy {
 		return ErrBusy
@@ -502,8 +500,8 @@ func (c *Context) SetServerName(name string) error {
 	return c.engine.SetServerName(name)
 }
 
-// Timeout returns how long the caller may wait before it repeats the
-// unfinished operation. Always false for TLS.
+// Timeout returns how long the caller may wait for the transport before it repeats the unfinished
+// operation. DTLS only: in TLS ok is false.
 func (c *Context) Timeout() (time.Duration, bool) {
 	at, ok := c.engine.Deadline()
 	if !ok || c.done() && c.engine.carrier.Acknowledged() {
@@ -512,7 +510,22 @@ func (c *Context) Timeout() (time.Duration, bool) {
 	return max(0, at.Sub(c.engine.now())), true
 }
 
-// Engine returns the engine below, for what the Context does not offer: its
-// State, Pending, KeyUpdate. Its Open, Seal, Output and Export must not be called: bytes
-// that have come and bytes that are to leave are with the Context.
+// State is [Engine.State].
+func (c *Context) State() ConnectionState { return c.engine.State() }
+
+// Pending is [Engine.Pending]. After the answer, repeat the operation that returned
+// [ErrPending].
+func (c *Context) Pending() Pending { return c.engine.Pending() }
+
+// KeyUpdate is [Engine.KeyUpdate]. The message leaves with the next operation that writes.
+func (c *Context) KeyUpdate(request KeyUpdateRequest) error {
+	if c.busy {
+		return ErrBusy
+	}
+	return c.engine.KeyUpdate(request)
+}
+
+// Engine returns the engine below, for what the Context does not have itself. Its Open, Seal,
+// SealEarlyData, Output, Close, Reset and Export must not be called: bytes from the transport and for
+// it are with the Context.
 func (c *Context) Engine() *Engine { return c.engine }

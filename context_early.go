@@ -10,13 +10,13 @@ var (
 	errEarlyWriter = &invalidOperation{"invalid operation: a DTLS server's Context has no early data to answer"}
 )
 
-// ReadEarlyData reads up to len(p) bytes, on a TLS server whose Config has
-// MaxEarlyData, of what the client has sent as early data, as it comes, and performs
-// the handshake meanwhile. It may be a replay: only what is harmless when it comes
-// twice can be done with it. io.EOF is the end of the handshake, or of early data
-// that nobody has read before; from then on there is Read. Without ReadEarlyData,
-// Read returns it, when the handshake is complete: that it is no replay is certain
-// then.
+// ReadEarlyData, on a TLS server whose Config has MaxEarlyData, reads up to len(p) bytes of early
+// data as it arrives, and performs the handshake meanwhile. The data may be a replay: do only
+// what is harmless when it is done twice.
+//
+// io.EOF means that the handshake is complete and there is no more early data: continue with
+// Read. Without ReadEarlyData, Read returns early data once the handshake is complete; then it
+// is certainly no replay.
 func (c *Context) ReadEarlyData(p []byte) (int, error) {
 	if err := c.enter(); err != nil {
 		return 0, err
@@ -53,10 +53,10 @@ func (c *Context) takeEarly(p []byte) int {
 // data. As with Write it is repeated after ErrWantWrite, with the same data, and its
 // result is how much of that was taken.
 //
-// A client sends data as early data, behind its ClientHello, as far as a session with
-// this server permits it, and with Config.EarlyData: see [Engine.SealEarlyData]. That
-// it does not permit any more, or the server has answered, is an ErrInvalidOperation.
-// How much was sent does not count when the server has rejected it:
+// A client sends data as early data after its ClientHello. It requires Config.EarlyData and a
+// session that permits early data: see [Engine.SealEarlyData]. Beyond what the session permits,
+// or after the server has answered, it is an [ErrInvalidOperation]. If the server rejects early
+// data, send all of it again:
 //
 //	n := 0
 //	for n < len(request) {
@@ -68,16 +68,15 @@ func (c *Context) takeEarly(p []byte) int {
 //		n += m
 //	}
 //	... // Handshake
-//	if !c.Engine().State().EarlyDataAccepted {
+//	if !c.State().EarlyDataAccepted {
 //		n = 0
 //	}
 //	... // Write request[n:]
 //
-// A TLS 1.3 server answers so what ReadEarlyData has returned, a round trip earlier
-// than with Write; without early data that it has accepted, it is an
-// ErrInvalidOperation until the handshake is complete. Close ends such an answer at once;
-// a client's early data it ends when the handshake is complete, which must still be
-// performed.
+// On a TLS 1.3 server it replies to early data one round trip before Write could. Unless early
+// data was accepted, it is an [ErrInvalidOperation] until the handshake is complete. Close ends
+// such a reply at once. It ends a client's early data when the handshake is complete, which must
+// still be performed.
 func (c *Context) WriteEarlyData(data []byte) (int, error) {
 	if err := c.enter(); err != nil {
 		return 0, err

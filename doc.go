@@ -1,29 +1,44 @@
 // Package hermetic is TLS and DTLS 1.2 and 1.3 without I/O: an engine that never opens a
-// socket, never starts a goroutine, never sets a timer and never reads a clock
-// or a random source that it was not given. Bytes go in, bytes come out.
+// socket, never starts a goroutine, never sets a timer and never reads a clock or a random
+// source that it was not given. Bytes go in, bytes come out.
 //
-// An [Engine] is one connection. [Engine.Open] takes a record that has come and
-// decrypts it in place; [Engine.Output] and [Engine.Seal] append what is to be
-// sent to the caller's slice. A record costs no allocation. [Context] is the
-// same engine behind a non-blocking io.ReadWriter: the callback API of the Lua
-// module mbedtls.ssl, in Go.
+// An [Engine] is one connection. [Engine.Open] decrypts a received record in place;
+// [Engine.Output] and [Engine.Seal] append what must be sent to the caller's slice. A record
+// costs no allocation. [Context] is the same engine behind a non-blocking io.ReadWriter: the
+// callback API of the Lua module mbedtls.ssl, in Go. Package netconn has net.Conn and
+// net.Listener over the engine.
 //
 // A [Config] serves any number of connections, verifies by default, and speaks
 // modern cryptography only: TLS 1.3, and TLS 1.2 with ECDHE or PSKs, and AEADs.
 //
 // # Errors
 //
-// What the peer does wrong is an [*AlertError], which says the alert, from whom
-// it came, and the cause in words; errors.As finds a crypto/x509 error behind
-// it. What the caller does wrong is an [ErrInvalidOperation]. A transport's own
-// errors come back unchanged. After a fatal error every call repeats it until
-// Reset.
+// A failed connection is an [*AlertError]: the alert, who sent it, and the cause in words.
+// errors.As finds a crypto/x509 error behind it. A call that does not fit is an
+// [ErrInvalidOperation], a Config that cannot be used a [*ConfigError], and a file that does
+// not load a [*FileError]. A transport's own errors come back unchanged. After a fatal error
+// every call repeats it until Reset.
 //
 // # Waiting for others
 //
-// A private key in a hardware module, a certificate to be fetched, a verdict
-// from elsewhere: with [Config.Async] the engine stops with a value that says
-// what it wants ([Engine.Pending]), and goes on when the caller answers.
+// A handshake asks its Config questions: a field or a callback answers at once. With the
+// question's bit in [Config.Async], the engine stops instead, [Engine.Pending] returns a
+// request, and the handshake continues when the caller answers it: for a private key in a
+// hardware module, a certificate to be fetched, a session in a database.
+//
+//	question                      callback or field                     bit              request
+//	which Config? (server)        GetConfigForClient                    -                -
+//	which certificate?            GetCertificate, GetClientCertificate  AsyncChoose      ChooseRequest
+//	sign with its key             tls.Certificate.PrivateKey            AsyncSign        SignRequest
+//	is the peer good?             VerifyPeerCertificate,                AsyncVerify      VerifyRequest
+//	                              VerifyConnection
+//	which session? (client)       SessionCache                          AsyncSession     SessionRequest
+//	which ticket keys? (server)   TicketKeys                            AsyncTicketKeys  TicketKeysRequest
+//	which PSK? (server)           PSKs, GetPSK                          AsyncPSK         PSKRequest
+//	is early data new? (server)   ReplayGuard                           AsyncReplay      ReplayRequest
+//
+// AsyncVerify asks in addition to the callbacks, and AsyncPSK asks after PSKs; the others ask
+// in place of what the table names.
 package hermetic
 
 // Version is the release that this source is, or becomes: each module's tag ends with it.

@@ -13,25 +13,41 @@ import (
 	"github.com/hermetic-tls/hermetic/internal/wire"
 )
 
-// Kind says what a record that was opened meant for the caller.
+// Kind says what an opened record means for the caller.
 type Kind uint8
 
 const (
-	KindNone      Kind = iota // nothing: a handshake message, a dropped record
-	KindData                  // application data, which may be empty
-	KindEarlyData             // application data that may be a replay (0-RTT)
-	KindNewPath               // DTLS: a record under our CID, maybe from a new address; without data, Data is nil
+	// KindNone is nothing for the caller: a handshake message, an alert, a dropped record.
+	KindNone Kind = iota
+	// KindData is application data, which may be empty.
+	KindData
+	// KindEarlyData is application data that may be a replay (0-RTT).
+	KindEarlyData
+	// KindNewPath is a record under our connection ID that may have come from a new address:
+	// see [Engine.ConnectionIDs]. It may have data; otherwise Data is nil. DTLS only.
+	KindNewPath
 )
 
 // Opened is the result of [Engine.Open].
 type Opened struct {
-	Data []byte // aliases the input
-	N    int    // how many bytes of the input were used; TLS: 0 means incomplete
+	// Data is the application data. It aliases the input, and is valid as long as that.
+	Data []byte
+
+	// N is the number of bytes of the input that were consumed. In TLS, 0 means that the
+	// record is incomplete.
+	N int
+
+	// Kind says what the record means.
 	Kind Kind
 }
 
-// An Engine is one connection without I/O: records come in by Open and go out
-// by Output and Seal. It has no lock: calls must not be concurrent.
+// An Engine is one connection without I/O: bytes from the peer go into [Engine.Open], and
+// bytes for the peer come out of [Engine.Output] and [Engine.Seal]. It has no lock: calls must
+// not be concurrent.
+//
+// Methods for which that is said are for DTLS only: [Engine.SetPeerID], [Engine.SetMTU],
+// [Engine.SetRetransmitTimeout], [Engine.Deadline], [Engine.Expire], [Engine.ConnectionIDs],
+// [Engine.OfferConnectionIDs], [Engine.RequestConnectionIDs] and [Engine.ChangeConnectionID].
 type Engine struct {
 	mode       Mode
 	started    bool
@@ -55,8 +71,8 @@ type Engine struct {
 	peerID     []byte
 }
 
-// NewEngine returns an engine at the start of a handshake. A client has its
-// ClientHello ready in Output. The error names what is wrong in cfg.
+// NewEngine returns an engine at the start of a handshake. A client has its ClientHello ready
+// in Output. If cfg cannot be used, the error is a *[ConfigError].
 func NewEngine(mode Mode, cfg *Config) (*Engine, error) {
 	if mode < TLSClient || mode > DTLSServer {
 		return nil, errors.New("hermetic: the mode is none of TLSClient, TLSServer, DTLSClient, DTLSServer")
@@ -263,16 +279,16 @@ func (e *Engine) settle(peerClosed bool) {
 	}
 }
 
-// Open consumes the first record of in. The bytes of in are the engine's
-// scratch from the call on: records are decrypted in place, and Opened.Data
-// aliases them. Over TLS call it until N is 0 (the record is incomplete: bring
-// more bytes behind these) or in is used up. In DTLS in is the rest of one
-// datagram and N is never 0 unless in is empty.
+// Open consumes the first record of in. From the call on, the bytes of in belong to the
+// engine: records are decrypted in place, and Opened.Data aliases them.
 //
-// N > 0 with KindNone is ordinary. Open returns ErrClosed when the peer's
-// close_notify has come, ErrPending while an answer is awaited (nothing is
-// consumed), an *AlertError for a fatal failure: after it, send Output once more
-// (the alert that is owed) and Reset.
+// In TLS, call it until Opened.N is 0, which means that the record is incomplete and more
+// bytes must be appended, or in is used up. In DTLS, in is the rest of one datagram, and N is
+// 0 only if in is empty.
+//
+// N > 0 with [KindNone] is ordinary. The error is [ErrClosed] after the peer's close_notify;
+// [ErrPending] while an answer is awaited, and then nothing is consumed; and an *[AlertError]
+// after a fatal failure: then send Output once more, which has the alert, and call Reset.
 func (e *Engine) Open(in []byte) (Opened, error) {
 	e.start()
 	if e.err != nil {
@@ -301,29 +317,33 @@ func (e *Engine) Open(in []byte) (Opened, error) {
 	return Opened{Data: o.Data, N: o.N, Kind: Kind(o.Kind)}, nil
 }
 
-// Missing returns how many bytes the record at in[0] still lacks, as far as it
-// can be known: 5-len(in) for an incomplete header. TLS only; 0 in DTLS.
+// Missing returns how many bytes the record at in[0] still lacks, as far as that is known: with
+// an incomplete header, the rest of the header. TLS only: in DTLS it is 0.
 func (e *Engine) Missing(in []byte) int {
 	return e.carrier.Missing(in)
 }
 
-// Pending returns the question that the engine waits on, or nil.
+// Pending returns the question that the engine waits on, or nil. Only what Config.Async names
+// is asked.
 func (e *Engine) Pending() Pending {
 	return e.pending
 }
 
-// Seal appends data to dst as protected records. TLS: what Output would append, and
-// then as many records as data needs. DTLS: one datagram with one record; what Output
-// has must leave before it, for a peer that has not seen our Finished yet has no keys
-// for data, and drops it. dst's spare capacity must not overlap data. Without
-// application keys yet, after Close or with more than one DTLS record takes it is an
-// ErrInvalidOperation. So is more than three times what has come, to an address that is not
-// proved yet (see DTLSConfig.TrustAddress). When the keys have protected as many records
-// as they may, it is an [ErrLimit]. After an error dst is unchanged.
+// Seal appends data to dst as protected records. dst's spare capacity must not overlap data.
+// After an error dst is unchanged.
 //
-// A TLS 1.3 server has application keys from its Finished on, a round trip before
-// HandshakeComplete: so it answers early data at once. Until then it does not know
-// whether the client is there, or who it is (RFC 9846, Section 4.5.3).
+// In TLS it first appends what Output would, and then as many records as data needs. In DTLS
+// it appends one datagram with one record. Send what Output has before that: a peer that has
+// not received our Finished has no keys for data, and drops it.
+//
+// It is an [ErrInvalidOperation] before there are keys for application data, after Close, and
+// in DTLS with more data than [Engine.MaxData], or with more bytes than an address may get
+// that is not proved yet: see [DTLSConfig].TrustAddress. It is an [ErrLimit] when the keys
+// have protected as many records as they may.
+//
+// A TLS 1.3 server has such keys once it has sent its Finished, one round trip before
+// HandshakeComplete. Until then it does not know whether the client is there, or who it is
+// (RFC 9846, Section 4.5.3).
 func (e *Engine) Seal(dst, data []byte) ([]byte, error) {
 	e.startClient()
 	switch {
@@ -356,9 +376,9 @@ func (e *Engine) sealError(err error) error {
 	return &invalidOperation{err.Error()}
 }
 
-// Output appends what must be sent now: over TLS all of it, in DTLS exactly
-// one datagram (call it until nothing is appended). Bytes must leave in the
-// order in which Output and Seal returned them.
+// Output appends what must be sent now: in TLS all of it, in DTLS exactly one datagram, so
+// call it until nothing is appended. Bytes must be sent in the order in which Output and Seal
+// returned them.
 func (e *Engine) Output(dst []byte) []byte {
 	e.startClient()
 	if e.err != nil {
@@ -376,11 +396,13 @@ func (e *Engine) HasOutput() bool {
 	return len(e.owed) > 0 || e.err == nil && e.carrier.HasOutput()
 }
 
-// Close ends what we send, with close_notify: Seal fails from now on, Open goes on. The
-// close_notify is queued at once if data can be sent, or early data was. Before, it is as
-// soon as the handshake has come so far: until then there is nothing whose end the peer
-// must know. Nothing follows it, neither an alert nor a KeyUpdate that the peer has asked
-// for; so a client that closes after early data does not complete the handshake.
+// Close ends what we send with close_notify: Seal then fails, and Open still works. The
+// close_notify is in Output at once if data can be sent, or early data was. Otherwise it
+// follows as soon as the handshake permits: until then there is nothing whose end the peer
+// must know.
+//
+// Nothing follows close_notify, neither an alert nor a KeyUpdate that the peer has requested.
+// So a client that closes after early data does not complete the handshake.
 func (e *Engine) Close() {
 	if e.err != nil {
 		return
@@ -397,8 +419,8 @@ func (e *Engine) sayClosed() {
 	}
 }
 
-// Reset forgets the session and starts anew with the same mode, Config and
-// server name. The peer identity is forgotten.
+// Reset forgets the connection, and starts a new one with the same mode, Config and server
+// name. The peer identity is forgotten.
 func (e *Engine) Reset() {
 	cfg := e.cfg
 	if e.asked != nil {
@@ -431,10 +453,12 @@ const (
 	UpdateRequested KeyUpdateRequest = true
 )
 
-// KeyUpdate changes the sending keys (TLS 1.3), and asks the peer to change its own with
-// [UpdateRequested]; a request that it has not answered yet serves for this one too. Over DTLS the keys change when the peer has acknowledged it: until then another
+// KeyUpdate changes our sending keys (RFC 9846, Section 4.7.3), and with [UpdateRequested] asks
+// the peer to change its own. A request that it has not answered yet serves for this one too.
+//
+// In DTLS the keys change when the peer has acknowledged the message. Until then another
 // update is the same one, and another request waits. In TLS 1.2 it is an
-// ErrInvalidOperation, and where DTLS has no numbers left for it an [ErrLimit].
+// [ErrInvalidOperation]. Where DTLS has no epoch numbers left, it is an [ErrLimit].
 func (e *Engine) KeyUpdate(request KeyUpdateRequest) error {
 	switch err := e.established(); {
 	case err != nil:
@@ -465,23 +489,23 @@ func (e *Engine) established() error {
 	return e.err
 }
 
-// HandshakeComplete reports whether the handshake is over.
+// HandshakeComplete reports whether the handshake has ended successfully.
 func (e *Engine) HandshakeComplete() bool {
 	return e.complete
 }
 
-// MaxData is how many bytes of data one record takes.
+// MaxData returns how many bytes of data one record can carry.
 func (e *Engine) MaxData() int {
 	return e.carrier.MaxData()
 }
 
-// Overhead is how many bytes protection adds to a record at most.
+// Overhead returns how many bytes protection adds to a record at most.
 func (e *Engine) Overhead() int {
 	return e.carrier.Overhead()
 }
 
-// SetServerName sets the name to verify and to send, in place of the Config's,
-// until the next call; it survives Reset. Clients only, before the handshake.
+// SetServerName sets the name that a client verifies and sends, in place of the Config's. It
+// survives Reset. It is an [ErrInvalidOperation] on a server, and once the handshake has begun.
 func (e *Engine) SetServerName(name string) error {
 	err := checkServerName(name)
 	switch {

@@ -19,10 +19,9 @@ func (e *Engine) datagramOptions() *carrier.DatagramOptions {
 	return &e.cfg.datagram[2]
 }
 
-// SetPeerID sets the identity of the peer on the transport, e.g. its address,
-// before the first datagram: the handshake then begins with a ClientHello that
-// has a cookie for this identity, for which Config.AnswerHello has asked. DTLS
-// servers only.
+// SetPeerID sets the identity of the peer on the transport, such as its address, before the
+// first datagram. The handshake then begins with the ClientHello that [Config.AnswerHello] has
+// accepted: one with a cookie for this identity. DTLS only, on a server.
 func (e *Engine) SetPeerID(id []byte) error {
 	if e.mode != DTLSServer {
 		return &invalidOperation{"operation not supported: only a DTLS server has peer identities"}
@@ -35,7 +34,8 @@ func (e *Engine) SetPeerID(id []byte) error {
 	return nil
 }
 
-// SetMTU sets the largest datagram of the handshake from now on. DTLS only.
+// SetMTU sets the size of the largest datagram of the handshake from now on, in bytes. DTLS
+// only.
 func (e *Engine) SetMTU(bytes int) error {
 	if !e.mode.IsDTLS() {
 		return &invalidOperation{"operation not supported: only DTLS has an MTU"}
@@ -47,8 +47,8 @@ func (e *Engine) SetMTU(bytes int) error {
 	return nil
 }
 
-// SetRetransmitTimeout sets the first value of the retransmission timer from now
-// on, also for the wait under way. DTLS only.
+// SetRetransmitTimeout sets the first value of the retransmission timer from now on, also for
+// the wait under way. DTLS only.
 func (e *Engine) SetRetransmitTimeout(d time.Duration) error {
 	switch {
 	case !e.mode.IsDTLS():
@@ -60,7 +60,8 @@ func (e *Engine) SetRetransmitTimeout(d time.Duration) error {
 	return nil
 }
 
-// Deadline returns when Expire must be called if nothing came before. TLS has none.
+// Deadline returns when Expire must be called, unless other calls change it before. DTLS only:
+// in TLS ok is false.
 func (e *Engine) Deadline() (t time.Time, ok bool) {
 	if e.err != nil {
 		return time.Time{}, false
@@ -68,8 +69,8 @@ func (e *Engine) Deadline() (t time.Time, ok bool) {
 	return e.carrier.Deadline()
 }
 
-// Expire tells that the deadline has passed; before it, it does nothing. The
-// flight to send again is then in Output. ErrTimeout is DTLS giving up.
+// Expire tells the engine that its deadline has passed; before that, it does nothing. What must
+// be sent again is then in Output. [ErrTimeout] means that the engine has given up. DTLS only.
 func (e *Engine) Expire() error {
 	if e.err != nil {
 		return e.err
@@ -77,30 +78,31 @@ func (e *Engine) Expire() error {
 	return e.fail(e.carrier.Expire(e.now()))
 }
 
-// ConnectionIDs returns the DTLS connection IDs that are in use: ours, which
-// records to us have and of which there may be several, and the peer's, which
-// our records to it have; nil: none. They must not be modified.
+// ConnectionIDs returns the connection IDs in use: local are those in records to us, of which
+// there may be several, and peer is the one in our records. Nil means none. They must not be
+// modified. DTLS only.
 //
-// When Open returns [KindNewPath], a record has authenticated that came under our
-// ID and is newer than all before it: its source may be a new address of the
-// peer. The record need not have data: a peer that moves before it has seen our
-// last ACK only says its Finished again. Whether the engine's datagrams go there
-// from now on is for the caller to decide; RFC 9146, Section 6, advises to test it first.
+// [KindNewPath] from Open means that a record under one of our IDs is authentic and newer than
+// all before it: its source may be a new address of the peer. The record need not have data: a
+// peer that moves before it has received our last ACK only sends its Finished again. The
+// caller decides whether the engine's datagrams go to the new address from now on; RFC 9146,
+// Section 6, advises to test it first.
 func (e *Engine) ConnectionIDs() (local [][]byte, peer []byte) { return e.carrier.CIDs() }
 
 // ConnectionIDUsage says what the peer is to do with connection IDs that are offered to it
-// (RFC 9147bis, Section 9).
+// (RFC 9147bis, Section 9). DTLS only.
 type ConnectionIDUsage bool
 
 const (
-	// ConnectionIDSpare keeps them for when the peer's address changes.
+	// ConnectionIDSpare lets the peer keep them until its address changes.
 	ConnectionIDSpare ConnectionIDUsage = false
 	// ConnectionIDImmediate asks the peer to change to the first of them at once.
 	ConnectionIDImmediate ConnectionIDUsage = true
 )
 
-// OfferConnectionIDs sends the peer n more connection IDs, at most 8 in all, for the given
-// usage. DTLS 1.3 with our own connection IDs only.
+// OfferConnectionIDs sends the peer n more connection IDs of ours, at most 8 in all, for the
+// given usage. DTLS only, and an [ErrInvalidOperation] unless the version is 1.3 and the peer
+// already uses an ID of ours.
 func (e *Engine) OfferConnectionIDs(n int, usage ConnectionIDUsage) error {
 	local, _ := e.carrier.CIDs()
 	switch err := e.cidsUsable(len(local) > 0); {
@@ -112,8 +114,8 @@ func (e *Engine) OfferConnectionIDs(n int, usage ConnectionIDUsage) error {
 	return e.conn.OfferCIDs(e.carrier, e.params(), n, usage == ConnectionIDImmediate)
 }
 
-// RequestConnectionIDs asks the peer for n spare connection IDs. While it has not
-// answered, another request is an ErrInvalidOperation.
+// RequestConnectionIDs asks the peer for n spare connection IDs, at most 255. Until it has
+// answered, another request is an [ErrInvalidOperation]. DTLS only, version 1.3.
 func (e *Engine) RequestConnectionIDs(n int) error {
 	_, peer := e.carrier.CIDs()
 	if err := e.cidsUsable(len(peer) > 0); err != nil {
@@ -128,9 +130,9 @@ func (e *Engine) RequestConnectionIDs(n int) error {
 	return nil
 }
 
-// ChangeConnectionID changes to a spare connection ID of the peer, so that nobody
-// who sees both addresses of ours can tell that they are one's. It reports
-// whether there was a spare one.
+// ChangeConnectionID changes to a spare connection ID of the peer, so that an observer cannot
+// link our old and new addresses. It reports whether there was a spare one. DTLS only, version
+// 1.3.
 func (e *Engine) ChangeConnectionID() bool {
 	return e.err == nil && e.HandshakeComplete() && e.conn.ChangePeerCID(e.carrier)
 }

@@ -6,20 +6,20 @@ import (
 
 var errNoEarlyData = &invalidOperation{"there is no early data to answer: nothing is sent to a client that has not authenticated yet"}
 
-// SealEarlyData is Seal for 0-RTT data, which a client sends before the server
-// has answered (in DTLS behind the ClientHello, which is in Output): to a server
-// that it has a session with that permits it, and with Config.EarlyData. It is an
-// ErrInvalidOperation to send more than EarlyDataRoom, which is 0 from the server's
-// answer on.
+// SealEarlyData is [Engine.Seal] for early data (0-RTT; RFC 9846, Section 2.3).
 //
-// Whoever records early data can send it again: it must be harmless when it
-// comes twice. It has no forward secrecy. When the server rejects it,
-// [ConnectionState].EarlyDataAccepted is false after the handshake, and the
-// caller sends it again as ordinary data, if it still makes sense: another ALPN
-// protocol may have been chosen. In DTLS it may be lost although it is accepted.
+// On a client it sends data before the server has answered; in DTLS, send Output, which has the
+// ClientHello, first. It requires Config.EarlyData and a session that permits early data. More
+// than [Engine.EarlyDataRoom] is an [ErrInvalidOperation].
 //
-// On a server it is Seal for the answer, which only a client gets whose early data was
-// accepted: any other one may not have shown a certificate yet that it must have.
+// An attacker can record early data and send it again: it must be harmless when it arrives
+// twice. It has no forward secrecy. If the server rejects it,
+// [ConnectionState].EarlyDataAccepted is false after the handshake. The caller then sends it
+// again as ordinary data, if it still makes sense: another ALPN protocol may have been chosen.
+// In DTLS accepted early data may still be lost.
+//
+// On a server it sends the reply, before the handshake is complete. It works only after early
+// data was accepted; other clients may not have authenticated yet.
 func (e *Engine) SealEarlyData(dst, data []byte) ([]byte, error) {
 	e.startClient()
 	switch server := e.mode.IsServer(); {
@@ -44,7 +44,8 @@ func (e *Engine) SealEarlyData(dst, data []byte) ([]byte, error) {
 	return dst, e.sealError(err)
 }
 
-// EarlyDataRoom is how many more bytes SealEarlyData takes: 2^31-1 if there are more.
+// EarlyDataRoom returns how many more bytes a client can give to SealEarlyData, at most
+// 2^31-1. It is 0 once the server has answered.
 func (e *Engine) EarlyDataRoom() int {
 	e.startClient()
 	if e.err != nil || e.closed {

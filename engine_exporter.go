@@ -6,11 +6,10 @@ import (
 	"github.com/hermetic-tls/hermetic/internal/handshake"
 )
 
-// ExportKeyingMaterial returns length bytes bound to the connection, label and
-// context (RFC 5705; RFC 9846, Section 7.5). Nil and empty context differ in TLS
-// 1.2 only. Before the handshake is complete, or in TLS 1.2 without extended
-// master secret, it is an ErrInvalidOperation; but a server that has accepted
-// early data has the exporter as soon as it may answer.
+// ExportKeyingMaterial returns length bytes that are bound to the connection, label and context
+// (RFC 5705; RFC 9846, Section 7.5). Nil and empty context differ in TLS 1.2 only. It is an
+// [ErrInvalidOperation] in TLS 1.2 without extended master secret, and before the handshake is
+// complete; but a server that has accepted early data can use it as soon as it may reply.
 func (e *Engine) ExportKeyingMaterial(label string, context []byte, length int) ([]byte, error) {
 	if err := e.established(); err != nil && !e.exportsEarly() {
 		return nil, err
@@ -32,8 +31,8 @@ func (s *ConnectionState) ExportKeyingMaterial(label string, context []byte, len
 	return exportFrom(s.conn, label, context, length)
 }
 
-// ChannelBinding is the channel binding "tls-exporter" (RFC 9266): 32 bytes that
-// both ends of this connection know, and nobody between them.
+// ChannelBinding returns the channel binding "tls-exporter" (RFC 9266): 32 bytes that only the
+// two ends of this connection know.
 func (s *ConnectionState) ChannelBinding() ([]byte, error) {
 	return s.ExportKeyingMaterial("EXPORTER-Channel-Binding", []byte{}, 32)
 }

@@ -13,12 +13,12 @@ import (
 	"github.com/hermetic-tls/hermetic/internal/wire"
 )
 
-// Compact makes an established connection that is quiet as small as it can be:
-// it keeps the secrets and gives up what is made of them, which the next record
-// makes again at the cost of a few microseconds. While anything is under way (a
-// handshake, output that was not taken, a message that has not come whole, the last
-// flight of a DTLS 1.2 server, until data has come or for four minutes) it is an
-// ErrInvalidOperation, and nothing has changed.
+// Compact makes an idle connection as small as it can be: it keeps the secrets and drops what
+// is derived from them, which the next record derives again in a few microseconds.
+//
+// While anything is under way it is an [ErrInvalidOperation], and nothing has changed: a
+// handshake, output that was not taken, an incomplete message, or the last flight of a DTLS 1.2
+// server, which is kept until data has arrived or for four minutes.
 func (e *Engine) Compact() error {
 	if e.err != nil {
 		return e.err
@@ -47,16 +47,15 @@ var (
 	errState    = errors.New("hermetic: not the state of an engine, or damaged, or sealed with another key")
 )
 
-// Export appends the state of an established connection, sealed by aead, for
-// [ImportEngine] in this process or another. The engine is dead afterwards. When
-// anything is under way, as for [Engine.Compact], it is an ErrInvalidOperation,
-// and nothing has changed. Bytes that have come and were not opened yet are the
-// caller's: they go with the state.
+// Export appends the state of an established connection, sealed by aead, for [ImportEngine] in
+// this process or another. The engine cannot be used afterwards. While anything is under way,
+// as for [Engine.Compact], it is an [ErrInvalidOperation], and nothing has changed. Bytes that
+// were received and not opened yet are the caller's: pass them on with the state.
 //
-// A state must be imported once. Two engines made of one state protect
-// different records with the same nonces, which gives away their contents and
-// the keys' authentication: delete it before it is used. For the same reason an
-// old state must never be imported when the connection has gone on since.
+// A state must be imported at most once. Two engines made of one state protect different
+// records with the same nonces, which reveals their contents and the authentication keys:
+// delete the state before it is used. For the same reason, never import an old state after the
+// connection has continued.
 func (e *Engine) Export(dst []byte, aead cipher.AEAD) ([]byte, error) {
 	if e.err != nil {
 		return dst, e.err
@@ -83,18 +82,15 @@ func (e *Engine) Export(dst []byte, aead cipher.AEAD) ([]byte, error) {
 
 // ImportOptions are the options of [ImportEngine].
 type ImportOptions struct {
-	// SkipSequenceNumbers is, in DTLS, how many sequence numbers to leave out: for a state
-	// that may be a little old, more than the number of records that can have been sent
-	// since. DTLS 1.3 permits at most 2^14. A stream has no such remedy: in TLS it must be
-	// zero.
+	// SkipSequenceNumbers, in DTLS, is how many sequence numbers to leave unused. For a state
+	// that may be a little old, it must exceed the number of records that may have been sent
+	// since. DTLS 1.3 permits at most 2^14. In TLS it must be zero.
 	SkipSequenceNumbers uint64
 }
 
-// ImportEngine makes an engine of a state that [Engine.Export] has sealed with
-// the same key. cfg is for what comes: time, randomness, limits; it should be
-// the one that the connection was made with.
-//
-// opts may be nil.
+// ImportEngine makes an engine of a state that [Engine.Export] has sealed with the same key.
+// cfg supplies the time, randomness and limits from now on; it should equal the one that the
+// connection was made with. Nil opts means the zero value.
 func ImportEngine(cfg *Config, state []byte, aead cipher.AEAD, opts *ImportOptions) (*Engine, error) {
 	c, err := cfg.compiled()
 	if err != nil {

@@ -193,7 +193,7 @@ func runTLSClient(o *clientOptions, address string, cfg *hermetic.Config, in io.
 	if err := ctx.Handshake(); err != nil {
 		return o.unanswered(address, fmt.Errorf("%s: %w", address, err))
 	}
-	accepted := ctx.Engine().State().EarlyDataAccepted
+	accepted := ctx.State().EarlyDataAccepted
 	if why := whyLate(cfg, len(early), n, accepted); why != "" && !o.asJSON && !o.brief {
 		fmt.Fprintf(info, "--early-data: %s\n\n", why)
 	}
@@ -204,7 +204,7 @@ func runTLSClient(o *clientOptions, address string, cfg *hermetic.Config, in io.
 		return err
 	}
 	conn.SetDeadline(time.Time{})
-	state := ctx.Engine().State()
+	state := ctx.State()
 	switch {
 	case o.asJSON || o.brief:
 		ctx.Close() // if it cannot be sent, the peer has ended first

@@ -29,7 +29,7 @@ func greet(conn net.Conn, cacert, cert string) error {
 	if err := ctx.Handshake(); err != nil {
 		return err
 	}
-	name := ctx.Engine().State().PeerCertificates[0].Subject.CommonName
+	name := ctx.State().PeerCertificates[0].Subject.CommonName
 	if _, err := ctx.Write([]byte("hello " + name)); err != nil {
 		return err
 	}
