@@ -62,11 +62,11 @@ type slot struct {
 
 // partial is a message of which not all has come.
 type partial struct {
-	typ      wire.Type
-	length   int
-	seen     bool    // something of it has come, be it only the header
-	pieces   []piece // sorted, apart from each other
-	*version         // nil under keys
+	typ       wire.Type
+	length    int
+	seen      bool     // something of it has come, be it only the header
+	pieces    []piece  // sorted, apart from each other
+	forgeable *version // nil under keys
 }
 
 // version is what is known of a partial message whose fragments may be forged.
@@ -85,7 +85,7 @@ func (p *piece) end() int { return p.offset + len(p.data) }
 
 // held is how many bytes p takes.
 func (p *partial) held() (n int) {
-	if p.version != nil {
+	if p.forgeable != nil {
 		n = versionCost
 	}
 	for i := range p.pieces {
@@ -231,7 +231,7 @@ func (r *Reassembly) beginVersion(s *slot, h *wire.FragmentHeader, fragment []by
 	if len(s.versions) == maxVersions {
 		r.drop(s, slices.MinFunc(s.versions, func(a, b *partial) int { return a.held() - b.held() }))
 	}
-	p := &partial{typ: h.Type, length: h.Length, version: &version{datagram: r.datagram}}
+	p := &partial{typ: h.Type, length: h.Length, forgeable: &version{datagram: r.datagram}}
 	makeRoom := r.unprotectedRoom(h, p)
 	if r.room() < versionCost && !makeRoom(versionCost) {
 		return false
@@ -240,11 +240,11 @@ func (r *Reassembly) beginVersion(s *slot, h *wire.FragmentHeader, fragment []by
 	base, parts := s.closest(h, fragment)
 	for _, part := range parts {
 		if r.insert(p, part.from, base.bytes(part), func(int) bool { return false }) {
-			p.parts = append(p.parts, part)
+			p.forgeable.parts = append(p.forgeable.parts, part)
 		}
 	}
 	if base != nil {
-		p.records = slices.Clone(base.records)
+		p.forgeable.records = slices.Clone(base.forgeable.records)
 	}
 	if !r.insert(p, h.Offset, fragment, makeRoom) {
 		r.size -= p.held()
@@ -263,7 +263,7 @@ func (s *slot) closest(h *wire.FragmentHeader, fragment []byte) (base *partial, 
 		if p.typ != h.Type || p.length != h.Length {
 			continue
 		}
-		left := slices.DeleteFunc(slices.Clone(p.parts), func(part span) bool {
+		left := slices.DeleteFunc(slices.Clone(p.forgeable.parts), func(part span) bool {
 			return contradict(part.from, p.bytes(part), h.Offset, fragment)
 		})
 		covered := ranges{}
@@ -291,22 +291,23 @@ func (p *partial) bytes(part span) []byte {
 	return nil
 }
 
-// note takes note of a fragment, and of the records that have brought it.
+// note takes note of a fragment of a message that may be forged, and of the records that have brought it.
 func (p *partial) note(part span, records []record.Number) {
+	v := p.forgeable
 	contains := func(q span) bool { return q.from <= part.from && part.to <= q.to }
-	if part.from < part.to && !slices.ContainsFunc(p.parts, contains) {
-		if len(p.parts) == maxParts {
-			p.parts = nil
+	if part.from < part.to && !slices.ContainsFunc(v.parts, contains) {
+		if len(v.parts) == maxParts {
+			v.parts = nil
 			for i := range p.pieces[:min(len(p.pieces), maxParts)] {
-				p.parts = append(p.parts, span{p.pieces[i].offset, p.pieces[i].end()})
+				v.parts = append(v.parts, span{p.pieces[i].offset, p.pieces[i].end()})
 			}
 		} else {
-			p.parts = append(p.parts, part)
+			v.parts = append(v.parts, part)
 		}
 	}
 	for _, n := range records {
-		if len(p.records) < maxRecords && !slices.Contains(p.records, n) {
-			p.records = append(p.records, n)
+		if len(v.records) < maxRecords && !slices.Contains(v.records, n) {
+			v.records = append(v.records, n)
 		}
 	}
 }
@@ -422,7 +423,7 @@ func (r *Reassembly) unprotectedRoom(h *wire.FragmentHeader, p *partial) func(in
 				return true
 			}
 		}
-		if len(p.pieces) > 0 && p.datagram == r.datagram && p.held()+n > r.Memory/2 {
+		if len(p.pieces) > 0 && p.forgeable.datagram == r.datagram && p.held()+n > r.Memory/2 {
 			return false
 		}
 		for n > r.room() {
@@ -451,8 +452,8 @@ func (r *Reassembly) Take() (m wire.Message, ok bool) {
 	if len(p.pieces) > 0 {
 		m.Body = p.pieces[0].data
 	}
-	if r.records = nil; p.version != nil {
-		r.records = p.records
+	if r.records = nil; p.forgeable != nil {
+		r.records = p.forgeable.records
 	}
 	r.forget(s)
 	r.next++

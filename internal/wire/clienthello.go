@@ -167,6 +167,20 @@ func (m *ClientHello) extension(c *coder, e Extension) {
 		c.certTypes(&m.ServerCertTypes)
 	case ExtSessionTicket:
 		c.Rest(&m.SessionTicket)
+	case ExtConnectionID:
+		c.Vec8(&m.ConnectionID)
+	case ExtRenegotiationInfo:
+		c.Vec8(&m.RenegotiationInfo)
+	case ExtExtendedMainSecret, ExtSCT:
+		// Empty.
+	default:
+		m.extension13(c, e)
+	}
+}
+
+// extension13 codes one that only TLS 1.3 has.
+func (m *ClientHello) extension13(c *coder, e Extension) {
+	switch e {
 	case ExtSupportedVersions:
 		c.Filled8((*[]byte)(&m.SupportedVersions))
 		c.Require(len(m.SupportedVersions)%2 == 0)
@@ -179,13 +193,9 @@ func (m *ClientHello) extension(c *coder, e Extension) {
 		c.Require(len(m.Authorities) > 0)
 	case ExtKeyShare:
 		c.keyShares(&m.KeyShares)
-	case ExtConnectionID:
-		c.Vec8(&m.ConnectionID)
-	case ExtRenegotiationInfo:
-		c.Vec8(&m.RenegotiationInfo)
 	case ExtPreSharedKey:
 		c.offeredPSKs(&m.PSK)
-	case ExtExtendedMainSecret, ExtEarlyData, ExtSCT, ExtPostHandshakeAuth:
+	case ExtEarlyData, ExtPostHandshakeAuth:
 		// Empty.
 	default:
 		c.Skip()

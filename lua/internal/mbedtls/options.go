@@ -127,6 +127,33 @@ func (o *Options) take(key, value string) (ok bool) {
 		o.hostname, ok = value, len(value) <= maxName
 	case "verify":
 		o.verify, ok = verifications[value]
+	case "mtu":
+		o.mtu, ok = count(value, 1, 1<<16-1)
+	case "cid":
+		o.cid, ok = count(value, 0, 255)
+		o.cidSet = true
+	case "sessions":
+		o.sessions, ok = count(value, 0, 1<<20-1)
+	case "session":
+		o.session, ok = value, value != ""
+	case "earlydata":
+		if o.early = value == "true"; !o.early && value != "false" {
+			o.maxEarly, ok = count(value, 0, math.MaxInt32)
+		}
+	case "tickets":
+		o.noTickets = value == "false"
+	case "keylog":
+		o.keylog, ok = value, value != ""
+	default:
+		return o.takeListed(key, value)
+	}
+	return ok
+}
+
+// takeListed is take for a value in a list, or of a PSK.
+func (o *Options) takeListed(key, value string) (ok bool) {
+	ok = true
+	switch key {
 	case "versions":
 		var id uint16
 		id, ok = versionID(value)
@@ -142,11 +169,6 @@ func (o *Options) take(key, value string) (ok bool) {
 		var id uint16
 		id, ok = suiteID(value)
 		o.suites = append(o.suites, id)
-	case "mtu":
-		o.mtu, ok = count(value, 1, 1<<16-1)
-	case "cid":
-		o.cid, ok = count(value, 0, 255)
-		o.cidSet = true
 	case "psk.identity":
 		o.psk.Identity, ok = []byte(value), value != ""
 	case "psk.key":
@@ -155,18 +177,6 @@ func (o *Options) take(key, value string) (ok bool) {
 		o.psk.Import = value == "true"
 	case "psk.context":
 		o.psk.Context = []byte(value)
-	case "sessions":
-		o.sessions, ok = count(value, 0, 1<<20-1)
-	case "session":
-		o.session, ok = value, value != ""
-	case "earlydata":
-		if o.early = value == "true"; !o.early && value != "false" {
-			o.maxEarly, ok = count(value, 0, math.MaxInt32)
-		}
-	case "tickets":
-		o.noTickets = value == "false"
-	case "keylog":
-		o.keylog, ok = value, value != ""
 	}
 	return ok
 }
