@@ -17,10 +17,10 @@ type limit struct {
 }
 
 var limits = []limit{
-	{"types of the core with more than 25 fields", "Datagram and Connection are being taken apart", wideTypes},
+	{"types of the core with more than 25 fields", "", wideTypes},
 	{"functions with a cyclomatic complexity over 20", "", complexFunctions},
-	{"embedded pointers that may be nil", "Datagram and Connection are being taken apart", embeddedPointers},
-	{"exported names and fields without a doc comment", "the API is being documented", undocumented},
+	{"embedded pointers that may be nil", "", embeddedPointers},
+	{"exported names and fields without a doc comment", "", undocumented},
 	{"Markdown lines over 140 columns", "docs/ is being written anew", longLines},
 	{"Markdown table cells over 15 words", "docs/ is being written anew", longCells},
 	{"words of the glossary", "the language pass is under way", glossaryWords},
@@ -57,6 +57,7 @@ func complexFunctions(s *source) (found []string) {
 // neverNil says why an embedded pointer, PACKAGE.TYPE.EMBEDDED, is never nil.
 var neverNil = map[string]string{
 	"main.sessionFile.Session":           "openSessionFile sets it, and makes all",
+	"hermetic.compiled.Config":           "newCompiled is given it",
 	"hermetic.handler.Engine":            "a handler is an engine under another name",
 	"carrier.generation.Reader13":        "a reader is made of one",
 	"handshake.client12.Machine":         "the machine whose state it is",
