@@ -40,18 +40,18 @@ func answerPending(t *testing.T, e *Engine) string {
 }
 
 // asyncPair asks everything, on both sides.
-func asyncPair(t *testing.T, version uint16) *pair {
+func asyncPair(t *testing.T, version uint16) *meeting {
 	ca := pkitest.CA(t)
 	leaf := ca.Leaf(t, pkitest.Options{})
 	all := AsyncChoose | AsyncSign | AsyncVerify
 	client := &Config{Time: atNow, RootCAs: ca.Pool(), ServerName: "localhost", MaxVersion: version, Certificates: []tls.Certificate{leaf}, Async: all}
 	server := &Config{Time: atNow, ClientCAs: ca.Pool(), ClientAuth: tls.RequireAndVerifyClientCert, Certificates: []tls.Certificate{leaf}, Async: all}
-	return newPair(t, client, server)
+	return newMeeting(t, false, client, server)
 }
 
 // run moves bytes, whole flights or a byte at a time, and answers what is asked
 // by each side only after trying what is not allowed meanwhile.
-func (p *pair) runAsync(t *testing.T, piece int) (asked []string) {
+func (p *meeting) runAsync(t *testing.T, piece int) (asked []string) {
 	for range 1000 {
 		progress := false
 		for _, e := range []*Engine{p.client, p.server} {
@@ -115,7 +115,7 @@ func TestAsyncEverything(t *testing.T) {
 func TestAsyncMisuse(t *testing.T) {
 	p := asyncPair(t, tls.VersionTLS13)
 	p.toServer = p.client.Output(nil)
-	if err := p.feed(p.server, &p.toServer, &p.received.server); err != nil {
+	if err := p.open(p.server, &p.toServer); err != nil {
 		t.Fatal(err)
 	}
 	choose := p.server.Pending().(*ChooseRequest)
@@ -148,7 +148,7 @@ func TestAsyncFailures(t *testing.T) {
 	} {
 		p := asyncPair(t, tls.VersionTLS13)
 		p.toServer = p.client.Output(nil)
-		if err := p.feed(p.server, &p.toServer, &p.received.server); err != nil {
+		if err := p.open(p.server, &p.toServer); err != nil {
 			t.Fatal(err)
 		}
 		if c.kind == "signature" {
@@ -167,11 +167,11 @@ func TestAsyncFailures(t *testing.T) {
 	ca := pkitest.CA(t)
 	client := &Config{Time: atNow, RootCAs: ca.Pool(), ServerName: "localhost", Async: AsyncVerify}
 	server := &Config{Time: atNow, Certificates: []tls.Certificate{ca.Leaf(t, pkitest.Options{})}}
-	p := newPair(t, client, server)
+	p := newMeeting(t, false, client, server)
 	p.toServer = p.client.Output(nil)
-	p.feed(p.server, &p.toServer, &p.received.server)
+	p.open(p.server, &p.toServer)
 	p.toClient = p.server.Output(nil)
-	if err := p.feed(p.client, &p.toClient, &p.received.client); err != nil && err != ErrPending {
+	if err := p.open(p.client, &p.toClient); err != nil && err != ErrPending {
 		t.Fatal(err)
 	}
 	verdict := &AlertError{Alert: AlertCertificateRevoked, Cause: "it is on the list"}
@@ -218,7 +218,7 @@ func TestCallbacks(t *testing.T) {
 			call(fmt.Sprintf("VerifyPeerCertificate %d chains %d", len(raw), len(chains)))
 			return nil
 		}
-		p := newPair(t, client, server)
+		p := newMeeting(t, false, client, server)
 		p.handshake()
 		want := map[string]bool{
 			"GetConfigForClient inner": true, "GetCertificate localhost": true, "server VerifyConnection 1 chains 1": true,

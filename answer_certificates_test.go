@@ -54,7 +54,7 @@ func TestRotated(t *testing.T) {
 					server.GetCertificate = func(*ClientHello) (*tls.Certificate, error) { return &held, nil }
 				}
 				for i := range 2 {
-					p := newPair(t, client, server)
+					p := newMeeting(t, false, client, server)
 					clientErr, serverErr := p.pump()
 					if r, ok := p.server.Pending().(*ChooseRequest); ok {
 						if err := r.Answer(&held, nil); err != nil {
@@ -111,7 +111,7 @@ func TestConstraintOfSessions(t *testing.T) {
 				t.Fatalf("%#x: not resumed", version)
 			}
 			revoked = true
-			p := newPair(t, client, server)
+			p := newMeeting(t, false, client, server)
 			if clientErr, serverErr := p.pump(); clientErr == nil && serverErr == nil {
 				t.Errorf("%#x, mutual %v: a session of a peer that the constraint refuses now is resumed", version, mutual)
 			}
@@ -141,7 +141,7 @@ func TestNothingIsJudged(t *testing.T) {
 				client := &Config{Time: atNow, RootCAs: ca.Pool(), ServerName: "localhost", MaxVersion: version}
 				client.GetClientCertificate = func(*CertificateRequest) (*tls.Certificate, error) { return &leaf, nil }
 				server := &Config{Time: atNow, ClientCAs: ca.Pool(), ClientAuth: mode, Certificates: []tls.Certificate{good}}
-				if clientErr, serverErr := newPair(t, client, server).pump(); (clientErr == nil && serverErr == nil) != ok {
+				if clientErr, serverErr := newMeeting(t, false, client, server).pump(); (clientErr == nil && serverErr == nil) != ok {
 					t.Errorf("%s, %#x, a server with %v: %v, %v", name, version, mode, clientErr, serverErr)
 				}
 			}
@@ -149,7 +149,7 @@ func TestNothingIsJudged(t *testing.T) {
 				client := &Config{Time: atNow, RootCAs: ca.Pool(), ServerName: "localhost", MaxVersion: version, InsecureSkipVerify: insecure}
 				server := loaded.Clone()
 				server.Time, server.Certificates = atNow, []tls.Certificate{leaf}
-				if clientErr, serverErr := newPair(t, client, server).pump(); (clientErr == nil && serverErr == nil) != ok {
+				if clientErr, serverErr := newMeeting(t, false, client, server).pump(); (clientErr == nil && serverErr == nil) != ok {
 					t.Errorf("%s, %#x, a client with InsecureSkipVerify %v: %v, %v", name, version, insecure, clientErr, serverErr)
 				}
 			}
@@ -200,7 +200,7 @@ func TestPeersNamesInErrors(t *testing.T) {
 			} else {
 				server.GetCertificate = func(*ClientHello) (*tls.Certificate, error) { return &leaf, nil }
 			}
-			err, serverErr := newPair(t, client, server).pump()
+			err, serverErr := newMeeting(t, false, client, server).pump()
 			if role == TLSServer {
 				err = serverErr
 			}

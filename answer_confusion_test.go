@@ -309,7 +309,7 @@ func TestLostChangeCipherSpec(t *testing.T) {
 		t.Fatal(err)
 	}
 	p.toClient = p.server.Output(nil)
-	if err := p.feed(p.client, &p.toClient, &p.received.client); err != nil {
+	if err := p.open(p.client, &p.toClient); err != nil {
 		t.Fatal(err)
 	}
 	var in []byte
@@ -320,7 +320,7 @@ func TestLostChangeCipherSpec(t *testing.T) {
 		}
 		out = out[n:]
 	}
-	err := p.feed(p.server, &in, &p.received.server)
+	err := p.open(p.server, &in)
 	var fault *AlertError
 	if !errors.As(err, &fault) || fault.Alert != AlertUnexpectedMessage || !strings.Contains(err.Error(), "before the ChangeCipherSpec") {
 		t.Errorf("%v", err)

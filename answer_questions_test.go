@@ -351,7 +351,7 @@ func TestEarlyDataCutOff(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		err := m.toServer(end(m.client.Output(nil)))
+		err := m.giveEarly(end(m.client.Output(nil)))
 		for q := m.server.Pending(); q != nil && err == nil; q = m.server.Pending() {
 			m.answer(q)
 			err = m.server.err

@@ -125,7 +125,7 @@ func TestHandshakeOverNewCookieSecret(t *testing.T) {
 		})
 		cfg := n.server.cfg.Config
 		answer, _ := cfg.AnswerHello(nil, []byte("a"), n.client.Output(nil))
-		if err := n.open(n.client, answer, &n.received.client); err != nil {
+		if err := n.give(n.client, answer); err != nil {
 			t.Fatal(err)
 		}
 		second := n.client.Output(nil)

@@ -127,7 +127,7 @@ func TestFields(t *testing.T) {
 			case c.want == "" && err != nil:
 				t.Errorf("%s: %v", c.name, err)
 			case c.want == "":
-				if clientErr, serverErr := newPair(t, client, server).pump(); clientErr != nil || serverErr != nil {
+				if clientErr, serverErr := newMeeting(t, false, client, server).pump(); clientErr != nil || serverErr != nil {
 					t.Errorf("%s, %#x: %v, %v", c.name, version, clientErr, serverErr)
 				}
 			}
@@ -164,5 +164,5 @@ func TestManyAuthorities(t *testing.T) {
 	}
 	client := &Config{Time: atNow, RootCAs: ca.Pool(), ServerName: "localhost", Certificates: []tls.Certificate{leaf}}
 	server := &Config{Time: atNow, ClientCAs: pool, ClientAuth: tls.RequireAndVerifyClientCert, Certificates: []tls.Certificate{leaf}}
-	newPair(t, client, server).handshake()
+	newMeeting(t, false, client, server).handshake()
 }

@@ -234,7 +234,7 @@ func TestLoadedNames(t *testing.T) {
 		ok        bool
 	}{{"no name", "", true}, {"its name", "example.com", true}, {"in another case", "EXAMPLE.com", true}, {"another name", "example.org", false}} {
 		client := &Config{Time: atNow, RootCAs: ca.Pool(), ServerNameOptional: true}
-		p := newPair(t, client, server)
+		p := newMeeting(t, false, client, server)
 		if err := p.client.SetServerName(c.set); err != nil {
 			t.Fatal(err)
 		}
@@ -310,7 +310,7 @@ func TestFromTLS(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := newPair(t, client, server)
+	p := newMeeting(t, false, client, server)
 	p.handshake()
 	if got := p.client.State().NegotiatedProtocol; got != "x" {
 		t.Errorf("ALPN %q", got)
@@ -410,7 +410,7 @@ func TestBuiltInCertificate(t *testing.T) {
 	for range 2 {
 		server := &Config{}
 		for range 2 {
-			p := newPair(t, &Config{InsecureSkipVerify: true}, server)
+			p := newMeeting(t, false, &Config{InsecureSkipVerify: true}, server)
 			p.handshake()
 			key := p.client.State().PeerPublicKey.(*ecdsa.PublicKey)
 			if key.Curve != elliptic.P256() {

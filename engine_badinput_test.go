@@ -16,10 +16,10 @@ import (
 var versions = []uint16{tls.VersionTLS12, tls.VersionTLS13}
 
 // versionPair is a pair of engines that negotiate version.
-func versionPair(t testing.TB, version uint16) *pair {
+func versionPair(t testing.TB, version uint16) *meeting {
 	client, server := configs(t)
 	client.MaxVersion = version
-	return newPair(t, client, server)
+	return newMeeting(t, false, client, server)
 }
 
 // wantAlert checks that err is our own failure with that alert, that the alert
@@ -112,7 +112,7 @@ func TestBadRecords(t *testing.T) {
 	}
 }
 
-func (p *pair) end(role Mode) *Engine {
+func (p *meeting) end(role Mode) *Engine {
 	if role == TLSClient {
 		return p.client
 	}
@@ -129,7 +129,7 @@ func TestFlippedBits(t *testing.T) {
 			client.CurvePreferences = []tls.CurveID{tls.X25519, tls.CurveP256}
 			for flight := range 4 {
 				for at := 0; ; at += stride() {
-					p := newPair(t, client, server)
+					p := newMeeting(t, false, client, server)
 					size, ignored := p.flip(flight, at)
 					if at >= size {
 						if flight < 3 && size == 0 {
@@ -173,7 +173,7 @@ func recordVersion(b []byte, at int) bool {
 
 // flip runs a handshake in which one bit of a flight is changed, and returns
 // the flight's size, and whether it is one of a record's version.
-func (p *pair) flip(flight, at int) (size int, version bool) {
+func (p *meeting) flip(flight, at int) (size int, version bool) {
 	for i := range 6 {
 		from, to := p.client, p.server
 		if i%2 == 1 {
@@ -266,7 +266,7 @@ func TestBadCertificates(t *testing.T) {
 					} else {
 						client.GetClientCertificate = func(*CertificateRequest) (*tls.Certificate, error) { return &c.leaf, nil }
 					}
-					p := newPair(t, client, server)
+					p := newMeeting(t, false, client, server)
 					clientErr, serverErr := p.pump()
 					ours, peers := clientErr, serverErr
 					if role == TLSServer {
@@ -301,7 +301,7 @@ func TestNoName(t *testing.T) {
 			if !client.ServerNameOptional {
 				client.RootCAs = ca.Pool()
 			}
-			p := newPair(t, client, server)
+			p := newMeeting(t, false, client, server)
 			if err := p.client.SetServerName(""); err != nil {
 				t.Fatal(err)
 			}
@@ -336,7 +336,7 @@ func TestFloods(t *testing.T) {
 	t.Run("ChangeCipherSpec", func(t *testing.T) {
 		p := versionPair(t, tls.VersionTLS13)
 		p.toServer = p.client.Output(nil)
-		if err := p.feed(p.server, &p.toServer, &p.received.server); err != nil {
+		if err := p.open(p.server, &p.toServer); err != nil {
 			t.Fatal(err)
 		}
 		p.server.Output(nil)
@@ -346,7 +346,7 @@ func TestFloods(t *testing.T) {
 }
 
 // flood opens what next makes until the server refuses it.
-func flood(t *testing.T, p *pair, next func() []byte) error {
+func flood(t *testing.T, p *meeting, next func() []byte) error {
 	t.Helper()
 	for range 100 {
 		if _, err := p.server.Open(next()); err != nil {

@@ -69,7 +69,7 @@ func TestFinishedOvertakes(t *testing.T) {
 	server.DTLS.ConnectionIDs, server.DTLS.MTU = true, minMTU
 	newMeeting(t, true, client, server).finish()
 	m := newMeeting(t, true, client, server)
-	if _, err := m.pass(m.client, m.server, new([]byte)); err != nil {
+	if _, err := m.pass(m.client, m.server); err != nil {
 		t.Fatal(err)
 	}
 	var flight [][]byte
@@ -106,7 +106,7 @@ func TestLongConnectionIDs(t *testing.T) {
 						}
 					}
 				})
-				if err := n.run(); err != nil {
+				if err := n.wait(); err != nil {
 					t.Errorf("%s, MTU %d, those of the %v: %v", tls.VersionName(version), mtu, long, err)
 				}
 			}

@@ -505,7 +505,7 @@ func TestOurRecordVersions(t *testing.T) {
 			if retry {
 				server.CurvePreferences = []tls.CurveID{tls.CurveP256}
 			}
-			p := newPair(t, client, server)
+			p := newMeeting(t, false, client, server)
 			first := true
 			check := func(b []byte) {
 				for ; len(b) > 0; b = b[5+int(b[3])<<8+int(b[4]):] {
@@ -520,8 +520,8 @@ func TestOurRecordVersions(t *testing.T) {
 					p.toServer, p.toClient = p.client.Output(nil), p.server.Output(nil)
 					check(p.toServer)
 					check(p.toClient)
-					p.feed(p.server, &p.toServer, &p.received.server)
-					p.feed(p.client, &p.toClient, &p.received.client)
+					p.open(p.server, &p.toServer)
+					p.open(p.client, &p.toClient)
 				}
 			}
 			talk()

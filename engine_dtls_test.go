@@ -15,155 +15,20 @@ import (
 	"github.com/hermetic-tls/hermetic/internal/wire"
 )
 
-// network is two DTLS engines, a virtual clock and what happens to datagrams.
-type network struct {
-	t              *testing.T
-	now            time.Time
-	client, server *Engine
-	lose           func() bool
-	received       struct{ client, server [][]byte }
-	sent           int
-}
-
-func newNetwork(t *testing.T, change func(client, server *Config)) *network {
-	t.Helper()
-	n := &network{t: t, now: pkitest.Now, lose: func() bool { return false }}
-	ca := pkitest.CA(t)
-	clock := func() time.Time { return n.now }
-	client := &Config{Time: clock, RootCAs: ca.Pool(), ServerName: "localhost"}
-	server := &Config{Time: clock, Certificates: []tls.Certificate{ca.Leaf(t, pkitest.Options{})}}
-	server.DTLS.TrustAddress = true
-	if change != nil {
-		change(client, server)
-	}
-	var err error
-	if n.client, err = NewEngine(DTLSClient, client); err != nil {
-		t.Fatal(err)
-	}
-	if n.server, err = NewEngine(DTLSServer, server); err != nil {
-		t.Fatal(err)
-	}
-	return n
-}
-
-// deliver moves every datagram that is due, and reports whether there was one.
-func (n *network) deliver() (moved bool, err error) {
-	for _, d := range []struct {
-		from, to *Engine
-		data     *[][]byte
-	}{{n.client, n.server, &n.received.server}, {n.server, n.client, &n.received.client}} {
-		for datagram := d.from.Output(nil); len(datagram) > 0; datagram = d.from.Output(nil) {
-			moved = true
-			n.sent++
-			if n.lose() {
-				continue
-			}
-			if err := n.open(d.to, datagram, d.data); err != nil {
-				return moved, err
-			}
-		}
-	}
-	return moved, nil
-}
-
-func (n *network) open(to *Engine, datagram []byte, data *[][]byte) error {
-	for len(datagram) > 0 {
-		o, err := to.Open(datagram)
-		if err != nil {
-			return err
-		}
-		if o.N == 0 {
-			n.t.Fatal("a datagram is not used up")
-		}
-		if o.Data != nil {
-			*data = append(*data, bytes.Clone(o.Data))
-		}
-		datagram = datagram[o.N:]
-	}
-	return nil
-}
-
-// run delivers, and lets the time pass when nothing moves, until both are done.
-func (n *network) run() error {
-	for range 10_000 {
-		moved, err := n.deliver()
-		if err != nil {
-			return err
-		}
-		if moved {
-			continue
-		}
-		c, cok := n.client.Deadline()
-		s, sok := n.server.Deadline()
-		if n.client.HandshakeComplete() && n.server.HandshakeComplete() && !cok && !sok {
-			return nil
-		}
-		next := c
-		if !cok || sok && s.Before(c) {
-			next = s
-		}
-		if !cok && !sok {
-			return errors.New("nothing is due, and the handshake is not complete")
-		}
-		n.now = next
-		for _, e := range []*Engine{n.client, n.server} {
-			if err := e.Expire(); err != nil {
-				return err
-			}
-		}
-		if n.client.HandshakeComplete() && n.server.HandshakeComplete() && n.now.Sub(pkitest.Now) > 5*time.Minute {
-			return nil // what remains is a final flight kept for a peer that has it
-		}
-	}
-	return errors.New("it goes on for ever")
-}
-
 func TestDTLSHandshake(t *testing.T) {
 	for _, version := range versions {
 		for _, mtu := range []int{0, 256, 600, 1500} {
 			n := newNetwork(t, func(c, s *Config) {
 				c.MaxVersion, c.DTLS.MTU, s.DTLS.MTU = version, mtu, mtu
 			})
-			if err := n.run(); err != nil {
+			if err := n.wait(); err != nil {
 				t.Fatalf("%s, MTU %d: %v", tls.VersionName(version), mtu, err)
 			}
 			if got := n.client.State().Version; got != version {
 				t.Errorf("version %#x, want %#x", got, version)
 			}
-			n.exchange()
+			n.exchangeDatagrams()
 		}
-	}
-}
-
-// exchange sends datagrams of data both ways.
-func (n *network) exchange() {
-	n.t.Helper()
-	n.received.client, n.received.server = nil, nil
-	for _, size := range []int{0, 1, 1000, 1 << 14} {
-		data := bytes.Repeat([]byte{7}, size)
-		for _, d := range []struct {
-			from, to *Engine
-			got      *[][]byte
-		}{{n.client, n.server, &n.received.server}, {n.server, n.client, &n.received.client}} {
-			sealed, err := d.from.Seal(nil, data)
-			if err != nil {
-				n.t.Fatal(err)
-			}
-			again := bytes.Clone(sealed)
-			if err := n.open(d.to, sealed, d.got); err != nil {
-				n.t.Fatal(err)
-			}
-			if last := (*d.got)[len(*d.got)-1]; !bytes.Equal(last, data) {
-				n.t.Errorf("%d bytes came of %d", len(last), size)
-			}
-			before := len(*d.got)
-			if err := n.open(d.to, again, d.got); err != nil || len(*d.got) != before {
-				n.t.Errorf("a replayed datagram: %v, delivered %v", err, len(*d.got) != before)
-			}
-		}
-	}
-	if _, err := n.client.Seal(nil, make([]byte, 1<<14+1)); !errors.Is(err, ErrInvalidOperation) || !strings.Contains(err.Error(), "16384") {
-		n.t.Errorf("more than a datagram takes: %v", err)
 	}
 }
 
@@ -173,12 +38,12 @@ func TestDTLSLoss(t *testing.T) {
 			random := rand.New(rand.NewPCG(seed, 1))
 			n := newNetwork(t, func(c, s *Config) { c.MaxVersion = version })
 			n.lose = func() bool { return random.IntN(5) == 0 }
-			if err := n.run(); err != nil && err != ErrTimeout {
+			if err := n.wait(); err != nil && err != ErrTimeout {
 				t.Errorf("%s, seed %d: %v", tls.VersionName(version), seed, err)
 			}
 			n.lose = func() bool { return false }
 			if n.client.HandshakeComplete() && n.server.HandshakeComplete() {
-				n.exchange()
+				n.exchangeDatagrams()
 			}
 		}
 	}
@@ -226,7 +91,7 @@ func TestDTLSAmplification(t *testing.T) {
 		})
 		hello := n.client.Output(nil)
 		came := len(hello)
-		if err := n.open(n.server, hello, &n.received.server); err != nil {
+		if err := n.give(n.server, hello); err != nil {
 			t.Fatal(err)
 		}
 		sent := 0
@@ -250,17 +115,17 @@ func TestDTLSAmplification(t *testing.T) {
 // TestDTLSKeyUpdate: keys change when the peer has acknowledged it.
 func TestDTLSKeyUpdate(t *testing.T) {
 	n := newNetwork(t, nil)
-	if err := n.run(); err != nil {
+	if err := n.wait(); err != nil {
 		t.Fatal(err)
 	}
 	for i := range 5 {
 		if err := n.client.KeyUpdate(KeyUpdateRequest(i%2 == 0)); err != nil {
 			t.Fatal(err)
 		}
-		if err := n.run(); err != nil {
+		if err := n.wait(); err != nil {
 			t.Fatal(err)
 		}
-		n.exchange()
+		n.exchangeDatagrams()
 	}
 }
 
@@ -268,7 +133,7 @@ func TestDTLSKeyUpdate(t *testing.T) {
 func TestDTLSForgeries(t *testing.T) {
 	for _, version := range versions {
 		n := newNetwork(t, func(c, s *Config) { c.MaxVersion = version })
-		if err := n.run(); err != nil {
+		if err := n.wait(); err != nil {
 			t.Fatal(err)
 		}
 		sealed, err := n.client.Seal(nil, []byte("genuine"))
@@ -279,17 +144,17 @@ func TestDTLSForgeries(t *testing.T) {
 		for at := range sealed {
 			forged := bytes.Clone(sealed)
 			forged[at] ^= 1
-			if err := n.open(n.server, forged, &n.received.server); err != nil {
+			if err := n.give(n.server, forged); err != nil {
 				t.Fatalf("%s, byte %d: %v", tls.VersionName(version), at, err)
 			}
 		}
 		if dropped := n.server.State().DroppedRecords - before; dropped < uint64(len(sealed)) {
 			t.Errorf("%s: only %d records were dropped, of %d", tls.VersionName(version), dropped, len(sealed))
 		}
-		if len(n.received.server) != 0 {
-			t.Errorf("%s: forged data was delivered: %q", tls.VersionName(version), n.received.server)
+		if len(n.datagrams.server) != 0 {
+			t.Errorf("%s: forged data was delivered: %q", tls.VersionName(version), n.datagrams.server)
 		}
-		if err := n.open(n.server, sealed, &n.received.server); err != nil || len(n.received.server) != 1 {
+		if err := n.give(n.server, sealed); err != nil || len(n.datagrams.server) != 1 {
 			t.Errorf("%s: the genuine datagram: %v", tls.VersionName(version), err)
 		}
 	}
@@ -319,14 +184,14 @@ func TestRecordDrops(t *testing.T) {
 				continue
 			}
 			n := newNetwork(t, func(c, s *Config) { c.MaxVersion = version })
-			if err := n.run(); err != nil {
+			if err := n.wait(); err != nil {
 				t.Fatal(err)
 			}
 			sealed, err := n.client.Seal(nil, []byte("genuine"))
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := n.open(n.server, test.edit(sealed), &n.received.server); err != nil {
+			if err := n.give(n.server, test.edit(sealed)); err != nil {
 				t.Fatal(err)
 			}
 			state := n.server.State()
@@ -339,7 +204,7 @@ func TestRecordDrops(t *testing.T) {
 
 // welcome runs the stateless exchange: the client's hello is answered until it
 // has a good cookie, and an engine is made for it.
-func (n *network) welcome(peer string) error {
+func (n *meeting) welcome(peer string) error {
 	cfg := n.server.cfg.Config
 	for i := range 3 {
 		hello := n.client.Output(nil)
@@ -351,7 +216,7 @@ func (n *network) welcome(peer string) error {
 			if err := n.server.SetPeerID([]byte(peer)); err != nil {
 				return err
 			}
-			return n.open(n.server, hello, &n.received.server)
+			return n.give(n.server, hello)
 		}
 		if len(answer) == 0 {
 			return errors.New("no answer")
@@ -359,7 +224,7 @@ func (n *network) welcome(peer string) error {
 		if len(answer) > len(hello) {
 			n.t.Errorf("an answer of %d bytes for %d", len(answer), len(hello))
 		}
-		if err := n.open(n.client, answer, &n.received.client); err != nil {
+		if err := n.give(n.client, answer); err != nil {
 			return err
 		}
 	}
@@ -391,13 +256,13 @@ func TestStatelessCookies(t *testing.T) {
 			if err := n.welcome("127.0.0.1#1"); err != nil {
 				t.Fatalf("%s, %v: %v", tls.VersionName(version), groups, err)
 			}
-			if err := n.run(); err != nil {
+			if err := n.wait(); err != nil {
 				t.Fatalf("%s, %v: %v", tls.VersionName(version), groups, err)
 			}
 			if s := n.server.State(); s.Version != version || s.HelloRetryRequest != (version == tls.VersionTLS13) {
 				t.Errorf("%+v", s)
 			}
-			n.exchange()
+			n.exchangeDatagrams()
 		}
 	}
 }
@@ -421,7 +286,7 @@ func TestCookieAndPSK(t *testing.T) {
 		})
 		err := n.welcome("127.0.0.1#1")
 		if err == nil {
-			err = n.run()
+			err = n.wait()
 		}
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
@@ -449,7 +314,7 @@ func TestCookieAndGroup(t *testing.T) {
 		if err := n.welcome("127.0.0.1#1"); err != nil {
 			t.Fatal(err)
 		}
-		if err := n.run(); err != nil {
+		if err := n.wait(); err != nil {
 			t.Fatal(err)
 		}
 		if s := n.server.State(); s.CurveID != test.want {
@@ -471,7 +336,7 @@ func TestCookiesOfOthers(t *testing.T) {
 		if ok || len(answer) == 0 {
 			t.Fatalf("%s: the first hello: %v, %x", tls.VersionName(version), ok, answer)
 		}
-		if err := n.open(n.client, answer, &n.received.client); err != nil {
+		if err := n.give(n.client, answer); err != nil {
 			t.Fatal(err)
 		}
 		second := n.client.Output(nil)
@@ -521,7 +386,7 @@ func TestCookieAfterCookie(t *testing.T) {
 		if ok {
 			t.Fatalf("%s is welcome", id)
 		}
-		if err := n.open(n.client, answer, &n.received.client); err != nil {
+		if err := n.give(n.client, answer); err != nil {
 			t.Fatal(err)
 		}
 		if hello = n.client.Output(nil); len(hello) == 0 {
@@ -534,13 +399,13 @@ func TestCookieAfterCookie(t *testing.T) {
 	if err := n.server.SetPeerID([]byte("c")); err != nil {
 		t.Fatal(err)
 	}
-	if err := n.open(n.server, hello, &n.received.server); err != nil {
+	if err := n.give(n.server, hello); err != nil {
 		t.Fatal(err)
 	}
-	if err := n.run(); err != nil {
+	if err := n.wait(); err != nil {
 		t.Fatal(err)
 	}
-	n.exchange()
+	n.exchangeDatagrams()
 }
 
 // TestLargeCertificate: who permits a large Certificate message has the memory for it,
@@ -554,7 +419,7 @@ func TestLargeCertificate(t *testing.T) {
 				*chain = append(*chain, (*chain)[0])
 			}
 		})
-		if err := n.run(); err != nil || n.now != pkitest.Now {
+		if err := n.wait(); err != nil || n.now != pkitest.Now {
 			t.Errorf("%s: %v, after %v", tls.VersionName(version), err, n.now.Sub(pkitest.Now))
 		}
 	}
@@ -582,7 +447,7 @@ func TestNothingInCommon(t *testing.T) {
 				t.Fatalf("%v, %d bytes for %d", ok, len(answer), len(hello))
 			}
 			var refused *AlertError
-			if err := n.open(n.client, answer, &n.received.client); !errors.As(err, &refused) || !refused.Received || refused.Alert != test.want {
+			if err := n.give(n.client, answer); !errors.As(err, &refused) || !refused.Received || refused.Alert != test.want {
 				t.Errorf("the client hears %v", err)
 			}
 		})
@@ -606,7 +471,7 @@ func TestStrangers(t *testing.T) {
 			t.Error("what does not parse after a hello keeps it from being answered")
 		}
 		answer, _ := cfg.AnswerHello(nil, nil, hello)
-		if err := n.open(n.client, answer, &n.received.client); err != nil {
+		if err := n.give(n.client, answer); err != nil {
 			t.Fatal(err)
 		}
 		second := n.client.Output(nil)
@@ -696,7 +561,7 @@ func TestCookieAcrossRotation(t *testing.T) {
 			}
 			cfg := n.server.cfg.Config
 			answer, _ := cfg.AnswerHello(nil, []byte("a"), n.client.Output(nil))
-			if err := n.open(n.client, answer, &n.received.client); err != nil {
+			if err := n.give(n.client, answer); err != nil {
 				t.Fatal(err)
 			}
 			n.now = n.now.Add(later)
@@ -721,7 +586,7 @@ func TestBothVersions(t *testing.T) {
 						t.Fatal(err)
 					}
 				}
-				if err := n.run(); err != nil {
+				if err := n.wait(); err != nil {
 					t.Fatal(err)
 				}
 				if c, s := n.client.State().Version, n.server.State().Version; c != s || c != min(ours, theirs) {

@@ -30,30 +30,20 @@ func (m *meeting) sendEarly(data string) error {
 	if err != nil {
 		return err
 	}
-	if err := m.toServer(hello); err != nil {
+	if err := m.giveEarly(hello); err != nil {
 		return err
 	}
-	return m.toServer(out)
+	return m.giveEarly(out)
 }
 
-// toServer gives the server a hello or early data.
-func (m *meeting) toServer(in []byte) error {
-	for len(in) > 0 {
-		o, err := m.server.Open(in)
-		switch {
-		case err == ErrPending:
-			m.answer(m.server.Pending())
-			continue
-		case err != nil:
-			return err
-		case o.Kind == KindEarlyData:
-			m.got.early = append(m.got.early, o.Data...)
-		case len(o.Data) > 0:
-			m.t.Error("early data is not marked as such")
-		}
-		in = in[o.N:]
+// giveEarly gives the server a hello or early data.
+func (m *meeting) giveEarly(in []byte) error {
+	before := len(m.got.server)
+	err := m.give(m.server, in)
+	if len(m.got.server) > before {
+		m.t.Error("early data is not marked as such")
 	}
-	return nil
+	return err
 }
 
 // TestHalfRTT: a server that has accepted early data answers it, and exports, before
@@ -75,7 +65,7 @@ func TestHalfRTT(t *testing.T) {
 				if err := m.sendEarly("a question"); err != nil {
 					t.Fatal(err)
 				}
-			} else if _, err := m.pass(m.client, m.server, &m.got.server); err != nil {
+			} else if _, err := m.pass(m.client, m.server); err != nil {
 				t.Fatal(err)
 			}
 			if m.server.HandshakeComplete() || (exports(m.server) != nil) != early {
@@ -90,7 +80,7 @@ func TestHalfRTT(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			if _, err := m.pass(m.server, m.client, &m.got.client); err != nil {
+			if _, err := m.pass(m.server, m.client); err != nil {
 				t.Fatal(err)
 			}
 			m.answer(m.client.Pending())
@@ -290,7 +280,7 @@ func TestEarlyDataAfterRestart(t *testing.T) {
 				accepts := func(hello, early []byte) bool {
 					m := meet()
 					for _, in := range [][]byte{bytes.Clone(hello), bytes.Clone(early)} {
-						if err := m.toServer(in); err != nil {
+						if err := m.giveEarly(in); err != nil {
 							t.Fatal(err)
 						}
 					}

@@ -113,7 +113,7 @@ func TestEarlyDataToTLS12(t *testing.T) {
 		t.Fatal("there is no session")
 	}
 	if err = n.welcome("127.0.0.1#1"); err == nil {
-		err = n.run()
+		err = n.wait()
 	}
 	if s := n.client.State(); err != nil || s.Version != tls.VersionTLS12 || s.EarlyDataAccepted || s.NegotiatedProtocol != "" || n.client.EarlyDataRoom() > 0 {
 		t.Errorf("%v: %s, early data accepted %v, ALPN %q", err, tls.VersionName(s.Version), s.EarlyDataAccepted, s.NegotiatedProtocol)

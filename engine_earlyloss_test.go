@@ -6,7 +6,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 )
 
 // TestEarlyDataLoss: whichever of the first five datagrams, the ClientHello, its early
@@ -26,11 +25,8 @@ func TestEarlyDataLoss(t *testing.T) {
 		client, server, now := earlyConfigs(t)
 		server.ReplayGuard = anew{} // what is under test keeps repetitions out by itself
 		newMeeting(t, true, client, server).settle(now)
-		n := &network{t: t, now: now.now}
-		client, server = client.Clone(), server.Clone()
-		client.Time, server.Time = func() time.Time { return n.now }, func() time.Time { return n.now }
-		m := newMeeting(t, true, client, server)
-		n.client, n.server = m.client, m.server
+		n := newMeeting(t, true, client, server)
+		n.clock = now
 
 		left := fate
 		var delayed [][]byte
@@ -67,7 +63,7 @@ func TestEarlyDataLoss(t *testing.T) {
 			deliver(out)
 		}
 		for d := n.server.Output(nil); len(d) > 0; d = n.server.Output(nil) {
-			if err := n.open(n.client, d, &n.received.client); err != nil {
+			if err := n.give(n.client, d); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -80,7 +76,7 @@ func TestEarlyDataLoss(t *testing.T) {
 			deliver(d)
 		}
 		n.lose = func() bool { return false }
-		if err := n.run(); err != nil {
+		if err := n.wait(); err != nil {
 			t.Errorf("fate %d: %v", fate, err)
 		}
 		for words, times := range seen {
@@ -88,7 +84,7 @@ func TestEarlyDataLoss(t *testing.T) {
 				t.Errorf("fate %d: %s came %d times, accepted %v", fate, words, times, n.client.State().EarlyDataAccepted)
 			}
 		}
-		n.exchange()
+		n.exchangeDatagrams()
 	}
 }
 

@@ -19,7 +19,7 @@ func FuzzEngine(f *testing.F) {
 	for _, version := range versions {
 		c := client.Clone()
 		c.MaxVersion = version
-		p := newPair(f, c, server)
+		p := newMeeting(f, false, c, server)
 		for i := range 4 {
 			from, to := p.client, p.server
 			if i%2 == 1 {

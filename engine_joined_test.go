@@ -70,7 +70,7 @@ func TestJoinedDatagrams(t *testing.T) {
 						if err := n.runJoined(cookies, joining.join); err != nil {
 							t.Fatal(err)
 						}
-						n.exchange()
+						n.exchangeDatagrams()
 					})
 				}
 			}
@@ -80,11 +80,11 @@ func TestJoinedDatagrams(t *testing.T) {
 
 // runJoined completes a handshake over a transport that joins all that is sent at
 // once. No time passes.
-func (n *network) runJoined(cookies bool, join func([][]byte) []byte) error {
+func (n *meeting) runJoined(cookies bool, join func([][]byte) []byte) error {
 	welcome := !cookies
 	for range 20 {
 		if in := joined(n.client, join); welcome && len(in) > 0 {
-			if err := n.open(n.server, in, &n.received.server); err != nil {
+			if err := n.give(n.server, in); err != nil {
 				return err
 			}
 		} else if len(in) > 0 {
@@ -93,15 +93,15 @@ func (n *network) runJoined(cookies bool, join func([][]byte) []byte) error {
 				if err := n.server.SetPeerID([]byte("a")); err != nil {
 					return err
 				}
-				if err := n.open(n.server, in, &n.received.server); err != nil {
+				if err := n.give(n.server, in); err != nil {
 					return err
 				}
-			} else if err := n.open(n.client, answer, &n.received.client); err != nil {
+			} else if err := n.give(n.client, answer); err != nil {
 				return err
 			}
 		}
 		if in := joined(n.server, join); welcome && len(in) > 0 {
-			if err := n.open(n.client, in, &n.received.client); err != nil {
+			if err := n.give(n.client, in); err != nil {
 				return err
 			}
 		}
@@ -181,7 +181,7 @@ func TestJoinedAcrossTheHellos(t *testing.T) {
 		if ok || len(answer) == 0 {
 			t.Fatal("the first hello has no answer")
 		}
-		if err := n.open(n.client, answer, &n.received.client); err != nil {
+		if err := n.give(n.client, answer); err != nil {
 			t.Fatal(err)
 		}
 		in := append(bytes.Clone(first), n.client.Output(nil)...)
@@ -191,10 +191,10 @@ func TestJoinedAcrossTheHellos(t *testing.T) {
 		if err := n.server.SetPeerID([]byte("a")); err != nil {
 			t.Fatal(err)
 		}
-		if err := n.open(n.server, in, &n.received.server); err != nil {
+		if err := n.give(n.server, in); err != nil {
 			t.Fatal(err)
 		}
-		if err := n.run(); err != nil || n.now != pkitest.Now {
+		if err := n.wait(); err != nil || n.now != pkitest.Now {
 			t.Errorf("%s: %v, after %v", tls.VersionName(version), err, n.now.Sub(pkitest.Now))
 		}
 	}

@@ -10,11 +10,11 @@ import (
 )
 
 // updates is a DTLS 1.3 connection whose KeyUpdates are watched.
-type updates struct{ *network }
+type updates struct{ *meeting }
 
 func newUpdates(t *testing.T) updates {
 	n := newNetwork(t, func(c, s *Config) { c.MinVersion = tls.VersionTLS13 })
-	if err := n.run(); err != nil {
+	if err := n.wait(); err != nil {
 		t.Fatal(err)
 	}
 	return updates{n}
@@ -112,7 +112,7 @@ func TestKeyUpdatesMeet(t *testing.T) {
 			if c, s := u.made(u.client), u.made(u.server); c != test.client || s != test.server {
 				t.Errorf("the client has updated its keys %d times, the server %d; want %d and %d", c, s, test.client, test.server)
 			}
-			u.exchange()
+			u.exchangeDatagrams()
 		})
 	}
 }
@@ -122,7 +122,7 @@ func TestKeyUpdatesMeet(t *testing.T) {
 func TestKeyUpdateRequestedOnce(t *testing.T) {
 	u := newUpdates(t)
 	u.update(u.client, true)
-	if err := u.open(u.server, u.client.Output(nil), &u.received.server); err != nil {
+	if err := u.give(u.server, u.client.Output(nil)); err != nil {
 		t.Fatal(err)
 	}
 	u.now = u.now.Add(300 * time.Millisecond)
@@ -136,7 +136,7 @@ func TestKeyUpdateRequestedOnce(t *testing.T) {
 	}
 	u.update(u.client, true)
 	out := u.client.Output(nil)
-	if err := u.open(u.server, out, &u.received.server); err != nil {
+	if err := u.give(u.server, out); err != nil {
 		t.Fatal(err)
 	}
 	u.settle()
@@ -148,7 +148,7 @@ func TestKeyUpdateRequestedOnce(t *testing.T) {
 	if c, s := u.made(u.client), u.made(u.server); c != 3 || s != 2 {
 		t.Errorf("then: the client has updated its keys %d times, the server %d; want 3 and 2", c, s)
 	}
-	u.exchange()
+	u.exchangeDatagrams()
 }
 
 // TestKeyUpdateRequestedOnceStream is the same over a stream.
@@ -168,7 +168,7 @@ func TestKeyUpdateRequestedOnceStream(t *testing.T) {
 			t.Fatal(err)
 		}
 		p.toServer = p.client.Output(nil)
-		if err := p.feed(p.server, &p.toServer, &p.received.server); err != nil {
+		if err := p.open(p.server, &p.toServer); err != nil {
 			t.Fatal(err)
 		}
 		out, err := p.server.Seal(nil, []byte("x")) // the client does not see it yet
@@ -180,7 +180,7 @@ func TestKeyUpdateRequestedOnceStream(t *testing.T) {
 		}
 		p.toClient = append(p.toClient, out...)
 	}
-	if err := p.feed(p.client, &p.toClient, &p.received.client); err != nil {
+	if err := p.open(p.client, &p.toClient); err != nil {
 		t.Fatal(err)
 	}
 	p.exchange(1)
@@ -218,6 +218,6 @@ func TestKeyUpdatesAtRandom(t *testing.T) {
 		if now := [2]int{u.made(u.client), u.made(u.server)}; now[0] != (before[0]+1)&3 || now[1] != (before[1]+1)&3 {
 			t.Errorf("seed %d: a request at the end: updates %v, then %v", seed, before, now)
 		}
-		u.exchange()
+		u.exchangeDatagrams()
 	}
 }

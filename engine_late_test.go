@@ -10,7 +10,7 @@ import (
 
 // lateAnswer is a DTLS server that has the client's last flight, and waits for the given
 // time until its question is answered; its own last flight is lost.
-func lateAnswer(t *testing.T, version uint16, wait time.Duration) *network {
+func lateAnswer(t *testing.T, version uint16, wait time.Duration) *meeting {
 	t.Helper()
 	n := newNetwork(t, func(c, s *Config) {
 		c.MaxVersion = version
@@ -59,7 +59,7 @@ func TestLateAnswer(t *testing.T) {
 		n.client.Expire()
 		for len(n.client.Output(nil)) > 0 { // lost
 		}
-		if err := n.run(); err != nil {
+		if err := n.wait(); err != nil {
 			t.Errorf("%s: %v", tls.VersionName(version), err)
 		}
 		if !n.client.HandshakeComplete() {
@@ -90,10 +90,10 @@ func TestCookieIsJudgedWhenItComes(t *testing.T) {
 			n.now = n.now.Add(time.Hour)
 			cfg := n.server.cfg.Config
 			answer, _ := cfg.AnswerHello(nil, []byte("a"), n.client.Output(nil))
-			if err := n.open(n.client, answer, &n.received.client); err != nil {
+			if err := n.give(n.client, answer); err != nil {
 				t.Fatal(err)
 			}
-			if err := n.run(); err != nil {
+			if err := n.wait(); err != nil {
 				t.Errorf("%s, after %s: %v", tls.VersionName(version), name, err)
 			}
 		}

@@ -142,11 +142,11 @@ func TestMoveToAnotherConfig(t *testing.T) {
 		}
 		m := newMeeting(t, datagram, client, server)
 		for !m.server.HandshakeComplete() { // and its tickets are under way
-			if _, err := m.pass(m.client, m.server, &m.got.server); err != nil {
+			if _, err := m.pass(m.client, m.server); err != nil {
 				t.Fatal(err)
 			}
 			if !m.server.HandshakeComplete() {
-				if _, err := m.pass(m.server, m.client, &m.got.client); err != nil {
+				if _, err := m.pass(m.server, m.client); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -284,13 +284,13 @@ func TestMoveVerifiesAgain(t *testing.T) {
 	for cfg, want := range map[*Config]bool{lax: true, strict: false} {
 		m := newMeeting(t, false, lax, server)
 		for !m.server.HandshakeComplete() {
-			if _, err := m.pass(m.client, m.server, &m.got.server); err != nil {
+			if _, err := m.pass(m.client, m.server); err != nil {
 				t.Fatal(err)
 			}
 			if m.server.HandshakeComplete() {
 				break // its tickets are under way
 			}
-			if _, err := m.pass(m.server, m.client, &m.got.client); err != nil {
+			if _, err := m.pass(m.server, m.client); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -344,18 +344,18 @@ func TestMoveAnswersFinished(t *testing.T) {
 			for range 2 { // from process to process
 				n.server = move(t, n.server, 10)
 			}
-			n.exchange()
+			n.exchangeDatagrams()
 			n.server = move(t, n.server, 10)
 			if n.client.carrier.(*carrier.Datagram).Acknowledged() {
 				t.Fatal("the client has its ACK")
 			}
-			if err := n.run(); err != nil {
+			if err := n.wait(); err != nil {
 				t.Errorf("%s, %d tickets: %v", tls.CipherSuiteName(suite), tickets, err)
 			}
 			if !n.client.carrier.(*carrier.Datagram).Acknowledged() {
 				t.Error("the client has no ACK")
 			}
-			n.exchange()
+			n.exchangeDatagrams()
 		}
 	}
 }
@@ -559,8 +559,8 @@ func TestCompactServer(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := n.open(n.server, out, &n.received.server); err != nil || len(n.received.server) != 1 {
-				t.Fatalf("%q, %v", n.received.server, err)
+			if err := n.give(n.server, out); err != nil || len(n.datagrams.server) != 1 {
+				t.Fatalf("%q, %v", n.datagrams.server, err)
 			}
 			compact("the client has said something", true)
 		})
@@ -570,7 +570,7 @@ func TestCompactServer(t *testing.T) {
 // TestCompactSilentClient: a last flight of DTLS 1.2 has its time.
 func TestCompactSilentClient(t *testing.T) {
 	n := newNetwork(t, func(client, _ *Config) { client.MaxVersion = tls.VersionTLS12 })
-	if err := n.run(); err != nil {
+	if err := n.wait(); err != nil {
 		t.Fatal(err)
 	}
 	if err := n.server.Compact(); !errors.Is(err, ErrInvalidOperation) {

@@ -15,107 +15,12 @@ import (
 // atNow is the clock of the tests.
 func atNow() time.Time { return pkitest.Now }
 
-// pair is two engines and what lies between them.
-type pair struct {
-	t              testing.TB
-	client, server *Engine
-	toServer       []byte
-	toClient       []byte
-	received       struct{ client, server []byte }
-}
-
 // configs are a client's and a server's Config that get along.
 func configs(t testing.TB) (client, server *Config) {
 	ca := pkitest.CA(t)
 	client = &Config{Time: atNow, RootCAs: ca.Pool(), ServerName: "localhost"}
 	server = &Config{Time: atNow, Certificates: []tls.Certificate{ca.Leaf(t, pkitest.Options{})}}
 	return client, server
-}
-
-func newPair(t testing.TB, client, server *Config) *pair {
-	t.Helper()
-	p := &pair{t: t}
-	var err error
-	if p.client, err = NewEngine(TLSClient, client); err != nil {
-		t.Fatal(err)
-	}
-	if p.server, err = NewEngine(TLSServer, server); err != nil {
-		t.Fatal(err)
-	}
-	return p
-}
-
-// feed opens the records of *in, and keeps what is incomplete.
-func (p *pair) feed(e *Engine, in *[]byte, data *[]byte) error {
-	for len(*in) > 0 {
-		o, err := e.Open(*in)
-		if err != nil {
-			return err
-		}
-		if o.N == 0 {
-			return nil
-		}
-		*data = append(*data, o.Data...)
-		*in = (*in)[o.N:]
-	}
-	return nil
-}
-
-// pump moves bytes both ways until nothing moves.
-func (p *pair) pump() (clientErr, serverErr error) {
-	for range 50 {
-		p.toServer = p.client.Output(p.toServer)
-		p.toClient = p.server.Output(p.toClient)
-		if len(p.toServer) == 0 && len(p.toClient) == 0 {
-			return nil, nil
-		}
-		serverErr = p.feed(p.server, &p.toServer, &p.received.server)
-		clientErr = p.feed(p.client, &p.toClient, &p.received.client)
-		if serverErr != nil || clientErr != nil {
-			// What is owed still travels.
-			p.toServer = p.client.Output(p.toServer)
-			p.toClient = p.server.Output(p.toClient)
-			if serverErr == nil {
-				serverErr = p.feed(p.server, &p.toServer, &p.received.server)
-			}
-			if clientErr == nil {
-				clientErr = p.feed(p.client, &p.toClient, &p.received.client)
-			}
-			return clientErr, serverErr
-		}
-	}
-	p.t.Fatal("the engines go on for ever")
-	return nil, nil
-}
-
-func (p *pair) handshake() {
-	p.t.Helper()
-	if c, s := p.pump(); c != nil || s != nil {
-		p.t.Fatalf("handshake: client: %v, server: %v", c, s)
-	}
-	if !p.client.HandshakeComplete() || !p.server.HandshakeComplete() {
-		p.t.Fatalf("handshake is not complete: client %v, server %v", p.client.HandshakeComplete(), p.server.HandshakeComplete())
-	}
-}
-
-// exchange sends data both ways.
-func (p *pair) exchange(n int) {
-	p.t.Helper()
-	data := bytes.Repeat([]byte("hermetic"), n/8+1)[:n]
-	p.received.client, p.received.server = nil, nil
-	var err error
-	if p.toServer, err = p.client.Seal(p.toServer, data); err != nil {
-		p.t.Fatal(err)
-	}
-	if p.toClient, err = p.server.Seal(p.toClient, data); err != nil {
-		p.t.Fatal(err)
-	}
-	if c, s := p.pump(); c != nil || s != nil {
-		p.t.Fatalf("exchange: client: %v, server: %v", c, s)
-	}
-	if !bytes.Equal(p.received.server, data) || !bytes.Equal(p.received.client, data) {
-		p.t.Fatalf("exchange of %d bytes: the server got %d, the client %d", n, len(p.received.server), len(p.received.client))
-	}
 }
 
 func TestHandshake(t *testing.T) {
@@ -125,7 +30,7 @@ func TestHandshake(t *testing.T) {
 				ca := pkitest.CA(t)
 				client := &Config{Time: atNow, RootCAs: ca.Pool(), ServerName: "localhost", MaxVersion: version}
 				server := &Config{Time: atNow, Certificates: []tls.Certificate{ca.Leaf(t, pkitest.Options{Kind: kind})}}
-				p := newPair(t, client, server)
+				p := newMeeting(t, false, client, server)
 				p.handshake()
 				p.exchange(5)
 				p.exchange(100_000)
@@ -144,7 +49,7 @@ func TestRetryKeepsKey(t *testing.T) {
 	client.CurvePreferences = []tls.CurveID{tls.X25519, tls.X25519MLKEM768}
 	client.KeyShares = []tls.CurveID{tls.X25519}
 	server.CurvePreferences = []tls.CurveID{tls.X25519MLKEM768}
-	p := newPair(t, client, server)
+	p := newMeeting(t, false, client, server)
 	first := p.client.Output(nil)
 	open := func(e *Engine, in []byte) {
 		for len(in) > 0 {
