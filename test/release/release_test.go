@@ -2,10 +2,12 @@ package main
 
 import (
 	"bytes"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -66,25 +68,61 @@ func TestPublished(t *testing.T) {
 			}
 		})
 	}
-	t.Run("go install", func(t *testing.T) {
+	t.Run("go install, and README.md", func(t *testing.T) {
 		t.Parallel()
 		folder := t.TempDir()
 		p.run(t, folder, "env", "GOBIN="+folder, "go", "install", root+"/cmd/hermetic@"+version)
 		if says := p.run(t, folder, "./hermetic", "--version"); !strings.Contains(says, version[1:]) {
 			t.Errorf("hermetic --version says %q", says)
 		}
+		p.run(t, folder, "./hermetic", "cert")
+		p.readme(t, folder)
 	})
-	for i, program := range programs(t, "README.md") {
-		t.Run("README.md, program "+string(rune('1'+i)), func(t *testing.T) {
-			t.Parallel()
-			folder := p.fresh(t)
-			if err := os.WriteFile(filepath.Join(folder, "main.go"), []byte(program), 0o644); err != nil {
-				t.Fatal(err)
-			}
-			p.run(t, folder, "go", "mod", "tidy")
-			p.run(t, folder, "go", "vet", ".")
-			p.run(t, folder, "go", "build", ".")
-		})
+}
+
+// readme builds the README's programs, in new modules, and runs the server and the client
+// in a folder with their certificates.
+func (p *published) readme(t *testing.T, folder string) {
+	all := programs(t, "README.md")
+	if len(all) == 0 {
+		t.Skip("README.md has no complete program yet")
+	}
+	if len(all) != 2 {
+		t.Fatalf("README.md has %d complete programs, want a server and a client", len(all))
+	}
+	free, err := net.Listen("tcp", "localhost:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := "localhost:" + strconv.Itoa(free.Addr().(*net.TCPAddr).Port)
+	free.Close()
+	var built []string
+	for _, program := range all {
+		at := p.fresh(t)
+		program = strings.ReplaceAll(program, "localhost:4433", address)
+		if err := os.WriteFile(filepath.Join(at, "main.go"), []byte(program), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		p.run(t, at, "go", "mod", "tidy")
+		p.run(t, at, "go", "build", "-o", "program", ".")
+		built = append(built, filepath.Join(at, "program"))
+	}
+	server := exec.Command(built[0])
+	server.Dir = folder
+	says, err := server.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := server.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer server.Wait()
+	defer server.Process.Kill()
+	if _, err := says.Read(make([]byte, 100)); err != nil { // it says that it listens
+		t.Fatal(err)
+	}
+	if got := p.run(t, folder, built[1]); !strings.Contains(got, "hello") {
+		t.Errorf("the client prints %q", got)
 	}
 }
 
