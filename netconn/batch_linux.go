@@ -30,7 +30,7 @@ type batch struct {
 	replies []message
 	outbox  []reply
 	send    func(fd uintptr)
-	from    int  // what of outbox is not sent yet
+	from    int  // outbox[from:] is not sent yet
 	full    bool // the socket takes no more now
 }
 
@@ -41,14 +41,14 @@ type reply struct {
 	bytes []byte
 }
 
-// message is struct mmsghdr.
+// message is C's struct mmsghdr.
 type message struct {
 	header syscall.Msghdr
 	length uint32
 	_      [4]byte
 }
 
-// slot is where a datagram and its source go.
+// slot has room for a datagram and its source.
 type slot struct {
 	from  syscall.RawSockaddrInet6
 	iovec syscall.Iovec
@@ -100,7 +100,8 @@ func (u *udp) reply(to address, datagram []byte) bool {
 	return true
 }
 
-// flush sends the replies. What the socket has no room for waits for it elsewhere.
+// flush sends the replies. Those that the socket has no room for are left to
+// goroutines, which may wait.
 func (u *udp) flush() {
 	for u.from, u.full = 0, false; u.from < len(u.outbox) && !u.full; {
 		if u.raw.Control(u.send) != nil {
@@ -158,7 +159,8 @@ func (u *udp) prepare() {
 	}
 }
 
-// eager writes to a socket what it takes at once. raw is nil if it is none.
+// eager writes to a socket what it takes at once. raw is nil if the connection is not
+// a socket.
 type eager struct{ raw syscall.RawConn }
 
 func newEager(c *net.UDPConn) eager {
@@ -169,7 +171,7 @@ func newEager(c *net.UDPConn) eager {
 	return eager{raw}
 }
 
-// attempt is a call of sendto(2). It is kept, since all of it escapes.
+// attempt is a call of sendto(2). It is kept because all of it escapes.
 type attempt struct {
 	to       syscall.RawSockaddrInet6
 	size     uint32 // of to; 0: the socket is connected
@@ -193,7 +195,7 @@ func (a *attempt) send(fd uintptr) {
 		uintptr(unsafe.Pointer(unsafe.SliceData(a.datagram))), uintptr(len(a.datagram)), syscall.MSG_DONTWAIT, uintptr(to), uintptr(a.size))
 }
 
-// try does not take the lock that Write takes, which somebody who waits may hold.
+// try does not take the lock of Write: a goroutine that waits may hold it.
 func (e eager) try(c *net.UDPConn, to netip.AddrPort, datagram []byte) (taken bool, err error) {
 	if e.raw == nil {
 		return false, nil

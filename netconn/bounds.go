@@ -13,8 +13,8 @@ type which uint8
 const (
 	readDeadline which = 1 << iota
 	writeDeadline
-	limit  // of what is still written after the connection has failed or is closed
-	recall // of a flight, by the call that has sent it
+	limit  // of what is still written after the connection failed or was closed
+	recall // of a flight, by the call that sends it
 
 	bothDeadlines = readDeadline | writeDeadline
 )
@@ -23,25 +23,26 @@ const (
 var longAgo = time.Unix(1, 0)
 
 // bounds are what ends the waits of a stream's calls: the user's deadlines and the
-// connection's end. They reach who waits for a lock, and who waits for the transport.
+// connection's end. They reach calls that wait for a lock and calls that wait for
+// the transport.
 type bounds struct {
 	transport net.Conn
-	ended     chan struct{} // closed when no call may wait any more
+	ended     chan struct{} // closed when no call may wait any longer
 
-	mu        sync.Mutex // guards the following; nothing is waited for under it
+	mu        sync.Mutex // guards the following; nobody waits for anything while holding it
 	cause     error      // why ended is closed
-	failure   error      // fatal, but Close is still to come
-	complete  bool       // the handshake: no context ends the connection any more
-	flightErr error      // why a flight has not left, for who reads in the handshake
+	failure   error      // fatal, but Close has not been called yet
+	complete  bool       // the handshake: no context ends the connection from now on
+	flightErr error      // why a flight has not left, for the handshake's reader
 	recalled  bool       // the flight
 	userRead  time.Time
 	userWrite time.Time
 	limit     time.Time
-	readFor   which // what counts for the read of the transport that is under way
-	writeFor  which // the same for a write
+	readFor   which // what bounds the transport's current read
+	writeFor  which // what bounds its current write
 	setRead   time.Time
-	setWrite  time.Time     // what the transport has
-	changed   chan struct{} // closed when a deadline changes; nil: nobody asks
+	setWrite  time.Time     // as the transport has it
+	changed   chan struct{} // closed when a deadline changes; nil: nobody waits for that
 }
 
 // end ends all waits. It reports whether the caller is the first.
@@ -59,7 +60,7 @@ func (b *bounds) end(cause error, at time.Time) bool {
 	return true
 }
 
-// fail keeps the first fatal error. What is under way, and the alert that is owed,
+// fail keeps the first fatal error. Writes in progress, and the alert that is owed,
 // have until the limit.
 func (b *bounds) fail(err error, at time.Time) (first bool) {
 	b.mu.Lock()
@@ -102,8 +103,7 @@ func (b *bounds) cancel(cause error) bool {
 	return true
 }
 
-// interrupt ends the handshake's read: no answer will come to a flight that has not
-// left.
+// interrupt ends the handshake's read: a flight that has not left gets no answer.
 func (b *bounds) interrupt(err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -128,7 +128,7 @@ func (b *bounds) recall(now bool) {
 	b.apply(0)
 }
 
-// set sets deadlines of the user's.
+// set sets deadlines of the user.
 func (b *bounds) set(w which, t time.Time) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -148,8 +148,8 @@ func (b *bounds) set(w which, t time.Time) error {
 	return b.apply(w)
 }
 
-// reads and writes say what counts for the transport's operations from now on; 0 is
-// the end of a call that has said so.
+// reads and writes set what bounds the transport's next reads and writes; a call that
+// has done so sets 0 when it ends.
 func (b *bounds) reads(w which) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -164,12 +164,12 @@ func (b *bounds) writes(w which) {
 	b.apply(0)
 }
 
-// apply tells the transport what has changed, and anyway what is forced.
+// apply sets the transport's deadlines that have changed, and those in force in any case.
 func (b *bounds) apply(force which) error {
 	read, write := b.userRead, b.userWrite
 	switch {
 	case b.cause != nil || b.flightErr != nil && b.readFor == bothDeadlines:
-		read = longAgo // Close does not wait for a close_notify with those who read
+		read = longAgo // readers do not wait while Close sends a close_notify
 	case b.readFor != 0:
 		read = b.earliest(b.readFor)
 	}
@@ -215,8 +215,8 @@ func (b *bounds) passed(w which) bool {
 	return !t.IsZero() && !time.Now().Before(t)
 }
 
-// A lock is a mutex that can be waited for with a deadline. It is full while somebody
-// holds it.
+// A lock is a mutex that can be waited for with a deadline. The channel is full while
+// the lock is held.
 type lock chan struct{}
 
 func newLock() lock { return make(lock, 1) }
@@ -254,7 +254,7 @@ func (b *bounds) waitFor(l lock, w which) (again bool, err error) {
 	changed, at, ended := b.changed, b.earliest(w), b.ended
 	b.mu.Unlock()
 	if w == limit {
-		ended = nil // it is Close that waits
+		ended = nil // the caller is Close
 	}
 	var passed <-chan time.Time
 	if !at.IsZero() {

@@ -2,9 +2,9 @@ package netconn
 
 import "bytes"
 
-// find returns the peer that a datagram is from, and the one that may take its
-// place: by the address, unless a connection ID says that somebody has moved
-// there. IDs are random, and may meet: the peer at the address comes first.
+// find returns the peer that a datagram is from, and the one that may replace it:
+// by the address, unless a connection ID says that another peer has moved there.
+// IDs are random and may collide: the peer at the address comes first.
 func (s *socket) find(from key, cid []byte) (p, rising *peer) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -29,7 +29,7 @@ func (p *peer) known(cid []byte) bool {
 	return false
 }
 
-// register makes a peer known by its connection IDs.
+// register adds a peer to the table of connection IDs.
 func (s *socket) register(p *peer, cids [][]byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -41,7 +41,7 @@ func (s *socket) register(p *peer, cids [][]byte) {
 	}
 }
 
-// forget is the end of register.
+// forget undoes register.
 func (s *socket) forget(p *peer) {
 	for _, cid := range p.cids {
 		if s.cids[string(cid)] == p {
@@ -51,7 +51,7 @@ func (s *socket) forget(p *peer) {
 	p.cids = nil
 }
 
-// follow goes after a peer to its new address, unless somebody is against it.
+// follow makes a peer's new address its current one, unless PacketConfig.Follow refuses.
 func (p *peer) follow(to address) {
 	p.mu.Lock()
 	from := p.addr
@@ -68,8 +68,8 @@ func (p *peer) follow(to address) {
 	})
 }
 
-// move makes a peer known by its new address, if nobody else is there: its
-// connection IDs find it as well.
+// move enters a peer under its new address, if no other peer has that address: its
+// connection IDs find it in any case.
 func (s *socket) move(p *peer, to key) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -80,7 +80,7 @@ func (s *socket) move(p *peer, to key) {
 	}
 }
 
-// vacate gives up a peer's place at its address, to who waits for it.
+// vacate removes a peer from its address, and enters the peer that waits to replace it.
 func (s *socket) vacate(p *peer) {
 	k := p.home
 	switch {

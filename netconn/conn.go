@@ -21,8 +21,8 @@ import (
 	"github.com/hermetic-tls/hermetic"
 )
 
-// errPending is what becomes of a handshake whose questions nobody answers.
-var errPending = errors.New("netconn: Config.Async asks a question, and nobody answers it here: use callbacks that wait, or an Engine")
+// errPending is the error of a handshake that asks a question of Config.Async.
+var errPending = errors.New("netconn: Config.Async is not supported: use callbacks, which may wait here, or an Engine")
 
 // A Conn is a TLS or DTLS connection: a net.Conn. Its methods may be called from
 // many goroutines at once. A fatal error is repeated; an expired deadline
@@ -127,7 +127,7 @@ func (c *Conn) ConnectionState() tls.ConnectionState {
 	if !c.state().HandshakeComplete {
 		ctx, cancel := context.WithTimeout(context.Background(), stateTimeout)
 		defer cancel()
-		c.handshake(ctx) // its error is repeated by the first Read
+		c.handshake(ctx) // the first Read repeats its error
 	}
 	s := c.state()
 	return tls.ConnectionState{

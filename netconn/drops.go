@@ -65,7 +65,7 @@ func (s *socket) drop(reason *uint64) {
 	*reason++
 }
 
-// dropRecords counts what a peer's engine has dropped since before.
+// dropRecords counts what a peer's engine has dropped since the last call.
 func (s *socket) dropRecords(before, now hermetic.RecordDrops) {
 	if before == now {
 		return

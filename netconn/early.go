@@ -7,14 +7,14 @@ import (
 	"github.com/hermetic-tls/hermetic"
 )
 
-// errEarlyDatagrams: PacketListener shows a connection when its handshake is
-// complete, and a server that asks for cookies rejects early data anyway.
-var errEarlyDatagrams = errors.New("netconn: no early data over datagrams: use an Engine")
+// errEarlyDatagrams: a PacketListener returns a connection after its handshake, and a
+// server that asks for cookies rejects early data anyway.
+var errEarlyDatagrams = errors.New("netconn: early data over datagrams is not supported: use an Engine")
 
 // newEngine is hermetic.NewEngine for what a net.Conn can do.
 func newEngine(mode hermetic.Mode, cfg *hermetic.Config) (*hermetic.Engine, error) {
 	if cfg != nil && cfg.MaxEarlyData > 0 && mode == hermetic.DTLSServer {
-		return nil, &hermetic.ConfigError{Field: "MaxEarlyData", Reason: "netconn has no early data over datagrams: use a Config without it, or an Engine"}
+		return nil, &hermetic.ConfigError{Field: "MaxEarlyData", Reason: "netconn does not support early data over datagrams: leave it zero, or use an Engine"}
 	}
 	return hermetic.NewEngine(mode, cfg)
 }
@@ -75,12 +75,12 @@ func (s *stream) awaitEarly(p []byte) (int, error) {
 	}
 	n, err := s.takeEarly(p, readDeadline)
 	if n == 0 && err == nil && len(p) > 0 {
-		err = io.EOF // somebody was faster
+		err = io.EOF // another goroutine was faster
 	}
 	return n, err
 }
 
-// takeEarly returns early data that has come.
+// takeEarly returns early data that has arrived.
 func (s *stream) takeEarly(p []byte, w which) (n int, err error) {
 	err = s.use(w, func() {
 		n = copy(p, s.earlyData)

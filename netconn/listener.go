@@ -133,7 +133,7 @@ type PacketListener struct{ socket *socket }
 // ListenPacket listens on a UDP socket.
 func ListenPacket(network, address string, cfg *hermetic.Config) (*PacketListener, error) {
 	if !isUDP(network) {
-		return nil, fmt.Errorf("netconn: no datagrams over %q: use udp, udp4 or udp6, or NewPacketListener", network)
+		return nil, fmt.Errorf("netconn: network %q has no datagrams: use udp, udp4 or udp6, or NewPacketListener", network)
 	}
 	pc, err := net.ListenPacket(network, address)
 	if err != nil {
@@ -178,7 +178,7 @@ func (l *PacketListener) Accept() (net.Conn, error) {
 		if !closed {
 			return &Conn{p}, nil
 		}
-		p.Close() // as Close has, or would have
+		p.Close() // as the listener's Close does
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -12,34 +12,34 @@ import (
 	"github.com/hermetic-tls/hermetic"
 )
 
-// peer is a DTLS connection on a socket. The socket's goroutine brings what comes;
-// whoever waits does so at wake.
+// peer is a DTLS connection on a socket. The socket's goroutine brings what arrives;
+// callers that wait do so at wake.
 type peer struct {
 	socket   *socket
-	engine   *hermetic.Engine // nil: err says why. It is used by whoever has set busy
+	engine   *hermetic.Engine // nil: err says why. Only the goroutine that has set busy uses it
 	dialed   bool             // not by a listener
-	stranger bool             // a server's peer without a good cookie yet: the reader's
-	random   [32]byte         // of the ClientHello that it began with
+	stranger bool             // a server's peer without a good cookie yet; only the reader uses it
+	random   [32]byte         // of its first ClientHello
 
 	// The socket's lock guards these.
-	home     key       // where it is known
-	cids     [][]byte  // what it is known by
-	at       time.Time // in the timers
+	home     key       // the address that it is known by
+	cids     [][]byte  // the connection IDs that it is known by
+	at       time.Time // its deadline in the timers
 	index    int
 	accepted bool // Accept has returned it
 
-	// mu guards the following. Nobody holds it while a callback runs, or while the
-	// transport is waited for.
+	// mu guards the following. It is not held while a callback runs or while a goroutine
+	// waits for the transport.
 	mu          sync.Mutex
 	wake        sync.Cond
 	addr        address
 	busy        bool // the engine is being used
 	established bool
 	ended       bool // the peer has sent close_notify
-	closed      bool // by us
+	closed      bool // on this side
 	removed     bool // from the socket
-	leaving     bool // a goroutine sends out
-	active      bool // since the last look
+	leaving     bool // a goroutine sends what is in out
+	active      bool // a datagram came or went since the last look
 	err         error
 	queue       [][]byte // datagrams not read yet
 	next        int      // the first of them
@@ -47,8 +47,8 @@ type peer struct {
 	out         []*outgoing
 	data        *outgoing // of the Write under way
 	scheduled   time.Time
-	look        time.Time // when to look whether it is quiet; zero: it is
-	registered  int       // how many connection IDs
+	look        time.Time // when to check whether it is quiet; zero: it is
+	registered  int       // how many connection IDs are registered
 	read, write deadline
 }
 
@@ -61,10 +61,10 @@ type outgoing struct {
 
 const (
 	// maxPosted is how many datagrams of a peer may wait for the transport: more than
-	// the largest flight has.
+	// the largest flight has
 	maxPosted = 256
-	// moment is how long what is over waits: a close_notify for the transport, and a
-	// call for a callback that uses the engine.
+	// moment is how long a connection that is over waits: its close_notify for the
+	// transport, and its calls for a callback that uses the engine
 	moment = time.Second
 )
 
@@ -78,11 +78,11 @@ func newPeer(s *socket, addr address, mode hermetic.Mode, cfg *hermetic.Config) 
 	return p
 }
 
-// newSingle is the only peer of a connection.
+// newSingle returns the only peer of a connection.
 func newSingle(conn net.Conn, mode hermetic.Mode, cfg *hermetic.Config) *peer {
 	t := newSingleTransport(conn)
 	s := newSocket(t, cfg)
-	s.closed = true // nobody else may come
+	s.closed = true // no other peer may come
 	p := newPeer(s, t.peer, mode, cfg)
 	p.dialed = true
 	p.stranger = p.err == nil && mode.IsServer() && !cfg.DTLS.TrustAddress
@@ -93,7 +93,7 @@ func newSingle(conn net.Conn, mode hermetic.Mode, cfg *hermetic.Config) *peer {
 	return p
 }
 
-// take takes a datagram, and reports whether it has completed the handshake.
+// take handles a datagram, and reports whether it has completed the handshake.
 func (p *peer) take(from address, datagram []byte) (established bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -110,7 +110,7 @@ func (p *peer) take(from address, datagram []byte) (established bool) {
 	return p.established && !before
 }
 
-// open opens a datagram. Its caller has the engine.
+// open opens a datagram. Its caller has set busy.
 func (p *peer) open(from address, datagram []byte) error {
 	if p.stranger && !p.welcome(datagram) {
 		return nil
@@ -118,7 +118,7 @@ func (p *peer) open(from address, datagram []byte) error {
 	for len(datagram) > 0 {
 		o, err := p.engine.Open(datagram)
 		if o.Kind == hermetic.KindNewPath {
-			p.follow(from) // before anybody answers the data
+			p.follow(from) // before the data can be answered
 		}
 		switch {
 		case err == hermetic.ErrClosed:
@@ -155,7 +155,7 @@ func (p *peer) welcome(datagram []byte) bool {
 	return ok
 }
 
-// keep queues a datagram, or drops it when too many wait: as a socket would.
+// keep queues a datagram, or drops it when too many wait, as a socket would.
 func (p *peer) keep(data []byte) {
 	if len(p.queue)-p.next >= p.socket.config.queue() {
 		p.unread++
@@ -170,11 +170,11 @@ func (p *peer) keep(data []byte) {
 	p.queue = append(p.queue, bytes.Clone(data))
 }
 
-// use runs f, which uses the engine, and does what follows: it sends what is to be
-// sent, sets the deadline, and tells who waits. f's error is the connection's.
+// use runs f, which uses the engine. Then it sends the engine's output, sets the
+// deadline, and wakes the goroutines that wait. An error of f ends the connection.
 //
-// The caller holds mu and has seen that busy is not set. mu is free while f runs: it may
-// run callbacks of the Config, which may wait, and nobody else shall wait for them.
+// The caller holds mu and has seen that busy is not set. mu is free while f runs: f may
+// run callbacks of the Config, which may wait, and no other goroutine may wait for them.
 func (p *peer) use(reply bool, f func() error) {
 	p.busy = true
 	p.mu.Unlock()
@@ -197,7 +197,7 @@ func (p *peer) use(reply bool, f func() error) {
 	p.schedule(after.deadline)
 }
 
-// outcome is what the engine says after it was used.
+// outcome is the engine's state after a use.
 type outcome struct {
 	err      error
 	complete bool
@@ -205,9 +205,9 @@ type outcome struct {
 	cids     [][]byte  // of a listener's peer
 }
 
-// run runs f without mu, and takes it again.
+// run runs f without mu, and takes mu again.
 func (p *peer) run(reply bool, f func() error) (after outcome) {
-	defer func() { // a panic of f is its caller's
+	defer func() { // also if f panics: its caller may recover
 		p.mu.Lock()
 		p.busy = false
 		p.wake.Broadcast()
@@ -217,7 +217,7 @@ func (p *peer) run(reply bool, f func() error) (after outcome) {
 	for p.engine.HasOutput() {
 		room := writes.Get().(*[]byte)
 		*room = p.engine.Output((*room)[:0])
-		if len(*room) > 0 { // keys that are spent give nothing
+		if len(*room) > 0 { // there is no room once the keys are exhausted
 			p.post(*room, reply)
 		}
 		writes.Put(room)
@@ -234,8 +234,8 @@ func (p *peer) run(reply bool, f func() error) (after outcome) {
 	return after
 }
 
-// post sends a datagram of the engine's, or leaves it to a goroutine if the transport
-// may wait. What is lost is sent again, so errors are nobody's.
+// post sends a datagram of the engine, or leaves it to a goroutine if the transport
+// may wait. The engine retransmits what is lost, so errors are ignored.
 func (p *peer) post(datagram []byte, reply bool) {
 	p.mu.Lock()
 	to, waits := p.addr, p.leaving || p.removed
@@ -258,7 +258,7 @@ func (p *peer) post(datagram []byte, reply bool) {
 	}
 }
 
-// enqueue puts a datagram behind those that wait for the transport.
+// enqueue adds a datagram to those that wait for the transport.
 func (p *peer) enqueue(o *outgoing) {
 	if p.removed {
 		return
@@ -270,7 +270,7 @@ func (p *peer) enqueue(o *outgoing) {
 	}
 }
 
-// leave sends what waits, in order, until nothing does.
+// leave sends the datagrams that wait, in order, until none does.
 func (p *peer) leave() {
 	p.mu.Lock()
 	for len(p.out) > 0 {
@@ -294,8 +294,8 @@ func (p *peer) leave() {
 	}
 }
 
-// finish takes the peer off its socket. Its caller holds mu, which is free while others
-// are told.
+// finish removes the peer from its socket. Its caller holds mu, which is free while
+// callbacks run.
 func (p *peer) finish() {
 	if p.removed {
 		return
@@ -305,7 +305,7 @@ func (p *peer) finish() {
 	p.socket.remove(p, p.established, p.leaving)
 	failed, err := p.socket.config.Failed, p.err
 	tell := failed != nil && err != nil && !p.established
-	// Who gives up a handshake has nothing more to say.
+	// A side that gives up a handshake sends nothing more.
 	hurry := err == nil && !p.established
 	addr := p.addr
 	p.mu.Unlock()
@@ -316,8 +316,8 @@ func (p *peer) finish() {
 	p.mu.Lock()
 }
 
-// schedule sets the timer to what comes first: the engine's deadline, or the next
-// look.
+// schedule sets the timer to the engine's deadline or the next look, whichever comes
+// first.
 func (p *peer) schedule(at time.Time) {
 	if p.established && p.active && p.look.IsZero() && p.socket.config.Quiet >= 0 {
 		p.look = p.socket.clock().Add(p.socket.config.quiet())
@@ -331,8 +331,8 @@ func (p *peer) schedule(at time.Time) {
 	}
 }
 
-// expire is called when the deadline has passed. Whoever uses the engine then sets the
-// next one.
+// expire is called when the deadline has passed. If the engine is in use, its user sets
+// the next one.
 func (p *peer) expire() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -354,7 +354,7 @@ func (p *peer) expire() {
 	})
 }
 
-// rest makes the connection small: nothing has gone either way since the last look.
+// rest makes the connection small if nothing has gone either way since the last look.
 func (p *peer) rest() {
 	p.look = time.Time{}
 	if len(p.queue) == 0 {
@@ -362,7 +362,7 @@ func (p *peer) rest() {
 	}
 }
 
-// begin sends a client's hello.
+// begin sends a client's first flight.
 func (p *peer) begin() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -371,7 +371,7 @@ func (p *peer) begin() {
 	}
 }
 
-// abort ends the connection without a word.
+// abort ends the connection without sending anything.
 func (p *peer) abort(err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -399,13 +399,13 @@ func (p *peer) over() error {
 	return p.err
 }
 
-// late reports that an operation's deadline has passed: both count in the handshake.
+// late reports whether an operation's deadline has passed; during the handshake both count.
 func (p *peer) late(d *deadline) bool {
 	return d.passed() || !p.established && (p.read.passed() || p.write.passed())
 }
 
-// turn waits until nobody uses the engine. Once the connection is over, or a deadline
-// has passed, it waits for a moment only: a callback may take any time.
+// turn waits until the engine is free. Once the connection is over, or a deadline has
+// passed, it waits only for a moment, because a callback may take any time.
 func (p *peer) turn() bool {
 	var limit time.Time
 	for p.busy {
@@ -487,8 +487,8 @@ func (p *peer) dequeue(b []byte) (int, error) {
 	return n, nil
 }
 
-// Write sends b when the last Write's datagram has left: what others overtake by far
-// looks like a replay to the peer.
+// Write sends b after the last Write's datagram has left: a datagram that many others
+// overtake looks like a replay to the peer.
 func (p *peer) Write(b []byte) (int, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -506,8 +506,8 @@ func (p *peer) Write(b []byte) (int, error) {
 	}
 }
 
-// send seals b, and waits until the transport has taken it: this goroutine tries, and
-// leaves it to another if it must wait, so that the deadline counts.
+// send seals b and waits until the transport has taken it. This goroutine tries first;
+// if the transport must wait, another one does, so that the deadline holds.
 func (p *peer) send(b []byte) (n int, err error) {
 	room := writes.Get().(*[]byte)
 	defer writes.Put(room)
@@ -515,7 +515,7 @@ func (p *peer) send(b []byte) (n int, err error) {
 	p.data, p.active = o, true
 	p.use(false, func() error {
 		if *room, err = p.engine.Seal((*room)[:0], b); err == nil {
-			p.offer(o, *room) // before what comes of it
+			p.offer(o, *room) // before the engine's output
 		}
 		return nil
 	})
@@ -596,8 +596,8 @@ func (p *peer) control(f func(*hermetic.Engine) error) (err error) {
 	return err
 }
 
-// Close waits a moment for what has to leave: a close_notify, or the alert that says why
-// the handshake has failed.
+// Close waits a moment for its close_notify, or for the alert that says why the
+// handshake failed.
 func (p *peer) Close() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -647,7 +647,8 @@ func (p *peer) closeUnaccepted() {
 	}
 }
 
-// state is the engine's, or what is known without it while a callback has it.
+// state returns the engine's state, or, while a callback uses the engine, what is known
+// without it.
 func (p *peer) state() hermetic.ConnectionState {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -697,7 +698,7 @@ func (p *peer) netConn() net.Conn {
 	return nil
 }
 
-// deadline is that of an operation.
+// deadline is the deadline of an operation.
 type deadline struct {
 	at    time.Time
 	timer *time.Timer

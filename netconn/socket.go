@@ -13,27 +13,27 @@ import (
 	"github.com/hermetic-tls/hermetic"
 )
 
-var errReplaced = errors.New("netconn: the peer has begun anew")
+var errReplaced = errors.New("netconn: the peer has started a new connection")
 
-// maxFailures is how many errors a socket may give in a row, beside refusals. One by one
-// they are ordinary.
+// maxFailures is how many errors a socket may return in a row, refusals excepted. Single
+// errors are ordinary.
 const maxFailures = 16
 
-// After maxFailures reads in a row that have brought nothing, the next one waits, longer
-// each time: a transport that does not must not keep a processor busy.
+// After this many reads in a row that bring nothing, each further read is delayed, longer
+// each time: a transport whose reads do not wait must not keep a processor busy.
 const (
 	minPause = time.Millisecond
 	maxPause = 100 * time.Millisecond
-	slower   = 64 // reads until it waits for twice as long
+	slower   = 64 // reads until the delay doubles
 )
 
-// A socket is a transport of datagrams with DTLS peers on it. One goroutine reads,
+// A socket is a transport of datagrams with DTLS peers on it. One goroutine reads
 // and drives all handshakes; one timer stands for all deadlines. A peer's lock is
-// taken before the socket's. Nobody holds either while the transport is waited for.
+// taken before the socket's. Neither is held while a goroutine waits for the transport.
 type socket struct {
 	transport transport
 	clock     func() time.Time
-	server    *hermetic.Config // for strangers; nil: there are none
+	server    *hermetic.Config // for strangers; nil: none are admitted
 	answers   *hermetic.Config // makes the cookies of a single peer
 	config    PacketConfig
 	cidSize   int // of our connection IDs
@@ -46,12 +46,12 @@ type socket struct {
 	mu      sync.Mutex
 	live    map[*peer]struct{} // all of them
 	peers   map[key]*peer      // by address
-	rising  map[key]*peer      // those that begin anew: not yet in place of the old
+	rising  map[key]*peer      // new handshakes of peers that have a connection: not complete yet
 	cids    map[string]*peer   // by our connection IDs
 	timers  timers
-	waiting int   // handshakes under way, and connections that nobody has accepted
-	leaving int   // peers that are over, and have datagrams that wait for the transport
-	closed  bool  // no more peers; the last one closes the transport
+	waiting int   // handshakes in progress, and connections that wait for Accept
+	leaving int   // peers that are over but have datagrams that wait for the transport
+	closed  bool  // no new peers; the last one closes the transport
 	err     error // of the transport
 	drops   Drops
 }
@@ -82,7 +82,7 @@ func (s *socket) run() {
 	}
 	failures, idle := 0, 0 // in a row: errors, and reads that have brought nothing
 	take := func(from address, datagram []byte) {
-		if len(datagram) > 0 || s.transport.waits() { // anybody may send what is empty
+		if len(datagram) > 0 || s.transport.waits() { // anybody may send empty datagrams
 			failures, idle = 0, 0
 		}
 		s.handle(from, datagram)
@@ -116,7 +116,7 @@ func (s *socket) run() {
 	}
 }
 
-// isOver reports that the socket is closed, by ourselves.
+// isOver reports whether the socket is closed, on this side.
 func (s *socket) isOver() bool {
 	select {
 	case <-s.ended:
@@ -126,8 +126,8 @@ func (s *socket) isOver() bool {
 	}
 }
 
-// refused: while a connection to one peer is being made, an error says that
-// nobody is there.
+// refused ends a handshake with a single peer: the error says that no process
+// listens there.
 func (s *socket) refused(err error) {
 	if _, ok := s.transport.(*single); !ok {
 		return
@@ -144,10 +144,10 @@ func (s *socket) all() []*peer {
 	return slices.Collect(maps.Keys(s.live))
 }
 
-// fail ends everything with the error of the transport.
+// fail ends all connections with the error of the transport.
 func (s *socket) fail(err error) {
 	if errors.Is(err, io.EOF) {
-		err = io.ErrUnexpectedEOF // the end is what the peer's close_notify says
+		err = io.ErrUnexpectedEOF // an orderly end is a close_notify
 	}
 	s.mu.Lock()
 	s.err = err
@@ -158,14 +158,14 @@ func (s *socket) fail(err error) {
 	}
 }
 
-// handle gives a datagram to the peer that it is from.
+// handle passes a datagram to the peer that it is from.
 func (s *socket) handle(from address, datagram []byte) {
 	switch {
 	case from.nowhere():
 		s.drop(&s.drops.NoAddress)
 		return
 	case len(datagram) == 0:
-		s.drop(&s.drops.Empty) // UDP has those, and DTLS has not
+		s.drop(&s.drops.Empty) // UDP has those; DTLS does not
 		return
 	case len(datagram) > maxDatagram:
 		s.drop(&s.drops.TooLarge)
@@ -188,14 +188,14 @@ func (s *socket) handle(from address, datagram []byte) {
 	case peeked.Handshake:
 		s.deliver(rising, from, datagram)
 	default:
-		// It is not known whose keys it is under: who does not have them drops it.
+		// Either peer may have its keys; the other one drops it.
 		s.deliver(rising, from, bytes.Clone(datagram))
 		s.deliver(old, from, datagram)
 	}
 }
 
-// meet takes a stranger's datagram: only a ClientHello with a good cookie makes a
-// peer of him, and nothing is kept before.
+// meet handles a stranger's datagram: only a ClientHello with a good cookie makes it a
+// peer, and nothing is kept before.
 func (s *socket) meet(from address, random, datagram []byte) {
 	if !s.server.DTLS.TrustAddress {
 		answer, ok := s.server.AnswerHello(nil, from.id(), datagram)
@@ -226,7 +226,7 @@ func (s *socket) unwelcome(answer []byte) {
 	}
 }
 
-// admit makes room for a new handshake, if there may be one more.
+// admit makes room for a new handshake, if another is allowed.
 func (s *socket) admit(p *peer) bool {
 	s.mu.Lock()
 	if why := s.refusal(p); why != nil {
@@ -250,8 +250,8 @@ func (s *socket) admit(p *peer) bool {
 	return true
 }
 
-// refusal is what counts why there is no room for a new handshake, or nil. What ended
-// peers have left behind takes room as well.
+// refusal returns the counter for why there is no room for a new handshake, or nil if
+// there is. Datagrams that ended peers still have to send take room as well.
 func (s *socket) refusal(p *peer) *uint64 {
 	switch {
 	case s.closed:
@@ -267,13 +267,13 @@ func (s *socket) refusal(p *peer) *uint64 {
 // full reports whether there are as many connections as there may be.
 func (s *socket) full() bool { return s.config.Peers > 0 && len(s.live) >= s.config.Peers }
 
-// deliver gives p a datagram, and hands p to Accept when that has completed its
+// deliver passes a datagram to p, and p to Accept if the datagram has completed its
 // handshake.
 func (s *socket) deliver(p *peer, from address, datagram []byte) {
 	if !p.take(from, datagram) || p.dialed {
 		return
 	}
-	s.transport.flush() // what completes the handshake goes before all data
+	s.transport.flush() // the end of the handshake leaves before any data
 	s.mu.Lock()
 	var old *peer
 	if k := p.home; s.rising[k] == p {
@@ -282,7 +282,7 @@ func (s *socket) deliver(p *peer, from address, datagram []byte) {
 	}
 	closed := s.closed
 	if !closed {
-		s.accept <- p // as many fit as may wait
+		s.accept <- p // it has room for all that may wait
 	}
 	s.mu.Unlock()
 	if old != nil {
@@ -309,7 +309,7 @@ func (s *socket) remove(p *peer, established, leaving bool) {
 	s.timers.schedule(p, time.Time{}, s.clock(), s.expire)
 }
 
-// left: nothing of a removed peer waits for the transport any more.
+// left is called when no datagram of a removed peer waits for the transport any longer.
 func (s *socket) left() {
 	s.mu.Lock()
 	s.leaving--
@@ -318,7 +318,7 @@ func (s *socket) left() {
 }
 
 // closeLast closes the transport after the last peer, and after what has to leave,
-// unless that takes too long. Nobody holds a lock then: others may wait for it.
+// unless that takes too long. Its caller holds no lock, because others may wait for it.
 func (s *socket) closeLast(hurry bool) {
 	s.mu.Lock()
 	last := s.closed && len(s.live) == 0
@@ -342,7 +342,7 @@ func (s *socket) schedule(p *peer, at time.Time) {
 	s.timers.schedule(p, at, s.clock(), s.expire)
 }
 
-// expire is what the timer calls.
+// expire is called by the timer.
 func (s *socket) expire() {
 	s.mu.Lock()
 	due := s.timers.due(s.clock())
@@ -354,7 +354,7 @@ func (s *socket) expire() {
 	}
 }
 
-// stopListening ends Accept, and what it would have returned.
+// stopListening ends Accept and the connections that it would have returned.
 func (s *socket) stopListening() (first bool) {
 	s.mu.Lock()
 	if first = !s.closed; first {

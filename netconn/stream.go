@@ -18,12 +18,12 @@ import (
 )
 
 const (
-	// smallRead is what a connection that waits holds for input: more only once
-	// a record is there that needs it.
+	// smallRead is the input buffer of a connection that waits. A larger one is used
+	// only while a record needs it.
 	smallRead = 576
 	// largeRead holds two records, so that reading ahead pays.
 	largeRead = 2 * (5 + 16384 + 256)
-	// chunk is how much plaintext is sealed, and written, at once.
+	// chunk is how much plaintext is sealed and written at once.
 	chunk = 4 * 16384
 	// closeTimeout is how long a close_notify may take to leave.
 	closeTimeout = 5 * time.Second
@@ -32,47 +32,47 @@ const (
 	maxEmptyReads = 100
 )
 
-// errCount is a transport's fault that would be ours.
-var errCount = errors.New("netconn: the transport returned a number of bytes that cannot be")
+// errCount is the error for a broken transport, instead of a panic.
+var errCount = errors.New("netconn: the transport returned an invalid byte count")
 
 var (
 	largeReads = sync.Pool{New: func() any { return new([largeRead]byte) }}
 	writes     = sync.Pool{New: func() any { return new([]byte) }}
 )
 
-// stream is a TLS connection. Locks are taken in the order of the fields: the
-// engine's is never held while the transport is waited for. Each of them can be
-// waited for with a deadline, for whoever holds it may wait for the transport, or
-// for a callback of the Config's.
+// stream is a TLS connection. Locks are taken in the order of the fields. The
+// engine's is never held while a goroutine waits for the transport. Each lock can be
+// waited for with a deadline, because its holder may wait for the transport or for a
+// callback of the Config.
 type stream struct {
 	conn   net.Conn
 	server bool
 	socket bool
 	bounds
 	done  atomic.Bool // the handshake
-	early atomic.Bool // there is early data that is not read yet
+	early atomic.Bool // early data is not read yet
 	spoke atomic.Bool // WriteEarlyData has written
 
 	handshaking lock
 
 	reading lock // guards the following
 	small   [smallRead]byte
-	large   *[largeRead]byte // from largeReads, while it is needed
-	from    int              // what is not opened yet: buffer()[from:to]
+	large   *[largeRead]byte // from largeReads, while needed
+	from    int              // buffer()[from:to] is not opened yet
 	to      int
-	data    []byte        // what is not read yet: aliases the buffer
-	readErr error         // the transport's, for good
-	flight  chan struct{} // closed when the handshake's flight has left, or not; nil: none is under way
+	data    []byte        // plaintext not read yet: aliases the buffer
+	readErr error         // the transport's, final
+	flight  chan struct{} // closed when the write of the handshake's flight has ended; nil: there is none
 
 	writing  lock    // guards the following; bytes leave in the order in which they are made
-	out      []byte  // what the transport has not taken yet: a part of room
+	out      []byte  // not taken by the transport yet: a part of room
 	room     *[]byte // from writes, while out has bytes
-	writeErr error   // the transport's, for good
+	writeErr error   // the transport's, final
 
 	using     lock // guards the engine, and the following
 	engine    *hermetic.Engine
-	err       error  // there is no engine
-	earlyData []byte // which is read first
+	err       error  // why there is no engine
+	earlyData []byte // is read first
 
 	closing  sync.Once // of conn
 	closeErr error
@@ -107,14 +107,14 @@ func (s *stream) handshake(ctx context.Context) error {
 	return s.instead(err)
 }
 
-// abandon ends the connection for a context's sake, unless the handshake is complete.
+// abandon ends the connection when a context is done, unless the handshake is complete.
 func (s *stream) abandon(cause error) {
-	if s.cancel(fmt.Errorf("netconn: the context of a handshake has ended (%v): %w", cause, net.ErrClosed)) {
+	if s.cancel(fmt.Errorf("netconn: the handshake's context is done (%v): %w", cause, net.ErrClosed)) {
 		s.shut()
 	}
 }
 
-// shake performs the handshake, or waits for who does.
+// shake performs the handshake, or waits for the goroutine that does.
 func (s *stream) shake() error {
 	if err := s.lock(s.handshaking, bothDeadlines); err != nil {
 		return err
@@ -123,7 +123,7 @@ func (s *stream) shake() error {
 	return s.steps(s.done.Load)
 }
 
-// steps goes on with the handshake until enough. Somebody must hold handshaking.
+// steps continues the handshake until enough. The caller holds handshaking.
 func (s *stream) steps(enough func() bool) error {
 	if enough() {
 		return nil
@@ -143,13 +143,13 @@ func (s *stream) steps(enough func() bool) error {
 	return nil
 }
 
-// step sends what the handshake has to send, and takes a record unless it is
-// complete. Somebody must hold reading.
+// step sends the handshake's output, and opens a record unless the handshake is
+// complete. The caller holds reading.
 func (s *stream) step() error {
 	var complete, tickets bool
 	var pending hermetic.Pending
 	if err := s.use(bothDeadlines, func() {
-		s.engine.HasOutput() // a client begins
+		s.engine.HasOutput() // a client starts
 		complete, pending = s.engine.HandshakeComplete(), s.engine.Pending()
 		tickets = complete && s.server && s.engine.State().Version == tls.VersionTLS13
 	}); err != nil {
@@ -176,7 +176,7 @@ func (s *stream) step() error {
 	return s.open(bothDeadlines)
 }
 
-// instead returns why the connection is over, if it is: whatever an operation has met.
+// instead returns why the connection is over, if it is, in place of an operation's error.
 func (s *stream) instead(err error) error {
 	if err != nil {
 		if over := s.over(); over != nil {
@@ -221,10 +221,10 @@ func (s *stream) read(p []byte) (int, error) {
 	return n, nil
 }
 
-// open opens the next record, for which it waits. Somebody must hold reading.
+// open waits for the next record and opens it. The caller holds reading.
 //
-// What the engine wants to send then is left to the next call that writes, for who
-// reads must not wait for a peer that does not. But for an alert: nobody writes after
+// The engine's output is left to the next call that writes, because a reader must not
+// wait for a peer that does not read. An alert is the exception: no call writes after
 // it.
 func (s *stream) open(w which) error {
 	for {
@@ -272,7 +272,7 @@ func (s *stream) openRecord(in []byte, w which) (o hermetic.Opened, missing int,
 	return o, missing, err
 }
 
-// receive reads what the record lacks, and what else is there.
+// receive reads what the record lacks, and what else is available.
 func (s *stream) receive(missing int) error {
 	if s.readErr != nil {
 		return s.readErr
@@ -316,7 +316,7 @@ func (s *stream) buffer() []byte {
 	return s.small[:]
 }
 
-// release gives the large buffer back once nothing is left in it.
+// release returns the large buffer to the pool once it is empty.
 func (s *stream) release() {
 	if s.from == s.to && len(s.data) == 0 {
 		if s.large != nil {
@@ -350,7 +350,7 @@ func (s *stream) write(p []byte, seal func(dst, data []byte) ([]byte, error), w 
 			return n, nil
 		}
 		if s.passed(w) {
-			return n, os.ErrDeadlineExceeded // a record that is sealed must leave
+			return n, os.ErrDeadlineExceeded // a sealed record must leave
 		}
 		part := p[n:min(len(p), n+chunk)]
 		if err := s.make(w, func(dst []byte) ([]byte, error) { return seal(dst, part) }); err != nil {
@@ -360,8 +360,7 @@ func (s *stream) write(p []byte, seal func(dst, data []byte) ([]byte, error), w 
 	}
 }
 
-// make makes bytes that must leave. Somebody must hold writing, and out must be
-// empty.
+// make makes bytes that must leave. The caller holds writing, and out is empty.
 func (s *stream) make(w which, f func(dst []byte) ([]byte, error)) (err error) {
 	if err := s.use(w, func() {
 		s.room = writes.Get().(*[]byte)
@@ -374,7 +373,7 @@ func (s *stream) make(w which, f func(dst []byte) ([]byte, error)) (err error) {
 	return err
 }
 
-// push writes what the transport has not taken. Somebody must hold writing.
+// push writes what the transport has not taken. The caller holds writing.
 func (s *stream) push() error {
 	for len(s.out) > 0 {
 		if s.writeErr != nil {
@@ -406,7 +405,7 @@ func (s *stream) dropRoom() {
 	}
 }
 
-// lockWriting lets one call write. w is what ends its waits.
+// lockWriting lets one call write. w is what may end its waits.
 func (s *stream) lockWriting(w which) error {
 	if err := s.lock(s.writing, w); err != nil {
 		return err
@@ -415,8 +414,8 @@ func (s *stream) lockWriting(w which) error {
 	return nil
 }
 
-// unlockWriting writes what has come up meanwhile, as far as the transport takes it:
-// who has left it to us does not come back. An error meets the next call.
+// unlockWriting writes what other calls have left to this one, as far as the transport
+// takes it: they do not come back. The next call returns an error of this.
 func (s *stream) unlockWriting(w which) {
 	for {
 		ok := len(s.out) == 0 && s.flush(w) == nil
@@ -429,7 +428,7 @@ func (s *stream) unlockWriting(w which) {
 	}
 }
 
-// flush writes what the engine has for the peer. Somebody must hold writing.
+// flush writes the engine's output. The caller holds writing.
 func (s *stream) flush(w which) error {
 	for {
 		if err := s.push(); err != nil {
@@ -447,8 +446,8 @@ func (s *stream) flush(w which) error {
 	}
 }
 
-// flushLater writes what the engine has for the peer, or leaves it to who is writing:
-// he looks when he has finished.
+// flushLater writes the engine's output, or leaves it to the call that is writing, which
+// looks when it has finished.
 func (s *stream) flushLater(w which) {
 	if s.hasOutput(w) && s.writing.try() {
 		s.writes(w | limit)
@@ -456,12 +455,12 @@ func (s *stream) flushLater(w which) {
 	}
 }
 
-// sendFlight writes what the handshake has to send, and what a WriteEarlyData has
-// left. Who is writing already does it in our place. Somebody must hold reading.
+// sendFlight writes the handshake's output, and what a WriteEarlyData has left. A call
+// that is writing already does it instead. The caller holds reading.
 //
-// A socket has room for a flight. What else there is, such as net.Pipe, may wait for
-// its other end, which may wait for us: so a goroutine writes all but the last flight
-// while we read, and, when we have finished, a server's tickets.
+// A socket has room for a flight. Other transports, such as net.Pipe, may wait for
+// their other end, which may wait for us. So a goroutine writes all but the last flight
+// while we read, and a server's tickets after the handshake.
 func (s *stream) sendFlight(last bool) error {
 	if !s.writing.try() {
 		if !last && !(s.socket && s.hasOutput(bothDeadlines)) {
@@ -477,7 +476,7 @@ func (s *stream) sendFlight(last bool) error {
 		defer s.unlockWriting(w)
 		return s.flush(w)
 	}
-	s.land() // the one before
+	s.land() // the previous one
 	landed := make(chan struct{})
 	s.flight = landed
 	go func() {
@@ -489,8 +488,8 @@ func (s *stream) sendFlight(last bool) error {
 	return nil
 }
 
-// land ends the flight that is under way: what has not left goes with the next call.
-// Somebody must hold reading.
+// land ends the current flight: what has not left goes with the next call. The caller
+// holds reading.
 func (s *stream) land() {
 	if s.flight != nil {
 		s.recall(true)
@@ -500,7 +499,7 @@ func (s *stream) land() {
 	}
 }
 
-// hasOutput reports that the engine has something to send, and can be asked for it.
+// hasOutput reports whether the engine has output and is free to be asked for it.
 func (s *stream) hasOutput(w which) bool {
 	has := false
 	s.use(w, func() { has = s.engine.HasOutput() })
@@ -535,8 +534,7 @@ func (s *stream) closeWrite() error {
 	return s.instead(s.sayGoodbye(writeDeadline))
 }
 
-// sayGoodbye sends close_notify, and nothing is sent after it. Somebody must hold
-// writing.
+// sayGoodbye sends close_notify; nothing is sent after it. The caller holds writing.
 func (s *stream) sayGoodbye(w which) error {
 	if err := s.use(w, s.engine.Close); err != nil {
 		return err
@@ -548,8 +546,7 @@ func (s *stream) Close() error {
 	if !s.end(net.ErrClosed, time.Now().Add(closeTimeout)) {
 		return net.ErrClosed
 	}
-	// After bytes that the transport does not take there is no place for a
-	// close_notify.
+	// A close_notify cannot follow bytes that the transport does not take.
 	if (s.done.Load() || s.spoke.Load()) && s.writing.try() {
 		if len(s.out) == 0 {
 			s.writes(limit)
@@ -566,8 +563,8 @@ func (s *stream) shut() error {
 	return s.closeErr
 }
 
-// state waits, before the handshake is complete, no longer than the handshake may: a
-// callback of the Config's may use the engine then.
+// state waits no longer than the handshake may: until it is complete, a callback of the
+// Config may use the engine.
 func (s *stream) state() hermetic.ConnectionState {
 	if s.err != nil {
 		return hermetic.ConnectionState{}
@@ -597,7 +594,7 @@ func (s *stream) control(f func(*hermetic.Engine) error) (err error) {
 	return err
 }
 
-// writeBounds are what bounds a call that writes: in the handshake both deadlines.
+// writeBounds returns what bounds a call that writes: during the handshake, both deadlines.
 func (s *stream) writeBounds() which {
 	if s.done.Load() {
 		return writeDeadline

@@ -6,7 +6,7 @@ import (
 )
 
 // timers are the deadlines of all peers of a socket: a heap, with one timer for
-// the earliest. The socket's lock guards it.
+// the earliest. The socket's lock guards them.
 type timers struct {
 	peers byDeadline
 	timer *time.Timer
@@ -29,7 +29,7 @@ func (t *timers) schedule(p *peer, at time.Time, now time.Time, fire func()) {
 	t.arm(now, fire)
 }
 
-// due takes out the peers whose deadline has passed.
+// due removes and returns the peers whose deadline has passed.
 func (t *timers) due(now time.Time) (due []*peer) {
 	for len(t.peers) > 0 && !now.Before(t.peers[0].at) {
 		p := heap.Pop(&t.peers).(*peer)

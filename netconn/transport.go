@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// address is where datagrams of a peer come from and go to.
+// address is where a peer's datagrams come from and go to.
 type address struct {
 	key
 	addr net.Addr // nil: it is key.port
@@ -21,10 +21,10 @@ type address struct {
 // key is what addresses are compared by.
 type key struct {
 	port netip.AddrPort
-	name string // on other transports than UDP
+	name string // on transports other than UDP
 }
 
-// id is the peer's identity on the transport, which its cookies are bound to.
+// id is the peer's identity on the transport; its cookies are bound to it.
 func (k key) id() []byte {
 	if k.name != "" {
 		return []byte(k.name)
@@ -40,10 +40,10 @@ func (a address) netAddr() net.Addr {
 	return net.UDPAddrFromAddrPort(netip.AddrPortFrom(a.port.Addr().Unmap(), a.port.Port()))
 }
 
-// nowhere reports that the transport did not say where a datagram is from.
+// nowhere reports whether the transport did not say where a datagram is from.
 func (a address) nowhere() bool { return a.addr == nil && a.name == "" && !a.port.IsValid() }
 
-// addressOf is the address that a transport gives. One that is a nil pointer is none.
+// addressOf converts the address that a transport returns. A nil pointer is no address.
 func addressOf(addr net.Addr) address {
 	if v := reflect.ValueOf(addr); addr == nil || v.Kind() == reflect.Pointer && v.IsNil() {
 		return address{}
@@ -51,35 +51,35 @@ func addressOf(addr net.Addr) address {
 	return address{key{name: addr.String()}, addr}
 }
 
-// transport moves datagrams. One goroutine reads, many write. What it returns is not
-// trusted: neither numbers nor addresses.
+// transport moves datagrams. One goroutine reads, many write. Neither the numbers nor
+// the addresses that it returns are trusted.
 type transport interface {
-	// read waits for datagrams, and calls take for each; the bytes are its own
-	// until it returns. One that is larger than maxDatagram is cut off, and still
-	// larger than that.
+	// read waits for datagrams, and calls take for each; the bytes are take's until
+	// it returns. A datagram larger than maxDatagram is truncated, but to more than
+	// maxDatagram.
 	read(take func(from address, datagram []byte)) error
 	// write sends a datagram. It may wait for as long as the transport likes.
 	write(to address, datagram []byte) error
-	// try is write for who must not wait: it reports whether the transport has taken
-	// the datagram.
+	// try is write for callers that hold a peer's lock: it must not wait, and reports
+	// whether the transport has taken the datagram.
 	try(to address, datagram []byte) (taken bool, err error)
-	// reply is try for the reader: what it takes may wait for flush, or until read
-	// returns.
+	// reply is try for the reading goroutine: the datagram may be batched until flush, or
+	// until read returns.
 	reply(to address, datagram []byte) (taken bool)
-	// answer is reply to a stranger, for whom nothing is kept.
+	// answer is reply to a stranger, about which nothing is kept.
 	answer(to address, datagram []byte)
 	flush()
-	// waits reports that read waits for what comes, also for what is empty.
+	// waits reports whether read waits for datagrams, empty ones included.
 	waits() bool
 	Close() error
 	LocalAddr() net.Addr
 }
 
-// maxDatagram is more than the largest record that we take.
+// maxDatagram is more than the largest record that we accept.
 const maxDatagram = 16384 + 512
 
-// received is what a transport has read into buf, and its error. Some data may come with
-// an error. A datagram that is larger than buf is none: on Windows it is.
+// received checks what a transport has read into buf, and its error. Data may come with
+// an error. On Windows, a datagram larger than buf is an error; here it is not.
 func received(buf []byte, n int, err error) ([]byte, error) {
 	switch {
 	case n < 0 || n > len(buf):
@@ -100,8 +100,8 @@ func sent(datagram []byte, n int, err error) error {
 	return err
 }
 
-// waiting is a place for each goroutine that waits for the transport, with a datagram
-// that is sent again if it is lost.
+// waiting has a place for each goroutine that waits for the transport with a datagram
+// that is retransmitted if it is lost.
 type waiting chan struct{}
 
 func newWaiting() waiting { return make(waiting, 256) }
@@ -136,8 +136,8 @@ func (u *udp) try(to address, datagram []byte) (bool, error) {
 	return u.eager.try(u.UDPConn, to.port, datagram)
 }
 
-// packets is any other transport for many peers. Its writes may wait, each for another
-// peer.
+// packets is any other transport for many peers. Its writes may wait, each for a
+// different peer.
 type packets struct {
 	net.PacketConn
 	buf     []byte
@@ -165,17 +165,17 @@ func (p *packets) reply(address, []byte) bool         { return false }
 func (p *packets) answer(to address, datagram []byte) { p.answers.write(p, to, datagram) }
 func (p *packets) flush()                             {}
 
-// single is a connection to one peer: whoever it delivers, wherever that is.
+// single is a connection to one peer: what it delivers is the peer's, from any address.
 type single struct {
 	net.Conn
-	udp *net.UDPConn // Conn, if it is one: what wraps a socket may do anything
+	udp *net.UDPConn // Conn, if it is a bare socket: a wrapper may do anything
 	eager
 	peer address
 	buf  []byte
 }
 
-// newSingleTransport asks for the address once, for cookies that are good for nobody
-// else: it may change, or not be known.
+// newSingleTransport asks for the address once, to bind cookies to it: it may change
+// later, or be unknown.
 func newSingleTransport(conn net.Conn) *single {
 	var id string
 	if addr := addressOf(conn.RemoteAddr()); addr.name != "" {
@@ -203,7 +203,7 @@ func (c *single) waits() bool { return c.udp != nil }
 
 func (c *single) write(_ address, datagram []byte) error {
 	n, err := c.Write(datagram)
-	if isRefusal(err) { // of an earlier one: this one was not sent
+	if isRefusal(err) { // of an earlier datagram: this one was not sent
 		n, err = c.Write(datagram)
 	}
 	return sent(datagram, n, err)
@@ -228,7 +228,7 @@ func (c *single) reply(to address, datagram []byte) bool {
 func (c *single) answer(address, []byte) {} // there are no strangers
 func (c *single) flush()                 {}
 
-// Close ends what waits, also where only a deadline does.
+// Close ends what waits, even where only a deadline can.
 func (c *single) Close() error {
 	c.SetReadDeadline(past)
 	c.SetWriteDeadline(past)
@@ -244,17 +244,17 @@ func (p *packets) Close() error {
 // past is a deadline that has passed.
 var past = time.Unix(1, 0)
 
-// isRefusal reports that err is an ICMP message, which anybody may have sent, or the
-// host of a server that is being started again: nobody listens at the peer's port.
+// isRefusal reports whether err is an ICMP message: no process listens at the peer's
+// port. Anybody may have sent it, or the host of a server that restarts.
 func isRefusal(err error) bool { return errors.Is(err, syscall.ECONNREFUSED) }
 
-// isTemporary reports that the transport may well work again, and has not been closed.
+// isTemporary reports whether the transport may work again and has not been closed.
 func isTemporary(err error) bool {
 	var t interface{ Temporary() bool }
 	return isTimeout(err) || errors.As(err, &t) && t.Temporary()
 }
 
-// isFinal reports that nothing more comes.
+// isFinal reports whether nothing more will arrive.
 func isFinal(err error) bool {
 	return errors.Is(err, net.ErrClosed) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrClosedPipe)
 }
