@@ -15,14 +15,14 @@ import (
 )
 
 var (
-	errEarlyData = errors.New("gnettls: MaxEarlyData: a gnet.Conn does not tell early data apart, which may be a replay; use an Engine")
+	errEarlyData = errors.New("gnettls: MaxEarlyData is not supported, because a gnet.Conn cannot mark early data, which may be a replay: use an Engine")
 	errNotTLS    = errors.New("gnettls: the connection is not one of this package")
 	errPending   = errors.New("gnettls: Config.Async asks a question, but Server.OnPending is not set")
 )
 
-// conn is a gnet.Conn with plaintext on top: what is not a matter of bytes is
-// the connection's below. It belongs to its event loop, like a gnet.Conn; only
-// closed is also read by others, under mu.
+// conn is a gnet.Conn that moves plaintext; for all else it is the connection
+// below. It belongs to its event loop, like a gnet.Conn; only closed is also read
+// by other goroutines, under mu.
 type conn struct {
 	gnet.Conn
 	events *events
@@ -33,24 +33,24 @@ type conn struct {
 	borrowed   bool   // plain lies in gnet's buffer, until OnTraffic returns
 	opened     bool   // the inner handler's OnOpen has been called
 	peerClosed bool   // the peer's close_notify has come
-	err        error  // why TLS has failed
+	err        error  // why TLS failed
 	asked      hermetic.Pending
 
 	kept int // bytes that the last event has left in gnet's buffer
-	need int // how many must be there before the next record is complete
+	need int // bytes needed in gnet's buffer before the next record is complete
 
-	mu     sync.Mutex // held while the descriptor is in use, but on the event loop
-	closed bool       // OnClose is over: the descriptor is not ours any more
+	mu     sync.Mutex // held while the descriptor is in use outside the event loop
+	closed bool       // OnClose has returned: the descriptor is no longer this connection's
 
 	deadline time.Time     // of the handshake
 	waiting  *list.Element // in handshakes
 }
 
-// traffic handles an event: the bytes that have come, or a Wake. What it costs
-// depends on those bytes alone, not on what is kept.
+// traffic handles an event: bytes that have arrived, or a Wake. Its cost depends
+// on those bytes alone, not on those kept from earlier events.
 func (c *conn) traffic() gnet.Action {
 	buffered := c.Conn.InboundBuffered()
-	if buffered == c.kept { // nothing has come
+	if buffered == c.kept { // nothing has arrived
 		return c.finish(c.woken())
 	}
 	c.kept = buffered
@@ -65,7 +65,7 @@ func (c *conn) woken() gnet.Action {
 	return c.tell()
 }
 
-// receive opens the records in gnet's buffer, unless the engine takes none.
+// receive opens the records in gnet's buffer, unless the engine takes no more.
 func (c *conn) receive() gnet.Action {
 	switch {
 	case c.peerClosed:
@@ -97,21 +97,21 @@ func (c *conn) discard(n int) {
 }
 
 // wait leaves input where it is while a question is open. gnet cannot be told
-// to stop reading, so that a peer that goes on sending is closed.
+// to stop reading, so a peer that continues sending is closed.
 func (c *conn) wait() gnet.Action {
 	if c.err != nil {
 		return gnet.Close
 	}
 	if limit := c.events.server.maxPendingInput(); c.kept > limit {
-		c.err = fmt.Errorf("gnettls: more than %d bytes have come before the handshake's open question is answered: see Server.MaxPendingInput", limit)
+		c.err = fmt.Errorf("gnettls: more than %d bytes arrived while a question of the handshake was open: see Server.MaxPendingInput", limit)
 		return gnet.Close
 	}
 	return gnet.None
 }
 
-// open opens the records of in, which lie in gnet's buffer, and hands on what
-// they hold. The plaintext of an event is moved together at the front of in, so
-// that the handler hears of it once, as with gnet, however small the records.
+// open opens the records of in, which lie in gnet's buffer, and delivers their
+// plaintext. The plaintext of an event is gathered at the front of in, so that
+// the handler is called once, as with gnet, however small the records are.
 func (c *conn) open(in []byte) (used int, action gnet.Action) {
 	plain := in[:0]
 	c.need = 0
@@ -124,12 +124,12 @@ func (c *conn) open(in []byte) (used int, action gnet.Action) {
 			err = errEarlyData
 		}
 		if err == hermetic.ErrPending && c.ask() {
-			continue // it is answered already
+			continue // it has been answered already
 		}
 		if err != nil {
 			break
 		}
-		plain = append(plain, o.Data...) // always behind what is read next
+		plain = append(plain, o.Data...) // never overlaps what is read next
 		if !c.opened && c.engine.HandshakeComplete() {
 			if action = c.begin(); action != gnet.None || c.closed {
 				return used, action
@@ -155,12 +155,12 @@ func (c *conn) open(in []byte) (used int, action gnet.Action) {
 	return used, action
 }
 
-// fatal reports that no more records are opened after err.
+// fatal reports whether no more records are opened after err.
 func fatal(err error) bool {
 	return err != nil && err != hermetic.ErrPending && err != hermetic.ErrClosed
 }
 
-// stop is what follows an error of Open.
+// stop returns the action after an error of Open.
 func (c *conn) stop(err error) gnet.Action {
 	switch {
 	case c.err != nil:
@@ -177,7 +177,7 @@ func (c *conn) stop(err error) gnet.Action {
 	return gnet.Close
 }
 
-// ask hands a question to OnPending, once, and reports that it was answered
+// ask passes a question to OnPending, once, and reports whether it was answered
 // there.
 func (c *conn) ask() (answered bool) {
 	p := c.engine.Pending()
@@ -193,7 +193,7 @@ func (c *conn) ask() (answered bool) {
 	return c.engine.Pending() != p
 }
 
-// begin tells the inner handler of a connection whose handshake is complete.
+// begin tells the inner handler about a connection whose handshake is complete.
 func (c *conn) begin() gnet.Action {
 	c.opened = true
 	c.events.handshakes.remove(c)
@@ -209,7 +209,7 @@ func (c *conn) begin() gnet.Action {
 	return action
 }
 
-// deliver hands plaintext on. It is copied only if the handler leaves some.
+// deliver passes plaintext to the handler. It is copied only if the handler leaves some.
 func (c *conn) deliver(data []byte) gnet.Action {
 	if len(c.plain) > 0 {
 		c.plain = append(c.plain, data...)
@@ -219,7 +219,7 @@ func (c *conn) deliver(data []byte) gnet.Action {
 	return c.tell()
 }
 
-// tell calls the inner OnTraffic, and copies what it has left in gnet's buffer.
+// tell calls the inner OnTraffic, and copies what that has left in gnet's buffer.
 func (c *conn) tell() gnet.Action {
 	action := c.events.inner.OnTraffic(c)
 	switch {
@@ -232,24 +232,24 @@ func (c *conn) tell() gnet.Action {
 	return action
 }
 
-// finish sends what the engine has to say after an event.
+// finish sends the engine's output after an event.
 func (c *conn) finish(action gnet.Action) gnet.Action {
 	c.flush()
 	return action
 }
 
-// flush writes what the engine has for the peer.
+// flush writes the engine's output.
 func (c *conn) flush() {
 	if c.closed || !c.engine.HasOutput() {
 		return
 	}
 	buf := scratch.Get().(*[]byte)
 	*buf = c.engine.Output((*buf)[:0])
-	c.Conn.Write(*buf) // gnet keeps what the socket does not take, and closes it on errors
+	c.Conn.Write(*buf) // gnet keeps what the socket does not take, and closes the socket on errors
 	scratch.Put(buf)
 }
 
-// reason is the error of OnClose and OnFailure, where gnet has err.
+// reason is the error for OnClose and OnFailure, when gnet's is err.
 func (c *conn) reason(err error) error {
 	switch {
 	case c.err != nil:
@@ -262,9 +262,8 @@ func (c *conn) reason(err error) error {
 	return err
 }
 
-// end tells the inner handler of the end, if it knows of the connection, and
-// sends close_notify. Afterwards the descriptor is gnet's to close, and no
-// method uses it.
+// end tells the inner handler about the end, if it knows the connection, and
+// sends close_notify. Afterwards gnet closes the descriptor, and no method uses it.
 func (c *conn) end(err error) (action gnet.Action) {
 	c.events.handshakes.remove(c)
 	if err = c.reason(err); c.opened {
@@ -273,7 +272,7 @@ func (c *conn) end(err error) (action gnet.Action) {
 		c.flush()
 	} else if report := c.events.server.OnFailure; report != nil {
 		if err == nil {
-			err = net.ErrClosed // by us
+			err = net.ErrClosed // on this side
 		}
 		report(c.RemoteAddr(), err)
 	}
@@ -284,6 +283,7 @@ func (c *conn) end(err error) (action gnet.Action) {
 	return action
 }
 
-// Context and SetContext are the handler's: our own stands below.
+// Context and SetContext are for the handler: conn itself is the context of gnet's
+// connection.
 func (c *conn) Context() any       { return c.ctx }
 func (c *conn) SetContext(ctx any) { c.ctx = ctx }

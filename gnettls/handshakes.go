@@ -9,11 +9,11 @@ import (
 	"github.com/panjf2000/gnet/v2"
 )
 
-// handshakes are the connections whose handshake is under way, the oldest
-// first. All have the same time, so the list is in the order of their deadlines.
-// It is shared by the event loops.
+// handshakes are the connections whose handshake is in progress, the oldest
+// first. All have the same timeout, so the list is in the order of their
+// deadlines. The event loops share it.
 type handshakes struct {
-	timeout time.Duration // negative: none
+	timeout time.Duration // negative: no limit
 	mu      sync.Mutex
 	list    list.List // of *conn
 }
@@ -37,7 +37,7 @@ func (h *handshakes) remove(c *conn) {
 	}
 }
 
-// expire closes those whose time is up, unless they complete meanwhile.
+// expire closes those whose deadline has passed, unless they complete meanwhile.
 func (h *handshakes) expire(now time.Time) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -8,9 +8,9 @@ import (
 	gneterrors "github.com/panjf2000/gnet/v2/pkg/errors"
 )
 
-// queue runs f, which gives gnet a task for the event loop. As long as the
-// connection is open its loop runs; afterwards the engine may have stopped, and
-// the descriptor that wakes the loop may be anybody's.
+// queue runs f, which gives gnet a task for the event loop. While the connection
+// is open, its loop runs; afterwards the engine may have stopped, and the
+// descriptor that wakes the loop may have been reused.
 func (c *conn) queue(f func() error) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -44,7 +44,7 @@ func (c *conn) execute(f func() gnet.Action) error {
 	})
 }
 
-// callback has f see c in place of the connection below.
+// callback calls f with c in place of the connection below.
 func (c *conn) callback(f gnet.AsyncCallback) gnet.AsyncCallback {
 	if f == nil {
 		return nil
@@ -52,13 +52,13 @@ func (c *conn) callback(f gnet.AsyncCallback) gnet.AsyncCallback {
 	return func(_ gnet.Conn, err error) error { return f(c, err) }
 }
 
-// Wake calls OnTraffic on the event loop, with the plaintext that is left.
+// Wake calls OnTraffic on the event loop, with the remaining plaintext.
 func (c *conn) Wake(callback gnet.AsyncCallback) error {
 	return c.queue(func() error { return c.Conn.Wake(c.callback(callback)) })
 }
 
-// Close closes the connection on the event loop, from any goroutine. The peer is
-// told with close_notify after OnClose.
+// Close closes the connection on the event loop. It may be called from any
+// goroutine. A close_notify is sent after OnClose.
 func (c *conn) Close() error { return c.queue(c.Conn.Close) }
 
 func (c *conn) CloseWithCallback(callback gnet.AsyncCallback) error {
@@ -78,19 +78,19 @@ func (l eventLoop) Close(c gnet.Conn) error {
 	return l.EventLoop.Close(c)
 }
 
-// Register would dial, and be a TLS server there.
+// Register is not supported: it would dial, and be a TLS server on that connection.
 func (eventLoop) Register(context.Context, net.Addr) (<-chan gnet.RegisteredResult, error) {
 	return nil, gneterrors.ErrUnsupportedOp
 }
 
-// enrolled is the context of a connection that Enroll brings.
+// enrolled is the context of a connection from Enroll.
 type enrolled struct {
 	ctx  any
 	conn *conn
 }
 
-// Enroll serves TLS on nc. The handshake of the Conn in the result has not begun:
-// OnOpen tells when it is complete.
+// Enroll serves TLS on nc. The handshake of the Conn in the result has not started:
+// OnOpen is called when it is complete.
 func (l eventLoop) Enroll(ctx context.Context, nc net.Conn) (<-chan gnet.RegisteredResult, error) {
 	e := &enrolled{ctx: gnet.FromContext(ctx)}
 	registered, err := l.EventLoop.Enroll(gnet.NewContext(ctx, e), nc)

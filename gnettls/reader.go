@@ -2,7 +2,7 @@ package gnettls
 
 import "io"
 
-// The methods of a gnet.Reader, on plaintext. After OnClose there is none.
+// The methods of a gnet.Reader, on plaintext. After OnClose there is none left.
 
 func (c *conn) InboundBuffered() int { return len(c.plain) }
 
@@ -18,7 +18,7 @@ func (c *conn) Peek(n int) ([]byte, error) {
 	return c.plain[:n:n], nil
 }
 
-// Next is Peek and Discard.
+// Next is Peek followed by Discard.
 func (c *conn) Next(n int) ([]byte, error) {
 	b, err := c.Peek(n)
 	c.plain = c.plain[len(b):]

@@ -16,10 +16,10 @@ import (
 
 var (
 	errNoHandler = errors.New("gnettls: Server.Handler is nil: set it to your gnet.EventHandler")
-	errNoConfig  = errors.New("gnettls: Server.Config is nil: set it, for instance to what hermetic.LoadConfig returns")
+	errNoConfig  = errors.New("gnettls: Server.Config is nil: set it, for example to a Config from hermetic.LoadConfig")
 )
 
-// Server is an event handler and how it is to be served.
+// Server is an event handler and the options with which it is served.
 type Server struct {
 	// Handler sees the plaintext of the connections. It is required. It may be a
 	// [HalfCloser] as well.
@@ -34,28 +34,27 @@ type Server struct {
 	HandshakeTimeout time.Duration
 
 	// MaxPendingInput is how many bytes of input are kept for a connection while
-	// a question of OnPending is open, in which no record can be opened. A
-	// connection that sends more is closed, because gnet cannot be told to stop
-	// reading. Zero means 256 KB. Up to what gnet reads at once may come on top
-	// (gnet.WithReadBufferCap).
+	// a question of OnPending is open: no record can be opened then. A connection
+	// that sends more is closed, because gnet cannot be told to stop reading. Zero
+	// means 256 KB. One read of gnet (gnet.WithReadBufferCap) may exceed it.
 	MaxPendingInput int
 
-	// OnPending is called with the questions that Config.Async leaves to the
-	// caller, on the event loop: it must not block. The answer is given
-	// inside of [Answer], from any goroutine, or before OnPending returns.
+	// OnPending is called on the event loop with each question that Config.Async
+	// leaves to the caller. It must not block. Answer the question before
+	// OnPending returns, or later, from any goroutine, inside [Answer].
 	OnPending func(c gnet.Conn, p hermetic.Pending)
 
-	// OnFailure is called when a handshake has failed, of which Handler does not
-	// hear, on the event loop: it must not block. err is [os.ErrDeadlineExceeded]
-	// after HandshakeTimeout, [io.ErrUnexpectedEOF] when the peer has gone, and
-	// [net.ErrClosed] when the connection was closed on this side.
+	// OnFailure is called on the event loop when a handshake has failed; Handler
+	// is not told about it. It must not block. err is [os.ErrDeadlineExceeded]
+	// after HandshakeTimeout, [io.ErrUnexpectedEOF] when the peer has disconnected,
+	// and [net.ErrClosed] when the connection was closed on this side.
 	OnFailure func(peer net.Addr, err error)
 }
 
-// HalfCloser is what a handler may be beside a gnet.EventHandler, if it has
-// something to say after the peer's close_notify: OnHalfClose takes the place
-// of the immediate close, and the handler closes the connection itself. What the
-// peer sends after its close_notify is thrown away.
+// HalfCloser is an optional interface of a handler that sends data after the
+// peer's close_notify. OnHalfClose is called instead of closing the connection,
+// which the handler then closes itself. What the peer sends after its
+// close_notify is discarded.
 type HalfCloser interface {
 	OnHalfClose(c gnet.Conn) gnet.Action
 }
@@ -65,8 +64,8 @@ func Run(handler gnet.EventHandler, addr string, config *hermetic.Config, opts .
 	return (&Server{Handler: handler, Config: config}).Run(addr, opts...)
 }
 
-// Run serves TLS at addr until the engine stops. What is wrong with the Server
-// or its Config is reported before anything is opened.
+// Run serves TLS at addr until the engine stops. Errors of the Server or its
+// Config are reported before anything is opened.
 func (s *Server) Run(addr string, opts ...gnet.Option) error {
 	switch {
 	case s.Handler == nil:
@@ -118,7 +117,7 @@ type events struct {
 
 func (e *events) OnBoot(eng gnet.Engine) gnet.Action { return e.inner.OnBoot(eng) }
 
-// OnShutdown comes before gnet ends its loops.
+// OnShutdown is called before gnet ends its loops.
 func (e *events) OnShutdown(eng gnet.Engine) {
 	e.inner.OnShutdown(eng)
 	e.running.Lock()
@@ -126,8 +125,8 @@ func (e *events) OnShutdown(eng gnet.Engine) {
 	e.stopped = true
 }
 
-// OnOpen begins a handshake. The inner handler hears of the connection when it
-// is complete.
+// OnOpen starts a handshake. The inner handler is told about the connection when
+// the handshake is complete.
 func (e *events) OnOpen(raw gnet.Conn) ([]byte, gnet.Action) {
 	engine, err := hermetic.NewEngine(hermetic.TLSServer, e.server.Config)
 	c := &conn{Conn: raw, events: e, engine: engine, err: err, ctx: raw.Context()}
@@ -136,7 +135,7 @@ func (e *events) OnOpen(raw gnet.Conn) ([]byte, gnet.Action) {
 	}
 	raw.SetContext(c)
 	if err != nil {
-		return nil, gnet.Close // Run has checked the Config: it has been modified
+		return nil, gnet.Close // Run has checked the Config: it was modified since
 	}
 	e.handshakes.add(c, time.Now())
 	return nil, gnet.None
@@ -169,13 +168,13 @@ func (e *events) OnTick() (time.Duration, gnet.Action) {
 	if !time.Now().Before(e.nextTick) {
 		var delay time.Duration
 		delay, action = e.inner.OnTick()
-		e.nextTick = time.Now().Add(delay) // from its end on, as with gnet
+		e.nextTick = time.Now().Add(delay) // counted from the end of the tick, as with gnet
 	}
 	return min(pace, max(0, time.Until(e.nextTick))), action
 }
 
-// State describes the TLS connection below c, which OnOpen, OnTraffic or
-// OnClose were called with.
+// State describes the TLS connection of c, a Conn that OnOpen, OnTraffic or
+// OnClose was called with.
 func State(c gnet.Conn) (hermetic.ConnectionState, bool) {
 	if c, ok := c.(*conn); ok {
 		return c.engine.State(), true
@@ -184,9 +183,9 @@ func State(c gnet.Conn) (hermetic.ConnectionState, bool) {
 }
 
 // Answer runs answer, which answers a question of OnPending, on c's event loop,
-// and continues with the handshake. It may be called from any goroutine. When c
-// has closed, answer is not run; the error is net.ErrClosed if that is known
-// already.
+// and then continues the handshake. It may be called from any goroutine. If c has
+// closed, answer is not run; the error is net.ErrClosed if the close is known by
+// then.
 func Answer(c gnet.Conn, answer func()) error {
 	tls, ok := c.(*conn)
 	if !ok {

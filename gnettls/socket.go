@@ -6,10 +6,10 @@ import (
 )
 
 // The methods of a gnet.Socket may be called by any goroutine at any time. After
-// OnClose the number of the descriptor may be another connection's, so that none
-// of them uses it then, as with gnet on Windows.
+// OnClose the descriptor's number may be another connection's, so none of them
+// uses it then, as with gnet on Windows.
 
-// socket runs f, which uses the descriptor, and OnClose waits for it.
+// socket runs f, which uses the descriptor. OnClose waits for f.
 func (c *conn) socket(f func() error) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -19,8 +19,8 @@ func (c *conn) socket(f func() error) error {
 	return f()
 }
 
-// Fd returns the descriptor, or -1 after OnClose. It is closed after OnClose:
-// what uses it elsewhere needs Dup.
+// Fd returns the descriptor, or -1 after OnClose. It is closed after OnClose: use
+// Dup for one that stays open.
 func (c *conn) Fd() int {
 	fd := -1
 	c.socket(func() error {

@@ -8,14 +8,14 @@ import (
 	"github.com/panjf2000/gnet/v2"
 )
 
-// scratch are buffers for sealed records, on their way into gnet's own.
+// scratch has buffers for sealed records on their way into gnet's own.
 var scratch = sync.Pool{New: func() any { return new([]byte) }}
 
 // chunk is how much plaintext is sealed at once.
 const chunk = 64 << 10
 
-// Write seals p and sends it. Like all that writes, but the asynchronous
-// methods, it belongs on the event loop.
+// Write seals p and sends it. Like all methods that write, except the
+// asynchronous ones, it must be called on the event loop.
 func (c *conn) Write(p []byte) (int, error) { return c.Writev([][]byte{p}) }
 
 // Writev seals the slices of bs, each in its own records, and sends them
@@ -52,13 +52,13 @@ func (c *conn) Writev(bs [][]byte) (n int, err error) {
 	return n, nil
 }
 
-// ReadFrom sends what r has, at once: there is nothing to flush.
+// ReadFrom sends what it reads from r at once: there is nothing to flush.
 func (c *conn) ReadFrom(r io.Reader) (n int64, err error) {
 	if c.closed {
 		return 0, net.ErrClosed
 	}
 	buf := make([]byte, 16<<10)
-	for idle := 0; idle < 100; idle++ { // as bufio and io bound it
+	for idle := 0; idle < 100; idle++ { // the bound of bufio and io
 		m, err := r.Read(buf)
 		if m > 0 {
 			idle = 0
@@ -81,7 +81,7 @@ func (c *conn) ReadFrom(r io.Reader) (n int64, err error) {
 // Flush sends what gnet has buffered, as far as the socket takes it.
 func (c *conn) Flush() error {
 	if c.flush(); c.closed {
-		return nil // as gnet, which has nothing buffered any more
+		return nil // as gnet does, which has nothing buffered then
 	}
 	return c.Conn.Flush()
 }
@@ -92,9 +92,9 @@ func (c *conn) AsyncWrite(buf []byte, callback gnet.AsyncCallback) error {
 	return c.AsyncWritev([][]byte{buf}, callback)
 }
 
-// AsyncWritev has gnet write nothing, in its queue of writes: so they keep their
-// order, gnet itself decides whether the connection is still open, and its
-// callback comes exactly once.
+// AsyncWritev queues an empty write in gnet and seals in its callback. So writes
+// keep their order, gnet itself decides whether the connection is still open, and
+// the callback is called exactly once.
 func (c *conn) AsyncWritev(bs [][]byte, callback gnet.AsyncCallback) error {
 	return c.queue(func() error {
 		return c.Conn.AsyncWritev(nil, func(_ gnet.Conn, err error) error {
