@@ -144,8 +144,8 @@ func TestEveryCallEnds(t *testing.T) {
 	}
 }
 
-// TestContextOfAnother: a context that ends closes the connection, whoever performs
-// the handshake, which does not take it for its own.
+// TestContextOfAnother: a context that ends closes the connection, whichever call
+// performs the handshake. That call does not return the context's error.
 func TestContextOfAnother(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		client, _ := untimed(t)

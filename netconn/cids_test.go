@@ -68,15 +68,15 @@ func TestMoves(t *testing.T) {
 			w.send("thief", forged)
 			w.sent("")
 			where("away")
-			// To where somebody else is, and back.
-			move("other", "two behind one address")
+			// To an address that another peer has, and back.
+			move("other", "two at one address")
 			where("other")
 			other.say("I am still here")
 			w.sent("")
 			move("home", "back")
 			where("home")
 			if version == tls.VersionTLS13 {
-				// Another connection ID, for who watches.
+				// Another connection ID, against observers.
 				if err := c.RequestConnectionIDs(1); err != nil {
 					t.Fatal(err)
 				}
@@ -95,7 +95,7 @@ func TestMoves(t *testing.T) {
 	}
 }
 
-// TestFollow: who may not be followed is heard, and answered where he was.
+// TestFollow: a peer that may not be followed is heard, and answered where it was.
 func TestFollow(t *testing.T) {
 	client, server := configs(t)
 	client.DTLS.ConnectionIDs = true

@@ -25,7 +25,7 @@ import (
 // patience bounds what must not hang.
 const patience = 5 * time.Minute
 
-// configs are a client and a server who like each other.
+// configs are for a client and a server that accept each other.
 func configs(t testing.TB) (client, server *hermetic.Config) {
 	t.Helper()
 	ca := pkitest.CA(t)

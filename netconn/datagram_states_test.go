@@ -20,8 +20,8 @@ import (
 )
 
 // TestDatagramStates plays connections over bad networks, alone or on a listener, with
-// calls of all methods at once and a stranger who injects, from a seed. Its time is
-// synctest's, where a goroutine that is left over is a failure.
+// calls of all methods at once and a stranger that injects, from a seed. Its time is
+// synctest's, where a leaked goroutine is a failure.
 func TestDatagramStates(t *testing.T) {
 	n := *seeds
 	if n == 0 {
@@ -35,20 +35,20 @@ func TestDatagramStates(t *testing.T) {
 	}
 }
 
-// storm is a network, connections over it, and those who use them.
+// storm is a network, connections over it, and their users.
 type storm struct {
 	*testing.T
 	ether
 	client, server *hermetic.Config
 	l              *PacketListener // nil: each connection has two ends of its own
 	listener       *station
-	over           chan struct{} // nobody begins anything any more
+	over           chan struct{} // no user begins anything from now on
 	actors         sync.WaitGroup
 
 	users struct {
 		sync.Mutex
 		list []*user
-		sent map[string]string // data, and who has sent them
+		sent map[string]string // the sender of each datagram
 	}
 }
 
@@ -268,7 +268,7 @@ type user struct {
 	mu   sync.Mutex // guards the following
 	n    int        // datagrams written
 	got  map[string]bool
-	from string // who is at the other end
+	from string // the other end
 }
 
 func (u *user) close() {

@@ -250,7 +250,7 @@ func TestEarlyDataOfNobody(t *testing.T) {
 	}
 }
 
-// TestEarlyDataEnds: Close and deadlines reach who waits for it.
+// TestEarlyDataEnds: Close and deadlines reach a call that waits for it.
 func TestEarlyDataEnds(t *testing.T) {
 	client, server := earlyConfigs(t)
 	c, s := earlyPair(t, client, server)

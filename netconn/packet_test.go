@@ -203,7 +203,7 @@ func hears(t *testing.T, c *Conn, want string) {
 	}
 }
 
-// TestStrangers: nothing is kept of whoever has not shown a cookie.
+// TestStrangers: nothing is kept about a peer that has not shown a cookie.
 func TestStrangers(t *testing.T) {
 	client, server := configs(t)
 	w, l := onWire(t, server, PacketConfig{})
@@ -263,8 +263,8 @@ func TestFailed(t *testing.T) {
 	}
 }
 
-// TestBacklog: handshakes that are under way and connections that nobody has
-// accepted are bounded together; who comes then comes again.
+// TestBacklog: handshakes in progress and connections that wait for Accept are
+// bounded together; a peer beyond the bound tries again.
 func TestBacklog(t *testing.T) {
 	client, server := configs(t)
 	w, l := onWire(t, server, PacketConfig{Backlog: 2})
@@ -456,7 +456,7 @@ func TestAnew(t *testing.T) {
 	}
 }
 
-// TestLastRecordNumbers: a stranger who begins with the last record number leaves
+// TestLastRecordNumbers: a stranger that begins with the last record number leaves
 // none for our answers, which must not be empty datagrams then.
 func TestLastRecordNumbers(t *testing.T) {
 	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {

@@ -300,8 +300,8 @@ func TestReadsWithoutProgress(t *testing.T) {
 	}
 }
 
-// TestCloseAfterFailure: whoever closes a connection as soon as its handshake has failed
-// still lets the alert leave, over a transport that waits for its other end.
+// TestCloseAfterFailure: a Close right after the handshake has failed still lets the
+// alert leave, over a transport that waits for its other end.
 func TestCloseAfterFailure(t *testing.T) {
 	bubble(t, func(t *testing.T, client, server *hermetic.Config) {
 		client.NextProtos, server.NextProtos = []string{"one"}, []string{"another"}

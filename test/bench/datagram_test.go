@@ -41,7 +41,7 @@ func newDatagramEngines(tb testing.TB, client, server *hermetic.Config) *engines
 	return e
 }
 
-// settle lets both say what they have to, datagram by datagram.
+// settle lets both send what they have, datagram by datagram.
 func (e *engines) settle(tb testing.TB) {
 	for quiet := 0; quiet < 2; quiet++ {
 		for _, ends := range [][2]*hermetic.Engine{{e.client, e.server}, {e.server, e.client}} {

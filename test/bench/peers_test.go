@@ -109,7 +109,7 @@ func (c *conns) handshake(tb testing.TB) {
 	}
 }
 
-// end is a net.Pipe's end that can be detached from it: then bytes written
+// end is one end of a net.Pipe that can be detached from it: then written bytes
 // wait in a buffer for the other end to read, and nothing blocks.
 type end struct {
 	net.Conn

@@ -110,8 +110,8 @@ func (e *queueEnd) SetReadDeadline(time.Time) error  { return nil }
 func (e *queueEnd) SetWriteDeadline(time.Time) error { return nil }
 
 // perConnection is what n things made by connect cost each, in heap and in
-// goroutines' stacks. It is the least of three: what the runtime takes for itself
-// meanwhile, for a thread or another processor, is no connection's.
+// goroutines' stacks. It is the least of three: what the runtime allocates
+// meanwhile, for a thread or another processor, belongs to no connection.
 func perConnection(n int, connect func() any) (heap, stack int) {
 	connect()
 	for round := range 3 {

@@ -17,7 +17,7 @@ func resumable(tb testing.TB) (client, server *hermetic.Config) {
 	return client, server
 }
 
-// greet is a handshake and one byte from the server, behind its ticket.
+// greet is a handshake and one byte from the server, after its ticket.
 func (e *engines) greet(tb testing.TB) {
 	e.handshake(tb)
 	var err error
@@ -85,7 +85,7 @@ func TestResumptionAllocations(t *testing.T) {
 	}
 }
 
-// TestCompactMemory: an engine that is quiet.
+// TestCompactMemory: a quiet engine.
 func TestCompactMemory(t *testing.T) {
 	for name, server := range map[string]bool{"client": false, "server": true} {
 		n := idleAfter(t, modern, server, func(e *hermetic.Engine) {

@@ -13,7 +13,7 @@ import (
 )
 
 // wire is the runner's socket. Over DTLS the runner's packet adaptor keeps datagrams
-// apart, and sends what happens to the network: its clock goes on, the MTU changes.
+// apart, and sends what happens to the network: its clock advances, the MTU changes.
 type wire struct {
 	net.Conn
 	in       *bufio.Reader
@@ -61,7 +61,7 @@ type event struct {
 // The adaptor's opcodes.
 const (
 	opPacket  = 'P' // a datagram
-	opAdvance = 'T' // the clock goes on, in nanoseconds; answered with 't'
+	opAdvance = 'T' // the clock advances, in nanoseconds; answered with 't'
 	opMTU     = 'M' // the MTU, in bytes
 	opExpect  = 'E' // the next timeout must be in so many nanoseconds; all ones: there is none
 	opTimeout = 'U' // the first timeout of a flight from now on, in milliseconds
@@ -96,7 +96,7 @@ func (w *wire) next() (e event, packet []byte, err error) {
 	return e, packet, err
 }
 
-// look takes note of what an engine that is not strict treats in another way.
+// look notes what an engine that is not strict treats differently.
 func (w *wire) look(packet []byte) {
 	const (
 		headerLen                       = 13
@@ -122,8 +122,8 @@ func (w *wire) look(packet []byte) {
 // fudge is how far the runner's idea of a deadline may be from ours.
 const fudge = 15 * time.Millisecond
 
-// take takes an event that is no datagram. That the clock goes on may mean that the
-// engine has something to send.
+// take handles an event that is no datagram. When the clock advances, the engine may
+// have something to send.
 func (c *connection) take(e event, engine *hermetic.Engine) error {
 	switch e.op {
 	case opAdvance:
@@ -153,7 +153,7 @@ func (c *connection) take(e event, engine *hermetic.Engine) error {
 	return nil
 }
 
-// advanceClock lets the runner's clock go on.
+// advanceClock advances the runner's clock.
 func (c *connection) advanceClock(d time.Duration, engine *hermetic.Engine) {
 	c.kept.now = c.kept.now.Add(d)
 	if at, ok := engine.Deadline(); ok && at.After(c.kept.now) && at.Sub(c.kept.now) < fudge {

@@ -20,10 +20,10 @@ var update = flag.Bool("update", false, "write the counts to docs/conformance.md
 type pass struct {
 	name  string   // in docs/conformance.md
 	flags []string // of the shim
-	dtls  bool     // the tests of DTLS alone
+	dtls  bool     // only the tests of DTLS
 	// rule says why the result of a test is as it should be in this pass, although the
-	// runner expects another one: "", it is not; passed, the runner has nothing against
-	// it but the shim's notes.
+	// runner expects another one: "", it is not; passed, the runner objects only to the
+	// shim's notes.
 	rule func(outcome) string
 }
 
@@ -38,15 +38,15 @@ var passes = []pass{
 	{name: "Engine, own verification", flags: []string{"-own-verification"}, rule: ownVerification},
 }
 
-// outcome is what has become of a test in a pass.
+// outcome is the result of a test in a pass.
 type outcome struct {
 	test
 	result string // PASS, FAIL or SKIP
-	log    string // what the runner has against it
+	log    string // what the runner objects to
 }
 
-// expected reports whether a negative test has failed in another way than the runner
-// expects, or not at all.
+// expected reports whether a negative test has failed in a way that the runner does not
+// expect, or not at all.
 func (o outcome) negative() bool {
 	return strings.HasPrefix(o.log, "unexpected success") || strings.HasPrefix(o.log, "unexpected error\n")
 }
@@ -86,7 +86,7 @@ const (
 	failed       = "failed"
 )
 
-// judge compares what has become of a test with what should.
+// judge compares the result of a test with the expected one.
 func (p *pass) judge(o outcome) (verdict string, err error) {
 	d, declines := declines[o.name]
 	_, lacks := unbuilt[o.name]

@@ -55,7 +55,7 @@ func (o *options) trust() (*hermetic.Config, error) {
 	}
 	c, err := hermetic.LoadConfig(hermetic.TLSClient, o.trustCert, "")
 	if err == nil {
-		c.ServerNameOptional = true // the runner says no name in most tests
+		c.ServerNameOptional = true // the runner gives no name in most tests
 	}
 	return c, err
 }
@@ -159,7 +159,7 @@ func (v ints) schemes() (list []tls.SignatureScheme) {
 // srtpProfiles are BoringSSL's names of profiles.
 var srtpProfiles = map[string]uint16{"SRTP_AES128_CM_SHA1_80": 1, "SRTP_AES128_CM_SHA1_32": 2, "SRTP_AEAD_AES_128_GCM": 7, "SRTP_AEAD_AES_256_GCM": 8}
 
-// datagram is BoringSSL's behaviour, which the runner expects: strict, with a
+// datagram is BoringSSL's behavior, which the runner expects: strict, with a
 // first timeout of 400 ms, and as patient as the runner.
 func (o *options) datagram() hermetic.DTLSConfig {
 	d := hermetic.DTLSConfig{
@@ -299,8 +299,8 @@ func (o *options) certificates(c *hermetic.Config) error {
 			return err
 		}
 		if len(cred.prefs) > 0 && len(loaded.SupportedSignatureAlgorithms) == 0 {
-			// Nothing is left that it may sign with, and a Config with it is refused; an
-			// empty list means all.
+			// No scheme is left for it, and a Config with it would be refused: an empty
+			// list means all.
 			loaded.SupportedSignatureAlgorithms = []tls.SignatureScheme{0}
 		} else {
 			c.Certificates = append(c.Certificates, loaded)

@@ -33,8 +33,8 @@ type connection struct {
 	secrets keyLog
 }
 
-// connect makes the connection that o describes. The notes are on what an engine that is
-// not strict treats in another way.
+// connect makes the connection that o describes. The notes are about what an engine that is
+// not strict treats differently.
 func connect(o, retry *options, kept *sessions) (notes []string, err error) {
 	c := &connection{o: o, retry: retry, kept: kept}
 	cfg, err := c.config()
@@ -227,7 +227,7 @@ func (c *connection) echo() error {
 			b[i] ^= 0xff
 		}
 		if err := c.write(b); err == errCut {
-			return nil // it has hung up meanwhile
+			return nil // the runner has hung up meanwhile
 		} else if err != nil {
 			return err
 		}

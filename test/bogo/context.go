@@ -16,7 +16,7 @@ type contextEnd struct {
 	*connection
 	context *hermetic.Context
 	ready   struct{ read, write bool } // the next call of the transport does not block
-	stuck   bool                       // nothing gets through any more
+	stuck   bool                       // nothing gets through from now on
 	packet  []byte                     // received and not read yet
 	early   []byte                     // early data that has been read
 	half    bool                       // a server may have early data, and its handshake is not complete
@@ -54,7 +54,7 @@ func (t transport) Read(p []byte) (int, error) {
 		case ev.op == opPacket:
 			return copy(p, packet), nil
 		}
-		// That time has passed is for the next call to see.
+		// The next call notices that time has passed.
 		if err := t.take(ev, t.context.Engine()); err != nil || ev.op == opAdvance {
 			return 0, err
 		}
@@ -74,8 +74,8 @@ func (t transport) Write(p []byte) (int, error) {
 	return 1, nil // a peer that has hung up may still have left something to read
 }
 
-// over reports whether the engine has failed. What is written then is an alert, for
-// which a Context has one try, and the runner wants to see it.
+// over reports whether the engine has failed. What is written then is an alert: a Context
+// tries once to send it, and the runner wants to see it.
 func (e *contextEnd) over() bool {
 	_, err := e.context.Engine().ExportKeyingMaterial("over", nil, 1)
 	return err != nil && !errors.Is(err, hermetic.ErrInvalidOperation)

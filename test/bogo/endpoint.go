@@ -17,7 +17,7 @@ type endpoint interface {
 	read(n int) ([]byte, error)
 	write(b []byte) error
 	// begin begins a write of which only one byte gets through until the next write.
-	// errUnfinished: there is no such thing.
+	// errUnfinished: the API has no such write.
 	begin(b []byte) error
 	// earlyRoom begins a client's handshake, and returns how much early data it may
 	// send; writeEarly sends some, and beginEarly does what begin does.
@@ -34,8 +34,8 @@ type endpoint interface {
 	state() hermetic.ConnectionState
 	// end waits until all has been written.
 	end()
-	// failed is called with a fatal error: the error of what the API does not keep to
-	// after one.
+	// failed is called with a fatal error. It returns an error if the API breaks its
+	// contract after one.
 	failed(err error) error
 }
 

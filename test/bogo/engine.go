@@ -29,7 +29,7 @@ func newEngineEnd(c *connection, mode hermetic.Mode, cfg *hermetic.Config) (endp
 
 func (e *engineEnd) state() hermetic.ConnectionState { return e.engine.State() }
 
-// flush sends what the engine has for the peer.
+// flush sends the engine's output.
 func (e *engineEnd) flush() error {
 	if !e.o.dtls {
 		if out := e.engine.Output(nil); len(out) > 0 {
@@ -155,7 +155,7 @@ func (e *engineEnd) handshake() error {
 	return e.flush()
 }
 
-// halfRTT reports that a server has accepted early data, and can write before
+// halfRTT reports whether a server has accepted early data, and so can write before
 // the handshake is complete.
 func (e *engineEnd) halfRTT() bool {
 	return e.o.server && e.engine.State().EarlyDataAccepted && e.engine.Pending() == nil
@@ -272,7 +272,7 @@ func (e *engineEnd) control(f func(*hermetic.Engine) error) error {
 	return e.flush()
 }
 
-// failed: a fatal error is final, and what is owed to the peer is sent once.
+// failed: a fatal error is final, and the alert that is owed is sent once.
 func (e *engineEnd) failed(fatal error) error {
 	var alert *hermetic.AlertError
 	if !errors.As(fatal, &alert) && !errors.Is(fatal, hermetic.ErrTimeout) {

@@ -168,7 +168,7 @@ var alertNames = map[hermetic.Alert]string{
 	hermetic.AlertHandshakeFailure: ":SSLV3_ALERT_HANDSHAKE_FAILURE: :HANDSHAKE_FAILURE_ON_CLIENT_HELLO:",
 }
 
-// describe is an error as the runner reads it.
+// describe formats an error as the runner reads it.
 func (o *options) describe(err error) string {
 	text := err.Error()
 	var alert *hermetic.AlertError

@@ -14,7 +14,7 @@ import (
 	"github.com/hermetic-tls/hermetic"
 )
 
-// asked is what the engine asked about certificates, and what it got.
+// asked is what the engine asked about certificates, and the answers.
 type asked struct {
 	hello   *hermetic.ClientHello
 	request *hermetic.CertificateRequest

@@ -79,9 +79,9 @@ var unbuilt = map[string]string{
 }
 
 // lenient is the rule for an engine that is not strict. A record without protection that
-// the strict mode refuses is dropped, for anybody may have sent it: a negative test then
-// ends in another way. Of DTLS 1.3's ACKs, an unprotected one stops no retransmission for
-// good, and a part of an unprotected message is not acknowledged, nor refused where it
+// the strict mode refuses is dropped, because anybody may have sent it: a negative test then
+// ends differently. Of DTLS 1.3's ACKs, an unprotected one stops no retransmission
+// permanently, and a part of an unprotected message is not acknowledged, nor refused where it
 // contradicts another (docs/features.md).
 func lenient(o outcome) string {
 	noted := func(note string) bool { return strings.Contains(o.log, note) }
@@ -127,7 +127,7 @@ func ownChoice(o outcome) string {
 }
 
 // ownVerification is the rule for our own verification by the authority that the runner
-// names, which is that of the first connection.
+// names, which is the one of the first connection.
 func ownVerification(o outcome) string {
 	if strings.HasPrefix(o.log, "unexpected failure") && strings.Contains(o.log, "signed by an authority that is not trusted") {
 		return "the runner names no authority for the certificate of a retry"

@@ -25,7 +25,7 @@ func main() {
 	os.Exit(code)
 }
 
-// Notes to whoever reads the runner's log.
+// Notes in the runner's log.
 const (
 	noteExcluded = "EXCLUDED: "       // the test does not apply to this API, and why
 	noteDropped  = "DROPPED: records" // that the strict mode would have refused

@@ -24,8 +24,8 @@ func (k *keyLog) secret(label string) ([]byte, error) {
 }
 
 // exportTrafficSecrets writes the traffic secrets as the runner wants to see them:
-// their size, then the one for reading and the one for writing. They come out of the
-// key log, for nothing else shows them.
+// their size, then the one for reading and the one for writing. They come from the
+// key log: nothing else shows them.
 func (c *connection) exportTrafficSecrets() error {
 	if !c.o.exportSecrets {
 		return nil

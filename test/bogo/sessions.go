@@ -16,7 +16,7 @@ import (
 type sessions struct {
 	last *hermetic.Session
 	got  bool      // one has come on this connection
-	now  time.Time // it goes on with the runner's clock only
+	now  time.Time // moves only with the runner's clock
 }
 
 func (s *sessions) Get(string) *hermetic.Session { return s.last }

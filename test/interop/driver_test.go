@@ -77,7 +77,7 @@ var ports []int
 var nextPort atomic.Uint32
 
 // findPorts finds ports that nobody has, before any peer is started: a child has
-// copies of all our sockets until it executes its program, and so what we close
+// copies of all our sockets until it executes its program, and so a port that we close
 // would not be free at once.
 func findPorts() (free []int) {
 	for i := range 3000 {
@@ -197,7 +197,7 @@ func (l *link) open() error {
 	}
 }
 
-// until steps until done, and looks every now and then.
+// until steps until done, which it checks every now and then.
 func (l *link) until(what string, done func() bool) error {
 	last, deadline := 0, time.Now().Add(patience)
 	for !done() {
@@ -226,7 +226,7 @@ func (l *link) send(data []byte) error {
 	return err
 }
 
-// sendEarly is send for 0-RTT data, behind the ClientHello.
+// sendEarly is send for 0-RTT data, after the ClientHello.
 func (l *link) sendEarly(data []byte) error {
 	out, err := l.engine.SealEarlyData(l.engine.Output(l.out), data)
 	l.out = out

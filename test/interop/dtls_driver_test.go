@@ -17,7 +17,7 @@ type udpLink struct {
 	arrived
 	conn     *net.UDPConn
 	peer     netip.AddrPort // not valid: a server that waits for its client
-	before   netip.AddrPort // an earlier client, whose last words may come late
+	before   netip.AddrPort // an earlier client, whose last datagrams may come late
 	engine   *hermetic.Engine
 	cookies  *hermetic.Config // a server that asks strangers for a cookie; or nil
 	byID     bool             // something came under our connection ID
@@ -104,7 +104,7 @@ func (l *udpLink) welcome(from netip.AddrPort, datagram []byte) bool {
 	return true
 }
 
-// until steps until done, and looks every now and then.
+// until steps until done, which it checks every now and then.
 func (l *udpLink) until(what string, done func() bool) error {
 	for deadline := time.Now().Add(max(patience, l.patience)); !done(); {
 		if time.Now().After(deadline) {
@@ -132,7 +132,7 @@ func (l *udpLink) send(data []byte) error {
 	return err
 }
 
-// sendEarly is send for 0-RTT data, behind the ClientHello.
+// sendEarly is send for 0-RTT data, after the ClientHello.
 func (l *udpLink) sendEarly(data []byte) error {
 	if err := l.flush(); err != nil {
 		return err
@@ -144,14 +144,14 @@ func (l *udpLink) sendEarly(data []byte) error {
 	return err
 }
 
-// close says close_notify; the socket may serve the next link.
+// close sends close_notify; the socket may serve the next link.
 func (l *udpLink) close() {
 	l.engine.Close()
 	l.flush()
 }
 
-// bound waits until somebody has the UDP port: what is sent before is lost, and
-// costs a second.
+// bound waits until a process has the UDP port: what is sent before that is lost,
+// and costs a second.
 func bound(port int) {
 	want := fmt.Sprintf(":%04X ", port)
 	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {

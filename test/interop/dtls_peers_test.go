@@ -106,7 +106,7 @@ func (datagramGnuTLS) cannot(c datagramCell, server bool) string {
 
 const noCIDs = "no connection IDs"
 
-// noRepeat: so a server that does not trust the address waits for ever.
+// noRepeat: with it, a server that does not trust the address waits forever.
 const noRepeat = "does not repeat its hello when it has a part of the answer"
 
 func (datagramGnuTLS) start(t *testing.T, c datagramCell, f files, server bool, port int) (*process, bool) {
@@ -134,7 +134,7 @@ func (datagramGnuTLS) start(t *testing.T, c datagramCell, f files, server bool, 
 	return start(t, "gnutls-serv", args...), true
 }
 
-// compiled is a program of ours on somebody's library, in testdata.
+// compiled is a program of ours on another library, in testdata.
 type compiled struct {
 	title, source string
 	flags         []string

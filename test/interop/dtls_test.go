@@ -187,8 +187,8 @@ func runDatagrams(t *testing.T, p datagramPeer, c datagramCell, role hermetic.Mo
 	}
 }
 
-// converse makes the handshake, and says some things in datagrams of several
-// sizes. What is lost is said again.
+// converse makes the handshake, and sends datagrams of several sizes. What is lost
+// is sent again.
 func (c datagramCell) converse(t *testing.T, l *udpLink, p *process, echoes bool) error {
 	err := l.until("handshake", func() bool {
 		for q := l.engine.Pending(); q != nil; q = l.engine.Pending() {
@@ -206,7 +206,7 @@ func (c datagramCell) converse(t *testing.T, l *udpLink, p *process, echoes bool
 			size = min(size, c.mtu/2) // some peers refuse data beyond it
 		}
 		if i == 4 && !l.engine.State().Mode.IsServer() && (c.cids == "the peer's" || c.cids == "both") {
-			l.conn = listenUDP(t) // the peer has to know us by its connection ID
+			l.conn = listenUDP(t) // the peer must recognize us by its connection ID
 		}
 		if c.keyUpdate {
 			if err := l.engine.KeyUpdate(hermetic.KeyUpdateRequest(i%2 == 0)); err != nil {
@@ -230,7 +230,7 @@ func (c datagramCell) converse(t *testing.T, l *udpLink, p *process, echoes bool
 	return nil
 }
 
-// repeat does something until it has had its effect.
+// repeat does something until it takes effect.
 func (l *udpLink) repeat(what string, effect func() bool, do func() error) error {
 	const pause = 400 * time.Millisecond
 	next := time.Time{}

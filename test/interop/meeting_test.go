@@ -229,8 +229,8 @@ func (m *meeting) run() {
 	}
 }
 
-// replay says everything again to another engine of the same Config. It has the
-// ticket, so that it resumes; but the early data it has seen before.
+// replay sends everything again to another engine of the same Config. That engine can
+// open the ticket, so it resumes; but the early data has been seen before.
 func (m *meeting) replay() {
 	engine, err := hermetic.NewEngine(m.mode(), m.configFor(1))
 	if err != nil {
@@ -259,7 +259,7 @@ func (m *meeting) replay() {
 	}
 }
 
-// converse is the nth connection, from the first flight to the last words.
+// converse is the nth connection, from the first flight to the end.
 func (m *meeting) converse(e end, n int) error {
 	early := m.cell.early && n > 0
 	if early && m.peerServes {
@@ -286,7 +286,7 @@ func (m *meeting) converse(e end, n int) error {
 }
 
 // earlyWords waits for the early data to come through; a client whose server has
-// rejected it says it again.
+// rejected it sends it again.
 func (m *meeting) earlyWords(e end) error {
 	switch {
 	case m.peerServes && !m.engine.State().EarlyDataAccepted:
@@ -303,7 +303,7 @@ func (m *meeting) earlyWords(e end) error {
 	return nil
 }
 
-// heard reports whether the peer has got what we said.
+// heard reports whether the peer has received what we sent.
 func (m *meeting) heard(e end, words []byte) bool {
 	if m.speaker.echoes {
 		return bytes.Contains(e.all().got, words)
@@ -311,9 +311,9 @@ func (m *meeting) heard(e end, words []byte) bool {
 	return m.speaker.wrote(words)
 }
 
-// say says words to the peer, and hears the same from it. Only when it has heard
-// us does a peer with a standard input say them: OpenSSL's programs do not tell
-// about a connection that they have begun to write to.
+// say sends words to the peer, and expects the same from it. A peer with a standard
+// input sends them only after it has received ours: OpenSSL's programs print nothing
+// about a connection once they write to it.
 func (m *meeting) say(e end, words []byte) error {
 	send := func() error { return e.send(words) }
 	if err := insist(e, func() bool { return m.heard(e, words) }, send); err != nil || m.speaker.echoes {
@@ -327,7 +327,7 @@ func (m *meeting) say(e end, words []byte) error {
 	})
 }
 
-// insist does something until it has had its effect; over a stream once is enough.
+// insist does something until it takes effect; over a stream, once.
 func insist(e end, effect func() bool, do func() error) error {
 	if l, ok := e.(*udpLink); ok {
 		return l.repeat("words", effect, do)
@@ -338,7 +338,7 @@ func insist(e end, effect func() bool, do func() error) error {
 	return e.until("words", effect)
 }
 
-// check is what our side knows of the nth connection.
+// check compares what our side knows about the nth connection.
 func (m *meeting) check(n int) {
 	s, c := m.engine.State(), m.cell
 	c.check(m.t, s, "")
@@ -360,8 +360,7 @@ func (m *meeting) check(n int) {
 	}
 }
 
-// checkRefusal: a PSK that is not the same leads to no connection, and our server
-// says so.
+// checkRefusal: with different PSKs there is no connection, and our server says so.
 func (m *meeting) checkRefusal(err error) {
 	var alert *hermetic.AlertError
 	switch {
@@ -376,7 +375,7 @@ func (m *meeting) checkRefusal(err error) {
 
 var refusals = []hermetic.Alert{hermetic.AlertDecryptError, hermetic.AlertBadRecordMAC}
 
-// told is what the peer knows of all connections.
+// told compares what the peer says about all connections.
 func (m *meeting) told() error {
 	w, c := m.peer.words(m.cell, m.peerServes), m.cell
 	for _, test := range []struct {

@@ -142,7 +142,7 @@ func (openssl) common(c cell, f files) []string {
 	return args
 }
 
-// opensslNames are OpenSSL's own for TLS 1.2.
+// opensslNames are OpenSSL's names of TLS 1.2 cipher suites.
 var opensslNames = map[uint16]string{
 	tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256:       "ECDHE-ECDSA-AES128-GCM-SHA256",
 	tls.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384:       "ECDHE-ECDSA-AES256-GCM-SHA384",

@@ -33,7 +33,7 @@ func (pion4) cannot(c datagramCell, server bool) string {
 	case c.group == tls.CurveP521 || c.kind == pkitest.P521:
 		return "no P-521"
 	case c.version == tls.VersionTLS13 && c.mtu == 256 && c.cookies && !server:
-		return "its cookie comes behind the first fragment of a hello"
+		return "its cookie comes after the first fragment of a hello"
 	}
 	return ""
 }

@@ -107,7 +107,7 @@ func accepted(l net.Listener) func() (handshaker, error) {
 	}
 }
 
-// echo sends back what comes until the end, and writes down what goes wrong.
+// echo sends back what comes until the end, and records what goes wrong.
 func (p *process) echo(t *testing.T, open func() (handshaker, error)) (ok bool) {
 	conn, err := open()
 	if err != nil {

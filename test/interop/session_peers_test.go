@@ -54,7 +54,7 @@ func (opensslSessions) words(c sessionCell, server bool) words {
 	}
 	switch {
 	case c.psk && c.version == tls.VersionTLS13:
-		w.psk, w.resumed = w.resumed, "" // a PSK of any kind is a session to it
+		w.psk, w.resumed = w.resumed, "" // it reports a PSK of any kind as a session
 	case c.psk && !server:
 		w.psk = "PSK identity: " + identity
 	}
@@ -239,7 +239,7 @@ func (goSessions) cannot(c sessionCell, server bool) string {
 
 func (goSessions) words(sessionCell, bool) words { return words{resumed: resumedWord} }
 
-// resumedWord is what peers of our own say.
+// resumedWord is what our own peers print.
 const resumedWord = "resumed"
 
 func (goSessions) config(t *testing.T, c sessionCell, f files) *tls.Config {
@@ -303,10 +303,10 @@ func (p *process) echoTLS(conn *tls.Conn) {
 	p.write(err)
 }
 
-// write writes a line down as a peer's own.
+// write records a line as the peer's.
 func (p *process) write(line any) { fmt.Fprintln(locked{&p.mu, &p.stderr}, line) }
 
-// compiledSessions is a program of ours on somebody's library.
+// compiledSessions is a program of ours on another library.
 type compiledSessions struct{ *compiled }
 
 func (p compiledSessions) speaks(stream bool, version uint16) bool {

@@ -23,7 +23,7 @@ func (pionSessions) speaks(stream bool, version uint16) bool {
 
 func (pionSessions) cannot(c sessionCell, server bool) string { return pionCannot(c) }
 
-// pionCannot is what both versions do not have in DTLS 1.2.
+// pionCannot is what both versions lack in DTLS 1.2.
 func pionCannot(c sessionCell) string {
 	switch {
 	case !c.psk && !c.ids:
@@ -45,7 +45,7 @@ func (c sessionCell) forPion() datagramCell {
 
 func (pionSessions) words(_ sessionCell, server bool) words { return pionWords(server) }
 
-// pionWords: a client is not told what identity it has given.
+// pionWords: a client does not learn which identity it has sent.
 func pionWords(server bool) words {
 	w := words{resumed: resumedWord}
 	if server {
@@ -54,7 +54,7 @@ func pionWords(server bool) words {
 	return w
 }
 
-// pskWord is what peers of our own say.
+// pskWord is what our own peers print.
 const pskWord = "PSK of " + identity
 
 var errUnknownIdentity = errors.New("unknown identity")
@@ -112,7 +112,7 @@ func (pionSessions) connect(t *testing.T, c sessionCell, f files, port, n int, _
 	return &speaker{process: p, echoes: true}
 }
 
-// met3 says what a connection is: one with the session id of the one before is
+// met3 describes a connection: one with the session ID of the previous one is
 // resumed.
 func (p *process) met3() func(net.Conn) {
 	var before string
@@ -161,9 +161,9 @@ func (pion4Sessions) cannot(c sessionCell, server bool) string {
 	case c.version == tls.VersionTLS12:
 		return pionCannot(c)
 	case c.mutual:
-		return "no tickets beside client certificates"
+		return "no tickets with client certificates"
 	case c.certs && !server:
-		return "it goes on with no certificate when its PSK is not known"
+		return "it continues without a certificate when its PSK is not known"
 	}
 	return ""
 }
@@ -325,14 +325,14 @@ func (s *store4) Claim(ticket []byte, _ time.Time) (bool, error) {
 	return !used, nil
 }
 
-// detached drives connections of pion/dtls that have no socket of their own, as
-// its early data wants it.
+// detached drives connections of pion/dtls without a socket, as its early data
+// requires.
 type detached struct {
 	*process
 	socket  *net.UDPConn
 	peer    net.Addr
 	pending []byte   // of a new peer of a server
-	early   []byte   // what a client says early
+	early   []byte   // a client's early data
 	echoes  [][]byte // owed until the handshake is complete
 	done    bool
 }
@@ -352,7 +352,7 @@ func (d *detached) first() error {
 	}
 }
 
-// run goes on until the connection is closed.
+// run runs until the connection is closed.
 func (d *detached) run(ctx context.Context, conn *dtls.DetachedConn) error {
 	defer conn.Close()
 	if err := conn.Start(ctx); err != nil {

@@ -10,8 +10,8 @@ import (
 	"github.com/hermetic-tls/hermetic/internal/pkitest"
 )
 
-// sessionCell is one way to come back, or to have met before: two connections
-// one after the other, or one with an external PSK.
+// sessionCell is one way to resume: two connections one after the other, or one with
+// an external PSK.
 type sessionCell struct {
 	datagramCell
 	stream bool // over TLS, not DTLS
@@ -22,11 +22,11 @@ type sessionCell struct {
 	replay bool // all that came with the second connection comes again
 	psk    bool
 	hash   crypto.Hash // that the PSK is for
-	wrong  string      // what our PSK has that the peer's has not: "key" or "identity"
+	wrong  string      // how our PSK differs from the peer's: in its "key" or "identity"
 	certs  bool        // the server of a PSK also has a certificate
 }
 
-// What both sides of a PSK know.
+// What both sides of a PSK share.
 const identity = "a device"
 
 var sharedKey = []byte("0123456789abcdef0123456789abcdef")
@@ -77,7 +77,7 @@ func sessionCells(stream bool, version uint16) (list []sessionCell) {
 // resumes reports whether the nth connection should resume the one before.
 func (c sessionCell) resumes(n int) bool { return n > 0 && !c.forged }
 
-// accepts reports whether the server should take the early data.
+// accepts reports whether the server should accept the early data.
 func (c sessionCell) accepts() bool { return c.early && !c.late && !c.forged }
 
 // refused reports whether there should be no connection.
@@ -91,8 +91,7 @@ func (c sessionCell) connections() int {
 	return 2
 }
 
-// words are what a peer's output has for each connection of a kind; "": it does
-// not tell.
+// words are what a peer prints for each connection of a kind; "": nothing.
 type words struct{ resumed, early, psk string }
 
 // sessionPeer is another implementation of TLS or DTLS, in the role that

@@ -37,7 +37,7 @@ func TestConn(t *testing.T) {
 				if err = c2.(*netconn.Conn).Handshake(); err != nil {
 					return nil, nil, nil, err
 				}
-				err = <-dialed // the handshake obeys both deadlines: it is complete before the tests set some
+				err = <-dialed // the handshake obeys both deadlines, so it must be complete before the tests set any
 				return c1, c2, func() { c1.Close(); c2.Close() }, err
 			})
 		})

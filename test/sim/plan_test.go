@@ -15,7 +15,7 @@ import (
 type plan struct {
 	loss, dup, flip float64       // of a datagram
 	delay, jitter   time.Duration // what comes later may arrive before
-	pathMTU         int           // what is larger is lost; 0: nothing is
+	pathMTU         int           // larger datagrams are lost; 0: none
 	narrow          time.Duration // from when on
 	mtu             int
 	client, server  [2]uint16 // versions
@@ -27,7 +27,7 @@ type plan struct {
 	keyUpdates      bool
 	words           int             // datagrams with data, each way
 	moves           []time.Duration // when the client's address changes
-	spoof           float64         // a copy from an address of somebody else comes first
+	spoof           float64         // a copy from another address comes first
 }
 
 func newPlan(rng *rand.Rand) plan {
@@ -49,8 +49,8 @@ func newPlan(rng *rand.Rand) plan {
 		p.jitter = time.Duration(rng.IntN(400)) * time.Millisecond
 	}
 	if p.mtu == 1400 && rng.IntN(2) == 0 {
-		// Less than is believed. A server that asks for cookies cannot be asked in
-		// fragments, so there a client that believes too much gets no answer.
+		// Less than the sides believe. A server that asks for cookies does not reassemble
+		// a ClientHello, so there a client that believes too much gets no answer.
 		p.pathMTU, p.cookies = 1000, false
 		if rng.IntN(2) == 0 {
 			p.narrow = time.Duration(rng.IntN(4000)) * time.Millisecond
@@ -78,8 +78,8 @@ func (p plan) String() string {
 		100*p.loss, 100*p.dup, 100*p.flip, p.delay, p.jitter, p.mtu, p.pathMTU, p.narrow, p.client, p.server, p.cookies, p.trusted, p.mutual, p.psk, p.cids, p.moves, 100*p.spoof)
 }
 
-// shared is what all runs have in common. Ed25519's signatures have one length, and
-// so have the datagrams with them: an ECDSA key's would change what a seed plays.
+// shared is what all runs have in common. Ed25519's signatures have one length, and so
+// have their datagrams: those of an ECDSA key would make a seed's run vary.
 var shared = sync.OnceValue(newCertificates)
 
 type certificates struct {

@@ -16,7 +16,7 @@ import (
 	"github.com/hermetic-tls/hermetic/internal/pkitest"
 )
 
-// quiet is a testing.TB for what cannot fail.
+// quiet is a testing.TB for helpers that cannot fail.
 type quiet struct{ testing.TB }
 
 func (quiet) Helper()                   {}
@@ -28,12 +28,12 @@ const (
 	toClient
 )
 
-// datagram is on its way.
+// datagram is a datagram on its way.
 type datagram struct {
 	at   time.Time
 	nth  int // of all: ties are broken in order
 	to   int
-	peer int // the client's address, or who pretends to be there
+	peer int // the client's address, true or forged
 	data []byte
 }
 
@@ -67,15 +67,15 @@ type run struct {
 	said     [2]int // datagrams with data that each has sent
 	next     [2]time.Time
 	heard    [2]map[string]bool
-	must     [2]map[string]bool // what each must hear, since nothing is lost
-	moved    [2]time.Time       // when something last came for a side, or it spoke
+	must     [2]map[string]bool // what each must receive, since nothing is lost
+	moved    [2]time.Time       // when a side last received or sent something
 	in, out  int                // bytes from and to the client before the server has completed
 	flipped  bool
 	proved   bool // the client's address
 	address  int  // of the client: how often it has moved
 	path     int  // where the server sends to
 	newest   int  // of the client's datagrams that have arrived, by number
-	followed int  // how often the server went after the client
+	followed int  // how often the server followed the client
 	early    bool // the address changed before both had completed
 	events   strings.Builder
 	problems []string
@@ -90,7 +90,7 @@ func newRun(seed uint64) *run {
 	r.moved = [2]time.Time{r.now, r.now}
 	for side, mode := range []hermetic.Mode{hermetic.DTLSServer, hermetic.DTLSClient} {
 		if side == toServer && r.cookies {
-			continue // made for who has a cookie
+			continue // made when a cookie comes back
 		}
 		r.engines[side] = r.engine(mode, r.configs[side])
 	}
@@ -115,7 +115,7 @@ func (r *run) event(format string, args ...any) {
 }
 
 // patience is more than any connection may take: each side's whole schedule of
-// timeouts, one after the other, and what is said then.
+// timeouts, one after the other, and the data after that.
 const patience = 30 * time.Minute
 
 // play plays it to its end.
@@ -137,7 +137,7 @@ func (r *run) play() {
 	r.judge()
 }
 
-// spoofed is the address of somebody else.
+// spoofed is an attacker's address.
 const spoofed = -1
 
 // move gives the client another address.
@@ -266,7 +266,7 @@ func (r *run) arrive(d *datagram) bool {
 	return true
 }
 
-// underKeys reports whether a datagram has a record under keys: who sends one has seen
+// underKeys reports whether a datagram has a record under keys: its sender has seen
 // our answer.
 func underKeys(d []byte) bool {
 	const header, epochAt, lengthAt = 13, 4, 11
@@ -280,12 +280,12 @@ func underKeys(d []byte) bool {
 }
 
 // known reports whether a datagram has the server's connection ID: after the clear
-// part of a tls12_cid record (RFC 9146, Section 4), or behind the first byte of a
+// part of a tls12_cid record (RFC 9146, Section 4), or after the first byte of a
 // unified header (RFC 9147bis, Section 4).
 func (r *run) known(d []byte) bool {
 	const tls12CID, cidAt = 25, 11
 	if !r.complete(toServer) {
-		return false // nobody is followed before it is known who that is
+		return false // an unauthenticated peer is not followed
 	}
 	local, _ := r.engines[toServer].ConnectionIDs()
 	return slices.ContainsFunc(local, func(id []byte) bool {
@@ -299,7 +299,7 @@ func (r *run) known(d []byte) bool {
 	})
 }
 
-// welcome is a server that keeps nothing of strangers, and waits for one client.
+// welcome is a server that keeps nothing about strangers, and waits for one client.
 func (r *run) welcome(peer int, d []byte) bool {
 	id := fmt.Appendf(nil, "address %d", peer)
 	if !r.cookies {
@@ -354,8 +354,8 @@ func (r *run) open(from *datagram) {
 	}
 }
 
-// follow is what a server does about a client that moves: it goes after the newest
-// record that came under its connection ID.
+// follow is what a server does about a client that moves: it follows the newest
+// record that came with its connection ID.
 func (r *run) follow(from *datagram, kind hermetic.Kind) {
 	newest := from.nth > r.newest
 	r.newest = max(r.newest, from.nth)
@@ -374,7 +374,7 @@ func words(side, n int) string {
 	return fmt.Sprintf("side %d says %d %s", side, n, strings.Repeat("x", n*17%200))
 }
 
-// hear takes data: once, and as it was said.
+// hear checks received data: each datagram once, and as it was sent.
 func (r *run) hear(side int, data []byte) {
 	text := string(data)
 	known := false
@@ -430,7 +430,7 @@ func (r *run) mayspeak(side int) bool {
 	return r.complete(side) && r.failed[side] == nil && r.said[side] < r.words
 }
 
-// speak says something every now and then.
+// speak sends data every now and then.
 func (r *run) speak() {
 	for side, e := range r.engines {
 		if !r.mayspeak(side) || r.next[side].After(r.now) {
@@ -457,13 +457,13 @@ func (r *run) speak() {
 	}
 }
 
-// reliable reports whether the network loses nothing, and nobody leads the server
-// elsewhere.
+// reliable reports whether the network loses nothing, and no attacker diverts the
+// server.
 func (r *run) reliable() bool {
 	return r.loss == 0 && r.flip == 0 && r.pathMTU == 0 && len(r.moves) == 0 && (r.spoof == 0 || r.cids <= 0)
 }
 
-// judge looks at the end.
+// judge checks the outcome.
 func (r *run) judge() {
 	for side, err := range r.failed {
 		var fault *hermetic.AlertError
@@ -500,7 +500,7 @@ func (r *run) compare() {
 		r.problem("the sides have agreed on different things: %v, %v", a, b)
 	}
 	if r.failed[toServer] != nil || r.failed[toClient] != nil {
-		return // an engine that has failed has no secrets any more
+		return // a failed engine has no secrets
 	}
 	ka, errA := a.ExportKeyingMaterial("sim", nil, 32)
 	kb, errB := b.ExportKeyingMaterial("sim", nil, 32)

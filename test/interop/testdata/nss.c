@@ -89,7 +89,7 @@ static void block(PRFileDesc *ssl, int fd, const char *what)
 /* PR_IntervalNow takes the place of NSPR's, so that NSS's time goes slowly. Its
  * retransmission timer begins with 50 ms, and each third timeout makes it believe in
  * a smaller MTU: on a busy machine before any answer can come. Then its hello is in
- * fragments with the cookie behind the first, which a server that keeps nothing of
+ * fragments with the cookie after the first, which a server that keeps nothing of
  * strangers cannot read. */
 PRIntervalTime PR_IntervalNow(void)
 {

@@ -89,8 +89,8 @@ static inline int bound(const struct arguments *a)
 }
 
 /* join is a socket for the next connection. A server's UDP socket is connected
- * to whoever sends first, whose datagram is still there to be read; another one
- * then waits for the next. */
+* to the first client that sends, whose datagram can still be read; another socket
+* then waits for the next client. */
 static inline int join(const struct arguments *a)
 {
 	static int waiting = -1;
