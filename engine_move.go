@@ -32,11 +32,13 @@ func (e *Engine) Compact() error {
 	return nil
 }
 
-// stateForm is the first byte of an exported engine.
+// stateForm is the first byte of an exported state. Each change of the encoding gets a
+// new value.
 const stateForm = 1
 
-// maxSkip13: a record of DTLS 1.3 shows 16 bits of its number, and the peer takes the
-// nearest one (RFC 9147bis, Section 4.2.2), also when it has missed as many before.
+// maxSkip13 is the most sequence numbers that DTLS 1.3 can skip. A record has 16 bits of
+// its number, from which the peer must find the right one even if it has missed records
+// before (RFC 9147bis, Section 4.2.2).
 const maxSkip13 = 1 << 14
 
 var stateLabel = []byte("hermetic engine state")
@@ -136,7 +138,7 @@ func ImportEngine(cfg *Config, state []byte, aead cipher.AEAD, opts *ImportOptio
 	return e, nil
 }
 
-// engineState is an engine as it is exported.
+// engineState is the content of an exported state.
 type engineState struct {
 	mode       Mode
 	closed     bool // by Close
@@ -173,8 +175,8 @@ func (s *engineState) fields(c *codec.Coder) {
 	c.Rest(&s.connection)
 }
 
-// messageSeq is the message_seq of the next message: one more than the last of them is
-// beyond 16 bits.
+// messageSeq codes the message_seq of the next message. After the last message it does
+// not fit in 16 bits.
 func messageSeq(c *codec.Coder, seq *int) {
 	v := uint32(*seq)
 	c.Uint32(&v)

@@ -5,7 +5,7 @@ import (
 	"github.com/hermetic-tls/hermetic/internal/record"
 )
 
-// Peeked is what anybody can read in a datagram, see [PeekDatagram].
+// Peeked is what the first record of a datagram shows without any keys, see [PeekDatagram].
 type Peeked struct {
 	// ConnectionID is the connection ID in the header, which is one of the receiver's,
 	// as [Engine.ConnectionIDs] returns them. It is nil if the record has none.
@@ -16,18 +16,18 @@ type Peeked struct {
 	// the record does not have the start of a ClientHello.
 	HelloRandom []byte
 
-	// Handshake reports whether the header says that the record has handshake messages.
-	// The encrypted records of DTLS 1.3 do not say what they have.
+	// Handshake reports whether the header announces handshake messages. The encrypted
+	// records of DTLS 1.3 do not show their content type.
 	Handshake bool
 }
 
-// PeekDatagram reads the header of the first record of a DTLS datagram, so that whoever
-// serves many peers on one socket finds the engine that it is for: by its connection ID,
-// or by the peer's address, where a new HelloRandom begins a new connection. Nothing of
-// it is authentic: an engine that opens the datagram finds that out.
+// PeekDatagram reads the header of the first record of a DTLS datagram, so that a
+// server with many peers on one socket finds the engine that it is for: by its connection
+// ID, or by the peer's address, where a new HelloRandom starts a new connection. None of
+// it is authenticated before an engine opens the datagram.
 //
 // cidLen is the receiver's [DTLSConfig].ConnectionIDLength. ok is false if the record does
-// not parse; no engine makes anything of such a datagram. The results alias datagram.
+// not parse: every engine drops such a datagram. The results alias datagram.
 func PeekDatagram(datagram []byte, cidLen int) (p Peeked, ok bool) {
 	if len(datagram) == 0 {
 		return p, false

@@ -392,7 +392,7 @@ func TestSavedSessions(t *testing.T) {
 	}
 }
 
-// TestSavedCookies: servers of several versions of this library may stand behind one
+// TestSavedCookies: servers of several versions of this library may share one
 // address, so what they answer to a ClientHello stays the same.
 func TestSavedCookies(t *testing.T) {
 	saved := readSaved(t)

@@ -85,16 +85,16 @@ func (s *serverStart) bound12() []byte {
 	return b
 }
 
-// statelessRetry is what the cookie of a HelloRetryRequest holds: all that the
-// second ClientHello needs of the first.
+// statelessRetry is the content of a HelloRetryRequest's cookie: everything that the
+// second ClientHello needs to know about the first.
 type statelessRetry struct {
 	suite  *suite.Suite
 	group  suite.Group // asked for; 0: none
 	hello1 []byte      // the hash of the first ClientHello
-	cookie []byte      // which holds all of that
+	cookie []byte      // that has this content
 }
 
-// fields are the content of the cookie.
+// fields codes the content of the cookie.
 func (r *statelessRetry) fields(c *codec.Coder) {
 	var id uint16
 	if c.Appending {

@@ -10,9 +10,8 @@ import (
 	"github.com/hermetic-tls/hermetic/internal/wire"
 )
 
-// Append appends the form of an established connection, with all its secrets:
-// what a session has of it, and what only a live connection needs. ok is false
-// when it has none, see session.Session.Keepable.
+// Append appends the encoding of an established connection, with all its secrets. ok is
+// false if the connection is too large to encode, see session.Session.Keepable.
 func (c *Connection) Append(dst []byte, now time.Time) (out []byte, ok bool) {
 	f := form{conn: c, session: *c.session(now, nil)}
 	c.secrets.save(&f)
@@ -34,8 +33,8 @@ func ParseConnection(b []byte, chains *pki.Cache) (*Connection, error) {
 	return f.conn, nil
 }
 
-// form is a connection as it is written: what a session has of it, the rest that both
-// versions have, and what each version has beyond that, which is empty for the other one.
+// form is an encoded connection: what a session has too, the rest that both versions have,
+// and what only one version has, which is empty for the other one.
 type form struct {
 	session session.Session
 	conn    *Connection
@@ -62,7 +61,7 @@ func (f *form) fields(c *codec.Coder) {
 	c.Require(len(f.in13.spareCIDs) <= maxCIDs)
 }
 
-// random is a random with its length.
+// random codes the random of a hello, with its length.
 func random(c *codec.Coder, r *[32]byte) {
 	v := r[:]
 	c.Vec8(&v)
@@ -72,7 +71,7 @@ func random(c *codec.Coder, r *[32]byte) {
 	}
 }
 
-// restore takes over what a form has of a connection.
+// restore copies what a form has of a connection.
 func (c *Connection) restore(f *form, chains *pki.Cache) (err error) {
 	s := &f.session
 	c.recall(s)
@@ -90,15 +89,15 @@ func (c *Connection) restore(f *form, chains *pki.Cache) (err error) {
 	return err
 }
 
-// recall takes over what is neither the peer's nor secret.
+// recall copies what is neither secret nor about the peer's certificate.
 func (c *Connection) recall(s *session.Session) {
 	c.Transport, c.Version, c.Suite, c.Group = s.Transport, s.Version, suite.ByID(s.Suite), suite.Group(s.Group)
 	c.ServerName, c.ALPN, c.PeerScheme = s.ServerName, s.ALPN, suite.Scheme(s.PeerScheme)
 	c.EMS, c.rawLocal, c.PSK, c.began = s.EMS, s.RawLocal, s.PSK, s.Began
 }
 
-// Recall is the connection that a session of that peer resumes, as far as it is known
-// before the handshake.
+// Recall returns the connection that resumes a session with that peer, as far as it is
+// known before the handshake.
 func Recall(s *session.Session, peer *Peer) *Connection {
 	c := &Connection{Peer: peer, Resumed: true}
 	c.recall(s)

@@ -1,6 +1,6 @@
-// Package session is what two sides remember of a connection to resume it: the
-// client in its cache, the server sealed in the ticket that it gives away. Both
-// have the same stable form of bytes.
+// Package session defines what both sides remember of a connection in order to resume
+// it. The client keeps it in its cache; the server seals it in a ticket. Both use the
+// same stable encoding.
 package session
 
 import (
@@ -14,7 +14,7 @@ import (
 	"github.com/hermetic-tls/hermetic/internal/version"
 )
 
-// Session is one session that can be resumed.
+// Session is a session that can be resumed.
 type Session struct {
 	Version   uint16 // version.TLS12 or version.TLS13
 	Transport version.Transport
@@ -24,29 +24,29 @@ type Session struct {
 	EMS       bool   // TLS 1.2: RFC 7627
 	RawLocal  bool   // we have shown a raw public key (RFC 7250)
 
-	Began        time.Time     // when the peers have authenticated, to the millisecond
-	Created      time.Time     // when the ticket was issued or came
+	Began        time.Time     // when the peers authenticated, in whole milliseconds
+	Created      time.Time     // when the ticket was issued or received
 	Lifetime     time.Duration // of the ticket, in whole seconds
 	AgeAdd       uint32        // ticket_age_add
 	MaxEarlyData uint32        // bytes of 0-RTT data; 0: none
-	Ticket       []byte        // on a client
-	ID           []byte        // on a client of TLS 1.2: the session id, instead of a ticket
+	Ticket       []byte        // only on a client
+	ID           []byte        // only on a client of TLS 1.2: the session ID, if there is no ticket
 
-	// What the handshake has found out, and a resumption does not ask again.
+	// What the handshake negotiated, and a resumption does not negotiate again.
 	ServerName string
 	ALPN       string
 	PeerScheme uint16
 	PeerChain  [][]byte // DER, leaf first
 	PeerKey    []byte   // a raw public key: SubjectPublicKeyInfo
-	PSK        *PSK     // the external PSK that it began with, or nil
+	PSK        *PSK     // the external PSK of the original handshake, or nil
 	OCSP       []byte
 	SCTs       []byte
 }
 
-// PSK is what is remembered of an external PSK.
+// PSK is what a session remembers of an external PSK.
 type PSK struct {
 	Identity []byte
-	Digest   [16]byte // of the key: with another one under its name, the session is over
+	Digest   [16]byte // of the key: the session is no longer usable if the identity has another key
 }
 
 // Equal reports whether both are the same key.
@@ -54,15 +54,15 @@ func (p *PSK) Equal(other *PSK) bool {
 	return string(p.Identity) == string(other.Identity) && subtle.ConstantTimeCompare(p.Digest[:], other.Digest[:]) == 1
 }
 
-// ErrFormat: bytes that are not a session, or of a form that is not known.
+// ErrFormat is returned for bytes that are not a session, or have an unknown format.
 var ErrFormat = errors.New("not the form of a session")
 
-// format is the first byte of a session's form. A change of the form gets
-// another.
+// format is the first byte of an encoded session. Each change of the encoding gets a new
+// value.
 const format = 1
 
-// MaxTicket is how large a ticket may be, in bytes: it must fit a ClientHello, with
-// all that else there is.
+// MaxTicket is the largest ticket, in bytes. It must fit in a ClientHello, together with
+// everything else.
 const MaxTicket = 1 << 14
 
 // Limits on what Parse accepts.
@@ -73,24 +73,24 @@ const (
 	maxPSK    = 1<<15 - 1
 )
 
-// Keepable reports whether s has a form, and can be offered: names, chains and
-// tickets beyond all measure do not.
+// Keepable reports whether s can be encoded and offered. Excessively large names, chains
+// and tickets cannot.
 func (s *Session) Keepable() bool {
 	return 0 < len(s.Secret) && len(s.Secret) <= maxSecret && len(s.ServerName) <= maxName && len(s.ALPN) <= maxName &&
 		len(s.ID) <= maxName && len(s.PeerChain) <= maxChain && len(s.Ticket) <= MaxTicket &&
 		(s.PSK == nil || 0 < len(s.PSK.Identity) && len(s.PSK.Identity) <= maxPSK)
 }
 
-// Age is how old the ticket is.
+// Age returns the age of the ticket.
 func (s *Session) Age(now time.Time) time.Duration { return now.Sub(s.Created) }
 
-// Expired reports whether the ticket's time is over, or has not come.
+// Expired reports whether the ticket has expired, or is not valid yet.
 func (s *Session) Expired(now time.Time) bool {
 	age := s.Age(now)
 	return age < -time.Minute || age >= s.Lifetime
 }
 
-// Append appends the form of a session that is Keepable. It holds the secret.
+// Append appends the encoding of a session that is Keepable. It contains the secret.
 func (s *Session) Append(dst []byte) []byte {
 	return codec.Append(slices.Grow(dst, 256+len(s.Ticket)), s.Fields)
 }
@@ -104,7 +104,7 @@ func Parse(data []byte) (*Session, error) {
 	return s, nil
 }
 
-// Fields is the form of a session.
+// Fields codes a session.
 func (s *Session) Fields(c *codec.Coder) {
 	c.Const8(format)
 	datagram, psk := s.Transport == version.Datagram, s.PSK != nil
@@ -143,7 +143,7 @@ func (p *PSK) fields(c *codec.Coder) {
 	c.Fixed(p.Digest[:])
 }
 
-// milliseconds is a time, in milliseconds since 1970.
+// milliseconds codes a time, in milliseconds since 1970.
 func milliseconds(c *codec.Coder, t *time.Time) {
 	v := uint64(t.UnixMilli())
 	c.Uint64(&v)
@@ -153,7 +153,7 @@ func milliseconds(c *codec.Coder, t *time.Time) {
 	}
 }
 
-// seconds is a duration in whole seconds.
+// seconds codes a duration, in whole seconds.
 func seconds(c *codec.Coder, d *time.Duration) {
 	v := uint32(*d / time.Second)
 	c.Uint32(&v)

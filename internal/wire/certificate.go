@@ -39,13 +39,13 @@ func (m *CertificateRequest13) fields(c *coder) {
 			c.names(&m.Authorities)
 			c.Require(len(m.Authorities) > 0)
 		default:
-			c.Skip() // RFC 9846, Section 4.4.2: unknown ones are to be ignored
+			c.Skip() // RFC 9846, Section 4.4.2: unrecognized extensions are ignored
 		}
 	})
 }
 
-// Certificate13 is RFC 9846, Section 4.5.1. Entries are read (NextEntry) and
-// written one at a time, so that a chain costs no list.
+// Certificate13 is RFC 9846, Section 4.5.1. Entries are read (NextEntry) and written
+// (AppendEntry) one at a time, so that a chain needs no list.
 type Certificate13 struct {
 	Context []byte
 	Entries []byte // certificate_list without its length
@@ -78,8 +78,8 @@ type CertificateEntry struct {
 	SCTs    []byte // SignedCertificateTimestampList, length included
 }
 
-// NextEntry reads the first of entries. What is in extensions that were not offered
-// is not looked at.
+// NextEntry reads the first of entries. The content of extensions that were not offered
+// is not read.
 func NextEntry(entries []byte, offered ExtensionSet) (e CertificateEntry, rest []byte, err error) {
 	end := codec.Cursor{B: entries}
 	end.Vec24()
@@ -149,8 +149,8 @@ func (m *CertificateRequest12) fields(c *coder) {
 	c.names(&m.Authorities)
 }
 
-// Certificate12 is RFC 5246, Section 7.4.2; with RFC 7250 its only content is
-// a SubjectPublicKeyInfo.
+// Certificate12 is RFC 5246, Section 7.4.2. With RFC 7250, its content is one
+// SubjectPublicKeyInfo.
 type Certificate12 struct {
 	List []byte // certificate_list without its length: see NextCertificate
 }

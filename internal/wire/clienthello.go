@@ -7,9 +7,8 @@ import (
 	"github.com/hermetic-tls/hermetic/internal/alert"
 )
 
-// ClientHello is RFC 9846, Section 4.2.2, and RFC 5246, Section 7.4.1.2. The
-// zero value of an extension's fields, with its bit missing in Has, is an
-// absent extension.
+// ClientHello is RFC 9846, Section 4.2.2, and RFC 5246, Section 7.4.1.2. An
+// extension that is not in Has is absent, and its fields are zero.
 type ClientHello struct {
 	Version      uint16 // legacy_version, as on the wire
 	Random       [32]byte
@@ -18,7 +17,7 @@ type ClientHello struct {
 	CipherSuites Uint16s
 	Compression  []byte
 
-	Has ExtensionSet // what follows
+	Has ExtensionSet // the extensions that the message has
 
 	ServerName           string // host_name
 	StatusRequest        bool   // status_type ocsp
@@ -49,8 +48,8 @@ var (
 )
 
 // Parse reads the body of a ClientHello. Extensions that this package does not
-// know, and those of the other transport, are skipped. An extension that only one
-// version has may be wrong: that is for Check to say, when the version is known.
+// know, and those of the other transport, are skipped. An error in an extension that
+// only one version has is reported by Check, once the version is known.
 func (m *ClientHello) Parse(body []byte, t Transport) error {
 	*m = ClientHello{}
 	c := parser("ClientHello", body)
@@ -65,7 +64,7 @@ func (m *ClientHello) Parse(body []byte, t Transport) error {
 	c.wrong = &m.wrong
 	c.extensions(&m.Has, inClientHello, func(e Extension) { m.extension(&c, e) })
 	if !m.Has.Has(ExtCertificateAuthorities) {
-		m.Authorities = nil // it may be wrong, and is looked at before the version is known
+		m.Authorities = nil // it may be malformed, and is used before the version is known
 	}
 	if m.Has.Has(ExtPreSharedKey) && c.last != ExtPreSharedKey {
 		note(&m.wrong, ExtPreSharedKey, errPSKLast)
@@ -73,8 +72,8 @@ func (m *ClientHello) Parse(body []byte, t Transport) error {
 	return c.end()
 }
 
-// note keeps what is wrong with an extension that only TLS 1.2, or only TLS 1.3 has,
-// the first of each, and reports whether it is one.
+// note keeps the first error of each version in an extension that only that version
+// has, and reports whether e is such an extension.
 func note(wrong *[2]error, e Extension, err error) bool {
 	switch {
 	case only12.Has(e):
@@ -87,8 +86,8 @@ func note(wrong *[2]error, e Extension, err error) bool {
 	return true
 }
 
-// Check returns what is wrong with the extensions that only version has. Those of
-// the other version are ignored, whatever they hold (RFC 9846, Section 4.3).
+// Check returns the first error in the extensions that only version has. Those of the
+// other version are ignored, whatever they contain (RFC 9846, Section 4.3).
 func (m *ClientHello) Check(version uint16) error {
 	if version == VersionTLS12 {
 		return m.wrong[0]
@@ -96,9 +95,9 @@ func (m *ClientHello) Check(version uint16) error {
 	return m.wrong[1]
 }
 
-// ParseStart reads the first fragment of a DTLS ClientHello, as far as it goes:
-// the fields before the extensions, which must be whole, and every whole
-// extension. It is for finding the cookie (RFC 9147bis, Section 5.1).
+// ParseStart reads the first fragment of a DTLS ClientHello: the fields before the
+// extensions, which must be complete, and each complete extension. It serves to find
+// the cookie (RFC 9147bis, Section 5.1).
 func (m *ClientHello) ParseStart(fragment []byte) error {
 	*m = ClientHello{}
 	c := parser("ClientHello", fragment)
@@ -109,11 +108,11 @@ func (m *ClientHello) ParseStart(fragment []byte) error {
 	}
 	c.wrong = &m.wrong
 	c.readExtensions(&m.Has, func(e Extension) { m.extension(&c, e) })
-	return nil // the rest is in the next fragment, or wrong
+	return nil // the rest is in the next fragment, or malformed
 }
 
 // Append appends the whole message. The binders are its last bytes, so that a
-// caller hashes what is before them and fills them in where they stand.
+// caller can hash what precedes them and then overwrite them in place.
 func (m *ClientHello) Append(b []byte, t Transport) []byte {
 	c := appender(slices.Grow(b, 512+len(m.KeyShares)), TypeClientHello)
 	m.fields(&c, t)
@@ -125,12 +124,13 @@ func (m *ClientHello) Append(b []byte, t Transport) []byte {
 	return c.message()
 }
 
-// inClientHello: RFC 9846, Section 4.3.11: pre_shared_key is the last one.
+// inClientHello is the order of the extensions: pre_shared_key is the last one (RFC
+// 9846, Section 4.3.11).
 var inClientHello = append(slices.DeleteFunc(slices.Clone(byNumber), func(e Extension) bool {
-	return e == ExtPreSharedKey || e == ExtPadding // which says nothing
+	return e == ExtPreSharedKey || e == ExtPadding // which is never sent
 }), ExtPreSharedKey)
 
-// fields are those before the extensions.
+// fields codes the fields before the extensions.
 func (m *ClientHello) fields(c *coder, t Transport) {
 	c.Uint16(&m.Version)
 	c.Fixed(m.Random[:])
@@ -142,7 +142,7 @@ func (m *ClientHello) fields(c *coder, t Transport) {
 	c.Filled8(&m.Compression)
 }
 
-// extension codes one of them.
+// extension codes the content of one extension.
 func (m *ClientHello) extension(c *coder, e Extension) {
 	switch e {
 	case ExtServerName:
@@ -178,7 +178,7 @@ func (m *ClientHello) extension(c *coder, e Extension) {
 	}
 }
 
-// extension13 codes one that only TLS 1.3 has.
+// extension13 codes the content of one that TLS 1.3 introduced.
 func (m *ClientHello) extension13(c *coder, e Extension) {
 	switch e {
 	case ExtSupportedVersions:
@@ -202,7 +202,8 @@ func (m *ClientHello) extension13(c *coder, e Extension) {
 	}
 }
 
-// statusRequest: RFC 6066, Section 8: other types than ocsp are not for us.
+// statusRequest is status_request (RFC 6066, Section 8). Types other than ocsp are
+// ignored.
 func (c *coder) statusRequest(ocsp *bool) {
 	if c.Appending {
 		c.Out = append(c.Out, 1, 0, 0, 0, 0)
@@ -216,7 +217,7 @@ func (c *coder) statusRequest(ocsp *bool) {
 	c.In.Vec16() // request_extensions
 }
 
-// certTypes: a list that is empty, or not a list, has an alert of its own.
+// certTypes is a list of certificate types. A malformed one has its own alert.
 func (c *coder) certTypes(v *[]byte) {
 	c.Filled8(v)
 	if !c.Appending && !c.In.Done() {

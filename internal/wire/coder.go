@@ -5,31 +5,33 @@ import (
 	"github.com/hermetic-tls/hermetic/internal/codec"
 )
 
-// A coder is a [codec.Coder] of messages, which have a type, and extensions.
+// A coder is a [codec.Coder] for messages, which have a type and lists of extensions.
 type coder struct {
 	codec.Coder
 	what string // the structure's name, for errors
-	body int    // where the body of a message starts in Out
-	err  error  // what is wrong, if it is more than malformed
-	// For lists of extensions that are read:
-	foreign      ExtensionSet // known extensions that mean nothing here, and are treated as unknown
-	unknown      bool         // there was an unknown one
-	last         Extension    // of the list
+	body int    // offset in Out of the message's body
+	err  error  // the first error that says more than malformed
+
+	// The fields below are used while a list of extensions is read.
+	foreign      ExtensionSet // known extensions that are treated as unknown
+	unknown      bool         // the list has an unknown extension
+	last         Extension    // the last one read
 	illegalTwice bool         // a duplicate is an illegal_parameter
-	wrong        *[2]error    // receives the errors of extensions that only one version has: see ClientHello.Check
+	wrong        *[2]error    // errors in extensions that only one version has: see ClientHello.Check
 }
 
-// malformed is a decode_error that names the message or extension.
+// malformed returns a decode_error that names the message or extension.
 func malformed(what string) error {
 	return alert.New(alert.DecodeError, what+" does not parse")
 }
 
-// parser reads the structure of that name from b, up to end.
+// parser returns a coder that reads a structure from b. The caller finishes with end.
 func parser(what string, b []byte) coder {
 	return coder{Coder: codec.Coder{In: codec.Cursor{B: b}}, what: what}
 }
 
-// appender appends a handshake message to b, up to message.
+// appender returns a coder that appends a handshake message to b. The caller finishes
+// with message.
 func appender(b []byte, t Type) coder {
 	out, body := codec.Begin24(append(b, byte(t)))
 	return coder{Coder: codec.Coder{Appending: true, Out: out}, body: body}
@@ -46,7 +48,7 @@ func (c *coder) end() error {
 	return c.err
 }
 
-// fail notes an error that is more than malformed.
+// fail notes an error that says more than malformed.
 func (c *coder) fail(err error) {
 	if c.err == nil {
 		c.err = err
@@ -59,9 +61,9 @@ func (c *coder) uint16s(v *Uint16s) {
 	c.Require(len(*v)%2 == 0)
 }
 
-// extensions goes through the list of extensions that ends a structure, with its
-// length: those that are read, which has notes, or those in has that are to be
-// appended, in that order. fields codes the content of one.
+// extensions codes the list of extensions at the end of a structure, with its length.
+// Reading adds each one to has; appending writes those in has, in the given order.
+// fields codes the content of one extension.
 func (c *coder) extensions(has *ExtensionSet, order []Extension, fields func(Extension)) {
 	if !c.Appending {
 		block := c.In.Vec16()
@@ -85,8 +87,8 @@ func (c *coder) extensions(has *ExtensionSet, order []Extension, fields func(Ext
 	c.Out = codec.End16(c.Out, list)
 }
 
-// readExtensions reads them, without the length of the list. Any number of unknown
-// ones may stand in it: RFC 9846, Section 9.3.
+// readExtensions reads a list of extensions, without its length. It may have any number
+// of unknown ones (RFC 9846, Section 9.3).
 func (c *coder) readExtensions(has *ExtensionSet, fields func(Extension)) {
 	var seen numbers
 	for list := c.In; c.err == nil && list.More(); {

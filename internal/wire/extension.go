@@ -8,7 +8,7 @@ import (
 	"github.com/hermetic-tls/hermetic/internal/alert"
 )
 
-// Extension numbers an extension (IANA's ExtensionType).
+// Extension is an ExtensionType, as IANA has numbered them.
 type Extension uint16
 
 const (
@@ -39,7 +39,7 @@ const (
 	ExtRenegotiationInfo      Extension = 0xff01
 )
 
-// known are the extensions of this package: the position is the bit in an
+// known lists the extensions that this package knows. The index is the bit in an
 // ExtensionSet.
 var known = [...]struct {
 	number Extension
@@ -80,7 +80,7 @@ func (e Extension) String() string {
 	return fmt.Sprintf("extension %d", uint16(e))
 }
 
-// bit is the extension's place in an ExtensionSet, or -1.
+// bit returns the extension's bit in an ExtensionSet, or -1 if it is unknown.
 func (e Extension) bit() int {
 	for i := range known {
 		if known[i].number == e {
@@ -90,17 +90,16 @@ func (e Extension) bit() int {
 	return -1
 }
 
-// ExtensionSet is the set of extensions, of those that this package knows,
-// that a message has.
+// ExtensionSet is a set of extensions that this package knows.
 type ExtensionSet uint32
 
-// Extensions is the set of the given ones.
+// Extensions returns the set of the given ones.
 func Extensions(list ...Extension) (s ExtensionSet) {
 	s.Add(list...)
 	return s
 }
 
-// Add adds extensions that this package knows.
+// Add adds extensions. This package must know them.
 func (s *ExtensionSet) Add(list ...Extension) {
 	for _, e := range list {
 		*s |= 1 << e.bit()
@@ -113,10 +112,10 @@ func (s ExtensionSet) Has(e Extension) bool {
 	return i >= 0 && s&(1<<i) != 0
 }
 
-// Minus returns what is in s and not in other.
+// Minus returns the extensions of s that are not in other.
 func (s ExtensionSet) Minus(other ExtensionSet) ExtensionSet { return s &^ other }
 
-// String joins the names.
+// String joins the names, for errors.
 func (s ExtensionSet) String() string {
 	var names []string
 	for ; s != 0; s &= s - 1 {
@@ -144,20 +143,20 @@ var (
 	inNewSessionTicket = []Extension{ExtEarlyData}
 )
 
-// ofDatagrams are the extensions that have no meaning in TLS: RFC 5764, Section 4.1,
+// ofDatagrams are the extensions that only DTLS has: RFC 5764, Section 4.1,
 // and RFC 9146, Section 3.
 var ofDatagrams = Extensions(ExtUseSRTP, ExtConnectionID)
 
-// only12 and only13 are the extensions of a ClientHello that one version alone has.
-// RFC 9846, Section 1.4, gives supported_versions and signature_algorithms_cert to
-// TLS 1.2 too.
+// only12 and only13 are the extensions of a ClientHello that only one version has. RFC
+// 9846, Section 1.4, gives supported_versions and signature_algorithms_cert to TLS 1.2
+// too.
 var (
 	only12 = Extensions(ExtECPointFormats, ExtExtendedMainSecret, ExtSessionTicket, ExtRenegotiationInfo)
 	only13 = Extensions(ExtPreSharedKey, ExtEarlyData, ExtCookie, ExtPSKKeyExchangeModes, ExtCertificateAuthorities, ExtOIDFilters,
 		ExtPostHandshakeAuth, ExtKeyShare)
 )
 
-// everything is all that this package knows.
+// everything is the set of all extensions that this package knows.
 const everything = ^ExtensionSet(0)
 
 // byNumber is the order of extensions in the hellos.
@@ -169,12 +168,12 @@ var byNumber = func() (order []Extension) {
 }()
 
 var (
-	errDuplicate = alert.New(alert.DecodeError, "an extension stands in a message twice")
+	errDuplicate = alert.New(alert.DecodeError, "an extension occurs twice in a message")
 	// RFC 9846 names no alert; peers tell messages apart.
-	errIllegalTwice = alert.New(alert.IllegalParameter, "an extension stands in a message twice")
+	errIllegalTwice = alert.New(alert.IllegalParameter, "an extension occurs twice in a message")
 )
 
-// duplicate is the failure of an extension that comes again.
+// duplicate returns the error for an extension that occurs twice.
 func (c *coder) duplicate() error {
 	if c.illegalTwice {
 		return errIllegalTwice
@@ -182,8 +181,8 @@ func (c *coder) duplicate() error {
 	return errDuplicate
 }
 
-// only reports known extensions that do not belong in a message: RFC 9846,
-// Section 4.3, wants an illegal_parameter.
+// only fails if has has an extension that does not belong in the message. RFC 9846,
+// Section 4.3, requires an illegal_parameter.
 func (c *coder) only(message []Extension, has ExtensionSet) {
 	if other := has.Minus(Extensions(message...)); other != 0 {
 		c.fail(alert.New(alert.IllegalParameter, "an extension does not belong in this message: "+other.String()))

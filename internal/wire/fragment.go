@@ -2,8 +2,8 @@ package wire
 
 import "github.com/hermetic-tls/hermetic/internal/codec"
 
-// FragmentHeader is the header of a handshake message, or a piece of one, in
-// DTLS (RFC 9147bis, Section 5.2).
+// FragmentHeader is the header of a handshake message in DTLS, or of a fragment of one
+// (RFC 9147bis, Section 5.2).
 type FragmentHeader struct {
 	Type           Type
 	Length         int // of the whole message
@@ -12,7 +12,7 @@ type FragmentHeader struct {
 	FragmentLength int
 }
 
-// FragmentHeaderLen is its size.
+// FragmentHeaderLen is the size of a FragmentHeader, in bytes.
 const FragmentHeaderLen = 12
 
 // Append appends the header.
@@ -23,8 +23,8 @@ func (h *FragmentHeader) Append(b []byte) []byte {
 	return codec.AppendUint24(b, h.FragmentLength)
 }
 
-// Parse reads the header at b[0]. It is false when b is too short for the header
-// and the fragment, or when the fragment reaches beyond its message.
+// Parse reads the header at b[0], and returns the fragment and what follows it. ok is
+// false if b is too short for both, or if the fragment exceeds its message.
 func (h *FragmentHeader) Parse(b []byte) (fragment, rest []byte, ok bool) {
 	c := codec.Cursor{B: b}
 	h.Type = Type(c.Uint8())

@@ -6,7 +6,7 @@ import (
 )
 
 // FuzzMessages: nothing panics; what parses, and is appended, parses to the
-// same again; and whoever walks its lists comes to an end.
+// same again; and walking its lists ends.
 func FuzzMessages(f *testing.F) {
 	list := structures()
 	for i, c := range list {

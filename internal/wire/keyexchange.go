@@ -2,7 +2,7 @@ package wire
 
 import "github.com/hermetic-tls/hermetic/internal/codec"
 
-// KeyExchangeParts says what a TLS 1.2 key exchange message consists of.
+// KeyExchangeParts are the parts of a TLS 1.2 key exchange message.
 type KeyExchangeParts struct {
 	PSK    bool // an identity or a hint
 	ECDHE  bool // a public value
@@ -13,13 +13,13 @@ type KeyExchangeParts struct {
 const namedCurve = 3
 
 // ServerKeyExchange is the ServerKeyExchange of (EC)DHE_ECDSA, ECDHE_RSA
-// (RFC 8422, Section 5.4), PSK and ECDHE_PSK (RFC 4279, RFC 5489). Which of its
-// parts are there is not in the message: the cipher suite says it.
+// (RFC 8422, Section 5.4), PSK and ECDHE_PSK (RFC 4279, RFC 5489). The cipher suite
+// determines which parts it has.
 type ServerKeyExchange struct {
 	Hint      []byte // psk_identity_hint
 	Group     uint16
 	Public    []byte
-	Params    []byte // ServerECDHParams as signed: aliases the message
+	Params    []byte // ServerECDHParams, which is signed; aliases the message
 	Scheme    uint16
 	Signature []byte
 }
@@ -32,7 +32,7 @@ func (m *ServerKeyExchange) Parse(body []byte, parts KeyExchangeParts) error {
 	return c.end()
 }
 
-// Append appends the whole message. Params is not looked at.
+// Append appends the whole message. It ignores Params.
 func (m *ServerKeyExchange) Append(b []byte, parts KeyExchangeParts) []byte {
 	c := appender(b, TypeServerKeyExchange)
 	m.fields(&c, parts)

@@ -20,8 +20,7 @@ type KeyShare struct {
 	Data  []byte
 }
 
-// KeyShares is client_shares as it stands in the message, without the outer
-// length.
+// KeyShares is the content of client_shares, without the length.
 type KeyShares []byte
 
 // All yields the shares in order.
@@ -50,7 +49,8 @@ func AppendKeyShare(s KeyShares, group uint16, data []byte) KeyShares {
 	return codec.Append16(codec.AppendUint16(slices.Grow(s, 4+len(data)), group), data)
 }
 
-// keyShares: shares of unknown groups are passed over, however many there are.
+// keyShares is key_share in a ClientHello. Shares of unknown groups are skipped,
+// however many there are.
 func (c *coder) keyShares(v *KeyShares) {
 	c.Vec16((*[]byte)(v))
 	var groups numbers
@@ -63,8 +63,7 @@ func (c *coder) keyShares(v *KeyShares) {
 	}
 }
 
-// ALPN is a ProtocolNameList as it stands in the message (RFC 7301), without
-// the outer length.
+// ALPN is the content of a ProtocolNameList (RFC 7301), without the length.
 type ALPN []byte
 
 // All yields the protocols in order.
@@ -78,7 +77,7 @@ func AppendALPN(a ALPN, protocols ...string) ALPN {
 	return a
 }
 
-// alpn is a ProtocolNameList: RFC 7301, Section 3.1: no name is empty.
+// alpn is a ProtocolNameList. No name in it is empty (RFC 7301, Section 3.1).
 func (c *coder) alpn(v *ALPN) {
 	c.Filled16((*[]byte)(v))
 	l := codec.Cursor{B: *v}
@@ -88,7 +87,7 @@ func (c *coder) alpn(v *ALPN) {
 	c.Require(!l.Bad)
 }
 
-// oneProtocol is a ProtocolNameList of one, a server's answer.
+// oneProtocol is a ProtocolNameList with one name, as a server answers.
 func (c *coder) oneProtocol(v *[]byte) {
 	if c.Appending {
 		c.Out = codec.Append8(codec.AppendUint16(c.Out, uint16(1+len(*v))), *v)
@@ -99,9 +98,9 @@ func (c *coder) oneProtocol(v *[]byte) {
 	c.Require(list.Done())
 }
 
-// Names is a list of DER distinguished names, each with a 16-bit length, as
-// it stands in certificate_authorities or CertificateRequest, without the
-// outer length.
+// Names is a list of distinguished names in DER, each after a 16-bit length: the
+// content of certificate_authorities or of that field of CertificateRequest, without the
+// length.
 type Names []byte
 
 // All yields the names in order.
@@ -120,7 +119,7 @@ func (c *coder) names(v *Names) {
 	c.Require(filled16s(*v))
 }
 
-// filled16s reports whether list consists of vectors that are not empty.
+// filled16s reports whether list consists of non-empty vectors.
 func filled16s(list []byte) bool {
 	l := codec.Cursor{B: list}
 	for l.More() {
@@ -129,8 +128,8 @@ func filled16s(list []byte) bool {
 	return !l.Bad
 }
 
-// serverName is server_name: RFC 6066, Section 3. Names of other types are
-// skipped.
+// serverName is server_name (RFC 6066, Section 3). Names of types other than host_name
+// are skipped.
 func (c *coder) serverName(host *string) {
 	if c.Appending {
 		n := len(*host)
@@ -153,7 +152,7 @@ func (c *coder) serverName(host *string) {
 	c.Require(!list.Bad)
 }
 
-// scts is a SignedCertificateTimestampList with its length: RFC 6962, Section 3.3.
+// scts is a SignedCertificateTimestampList with its length (RFC 6962, Section 3.3).
 func (c *coder) scts(v *[]byte) {
 	c.Rest(v)
 	list := codec.Cursor{B: *v}
@@ -170,7 +169,7 @@ func AppendSCTs(b []byte, list [][]byte) []byte {
 	return codec.End16(b, at)
 }
 
-// SCTs yields what AppendSCTs has written.
+// SCTs yields the elements of a list that AppendSCTs has written.
 func SCTs(list []byte) iter.Seq[[]byte] {
 	c := codec.Cursor{B: list}
 	return vectors16(c.Vec16())
@@ -189,8 +188,8 @@ func (c *coder) srtp(v *SRTP) {
 
 // OfferedPSKs is pre_shared_key in a ClientHello (RFC 9846, Section 4.3.11).
 type OfferedPSKs struct {
-	Identities []byte // identities as they stand in the message, without the outer length
-	Binders    []byte // likewise
+	Identities []byte // the content of identities, without the length
+	Binders    []byte // the content of binders, without the length
 }
 
 // PSKIdentity is one identity of OfferedPSKs.
@@ -209,7 +208,7 @@ func (c *coder) offeredPSKs(p *OfferedPSKs) {
 		c.Require(!l.Bad)
 	}
 	for l := (codec.Cursor{B: p.Binders}); l.More(); binders++ {
-		l.NonEmpty(l.Vec8()) // one that is shorter than a hash is simply wrong
+		l.NonEmpty(l.Vec8()) // one that is shorter than a hash does not verify
 		c.Require(!l.Bad)
 	}
 	if !c.In.Bad && identities != binders {
@@ -217,8 +216,8 @@ func (c *coder) offeredPSKs(p *OfferedPSKs) {
 	}
 }
 
-// BindersLen is the size of the binders with their length: what a binder does
-// not cover (RFC 9846, Section 4.3.11.2).
+// BindersLen is the size of the binders with their length, which is the part of the
+// message that a binder does not cover (RFC 9846, Section 4.3.11.2).
 func (p OfferedPSKs) BindersLen() int { return 2 + len(p.Binders) }
 
 // All yields each identity with its binder.
@@ -233,7 +232,7 @@ func (p OfferedPSKs) All() iter.Seq2[PSKIdentity, []byte] {
 	}
 }
 
-// Cut returns the first identity with its binder, and what comes after it.
+// Cut returns the first identity with its binder, and the rest.
 func (p OfferedPSKs) Cut() (id PSKIdentity, binder []byte, rest OfferedPSKs, ok bool) {
 	if len(p.Identities) == 0 {
 		return id, nil, p, false
@@ -243,7 +242,7 @@ func (p OfferedPSKs) Cut() (id PSKIdentity, binder []byte, rest OfferedPSKs, ok 
 	return id, binder, OfferedPSKs{Identities: i.B, Binders: b.B}, true
 }
 
-// At returns identity i with its binder.
+// At returns the identity with index i, and its binder.
 func (p OfferedPSKs) At(i int) (id PSKIdentity, binder []byte, ok bool) {
 	n := 0
 	for id, binder := range p.All() {
@@ -255,7 +254,7 @@ func (p OfferedPSKs) At(i int) (id PSKIdentity, binder []byte, ok bool) {
 	return id, nil, false
 }
 
-// Has reports whether an identity is among them.
+// Has reports whether identity is offered.
 func (p OfferedPSKs) Has(identity []byte) bool {
 	for id := range p.All() {
 		if bytes.Equal(id.Identity, identity) {
@@ -265,8 +264,7 @@ func (p OfferedPSKs) Has(identity []byte) bool {
 	return false
 }
 
-// PartOf reports whether the identities of p are some of those of all, in the same
-// order.
+// PartOf reports whether the identities of p are a subsequence of those of all.
 func (p OfferedPSKs) PartOf(all OfferedPSKs) bool {
 	rest := codec.Cursor{B: all.Identities}
 	for id := range p.All() {
@@ -290,8 +288,7 @@ func AppendPSKIdentity(b []byte, id PSKIdentity) []byte {
 // AppendPSKBinder appends one binder to OfferedPSKs.Binders.
 func AppendPSKBinder(b, binder []byte) []byte { return codec.Append8(b, binder) }
 
-// vectors8 and vectors16 yield the vectors in a list of them, with lengths of as
-// many bits.
+// vectors8 yields the vectors in a list, each after an 8-bit length.
 func vectors8(list []byte) iter.Seq[[]byte] {
 	return func(yield func([]byte) bool) {
 		for c := (codec.Cursor{B: list}); c.More(); {
@@ -302,6 +299,7 @@ func vectors8(list []byte) iter.Seq[[]byte] {
 	}
 }
 
+// vectors16 yields the vectors in a list, each after a 16-bit length.
 func vectors16(list []byte) iter.Seq[[]byte] {
 	return func(yield func([]byte) bool) {
 		for c := (codec.Cursor{B: list}); c.More(); {

@@ -97,17 +97,17 @@ func TestExtensionBodies(t *testing.T) {
 		{"ClientHello", ExtServerName, "two host names", block("\x00"+block("a"), "\x00"+block("b")), decode},
 		{"ClientHello", ExtServerName, "a name beyond the list", block("\x00\x00\x02a"), decode},
 		{"ClientHello", ExtServerName, "a name of a type of its own", block("\x07"+block("?"), "\x00"+block("localhost")), good},
-		{"ClientHello", ExtServerName, "a byte behind the list", block("\x00"+block("a")) + "\x00", decode},
+		{"ClientHello", ExtServerName, "a byte after the list", block("\x00"+block("a")) + "\x00", decode},
 
 		{"ClientHello", ExtStatusRequest, "ocsp with a responder and extensions", "\x01" + block(block("id")) + block("ext"), good},
 		{"ClientHello", ExtStatusRequest, "another type", "\x02anything", good},
 		{"ClientHello", ExtStatusRequest, "nothing", "", decode},
 		{"ClientHello", ExtStatusRequest, "ocsp and no lists", "\x01", decode},
-		{"ClientHello", ExtStatusRequest, "a byte behind the lists", "\x01" + block() + block() + "\x00", decode},
+		{"ClientHello", ExtStatusRequest, "a byte after the lists", "\x01" + block() + block() + "\x00", decode},
 
 		{"ClientHello", ExtSupportedGroups, "no group", block(), decode},
 		{"ClientHello", ExtSupportedGroups, "half a group", block("\x00\x1d\x00"), decode},
-		{"ClientHello", ExtSupportedGroups, "a byte behind the list", block("\x00\x1d") + "\x00", decode},
+		{"ClientHello", ExtSupportedGroups, "a byte after the list", block("\x00\x1d") + "\x00", decode},
 		{"ClientHello", ExtECPointFormats, "no format", "\x00", decode},
 		{"ClientHello", ExtSignatureAlgorithms, "no scheme", block(), decode},
 		{"ClientHello", ExtSignatureAlgorithms, "half a scheme", block("\x04"), decode},
@@ -125,7 +125,7 @@ func TestExtensionBodies(t *testing.T) {
 
 		// The peers that test this expect an illegal_parameter.
 		{"ClientHello", ExtClientCertificateType, "no type", "\x00", illegal},
-		{"ClientHello", ExtClientCertificateType, "a byte behind the list", "\x01\x02\x00", illegal},
+		{"ClientHello", ExtClientCertificateType, "a byte after the list", "\x01\x02\x00", illegal},
 		{"ClientHello", ExtServerCertificateType, "no type", "\x00", illegal},
 		{"ClientHello", ExtServerCertificateType, "a list that is cut", "\x02\x02", illegal},
 
@@ -151,7 +151,7 @@ func TestExtensionBodies(t *testing.T) {
 
 		{"ClientHello of DTLS", ExtConnectionID, "an empty one", "\x00", good},
 		{"ClientHello of DTLS", ExtConnectionID, "nothing", "", decode},
-		{"ClientHello of DTLS", ExtConnectionID, "a byte behind it", "\x01a\x00", decode},
+		{"ClientHello of DTLS", ExtConnectionID, "a byte after it", "\x01a\x00", decode},
 		{"ClientHello", ExtRenegotiationInfo, "nothing", "", decode},
 		{"ClientHello", ExtPadding, "anything", "anything", good},
 
@@ -191,7 +191,7 @@ func TestExtensionBodies(t *testing.T) {
 		{"ServerHello", ExtUseSRTP, "no profile", block() + "\x00", decode},
 		{"ServerHello", ExtServerCertificateType, "a client's", "\x01\x02", decode},
 		{"ServerHello", ExtClientCertificateType, "nothing", "", decode},
-		{"ServerHello", ExtConnectionID, "a byte behind it", "\x01a\x00", decode},
+		{"ServerHello", ExtConnectionID, "a byte after it", "\x01a\x00", decode},
 		{"ServerHello", ExtRenegotiationInfo, "nothing", "", decode},
 		{"ServerHello", ExtServerName, "a name in it", block("\x00" + block("localhost")), decode},
 		{"ServerHello", ExtStatusRequest, "something in it", "\x01", decode},
@@ -221,11 +221,11 @@ func TestExtensionBodies(t *testing.T) {
 		{"CertificateEntry", ExtStatusRequest, "a request", "\x01" + block() + block(), decode},
 		{"CertificateEntry", ExtSCT, "nothing", "", decode},
 		{"CertificateEntry", ExtSCT, "an empty list", block(), decode},
-		{"CertificateEntry", ExtSCT, "a byte behind the list", block(block("sct")) + "\x00", decode},
+		{"CertificateEntry", ExtSCT, "a byte after the list", block(block("sct")) + "\x00", decode},
 
 		{"NewSessionTicket 1.3", ExtEarlyData, "a size", "\x00\x00\x00\x01", good},
 		{"NewSessionTicket 1.3", ExtEarlyData, "nothing", "", decode},
-		{"NewSessionTicket 1.3", ExtEarlyData, "a byte behind the size", "\x00\x00\x00\x01\x00", decode},
+		{"NewSessionTicket 1.3", ExtEarlyData, "a byte after the size", "\x00\x00\x00\x01\x00", decode},
 	} {
 		t.Run(fmt.Sprintf("%s, %v: %s", tt.message, tt.ext, tt.name), func(t *testing.T) {
 			wantParse(t, parseAs(tt.message, starts[tt.message]+block(ext(tt.ext, tt.body))), tt.want)
@@ -265,7 +265,7 @@ func TestExtensionLists(t *testing.T) {
 			{"half a header", block("\x12\x34\x00"), decode},
 			{"a list beyond the message", "\x00\x05" + ext(0x1234, ""), decode},
 			{"half a length", "\x00", decode},
-			{"a byte behind the list", block(ext(0x1234, "")) + "\x00", decode},
+			{"a byte after the list", block(ext(0x1234, "")) + "\x00", decode},
 		} {
 			t.Run(name+": "+tt.name, func(t *testing.T) {
 				wantParse(t, parseAs(name, start+tt.list), tt.want)
@@ -373,7 +373,7 @@ func TestExtensionLengths(t *testing.T) {
 				}
 			}
 			if err := parseAs(name, start+block(ext(e, string(body)+"\x00"))); err == nil {
-				t.Errorf("%s: %v parses with a byte behind it", name, e)
+				t.Errorf("%s: %v parses with a byte after it", name, e)
 			}
 		}
 	}

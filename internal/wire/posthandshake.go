@@ -40,7 +40,7 @@ func (m *NewSessionTicket13) fields(c *coder) {
 		if e == ExtEarlyData {
 			c.Uint32(&m.MaxEarlyData)
 		} else {
-			c.Skip() // unknown ones are to be ignored
+			c.Skip() // unrecognized extensions are ignored
 		}
 	})
 }
@@ -100,7 +100,7 @@ func (m *RequestConnectionID) Append(b []byte) []byte {
 
 // NewConnectionID is RFC 9147bis, Section 9.
 type NewConnectionID struct {
-	CIDs  []byte // each with an 8-bit length, without the outer length
+	CIDs  []byte // the content of cids, without the length: see All and AppendCID
 	Usage uint8  // 0: cid_immediate, 1: cid_spare
 }
 
@@ -128,5 +128,5 @@ func (m *NewConnectionID) fields(c *coder) {
 // All yields the connection IDs.
 func (m *NewConnectionID) All() iter.Seq[[]byte] { return vectors8(m.CIDs) }
 
-// AppendCID appends one of at most 255 bytes to NewConnectionID.CIDs.
+// AppendCID appends a connection ID, of at most 255 bytes, to NewConnectionID.CIDs.
 func AppendCID(b, cid []byte) []byte { return codec.Append8(b, cid) }

@@ -146,7 +146,7 @@ func TestTruncated(t *testing.T) {
 			}
 			wantAlert(t, err, alert.DecodeError, "%s of %d bytes, cut to %d", c.name, len(body), n)
 		}
-		wantAlert(t, c.parse(c.zero(), append(bytes.Clone(body), 0)), alert.DecodeError, "%s with a byte behind it", c.name)
+		wantAlert(t, c.parse(c.zero(), append(bytes.Clone(body), 0)), alert.DecodeError, "%s with a byte after it", c.name)
 	}
 }
 

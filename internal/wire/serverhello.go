@@ -7,15 +7,15 @@ var RetryRandom = [32]byte{
 	0xc2, 0xa2, 0x11, 0x16, 0x7a, 0xbb, 0x8c, 0x5e, 0x07, 0x9e, 0x09, 0xe2, 0xc8, 0xa8, 0x33, 0x9c,
 }
 
-// The last bytes of the random of a server that knows a newer version than the
+// The last bytes of the random of a server that supports a newer version than the
 // one it negotiates (RFC 9846, Section 4.2.3).
 const (
 	DowngradeTLS12 = "DOWNGRD\x01"
 	DowngradeTLS11 = "DOWNGRD\x00"
 )
 
-// ServerHello is RFC 9846, Section 4.2.3, and RFC 5246, Section 7.4.1.3; a
-// HelloRetryRequest too (see IsRetry).
+// ServerHello is RFC 9846, Section 4.2.3, and RFC 5246, Section 7.4.1.3. It is also a
+// HelloRetryRequest, see IsRetry.
 type ServerHello struct {
 	Version     uint16
 	Random      [32]byte
@@ -24,15 +24,14 @@ type ServerHello struct {
 	Compression uint8
 
 	Has ExtensionSet
-	// Unknown is set when the message has an extension that was not offered:
-	// one that this package does not know, or not one of those that
-	// ParseAnswer was told.
+	// Unknown is set when the message has an extension that was not offered: one that
+	// this package does not know, or one that is not in the set given to ParseAnswer.
 	Unknown bool
 
 	SupportedVersion  uint16
-	KeyShare          KeyShare // without Data in a HelloRetryRequest
+	KeyShare          KeyShare // in a HelloRetryRequest, without Data
 	SelectedPSK       uint16
-	Cookie            []byte // HelloRetryRequest
+	Cookie            []byte // only in a HelloRetryRequest
 	ALPN              []byte // TLS 1.2: the one protocol chosen
 	SCTs              []byte // TLS 1.2: the SignedCertificateTimestampList, length included
 	PointFormats      []byte
@@ -50,8 +49,8 @@ func (m *ServerHello) IsRetry() bool { return m.Random == RetryRandom }
 
 func (m *ServerHello) Parse(body []byte) error { return m.ParseAnswer(body, everything) }
 
-// ParseAnswer is Parse for who has offered those extensions: what is in others is
-// not looked at.
+// ParseAnswer is Parse for a client that has offered those extensions. The content of
+// others is not read.
 func (m *ServerHello) ParseAnswer(body []byte, offered ExtensionSet) error {
 	*m = ServerHello{}
 	c := parser("ServerHello", body)
@@ -121,7 +120,7 @@ type EncryptedExtensions struct {
 	Unknown bool // see ServerHello
 
 	ALPN           []byte
-	Groups         Uint16s // advice only
+	Groups         Uint16s // informative
 	SRTP           SRTP
 	ServerCertType uint8
 	ClientCertType uint8
@@ -130,7 +129,7 @@ type EncryptedExtensions struct {
 
 func (m *EncryptedExtensions) Parse(body []byte) error { return m.ParseAnswer(body, everything) }
 
-// ParseAnswer is as that of ServerHello.
+// ParseAnswer is like that of ServerHello.
 func (m *EncryptedExtensions) ParseAnswer(body []byte, offered ExtensionSet) error {
 	*m = EncryptedExtensions{}
 	c := parser("EncryptedExtensions", body)

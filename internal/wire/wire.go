@@ -1,14 +1,12 @@
-// Package wire is the messages of TLS and DTLS as bytes: every structure that
-// stands in a handshake has one type here, whose fields method serves both Parse
-// and Append (see coder). Parse reads a message's body; Append appends the whole
-// message, with its header.
+// Package wire encodes the handshake messages of TLS and DTLS. Each structure has one
+// type, whose fields method serves both Parse and Append (see package codec). Parse
+// reads a message's body; Append appends the whole message, with its header.
 //
-// Parsing is a cursor over the message and copies nothing: the fields of a
-// parsed message alias its bytes and are valid as long as these are. Every
-// list is bounded by the message, every length is checked, and nothing may
-// follow the last field. What does not parse is a decode_error, as RFC 9846,
-// Section 6.2 demands; a value that parses but is not allowed is for the
-// state that receives it to judge.
+// Parsing copies nothing: the fields of a parsed message alias its bytes and are valid
+// as long as those are. Each list is bounded by the message, each length is checked, and
+// nothing may follow the last field. A message that does not parse is a decode_error, as
+// RFC 9846, Section 6.2, requires. A value that parses but is not allowed is rejected by
+// the state that receives it.
 package wire
 
 import (
@@ -84,8 +82,8 @@ func (t Type) String() string {
 	return fmt.Sprintf("message type %d", uint8(t))
 }
 
-// TypeSet is the set of message types that a state accepts. It prints as an
-// error would say it: "Certificate or CertificateRequest".
+// TypeSet is the set of message types that a state accepts. It prints as error texts
+// need it: "Certificate or CertificateRequest".
 type TypeSet uint32
 
 // Types returns the set of the given types.
@@ -100,7 +98,7 @@ func Types(types ...Type) TypeSet {
 // Has reports whether t, as a peer sent it, is in s.
 func (s TypeSet) Has(t Type) bool { return t < 32 && s&(1<<t) != 0 }
 
-// String names the types, as an error would.
+// String joins the names, for errors.
 func (s TypeSet) String() string {
 	var names []string
 	for ; s != 0; s &= s - 1 {
@@ -109,7 +107,7 @@ func (s TypeSet) String() string {
 	return strings.Join(names, " or ")
 }
 
-// Message is one whole handshake message, reassembled.
+// Message is one complete handshake message, reassembled.
 type Message struct {
 	Type Type
 	Seq  uint16 // DTLS: message_seq
@@ -125,7 +123,7 @@ const (
 	VersionDTLS13 = version.DTLS13
 )
 
-// Uint16s is a vector of 16-bit values as it stands in a message.
+// Uint16s is the content of a vector of 16-bit values.
 type Uint16s []byte
 
 // AppendUint16s appends values to a vector.
@@ -167,7 +165,7 @@ func (u Uint16s) All() iter.Seq[uint16] {
 // Section 4).
 func AppendHeader(b []byte, t Type, n int) []byte { return codec.AppendUint24(append(b, byte(t)), n) }
 
-// ParseHeader reads that header; ok is false when b is too short for it.
+// ParseHeader reads that header. ok is false if b is too short.
 func ParseHeader(b []byte) (t Type, n int, ok bool) {
 	if len(b) < 4 {
 		return 0, 0, false
@@ -175,8 +173,8 @@ func ParseHeader(b []byte) (t Type, n int, ok bool) {
 	return Type(b[0]), int(b[1])<<16 | int(b[2])<<8 | int(b[3]), true
 }
 
-// AppendMessage appends a whole message: for those whose body is all there is
-// to them, such as ServerHelloDone.
+// AppendMessage appends a message with that body. It serves messages without fields,
+// such as ServerHelloDone.
 func AppendMessage(b []byte, t Type, body []byte) []byte {
 	return append(AppendHeader(b, t, len(body)), body...)
 }

@@ -85,7 +85,7 @@ var names = []struct {
 	{"unknown level", ":UNKNOWN_ALERT_TYPE:", both},
 	{"an alert is malformed", ":BAD_ALERT:", both},
 	{"does not look like application data", ":INVALID_OUTER_RECORD_TYPE:", both},
-	{"an extension stands in a message twice", ":DUPLICATE_EXTENSION:", both},
+	{"an extension occurs twice in a message", ":DUPLICATE_EXTENSION:", both},
 	{"application data comes before", ":UNEXPECTED_RECORD:", both},
 	{"certificate_request_context", ":DECODE_ERROR:", both},
 	{"no ALPN protocol in common", ":NO_APPLICATION_PROTOCOL:", both},
