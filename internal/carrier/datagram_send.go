@@ -90,6 +90,9 @@ func (d *Datagram) SendKeyUpdate(msg []byte, next suite.Keys) {
 	}
 }
 
+// HasEpochs: each record names its epoch.
+func (d *Datagram) HasEpochs() bool { return true }
+
 // KeyUpdatePending reports whether a KeyUpdate is not acknowledged yet.
 func (d *Datagram) KeyUpdatePending() bool { return d.x != nil && d.x.out.KeyUpdatePending() }
 

@@ -462,6 +462,9 @@ func (s *Stream) SendKeyUpdate(msg []byte, next suite.Keys) {
 	s.InstallWrite(handshake.Application, next)
 }
 
+// HasEpochs: records of a stream are in order, and do not name their epoch.
+func (s *Stream) HasEpochs() bool { return false }
+
 // KeyUpdatePending: a stream's KeyUpdate takes effect at once.
 func (s *Stream) KeyUpdatePending() bool { return false }
 

@@ -23,7 +23,7 @@ const (
 
 // offerCID adds connection_id to a ClientHello: RFC 9146, Section 3.
 func (c *clientStart) offerCID() error {
-	if !c.params.CIDs || c.conn.Transport != wire.Datagram {
+	if !c.params.CIDs || !c.extensions.Has(wire.ExtConnectionID) {
 		return nil
 	}
 	c.hello.ConnectionID = make([]byte, c.params.CIDLength)
@@ -40,7 +40,7 @@ func (c *clientStart) acceptCID(sh *wire.ServerHello) {
 
 // chooseCID answers connection_id in a ServerHello.
 func (s *serverStart) chooseCID(sh *wire.ServerHello) error {
-	if !s.params.CIDs || !s.hello.Has.Has(wire.ExtConnectionID) || s.conn.Transport != wire.Datagram {
+	if !s.params.CIDs || !(s.hello.Has & s.extensions).Has(wire.ExtConnectionID) {
 		return nil
 	}
 	sh.ConnectionID = make([]byte, s.params.CIDLength)

@@ -23,6 +23,7 @@ func (openJar) Open(cookie, _ []byte) ([]byte, bool) {
 type clearDatagrams struct{ clearOutput }
 
 func (*clearDatagrams) Transport() wire.Transport { return wire.Datagram }
+func (*clearDatagrams) HasEpochs() bool           { return true }
 
 // datagramParams are of a client that likes P-256 best and has sent a share of
 // X25519, or of a server that will ask for P-256 then.

@@ -79,10 +79,10 @@ func (c *client13) acceptEarlyData(accepted bool) error {
 	return nil
 }
 
-// endEarlyData: RFC 9846, Section 4.6; RFC 9147bis, Section 5.6, leaves the
-// message out, since the epochs say the same.
+// endEarlyData: RFC 9846, Section 4.6; RFC 9147bis, Section 5.6, omits the message,
+// because the epochs say the same.
 func (c *client13) endEarlyData() {
-	if c.conn.Transport == wire.Stream {
+	if !c.out.HasEpochs() {
 		c.send(wire.AppendMessage(c.scratch[:0], wire.TypeEndOfEarlyData, nil))
 	}
 	c.out.InstallWrite(Handshake, c.client.Keys)
@@ -136,8 +136,8 @@ func (s *server13) installRead() error {
 	s.keyLog("CLIENT_EARLY_TRAFFIC_SECRET", s.earlyTraffic)
 	s.out.LimitEarlyData(s.psk.Session.MaxEarlyData)
 	err := s.out.InstallRead(EarlyData, s.conn.trafficKeys(s.earlyTraffic))
-	if err == nil && s.conn.Transport == wire.Datagram {
-		err = s.out.InstallRead(Handshake, s.client.Keys) // epochs are told apart
+	if err == nil && s.out.HasEpochs() {
+		err = s.out.InstallRead(Handshake, s.client.Keys)
 	}
 	return err
 }

@@ -130,9 +130,10 @@ type Machine struct {
 	params     *Params
 	conn       *Connection
 	transcript transcript
-	serverName string    // a client's: to be sent
-	verdict    Verify    // the question about the peer
-	jar        CookieJar // a server's that asks for cookies, else nil
+	serverName string            // a client's: to be sent
+	verdict    Verify            // the question about the peer
+	jar        CookieJar         // a server's that asks for cookies, else nil
+	extensions wire.ExtensionSet // that the transport has
 	step       step
 	finished   bool
 	// The types of certificate that the peer shows, and that a server asks of us
@@ -161,7 +162,10 @@ func NewServer(p *Params, out Output, jar CookieJar) *Machine {
 
 func newMachine(p *Params, out Output) *Machine {
 	m := &Machine{params: p, out: out, conn: &Connection{Transport: out.Transport()}}
-	m.scratch = m.space[:0]
+	m.scratch, m.extensions = m.space[:0], ^wire.ExtensionSet(0)
+	if m.conn.Transport == wire.Stream {
+		m.extensions = m.extensions.Minus(wire.OnlyDatagrams)
+	}
 	return m
 }
 

@@ -28,6 +28,7 @@ type clearOutput struct {
 }
 
 func (c *clearOutput) Transport() wire.Transport               { return wire.Stream }
+func (c *clearOutput) HasEpochs() bool                         { return false }
 func (c *clearOutput) HelloRoom() int                          { return math.MaxInt }
 func (c *clearOutput) SetVersion(uint16)                       {}
 func (c *clearOutput) InstallRead(Level, suite.Keys) error     { return nil }

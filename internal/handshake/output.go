@@ -27,6 +27,11 @@ type Output interface {
 	// fits one datagram; over a stream there is no limit that matters.
 	HelloRoom() int
 
+	// HasEpochs reports whether records name their epoch. Then the keys for early data
+	// and those for the handshake are in use side by side, and no EndOfEarlyData
+	// separates what they protect.
+	HasEpochs() bool
+
 	// SetVersion tells the version that the hellos have agreed on.
 	SetVersion(version uint16)
 

@@ -316,7 +316,7 @@ func (s *server13) sendFinished() (step, error) {
 	switch {
 	case s.requestsCertificate():
 		return expect(s.onCertificate, wire.TypeCertificate), nil
-	case s.conn.EarlyData == EarlyDataAccepted && s.conn.Transport == wire.Stream:
+	case s.conn.EarlyData == EarlyDataAccepted && !s.out.HasEpochs():
 		next = expect(s.onEndOfEarlyData, wire.TypeEndOfEarlyData)
 	}
 	if s.params.AskVerify {

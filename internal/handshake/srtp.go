@@ -12,7 +12,7 @@ var errSRTP = alert.New(alert.IllegalParameter, "the server chose SRTP profiles 
 // offerSRTP adds use_srtp to a ClientHello: RFC 5764, Section 4.1.1. There is no
 // MKI.
 func (c *clientStart) offerSRTP() {
-	if len(c.params.SRTP) > 0 && c.conn.Transport == wire.Datagram {
+	if len(c.params.SRTP) > 0 && c.extensions.Has(wire.ExtUseSRTP) {
 		c.hello.SRTP.Profiles = c.params.lists.srtp
 		c.hello.Has.Add(wire.ExtUseSRTP)
 	}
@@ -35,7 +35,7 @@ func (m *Machine) acceptSRTP(has wire.ExtensionSet, chosen wire.SRTP) error {
 
 // chooseSRTP is a server's choice: the first of ours that the client has.
 func (s *serverStart) chooseSRTP() (has wire.ExtensionSet, chosen wire.SRTP) {
-	if !s.hello.Has.Has(wire.ExtUseSRTP) || s.conn.Transport != wire.Datagram {
+	if !(s.hello.Has & s.extensions).Has(wire.ExtUseSRTP) {
 		return 0, chosen
 	}
 	for _, p := range s.params.SRTP {

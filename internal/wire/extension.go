@@ -130,6 +130,7 @@ var (
 	InServerHello12 = Extensions(ExtServerName, ExtStatusRequest, ExtSupportedGroups, ExtECPointFormats, ExtALPN, ExtSCT,
 		ExtClientCertificateType, ExtServerCertificateType, ExtExtendedMainSecret, ExtRenegotiationInfo, ExtSessionTicket,
 		ExtConnectionID, ExtUseSRTP)
+	OnlyDatagrams         = Extensions(ExtConnectionID, ExtUseSRTP)
 	InServerHello13       = Extensions(ExtSupportedVersions, ExtKeyShare, ExtPreSharedKey, ExtConnectionID)
 	InHelloRetryRequest   = Extensions(ExtSupportedVersions, ExtKeyShare, ExtCookie)
 	InEncryptedExtensions = Extensions(inEncryptedExtensions...)
