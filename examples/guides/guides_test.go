@@ -1,10 +1,9 @@
-// Package guides runs the programs of docs/guide and README.md.
+// Package guides runs the programs of docs/guide.
 package guides
 
 import (
 	"bytes"
 	"context"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -50,12 +49,12 @@ func save(t *testing.T, name, text string) string {
 }
 
 // run returns what a program prints.
-func run(t *testing.T, folder, program string, args ...string) string {
+func run(t *testing.T, program string, args ...string) string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute) // of a program that hangs
 	defer cancel()
 	cmd := exec.CommandContext(ctx, program, args...)
-	cmd.Dir, cmd.Env = folder, append(os.Environ(), "GNET_LOGGING_LEVEL=2") // errors only
+	cmd.Env = append(os.Environ(), "GNET_LOGGING_LEVEL=2") // errors only
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
@@ -82,9 +81,9 @@ func TestGuides(t *testing.T) {
 			var got string
 			switch program.language {
 			case "go":
-				got = run(t, "", build(t, save(t, "main.go", program.text)))
+				got = run(t, build(t, save(t, "main.go", program.text)))
 			case "lua":
-				got = run(t, "", build(t, "../../cmd/hermetic"), "lua", save(t, "program.lua", program.text))
+				got = run(t, build(t, "../../cmd/hermetic"), "lua", save(t, "program.lua", program.text))
 			default:
 				t.Fatalf("a program in %q", program.language)
 			}
@@ -92,49 +91,5 @@ func TestGuides(t *testing.T) {
 				t.Errorf("it prints\n%s, and the guide says\n%s", got, want)
 			}
 		})
-	}
-}
-
-// TestReadme: the server and the client of README.md, with the files that hermetic cert makes.
-func TestReadme(t *testing.T) {
-	var programs []string
-	for _, b := range blocks(t, "../../README.md") {
-		if b.language == "go" && strings.Contains(b.text, "\nfunc main()") {
-			programs = append(programs, b.text)
-		}
-	}
-	if len(programs) != 2 {
-		t.Fatalf("README.md has %d programs, not a server and a client", len(programs))
-	}
-	l, err := net.Listen("tcp", "localhost:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, port, _ := net.SplitHostPort(l.Addr().String())
-	l.Close() // a port that is free as a rule
-	var built []string
-	for _, text := range programs {
-		built = append(built, build(t, save(t, "main.go", strings.ReplaceAll(text, "localhost:4433", "localhost:"+port))))
-	}
-	folder := t.TempDir()
-	run(t, folder, build(t, "../../cmd/hermetic"), "cert")
-
-	ctx, cancel := context.WithCancel(t.Context())
-	server := exec.CommandContext(ctx, built[0])
-	server.Dir = folder
-	stdout, err := server.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := server.Start(); err != nil {
-		t.Fatal(err)
-	}
-	defer server.Wait()
-	defer cancel()
-	if _, err := stdout.Read(make([]byte, 100)); err != nil { // it says that it listens
-		t.Fatal(err)
-	}
-	if got := run(t, folder, built[1]); got != "TLS 1.3: hello\n" {
-		t.Errorf("the client prints %q", got)
 	}
 }
