@@ -19,21 +19,21 @@ import (
 	"github.com/hermetic-tls/hermetic"
 )
 
-// A Session is a [hermetic.SessionCache] of one server's session, the newest, in a
-// file: a line with its key, and the session. The file is of the first server whose
-// session comes; those of others are not kept. Whoever reads it can pose as this
-// client's session.
+// A Session is a [hermetic.SessionCache] that keeps the newest session of one server in
+// a file: a line with its key, and the session. The file belongs to the first server
+// whose session is put; sessions of other servers are not kept. Protect the file:
+// somebody who reads it can resume the session.
 type Session struct {
 	name string
 
 	mu      sync.Mutex
-	key     string            // of the server; "": none yet
-	session *hermetic.Session // nil: none, or used up
-	err     error             // what kept one from being written
+	key     string            // the server's; "": none yet
+	session *hermetic.Session // nil: none, or it was used
+	err     error             // why a session was not written
 }
 
-// OpenSession reads the session in the file, if there is one. It is an error if that
-// is damaged, or where no file can be written beside it.
+// OpenSession reads the session in the file, if the file exists. It returns an error if
+// the file is damaged, or if its directory does not permit new files.
 func OpenSession(name string) (*Session, error) {
 	f := &Session{name: name}
 	switch data, err := os.ReadFile(name); {
@@ -48,7 +48,7 @@ func OpenSession(name string) (*Session, error) {
 	}
 	tmp, err := f.temporary()
 	if err != nil {
-		var path *fs.PathError // of a name that the caller did not give
+		var path *fs.PathError // its name is not the one that the caller gave
 		if errors.As(err, &path) {
 			err = path.Err
 		}
@@ -57,22 +57,22 @@ func OpenSession(name string) (*Session, error) {
 	return f, errors.Join(tmp.Close(), os.Remove(tmp.Name()))
 }
 
-// Key is that of the server whose session is kept; "": there is none yet.
+// Key returns the key of the server whose session is kept, or "" if there is none yet.
 func (f *Session) Key() string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.key
 }
 
-// Err is what kept the newest session from being written, or nil.
+// Err returns why the newest session could not be written, or nil.
 func (f *Session) Err() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.err
 }
 
-// Get returns the session; one that is SingleUse once, and then it is not in the file
-// any more.
+// Get returns the session. A session that is SingleUse is returned once, and removed
+// from the file.
 func (f *Session) Get(key string) *hermetic.Session {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -87,7 +87,7 @@ func (f *Session) Get(key string) *hermetic.Session {
 	return s
 }
 
-// Put writes the session to the file, whole or not at all.
+// Put writes the session to the file atomically.
 func (f *Session) Put(key string, s *hermetic.Session) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -117,7 +117,7 @@ func (f *Session) replace(data []byte) error {
 	return err
 }
 
-// temporary opens a file beside the session's, which nobody else may read.
+// temporary opens a file in the same directory that only this user may read.
 func (f *Session) temporary() (*os.File, error) {
 	return os.CreateTemp(filepath.Dir(f.name), filepath.Base(f.name)+".*")
 }

@@ -11,11 +11,11 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// probeInterval is how often a Redis that did not answer is tried again, where there is
+// probeInterval is how often Redis is tried again after it did not answer, if there is
 // early data to ask about.
 const probeInterval = time.Second
 
-// link is whether Redis answers. While it does not, nobody waits for it.
+// link knows whether Redis answers. While it does not, no handshake waits for it.
 type link struct {
 	mu      sync.Mutex
 	down    bool
@@ -38,14 +38,14 @@ func (l *link) cut() {
 	}
 }
 
-// restore is called when Redis has answered.
+// restore is called when Redis answers.
 func (l *link) restore() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.down = false
 }
 
-// begin reports whether it is time for a probe, of which there is one at a time.
+// begin reports whether it is time for a probe. There is one at a time.
 func (l *link) begin(now time.Time) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -62,7 +62,7 @@ func (l *link) end() {
 	l.probing = false
 }
 
-// probe tries in the background whether Redis answers again, if it is time to.
+// probe checks in the background whether Redis answers again, if it is time to.
 func (s *Store) probe() {
 	if !s.link.begin(s.opt.Time()) {
 		return
@@ -87,9 +87,9 @@ func (s *Store) check(ctx context.Context) {
 	s.say(aboutEarlyData, err)
 }
 
-// away notes that Redis does not answer. The client of a cluster is to find out who
-// serves it now: it would do so once a minute by itself, and a master that is gone does
-// not say who took over.
+// away notes that Redis does not answer. It makes the client of a cluster look for the
+// current master: by itself the client would do so once a minute, and a master that is
+// gone does not name its successor.
 func (s *Store) away() {
 	s.link.cut()
 	if c, ok := s.client.(*redis.ClusterClient); ok {
@@ -108,7 +108,7 @@ func isAway(err error) bool {
 	return errors.As(err, &away)
 }
 
-// unanswered makes an awayError of what is no answer of Redis.
+// unanswered makes an awayError of an error that is not an answer of Redis.
 func unanswered(err error) error {
 	var answer redis.Error
 	if err == nil || errors.As(err, &answer) {
@@ -117,14 +117,14 @@ func unanswered(err error) error {
 	return &awayError{err}
 }
 
-// What Options.Error is told about.
+// The subjects of Options.Error.
 const (
 	aboutEarlyData = iota
 	aboutSecrets
 	subjects
 )
 
-// told is what Options.Error knows of: for each subject the states that last, and
+// told is what Options.Error was told: for each subject the states that last, and
 // whether Redis answers.
 type told struct {
 	mu     sync.Mutex
@@ -132,7 +132,7 @@ type told struct {
 	away   bool
 }
 
-// say tells Options.Error of what is new: a state that lasts is told once.
+// say tells Options.Error what is new: a state that lasts is told once.
 func (s *Store) say(subject int, errs ...error) {
 	for _, err := range s.told.news(subject, errs) {
 		s.opt.Error(err)
@@ -166,8 +166,8 @@ func (t *told) news(subject int, errs []error) (fresh []error) {
 	return fresh
 }
 
-// stateOf is what stays the same in an error while its reason does: of an answer of
-// Redis, which may show addresses and numbers, the word that it begins with.
+// stateOf returns the part of an error that stays the same while its reason does: of an
+// answer of Redis, which may have addresses and numbers, its first word.
 func stateOf(err error) string {
 	var answer redis.Error
 	if !errors.As(err, &answer) {

@@ -10,33 +10,33 @@ import (
 )
 
 const (
-	// maxAhead is how far the Until of a question can be ahead.
+	// maxAhead is how far in the future the Until of a question can be.
 	maxAhead = 30 * time.Second
 	// clockTolerance is how far the clocks of a server and of Redis may be apart.
 	clockTolerance = 2 * time.Second
-	// memory is how long an id is remembered, by the clock of Redis. The ages of a
-	// ticket let a replay be 20 s younger than the original, by the clocks of the
-	// servers. A question is asked up to 30 s later. These clocks and that of Redis
-	// are up to 2 s apart, in both cases, and so are those of two machines on which
-	// Redis ran, by the servers that knew both: 20 + 30 + 2*2 + 2*2 < 60.
+	// memory is how long an id is remembered, by the clock of Redis. By the clocks of
+	// the servers, the ticket ages allow a replay to be 20 s younger than the original,
+	// and a question is asked up to 30 s later. In both cases a server's clock and that
+	// of Redis differ by up to 2 s, and so do the clocks of two machines on which Redis
+	// ran, as seen by the servers that used both: 20 + 30 + 2*2 + 2*2 < 60.
 	memory = 60 * time.Second
 	// ticketIDs is how many ids of one ticket are remembered: see hermetic.ReplayGuard.
 	ticketIDs = 4
-	// idLen is the length of an engine's ids. The first half names the ticket.
+	// idLen is the length of an engine's ids. The first half identifies the ticket.
 	idLen = 32
 )
 
-// Errors of the guard, which Options.Error hears about.
+// Errors of the guard, as passed to Options.Error.
 var (
 	// ErrForgetful means that Redis may have forgotten early data of the last minute.
-	ErrForgetful = errors.New("redisstore: Redis may have forgotten early data of the last minute: it is new, was restarted, emptied or replaced, or has lost keys")
+	ErrForgetful = errors.New("redisstore: Redis may have forgotten early data of the last minute: it is new, or it was restarted, emptied or replaced, or it lost keys")
 
-	// ErrClocks means that the clocks of this server and of Redis are apart, or that the
-	// clock of Redis was set back.
-	ErrClocks = errors.New("redisstore: the clocks of this server and of Redis are more than 2s apart, or that of Redis was set back: synchronize them")
+	// ErrClocks means that the clocks of this server and of Redis differ by more than two
+	// seconds, or that the clock of Redis was set back.
+	ErrClocks = errors.New("redisstore: the clocks of this server and of Redis differ by more than 2s, or that of Redis was set back: synchronize them")
 
-	// ErrFull means that the guard has as many ids as Options.MaxIDs.
-	ErrFull = errors.New("redisstore: there is more early data than Options.MaxIDs")
+	// ErrFull means that the guard already remembers Options.MaxIDs ids.
+	ErrFull = errors.New("redisstore: more early data than Options.MaxIDs: early data is rejected")
 
 	errReplica = errors.New("redisstore: the client is connected to a replica, not to a master")
 )
@@ -56,18 +56,18 @@ var verdicts = map[int64]error{isForgetful: ErrForgetful, isClocks: ErrClocks, i
 // remember decides whether an id is new, and remembers it.
 //
 // KEYS[1] says what KEYS[2] and KEYS[3], the ids of two generations, must hold. None of
-// them expires: a step of the clock would end their lives. An id is a field, named by its
-// ticket and a number, so that a ticket has few. The guard answers only if its memory is
+// them expires, because a step of the clock would delete them. An id is a field, named by
+// its ticket and a number, so that a ticket has few. The guard answers only if its memory is
 // whole (RFC 9846, Section 8.2: "When implementations are freshly started, they SHOULD
 // reject 0-RTT as long as any portion of their recording window overlaps the startup
 // time"):
 //
 //   - The history is the same, by the replication ID: it changes with each restart and
 //     whenever a replica takes over.
-//   - The generations have as many ids as were put there. Evictions, a slot of which a
-//     part was migrated, and deletions show.
-//   - The state is not behind what this server has seen of it. An old state that comes
-//     back shows: SWAPDB, a failback to a master that was cut off, RELOAD from a file.
+//   - The generations have as many ids as were put there. This detects evictions,
+//     deletions, and a slot that was migrated in part.
+//   - The state is not older than this server has seen it. This detects an old state that
+//     comes back: SWAPDB, a failback to a master that was cut off, RELOAD from a file.
 //   - The clock of Redis agrees with the server's, and has not been set back.
 var remember = redis.NewScript(`
 local NEW, SEEN, FORGETFUL, CLOCKS, FULL, REPLICA = 0, 1, 2, 3, 4, 5
@@ -149,8 +149,8 @@ redis.call('HSET', KEYS[1], 'young', young + 1, 'count', count + 1)
 return {NEW, began, count + 1}
 `)
 
-// A position is how far a Store has seen the guard's state come: the memory that it
-// began last, and how many ids were accepted since.
+// A position is how far a Store has seen the guard's state advance: when its memory
+// began, and how many ids were accepted since.
 type position struct{ began, count int64 }
 
 func (p position) before(other position) bool {
@@ -158,8 +158,8 @@ func (p position) before(other position) bool {
 }
 
 // Unseen is for [hermetic.Config].ReplayGuard: it asks Redis whether early data is
-// new, and remembers it. It waits for Redis, no longer than Options.Timeout. Once
-// Redis has not answered, early data is rejected without waiting until it does.
+// new, and remembers it. It waits for Redis no longer than Options.Timeout. After
+// Redis has not answered, early data is rejected without waiting until Redis does.
 func (s *Store) Unseen(id []byte, until time.Time) bool {
 	if !s.link.up() {
 		s.probe()
@@ -180,9 +180,9 @@ func (s *Store) ask(id []byte, until time.Time) (unseen bool, err error) {
 	case len(id) == 0:
 		return false, errors.New("redisstore: early data without an id")
 	case left <= 0:
-		return false, errors.New("redisstore: it is too late to ask about this early data")
+		return false, errors.New("redisstore: the time to ask about this early data has passed")
 	case left > maxAhead:
-		return false, fmt.Errorf("redisstore: early data is not remembered for longer than %v", maxAhead)
+		return false, fmt.Errorf("redisstore: early data is remembered for no longer than %v", maxAhead)
 	}
 	ticket, hello := id, id
 	if len(id) == idLen {
@@ -191,13 +191,13 @@ func (s *Store) ask(id []byte, until time.Time) (unseen bool, err error) {
 	return s.run(context.Background(), ticket, hello, min(left, s.opt.Timeout))
 }
 
-// touch lets the guard's memory begin, and learns how far it has come.
+// touch starts the guard's memory, and learns its position.
 func (s *Store) touch(ctx context.Context) error {
 	_, err := s.run(ctx, nil, nil, s.opt.Timeout)
 	return err
 }
 
-// run runs the script, within some time.
+// run runs the script, within a time limit.
 func (s *Store) run(ctx context.Context, ticket, hello []byte, wait time.Duration) (unseen bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
@@ -210,13 +210,13 @@ func (s *Store) run(ctx context.Context, ticket, hello []byte, wait time.Duratio
 	case err != nil:
 		return false, fmt.Errorf("redisstore: cannot ask Redis about early data: %w", unanswered(err))
 	case len(answer) != 3:
-		return false, errors.New("redisstore: Redis answers nonsense about early data")
+		return false, errors.New("redisstore: Redis sent an invalid answer about early data")
 	}
 	s.saw(position{answer[1], answer[2]})
 	return answer[0] == isNew, verdicts[answer[0]]
 }
 
-// known is how far the guard has come, as far as this Store has seen.
+// known is the guard's position, as far as this Store has seen.
 func (s *Store) known() position {
 	s.positionMu.Lock()
 	defer s.positionMu.Unlock()

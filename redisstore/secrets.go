@@ -21,21 +21,21 @@ func newSecret() []byte {
 	return secret
 }
 
-// A secret is what a fleet agrees on under a name in Redis.
+// A secret is a value that a fleet agrees on under a name in Redis.
 type secret struct {
 	name   string
 	life   time.Duration // how long Redis keeps it; 0: forever
-	mine   []byte        // what this process has; nil: nothing
-	needed bool          // it is made if nobody has it
+	mine   []byte        // this process's value; nil: none
+	needed bool          // it is made if no server has it
 
-	shared []byte // what the fleet has; nil: nothing
-	old    string // the value in Redis, if another AEAD has sealed it
+	shared []byte // the fleet's value; nil: none
+	old    string // the value in Redis, if another AEAD sealed it
 	err    error
 }
 
-// share makes list what Redis has. What it has not it gets from us, and since
-// SET NX sets nothing that is there, the fleet has what the first one has put.
-// The error is Redis that cannot be asked. Each secret has an error of its own.
+// share fetches list from Redis, and puts there what is missing. Since SET NX never
+// overwrites, the whole fleet uses what the first server has put. The error means that
+// Redis cannot be asked; each secret has its own error.
 func (s *Store) share(ctx context.Context, list []secret) error {
 	if err := s.fetch(ctx, list); err != nil {
 		return err
@@ -62,7 +62,7 @@ func (s *Store) share(ctx context.Context, list []secret) error {
 	return s.fetch(ctx, list)
 }
 
-// fetch takes what Redis has of list.
+// fetch gets list from Redis, as far as Redis has it.
 func (s *Store) fetch(ctx context.Context, list []secret) error {
 	names := make([]string, len(list))
 	for i := range list {
@@ -89,13 +89,13 @@ func (s *Store) fetch(ctx context.Context, list []secret) error {
 	return nil
 }
 
-// putInFull puts KEYS[1] even into a Redis that is full: a few secrets are no load, and
+// putInFull sets KEYS[1] even in a Redis that is full: a few secrets cost little, and
 // without them there is no resumption.
 var putInFull = redis.NewScript(`#!lua flags=allow-oom
 return redis.call('SET', KEYS[1], ARGV[1], 'NX', unpack(ARGV, 2))
 `)
 
-// put puts a secret into Redis, unless somebody was faster.
+// put puts a secret into Redis, unless another server was faster.
 func (s *Store) put(ctx context.Context, x *secret) error {
 	secret := x.mine
 	if secret == nil {
@@ -116,7 +116,7 @@ func (s *Store) put(ctx context.Context, x *secret) error {
 	return nil
 }
 
-// replace puts ARGV[2] in the place of ARGV[1].
+// replace replaces ARGV[1] with ARGV[2].
 var replace = redis.NewScript(`
 if redis.call('MGET', KEYS[1])[1] == ARGV[1] then
   redis.call('SET', KEYS[1], ARGV[2], unpack(ARGV, 3))
@@ -124,7 +124,7 @@ end
 return 1
 `)
 
-// sealAnew seals a secret that another AEAD has sealed with the one that seals now.
+// sealAnew seals with AEAD a secret that another AEAD sealed.
 func (s *Store) sealAnew(ctx context.Context, x *secret) error {
 	args := []any{x.old, s.seal(x.name, x.shared)}
 	if x.life > 0 {
@@ -136,8 +136,8 @@ func (s *Store) sealAnew(ctx context.Context, x *secret) error {
 	return nil
 }
 
-// A value in Redis is one of these, and then the secret, or a nonce and the sealed
-// secret, which is bound to its name.
+// A value in Redis is one of these bytes, followed by the secret, or by a nonce and
+// the sealed secret, which is bound to its name.
 const (
 	unsealed = 1
 	sealed   = 2
@@ -145,9 +145,9 @@ const (
 
 var (
 	errDamaged   = errors.New("the value is damaged")
-	errSealed    = errors.New("the value is sealed, and there is no AEAD to open it")
+	errSealed    = errors.New("the value is sealed: set Options.AEAD to open it")
 	errNotOurs   = errors.New("the value is damaged, or sealed with another key")
-	errNotSealed = errors.New("the value is not sealed, where only sealed ones are trusted")
+	errNotSealed = errors.New("the value is not sealed, but Options.AEAD requires sealed values")
 )
 
 func (s *Store) seal(name string, plain []byte) []byte {
@@ -161,7 +161,7 @@ func (s *Store) seal(name string, plain []byte) []byte {
 	return aead.Seal(out, out[1:], plain, []byte(name))
 }
 
-// open opens a value. It is stale if AEAD is to seal it anew.
+// open opens a value. It is stale if AEAD must seal it anew.
 func (s *Store) open(name, value string) (plain []byte, stale bool, err error) {
 	if value == "" || value[0] != unsealed && value[0] != sealed {
 		return nil, false, errDamaged
@@ -181,7 +181,7 @@ func (s *Store) open(name, value string) (plain []byte, stale bool, err error) {
 	return nil, false, err
 }
 
-// openWith opens what aead has sealed; nil: what is not sealed.
+// openWith opens a value that aead sealed; nil: one that is not sealed.
 func openWith(aead cipher.AEAD, name, value string) ([]byte, error) {
 	plain := []byte(value)
 	if aead != nil {
@@ -200,14 +200,14 @@ func openWith(aead cipher.AEAD, name, value string) ([]byte, error) {
 	return plain, nil
 }
 
-// withoutArguments is what Redis has answered to a command that has a secret,
-// without what it may have repeated of it ("ERR unknown command …, with args
-// beginning with …"): only the word that it begins with.
+// withoutArguments reduces the answer of Redis to a command with a secret to its
+// first word, because the rest may repeat the secret ("ERR unknown command …, with
+// args beginning with …").
 func withoutArguments(err error) error {
 	var answer redis.Error
 	if !errors.As(err, &answer) {
 		return err
 	}
 	code, _, _ := strings.Cut(answer.Error(), " ")
-	return errors.New("Redis answers " + code)
+	return errors.New("Redis answered " + code)
 }

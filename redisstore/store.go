@@ -17,48 +17,47 @@ import (
 	"github.com/hermetic-tls/hermetic"
 )
 
-// Options are what a fleet agrees on. The zero value is right for many, except for
+// Options are what a fleet agrees on. The zero value suits most fleets, except for
 // AEAD.
 type Options struct {
-	// Prefix is what all names in Redis begin with. Empty: "hermetic". Servers
-	// with the same Prefix, AEAD and TicketLifetime are one fleet.
+	// Prefix begins all names in Redis: "hermetic" if empty. Servers with the same
+	// Prefix, AEAD and TicketLifetime are one fleet.
 	Prefix string
 
 	// AEAD seals the secrets in Redis, with a key that Redis does not have. Its
-	// nonces are drawn at random. Nil: the secrets are not sealed.
+	// nonces are random. If nil, the secrets are not sealed.
 	AEAD cipher.AEAD
 
 	// OtherAEADs open what AEAD does not, and what they open is sealed anew with AEAD. A
-	// nil one stands for secrets that are not sealed. With them a running fleet changes
-	// its key: first each server gets the new AEAD here, then as AEAD, with the old one
-	// here, and then none here.
+	// nil element stands for secrets that are not sealed. With them a running fleet
+	// changes its key in three steps: each server gets the new AEAD here; then as AEAD,
+	// with the old one here; then none here.
 	OtherAEADs []cipher.AEAD
 
-	// TicketLifetime is how long a ticket lives, and so how long a key seals
-	// before the next one does; it opens tickets for as long again. Zero: a
-	// day. From a minute to seven days.
+	// TicketLifetime is how long a ticket is valid, and so how long a key seals
+	// before the next one does; the key opens tickets for as long again. It is 24
+	// hours if zero, and otherwise from a minute to seven days.
 	TicketLifetime time.Duration
 
-	// Interval is how often Run refreshes. Zero: every 15 s. At most a quarter of
-	// TicketLifetime, so that everybody knows a key before it seals.
+	// Interval is how often Run refreshes: every 15 s if zero. It is at most a quarter
+	// of TicketLifetime, so that every server knows a key before it seals.
 	Interval time.Duration
 
-	// Timeout is how long Unseen, and with it a handshake, waits for Redis. Zero:
-	// 250 ms.
+	// Timeout is how long Unseen, and with it a handshake, waits for Redis: 250 ms
+	// if zero.
 	Timeout time.Duration
 
 	// MaxIDs is how many ids of early data Redis remembers, each for one to two
-	// minutes and in about 130 bytes. When there are as many, early data is
-	// rejected. Of one ticket there are at most 4, and no more than a quarter of
-	// MaxIDs. Zero: 262,144.
+	// minutes and in about 130 bytes: 262,144 if zero. At that number, early data is
+	// rejected. One ticket has at most 4, and no more than a quarter of MaxIDs.
 	MaxIDs int
 
-	// Error is told what goes wrong in Run and in Unseen, on their goroutines and
-	// others. It hears of a state that lasts once, and of Redis that does not answer
-	// once, whatever was asked. Nil: nobody is told.
+	// Error, if not nil, is called with the errors of Run and Unseen, on their
+	// goroutines and others. It is called once for a state that lasts, and once when
+	// Redis does not answer, whatever was asked.
 	Error func(error)
 
-	// Time is the same as hermetic.Config.Time.
+	// Time returns the current time, as hermetic.Config.Time does: time.Now if nil.
 	Time func() time.Time
 }
 
@@ -70,14 +69,13 @@ const (
 	defaultTimeout        = 250 * time.Millisecond
 	defaultMaxIDs         = 1 << 18
 
-	// refreshTimeout is how long Run waits for Redis. It is not the Interval: a
-	// short one would end each Refresh where Redis is slower, and none would
-	// come to its end.
+	// refreshTimeout is how long Run waits for Redis. It is not the Interval: if
+	// Redis were slower than a short Interval, no Refresh would ever finish.
 	refreshTimeout = 15 * time.Second
 )
 
-// A Store is a server's part in the fleet. Its methods may be called from many
-// goroutines. It is a [hermetic.TicketKeySource] and a [hermetic.ReplayGuard].
+// A Store is a server's part of the fleet. Its methods may be called from many
+// goroutines. It implements [hermetic.TicketKeySource] and [hermetic.ReplayGuard].
 type Store struct {
 	client redis.UniversalClient
 	opt    Options
@@ -85,8 +83,8 @@ type Store struct {
 	refreshing sync.Mutex
 	loaded     atomic.Pointer[secrets]
 
-	// Whether somebody has used them. What is the process's own and was not used is
-	// forgotten when the fleet is joined.
+	// Whether they were used. The process's own secrets that were not used are
+	// forgotten when it joins the fleet.
 	gaveKeys, gaveCookies atomic.Bool
 
 	link link
@@ -96,19 +94,19 @@ type Store struct {
 	position   position
 }
 
-// secrets are what a Store has in memory. They are replaced, never changed.
+// secrets are a Store's secrets in memory. They are replaced, never changed.
 type secrets struct {
 	tickets []ticketKey
 	cookies [][]byte // the first makes cookies, all of them check them
 	own     bool     // the cookie secret was made without the fleet
 }
 
-// New returns a Store with secrets of its own, which the first Refresh replaces by those
-// of the fleet. The client is a *redis.Client, connected to a master, by Sentinel or
+// New returns a Store with its own secrets, which the first Refresh replaces with those
+// of the fleet. The client is a *redis.Client connected to a master, by Sentinel or
 // not, or a *redis.ClusterClient that reads from masters. It must have
-// ContextTimeoutEnabled, since otherwise it waits longer than it is told to. A
-// *redis.Ring is refused: it asks another Redis when one is away, which has seen
-// nothing of what the first one has.
+// ContextTimeoutEnabled, because otherwise it waits longer than it is told to. A
+// *redis.Ring is refused: when one Redis is down, it asks another, which has seen
+// none of the early data of the first.
 func New(client redis.UniversalClient, opt Options) (*Store, error) {
 	set(&opt.Prefix, "hermetic")
 	set(&opt.TicketLifetime, defaultTicketLifetime)
@@ -128,20 +126,20 @@ func New(client redis.UniversalClient, opt Options) (*Store, error) {
 	case strings.ContainsAny(opt.Prefix, "{}"):
 		return nil, fmt.Errorf("redisstore: Prefix: %q has a brace", opt.Prefix)
 	case opt.TicketLifetime < minTicketLifetime || opt.TicketLifetime > maxTicketLifetime:
-		return nil, fmt.Errorf("redisstore: TicketLifetime: %v is not from %v to %v", opt.TicketLifetime, minTicketLifetime, maxTicketLifetime)
+		return nil, fmt.Errorf("redisstore: TicketLifetime: %v is not between %v and %v", opt.TicketLifetime, minTicketLifetime, maxTicketLifetime)
 	case opt.Interval < 0 || opt.Interval > opt.TicketLifetime/4:
-		return nil, fmt.Errorf("redisstore: Interval: %v is not from 0 to a quarter of TicketLifetime", opt.Interval)
+		return nil, fmt.Errorf("redisstore: Interval: %v is not between 0 and a quarter of TicketLifetime", opt.Interval)
 	case opt.Timeout < 0:
-		return nil, fmt.Errorf("redisstore: Timeout: %v is less than 0", opt.Timeout)
+		return nil, fmt.Errorf("redisstore: Timeout: %v is negative", opt.Timeout)
 	case opt.MaxIDs < 0:
-		return nil, fmt.Errorf("redisstore: MaxIDs: %d is less than 0", opt.MaxIDs)
+		return nil, fmt.Errorf("redisstore: MaxIDs: %d is negative", opt.MaxIDs)
 	}
 	s := &Store{client: client, opt: opt}
 	s.loaded.Store(&secrets{tickets: s.withOwn(nil, opt.Time()), cookies: [][]byte{newSecret()}, own: true})
 	return s, nil
 }
 
-// set fills in a default.
+// set sets a default.
 func set[T comparable](option *T, value T) {
 	var zero T
 	if *option == zero {
@@ -149,7 +147,7 @@ func set[T comparable](option *T, value T) {
 	}
 }
 
-// checkClient reports what makes a client unfit, as far as it can be known.
+// checkClient reports what makes a client unsuitable, as far as its options show.
 func checkClient(client redis.UniversalClient) error {
 	honorsContext := true
 	switch c := client.(type) {
@@ -164,40 +162,40 @@ func checkClient(client redis.UniversalClient) error {
 		}
 		honorsContext = o.ContextTimeoutEnabled
 	case *redis.Ring:
-		return errors.New("redisstore: a redis.Ring changes servers by itself, and with them what was seen: use a Client or a ClusterClient")
+		return errors.New("redisstore: a redis.Ring changes servers by itself, and so loses early data that was seen: use a Client or a ClusterClient")
 	case *redis.AutoPipeliner:
 		return errors.New("redisstore: a redis.AutoPipeliner does not show its options: use its Client or ClusterClient")
 	}
 	if !honorsContext {
-		return errors.New("redisstore: the client's option ContextTimeoutEnabled is not set")
+		return errors.New("redisstore: the client waits longer than it is told to: set its option ContextTimeoutEnabled")
 	}
 	return nil
 }
 
 // Configure sets in a server's Config what the fleet shares: TicketKeys,
 // TicketLifetime, GetCookieSecrets and ReplayGuard. It may be called before the first
-// Refresh: a server works with secrets of its own until it has met its fleet.
+// Refresh: a server works with its own secrets until it joins the fleet.
 func (s *Store) Configure(cfg *hermetic.Config) {
 	cfg.TicketKeys, cfg.TicketLifetime = s, s.opt.TicketLifetime
 	cfg.DTLS.GetCookieSecrets = s.CookieSecrets
 	cfg.ReplayGuard = s
 }
 
-// CookieSecrets is for [hermetic.DTLSConfig].GetCookieSecrets: first the fleet's secret, or
-// before the first Refresh that has succeeded one of this process's own. A second one is
-// what came before it, if anyone asked for it: its cookies are still accepted.
+// CookieSecrets is for [hermetic.DTLSConfig].GetCookieSecrets. The first secret is the
+// fleet's, or this process's own until a Refresh succeeds. A second one is its
+// predecessor, if that was used: its cookies are still accepted.
 func (s *Store) CookieSecrets() [][]byte {
 	s.gaveCookies.Store(true)
 	return s.loaded.Load().cookies
 }
 
-// CookieSecret is a copy of the first of CookieSecrets.
+// CookieSecret returns a copy of the first of CookieSecrets.
 func (s *Store) CookieSecret() []byte { return bytes.Clone(s.loaded.Load().cookies[0]) }
 
-// Refresh fetches the secrets, and makes those that nobody has made. What cannot be
-// fetched stays as it is in memory: an error is Redis's or the network's, or names each
-// key in Redis whose value is damaged or sealed with another key, which stays so until
-// somebody deletes it there. The other keys are fetched all the same.
+// Refresh fetches the secrets, and makes those that do not exist yet. What cannot be
+// fetched stays as it is in memory. An error is from Redis or the network, or names each
+// key in Redis whose value is damaged or sealed with another key: delete that key there.
+// The other keys are fetched all the same.
 func (s *Store) Refresh(ctx context.Context) error { return errors.Join(s.refresh(ctx)...) }
 
 func (s *Store) refresh(ctx context.Context) (errs []error) {
@@ -232,10 +230,10 @@ func (s *Store) refresh(ctx context.Context) (errs []error) {
 	return errs
 }
 
-// Run refreshes at once and then an Interval after each Refresh until ctx is done,
-// whose error it returns. A Refresh that takes longer than 15 s is given up. What
-// goes wrong meanwhile Options.Error is told. Run also lets the memory of early data
-// begin, which is of use after a minute, and finds out whether Redis answers.
+// Run refreshes at once, and then an Interval after each Refresh until ctx is done,
+// whose error it returns. A Refresh that takes longer than 15 s is abandoned. Errors
+// meanwhile go to Options.Error. Run also starts the memory of early data, which is
+// usable after a minute, and finds out whether Redis answers.
 func (s *Store) Run(ctx context.Context) error {
 	for {
 		s.attend(ctx)
@@ -263,5 +261,5 @@ func (s *Store) attend(ctx context.Context) {
 	s.check(ctx)
 }
 
-// name is a key in Redis. The braces put all names into one slot of a cluster.
+// name returns a key in Redis. The braces put all names into one slot of a cluster.
 func (s *Store) name(rest string) string { return "{" + s.opt.Prefix + "}:" + rest }

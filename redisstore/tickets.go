@@ -10,27 +10,27 @@ import (
 	"github.com/hermetic-tls/hermetic"
 )
 
-// Time is cut into periods, each as long as a TicketLifetime. The key of a period
-// seals in it, and opens in it and the next, by whose end every ticket that it
-// has sealed has expired. It is made one period ahead, so that all know it when
-// the first seals with it, whatever their clocks and Intervals.
+// Time is divided into periods, each as long as a TicketLifetime. The key of a period
+// seals in that period, and opens in it and the next: then every ticket that it has
+// sealed has expired. The key is made one period ahead, so that every server knows it
+// before the first one seals with it, whatever their clocks and Intervals.
 type ticketKey struct {
 	period int64
 	key    hermetic.TicketKey
 	own    bool // it was made without the fleet
 }
 
-var errExpired = errors.New("redisstore: all ticket keys have expired, and no others could be fetched from Redis")
+var errExpired = errors.New("redisstore: all ticket keys have expired, and new ones could not be fetched from Redis")
 
 func (s *Store) period(now time.Time) int64 {
 	return now.UnixNano() / int64(s.opt.TicketLifetime)
 }
 
-// TicketKeys is for [hermetic.Config].TicketKeys. It does not wait; without keys
-// that are valid it is an error, and then there are no tickets.
+// TicketKeys is for [hermetic.Config].TicketKeys. It does not wait. If no key is
+// valid, it returns an error, and the server issues no tickets.
 func (s *Store) TicketKeys(now time.Time) ([]hermetic.TicketKey, error) {
 	s.gaveKeys.Store(true)
-	// The newest that is not of the future seals: while Redis is away the last
+	// The newest that is not of a future period seals: while Redis is away, the last
 	// one continues until it expires.
 	var keys, ahead []hermetic.TicketKey
 	this := s.period(now)
@@ -48,8 +48,8 @@ func (s *Store) TicketKeys(now time.Time) ([]hermetic.TicketKey, error) {
 	return keys, nil
 }
 
-// withOwn adds a key of this process's own where tickets have none that is valid now:
-// it has not met its fleet yet, or not for a long time.
+// withOwn adds this process's own key if tickets have none that is valid now: the
+// process has not joined its fleet yet, or lost it long ago.
 func (s *Store) withOwn(tickets []ticketKey, now time.Time) []ticketKey {
 	this := s.period(now)
 	if slices.ContainsFunc(tickets, func(t ticketKey) bool { return t.period == this || t.period == this-1 }) {
@@ -58,8 +58,8 @@ func (s *Store) withOwn(tickets []ticketKey, now time.Time) []ticketKey {
 	return append(slices.Clip(tickets), ticketKey{this, hermetic.TicketKey(newSecret()), true})
 }
 
-// ticketSecrets are the keys that there have to be now: that of the last period,
-// if there was one, of this and of the next.
+// ticketSecrets returns the keys that must exist now: those of the last period, if
+// there was one, of this period and of the next.
 func (s *Store) ticketSecrets(old []ticketKey, now time.Time) (list []secret) {
 	this := s.period(now)
 	for period := this - 1; period <= this+1; period++ {
@@ -79,8 +79,8 @@ func (s *Store) ticketSecrets(old []ticketKey, now time.Time) (list []secret) {
 	return list
 }
 
-// ticketKeys are the keys of now, the oldest first: those that the fleet has agreed on.
-// One of ours that it has replaced comes before its successor: it opens what it has
+// ticketKeys returns the current keys, on which the fleet has agreed, the oldest first.
+// Before a key comes our own, if the fleet has replaced it: it still opens what it
 // sealed.
 func (s *Store) ticketKeys(list []secret, old []ticketKey, now time.Time) (keys []ticketKey) {
 	for i, x := range list {
