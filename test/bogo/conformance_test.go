@@ -67,15 +67,24 @@ func (c *conformance) page() string {
 		}
 	}
 	b.WriteString(declinedIntro)
-	for _, name := range slices.Sorted(maps.Keys(declines)) {
-		d := declines[name]
-		fmt.Fprintf(&b, "- `%s`: %s (%s).\n", name, d.reason, d.section)
-	}
+	byReason(&b, declines, func(d decline) string { return d.reason + " (" + d.section + ")" })
 	b.WriteString(unbuiltIntro)
-	for _, name := range slices.Sorted(maps.Keys(unbuilt)) {
-		fmt.Fprintf(&b, "- `%s`: %s.\n", name, unbuilt[name])
-	}
+	byReason(&b, unbuilt, func(reason string) string { return reason })
 	return b.String()
+}
+
+// byReason lists tests below the reasons that they share.
+func byReason[T any](b *strings.Builder, tests map[string]T, reason func(T) string) {
+	names := map[string][]string{}
+	for name, t := range tests {
+		names[reason(t)] = append(names[reason(t)], name)
+	}
+	for _, r := range slices.Sorted(maps.Keys(names)) {
+		fmt.Fprintf(b, "- %s:\n", r)
+		for _, name := range slices.Sorted(slices.Values(names[r])) {
+			fmt.Fprintf(b, "  - `%s`\n", name)
+		}
+	}
 }
 
 const intro = `# Conformance
