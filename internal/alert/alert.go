@@ -1,5 +1,5 @@
 // Package alert names what goes wrong in a handshake or a record: the alert
-// that a peer hears, and the cause that a person reads.
+// that a peer receives, and the cause that a person reads.
 package alert
 
 import "fmt"
@@ -87,8 +87,8 @@ func (d Description) String() string {
 	return fmt.Sprintf("alert(%d)", uint8(d))
 }
 
-// Error is a failure that the peer is told of: the alert it hears, the cause
-// in words, and optionally the error behind it. State code returns the cause
+// Error is a failure that the peer is told about: the alert it receives, the cause
+// in words, and optionally the underlying error. State code returns the cause
 // and nothing else; one exit of the engine writes the alert.
 type Error struct {
 	Description Description
@@ -106,7 +106,7 @@ func Wrap(d Description, cause string, err error) *Error {
 	return &Error{Description: d, Cause: cause, Err: err}
 }
 
-// Error is the cause and what is behind it, which may repeat what a peer wrote.
+// Error returns the cause and the underlying error, which may repeat what a peer wrote.
 func (e *Error) Error() string {
 	if e.Err != nil {
 		return e.Cause + ": " + Clean(e.Err.Error())

@@ -16,7 +16,7 @@ var (
 	errSchemeOffered  = alert.New(alert.IllegalParameter, "the peer signed with a scheme that was not offered")
 	errSchemeKey      = alert.New(alert.IllegalParameter, "the peer signed with a scheme that does not fit its key")
 	errNoCertFits     = alert.New(alert.HandshakeFailure, "no certificate fits what the peer supports")
-	errRawKeyCount    = alert.New(alert.DecodeError, "a raw public key stands alone in its message")
+	errRawKeyCount    = alert.New(alert.DecodeError, "more than one raw public key in a Certificate message")
 )
 
 // parseCertificate13 reads the peer's Certificate message of TLS 1.3 into the
@@ -90,14 +90,14 @@ func (m *Machine) acceptCertificate(peer *Peer, chain [][]byte) (err error) {
 	return nil
 }
 
-// verify asks for the verdict, and goes on with next.
+// verify asks for the verdict, and continues with next.
 func (m *Machine) verify(next func() (step, error)) step {
 	m.verdict = Verify{Peer: m.conn.Peer, Resumed: m.conn.Resumed}
 	return ask(&m.verdict, next)
 }
 
-// judge asks for a verdict where no certificate has come, if somebody wants to be
-// asked, and goes on with next.
+// judge asks for a verdict where no certificate was sent, if the configuration wants to
+// be asked, and continues with next.
 func (m *Machine) judge(next func() (step, error)) (step, error) {
 	if !m.params.AskVerify {
 		return next()
@@ -129,7 +129,7 @@ func (m *Machine) checkSignature(cv *wire.CertificateVerify, message []byte) err
 	return s.Verify(key, message, cv.Signature)
 }
 
-// requested is the question which certificate answers a server's request.
+// requested returns the question of which certificate answers a server's request.
 func (m *Machine) requested(schemes, schemesCert wire.Uint16s, authorities wire.Names) *Choose {
 	return &Choose{Criteria: pki.Criteria{
 		Version:     m.conn.Version,
@@ -140,8 +140,8 @@ func (m *Machine) requested(schemes, schemesCert wire.Uint16s, authorities wire.
 	}}
 }
 
-// sendCertificate13 sends id's chain, or none at all; staple and scts say
-// whether the peer asked for what proves the certificate.
+// sendCertificate13 sends id's chain, or an empty one if id is nil. staple and scts
+// report whether the peer asked for an OCSP response and for certificate timestamps.
 func (m *Machine) sendCertificate13(id *pki.Identity, context []byte, staple, scts bool) {
 	msg := wire.Certificate13{Context: context}
 	if id != nil {
@@ -161,7 +161,7 @@ func (m *Machine) sendCertificate13(id *pki.Identity, context []byte, staple, sc
 	m.send(msg.Append(m.scratch[:0]))
 }
 
-// sign13 asks for the signature of a CertificateVerify, sends it and goes on
+// sign13 asks for the signature of a CertificateVerify, sends it and continues
 // with next.
 func (m *Machine) sign13(id *pki.Identity, scheme suite.Scheme, context string, next func() (step, error)) (step, error) {
 	message := suite.SignedMessage13(nil, context, m.transcript.sum())
@@ -172,7 +172,7 @@ func (m *Machine) sign13(id *pki.Identity, scheme suite.Scheme, context string, 
 	}), nil
 }
 
-// sign asks for a signature and goes on with next.
+// sign asks for a signature and continues with next.
 func (m *Machine) sign(id *pki.Identity, scheme suite.Scheme, message []byte, next func(signature []byte) (step, error)) step {
 	q := &Sign{Identity: id, Scheme: scheme, Message: message}
 	return ask(q, func() (step, error) {

@@ -11,9 +11,9 @@ import (
 var (
 	errNoKeyShare = alert.New(alert.MissingExtension, "the peer sent no key share")
 	errWrongShare = alert.New(alert.IllegalParameter, "the server's key share is of a group that was not offered")
-	errContext    = alert.New(alert.DecodeError, "certificate_request_context is not what it must be")
-	// RFC 9846, Section 4.3.11: it has another alert than a missing key share.
-	errPSKWithoutShare = alert.New(alert.IllegalParameter, "the server chose a PSK and sent no key share, which psk_dhe_ke demands")
+	errContext    = alert.New(alert.DecodeError, "certificate_request_context is not empty")
+	// RFC 9846, Section 4.3.11: its alert differs from that of a missing key share.
+	errPSKWithoutShare = alert.New(alert.IllegalParameter, "the server chose a PSK and sent no key share, which psk_dhe_ke requires")
 	errNoSchemes       = alert.New(alert.MissingExtension, "the peer sent no signature_algorithms")
 )
 
@@ -33,16 +33,16 @@ type client13 struct {
 	offered wire.ExtensionSet
 	shares  []keyShare
 	psks    []offeredPSK
-	psk     *PSK   // the server has chosen; nil: a certificate it is
-	first   bool   // and it is the first, which early data is under
-	alpn    string // of the session that early data is under
+	psk     *PSK   // selected by the server; nil: certificate authentication
+	first   bool   // psk is the first offered, the only one early data may use
+	alpn    string // of the session under which early data was offered
 	secret  *suite.HandshakeSecret
 	client  suite.TrafficSecret // client_handshake_traffic_secret
 	server  suite.TrafficSecret // server_handshake_traffic_secret
 	main    *suite.MainSecret
 	secrets *secrets13 // of the application data
 
-	request *Choose // nil: no certificate is asked of us
+	request *Choose // nil: the server requests no certificate
 }
 
 func newClient13(c *clientStart) *client13 {
@@ -88,7 +88,7 @@ func (c *client13) onServerHello(sh *wire.ServerHello) (step, error) {
 	return expect(c.onEncryptedExtensions, wire.TypeEncryptedExtensions), nil
 }
 
-// handshakeSecretFrom goes on from the PSK that the server has chosen, if any.
+// handshakeSecretFrom derives the handshake secret, from the selected PSK if there is one.
 func (c *client13) handshakeSecretFrom(sh *wire.ServerHello, shared []byte) (*suite.HandshakeSecret, error) {
 	if !sh.Has.Has(wire.ExtPreSharedKey) && c.params.OnlyPSK && c.serverName == "" {
 		return nil, errPSKRequired
@@ -121,8 +121,8 @@ func (c *client13) onEncryptedExtensions(msg wire.Message) (step, error) {
 		return step{}, err
 	}
 	c.transcript.add(msg)
-	// RFC 9846, Section 4.4.1, wants an illegal_parameter for one that was offered
-	// and belongs in another message; peers that test it do not.
+	// RFC 9846, Section 4.4.1, requires illegal_parameter for an extension that was
+	// offered but belongs in another message; peers that test for it do not.
 	if ee.Unknown || ee.Has.Minus(c.offered&wire.InEncryptedExtensions) != 0 {
 		return step{}, errUnsolicited
 	}

@@ -11,14 +11,14 @@ import (
 
 var (
 	errResumedSuite = alert.New(alert.IllegalParameter, "the server resumes the session with another cipher suite")
-	errResumedEMS   = alert.New(alert.HandshakeFailure, "the server resumes the session with another use of extended_main_secret")
+	errResumedEMS   = alert.New(alert.HandshakeFailure, "the server resumes the session but not its use of extended_main_secret")
 )
 
-// ticketHint is how long a session of TLS 1.2 is kept when its server does not
-// say (RFC 5077, Section 5.6).
+// ticketHint is how long a session of TLS 1.2 is kept when its server sends no
+// hint (RFC 5077, Section 5.6).
 const ticketHint = 24 * time.Hour
 
-// resume12 goes on with an abbreviated handshake, with the keys in brackets (RFC
+// resume12 continues with an abbreviated handshake, with the keys in brackets (RFC
 // 5077, Section 3.1):
 //
 //	                        <-------- ServerHello

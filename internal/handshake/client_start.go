@@ -13,7 +13,7 @@ import (
 
 var (
 	errVersion          = alert.New(alert.ProtocolVersion, "no protocol version in common")
-	errDowngrade        = alert.New(alert.IllegalParameter, "the server says that somebody made it choose an older version")
+	errDowngrade        = alert.New(alert.IllegalParameter, "downgrade detected: the server's random has the sentinel of RFC 9846, Section 4.2.3")
 	errSuiteNotOffered  = alert.New(alert.IllegalParameter, "the server chose a cipher suite that was not offered")
 	errSuiteChanged     = alert.New(alert.IllegalParameter, "the server changed the cipher suite after its HelloRetryRequest")
 	errVersionChanged   = alert.New(alert.IllegalParameter, "the server changed the version after its HelloRetryRequest")
@@ -24,14 +24,14 @@ var (
 	errSecondRetry      = alert.New(alert.UnexpectedMessage, "a second HelloRetryRequest")
 	errHVRIn13          = alert.New(alert.IllegalParameter, "the server sent the HelloVerifyRequest of DTLS 1.2 and then chose 1.3")
 	errLegacyVersion    = alert.New(alert.ProtocolVersion, "legacy_version is not TLS 1.2")
-	errMisplaced        = alert.New(alert.IllegalParameter, "an extension does not belong in this message")
-	errLargeHello       = alert.New(alert.InternalError, "the ClientHello, with its PSKs, session and protocols, has more than 64 KiB")
+	errMisplaced        = alert.New(alert.IllegalParameter, "an extension is not permitted in this message")
+	errLargeHello       = alert.New(alert.InternalError, "the ClientHello exceeds 64 KiB: configure fewer or shorter PSKs and protocols")
 	errLargeCookie      = alert.New(alert.IllegalParameter, "the HelloRetryRequest's cookie does not fit in a ClientHello")
 	errRetryCompression = alert.New(alert.DecodeError, "a HelloRetryRequest chooses compression")
-	errEmptyRetry       = alert.New(alert.IllegalParameter, "the HelloRetryRequest asks for no change")
+	errEmptyRetry       = alert.New(alert.IllegalParameter, "the HelloRetryRequest requests no change")
 	errALPNChoice       = alert.New(alert.IllegalParameter, "the server chose an ALPN protocol that was not offered")
 	errCertType         = alert.New(alert.IllegalParameter, "the server chose a certificate type that was not offered")
-	errRetryGroup       = alert.New(alert.IllegalParameter, "the HelloRetryRequest asks for a group that was not offered, or whose share it has")
+	errRetryGroup       = alert.New(alert.IllegalParameter, "the HelloRetryRequest requests a group that was not offered, or whose share was sent")
 )
 
 // keyShare is a client's private half of one group.
@@ -54,10 +54,10 @@ type clientStart struct {
 	shares     []keyShare
 	psks       []offeredPSK
 	session    *session.Session   // offered; nil: none
-	early      *suite.EarlySecret // of the early data that is offered; nil: none
-	sessionID  [32]byte           // if we have invented it
+	early      *suite.EarlySecret // for early data; nil: none is offered
+	sessionID  [32]byte           // if it is not a session's
 	retrySuite uint16             // of the HelloRetryRequest
-	hvrs       int                // how many HelloVerifyRequests have come
+	hvrs       int                // HelloVerifyRequests received
 }
 
 func (c *clientStart) start() (step, error) {
@@ -88,9 +88,9 @@ func (c *clientStart) begin() (step, error) {
 	return c.await(), nil
 }
 
-// maxHVRs is how many HelloVerifyRequests are answered. One is ordinary; another
-// comes when the server does not know its cookie, since our address has changed or
-// it has begun anew.
+// maxHVRs is how many HelloVerifyRequests are answered. One is ordinary. Another one
+// arrives when the server does not recognize its cookie, because our address has changed
+// or it has restarted.
 const maxHVRs = 4
 
 func (c *clientStart) await() step {
@@ -102,15 +102,15 @@ func (c *clientStart) await() step {
 
 func (c *clientStart) transmit() error {
 	msg := c.hello.Append(c.scratch[:0], c.conn.Transport)
-	switch large := len(msg) > 1<<16; { // its lengths have wrapped, or soon will
+	switch large := len(msg) > 1<<16; { // its length fields overflow, or nearly do
 	case large && c.conn.Retried:
 		return errLargeCookie
 	case large:
 		return errLargeHello
 	}
 	if c.hello.Has.Has(wire.ExtPreSharedKey) {
-		// Binders do not know the cookie of DTLS 1.2: its field is empty, or
-		// the server is not one of 1.3.
+		// The binders do not cover the cookie of DTLS 1.2. Its field is empty, or the
+		// server does not support 1.3.
 		c.bind(msg)
 	}
 	c.send(msg)
@@ -122,7 +122,7 @@ func (c *clientStart) offers(version uint16) bool {
 	return c.params.MinVersion <= version && version <= c.params.MaxVersion
 }
 
-// fill makes the ClientHello from the parameters.
+// fill fills in the ClientHello from the parameters.
 func (c *clientStart) fill() error {
 	p, h := c.params, &c.hello
 	h.Version = c.conn.Transport.Wire(wire.VersionTLS12)
@@ -168,7 +168,7 @@ func (c *clientStart) fill() error {
 	return nil
 }
 
-// fillCertTypes: RFC 7250, Section 4.1: what is only X.509 is not sent.
+// fillCertTypes: RFC 7250, Section 4.1: a list with only X.509 is not sent.
 func (c *clientStart) fillCertTypes() {
 	p, h := c.params, &c.hello
 	if !onlyX509(p.PeerCertTypes) {
@@ -194,7 +194,7 @@ func (c *clientStart) fill13() error {
 			return err
 		}
 	}
-	// What does not fit one datagram waits for the HelloRetryRequest.
+	// A share that does not fit into one datagram waits for a HelloRetryRequest.
 	room := c.out.HelloRoom() - len(h.Append(c.scratch[:0], t))
 	for _, g := range c.params.KeyShares {
 		if size := 4 + g.KeyShareSize(); size <= room {
@@ -207,8 +207,8 @@ func (c *clientStart) fill13() error {
 	return nil
 }
 
-// addShare makes a key share, with the key of another one if both are on one
-// curve: of these two only one is ever used.
+// addShare makes a key share. If another share is on the same curve it uses its key:
+// only one of the two is ever used.
 func (c *clientStart) addShare(g suite.Group, others []keyShare) error {
 	var other suite.PrivateKey
 	if len(others) > 0 {
@@ -229,7 +229,8 @@ func (c *clientStart) onServerHello(msg wire.Message) (step, error) {
 		return c.onHelloVerifyRequest(msg)
 	}
 	var sh wire.ServerHello
-	// RFC 9846, Section 4.3: the cookie of a HelloRetryRequest is not offered.
+	// RFC 9846, Section 4.3: a HelloRetryRequest's cookie is the one extension that
+	// need not have been offered.
 	if err := sh.ParseAnswer(msg.Body, c.hello.Has|wire.Extensions(wire.ExtCookie)); err != nil {
 		return step{}, err
 	}
@@ -393,10 +394,10 @@ func (m *Machine) acceptCertTypes(has wire.ExtensionSet, server, client uint8) e
 	return nil
 }
 
-// sniName is the name as server_name may have it: RFC 6066, Section 3, permits
-// no address and no trailing dot.
+// sniName returns the name in the form of server_name, or "" for an address. RFC 6066,
+// Section 3, permits neither addresses nor a trailing dot.
 func sniName(name string) string {
-	// An address ends with a digit or has a colon, which no name of a host does.
+	// An address ends with a digit or has a colon. No host name does.
 	if strings.Contains(name, ":") || strings.TrimRight(name, "0123456789") != name {
 		if _, err := netip.ParseAddr(strings.Trim(name, "[]")); err == nil {
 			return ""

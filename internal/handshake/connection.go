@@ -128,8 +128,8 @@ func (c *Connection) SendDueUpdate(out Output) {
 }
 
 // Forget returns what is known of a connection that is over, without its secrets (RFC
-// 9846, Section 6). One that has ended well keeps its exporter. c stays as it is, for
-// those who have it.
+// 9846, Section 6). One that has ended well keeps its exporter. c itself
+// does not change.
 func (c *Connection) Forget(failed bool) *Connection {
 	f := *c
 	if failed {

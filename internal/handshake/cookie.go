@@ -19,11 +19,11 @@ type CookieJar interface {
 	Open(cookie, bound []byte) (content []byte, ok bool)
 }
 
-// Verdict is what a stateless server thinks of a ClientHello.
+// Verdict is a stateless server's decision on a ClientHello.
 type Verdict uint8
 
 const (
-	Ignore  Verdict = iota // it is nothing to answer
+	Ignore  Verdict = iota // send nothing
 	Answer                 // send the message back, and forget
 	Refuse                 // send the alert back, and forget
 	Welcome                // the cookie is good: begin a handshake with it
@@ -187,7 +187,7 @@ func (s *serverStart) openRetry(jar CookieJar) error {
 	if !ok || !codec.Parse(content, r.fields) {
 		return errBadCookie
 	}
-	// What was ours when the cookie was made may no longer be.
+	// The configuration may have changed since the cookie was made.
 	if r.suite == nil || !slices.Contains(s.params.Suites, r.suite) || !s.hello.CipherSuites.Contains(r.suite.ID) {
 		return errBadCookie
 	}
@@ -196,7 +196,7 @@ func (s *serverStart) openRetry(jar CookieJar) error {
 }
 
 // verifyCookie checks the cookie of a ClientHello that begins a handshake: a
-// server that asks for cookies trusts nobody to have done it before.
+// server that asks for cookies does not rely on the caller to have checked it.
 func (s *serverStart) verifyCookie() error {
 	switch {
 	case s.jar == nil:
@@ -210,8 +210,8 @@ func (s *serverStart) verifyCookie() error {
 	return nil
 }
 
-// afterStatelessRetry goes on where a HelloRetryRequest that nobody remembers
-// has left off.
+// afterStatelessRetry continues after a HelloRetryRequest of which only the cookie is
+// left.
 func (s *server13) afterStatelessRetry() (step, error) {
 	r := s.retry
 	s.conn.Suite, s.conn.Retried = r.suite, true

@@ -47,8 +47,8 @@ func startDatagrams(t *testing.T, p *Params) (*Machine, *clearDatagrams) {
 	return m, out
 }
 
-// TestCookieViolations: the second ClientHello must go on from what its cookie says,
-// which nobody else remembers.
+// TestCookieViolations: the second ClientHello must match its cookie, which alone
+// remembers the first.
 func TestCookieViolations(t *testing.T) {
 	x25519 := wire.AppendKeyShare(nil, uint16(suite.X25519), bytes.Repeat([]byte{9}, 32))
 	for _, v := range []struct {
@@ -150,7 +150,7 @@ func TestVerifiedThen13(t *testing.T) {
 	}
 }
 
-// TestVerifyRequestsEnd: a server that is content with no cookie is not answered for ever.
+// TestVerifyRequestsEnd: a server that is content with no cookie is not answered forever.
 func TestVerifyRequestsEnd(t *testing.T) {
 	cp := datagramParams(false)
 	client, _ := startDatagrams(t, &cp)

@@ -13,29 +13,28 @@ import (
 var (
 	errEarlyVersion   = alert.New(alert.ProtocolVersion, "the server chose TLS 1.2 although early data was sent")
 	errEarlyALPN      = alert.New(alert.IllegalParameter, "the server accepted early data, and chose another ALPN protocol")
-	errEarlyPSK       = alert.New(alert.IllegalParameter, "the server accepted early data without the PSK that it is under")
+	errEarlyPSK       = alert.New(alert.IllegalParameter, "the server accepted early data without selecting the PSK that it uses")
 	errEndOfEarlyData = alert.New(alert.DecodeError, "an EndOfEarlyData has a body")
 )
 
 const (
-	// minSkipped is how much early data is skipped at least, in bytes: what a client
-	// has sent under tickets of another configuration. As BoringSSL has it, with
+	// minSkipped is the least number of bytes of early data that are skipped: a client
+	// may use a ticket of another configuration. The value is BoringSSL's; with
 	// protection it is less than 16 KiB.
 	minSkipped = 14 << 10
-	// ageTolerance is how much the client's idea of a ticket's age may differ
-	// from ours: RFC 9846, Section 8.3. What is older may be a replay that the
-	// guard has forgotten.
+	// ageTolerance is how much the client's age of a ticket may differ from ours: RFC
+	// 9846, Section 8.3. Older early data may be a replay that the guard has forgotten.
 	ageTolerance = 10 * time.Second
 )
 
-// offerEarlyData makes the keys for 0-RTT data, behind the ClientHello.
+// offerEarlyData installs the keys for 0-RTT data, after the ClientHello.
 func (c *clientStart) offerEarlyData() {
 	if c.early == nil {
 		return
 	}
 	old := suite.ByID(c.session.Suite)
 	c.conn.EarlyData = EarlyDataOffered
-	c.conn.ALPN = c.session.ALPN // until the server says otherwise
+	c.conn.ALPN = c.session.ALPN // until the server chooses
 	sum := c.transcript.partial(old.Hash, c.transcript.messages)
 	secret := c.early.ClientTrafficSecret(sum)
 	c.keyLog("CLIENT_EARLY_TRAFFIC_SECRET", secret)
@@ -44,8 +43,9 @@ func (c *clientStart) offerEarlyData() {
 	c.out.LimitEarlyData(c.session.MaxEarlyData)
 }
 
-// withdrawEarlyData is what a HelloRetryRequest means for early data: it is
-// rejected, and the second ClientHello goes in clear.
+// withdrawEarlyData gives up early data after a HelloRetryRequest or HelloVerifyRequest:
+// it is rejected, and the second ClientHello is unencrypted. It reports whether there was
+// any.
 func (c *clientStart) withdrawEarlyData() bool {
 	if c.early == nil {
 		return false
@@ -88,7 +88,7 @@ func (c *client13) endEarlyData() {
 	c.out.InstallWrite(Handshake, c.client.Keys)
 }
 
-// resume13 goes on with the PSK that was chosen.
+// resume13 continues with the selected PSK. It asks whether early data is new.
 func (s *server13) resume13(share wire.KeyShare) (step, error) {
 	if err := s.usePSK(s.psk); err != nil {
 		return step{}, err
@@ -107,8 +107,8 @@ func (s *server13) resume13(share wire.KeyShare) (step, error) {
 	}), nil
 }
 
-// mayHaveEarlyData reports whether early data can be accepted, if it is not a
-// replay: RFC 9846, Section 4.3.10.
+// mayHaveEarlyData reports whether early data can be accepted unless it is a replay: RFC
+// 9846, Section 4.3.10.
 func (s *server13) mayHaveEarlyData() bool {
 	old := s.psk.Session
 	if !s.hello.Has.Has(wire.ExtEarlyData) || s.conn.Retried || s.selected != 0 || old == nil {
@@ -125,7 +125,7 @@ func shortHash(b []byte) []byte {
 	return sum[:16]
 }
 
-// installRead makes the keys for what the client sends next.
+// installRead installs the keys for what the client sends next.
 func (s *server13) installRead() error {
 	if s.conn.EarlyData != EarlyDataAccepted {
 		if !s.conn.Retried {
@@ -151,8 +151,8 @@ func (s *server13) onEndOfEarlyData(msg wire.Message) (step, error) {
 	return expect(s.onFinished, wire.TypeFinished), s.out.InstallRead(Handshake, s.client.Keys)
 }
 
-// skipEarlyData: RFC 9846, Section 4.3.10: a server that does not accept early
-// data skips it, as much as it permits, or did when it gave the ticket.
+// skipEarlyData: RFC 9846, Section 4.3.10: a server that does not accept early data skips
+// as much as it permits, or permitted when it issued the ticket.
 func (s *server13) skipEarlyData() {
 	if !s.hello.Has.Has(wire.ExtEarlyData) {
 		return

@@ -32,10 +32,10 @@ type Params struct {
 	RequireEMS             bool
 	RequireRenegInfo       bool // RFC 5746
 	NoStatusRequest        bool // a client asks for no OCSP staple
-	NoSCTs                 bool // and for no certificate timestamps
+	NoSCTs                 bool // a client asks for no certificate timestamps
 
 	RequestCertificate bool // a server asks for a certificate
-	RequireCertificate bool // and insists
+	RequireCertificate bool // a server fails without a certificate
 	Authorities        wire.Names
 	LocalCertTypes     []uint8 // what we can send, RFC 7250; the preferred first
 	PeerCertTypes      []uint8 // what we accept; the preferred first
@@ -51,12 +51,12 @@ type Params struct {
 
 	PSKs         [2][]PSK      // the external ones for each wire.Transport; a client offers them
 	AcceptPSK    bool          // a server asks FindPSK
-	ExternalPSK  bool          // of external ones too
+	ExternalPSK  bool          // FindPSK is asked about external PSKs too
 	OnlyPSK      bool          // a server has no certificate; a client has no name to verify one by
 	Tickets      int           // how many a TLS 1.3 server sends; TLS 1.2: one, if any
 	TicketLife   time.Duration // of those tickets
 	EarlyData    bool          // a client sends 0-RTT data
-	MaxEarlyData uint32        // a server takes so much of it, in bytes
+	MaxEarlyData uint32        // the number of bytes of it that a server accepts
 
 	Rand   io.Reader
 	Now    func() time.Time
@@ -117,14 +117,14 @@ func ask(q Question, then func() (step, error)) step {
 	return step{question: q, then: then}
 }
 
-// then goes on with next, whatever the answer.
+// then continues with next, whatever the answer.
 func then(next step) func() (step, error) { return func() (step, error) { return next, nil } }
 
 // randoms are those of the hellos.
 type randoms struct{ client, server [32]byte }
 
-// Machine runs one handshake. It is what only the handshake needs, and is
-// dropped with its end.
+// Machine runs one handshake. It has what only the handshake needs, and is dropped when
+// the handshake ends.
 type Machine struct {
 	out        Output
 	params     *Params
@@ -152,8 +152,8 @@ func NewClient(p *Params, out Output, serverName string) *Machine {
 	return m
 }
 
-// NewServer returns a server's handshake, which waits for a ClientHello; with a
-// jar for one with a cookie of that jar.
+// NewServer returns a server's handshake, which waits for a ClientHello. With a jar, the
+// ClientHello must have a cookie of that jar.
 func NewServer(p *Params, out Output, jar CookieJar) *Machine {
 	m := newMachine(p, out)
 	m.jar = jar
@@ -188,7 +188,7 @@ func (m *Machine) Handle(msg wire.Message) (err error) {
 	return err
 }
 
-// unexpected is the failure of a message that has no place here.
+// unexpected is the failure of a message that is not permitted at this point.
 func unexpected(got wire.Type, want wire.TypeSet) error {
 	if want == 0 {
 		return alert.New(alert.UnexpectedMessage, fmt.Sprintf("unexpected message: got %v", got))
@@ -196,10 +196,10 @@ func unexpected(got wire.Type, want wire.TypeSet) error {
 	return alert.New(alert.UnexpectedMessage, fmt.Sprintf("unexpected message: got %v, expected %v", got, want))
 }
 
-// Question is what the handshake waits on, or nil.
+// Question is what the handshake waits for, or nil.
 func (m *Machine) Question() Question { return m.step.question }
 
-// Resume goes on after the question has been answered.
+// Resume continues after the question has been answered.
 func (m *Machine) Resume() (err error) {
 	answered := m.step
 	if m.step, err = (step{}), answered.question.failure(); err != nil {
@@ -212,7 +212,7 @@ func (m *Machine) Resume() (err error) {
 // Finished reports that the handshake is complete.
 func (m *Machine) Finished() bool { return m.finished }
 
-// Connection is what is known of the connection so far.
+// Connection returns what is known of the connection so far.
 func (m *Machine) Connection() *Connection { return m.conn }
 
 // finish ends the handshake.

@@ -23,7 +23,7 @@ type clearOutput struct {
 	sent      [][]byte
 	skips     int               // calls of SkipEarlyData
 	installed func(level Level) // told of new sending keys, unless nil
-	slow      bool              // a KeyUpdate is pending until somebody says otherwise, as over datagrams
+	slow      bool              // a KeyUpdate is pending until the test acknowledges it, as over datagrams
 	pending   bool
 }
 
@@ -269,11 +269,11 @@ func TestMisplacedMessages(t *testing.T) {
 			}{
 				{"dropped", func([]byte) [][]byte { return nil }, true},
 				{"repeated", func(msg []byte) [][]byte { return [][]byte{msg, msg} }, false},
-				{"behind a stray Finished", func(msg []byte) [][]byte {
+				{"after a stray Finished", func(msg []byte) [][]byte {
 					return [][]byte{wire.AppendMessage(nil, wire.TypeFinished, make([]byte, 32)), msg}
 				}, false},
-				{"behind a stray KeyUpdate", func(msg []byte) [][]byte { return [][]byte{(&wire.KeyUpdate{}).Append(nil), msg} }, false},
-				{"behind a HelloRequest", func(msg []byte) [][]byte { return [][]byte{wire.AppendMessage(nil, wire.TypeHelloRequest, nil), msg} }, false},
+				{"after a stray KeyUpdate", func(msg []byte) [][]byte { return [][]byte{(&wire.KeyUpdate{}).Append(nil), msg} }, false},
+				{"after a HelloRequest", func(msg []byte) [][]byte { return [][]byte{wire.AppendMessage(nil, wire.TypeHelloRequest, nil), msg} }, false},
 				{"with a byte more", func(msg []byte) [][]byte {
 					return [][]byte{wire.AppendMessage(nil, wire.Type(msg[0]), append(bytes.Clone(msg[4:]), 0))}
 				}, false},

@@ -32,22 +32,22 @@ type Output interface {
 	// separates what they protect.
 	HasEpochs() bool
 
-	// SetVersion tells the version that the hellos have agreed on.
+	// SetVersion reports the version that the hellos have agreed on.
 	SetVersion(version uint16)
 
 	// Send queues one message, in TLS form (type, 24-bit length, body), under
-	// the sending keys of now. It returns the message_seq that the message
-	// got, which is 0 over a stream. msg is copied.
+	// the current sending keys. It returns the message's message_seq, which is 0 over
+	// a stream. msg is copied.
 	Send(msg []byte) (seq uint16)
 
 	// InstallRead and InstallWrite change the keys. Reading fails with
-	// unexpected_message when a part of a message is left from the old keys
+	// unexpected_message when a part of a message is left under the old keys
 	// (RFC 9846, Section 5.1).
 	InstallRead(level Level, k suite.Keys) error
 	InstallWrite(level Level, k suite.Keys)
 
-	// ExpectChangeCipherSpec and SendChangeCipherSpec are TLS 1.2's way to the
-	// same: the keys are in use from the ChangeCipherSpec on.
+	// ExpectChangeCipherSpec and SendChangeCipherSpec change the keys of TLS 1.2: they
+	// are in use from the ChangeCipherSpec on.
 	ExpectChangeCipherSpec(k suite.Keys) error
 	SendChangeCipherSpec(k suite.Keys)
 
@@ -63,27 +63,26 @@ type Output interface {
 	// acknowledgment.
 	KeyUpdatePending() bool
 
-	// LimitEarlyData says how many bytes of early data may be sent, or received,
-	// while there are keys for it.
+	// LimitEarlyData sets how many bytes of early data may be sent or received while
+	// there are keys for it.
 	LimitEarlyData(bytes uint32)
 
 	// SkipEarlyData drops the early data that the client sends, which a server
 	// that does not accept it cannot decrypt, up to a limit.
 	SkipEarlyData(bytes uint32)
 
-	// Wake makes the keys again that a carrier has given up, before their secrets
-	// change.
+	// Wake makes the keys of a sleeping carrier again, before their secrets change.
 	Wake()
 
-	// SetCIDs says which connection ID the peer's records to us have, and which
-	// ours to it, before there are keys; empty: none. AddLocalCID permits the
+	// SetCIDs sets the connection IDs of the peer's records to us and of ours to it,
+	// before there are keys; empty: none. AddLocalCID permits the
 	// peer another one, SetPeerCID changes ours from now on. Streams have none.
 	SetCIDs(local, peer []byte)
 	AddLocalCID(cid []byte)
 	SetPeerCID(cid []byte)
 	CIDs() (local [][]byte, peer []byte)
 
-	// Complete tells that the handshake is over: what only it needed can be
-	// dropped, application data may flow.
+	// Complete ends the handshake: what only it needed can be dropped, and application
+	// data may flow.
 	Complete()
 }

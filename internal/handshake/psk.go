@@ -15,7 +15,7 @@ import (
 var (
 	errNoPSKModes  = alert.New(alert.MissingExtension, "the client offers a PSK without psk_key_exchange_modes")
 	errWrongBinder = alert.New(alert.DecryptError, "a PSK binder is wrong: the two sides have different keys, or saw different hellos")
-	errUnknownPSK  = alert.New(alert.DecryptError, "the client's PSK is not known, and there is no certificate to go on with")
+	errUnknownPSK  = alert.New(alert.DecryptError, "the client's PSK is unknown, and the server has no certificate")
 	errPSKRequired = alert.New(alert.MissingExtension, "the server does not know the PSK, and there is no ServerName to verify a certificate by")
 	errSelectedPSK = alert.New(alert.IllegalParameter, "the server chose a PSK that was not offered, or not with its hash")
 	errPSKMode     = alert.New(alert.HandshakeFailure, "the client offers its PSKs without psk_dhe_ke, the only mode here: psk_ke has no forward secrecy")
@@ -23,23 +23,22 @@ var (
 	errPSKsChanged = alert.New(alert.IllegalParameter, "the PSKs of the second ClientHello are not those of the first")
 )
 
-// maxAsked is how many of a client's PSKs others are asked about: a database may
-// have to answer. What the server knows by itself it looks up for all of them.
+// maxAsked is how many of a client's PSKs the caller is asked about, which may need a
+// database. All of them are looked up in the server's own configuration.
 const maxAsked = 64
 
 // pskDHE is psk_dhe_ke, the only PSK mode here: it keeps forward secrecy (RFC
 // 9846, Section 4.3.9).
 const pskDHE = 1
 
-// PSK is a key that both sides had before the handshake: a session's, or an
-// external one.
+// PSK is a key that both sides had before the handshake: a session's, or an external one.
 type PSK struct {
 	Identity []byte
 	Key      []byte
 	Hash     crypto.Hash      // of TLS 1.3
 	Kind     suite.BinderKind // of TLS 1.3
 	In12     bool             // usable in TLS 1.2
-	External *session.PSK     // what the user calls it, before it was imported; nil: a session
+	External *session.PSK     // as configured, before it was imported; nil: a session
 	Session  *session.Session // nil: external
 }
 
@@ -54,8 +53,8 @@ type offeredPSK struct {
 	early *suite.EarlySecret
 }
 
-// offerPSKs puts PSKs into the ClientHello, with their ages of now, and binders that
-// are filled in when the message is made.
+// offerPSKs puts PSKs into the ClientHello, with their current ages. The binders are
+// filled in when the message is complete.
 func (c *clientStart) offerPSKs() {
 	h := &c.hello
 	h.PSK = wire.OfferedPSKs{}
@@ -94,7 +93,7 @@ func (c *clientStart) bind(msg []byte) {
 }
 
 // choosePSK looks for the first of the client's PSKs that is known and usable,
-// and goes on with next. The transcript ends before the ClientHello.
+// and continues with next. The transcript ends before the ClientHello.
 func (s *server13) choosePSK(next func() (step, error)) (step, error) {
 	s.psk, s.early, s.identity = nil, nil, nil
 	h := &s.hello
@@ -144,8 +143,8 @@ func (s *server13) checkBinder(p *PSK, binder []byte) (*suite.EarlySecret, bool)
 	return early, subtle.ConstantTimeCompare(want, binder) == 1
 }
 
-// unknownPSK fails as a wrong binder does, after the same work: nobody learns by
-// the time that it takes which identities are known (RFC 9846, Appendix F.6). A binder
+// unknownPSK fails as a wrong binder does, after the same work: its duration
+// does not reveal which identities are known (RFC 9846, Appendix F.6). A binder
 // is as long as its hash.
 func (s *server13) unknownPSK() error {
 	_, binder, _ := s.hello.PSK.At(0)
@@ -190,7 +189,7 @@ func (s *server13) usable(p *PSK) bool {
 	return p.Session == nil || s.resumable(p.Session)
 }
 
-// resumable reports whether this client may resume the session here: RFC 9846,
+// resumable reports whether this client may resume the session now: RFC 9846,
 // Section 4.7.1.
 func (s *serverStart) resumable(old *session.Session) bool {
 	return old.Version == s.conn.Version && old.Transport == s.conn.Transport &&
@@ -222,7 +221,7 @@ func (m *Machine) resume(old *session.Session) (err error) {
 	return err
 }
 
-// usePSK notes which PSK the handshake goes on with.
+// usePSK records which PSK was selected.
 func (m *Machine) usePSK(p *PSK) error {
 	if p.Session != nil {
 		return m.resume(p.Session)

@@ -8,10 +8,10 @@ import (
 	"github.com/hermetic-tls/hermetic/internal/wire"
 )
 
-var errPSKSuite = alert.New(alert.InternalError, "no PSK for the cipher suite that was offered")
+var errPSKSuite = alert.New(alert.InternalError, "no PSK for the cipher suite that was selected")
 
 // premainPSK is the premain secret of RFC 4279, Section 2, and RFC 5489, Section
-// 2: the other secret is that of ECDHE, or as many zeros as the PSK is long.
+// 2: the other secret is that of ECDHE, or as many zero bytes as the PSK is long.
 func premainPSK(other, psk []byte) []byte {
 	if other == nil {
 		other = make([]byte, len(psk))
@@ -21,8 +21,8 @@ func premainPSK(other, psk []byte) []byte {
 	return append(binary.BigEndian.AppendUint16(b, uint16(len(psk))), psk...)
 }
 
-// expectPSK: a client with a suite of RFC 4279 or 5489. The server may leave a
-// key exchange message without content out.
+// expectPSK: a client with a suite of RFC 4279 or 5489. The server may omit
+// a key exchange message without content.
 //
 //	                        <-------- ServerHello
 //	                        <-------- ServerKeyExchange*
@@ -64,13 +64,13 @@ func (s *server12) respondPSK() (step, error) {
 	return expect(s.onClientKeyExchange, wire.TypeClientKeyExchange), nil
 }
 
-// findPSK looks a client's identity up. RFC 4279, Section 2, lets a server with
-// an unknown one go on with a random key, so that nobody can ask which are
-// known: the Finished then tells that the keys differ.
+// findPSK looks up a client's identity. RFC 4279, Section 2, permits a
+// random key for an unknown one, so that an attacker cannot find out which are known: the
+// Finished then shows that the keys differ.
 func (s *server12) findPSK(cke *wire.ClientKeyExchange, shared []byte) (step, error) {
 	q := &FindPSK{Identity: slices.Clone(cke.Identity), External: true, Last: true}
 	return ask(q, func() (step, error) {
-		key := make([]byte, 32) // drawn for known ones too: the work is the same
+		key := make([]byte, 32) // drawn for known identities too, so that the work is the same
 		if err := s.random(key); err != nil {
 			return step{}, err
 		}

@@ -10,8 +10,8 @@ import (
 	"github.com/hermetic-tls/hermetic/internal/wire"
 )
 
-// Question is one of the types below: what a handshake does not decide itself.
-// Whoever drives the machine fills in the answer and calls Resume, now or later.
+// Question is one of the types below: what a handshake does not decide itself. The driver
+// of the machine fills in the answer and calls Resume, now or later.
 type Question interface{ failure() error }
 
 // outcome is embedded in every question: a non-nil Err ends the handshake.
@@ -22,7 +22,7 @@ func (o *outcome) failure() error { return o.Err }
 // Configure asks a server which configuration is for this client.
 type Configure struct {
 	Hello  *wire.ClientHello // valid until the answer
-	Params *Params           // the answer; nil: the one there is
+	Params *Params           // the answer; nil: no other
 	outcome
 }
 
@@ -73,14 +73,14 @@ type Offer struct {
 	outcome
 }
 
-// FindPSK asks a server what an identity stands for: a ticket that it has
-// given away, or an external PSK, or nothing.
+// FindPSK asks a server what an identity stands for: a ticket that it issued, an external
+// PSK, or nothing.
 type FindPSK struct {
 	Identity          []byte
 	Tickets, External bool // what it may be
-	Own               bool // only what the server knows by itself, without asking others
-	Last              bool // the client offers no other after it
-	Asked             bool // others were asked
+	Own               bool // only look in the server's own configuration
+	Last              bool // it is the client's last
+	Asked             bool // the caller or a callback was asked
 	PSK               *PSK // the answer; nil: not known
 	outcome
 }
@@ -88,13 +88,13 @@ type FindPSK struct {
 // SealTicket asks a server for the ticket that holds a session.
 type SealTicket struct {
 	Session *session.Session
-	Ticket  []byte // the answer; nil: none today
+	Ticket  []byte // the answer; nil: none
 	outcome
 }
 
-// At says when the ticket is made, which may be long after the question: the session's age
-// counts from then, for its client counts from when the ticket has come. It reports
-// whether there is any life left.
+// At sets the time at which the ticket is made, which may be long after the question. The
+// session's age counts from then, since its client counts from the ticket's arrival. At
+// reports whether any lifetime is left.
 func (q *SealTicket) At(now time.Time) bool {
 	s := q.Session
 	s.Created = now.Truncate(time.Millisecond)
@@ -102,8 +102,8 @@ func (q *SealTicket) At(now time.Time) bool {
 	return s.Lifetime > 0
 }
 
-// Unseen asks a server whether it sees this early data for the first time: RFC
-// 9846, Section 8.
+// Unseen asks a server whether it sees this early data for the first time: RFC 9846,
+// Section 8.
 type Unseen struct {
 	ID []byte // 16 bytes of the ticket, 16 of the ClientHello
 	OK bool   // the answer

@@ -31,7 +31,7 @@ type server12 struct {
 	keys keys12
 }
 
-// onClientHello goes on with a ClientHello that negotiates TLS 1.2.
+// onClientHello continues with a ClientHello that negotiates TLS 1.2.
 func (s *server12) onClientHello() (step, error) {
 	h := &s.hello
 	switch {
@@ -68,9 +68,8 @@ func (s *server12) fullHandshake() (step, error) {
 	}, s.respond)
 }
 
-// chooseGroup picks the first of ours that the client has, or 0. RFC 8422,
-// Section 4, lets a server that hears of no groups take any; it could only
-// guess.
+// chooseGroup picks the first of our groups that the client supports, or 0. RFC 8422,
+// Section 4, permits any group if the client names none; that would be a guess.
 func (s *server12) chooseGroup() suite.Group {
 	for _, g := range s.params.Groups {
 		if !g.Hybrid() && s.hello.Groups.Contains(uint16(g)) {
@@ -87,7 +86,7 @@ func (s *server12) agreeable(c *suite.Suite) bool {
 }
 
 // issues reports whether the client gets a ticket: RFC 5077, Section 3.2. A
-// resumed session keeps the one that it has, for its main secret must end.
+// resumed session keeps its ticket, because its main secret must expire.
 func (s *server12) issues() bool {
 	return s.params.Tickets > 0 && s.hello.Has.Has(wire.ExtSessionTicket) && !s.conn.Resumed
 }
@@ -169,14 +168,14 @@ func (s *server12) sendServerHello() error {
 	return nil
 }
 
-// describeCertificate adds what the ServerHello says of certificates.
+// describeCertificate adds the extensions about certificates to the ServerHello.
 func (s *server12) describeCertificate(sh *wire.ServerHello) {
 	if scts := s.chosen.Identity.Certificate.SignedCertificateTimestamps; s.hello.Has.Has(wire.ExtSCT) && len(scts) > 0 {
 		sh.SCTs = wire.AppendSCTs(nil, scts)
 		sh.Has.Add(wire.ExtSCT)
 	}
-	// RFC 6066, Section 3, wants an answer, which clients of DTLS 1.2 there are
-	// (pion/dtls) cannot read, and nobody needs.
+	// RFC 6066, Section 3, asks for an answer. It is unused, and a DTLS 1.2 client
+	// (pion/dtls) cannot parse it.
 	if s.hello.Has.Has(wire.ExtServerName) && s.conn.Transport != wire.Datagram {
 		sh.Has.Add(wire.ExtServerName)
 	}
@@ -201,7 +200,7 @@ func (s *server12) sendKeyExchange() (step, error) {
 	}), nil
 }
 
-// newKey makes a key share of ours.
+// newKey makes our key share.
 func (s *server12) newKey() (ske wire.ServerKeyExchange, err error) {
 	if s.key, err = s.conn.Group.GenerateKey(s.params.Rand); err != nil {
 		return ske, err
@@ -298,7 +297,7 @@ func (s *server12) onFinished(msg wire.Message) (step, error) {
 		})
 	}
 	if s.conn.Suite.Auth == suite.NoSignature {
-		return s.judge(end) // now it is certain who has the PSK
+		return s.judge(end) // the Finished has proved that the client has the PSK
 	}
 	return end()
 }

@@ -14,8 +14,8 @@ var (
 	errNoGroups      = alert.New(alert.MissingExtension, "the client sent no supported_groups")
 	errOldVersion    = alert.New(alert.ProtocolVersion, "the legacy_version of a TLS 1.3 ClientHello is older than TLS 1.2")
 	errHelloChanged  = alert.New(alert.IllegalParameter, "the second ClientHello differs from the first")
-	errNeedsPSK      = alert.New(alert.HandshakeFailure, "the client offers no PSK, and there is no certificate to go on with")
-	errRetryShare    = alert.New(alert.IllegalParameter, "the second ClientHello has not the one key share that was asked for")
+	errNeedsPSK      = alert.New(alert.HandshakeFailure, "the client offers no PSK, and the server has no certificate")
+	errRetryShare    = alert.New(alert.IllegalParameter, "the second ClientHello does not have exactly the key share that was requested")
 )
 
 // server13 is a TLS 1.3 server from the ClientHello on. RFC 9846, Section 2,
@@ -34,12 +34,12 @@ var (
 //	[[data]]                <-------> [[data]]
 type server13 struct {
 	*serverStart
-	psk          *PSK                // that the handshake goes on with; nil: a certificate
-	early        *suite.EarlySecret  // of it
+	psk          *PSK                // selected; nil: certificate authentication
+	early        *suite.EarlySecret  // of psk
 	selected     uint16              // its place in the client's list
-	identity     []byte              // by which the client offers it
+	identity     []byte              // of psk, as the client offers it
 	pskAge       uint32              // obfuscated_ticket_age
-	earlyTraffic []byte              // client_early_traffic_secret, of early data that is accepted
+	earlyTraffic []byte              // client_early_traffic_secret, if early data is accepted
 	client       suite.TrafficSecret // client_handshake_traffic_secret
 	server       suite.TrafficSecret // server_handshake_traffic_secret
 	secret       *suite.HandshakeSecret
@@ -47,8 +47,8 @@ type server13 struct {
 	secrets      *secrets13 // of the application data
 }
 
-// check13 is what must be right in a ClientHello that negotiates TLS 1.3, whatever
-// this server would do with it.
+// check13 checks what every ClientHello that negotiates TLS 1.3 must satisfy, whatever
+// this server's configuration.
 func (s *serverStart) check13() error {
 	h := &s.hello
 	if err := h.Check(wire.VersionTLS13); err != nil {
@@ -88,7 +88,7 @@ func (s *serverStart) oldVersion() bool {
 	return s.hello.Version < wire.VersionTLS12
 }
 
-// onClientHello goes on with a ClientHello that negotiates TLS 1.3.
+// onClientHello continues with a ClientHello that negotiates TLS 1.3.
 func (s *server13) onClientHello() (step, error) {
 	if err := s.check13(); err != nil {
 		return step{}, err
@@ -99,8 +99,8 @@ func (s *server13) onClientHello() (step, error) {
 	return s.choosePSK(s.chooseSuiteAndGroup)
 }
 
-// chooseSuiteAndGroup chooses the cipher suite, which must have the PSK's hash, and
-// the group.
+// chooseSuiteAndGroup chooses the cipher suite, which must have the PSK's hash, and the
+// group.
 func (s *server13) chooseSuiteAndGroup() (step, error) {
 	c := s.chooseSuite(func(c *suite.Suite) bool { return s.psk == nil || c.Hash == s.psk.Hash })
 	if c == nil {
@@ -119,9 +119,9 @@ func (s *server13) chooseSuiteAndGroup() (step, error) {
 	return s.respond(share)
 }
 
-// chooseGroup picks the first of ours that the client has, and its key share
-// if the client has sent one. A HelloRetryRequest would reject early data, so
-// that a group with a share is better then.
+// chooseGroup picks the first of our groups that the client supports, and its key share
+// if the client sent one. A HelloRetryRequest would reject early data, so with early
+// data a group that has a share comes first.
 func (s *server13) chooseGroup() (suite.Group, wire.KeyShare) {
 	if s.psk != nil && s.hello.Has.Has(wire.ExtEarlyData) {
 		for _, g := range s.params.Groups {
@@ -150,7 +150,7 @@ func (s *server13) helloRetryRequest() step {
 	return expect(s.onSecondClientHello, wire.TypeClientHello)
 }
 
-// newServerHello is what a ServerHello and a HelloRetryRequest have in common.
+// newServerHello returns what a ServerHello and a HelloRetryRequest have in common.
 func (s *server13) newServerHello(random [32]byte, share []byte) wire.ServerHello {
 	t := s.conn.Transport
 	return wire.ServerHello{
@@ -198,18 +198,18 @@ func (s *server13) onSecondClientHello(msg wire.Message) (step, error) {
 	})
 }
 
-// fixed is what a second ClientHello has to repeat: RFC 9846, Section 4.2.2: "the
+// fixed returns what a second ClientHello has to repeat: RFC 9846, Section 4.2.2: "the
 // client MUST send the same ClientHello without modification", but for key_share,
-// early_data, pre_shared_key, padding, and a cookie, which we ask for only where
-// we keep nothing of the first hello. Extensions that we do not know may change:
-// those of Encrypted Client Hello do.
+// early_data, pre_shared_key, padding, and cookie, which we request only where we keep
+// nothing of the first hello. Unknown extensions may change: those of Encrypted Client
+// Hello do.
 func fixed(h wire.ClientHello, t wire.Transport) []byte {
 	h.Has = h.Has.Minus(wire.Extensions(wire.ExtKeyShare, wire.ExtEarlyData, wire.ExtPreSharedKey))
 	return h.Append(nil, t)
 }
 
-// respond sends ServerHello and what follows it. The certificate is chosen
-// before, so that a client without one that fits costs no key exchange.
+// respond sends the ServerHello and what follows it. The certificate is chosen first, so
+// that a client for which none fits costs no key exchange.
 func (s *server13) respond(share wire.KeyShare) (step, error) {
 	if err := s.chooseALPN(); err != nil {
 		return step{}, err
@@ -266,8 +266,8 @@ func (s *server13) sendServerHello(share wire.KeyShare) (step, error) {
 	return s.sign13(s.chosen.Identity, s.chosen.Scheme, suite.ServerContext, s.sendFinished)
 }
 
-// requestsCertificate reports whether the client is asked for a certificate: RFC
-// 9846, Section 4.4.2: not when it has authenticated by a PSK.
+// requestsCertificate reports whether the client is asked for a certificate: not after it
+// has authenticated by a PSK (RFC 9846, Section 4.4.2).
 func (s *server13) requestsCertificate() bool { return s.params.RequestCertificate && s.psk == nil }
 
 func (s *server13) sendEncryptedExtensions() {

@@ -10,7 +10,7 @@ import (
 	"github.com/hermetic-tls/hermetic/internal/wire"
 )
 
-var errLostEMS = alert.New(alert.HandshakeFailure, "the client resumes a session with extended_main_secret, and offers it no more")
+var errLostEMS = alert.New(alert.HandshakeFailure, "the client resumes a session with extended_main_secret, and no longer offers it")
 
 // openTicket asks what the client's ticket holds: RFC 5077, Section 3.1.
 func (s *server12) openTicket() (step, error) {
@@ -34,7 +34,7 @@ func (s *server12) openTicket() (step, error) {
 	}), nil
 }
 
-// resume12 goes on with an abbreviated handshake, with the keys in brackets:
+// resume12 continues with an abbreviated handshake, with the keys in brackets:
 //
 //	ClientHello             -------->
 //	                        <-------- ServerHello
@@ -61,7 +61,7 @@ func (s *server12) resume12(old *session.Session) (step, error) {
 }
 
 // sendTicket sends the ticket that the ServerHello has promised, which may be
-// empty, and goes on with next.
+// empty, and continues with next.
 func (s *server12) sendTicket(next func() (step, error)) (step, error) {
 	if !s.issues() {
 		return next()

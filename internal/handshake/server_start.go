@@ -13,7 +13,7 @@ var (
 	errNoSuite       = alert.New(alert.HandshakeFailure, "no cipher suite in common")
 	errNoGroup       = alert.New(alert.HandshakeFailure, "no group in common")
 	errNoALPN        = alert.New(alert.NoApplicationProtocol, "no ALPN protocol in common")
-	errFallback      = alert.New(alert.InappropriateFallback, "the client fell back to an older version although both know a newer one")
+	errFallback      = alert.New(alert.InappropriateFallback, "the client fell back to an older version although both support a newer one")
 	errNoCompression = alert.New(alert.IllegalParameter, "the client does not offer the null compression")
 	errRenegInfo     = alert.New(alert.HandshakeFailure, "renegotiation_info is not empty in a first handshake")
 	errNoCertType    = alert.New(alert.UnsupportedCertificate, "no certificate type in common")
@@ -23,14 +23,14 @@ var (
 
 const fallbackSCSV = 0x5600 // RFC 7507
 
-// serverStart is a server until the version is known. The ClientHello is
-// copied, for it is needed until our answer is complete.
+// serverStart is a server until the version is known. The ClientHello is copied, because
+// it is needed until our answer is complete.
 type serverStart struct {
 	*Machine
 	body   []byte
 	hello  wire.ClientHello
-	suites []*suite.Suite  // that both have, of the version; nil: not known yet
-	retry  *statelessRetry // of the cookie, or nil
+	suites []*suite.Suite  // common to both sides, of the version; nil: not computed yet
+	retry  *statelessRetry // from the cookie, or nil
 	chosen *Choose         // our certificate; nil: none is shown
 }
 
@@ -85,7 +85,7 @@ func (s *serverStart) negotiate() (step, error) {
 	return (&server12{serverStart: s}).onClientHello()
 }
 
-// version is the newest that both know, or 0.
+// version returns the newest version that both support, or 0.
 func (s *serverStart) version() uint16 {
 	for v := s.params.MaxVersion; v >= s.params.MinVersion; v-- {
 		if s.offersVersion(v) {
@@ -106,9 +106,9 @@ func (s *serverStart) offersVersion(v uint16) bool {
 	return v == wire.VersionTLS12 && s.hello.Version >= v
 }
 
-// chooseSuite picks the first of ours that the client has and that ok accepts.
+// chooseSuite picks the first of our suites that the client offers and ok accepts.
 func (s *serverStart) chooseSuite(ok func(*suite.Suite) bool) *suite.Suite {
-	if s.suites == nil { // the client's list may be long, and the question comes often
+	if s.suites == nil { // the client's list may be long, and it is searched often
 		s.suites = make([]*suite.Suite, 0, 8)
 		for _, c := range s.params.Suites {
 			if c.Version == s.conn.Version && s.hello.CipherSuites.Contains(c.ID) {
@@ -157,8 +157,8 @@ func (s *serverStart) chooseClientCertType() error {
 	return errNoCertType
 }
 
-// serverCertType is the type of certificate that this server shows, or has shown
-// when the session began.
+// serverCertType is the type of certificate that this server shows, or showed when the
+// session began.
 func (s *serverStart) serverCertType() uint8 {
 	if s.chosen == nil && s.conn.rawLocal || s.chosen != nil && s.chosen.Identity.Type == pki.RawPublicKey {
 		return pki.RawPublicKey
@@ -166,8 +166,8 @@ func (s *serverStart) serverCertType() uint8 {
 	return pki.X509
 }
 
-// chooseCertificate asks which certificate to send, and goes on with next. In TLS
-// 1.2 auth says which kinds of key the cipher suites are for.
+// chooseCertificate asks which certificate to send, and continues with next. In TLS 1.2
+// auth reports for which kinds of key there is a cipher suite.
 func (s *serverStart) chooseCertificate(auth func(suite.Authentication) bool, next func() (step, error)) (step, error) {
 	if s.params.RequestCertificate {
 		if err := s.chooseClientCertType(); err != nil {

@@ -16,9 +16,9 @@ import (
 // than 604800 seconds (7 days)", and clients keep none longer.
 const maxTicketLife = 7 * 24 * time.Hour
 
-var errTicketLife = alert.New(alert.IllegalParameter, "a ticket lives longer than seven days")
+var errTicketLife = alert.New(alert.IllegalParameter, "a ticket's lifetime exceeds seven days")
 
-// session is what can be resumed of this connection, but for the ticket.
+// session returns what can be resumed of this connection, without the ticket.
 func (c *Connection) session(now time.Time, secret []byte) *session.Session {
 	s := &session.Session{
 		Version:    c.Version,
@@ -49,8 +49,7 @@ func (c *Connection) session(now time.Time, secret []byte) *session.Session {
 	return s
 }
 
-// TakeSession is the session that a ticket has brought since the last call, or
-// nil.
+// TakeSession returns the session that has arrived since the last call, or nil.
 func (c *Connection) TakeSession() *session.Session {
 	s := c.ticket
 	c.ticket = nil
@@ -76,8 +75,8 @@ func (s *secrets13) onNewSessionTicket(c *Connection, msg wire.Message, now func
 	return nil
 }
 
-// sendTickets sends n tickets of TLS 1.3, asks for each, and ends the
-// handshake.
+// sendTickets sends the tickets of TLS 1.3 from the n-th on, asking for each, and ends
+// the handshake.
 func (s *server13) sendTickets(resumption []byte, n int) (step, error) {
 	if n == s.params.Tickets {
 		return s.finish()
@@ -86,8 +85,8 @@ func (s *server13) sendTickets(resumption []byte, n int) (step, error) {
 	if err := s.random(random); err != nil {
 		return step{}, err
 	}
-	// RFC 9846, Section 4.7.1: what a session began with must be asked again some
-	// time, however often it is resumed.
+	// RFC 9846, Section 4.7.1: a session's original authentication must be repeated
+	// eventually, however often it is resumed.
 	state := s.conn.session(s.params.Now(), suite.ResumptionPSK(s.conn.Suite.Hash, s.conn.prefix(), resumption, []byte{byte(n)}))
 	state.Lifetime = min(s.params.TicketLife, maxTicketLife-state.Created.Sub(state.Began)).Truncate(time.Second)
 	if state.Lifetime <= 0 {
@@ -114,8 +113,8 @@ func (s *server13) sendTickets(resumption []byte, n int) (step, error) {
 	})
 }
 
-// sealTicket asks for the ticket of state, and goes on with next; nil: there is
-// none to be had.
+// sealTicket asks for the ticket of state, and continues with next. A nil ticket means
+// that there is none.
 func (m *Machine) sealTicket(state *session.Session, next func(ticket []byte) (step, error)) (step, error) {
 	if !state.Keepable() {
 		return next(nil)
@@ -123,7 +122,7 @@ func (m *Machine) sealTicket(state *session.Session, next func(ticket []byte) (s
 	q := &SealTicket{Session: state}
 	return ask(q, func() (step, error) {
 		if len(q.Ticket) > session.MaxTicket {
-			q.Ticket = nil // a chain of certificates that is too large for it
+			q.Ticket = nil // the chain of certificates is too large
 		}
 		return next(q.Ticket)
 	}), nil

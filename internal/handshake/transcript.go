@@ -7,9 +7,8 @@ import (
 	"github.com/hermetic-tls/hermetic/internal/wire"
 )
 
-// transcript is the handshake messages so far: as bytes until the hello says
-// which hash they go into, and for as long as TLS 1.2 may have to sign them
-// with another hash.
+// transcript is the handshake messages so far: as bytes until the ServerHello selects
+// their hash, and for as long as TLS 1.2 may have to sign them with another hash.
 type transcript struct {
 	messages []byte
 	first    wire.Message // header of the first message, for DTLS 1.2
@@ -47,8 +46,7 @@ func (t *transcript) header(b []byte, m wire.Message) []byte {
 	return wire.AppendHeader(b, m.Type, len(m.Body))
 }
 
-// start says which hash the messages go into, and with which form of headers:
-// RFC 9147bis, Section 5.2: DTLS 1.3 hashes those of TLS, DTLS 1.2 its own. One
+// start selects the hash and the form of the headers. // RFC 9147bis, Section 5.2: DTLS 1.3 hashes those of TLS, DTLS 1.2 its own. One
 // message, a ClientHello, has come before it.
 func (t *transcript) start(alg crypto.Hash, headers wire.Transport) {
 	hello := t.messages[4:]
@@ -72,26 +70,26 @@ func (t *transcript) partial(alg crypto.Hash, part []byte) []byte {
 	return h.Sum(t.out[:0])
 }
 
-// forget empties a transcript: RFC 6347, Section 4.2.1, leaves the first
-// ClientHello and the HelloVerifyRequest out.
+// forget empties a transcript: RFC 6347, Section 4.2.1, omits the first
+// ClientHello and the HelloVerifyRequest.
 func (t *transcript) forget() { *t = transcript{keep: t.keep} }
 
-// retry replaces the first ClientHello by its hash: RFC 9846, Section 4.1.
+// retry replaces the first ClientHello with its hash: RFC 9846, Section 4.1.
 func (t *transcript) retry() {
 	sum := t.sum()
 	t.hash.Reset()
 	t.add(wire.Message{Type: wire.TypeMessageHash, Body: sum})
 }
 
-// resume is the transcript of a server that kept nothing of the first
-// ClientHello but its hash.
+// resume starts the transcript of a server that kept nothing of the first ClientHello
+// except its hash, which is in the cookie.
 func (t *transcript) resume(alg crypto.Hash, firstHello []byte) {
 	*t = transcript{hash: alg.New()}
 	t.add(wire.Message{Type: wire.TypeMessageHash, Body: firstHello})
 }
 
-// release ends keep: no other hash is needed any more.
+// release ends keep: no other hash is needed anymore.
 func (t *transcript) release() { t.keep, t.messages = false, nil }
 
-// sum is the transcript hash of now, valid until the next one.
+// sum is the current transcript hash, valid until the next call of sum or partial.
 func (t *transcript) sum() []byte { return t.hash.Sum(t.out[:0]) }

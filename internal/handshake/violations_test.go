@@ -332,7 +332,7 @@ func TestViolations(t *testing.T) {
 }
 
 // TestSecondHelloMayChange: what a second ClientHello may change of the first, and what
-// a server must not mind: it answers, and the client notices that somebody has meddled.
+// a server must not mind: it answers, and the client notices the attack.
 func TestSecondHelloMayChange(t *testing.T) {
 	id := identity(t)
 	addHello := func(e wire.Extension, body string) edit {
@@ -512,7 +512,7 @@ func TestPSKViolations(t *testing.T) {
 }
 
 // TestPSKsPassedOver: what a server must not do with a PSK that is genuine; the
-// handshake goes on without.
+// handshake continues without.
 func TestPSKsPassedOver(t *testing.T) {
 	takesEarly := func(_, server *Params) { server.MaxEarlyData = 100 }
 	for _, v := range []struct {

@@ -19,7 +19,7 @@ const (
 	// refuses smaller ones, and the work grows with the square of it.
 	minRSA, maxRSA = 1024, 8192
 	// cacheSize bounds the chains that a Cache holds, and cachedBytes the DER of
-	// each: whoever sends one has proved nothing yet.
+	// each: its sender has proved nothing yet.
 	cacheSize   = 256
 	cachedBytes = 8 << 10
 )
@@ -31,7 +31,7 @@ var (
 )
 
 // Chain is the certificates that a peer has shown. It keeps their DER and the
-// leaf's key; the rest is parsed when somebody asks. It is safe for concurrent
+// leaf's key; the rest is parsed on demand. It is safe for concurrent
 // use.
 type Chain struct {
 	der    [][]byte

@@ -66,7 +66,7 @@ var (
 
 // ReadPEM returns all blocks of a file. Whatever stands between blocks is text,
 // and is skipped, unless it looks like a part of a block: then the file is damaged,
-// and to go on without that block would hide it. Lines may be indented and end as
+// and to continue without that block would hide it. Lines may be indented and end as
 // they like, and a block may begin on the line on which the one before it ends.
 func ReadPEM(file []byte) ([]*Block, error) {
 	switch {

@@ -16,7 +16,7 @@ var errCCMOpen = errors.New("ccm: message authentication failed")
 type ccm struct {
 	block   cipher.Block
 	tag     int
-	mac     [16]byte // the CBC-MAC of now
+	mac     [16]byte // the current CBC-MAC
 	counter [16]byte // A_i
 	stream  [16]byte // S_i
 }

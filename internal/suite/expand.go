@@ -30,13 +30,13 @@ const (
 // they escape through hash.Hash: this saves most of the allocations of a
 // handshake.
 type expander struct {
-	mac    hash.Hash // under the present key
+	mac    hash.Hash // under the current key
 	hash   crypto.Hash
 	prefix Prefix
 	used   bool
 	states [2]hash.Hash
 	next   int
-	give   func() hash.Hash // of states: the method as a value, made once
+	give   func() hash.Hash // x.state as a func value, stored to avoid an allocation per key
 	loan   poison.Loan      // the last result
 	info   [128]byte
 	out    [maxHash]byte

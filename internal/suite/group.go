@@ -26,7 +26,7 @@ const (
 // Groups are all of them, the preferred first.
 var Groups = []Group{X25519MLKEM768, SecP256r1MLKEM768, SecP384r1MLKEM1024, X25519, P256, P384, P521}
 
-var errShare = alert.New(alert.IllegalParameter, "the peer's key share is no public key of its group")
+var errShare = alert.New(alert.IllegalParameter, "the peer's key share is not a valid public key of its group")
 
 // groupRow is what a group consists of: a curve, and for the hybrids ML-KEM.
 type groupRow struct {

@@ -7,7 +7,7 @@ func prf12(h crypto.Hash, secret []byte, label string, seed []byte, n int) []byt
 	x := expand(h, "", secret)
 	defer x.done()
 	out := make([]byte, 0, n+h.Size())
-	// A(i), and behind it the label and the seed.
+	// A(i), followed by the label and the seed.
 	b := append(append(make([]byte, h.Size(), h.Size()+len(label)+len(seed)), label...), seed...)
 	a := b[h.Size():] // A(0)
 	for len(out) < n {

@@ -98,11 +98,11 @@ func derivedFromZero(h crypto.Hash, p Prefix) []byte {
 	return derived
 }
 
-// extract goes on, from a salt, to the secret that input keying material gives
+// extract derives, from a salt, the secret that input keying material gives
 // with it.
 func (x *expander) extract(ikm []byte) { x.setKey(x.sum(ikm)) }
 
-// descend goes on to the secret below.
+// descend derives the secret below.
 func (x *expander) descend(ikm []byte) {
 	x.setKey(x.secret("derived", emptySum(x.hash)))
 	x.extract(ikm)
@@ -131,7 +131,7 @@ func (s *EarlySecret) ClientTrafficSecret(transcriptHash []byte) []byte {
 	return (*expander)(s).secret("c e traffic", transcriptHash)
 }
 
-// HandshakeSecret goes on with the (EC)DHE secret.
+// HandshakeSecret continues with the (EC)DHE secret.
 func (s *EarlySecret) HandshakeSecret(shared []byte) *HandshakeSecret {
 	(*expander)(s).descend(shared)
 	return (*HandshakeSecret)(s)

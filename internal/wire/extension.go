@@ -186,6 +186,6 @@ func (c *coder) duplicate() error {
 // Section 4.3, requires an illegal_parameter.
 func (c *coder) only(message []Extension, has ExtensionSet) {
 	if other := has.Minus(Extensions(message...)); other != 0 {
-		c.fail(alert.New(alert.IllegalParameter, "an extension does not belong in this message: "+other.String()))
+		c.fail(alert.New(alert.IllegalParameter, "an extension is not permitted in this message: "+other.String()))
 	}
 }

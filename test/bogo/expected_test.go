@@ -11,7 +11,7 @@ type decline struct {
 // Reasons that many tests share.
 var (
 	unknownPSK = decline{"an unknown PSK is answered like a wrong key, so that nobody learns which identities exist",
-		"RFC 9846, Section 4.3.11", "the client's PSK is not known"}
+		"RFC 9846, Section 4.3.11", "the client's PSK is unknown"}
 	clientOrder      = decline{"of several PSKs the client's order counts", "RFC 9846, Section 4.3.11 leaves it to the server", "connection selected a different PSK"}
 	pskFirst         = decline{"a PSK that is known comes before a certificate", "RFC 9846, Section 4.1.1 leaves it to the server", "peer certificate did not match"}
 	noHint           = decline{"a server sends no psk_identity_hint", "RFC 4279, Section 5.2: it is not recommended without an application profile", "unexpected identity"}
