@@ -3,6 +3,7 @@ package hermetic
 import (
 	"crypto/tls"
 	"errors"
+	"github.com/hermetic-tls/hermetic/internal/roomtest"
 	"testing"
 	"time"
 )
@@ -20,7 +21,7 @@ func TestForgedTickets(t *testing.T) {
 				t.Errorf("%s: %d of %d bytes are a ticket", tls.VersionName(version), n, len(ticket))
 			}
 		}
-		for at := 0; at <= len(ticket); at += stride() {
+		for at := 0; at <= len(ticket); at += roomtest.Stride() {
 			forged := append([]byte{}, ticket...)
 			if at < len(ticket) {
 				forged[at] ^= 1

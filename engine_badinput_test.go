@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/hermetic-tls/hermetic/internal/pkitest"
+	"github.com/hermetic-tls/hermetic/internal/roomtest"
 )
 
 var versions = []uint16{tls.VersionTLS12, tls.VersionTLS13}
@@ -128,7 +129,7 @@ func TestFlippedBits(t *testing.T) {
 			client.MaxVersion = version
 			client.CurvePreferences = []tls.CurveID{tls.X25519, tls.CurveP256}
 			for flight := range 4 {
-				for at := 0; ; at += stride() {
+				for at := 0; ; at += roomtest.Stride() {
 					p := newMeeting(t, false, client, server)
 					size, ignored := p.flip(flight, at)
 					if at >= size {
@@ -147,14 +148,6 @@ func TestFlippedBits(t *testing.T) {
 			}
 		})
 	}
-}
-
-// stride is 1: every byte. A short run has one in seventeen, of all eight bits.
-func stride() int {
-	if testing.Short() {
-		return 17
-	}
-	return 1
 }
 
 // harmless are the bytes that the protocol tells receivers to ignore: the

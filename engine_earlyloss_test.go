@@ -3,6 +3,7 @@ package hermetic
 import (
 	"bytes"
 	"fmt"
+	"github.com/hermetic-tls/hermetic/internal/roomtest"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -19,7 +20,7 @@ func TestEarlyDataLoss(t *testing.T) {
 		fates
 	)
 	for fate := range fates * fates * fates * fates * fates {
-		if testing.Short() && fate%stride() != 0 {
+		if testing.Short() && fate%roomtest.Stride() != 0 {
 			continue
 		}
 		client, server, now := earlyConfigs(t)

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"github.com/hermetic-tls/hermetic/internal/roomtest"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -110,7 +111,7 @@ func (j *journey) move(e **Engine) {
 // nothing comes twice, and nobody waits in vain.
 func TestMoveAnywhere(t *testing.T) {
 	moves, rests := 0, 0
-	for seed := range 200 / uint64(stride()) {
+	for seed := range 200 / uint64(roomtest.Stride()) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			rng := rand.New(rand.NewPCG(seed, 0))
 			j := &journey{rng: rng, loss: rng.Float64() / 3, sent: map[said]bool{}}

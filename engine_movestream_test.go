@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"github.com/hermetic-tls/hermetic/internal/roomtest"
 	"math/rand/v2"
 	"testing"
 )
@@ -42,7 +43,7 @@ func (l *lane) land(t *testing.T, n int) {
 // connection goes on, without a byte lost or repeated.
 func TestMoveStreamAnywhere(t *testing.T) {
 	moves, rests, refused := 0, 0, 0
-	for seed := range 200 / uint64(stride()) {
+	for seed := range 200 / uint64(roomtest.Stride()) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			rng := rand.New(rand.NewPCG(seed, 1))
 			client, server, _ := sessionConfigs(t, versions[seed%2])

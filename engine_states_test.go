@@ -5,6 +5,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"github.com/hermetic-tls/hermetic/internal/roomtest"
 	"math/rand/v2"
 	"testing"
 	"time"
@@ -44,7 +45,7 @@ type states struct {
 // appended is what the contract says, and data is what the peer has said.
 func TestEngineStates(t *testing.T) {
 	done := make(map[string]int)
-	for seed := range *seeds / uint64(stride()) {
+	for seed := range *seeds / uint64(roomtest.Stride()) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			rng := rand.New(rand.NewPCG(seed, 2))
 			a := askings[rng.IntN(len(askings))]

@@ -8,6 +8,7 @@ import (
 
 	"github.com/hermetic-tls/hermetic/internal/alert"
 	"github.com/hermetic-tls/hermetic/internal/record"
+	"github.com/hermetic-tls/hermetic/internal/roomtest"
 	"github.com/hermetic-tls/hermetic/internal/wire"
 )
 
@@ -149,7 +150,7 @@ func TestFaults(t *testing.T) {
 					}
 				}
 				if strict || test.epoch > 0 {
-					wantAlert(t, err, test.want)
+					roomtest.WantAlert(t, err, test.want)
 				} else if err != nil {
 					t.Errorf("got error %v", err)
 				}
@@ -169,7 +170,7 @@ func TestForgedACK(t *testing.T) {
 			ack := append([]byte{0, 16, 0, 0, 0, 0, 0, 0, 0, 2}, make([]byte, 8)...)
 			err := p.input(p.server, p.reseal(p.client, 0, record.ACK, ack))
 			if strict {
-				wantAlert(t, err, alert.IllegalParameter)
+				roomtest.WantAlert(t, err, alert.IllegalParameter)
 				return
 			}
 			if err != nil {
@@ -223,7 +224,7 @@ func TestMessageInClear(t *testing.T) {
 		clear := p.reseal(p.server, 0, record.Handshake, fragment(true, wire.TypeEncryptedExtensions, 1, 10, 0, 10))
 		err := p.input(p.client, clear)
 		if strict {
-			wantAlert(t, err, alert.UnexpectedMessage)
+			roomtest.WantAlert(t, err, alert.UnexpectedMessage)
 		} else if err != nil || !slices.Equal(p.client.got, []string{"ServerHello"}) {
 			t.Errorf("got %v, error %v", p.client.got, err)
 		}
@@ -252,7 +253,7 @@ func TestFinishedInClear12(t *testing.T) {
 		clear, _ := finished.Seal(nil, record.Handshake, fragment(false, wire.TypeFinished, 2, 12, 0, 12))
 		err := p.input(p.server, clear, exchange)
 		if strict {
-			wantAlert(t, err, alert.UnexpectedMessage)
+			roomtest.WantAlert(t, err, alert.UnexpectedMessage)
 		} else if err != nil {
 			t.Error(err)
 		}
@@ -331,7 +332,7 @@ func TestRenegotiation12(t *testing.T) {
 	p.want("refused", p.client, p.output(p.client), "1:alert(1,no_renegotiation)")
 	p.mustInput(p.client, request)
 	p.want("a duplicate", p.client, p.output(p.client))
-	wantAlert(t, p.input(p.server, p.reseal(p.client, 1, record.Handshake, fragment(false, wire.TypeClientHello, 0, 50, 0, 50))), errPlay.Description)
+	roomtest.WantAlert(t, p.input(p.server, p.reseal(p.client, 1, record.Handshake, fragment(false, wire.TypeClientHello, 0, 50, 0, 50))), errPlay.Description)
 }
 
 // TestIdleMessages: messages after the handshake are bounded, unless there is
@@ -353,13 +354,5 @@ func TestIdleMessages(t *testing.T) {
 		if data && err != nil || !data && err != errIdleMessages {
 			t.Errorf("with data %v: got error %v", data, err)
 		}
-	}
-}
-
-func wantAlert(t *testing.T, err error, want alert.Description) {
-	t.Helper()
-	var fault *alert.Error
-	if !errors.As(err, &fault) || fault.Description != want {
-		t.Errorf("got error %v, want alert %v", err, want)
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/hermetic-tls/hermetic/internal/alert"
 	"github.com/hermetic-tls/hermetic/internal/handshake"
 	"github.com/hermetic-tls/hermetic/internal/record"
+	"github.com/hermetic-tls/hermetic/internal/roomtest"
 	"github.com/hermetic-tls/hermetic/internal/suite"
 	"github.com/hermetic-tls/hermetic/internal/wire"
 )
@@ -105,7 +106,7 @@ func TestKeyUpdateViolations(t *testing.T) {
 				d, _ := out.Seal(nil, record.Handshake, content)
 				err = p.input(p.client, d)
 			}
-			wantAlert(t, err, alert.UnexpectedMessage)
+			roomtest.WantAlert(t, err, alert.UnexpectedMessage)
 		})
 	}
 }
@@ -125,7 +126,7 @@ func TestExhaustedKeys(t *testing.T) {
 		t.Errorf("the handler was told %d times, want once", p.client.exhaust)
 	}
 	_, err := p.client.Seal(p.now, nil, []byte("x"))
-	wantAlert(t, err, alert.InternalError)
+	roomtest.WantAlert(t, err, alert.InternalError)
 }
 
 // TestIntegrityLimit: RFC 9147bis, Section 4.5.3.
@@ -146,7 +147,7 @@ func TestIntegrityLimit(t *testing.T) {
 	if p.client.forged != 1 {
 		t.Errorf("the handler was told %d times, want once", p.client.forged)
 	}
-	wantAlert(t, p.input(p.client, forged), alert.BadRecordMAC)
+	roomtest.WantAlert(t, p.input(p.client, forged), alert.BadRecordMAC)
 }
 
 // TestForgeriesOutrun: when the peer has changed its keys in time, forgeries under
@@ -187,10 +188,10 @@ func TestLastEpoch(t *testing.T) {
 	if err := p.client.InstallRead(handshake.Application, k); err != nil {
 		t.Error(err)
 	}
-	wantAlert(t, p.client.InstallRead(handshake.Application, k), alert.UnexpectedMessage)
+	roomtest.WantAlert(t, p.client.InstallRead(handshake.Application, k), alert.UnexpectedMessage)
 	p.client.sending.Sealer = record.NewWriter13(maxEpoch, k, nil)
 	p.client.InstallWrite(handshake.Application, k)
-	wantAlert(t, p.client.Expire(p.now), alert.InternalError)
+	roomtest.WantAlert(t, p.client.Expire(p.now), alert.InternalError)
 }
 
 func TestMessageNumbersEnd(t *testing.T) {
@@ -202,9 +203,9 @@ func TestMessageNumbersEnd(t *testing.T) {
 		t.Error(err)
 	}
 	p.client.Send(message(false, wire.TypeNewSessionTicket, 0x10000, 5))
-	wantAlert(t, p.client.Expire(p.now), alert.InternalError)
+	roomtest.WantAlert(t, p.client.Expire(p.now), alert.InternalError)
 	_, err := p.client.open(p.now, nil)
-	wantAlert(t, err, alert.InternalError)
+	roomtest.WantAlert(t, err, alert.InternalError)
 }
 
 // TestConnectionIDs: RFC 9146 and RFC 9147bis, Section 9.
@@ -304,7 +305,7 @@ func TestQueueIsBounded(t *testing.T) {
 	if p.server.x.out.Queued() != maxQueued {
 		t.Errorf("%d messages wait", p.server.x.out.Queued())
 	}
-	wantAlert(t, p.server.Expire(p.now), alert.UnexpectedMessage)
+	roomtest.WantAlert(t, p.server.Expire(p.now), alert.UnexpectedMessage)
 }
 
 func TestCIDNotNegotiated(t *testing.T) {

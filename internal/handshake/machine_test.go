@@ -12,6 +12,7 @@ import (
 	"github.com/hermetic-tls/hermetic/internal/alert"
 	"github.com/hermetic-tls/hermetic/internal/pki"
 	"github.com/hermetic-tls/hermetic/internal/pkitest"
+	"github.com/hermetic-tls/hermetic/internal/roomtest"
 	"github.com/hermetic-tls/hermetic/internal/session"
 	"github.com/hermetic-tls/hermetic/internal/suite"
 	"github.com/hermetic-tls/hermetic/internal/wire"
@@ -228,7 +229,7 @@ func TestFlippedMessages(t *testing.T) {
 			if t := wire.Type(msg[0]); t == wire.TypeCertificateVerify || t == wire.TypeServerKeyExchange {
 				size -= 8 // a signature varies in length
 			}
-			for at := 0; at < size; at += stride() {
+			for at := 0; at < size; at += roomtest.Stride() {
 				client, server := s.ends(t, id, chains)
 				_, clientErr, serverErr := play(client, server, func(n int, msg []byte) [][]byte {
 					if n != which {
@@ -245,14 +246,6 @@ func TestFlippedMessages(t *testing.T) {
 			}
 		}
 	}
-}
-
-// stride is 1: every byte. A short run has one in seventeen, of all eight bits.
-func stride() int {
-	if testing.Short() {
-		return 17
-	}
-	return 1
 }
 
 // TestMisplacedMessages drops, repeats and moves every message.

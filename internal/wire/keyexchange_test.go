@@ -3,6 +3,7 @@ package wire
 import (
 	"bytes"
 	"fmt"
+	"github.com/hermetic-tls/hermetic/internal/roomtest"
 	"testing"
 )
 
@@ -30,8 +31,8 @@ func TestKeyExchangeParts(t *testing.T) {
 				gotServer, gotClient := full, client // what was there before must go
 				errServer, errClient := gotServer.Parse(s, read.parts), gotClient.Parse(c, read.parts)
 				if read != sent {
-					wantAlert(t, errServer, decode, "ServerKeyExchange")
-					wantAlert(t, errClient, decode, "ClientKeyExchange")
+					roomtest.WantAlert(t, errServer, decode, "ServerKeyExchange")
+					roomtest.WantAlert(t, errClient, decode, "ClientKeyExchange")
 					return
 				}
 				if errServer != nil || !bytes.Equal(gotServer.Append(nil, read.parts)[4:], s) || read.parts.Signed != (gotServer.Signature != nil) {

@@ -2,6 +2,7 @@ package wire
 
 import (
 	"bytes"
+	"github.com/hermetic-tls/hermetic/internal/roomtest"
 	"reflect"
 	"slices"
 	"testing"
@@ -145,6 +146,6 @@ func TestCertificateLists(t *testing.T) {
 	}
 	for _, bad := range []string{"", "\x00\x00", "\x00\x00\x00", "\x00\x00\x02a"} {
 		der, rest, err := NextCertificate([]byte(bad))
-		wantAlert(t, err, decode, "%x yields %x and %x", bad, der, rest)
+		roomtest.WantAlert(t, err, decode, "%x yields %x and %x", bad, der, rest)
 	}
 }

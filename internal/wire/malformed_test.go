@@ -7,6 +7,7 @@ import (
 
 	"github.com/hermetic-tls/hermetic/internal/alert"
 	"github.com/hermetic-tls/hermetic/internal/codec"
+	"github.com/hermetic-tls/hermetic/internal/roomtest"
 )
 
 const (
@@ -59,7 +60,7 @@ func parseAs(name, body string) error {
 func wantParse(t *testing.T, err error, want alert.Description) {
 	t.Helper()
 	if want != good {
-		wantAlert(t, err, want, "wrong")
+		roomtest.WantAlert(t, err, want, "wrong")
 	} else if err != nil {
 		t.Errorf("does not parse: %v", err)
 	}

@@ -2,11 +2,11 @@ package wire
 
 import (
 	"bytes"
-	"errors"
 	"reflect"
 	"testing"
 
 	"github.com/hermetic-tls/hermetic/internal/alert"
+	"github.com/hermetic-tls/hermetic/internal/roomtest"
 )
 
 // TestSamplesAreFull: a field that no sample sets is a field that no test here
@@ -144,9 +144,9 @@ func TestTruncated(t *testing.T) {
 				}
 				continue
 			}
-			wantAlert(t, err, alert.DecodeError, "%s of %d bytes, cut to %d", c.name, len(body), n)
+			roomtest.WantAlert(t, err, alert.DecodeError, "%s of %d bytes, cut to %d", c.name, len(body), n)
 		}
-		wantAlert(t, c.parse(c.zero(), append(bytes.Clone(body), 0)), alert.DecodeError, "%s with a byte after it", c.name)
+		roomtest.WantAlert(t, c.parse(c.zero(), append(bytes.Clone(body), 0)), alert.DecodeError, "%s with a byte after it", c.name)
 	}
 }
 
@@ -157,15 +157,6 @@ var withoutExtensions = map[string]int{
 	"ClientHello of DTLS": 2 + 32 + 1 + 2 + 1 + 1 + 2 + 4 + 1 + 1,
 	"ServerHello":         2 + 32 + 1 + 2 + 2 + 1,
 	"HelloRetryRequest":   2 + 32 + 1 + 2 + 2 + 1,
-}
-
-// wantAlert: err must be an alert.Error with that alert.
-func wantAlert(t *testing.T, err error, want alert.Description, format string, args ...any) {
-	t.Helper()
-	var fault *alert.Error
-	if !errors.As(err, &fault) || fault.Description != want {
-		t.Errorf(format+": error %v, want %v", append(args, err, want)...)
-	}
 }
 
 // TestFieldsEndWhereTheyEnd: the fields alias the message, and appending to one
