@@ -1,14 +1,13 @@
-// Package netconn is TLS and DTLS with the interfaces of package net, over the
-// engine of package hermetic: an ordinary net.Conn and net.Listener, for whoever
-// has no event loop of his own.
+// Package netconn is TLS and DTLS with the interfaces of package net, over the engine of package
+// hermetic: an ordinary net.Conn and net.Listener, for programs without an event loop.
 //
 // [Client], [Server], [Dial] and [Listen] are used like those of crypto/tls. With
 // a "udp" network, or [DTLSClient] and [DTLSServer] over a connection that keeps
 // datagrams apart, they speak DTLS. [ListenPacket] serves any number of DTLS peers
 // on one socket, with one goroutine and one timer for all of them.
 //
-// What hermetic.Config.Async asks for is answered by callbacks here, which may wait:
-// a connection whose Config asks a question fails.
+// Connections do not support hermetic.Config.Async: use callbacks, which may block here, except
+// on a [PacketListener].
 package netconn
 
 import (
@@ -52,21 +51,22 @@ type session interface {
 	drops() Drops
 }
 
-// Client returns a TLS client over a stream. cfg must have a ServerName, or
-// InsecureSkipVerify; what is wrong with it is the error of all methods.
+// Client returns a TLS client over a stream. The first use performs the handshake. If cfg cannot
+// be used, all methods return the *hermetic.ConfigError.
 func Client(conn net.Conn, cfg *hermetic.Config) *Conn {
 	return &Conn{newStream(conn, hermetic.TLSClient, cfg)}
 }
 
-// Server returns a TLS server over a stream.
+// Server returns a TLS server over a stream. The first use performs the handshake. If cfg cannot
+// be used, all methods return the *hermetic.ConfigError.
 func Server(conn net.Conn, cfg *hermetic.Config) *Conn {
 	return &Conn{newStream(conn, hermetic.TLSServer, cfg)}
 }
 
 // DTLSClient returns a DTLS client over a connection that keeps datagrams apart.
 // From the handshake on one goroutine reads conn, until the connection is closed.
-// The peer is whoever conn delivers: its RemoteAddr may change, as it does over ICE, and
-// may be nil. Callbacks of cfg may wait.
+// The peer is what conn delivers: its RemoteAddr may change, as it does over ICE, and may be
+// nil. Callbacks of cfg may block.
 func DTLSClient(conn net.Conn, cfg *hermetic.Config) *Conn {
 	return &Conn{newSingle(conn, hermetic.DTLSClient, cfg)}
 }

@@ -2,39 +2,39 @@ package netconn
 
 import "github.com/hermetic-tls/hermetic"
 
-// Drops counts what was dropped of the datagrams that have come, by reason. Anybody can
-// send those, so none of this is an error.
+// Drops counts the received datagrams that were dropped, by reason. Anybody can send those, so
+// none of this is an error.
 type Drops struct {
-	// NoAddress counts datagrams of which the transport does not say where they are from.
+	// NoAddress counts datagrams whose source the transport does not tell.
 	NoAddress uint64
 	// Empty counts datagrams without a byte.
 	Empty uint64
 	// TooLarge counts datagrams of more than 16,896 bytes, which no peer needs.
 	TooLarge uint64
-	// NoPeer counts datagrams of strangers that are no ClientHello: their connection has
-	// ended, they have moved without a connection ID, or they never had any.
+	// NoPeer counts datagrams from unknown addresses that have no ClientHello: the connection
+	// has ended, the peer has moved without a connection ID, or there never was one.
 	NoPeer uint64
-	// NoCookie counts datagrams with a ClientHello that was answered, and must come again
-	// with the cookie of the answer. Each handshake begins with one.
+	// NoCookie counts datagrams with a ClientHello that was answered by a cookie, and must be
+	// sent again with it. Each handshake begins with one.
 	NoCookie uint64
 	// Backlog counts ClientHellos with a good cookie beyond PacketConfig.Backlog.
 	Backlog uint64
 	// Peers counts ClientHellos with a good cookie beyond PacketConfig.Peers.
 	Peers uint64
-	// Closed counts datagrams of a connection that is just ending, and ClientHellos
+	// Closed counts datagrams of a connection that is about to end, and ClientHellos
 	// after the listener's Close.
 	Closed uint64
-	// Queue counts datagrams of data beyond PacketConfig.Queue, which nobody has read.
+	// Queue counts datagrams of data beyond PacketConfig.Queue, which were not read in time.
 	Queue uint64
 	// Records are the records that the engines have dropped. A datagram may have several.
 	Records hermetic.RecordDrops
 }
 
-// Drops counts what was dropped on the connection. Over a stream nothing is; on a
-// connection of a [PacketListener] only Queue and Records are the connection's own.
+// Drops returns what was dropped on the connection. Over a stream that is nothing; on a
+// connection of a [PacketListener] only Queue and Records are set.
 func (c *Conn) Drops() Drops { return c.session.drops() }
 
-// Drops counts what was dropped on the socket, for all connections that there were.
+// Drops returns what was dropped on the socket, for all its connections so far.
 func (l *PacketListener) Drops() Drops { return l.socket.allDrops() }
 
 func (s *stream) drops() Drops { return Drops{} }

@@ -61,7 +61,8 @@ func Listen(network, address string, cfg *hermetic.Config) (net.Listener, error)
 	return NewListener(l, cfg), nil
 }
 
-// NewListener returns a listener for TLS over the connections of another.
+// NewListener returns a listener for TLS over the connections of another. Its connections are
+// *[Conn]s, and perform their handshake with the first use.
 func NewListener(inner net.Listener, cfg *hermetic.Config) net.Listener {
 	return &listener{inner, cfg}
 }
@@ -80,29 +81,32 @@ func (l *listener) Accept() (net.Conn, error) {
 	return Server(conn, l.cfg), nil
 }
 
-// PacketConfig bound what the peers of a [PacketListener] may take.
+// PacketConfig holds the options of a [PacketListener]. The zero value is right for most.
 type PacketConfig struct {
-	// Backlog is how many handshakes may be under way and connections wait for
-	// Accept, together. Zero or less: 1,024. Beyond it hellos are dropped, and come again.
+	// Backlog is the number of handshakes under way and of connections that wait for Accept,
+	// together. Beyond it, ClientHellos are dropped, and the clients send them again. Zero or
+	// less means 1,024.
 	Backlog int
-	// Peers is how many connections there may be, handshakes included. Zero: any
-	// number. Beyond it only who has a connection already may begin anew.
+
+	// Peers is the number of connections, including handshakes. Beyond it, only peers that
+	// already have a connection may start a new one. Zero means no limit.
 	Peers int
-	// Queue is how many datagrams of a connection wait for Read. Zero: 64. Beyond
-	// it they are dropped.
+
+	// Queue is the number of datagrams of a connection that wait for Read. Beyond it they
+	// are dropped. Zero means 64.
 	Queue int
-	// Quiet is after how long without a datagram a connection is made small: it
-	// gives up its ciphers, see [hermetic.Engine.Compact], and the next datagram
-	// makes them again. Zero: a minute. Negative: never.
+
+	// Quiet is the time without a datagram after which a connection is made small: see
+	// [hermetic.Engine.Compact]. Zero means a minute, negative never.
 	Quiet time.Duration
-	// Follow decides whether a peer whose newest authentic record has come from
-	// another address is followed there: RFC 9146, Section 6, wants a strategy for
-	// ensuring that it receives there. It must not wait, nor use the connection.
-	// Nil: always.
+
+	// Follow decides whether a peer is followed to the new address from which its newest
+	// authentic record has come. RFC 9146, Section 6, requires a strategy for ensuring that
+	// the peer receives there. It must not block, nor use the connection. Nil means always.
 	Follow func(from, to net.Addr) bool
-	// Failed is told of each handshake that has failed, after the cookie of who was
-	// there: strangers go unmentioned. It must not wait, nor use the listener. Nil:
-	// nobody is told.
+
+	// Failed, if set, is called for each failed handshake of a peer whose cookie was good. It
+	// must not block, nor use the listener.
 	Failed func(peer net.Addr, err error)
 }
 
@@ -111,26 +115,27 @@ func (l *PacketConfig) queue() int   { return cmp.Or(l.Queue, 64) }
 
 func (l *PacketConfig) quiet() time.Duration { return cmp.Or(l.Quiet, time.Minute) }
 
-// A PacketListener serves DTLS peers on one socket: one goroutine reads it and
-// drives all handshakes, one timer stands for all deadlines, and a connection has
-// neither. The callbacks of cfg run there: none may wait. Where the socket does not take
-// a datagram at once, and on a net.PacketConn that is no *net.UDPConn, a goroutine
-// writes it, one for each connection, and nobody else waits. Unless
-// cfg.DTLS.TrustAddress is set, a stranger costs a few hashes and one datagram,
-// and nothing is kept of him before his cookie has come back.
+// A PacketListener serves DTLS peers on one socket. One goroutine reads it and drives all
+// handshakes, and one timer stands for all deadlines; a connection has neither. The callbacks of
+// cfg run on that goroutine: none may block. A goroutine per connection writes datagrams that
+// the socket does not take at once, and all datagrams on a net.PacketConn that is not a
+// *net.UDPConn.
 //
-// A client that begins anew from the same address, without a word about the old
-// connection, gets a new one; the old one fails when the new handshake is complete.
+// Unless cfg.DTLS.TrustAddress is set, an unknown peer costs a few hashes and one datagram, and
+// nothing is kept of it until its cookie has come back.
 //
-// With cfg.DTLS.ConnectionIDs of our own, a client whose address changes keeps
-// its connection: RemoteAddr and where Write sends to follow the newest record
-// that was authentic. Whoever can hold such a record back and send it from
-// elsewhere can lead our datagrams there, until the client's next record comes;
-// PacketConfig.Follow may refuse. A Config of cfg.GetConfigForClient needs the same
-// ConnectionIDLength, for it says where the ID ends.
+// A client that starts again from the same address, without ending the old connection, gets a
+// new one. The old one fails when the new handshake is complete.
+//
+// With a cfg.DTLS.ConnectionIDLength, a client whose address changes keeps its connection:
+// RemoteAddr, and where Write sends to, follow the newest authentic record. An attacker that
+// can delay such a record and send it from elsewhere can redirect our datagrams until the
+// client's next record arrives; PacketConfig.Follow may refuse. A Config from
+// cfg.GetConfigForClient needs the same ConnectionIDLength, which says where the ID ends.
 type PacketListener struct{ socket *socket }
 
-// ListenPacket listens on a UDP socket.
+// ListenPacket listens for DTLS on a UDP socket: the network is "udp", "udp4" or "udp6". For a
+// [PacketConfig], use [NewPacketListener].
 func ListenPacket(network, address string, cfg *hermetic.Config) (*PacketListener, error) {
 	if !isUDP(network) {
 		return nil, fmt.Errorf("netconn: network %q has no datagrams: use udp, udp4 or udp6, or NewPacketListener", network)
@@ -146,8 +151,8 @@ func ListenPacket(network, address string, cfg *hermetic.Config) (*PacketListene
 	return l, err
 }
 
-// NewPacketListener listens on pc, which is the listener's from now on: it is
-// closed with the listener and its last connection.
+// NewPacketListener listens for DTLS on pc. From then on pc belongs to the listener: it is closed
+// with the listener and its last connection.
 func NewPacketListener(pc net.PacketConn, cfg *hermetic.Config, config PacketConfig) (*PacketListener, error) {
 	if _, err := newEngine(hermetic.DTLSServer, cfg); err != nil {
 		return nil, err
