@@ -52,10 +52,10 @@ type Server struct {
 }
 
 // HalfCloser is an optional interface of a handler that sends data after the
-// peer's close_notify. OnHalfClose is called instead of closing the connection,
-// which the handler then closes itself. What the peer sends after its
-// close_notify is discarded.
+// peer's close_notify. What the peer sends after its close_notify is discarded.
 type HalfCloser interface {
+	// OnHalfClose is called, on the event loop, instead of closing the connection,
+	// which the handler then closes itself.
 	OnHalfClose(c gnet.Conn) gnet.Action
 }
 
