@@ -12,13 +12,13 @@ import (
 // TestOperatorsPage: the program of docs/fleet.md builds, and the rights that it shows are
 // those of doc.go.
 func TestOperatorsPage(t *testing.T) {
-	page, err := os.ReadFile("../../docs/fleet.md")
+	page, err := os.ReadFile("../docs/fleet.md")
 	if err != nil {
 		t.Fatal(err)
 	}
 	_, program, _ := strings.Cut(string(page), "```go\n")
 	program, _, _ = strings.Cut(program, "```")
-	example, err := filepath.Abs("../../examples/fleet/main.go")
+	example, err := filepath.Abs("../examples/fleet/main.go")
 	if err != nil {
 		t.Fatal(err)
 	}

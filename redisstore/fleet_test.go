@@ -46,7 +46,7 @@ func newFleet(t *testing.T) *fleet {
 	dir := t.TempDir()
 	program, cert, key := filepath.Join(dir, "fleet"), filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key")
 	build := exec.Command("go", "build", "-o", program, ".")
-	build.Dir = "../../examples/fleet"
+	build.Dir = "../examples/fleet"
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
