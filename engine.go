@@ -320,7 +320,10 @@ func (e *Engine) Open(in []byte) (Opened, error) {
 // Missing returns how many bytes the record at in[0] still lacks, as far as that is known: with
 // an incomplete header, the rest of the header. TLS only: in DTLS it is 0.
 func (e *Engine) Missing(in []byte) int {
-	return e.carrier.Missing(in)
+	if s, ok := e.carrier.(*carrier.Stream); ok {
+		return s.Missing(in)
+	}
+	return 0
 }
 
 // Pending returns the question that the engine waits on, or nil. Only what Config.Async names
@@ -468,8 +471,10 @@ func (e *Engine) KeyUpdate(request KeyUpdateRequest) error {
 	case e.closed:
 		return errWriteClosed
 	}
-	if err := e.carrier.KeyUpdatesLeft(); err != nil {
-		return &limitError{err.Error()}
+	if d := e.datagrams(); d != nil {
+		if err := d.KeyUpdatesLeft(); err != nil {
+			return &limitError{err.Error()}
+		}
 	}
 	e.conn.UpdateKeys(e.carrier, bool(request))
 	return nil

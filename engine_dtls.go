@@ -43,7 +43,7 @@ func (e *Engine) SetMTU(bytes int) error {
 	if bytes < minMTU {
 		return &invalidOperation{fmt.Sprintf("an MTU of %d is less than %d", bytes, minMTU)}
 	}
-	e.carrier.(*carrier.Datagram).SetMTU(bytes)
+	e.datagrams().SetMTU(bytes)
 	return nil
 }
 
@@ -56,26 +56,38 @@ func (e *Engine) SetRetransmitTimeout(d time.Duration) error {
 	case d <= 0:
 		return &invalidOperation{"the retransmission timeout is not positive"}
 	}
-	e.carrier.(*carrier.Datagram).SetTimeout(d)
+	e.datagrams().SetTimeout(d)
 	return nil
 }
 
 // Deadline returns when Expire must be called, unless other calls change it before. DTLS only:
 // in TLS ok is false.
 func (e *Engine) Deadline() (t time.Time, ok bool) {
-	if e.err != nil {
-		return time.Time{}, false
+	if d := e.datagrams(); d != nil && e.err == nil {
+		return d.Deadline()
 	}
-	return e.carrier.Deadline()
+	return time.Time{}, false
 }
 
 // Expire tells the engine that its deadline has passed; before that, it does nothing. What must
 // be sent again is then in Output. [ErrTimeout] means that the engine has given up. DTLS only.
 func (e *Engine) Expire() error {
-	if e.err != nil {
-		return e.err
+	if d := e.datagrams(); d != nil && e.err == nil {
+		return e.fail(d.Expire(e.now()))
 	}
-	return e.fail(e.carrier.Expire(e.now()))
+	return e.err
+}
+
+// datagrams is the carrier if it is one of datagrams, or nil.
+func (e *Engine) datagrams() *carrier.Datagram {
+	d, _ := e.carrier.(*carrier.Datagram)
+	return d
+}
+
+// acknowledged reports whether the peer is known to have all of the handshake.
+func (e *Engine) acknowledged() bool {
+	d := e.datagrams()
+	return d == nil || d.Acknowledged()
 }
 
 // ConnectionIDs returns the connection IDs in use: local are those in records to us, of which
@@ -87,7 +99,12 @@ func (e *Engine) Expire() error {
 // peer that moves before it has received our last ACK only sends its Finished again. The
 // caller decides whether the engine's datagrams go to the new address from now on; RFC 9146,
 // Section 6, advises to test it first.
-func (e *Engine) ConnectionIDs() (local [][]byte, peer []byte) { return e.carrier.CIDs() }
+func (e *Engine) ConnectionIDs() (local [][]byte, peer []byte) {
+	if d := e.datagrams(); d != nil {
+		return d.CIDs()
+	}
+	return nil, nil
+}
 
 // ConnectionIDUsage says what the peer is to do with connection IDs that are offered to it
 // (RFC 9147bis, Section 9). DTLS only.
@@ -104,20 +121,20 @@ const (
 // given usage. DTLS only, and an [ErrInvalidOperation] unless the version is 1.3 and the peer
 // already uses an ID of ours.
 func (e *Engine) OfferConnectionIDs(n int, usage ConnectionIDUsage) error {
-	local, _ := e.carrier.CIDs()
+	local, _ := e.ConnectionIDs()
 	switch err := e.cidsUsable(len(local) > 0); {
 	case err != nil:
 		return err
 	case n < 1 || len(local)+n > 8:
 		return &invalidOperation{fmt.Sprintf("%d more connection IDs: there may be 8 in all", n)}
 	}
-	return e.conn.OfferCIDs(e.carrier, e.params(), n, usage == ConnectionIDImmediate)
+	return e.conn.OfferCIDs(e.datagrams(), e.params(), n, usage == ConnectionIDImmediate)
 }
 
 // RequestConnectionIDs asks the peer for n spare connection IDs, at most 255. Until it has
 // answered, another request is an [ErrInvalidOperation]. DTLS only, version 1.3.
 func (e *Engine) RequestConnectionIDs(n int) error {
-	_, peer := e.carrier.CIDs()
+	_, peer := e.ConnectionIDs()
 	if err := e.cidsUsable(len(peer) > 0); err != nil {
 		return err
 	}
@@ -134,7 +151,8 @@ func (e *Engine) RequestConnectionIDs(n int) error {
 // link our old and new addresses. It reports whether there was a spare one. DTLS only, version
 // 1.3.
 func (e *Engine) ChangeConnectionID() bool {
-	return e.err == nil && e.HandshakeComplete() && e.conn.ChangePeerCID(e.carrier)
+	d := e.datagrams()
+	return d != nil && e.err == nil && e.HandshakeComplete() && e.conn.ChangePeerCID(d)
 }
 
 // cidsUsable reports what keeps connection IDs from being changed.

@@ -128,7 +128,10 @@ func (d RecordDrops) Total() uint64 {
 // Drops returns how many records were dropped since the engine was made or Reset. It is
 // cheaper than State. DTLS only: all are 0 in TLS.
 func (e *Engine) Drops() RecordDrops {
-	d := e.carrier.Dropped()
+	var d record.Drops
+	if c := e.datagrams(); c != nil {
+		d = c.Dropped()
+	}
 	return RecordDrops{
 		Malformed:   d[record.Malformed],
 		Foreign:     d[record.Foreign],

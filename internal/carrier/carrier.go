@@ -10,7 +10,6 @@ import (
 
 	"github.com/hermetic-tls/hermetic/internal/alert"
 	"github.com/hermetic-tls/hermetic/internal/handshake"
-	"github.com/hermetic-tls/hermetic/internal/record"
 	"github.com/hermetic-tls/hermetic/internal/suite"
 	"github.com/hermetic-tls/hermetic/internal/wire"
 )
@@ -59,7 +58,8 @@ type Handler interface {
 	KeysExhausted(request bool)
 }
 
-// Carrier is what the engine drives. Its errors are *alert.Error, *PeerAlert or
+// Carrier is what the engine drives: a Stream or a Datagram, which has methods of its own
+// too. Its errors are *alert.Error, *PeerAlert or
 // one of this package's; the engine turns them into the public ones.
 type Carrier interface {
 	handshake.Output
@@ -100,15 +100,8 @@ type Carrier interface {
 	// data was.
 	Speaks() bool
 
-	// KeyUpdatesLeft is nil if there are numbers for another KeyUpdate.
-	KeyUpdatesLeft() error
-
 	// Forget gives up all keys and whatever else was kept of a connection that is over.
 	Forget()
-
-	// Deadline and Expire are the retransmission timer of datagrams.
-	Deadline() (time.Time, bool)
-	Expire(now time.Time) error
 
 	// Sleep gives up the keys of an established connection, which the next
 	// record makes again, and returns what else there is of it; or says what is
@@ -116,14 +109,6 @@ type Carrier interface {
 	Sleep(now time.Time) (State, error)
 	Restore(c *suite.Suite, s State)
 
-	// Acknowledged reports whether the peer is known to have all of the handshake.
-	Acknowledged() bool
-
-	// Dropped is how many records were dropped, and why (datagrams).
-	Dropped() record.Drops
-
-	// Missing is how many bytes the record at in[0] still lacks (streams).
-	Missing(in []byte) int
 	// MaxData is how many bytes of data one record takes now, Overhead how many
 	// bytes protection adds to it.
 	MaxData() int

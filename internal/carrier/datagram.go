@@ -304,9 +304,6 @@ func (c *cids) foreign(cid []byte) bool {
 // Dropped is how many records were dropped, and why.
 func (d *Datagram) Dropped() record.Drops { return d.dropped }
 
-// Missing is for streams.
-func (d *Datagram) Missing([]byte) int { return 0 }
-
 // MaxData is how many bytes of data one record takes now.
 func (d *Datagram) MaxData() int {
 	if d.opt.BoundData {
@@ -384,7 +381,10 @@ func (d *Datagram) Complete() {
 	d.protocol.completed(d.x)
 }
 
-var _ Carrier = (*Datagram)(nil)
+var (
+	_ Carrier             = (*Datagram)(nil)
+	_ handshake.CIDOutput = (*Datagram)(nil)
+)
 
 var (
 	errOldKeys     = alert.New(alert.UnexpectedMessage, "a handshake message comes under keys that have been replaced")

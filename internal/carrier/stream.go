@@ -81,10 +81,6 @@ func (s *Stream) Transport() wire.Transport { return wire.Stream }
 func (s *Stream) HelloRoom() int            { return math.MaxInt }
 func (s *Stream) SetVersion(version uint16) { s.version = version }
 
-// Deadline and Expire: a stream has no timer.
-func (s *Stream) Deadline() (time.Time, bool) { return time.Time{}, false }
-func (s *Stream) Expire(time.Time) error      { return nil }
-
 // Missing returns how many bytes the record at in[0] still lacks.
 func (s *Stream) Missing(in []byte) int {
 	if len(in) < record.HeaderLen {
@@ -471,14 +467,6 @@ func (s *Stream) KeyUpdatePending() bool { return false }
 func (s *Stream) LimitEarlyData(bytes uint32) { s.early = bytes }
 func (s *Stream) SkipEarlyData(bytes uint32)  { s.skip = min(bytes, math.MaxUint32-1) + 1 }
 
-// SetCIDs and the like: a stream has no connection IDs.
-func (s *Stream) SetCIDs(_, _ []byte)              {}
-func (s *Stream) AddLocalCID([]byte)               {}
-func (s *Stream) SetPeerCID([]byte)                {}
-func (s *Stream) Dropped() (none record.Drops)     { return none }
-func (s *Stream) Acknowledged() bool               { return true }
-func (s *Stream) CIDs() (local [][]byte, _ []byte) { return nil, nil }
-
 // SendAlert: close_notify is a warning, everything else here is fatal. Either is the last
 // that is sent (RFC 9846, Section 6.1).
 func (s *Stream) SendAlert(d alert.Description) {
@@ -498,9 +486,6 @@ func (s *Stream) SendAlert(d alert.Description) {
 func (s *Stream) Speaks() bool {
 	return s.write == handshake.Application || s.write == handshake.EarlyData && s.earlySent
 }
-
-// KeyUpdatesLeft: a stream's keys have no numbers.
-func (s *Stream) KeyUpdatesLeft() error { return nil }
 
 // Forget gives up all keys.
 func (s *Stream) Forget() {

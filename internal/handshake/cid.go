@@ -33,24 +33,29 @@ func (c *clientStart) offerCID() error {
 
 // acceptCID takes the server's answer to it.
 func (c *clientStart) acceptCID(sh *wire.ServerHello) {
-	if sh.Has.Has(wire.ExtConnectionID) && c.hello.Has.Has(wire.ExtConnectionID) {
-		c.out.SetCIDs(c.hello.ConnectionID, slices.Clone(sh.ConnectionID))
+	if out, ok := c.out.(CIDOutput); ok && sh.Has.Has(wire.ExtConnectionID) && c.hello.Has.Has(wire.ExtConnectionID) {
+		out.SetCIDs(c.hello.ConnectionID, slices.Clone(sh.ConnectionID))
 	}
 }
 
 // chooseCID answers connection_id in a ServerHello.
 func (s *serverStart) chooseCID(sh *wire.ServerHello) error {
-	if !s.params.CIDs || !(s.hello.Has & s.extensions).Has(wire.ExtConnectionID) {
+	out, ok := s.out.(CIDOutput)
+	if !ok || !s.params.CIDs || !(s.hello.Has & s.extensions).Has(wire.ExtConnectionID) {
 		return nil
 	}
 	sh.ConnectionID = make([]byte, s.params.CIDLength)
 	sh.Has.Add(wire.ExtConnectionID)
-	s.out.SetCIDs(sh.ConnectionID, slices.Clone(s.hello.ConnectionID))
+	out.SetCIDs(sh.ConnectionID, slices.Clone(s.hello.ConnectionID))
 	return s.random(sh.ConnectionID)
 }
 
 // onNewConnectionID takes connection IDs for our records: RFC 9147bis, Section 9.
-func (s *secrets13) onNewConnectionID(out Output, msg wire.Message) error {
+func (s *secrets13) onNewConnectionID(o Output, msg wire.Message) error {
+	out, ok := o.(CIDOutput)
+	if !ok {
+		return errNoCIDs
+	}
 	if _, peer := out.CIDs(); len(peer) == 0 {
 		return errNoCIDs
 	}
@@ -77,7 +82,11 @@ func (s *secrets13) onNewConnectionID(out Output, msg wire.Message) error {
 // onRequestConnectionID answers a request for more: "Endpoints MAY handle requests
 // which they consider excessive by responding with a NewConnectionId message
 // containing fewer than num_cids CIDs, including no CIDs at all."
-func (c *Connection) onRequestConnectionID(out Output, p *Params, msg wire.Message) error {
+func (c *Connection) onRequestConnectionID(o Output, p *Params, msg wire.Message) error {
+	out, ok := o.(CIDOutput)
+	if !ok {
+		return errNoCIDs
+	}
 	local, _ := out.CIDs()
 	if len(local) == 0 {
 		return errNoCIDs
@@ -91,7 +100,7 @@ func (c *Connection) onRequestConnectionID(out Output, p *Params, msg wire.Messa
 
 // OfferCIDs sends the peer n new connection IDs for its records to us, to be
 // used at once or as spares.
-func (c *Connection) OfferCIDs(out Output, p *Params, n int, immediate bool) error {
+func (c *Connection) OfferCIDs(out CIDOutput, p *Params, n int, immediate bool) error {
 	m := wire.NewConnectionID{Usage: cidSpare}
 	if immediate {
 		m.Usage = cidImmediate
@@ -111,7 +120,7 @@ func (c *Connection) OfferCIDs(out Output, p *Params, n int, immediate bool) err
 
 // ChangePeerCID uses a spare connection ID from now on, and reports whether there
 // was one.
-func (c *Connection) ChangePeerCID(out Output) bool {
+func (c *Connection) ChangePeerCID(out CIDOutput) bool {
 	s, ok := c.secrets.(*secrets13)
 	if !ok || len(s.spareCIDs) == 0 {
 		return false

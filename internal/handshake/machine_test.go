@@ -38,10 +38,6 @@ func (c *clearOutput) SendChangeCipherSpec(suite.Keys)         {}
 func (c *clearOutput) SendCompatibilityCCS()                   {}
 func (c *clearOutput) KeyUpdatePending() bool                  { return c.pending }
 func (c *clearOutput) SkipEarlyData(uint32)                    { c.skips++ }
-func (c *clearOutput) SetCIDs(_, _ []byte)                     {}
-func (c *clearOutput) AddLocalCID([]byte)                      {}
-func (c *clearOutput) SetPeerCID([]byte)                       {}
-func (c *clearOutput) CIDs() ([][]byte, []byte)                { return nil, nil }
 func (c *clearOutput) Wake()                                   {}
 func (c *clearOutput) LimitEarlyData(uint32)                   {}
 func (c *clearOutput) Complete()                               {}

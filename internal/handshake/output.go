@@ -74,15 +74,22 @@ type Output interface {
 	// Wake makes the keys of a sleeping carrier again, before their secrets change.
 	Wake()
 
-	// SetCIDs sets the connection IDs of the peer's records to us and of ours to it,
-	// before there are keys; empty: none. AddLocalCID permits the
-	// peer another one, SetPeerCID changes ours from now on. Streams have none.
-	SetCIDs(local, peer []byte)
-	AddLocalCID(cid []byte)
-	SetPeerCID(cid []byte)
-	CIDs() (local [][]byte, peer []byte)
-
 	// Complete ends the handshake: what only it needed can be dropped, and application
 	// data may flow.
 	Complete()
+}
+
+// CIDOutput is an Output whose records may have connection IDs. That of a stream has none.
+type CIDOutput interface {
+	Output
+
+	// SetCIDs sets the connection IDs of the peer's records to us, and of ours to it,
+	// before there are keys; empty: none.
+	SetCIDs(local, peer []byte)
+	// AddLocalCID permits the peer another connection ID.
+	AddLocalCID(cid []byte)
+	// SetPeerCID changes the connection ID of our records from now on.
+	SetPeerCID(cid []byte)
+	// CIDs returns the connection IDs that are in use.
+	CIDs() (local [][]byte, peer []byte)
 }
