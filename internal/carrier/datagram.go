@@ -52,9 +52,9 @@ type DatagramOptions struct {
 	// too many; 0: as many as it takes for one of MaxRetransmitTimeout.
 	RetransmitTimeout, MaxRetransmitTimeout time.Duration
 	MaxTimeouts                             int
-	// Patience is how long the peer may pause in the middle of its flight when
-	// there is nothing for us to send again; 0: as long as all timeouts
-	// together, negative: forever.
+	// Patience is how long the peer may pause in the middle of its flight while
+	// we have nothing to send again; 0: as long as all timeouts together,
+	// negative: forever.
 	Patience time.Duration
 
 	// Memory bounds what is kept of incomplete messages; 0: 64 KiB, or what a
@@ -66,13 +66,12 @@ type DatagramOptions struct {
 	// without state: so many messages have been sent and received before, or
 	// more, if there was an answer to another one.
 	FirstMessage uint16
-	// Unproved says that nobody knows yet whether the peer's address is its
-	// own: until it is proved, at most three times the bytes that have come are
-	// sent.
+	// Unproved says that the peer's address may be forged: until it is proved, at
+	// most three times the bytes that have come are sent.
 	Unproved bool
 	// Strict takes unprotected records for the peer's, as the RFC has it: every
-	// fault in one is fatal, and what one acknowledges is. Otherwise anybody may have
-	// sent it: see trusts.
+	// fault in one is fatal, and so is every acknowledgment in one believed. Otherwise
+	// anybody may have sent it: see trusts.
 	Strict bool
 }
 

@@ -192,7 +192,7 @@ func TestRepeatedFlight(t *testing.T) {
 	})
 }
 
-// TestFinalFlight12: whoever sends the last flight of DTLS 1.2 answers the
+// TestFinalFlight12: the sender of the last flight of DTLS 1.2 answers the
 // peer's, when that comes again.
 func TestFinalFlight12(t *testing.T) {
 	p := newPair(t, playOptions{version: wire.VersionTLS12}, nil)
@@ -239,7 +239,7 @@ func TestOvertakingData(t *testing.T) {
 	}
 }
 
-// TestStrayFinished12: whoever did not send the last flight has nothing to
+// TestStrayFinished12: a peer that did not send the last flight has nothing to
 // answer with.
 func TestStrayFinished12(t *testing.T) {
 	p := newPair(t, playOptions{version: wire.VersionTLS12}, nil)
@@ -499,7 +499,7 @@ func TestLostServerHello(t *testing.T) {
 	}
 	p.mustInput(p.client, again[0])
 	if !p.client.complete {
-		t.Error("the client does not go on with the ServerHello")
+		t.Error("the client does not continue with the ServerHello")
 	}
 	// Before the version is known nothing is acknowledged.
 	q := newPair(t, playOptions{version: wire.VersionTLS13, certificate: 1500}, nil)

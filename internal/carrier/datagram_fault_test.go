@@ -31,10 +31,10 @@ func TestAlerts(t *testing.T) {
 				t.Errorf("data that was overtaken: got %q", p.server.data)
 			}
 			if err := p.input(p.server, p.seal(p.client, "behind")); err != ErrClosed || len(p.server.data) != 1 {
-				t.Errorf("data behind it: got %q, error %v", p.server.data, err)
+				t.Errorf("data after it: got %q, error %v", p.server.data, err)
 			}
 		})
-		t.Run("fatal, under the keys of now", func(t *testing.T) {
+		t.Run("fatal, under the current keys", func(t *testing.T) {
 			p := newPair(t, playOptions{version: version}, nil)
 			p.connect()
 			p.server.send(wire.TypeNewSessionTicket, 10)
@@ -51,7 +51,7 @@ func TestAlerts(t *testing.T) {
 			}
 			p.wantDeadline("it is over", p.server, -1)
 		})
-		t.Run("fatal, in clear, about the hello", func(t *testing.T) {
+		t.Run("fatal, unencrypted, about the hello", func(t *testing.T) {
 			p := newPair(t, playOptions{version: version}, nil)
 			p.output(p.client)
 			p.server.SendAlert(alert.ProtocolVersion)
@@ -60,31 +60,31 @@ func TestAlerts(t *testing.T) {
 				t.Errorf("got error %v", err)
 			}
 		})
-		t.Run("in clear, when there are keys", func(t *testing.T) {
+		t.Run("unencrypted, when there are keys", func(t *testing.T) {
 			p := newPair(t, playOptions{version: version}, nil)
 			p.connect()
 			for _, e := range []*end{p.client, p.server} {
 				p.mustInput(e, p.reseal(p.peer(e), 0, record.Alert, []byte{2, 40}))
 			}
 		})
-		t.Run("a warning in clear", func(t *testing.T) {
+		t.Run("a warning unencrypted", func(t *testing.T) {
 			p := newPair(t, playOptions{version: version}, nil)
 			p.mustInput(p.client, p.reseal(p.server, 0, record.Alert, []byte{1, 100}), p.reseal(p.server, 0, record.Alert, []byte{7, 7, 7}))
 		})
-		t.Run("close_notify in clear", func(t *testing.T) {
+		t.Run("close_notify unencrypted", func(t *testing.T) {
 			p := newPair(t, playOptions{version: version}, nil)
 			p.mustInput(p.client, p.reseal(p.server, 0, record.Alert, []byte{1, 0}))
 			p.connect()
 			p.mustInput(p.client, p.seal(p.server, "behind"))
 			if !slices.Equal(p.client.data, []string{"behind"}) {
-				t.Errorf("data behind it: got %q", p.client.data)
+				t.Errorf("data after it: got %q", p.client.data)
 			}
 		})
 	})
 }
 
 // TestAlertInClear: once a record has authenticated, also in the middle of a handshake,
-// what comes in clear is no alert.
+// what comes unencrypted is no alert.
 func TestAlertInClear(t *testing.T) {
 	p := newPair(t, playOptions{version: wire.VersionTLS13, certificate: 3000}, nil)
 	p.mustInput(p.server, p.output(p.client)...)
@@ -95,7 +95,7 @@ func TestAlertInClear(t *testing.T) {
 	p.connect()
 }
 
-// TestFaults: under keys a fault is fatal; in clear it is dropped, unless Strict.
+// TestFaults: under keys a fault is fatal; unencrypted it is dropped, unless Strict.
 func TestFaults(t *testing.T) {
 	hello := func(size, from, to int) []byte {
 		return fragment(true, wire.TypeServerHello, 0, size, from, to)
@@ -159,7 +159,7 @@ func TestFaults(t *testing.T) {
 	}
 }
 
-// TestForgedACK: anybody can send an ACK in clear for records under keys, and
+// TestForgedACK: anybody can send an ACK unencrypted for records under keys, and
 // NSS does as long as it has no keys of its own.
 func TestForgedACK(t *testing.T) {
 	for _, strict := range []bool{false, true} {
@@ -185,7 +185,7 @@ func TestForgedACK(t *testing.T) {
 	}
 }
 
-// TestForgedClear: a forged piece of a message in clear costs a
+// TestForgedClear: a forged piece of a message unencrypted costs a
 // retransmission, no more.
 func TestForgedClear(t *testing.T) {
 	versions(t, func(t *testing.T, version uint16) {
@@ -213,7 +213,7 @@ func TestForgedClear(t *testing.T) {
 	})
 }
 
-// TestMessageInClear: when there are keys, a message in clear is no message.
+// TestMessageInClear: when there are keys, a message unencrypted is no message.
 func TestMessageInClear(t *testing.T) {
 	for _, strict := range []bool{false, true} {
 		p := newPair(t, playOptions{version: wire.VersionTLS13}, func(client, _ *DatagramOptions) { client.Strict = strict })
@@ -258,7 +258,7 @@ func TestFinishedInClear12(t *testing.T) {
 			t.Error(err)
 		}
 		if p.server.complete {
-			t.Error("a Finished in clear completes the handshake")
+			t.Error("a Finished unencrypted completes the handshake")
 		}
 	}
 }

@@ -58,7 +58,7 @@ func TestKeyUpdate(t *testing.T) {
 }
 
 // TestKeyUpdateOrder: a KeyUpdate waits until all before it is acknowledged, and
-// all behind it waits for it.
+// everything after it waits for it.
 func TestKeyUpdateOrder(t *testing.T) {
 	p := newPair(t, playOptions{version: wire.VersionTLS13}, nil)
 	p.mustInput(p.server, p.output(p.client)...)
@@ -90,9 +90,9 @@ func TestKeyUpdateViolations(t *testing.T) {
 		name    string
 		records [][]byte // content of records of epoch 3
 	}{
-		{"a message behind it", [][]byte{update(5), ticket(6)}},
-		{"a message behind it that came first", [][]byte{ticket(6), update(5)}},
-		{"a message behind it in the same record", [][]byte{append(update(5), ticket(6)...)}},
+		{"a message after it", [][]byte{update(5), ticket(6)}},
+		{"a message after it that came first", [][]byte{ticket(6), update(5)}},
+		{"a message after it in the same record", [][]byte{append(update(5), ticket(6)...)}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			p := newPair(t, playOptions{version: wire.VersionTLS13}, nil)
@@ -258,7 +258,7 @@ func TestConnectionIDs(t *testing.T) {
 }
 
 // TestOneAtATime: messages about connection IDs wait until the last one of their
-// type is acknowledged, and what is behind them waits with them.
+// type is acknowledged, and what is after them waits with them.
 func TestOneAtATime(t *testing.T) {
 	for _, typ := range []wire.Type{wire.TypeNewConnectionID, wire.TypeRequestConnectionID} {
 		p := newPair(t, playOptions{version: wire.VersionTLS13, localCID: [2][]byte{{1}, {2}}}, nil)

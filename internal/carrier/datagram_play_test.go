@@ -59,7 +59,7 @@ type playOptions struct {
 	slowServer  bool // so does the server's
 	slowVerdict bool // and the client's verdict on the certificate, in DTLS 1.2
 	localCID    [2][]byte
-	damaged     bool // messages in clear may not be what was sent
+	damaged     bool // messages unencrypted may not be what was sent
 }
 
 // message is what the body of a message is: it depends on who sent it, its type

@@ -127,7 +127,7 @@ func TestEarlyGivesWay(t *testing.T) {
 	}
 }
 
-// TestRepeatedForever: a stranger who repeats the hello does not keep a server from giving up.
+// TestRepeatedForever: a stranger that repeats the hello does not keep a server from giving up.
 func TestRepeatedForever(t *testing.T) {
 	versions(t, func(t *testing.T, version uint16) {
 		p := newPair(t, playOptions{version: version}, nil)

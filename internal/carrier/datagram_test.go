@@ -281,7 +281,7 @@ func TestEarlyIsBounded(t *testing.T) {
 	}
 }
 
-// TestStateless: a server whose first answer kept no state goes on with the
+// TestStateless: a server whose first answer kept no state continues with the
 // second hello's numbers.
 func TestStateless(t *testing.T) {
 	versions(t, func(t *testing.T, version uint16) {

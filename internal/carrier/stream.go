@@ -28,7 +28,7 @@ var (
 	errEarlyData      = alert.New(alert.UnexpectedMessage, "the client sends too much early data that was not accepted")
 	errExpectedCCS    = alert.New(alert.UnexpectedMessage, "a handshake message comes before the ChangeCipherSpec")
 	errInterleaved    = alert.New(alert.UnexpectedMessage, "a handshake message is interleaved with another record type")
-	errFlightBoundary = alert.New(alert.UnexpectedMessage, "a handshake message comes before its turn: behind the end of the peer's flight")
+	errFlightBoundary = alert.New(alert.UnexpectedMessage, "data follows the end of the peer's flight")
 	errMessageSize    = alert.New(alert.IllegalParameter, "a handshake message is larger than the limit")
 )
 
@@ -148,13 +148,13 @@ func (s *Stream) Open(_ time.Time, in []byte) (Opened, error) {
 // sealedCCS reports whether a ChangeCipherSpec is encrypted, as a second one in TLS 1.2
 // is. It is decrypted before anything is said about it.
 func (s *Stream) sealedCCS(rec []byte) bool {
-	return s.version == wire.VersionTLS12 && s.in.Protected() && len(rec) > record.HeaderLen+1
+	return s.rules().encryptsCCS && s.in.Protected() && len(rec) > record.HeaderLen+1
 }
 
 // refusesHello reports whether a record is the unencrypted alert of a client that refuses
 // the ServerHello of TLS 1.3, and so has no keys: nothing has come under them yet.
 func (s *Stream) refusesHello(rec []byte) bool {
-	return s.opt.Server && s.version == wire.VersionTLS13 && s.in.Protected() && !s.complete &&
+	return s.opt.Server && s.rules().refusable && s.in.Protected() && !s.complete &&
 		(s.reads == handshake.EarlyData || s.in.Sequence() == 0) &&
 		record.ContentType(rec[0]) == record.Alert && len(rec) == record.HeaderLen+2 &&
 		rec[record.HeaderLen] == alertFatal && alert.Description(rec[record.HeaderLen+1]) != alert.CloseNotify
@@ -180,11 +180,11 @@ func (s *Stream) checkHeader(in []byte) error {
 // purposes"; but what was never a version of TLS is something else, and BoringSSL's runner
 // wants it refused.
 func (s *Stream) checkVersion(in []byte) error {
-	version := uint16(in[1])<<8 | uint16(in[2])
-	switch {
-	case s.version == 0 && in[1] > 3:
+	r := s.rules()
+	switch version := uint16(in[1])<<8 | uint16(in[2]); {
+	case r.undecided && in[1] > 3:
 		return notTLS(in)
-	case s.version == wire.VersionTLS12 && version != wire.VersionTLS12, s.version == wire.VersionTLS13 && version > wire.VersionTLS13:
+	case version < r.minVersion || version > r.maxVersion:
 		return errRecordVersion
 	}
 	return nil
@@ -265,16 +265,13 @@ func (s *Stream) checkData(content []byte) (Kind, error) {
 // after the first ClientHello message has been sent or received and before
 // the peer's Finished message has been received and MUST simply drop it".
 func (s *Stream) handleCCS(body []byte) error {
-	if len(body) != 1 || body[0] != 1 {
-		if s.version == wire.VersionTLS13 {
-			return errUnexpectedCCS
-		}
-		return errBadCCS
-	}
+	r := s.rules()
 	switch {
+	case len(body) != 1 || body[0] != 1:
+		return r.malformedCCS
 	case s.complete || len(s.unread) > 0:
 		return errUnexpectedCCS
-	case s.version == wire.VersionTLS13, s.version == 0 && s.started && s.opt.MaxVersion == wire.VersionTLS13:
+	case r.dropsCCS, r.undecided && s.started && s.opt.MaxVersion == wire.VersionTLS13:
 		if s.count.ccs++; s.count.ccs > maxDroppedCCS {
 			return errManyCCS
 		}
@@ -291,7 +288,7 @@ func (s *Stream) handleAlert(body []byte) error {
 	level, description, err := parseAlert(body, s.in.Protected())
 	// RFC 9846, Section 6: error alerts "MUST be treated as error alerts when received
 	// regardless of the AlertLevel in the message". TLS 1.2 has warnings.
-	only13 := s.version == 0 && s.opt.MinVersion == wire.VersionTLS13
+	only13 := s.rules().undecided && s.opt.MinVersion == wire.VersionTLS13
 	switch {
 	case err != nil:
 		return err
@@ -303,8 +300,8 @@ func (s *Stream) handleAlert(body []byte) error {
 	case len(s.unread) > 0:
 		return errInterleaved
 	}
-	if s.version == wire.VersionTLS13 && description != alert.UserCanceled {
-		return errBadAlert // RFC 9846, Section 6: no other alert is a warning
+	if !s.rules().warns(description) {
+		return errBadAlert
 	}
 	return s.count.warning()
 }
@@ -403,7 +400,7 @@ func (s *Stream) flush() {
 		n := min(len(rest), s.opt.MaxRecordData)
 		start := len(s.output)
 		s.output = s.out.Seal(s.output, record.Handshake, rest[:n])
-		if !s.started && s.version == 0 {
+		if !s.started && s.rules().undecided {
 			// RFC 9846, Section 5.1: the first ClientHello's record says 0x0301,
 			// for the sake of old servers.
 			s.output[start+2] = 1

@@ -161,15 +161,15 @@ func TestStreamViolations(t *testing.T) {
 		records [][]byte
 		want    error
 	}{
-		{"a message behind the last one under the old keys", modern, newKeys, [][]byte{two}, errKeyBoundary},
-		{"a part of one behind it", modern, newKeys, [][]byte{oneAndBit}, errKeyBoundary},
-		{"a message behind the last one before a ChangeCipherSpec", nil, ccsNext, [][]byte{two}, errKeyBoundary},
+		{"a message after the last one under the old keys", modern, newKeys, [][]byte{two}, errKeyBoundary},
+		{"a part of one after it", modern, newKeys, [][]byte{oneAndBit}, errKeyBoundary},
+		{"a message after the last one before a ChangeCipherSpec", nil, ccsNext, [][]byte{two}, errKeyBoundary},
 		{"a part of one before a ChangeCipherSpec", nil, ccsNext, [][]byte{oneAndBit}, errKeyBoundary},
 		{"a message instead of a ChangeCipherSpec", nil, ccsNext, [][]byte{rec(record.Handshake, hello...), half}, errExpectedCCS},
 		{"application data within a message", complete, nil, [][]byte{half, data}, errInterleaved},
 		{"a ChangeCipherSpec within a message", modern, nil, [][]byte{ccs, half, ccs}, errUnexpectedCCS},
-		{"a message behind the end of a flight", modern, speak, [][]byte{two}, errFlightBoundary},
-		{"a part of one behind the end of a flight", nil, speak, [][]byte{oneAndBit}, errFlightBoundary},
+		{"a message after the end of a flight", modern, speak, [][]byte{two}, errFlightBoundary},
+		{"a part of one after the end of a flight", nil, speak, [][]byte{oneAndBit}, errFlightBoundary},
 		{"more early data than is skipped", func(s *Stream) { s.SkipEarlyData(56) }, nil, [][]byte{data, data, data}, errEarlyData},
 		{"more of it, that cannot be decrypted", func(s *Stream) { s.SkipEarlyData(56); s.in.Install(k) }, nil, [][]byte{data, data, data}, errEarlyData},
 		{"warnings without end", nil, nil, [][]byte{warning, warning, warning, warning, warning}, errWarnings},
@@ -208,6 +208,30 @@ func TestStreamViolations(t *testing.T) {
 				t.Errorf("%s: it is answered", c.name)
 			}
 		}
+	}
+}
+
+// TestShortRecordsMoveLittle: a long message in records of one byte is copied a few times
+// as a whole, however many records it has.
+func TestShortRecordsMoveLittle(t *testing.T) {
+	const length = 1 << 18
+	u := new(updater)
+	u.stream = NewStream(u, &StreamOptions{Server: true, MaxVersion: wire.VersionTLS13, MaxCertificate: length})
+	moved := 0
+	var at *byte
+	for _, b := range wire.AppendMessage(nil, wire.TypeCertificate, make([]byte, length)) {
+		if _, err := u.open([]byte{byte(record.Handshake), 3, 1, 0, 1, b}); err != nil {
+			t.Fatal(err)
+		}
+		if unread := u.stream.unread; len(unread) > 0 && &unread[0] != at {
+			at, moved = &unread[0], moved+len(unread)
+		}
+	}
+	if len(u.got) != 1 {
+		t.Error("the message does not come")
+	}
+	if moved > 10*length {
+		t.Errorf("%d bytes are moved for a message of %d", moved, length)
 	}
 }
 

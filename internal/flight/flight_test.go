@@ -270,7 +270,7 @@ func TestFragment(t *testing.T) {
 		{"several in one record", 2, []int{10, 0, 5}, 100, [][]string{{"0:0-10", "1:0-0", "2:0-5"}}},
 		{"a record filled up with a part", 2, []int{10, 10}, 38, [][]string{{"0:0-10", "1:0-1"}, {"1:1-10"}}},
 		{"no room for a part", 2, []int{10, 10}, 37, [][]string{{"0:0-10"}, {"1:0-10"}}},
-		{"in clear, one in a record", 0, []int{10, 10}, 100, [][]string{{"0:0-10", "1:0-10"}}},
+		{"unencrypted, one in a record", 0, []int{10, 10}, 100, [][]string{{"0:0-10", "1:0-10"}}},
 		{"a byte at a time", 2, []int{3}, 16, [][]string{{"0:0-1"}, {"0:1-2"}, {"0:2-3"}}},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -25,7 +25,7 @@ func (r *ranges) add(from, to int) {
 	*r = slices.Replace(*r, first, last, span{from, to})
 }
 
-// gap returns the first part at or behind from, and before end, that is not
+// gap returns the first part at or after from, and before end, that is not
 // marked. It is empty when there is none.
 func (r ranges) gap(from, end int) span {
 	for _, s := range r {

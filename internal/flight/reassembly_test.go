@@ -125,7 +125,7 @@ func TestReassemblyNumbers(t *testing.T) {
 		t.Error("message_seq has wrapped")
 	}
 	if _, ok := r.Take(); ok {
-		t.Error("a message behind the last")
+		t.Error("a message after the last")
 	}
 }
 

@@ -10,7 +10,7 @@ const (
 
 // Timer is the retransmission timer. It runs anew for each transmission of a
 // flight, and each time twice as long, until it has run for its full length
-// once and nobody has answered. Each flight begins with the initial value: the
+// once without an answer. Each flight begins with the initial value: the
 // RFC would rather have the value retained until a round trip was measured,
 // which a handshake of two flights seldom comes to.
 type Timer struct {
@@ -25,8 +25,8 @@ type Timer struct {
 	running  bool
 }
 
-// maxRestarts is how often it starts again without having expired: whoever makes us send
-// the flight again and again does not keep us waiting forever.
+// maxRestarts is how often it starts again without having expired: a peer that makes us send
+// the flight again and again must not keep us waiting forever.
 const maxRestarts = 16
 
 // Start begins to wait for the answer to a transmission.

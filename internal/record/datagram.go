@@ -9,7 +9,7 @@ import (
 )
 
 // MaxSequence is the largest sequence number. DTLS 1.2 has 48 bits; DTLS 1.3
-// has 64, but nobody lives to see the difference.
+// has 64, but no connection lives long enough to need them.
 const MaxSequence = 1<<48 - 1
 
 var (

@@ -127,7 +127,7 @@ func (e *Writer12) Overhead() int {
 	return n
 }
 
-// SetNext goes on with that sequence number.
+// SetNext continues with that sequence number.
 func (e *Writer12) SetNext(n uint64) { e.next = n }
 
 // Open decrypts r in place. The content aliases r. Its number is not marked yet.

@@ -57,7 +57,7 @@ func (e *Writer13) Overhead() int {
 	return 1 + len(e.CID) + 2 + 2 + 1 + e.keys.Suite.TagLen
 }
 
-// SetNext goes on with that sequence number.
+// SetNext continues with that sequence number.
 func (e *Writer13) SetNext(n uint64) { e.next = n }
 
 // Threatened reports that the keys near the limit of forgeries that they may meet.
@@ -163,7 +163,8 @@ func (e *Writer13) Seal(dst []byte, typ ContentType, data []byte) ([]byte, error
 }
 
 // appendHeader appends the unified header, with a 16-bit number and a length.
-// The number is in clear: so it is the additional data (RFC 9147bis, Section 4).
+// The number is not encrypted yet: in this form it is additional data (RFC 9147bis,
+// Section 4).
 func (e *Writer13) appendHeader(b []byte, length int) []byte {
 	first := unifiedBits | longBit | lengthBit | byte(e.epoch&epochMask)
 	if len(e.CID) > 0 {

@@ -256,13 +256,13 @@ func TestClear(t *testing.T) {
 		t.Error(err)
 	}
 	if _, _, err := openClassic(&in, second, 0); err != nil {
-		t.Errorf("a record behind a forged one: %v", err)
+		t.Errorf("a record after a forged one: %v", err)
 	}
 	if _, _, err := openClassic(&in, unhex("16 fefd 0001 000000000009 0000"), 0); err != NoKeys {
 		t.Errorf("another epoch: got error %v, want dropped", err)
 	}
 	if _, _, err := openClassic(&in, unhex("19 fefd 0000 000000000009 cc 0000"), 1); err != Malformed {
-		t.Errorf("a connection ID in clear: got error %v, want dropped", err)
+		t.Errorf("a connection ID unencrypted: got error %v, want dropped", err)
 	}
 }
 
@@ -367,8 +367,8 @@ func TestUnifiedBytes(t *testing.T) {
 		epoch  uint64
 		cid    string
 		first  string // in front of the number
-		number string // in clear
-		last   string // behind it
+		number string // unencrypted
+		last   string // after it
 	}{
 		{"with a connection ID", 3, "c1d2", "3f c1d2", "1234", "0016"},
 		{"without", 2, "", "2e", "1234", "0016"},
@@ -415,7 +415,7 @@ func TestParseUnified(t *testing.T) {
 		{"a number cut short", "28 00", 0, 0},
 		{"a length cut short", "2c 0000 00", 0, 0},
 		{"a length beyond the datagram", "2c 0000 0011" + body, 0, 0},
-		{"a length and a record behind", "2c 0000 0010" + body + "2c", 0, 21},
+		{"a length, and a record after it", "2c 0000 0010" + body + "2c", 0, 21},
 		{"a connection ID", "30 c1d2 00" + body, 2, 20},
 		{"a connection ID that nobody expects", "30 c1d2 00" + body, 0, 0},
 		{"a connection ID cut short", "30 c1", 2, 0},

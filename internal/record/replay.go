@@ -1,6 +1,6 @@
 package record
 
-// windowSize is how far behind the newest record another one may come.
+// windowSize is how much older than the newest record another one may be.
 const windowSize = 256
 
 // window remembers which record numbers of an epoch have been received: the

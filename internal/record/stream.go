@@ -149,7 +149,7 @@ func trim(plain []byte) (ContentType, []byte, error) {
 	return 0, nil, errNoContent
 }
 
-// Foreign reports whether rec was not sealed with the keys of now, and leaves
+// Foreign reports whether rec was not sealed with the current keys, and leaves
 // it and s as they were: early data that is to be skipped looks like this.
 func (s *Stream) Foreign(rec []byte) bool {
 	probe := *s

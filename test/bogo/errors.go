@@ -63,7 +63,7 @@ var names = []struct {
 	{"a TLS 1.3 ClientHello offers compression", ":INVALID_COMPRESSION_LIST:", both},
 	{"does not offer the null compression", ":INVALID_COMPRESSION_LIST:", both},
 	{"has only the default, X.509", ":DECODE_ERROR:", both},
-	{"behind the end of the peer's flight", ":EXCESS_HANDSHAKE_DATA:", both},
+	{"data follows the end of the peer's flight", ":EXCESS_HANDSHAKE_DATA:", both},
 	{"before the ChangeCipherSpec", ":UNEXPECTED_RECORD:", both},
 	{"is interleaved with another record type", ":EXCESS_HANDSHAKE_DATA:", both},
 	{"the fragments of a message contradict each other", ":FRAGMENT_MISMATCH:", both},
