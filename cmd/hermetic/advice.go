@@ -9,9 +9,9 @@ import (
 	"github.com/hermetic-tls/hermetic"
 )
 
-const nobody = "Nobody answers there: look at the port, and for DTLS at what lets UDP through."
+const nobody = "There is no answer: check the port and, for DTLS, whether a firewall blocks UDP."
 
-// adviceFor is what to do about an error, or "".
+// adviceFor says what to do about an error, or is "".
 func adviceFor(err error) string {
 	var alert *hermetic.AlertError
 	var unknown x509.UnknownAuthorityError
@@ -23,26 +23,26 @@ func adviceFor(err error) string {
 	case errors.As(err, &usage):
 		return "Usage: " + usage.command.UseLine() + "; the flags: " + usage.command.CommandPath() + " --help"
 	case errors.As(err, &unknown):
-		return "We sent the alert unknown_ca. Give the authority's certificate with --cacert FILE, or accept any with --insecure."
+		return "We sent the alert unknown_ca. Give the authority's certificate with --cacert FILE, or accept any certificate with --insecure."
 	case errors.As(err, &name):
 		return "We sent the alert bad_certificate. Give the name that the certificate has with --servername NAME."
 	case errors.As(err, &alert):
 		return adviceForAlert(alert)
 	case errors.As(err, &slow) && slow.mtu != 0:
-		return nobody + " A server that asks for cookies needs the whole first ClientHello in one datagram: try a larger --mtu, or none."
+		return nobody + " A server that asks for cookies may need the whole first ClientHello in one datagram: try a larger --mtu, or none."
 	case errors.Is(err, hermetic.ErrTimeout), errors.As(err, &slow):
 		return nobody
 	case errors.Is(err, syscall.ECONNREFUSED):
-		return "Nobody listens there. For a server to try: hermetic server ADDR"
+		return "No program listens there. To start a server: hermetic server ADDR"
 	case errors.Is(err, syscall.EADDRINUSE):
-		return "Something else listens there: end it, or take another port; port 0 is any free one."
+		return "Another program listens there: end it, or choose another port; port 0 is any free one."
 	case errors.As(err, &dns):
-		return "Check the host's name."
+		return "Check the host name."
 	}
 	return ""
 }
 
-// adviceForAlert says from which side the alert came, and what it asks for.
+// adviceForAlert says which side sent the alert, and what to do about it.
 func adviceForAlert(a *hermetic.AlertError) string {
 	side := "We sent the alert " + a.Alert.String() + "."
 	if a.Received {
@@ -54,28 +54,28 @@ func adviceForAlert(a *hermetic.AlertError) string {
 	return side
 }
 
-// whatToDo is what an alert asks for, or "".
+// whatToDo says what to do about an alert, or is "".
 func whatToDo(a *hermetic.AlertError) string {
 	switch a.Alert {
 	case hermetic.AlertProtocolVersion:
-		return "The peers share no version, or it does not speak TLS there: try without --tls12, --tls13, --dtls12 and --dtls13, and look at the port."
+		return "The peers share no version, or the server does not speak TLS on this port: try without --tls12, --tls13, --dtls12 and --dtls13, and check the port."
 	case hermetic.AlertHandshakeFailure:
 		return "The peers share no cipher suite, group or signature scheme: try without --ciphers and --groups, with another certificate, or with --psk."
 	case hermetic.AlertNoApplicationProtocol:
-		return "The server knows none of the protocols of --alpn."
+		return "The server supports none of the protocols of --alpn."
 	case hermetic.AlertCertificateRequired, hermetic.AlertBadCertificate:
 		if a.Received {
-			return "The server wants a certificate of ours, of an authority that it knows: give one with --cert FILE."
+			return "The server requires a client certificate from an authority that it trusts: give one with --cert FILE."
 		}
-		return "Look at the certificate with 'hermetic client --insecure'."
+		return "Inspect the certificate with 'hermetic client --insecure'."
 	case hermetic.AlertDecryptError, hermetic.AlertBadRecordMAC:
-		return "With --psk: another key, or an identity that is not known."
+		return "With --psk: the keys differ, or the peer does not know the identity."
 	case hermetic.AlertMissingExtension:
-		return "With --psk: look at the identity, or permit a certificate with --servername NAME."
+		return "With --psk: check the identity, or permit a certificate with --servername NAME."
 	case hermetic.AlertUnknownCA:
-		return "It does not know the authority of our certificate."
+		return "It does not trust the authority of our certificate."
 	case hermetic.AlertCertificateExpired:
-		return "Renew the certificate, or look at the clock."
+		return "Renew the certificate, or check the clock."
 	case hermetic.AlertUnrecognizedName:
 		return "The server has no certificate for this name: try --servername NAME."
 	}

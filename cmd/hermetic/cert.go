@@ -29,9 +29,10 @@ func certCommand() *cobra.Command {
 	var days int
 	c := &cobra.Command{
 		Use:   "cert [NAME...]",
-		Short: "Make an authority and certificates for trying things out",
-		Long: `Make an authority (ca.pem) and for each NAME, a host name or address, NAME.pem with its certificate and key, good
-for servers and clients. Without names: localhost. The authority's key is kept beside it, and used again the next time.`,
+		Short: "Make an authority and certificates for trials",
+		Long: `Make an authority (ca.pem) and, for each NAME, a file NAME.pem with a certificate and its key, for servers and clients.
+		A NAME is a host name or an address; without names, it is localhost. The authority's key is kept in ca-key.pem and used
+		again the next time.`,
 		RunE: func(cmd *cobra.Command, names []string) error {
 			if len(names) == 0 {
 				names = []string{"localhost"}
@@ -62,23 +63,23 @@ for servers and clients. Without names: localhost. The authority's key is kept b
 		},
 	}
 	c.Flags().StringVar(&dir, "out", ".", "`DIR` for the files")
-	c.Flags().IntVar(&days, "days", 90, "how many days the certificates are valid; negative: they have expired already, for trying that")
+	c.Flags().IntVar(&days, "days", 90, "how many `DAYS` the certificates are valid; negative: they have expired already, to try that")
 	return c
 }
 
-// checkName refuses what no certificate can be for, or whose file would be another's.
+// checkName refuses a name that no certificate can have, or whose file is the authority's.
 func checkName(name string) error {
 	switch {
 	case strings.EqualFold(name, "ca"), strings.EqualFold(name, "ca-key"):
-		return fmt.Errorf("cert: %s.pem is the authority's own file: take another name", name)
+		return fmt.Errorf("cert: %s.pem is the authority's own file: choose another name", name)
 	case net.ParseIP(name) == nil && !isHostName(name):
-		return fmt.Errorf("cert: %q is neither a host name nor an IP address: take one such as localhost or 127.0.0.1", name)
+		return fmt.Errorf("cert: %q is neither a host name nor an IP address: give one such as localhost or 127.0.0.1", name)
 	}
 	return nil
 }
 
 // isHostName reports whether name has the form of RFC 1123, Section 2.1. Underscores
-// are common where no public authority is asked.
+// are allowed: they are common in private names.
 func isHostName(name string) bool {
 	if len(name) > 253 {
 		return false
@@ -116,9 +117,9 @@ func openAuthority(dir string, days int) (*authority, error) {
 	var fault *hermetic.FileError
 	switch {
 	case errors.As(err, &fault) && fault.Problem == "certificate/private key mismatch":
-		return nil, fmt.Errorf("%s and %s do not belong together: delete both to begin anew", certFile, keyFile)
+		return nil, fmt.Errorf("%s and %s do not belong together: delete both to start over", certFile, keyFile)
 	case errors.As(err, &fault):
-		return nil, fmt.Errorf("%s and %s: %s: %w: delete both to begin anew", certFile, keyFile, fault.Problem, fault.Err)
+		return nil, fmt.Errorf("%s and %s: %s: %w: delete both to start over", certFile, keyFile, fault.Problem, fault.Err)
 	}
 	return &authority{c.Leaf, c.PrivateKey.(crypto.Signer)}, nil
 }
@@ -138,7 +139,7 @@ func newAuthority(certFile, keyFile string, days int) (*authority, error) {
 	return a, errors.Join(write(certFile, 0o644, pemCertificate(a.cert.Raw)), write(keyFile, 0o600, keyPEM))
 }
 
-// makeAuthority makes one in memory.
+// makeAuthority makes an authority in memory.
 func makeAuthority(days int) (*authority, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -192,7 +193,7 @@ func (a *authority) certificate(name string, days int) (tls.Certificate, error) 
 func skeleton(name string, days int) *x509.Certificate {
 	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 120))
 	if err != nil {
-		panic(err) // crypto/rand does not fail
+		panic(err) // crypto/rand never fails
 	}
 	return &x509.Certificate{
 		SerialNumber: serial,
@@ -211,7 +212,7 @@ func pemKey(key crypto.Signer) ([]byte, error) {
 	return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), err
 }
 
-// write does not replace a file whose mode would stay what it was.
+// write does not write into an existing file, whose mode would stay as it was.
 func write(file string, mode os.FileMode, data []byte) error {
 	if err := os.Remove(file); err != nil && !os.IsNotExist(err) {
 		return err

@@ -32,8 +32,8 @@ func clientCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "client HOST:PORT",
 		Short: "Connect, verify, show what was negotiated, then pipe standard input and output",
-		Long: `Connect, verify, show what was negotiated, then pipe standard input and output. With --dtls each line of
-the input is a datagram.`,
+		Long: `Connect, verify, show what was negotiated, then pipe standard input and output. With --dtls, each line of
+		the input is a datagram.`,
 		Example: `  hermetic client example.com:443 --http
   hermetic client localhost:4433 --cacert ca.pem --cert me.pem --alpn h2,http/1.1
   hermetic client localhost:4433 --cacert ca.pem --dtls`,
@@ -47,15 +47,15 @@ the input is a datagram.`,
 	f.StringVar(&o.cert, "cert", "", "`FILE` with our certificate and its key, in PEM")
 	f.StringVar(&o.serverName, "servername", "", "`NAME` to send and to verify (default: the host)")
 	f.StringVar(&o.alpn, "alpn", "", "ALPN protocols, separated by commas")
-	f.StringVar(&o.groups, "groups", "", "groups, the preferred first")
-	f.StringVar(&o.ciphers, "ciphers", "", "cipher suites, the preferred first")
-	f.StringVar(&o.session, "session", "", "resume the session in `FILE`, if there is one of this server, and keep the next one there")
-	f.StringVar(&o.early, "early-data", "", "send `FILE` as 0-RTT data as far as the session permits it, and the rest after the handshake")
-	f.StringVar(&o.psk, "psk", "", "external pre-shared key, `IDENTITY:KEY`, the key in hexadecimal; then no certificate is accepted without --servername")
+	f.StringVar(&o.groups, "groups", "", "key exchange groups, in order of preference")
+	f.StringVar(&o.ciphers, "ciphers", "", "cipher suites, in order of preference")
+	f.StringVar(&o.session, "session", "", "resume this server's session in `FILE`, if there is one, and keep the next one there")
+	f.StringVar(&o.early, "early-data", "", "send `FILE` as 0-RTT data, as far as the session permits, and the rest after the handshake")
+	f.StringVar(&o.psk, "psk", "", "external pre-shared key, `IDENTITY:KEY`, the key in hexadecimal; without --servername, no certificate is accepted then")
 	f.BoolVar(&o.insecure, "insecure", false, "accept any certificate")
-	f.BoolVar(&o.brief, "brief", false, "one line of what was negotiated, and end")
-	f.BoolVar(&o.asJSON, "json", false, "what was negotiated as JSON, and end")
-	f.BoolVar(&o.get, "http", false, "send one GET request and print the answer")
+	f.BoolVar(&o.brief, "brief", false, "print what was negotiated in one line, and exit")
+	f.BoolVar(&o.asJSON, "json", false, "print what was negotiated as JSON, and exit")
+	f.BoolVar(&o.get, "http", false, "send one GET request and print the response")
 	o.protocol.addTo(c)
 	return c
 }
@@ -67,22 +67,22 @@ func (o *clientOptions) check() error {
 	}
 	switch dtls := o.protocol.isDTLS(); {
 	case o.asJSON && o.brief:
-		return errors.New("--brief and --json exclude each other: each is the whole output")
+		return errors.New("--brief and --json exclude each other: choose one form of output")
 	case o.get && o.asJSON:
-		return errors.New("--http and --json exclude each other: the output is either the answer or what was negotiated")
+		return errors.New("--http and --json exclude each other: the output is either the response or what was negotiated")
 	case o.get && o.brief:
-		return errors.New("--http and --brief exclude each other: the output is either the answer or what was negotiated")
+		return errors.New("--http and --brief exclude each other: the output is either the response or what was negotiated")
 	case o.insecure && o.cacert != "":
 		return errors.New("--insecure and --cacert exclude each other: either any certificate is accepted, or those of the authorities")
 	case o.get && dtls:
-		return errors.New("--http is for TLS: with DTLS each line of the standard input is a datagram")
+		return errors.New("--http is for TLS: with DTLS, each line of the standard input is a datagram")
 	case o.early != "" && dtls:
 		return errors.New("--early-data is for TLS: leave out --dtls, --dtls12 and --dtls13")
 	}
 	return nil
 }
 
-// config makes the Config that the flags describe. What it lets be is said in notices.
+// config makes the Config that the flags describe. Notices say what it ignores.
 func (o *clientOptions) config(host string, notices io.Writer) (*hermetic.Config, error) {
 	cfg, err := hermetic.LoadConfig(hermetic.TLSClient, o.cacert, o.cert)
 	if err != nil {
@@ -119,7 +119,7 @@ func (o *clientOptions) config(host string, notices io.Writer) (*hermetic.Config
 		return nil, err
 	}
 	if o.psk != "" && o.serverName == "" {
-		cfg.ServerName, cfg.RootCAs = "", nil // no certificate is accepted, whoever has signed it
+		cfg.ServerName, cfg.RootCAs = "", nil // no certificate is accepted at all
 	}
 	return cfg, nil
 }
@@ -141,7 +141,7 @@ func runClient(o *clientOptions, address string, in io.Reader, out, info io.Writ
 		run, mode = runDTLSClient, hermetic.DTLSClient
 	}
 	if _, err := hermetic.NewEngine(mode, cfg); err != nil {
-		return err // what is wrong with the flags is not the address's
+		return err // an error in the flags does not need the address
 	}
 	err = run(o, address, cfg, in, out, info)
 	if file, ok := cfg.SessionCache.(*sessionFile); ok && file.Err() != nil {
@@ -150,18 +150,18 @@ func runClient(o *clientOptions, address string, in io.Reader, out, info io.Writ
 	return err
 }
 
-// slowError is a peer that has not completed the handshake in time.
+// slowError is the error for a peer that has not completed the handshake in time.
 type slowError struct {
 	address  string
 	patience time.Duration
-	mtu      int // that was asked for, or 0
+	mtu      int // as given by --mtu, or 0
 }
 
 func (e *slowError) Error() string {
 	return fmt.Sprintf("no answer from %s in %v", e.address, e.patience)
 }
 
-// unanswered is err, in other words where the time was up.
+// unanswered returns err, or a slowError if the time was up.
 func (o *clientOptions) unanswered(address string, err error) error {
 	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, os.ErrDeadlineExceeded) {
 		return &slowError{address, o.patience, o.protocol.mtu}
@@ -181,7 +181,7 @@ func runTLSClient(o *clientOptions, address string, cfg *hermetic.Config, in io.
 		return o.unanswered(address, err)
 	}
 	defer conn.Close()
-	ctx, err := hermetic.NewContext(hermetic.TLSClient, cfg, conn) // a blocking transport is one too
+	ctx, err := hermetic.NewContext(hermetic.TLSClient, cfg, conn) // conn blocks, which is fine
 	if err != nil {
 		return err
 	}
@@ -207,7 +207,7 @@ func runTLSClient(o *clientOptions, address string, cfg *hermetic.Config, in io.
 	state := ctx.State()
 	switch {
 	case o.asJSON || o.brief:
-		ctx.Close() // if it cannot be sent, the peer has ended first
+		ctx.Close() // if this fails, the peer has closed first
 		conn.SetReadDeadline(time.Now().Add(lastWords))
 		if err := refusal(ctx); err != nil {
 			return fmt.Errorf("%s: %w", address, err)
@@ -223,9 +223,9 @@ func runTLSClient(o *clientOptions, address string, cfg *hermetic.Config, in io.
 	return pipe(ctx, conn, in, out, o.get)
 }
 
-// refusal reads what the peer has still to say, and returns the alert, if it is one:
-// a server of TLS 1.3 judges our certificate, or that there is none, when our handshake
-// is complete (RFC 9846, Appendix F.1.2). Its tickets come then, too.
+// refusal reads what the peer still sends, and returns it if it is an alert: a TLS 1.3
+// server judges our certificate, or that there is none, after our handshake is complete
+// (RFC 9846, Appendix F.1.2). Its tickets arrive then, too.
 func refusal(conn io.Reader) error {
 	buf := make([]byte, 16<<10)
 	for {
@@ -234,13 +234,13 @@ func refusal(conn io.Reader) error {
 		switch {
 		case errors.As(err, &alert):
 			return err
-		case err != nil: // its end, or its silence
+		case err != nil: // the peer has closed, or is silent
 			return nil
 		}
 	}
 }
 
-// report prints what was negotiated for who wants nothing else.
+// report prints what was negotiated, for --brief and --json.
 func (o *clientOptions) report(out io.Writer, state hermetic.ConnectionState) error {
 	if o.asJSON {
 		return printJSON(out, state)
@@ -249,9 +249,9 @@ func (o *clientOptions) report(out io.Writer, state hermetic.ConnectionState) er
 	return err
 }
 
-// pipe sends what in has and prints what comes, until the peer closes. One
-// goroutine reads in; the connection is driven by this one, which looks for
-// input between two reads.
+// pipe sends its input and prints what arrives, until the peer closes. One
+// goroutine reads in; this one drives the connection, and looks for input
+// between two reads.
 func pipe(ctx *hermetic.Context, conn net.Conn, in io.Reader, out io.Writer, wait bool) error {
 	input := make(chan []byte)
 	go readAll(in, input)
@@ -264,7 +264,7 @@ func pipe(ctx *hermetic.Context, conn net.Conn, in io.Reader, out io.Writer, wai
 			}
 			if !ok {
 				input = nil
-				if !wait { // else the peer's answer is still to come
+				if !wait { // otherwise wait for the peer's answer
 					if err := ctx.Close(); err != nil {
 						return err
 					}
@@ -318,7 +318,7 @@ func forward(ctx *hermetic.Context, data []byte) error {
 	return nil
 }
 
-// summary is what was negotiated, in one line.
+// summary returns what was negotiated, in one line.
 func summary(s hermetic.ConnectionState) string {
 	line := fmt.Sprintf("%s %s %s", versionName(s), hermetic.CipherSuiteName(s.CipherSuite), groupName(s.CurveID))
 	if s.PeerSignatureScheme != 0 {
@@ -339,7 +339,7 @@ func summary(s hermetic.ConnectionState) string {
 	return line
 }
 
-// versionName is the version's name: that of DTLS has a D.
+// versionName returns the version's name, with a D for DTLS.
 func versionName(s hermetic.ConnectionState) string {
 	name := tls.VersionName(s.Version)
 	if s.Mode.IsDTLS() {
@@ -348,7 +348,7 @@ func versionName(s hermetic.ConnectionState) string {
 	return name
 }
 
-// printState is what was negotiated, for a person.
+// printState prints what was negotiated, for a person.
 func printState(w io.Writer, s hermetic.ConnectionState) {
 	fmt.Fprintf(w, "Version       %s\n", versionName(s))
 	fmt.Fprintf(w, "Cipher suite  %s\n", hermetic.CipherSuiteName(s.CipherSuite))
@@ -384,7 +384,7 @@ func printState(w io.Writer, s hermetic.ConnectionState) {
 // maxPrinted is how many bytes of a name are printed.
 const maxPrinted = 1000
 
-// fromPeer is what the peer has written, as it may go to a terminal.
+// fromPeer makes text from the peer safe for a terminal.
 func fromPeer(s string) string {
 	if len(s) > maxPrinted {
 		s = s[:maxPrinted] + "..."
@@ -399,7 +399,7 @@ func subject(names []string, subject string) string {
 	return strings.Join(names, ", ")
 }
 
-// printJSON is what was negotiated, for a program.
+// printJSON prints what was negotiated, for a program.
 func printJSON(w io.Writer, s hermetic.ConnectionState) error {
 	type certificate struct {
 		Subject  string    `json:"subject"`

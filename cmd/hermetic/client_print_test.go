@@ -11,7 +11,7 @@ import (
 	"github.com/hermetic-tls/hermetic"
 )
 
-// TestPrintState: the peer writes no lines and no commands to our terminal.
+// TestPrintState: a peer can write neither lines nor control sequences to our terminal.
 func TestPrintState(t *testing.T) {
 	bad := "x\r\nVersion TLS 9\x1b[2J\u202e"
 	s := hermetic.ConnectionState{
@@ -29,7 +29,7 @@ func TestPrintState(t *testing.T) {
 			t.Errorf("%q is printed", text[i:min(i+20, len(text))])
 		}
 		if strings.Contains(text, "\nVersion TLS 9") {
-			t.Error("a line of the peer's is printed")
+			t.Error("the peer's line is printed")
 		}
 		if len(text) > 5000 {
 			t.Errorf("%d bytes are printed", len(text))

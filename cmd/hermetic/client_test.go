@@ -20,7 +20,7 @@ func TestNoAnswer(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer tcp.Close()
-	const mtu = "needs the whole first ClientHello in one datagram"
+	const mtu = "need the whole first ClientHello in one datagram"
 	for _, test := range []struct {
 		name    string
 		address net.Addr
@@ -37,7 +37,7 @@ func TestNoAnswer(t *testing.T) {
 			t.Errorf("%s: %v, not %s", test.name, err, want)
 		}
 		advice := adviceFor(err)
-		if !strings.HasPrefix(advice, "Nobody answers there") || strings.Contains(advice, mtu) != test.mtu {
+		if !strings.HasPrefix(advice, "There is no answer") || strings.Contains(advice, mtu) != test.mtu {
 			t.Errorf("%s: the advice is %q", test.name, advice)
 		}
 	}

@@ -8,8 +8,8 @@ import (
 	"github.com/hermetic-tls/hermetic"
 )
 
-// lossy runs two DTLS engines in memory, with a clock of their own that jumps
-// from deadline to deadline, and loses every lost-th datagram of the handshake.
+// lossy runs two DTLS engines in memory and loses every lost-th datagram of the
+// handshake. Their clock jumps from deadline to deadline.
 func lossy(lost int) func(client, server *hermetic.Config) (*result, error) {
 	return func(client, server *hermetic.Config) (*result, error) {
 		begin := time.Now()
@@ -38,11 +38,11 @@ func lossy(lost int) func(client, server *hermetic.Config) (*result, error) {
 	}
 }
 
-// datagrams are two engines, what lies between them, and the time.
+// datagrams are two engines, the datagrams between them, and the time.
 type datagrams struct {
 	ends
 	now  time.Time
-	lost int // every so many
+	lost int // every lost-th is lost
 	sent int
 }
 
@@ -61,10 +61,10 @@ func (n *datagrams) handshake() error {
 			}
 		}
 	}
-	return errors.New("the handshake does not end")
+	return errors.New("the handshake does not complete")
 }
 
-// deliver moves the datagrams that are due, but for those that are lost.
+// deliver moves the datagrams that are due, except those that are lost.
 func (n *datagrams) deliver() (moved bool, err error) {
 	for i, pair := range [][2]*hermetic.Engine{{n.client, n.server}, {n.server, n.client}} {
 		for d := pair[0].Output(nil); len(d) > 0; d = pair[0].Output(nil) {
@@ -86,7 +86,7 @@ func (n *datagrams) deliver() (moved bool, err error) {
 	return moved, nil
 }
 
-// wait lets the time pass until the next deadline.
+// wait advances the time to the next deadline.
 func (n *datagrams) wait() error {
 	var next time.Time
 	for _, e := range []*hermetic.Engine{n.client, n.server} {

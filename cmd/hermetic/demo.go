@@ -21,7 +21,7 @@ import (
 func demoCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "demo",
-		Short: "Make handshakes and exchanges in every mode, in memory and on loopback, and show what they cost",
+		Short: "Run handshakes and exchanges in every mode, in memory and over loopback, and show what they cost",
 		Args:  cobra.NoArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return demo(cmd.OutOrStdout()) },
 	}
@@ -35,7 +35,7 @@ type scenario struct {
 	run    func(client, server *hermetic.Config) (*result, error)
 }
 
-// result is what a scenario did.
+// result is the result of a scenario.
 type result struct {
 	state     hermetic.ConnectionState
 	handshake [2]int // bytes of the handshake: from the client, from the server
@@ -43,7 +43,7 @@ type result struct {
 	exchanged int    // bytes of application data, both ways
 	allocs    uint64 // of a handshake, both sides
 	time      time.Duration
-	waited    time.Duration // on a clock of its own, for what was lost
+	waited    time.Duration // for lost datagrams, on the engines' clock
 }
 
 func scenarios() []scenario {
@@ -115,12 +115,12 @@ func demo(out io.Writer) error {
 		}
 		t.AppendRow(table.Row{s.name, s.where, negotiated(r.state), r.handshake[0], r.handshake[1], orNothing(r.records), size(r.exchanged), orNothing(r.allocs), r.time.Round(10 * time.Microsecond), orNothing(r.waited)})
 	}
-	fmt.Fprintf(out, "hermetic: TLS and DTLS without I/O. Both ends run in this one goroutine, but for the last two rows; %s.\n\n", runtime.Version())
+	fmt.Fprintf(out, "hermetic: TLS and DTLS without I/O. Both ends run in one goroutine, except in the last two rows; %s.\n\n", runtime.Version())
 	t.Render()
-	fmt.Fprintln(out, "\nHandshake bytes, records and time are of one handshake, client and server together, with a P-256 certificate that is"+
-		"\nverified. Allocations are of the same; a record sealed or opened after it costs none. Where datagrams are lost, the engines' clock"+
-		"\njumps to their next deadline: Waited is how far. In the last two rows the client changes its port half-way, and the server"+
-		"\nof many peers on one socket finds it again by the connection ID in its records. Next: hermetic server localhost:4433")
+	fmt.Fprintln(out, "\nHandshake bytes, records, time and allocations are for one handshake, client and server together, with a P-256"+
+		"\ncertificate that is verified. After it, sealing or opening a record allocates nothing. Where datagrams are lost, the engines'"+
+		"\nclock jumps to their next deadline: Waited is how far. In the last two rows the client changes its port halfway, and the"+
+		"\nserver, with many peers on one socket, finds it by the connection ID in its records. Next: hermetic server localhost:4433")
 	if failed > 0 {
 		return fmt.Errorf("%d of %d modes failed", failed, len(scenarios()))
 	}
@@ -139,7 +139,7 @@ func demoCertificate() (tls.Certificate, *x509.CertPool, error) {
 	return cert, pool, err
 }
 
-// orNothing leaves out what a transport does not count.
+// orNothing omits what a transport does not count.
 func orNothing[T ~int | ~int64 | ~uint64](n T) any {
 	if n == 0 {
 		return ""
@@ -147,7 +147,7 @@ func orNothing[T ~int | ~int64 | ~uint64](n T) any {
 	return n
 }
 
-// negotiated is the cipher, without what the version says, and the group.
+// negotiated returns the cipher, without what the version implies, and the group.
 func negotiated(s hermetic.ConnectionState) string {
 	cipher := strings.TrimPrefix(hermetic.CipherSuiteName(s.CipherSuite), "TLS_")
 	if _, behind, ok := strings.Cut(cipher, "_WITH_"); ok {
@@ -158,7 +158,7 @@ func negotiated(s hermetic.ConnectionState) string {
 
 func size(n int) string { return fmt.Sprintf("%d KiB", n>>10) }
 
-// demoData goes each way.
+// demoData is sent each way.
 const demoData = 256 << 10
 
 // ends are two engines.
@@ -183,7 +183,7 @@ func inMemory(client, server *hermetic.Config) (*result, error) {
 
 // inMemoryWith sends early data, if there is any.
 func inMemoryWith(early []byte, client, server *hermetic.Config) (*result, error) {
-	// What is done once is done then, and a session is there to resume.
+	// This does what is done once, and makes a session to resume.
 	first, err := handshakeInMemory(client, server, nil)
 	if err != nil {
 		return nil, err
@@ -239,7 +239,7 @@ func handshakeInMemory(client, server *hermetic.Config, early []byte) (*ends, er
 			}
 		}
 	}
-	return nil, errors.New("the handshake does not end")
+	return nil, errors.New("the handshake does not complete")
 }
 
 func ignorePending(err error) error {
@@ -249,7 +249,7 @@ func ignorePending(err error) error {
 	return err
 }
 
-// answerAll answers what an engine asks its caller.
+// answerAll answers an engine's questions.
 func answerAll(e *hermetic.Engine) error {
 	for p := e.Pending(); p != nil; p = e.Pending() {
 		var err error

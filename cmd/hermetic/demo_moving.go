@@ -13,9 +13,9 @@ import (
 	"github.com/hermetic-tls/hermetic/netconn"
 )
 
-// moving runs a DTLS client over loopback that goes on from another port after half
-// of the data, as behind a NAT that has forgotten it. Its connection ID is how the
-// server, a PacketListener, knows it there.
+// moving runs a DTLS client over loopback that continues from another port after half
+// of the data, as behind a NAT that has forgotten it. The server, a PacketListener,
+// recognizes it by its connection ID.
 func moving(client, server *hermetic.Config) (*result, error) {
 	client.DTLS.ConnectionIDs = true
 	server.DTLS.ConnectionIDs, server.DTLS.ConnectionIDLength = true, 8
@@ -56,7 +56,7 @@ func moving(client, server *hermetic.Config) (*result, error) {
 			return nil, err
 		}
 		if here, there := n.LocalAddr().String(), peer.RemoteAddr().String(); here != there {
-			return nil, fmt.Errorf("the server sends to %s, and the client is at %s", there, here)
+			return nil, fmt.Errorf("the server sends to %s, but the client is at %s", there, here)
 		}
 	}
 	return r, nil
@@ -93,7 +93,7 @@ func (n *nomad) conn() net.Conn {
 	return n.Conn
 }
 
-// move goes on from another port.
+// move continues from another port.
 func (n *nomad) move() error {
 	next, err := net.Dial("udp", n.to)
 	if err != nil {
@@ -115,7 +115,7 @@ func (n *nomad) count() [2]int {
 	return [2]int{n.out, n.in}
 }
 
-// Read goes on where it is now.
+// Read reads from the current socket.
 func (n *nomad) Read(b []byte) (int, error) {
 	for {
 		conn := n.conn()

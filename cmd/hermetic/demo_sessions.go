@@ -16,7 +16,7 @@ func resumption(client, server *hermetic.Config) (*result, error) {
 	return r, err
 }
 
-// earlyData resumes with 0-RTT data behind the ClientHello.
+// earlyData resumes with 0-RTT data after the ClientHello.
 func earlyData(client, server *hermetic.Config) (*result, error) {
 	const most = 14 << 10 // see Config.MaxEarlyData
 	client.SessionCache, client.EarlyData = hermetic.NewSessionCache(1), true
@@ -28,7 +28,7 @@ func earlyData(client, server *hermetic.Config) (*result, error) {
 	return r, err
 }
 
-// externalPSK has a key on both sides, and no certificate.
+// externalPSK gives both sides a key, and no certificate.
 func externalPSK(client, server *hermetic.Config) {
 	client.PSKs = []hermetic.PSK{{Identity: []byte("demo"), Key: make([]byte, 32)}}
 	server.PSKs, server.Certificates = client.PSKs, nil

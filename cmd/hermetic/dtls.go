@@ -17,15 +17,14 @@ import (
 const (
 	// dialTimeout is how long a handshake may take.
 	dialTimeout = 30 * time.Second
-	// idleTimeout is how long a server keeps a peer that says nothing.
+	// idleTimeout is how long a server keeps a silent peer.
 	idleTimeout = 5 * time.Minute
 	// maxLine is how much of a line goes into one datagram.
 	maxLine = 1024
 )
 
-// lastWords is how long a client waits after its own end for the peer's: of DTLS the
-// close_notify may be lost, and nobody sends it again. Tests on a busy machine wait
-// for longer.
+// lastWords is how long a client waits for the peer's close_notify after its own: in
+// DTLS it may be lost, and is not retransmitted. Tests on a busy machine wait longer.
 var lastWords = 2 * time.Second
 
 // runDTLSClient is runClient over DTLS: each line of in is a datagram.
@@ -88,7 +87,7 @@ func sendLines(conn net.Conn, in io.Reader) error {
 	}
 }
 
-// receive prints datagrams until the peer closes, or has nothing more to say.
+// receive prints datagrams until the peer closes or is silent.
 func receive(conn net.Conn, out io.Writer) error {
 	buf := make([]byte, 1<<14)
 	for {
@@ -106,7 +105,7 @@ func receive(conn net.Conn, out io.Writer) error {
 	}
 }
 
-// serveDatagrams sends back the datagrams of all peers on one socket, until the process
+// serveDatagrams echoes the datagrams of all peers on one socket, until the process
 // ends.
 func serveDatagrams(address string, cfg *hermetic.Config, out io.Writer, fails failures) error {
 	if _, _, err := hostPort(address); err != nil {
@@ -124,8 +123,7 @@ func serveDatagrams(address string, cfg *hermetic.Config, out io.Writer, fails f
 	return acceptAll(l, out, echoBack)
 }
 
-// acceptAll gives each connection to handle, on a goroutine of its own, until the
-// process ends.
+// acceptAll handles each connection on its own goroutine, until the process ends.
 func acceptAll(l net.Listener, out io.Writer, handle func(*netconn.Conn)) error {
 	fmt.Fprintf(out, "listening on %s\n", l.Addr())
 	for {
@@ -137,7 +135,7 @@ func acceptAll(l net.Listener, out io.Writer, handle func(*netconn.Conn)) error 
 	}
 }
 
-// echoBack sends back what comes.
+// echoBack sends back what it receives.
 func echoBack(conn *netconn.Conn) {
 	defer conn.Close()
 	buf := make([]byte, 1<<14)

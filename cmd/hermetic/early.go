@@ -11,7 +11,7 @@ import (
 	"github.com/hermetic-tls/hermetic/netconn"
 )
 
-// earlyData is what the file of --early-data holds, or nil.
+// earlyData returns the content of the file of --early-data, or nil.
 func (o *clientOptions) earlyData() ([]byte, error) {
 	if o.early == "" {
 		return nil, nil
@@ -23,8 +23,8 @@ func (o *clientOptions) earlyData() ([]byte, error) {
 	return data, nil
 }
 
-// sendEarly sends as much of data as the session permits. It may be rejected, and is
-// then to be sent again.
+// sendEarly sends as much of data as the session permits. If the server rejects it, it
+// must be sent again.
 func sendEarly(ctx *hermetic.Context, data []byte) (n int, err error) {
 	for n < len(data) {
 		m, err := ctx.WriteEarlyData(data[n:])
@@ -38,13 +38,13 @@ func sendEarly(ctx *hermetic.Context, data []byte) (n int, err error) {
 	return n, nil
 }
 
-// whyLate says why some of the early data, of which n bytes were sent, goes after the
-// handshake; "": none does.
+// whyLate says why some of the early data, of which n bytes were sent, is sent after the
+// handshake; "": none is.
 func whyLate(cfg *hermetic.Config, size, n int, accepted bool) string {
 	file, ok := cfg.SessionCache.(*sessionFile)
 	switch {
 	case n > 0 && !accepted:
-		return "the server has rejected it: sent after the handshake"
+		return "the server rejected it: sent after the handshake"
 	case n == size:
 		return ""
 	case n > 0:
@@ -57,7 +57,7 @@ func whyLate(cfg *hermetic.Config, size, n int, accepted bool) string {
 	return "no session that permits it: sent after the handshake"
 }
 
-// serveEarly is an echo for clients that may send early data, until the process ends.
+// serveEarly echoes for clients that may send early data, until the process ends.
 func serveEarly(address string, cfg *hermetic.Config, out io.Writer, fails failures) error {
 	if _, _, err := hostPort(address); err != nil {
 		return err
@@ -70,8 +70,8 @@ func serveEarly(address string, cfg *hermetic.Config, out io.Writer, fails failu
 }
 
 // echoEarly sends back early data at once, and then the rest. A replay gets an answer
-// too, which it cannot read: no harm is done. The event loop could not tell early
-// data apart.
+// too, but cannot read it, so it does no harm. An event loop could not tell early data
+// from other data.
 func echoEarly(conn *netconn.Conn, fails failures) {
 	conn.SetReadDeadline(time.Now().Add(idleTimeout))
 	buf := make([]byte, 1<<14)

@@ -18,8 +18,8 @@ func TestFailures(t *testing.T) {
 		want string
 	}{
 		{"a reason", errors.New("peer sent alert unknown_ca"), "peer sent alert unknown_ca"},
-		{"the peer has gone", fmt.Errorf("read: %w", io.ErrUnexpectedEOF), "the peer has gone in the middle of the handshake"},
-		{"the time is up", os.ErrDeadlineExceeded, "the peer has not completed the handshake in time"},
+		{"the peer has gone", fmt.Errorf("read: %w", io.ErrUnexpectedEOF), "the peer disconnected during the handshake"},
+		{"the time is up", os.ErrDeadlineExceeded, "the peer did not complete the handshake in time"},
 		{"words of the peer", errors.New("no \x1b[2J\nname"), "no  [2J name"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

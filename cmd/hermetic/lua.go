@@ -11,7 +11,7 @@ import (
 func luaCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "lua SCRIPT [ARGUMENT]...",
-		Short: "Run a Lua script that has mbedtls.ssl and sockets, with nothing installed",
+		Short: "Run a Lua script with mbedtls.ssl and sockets, without installing Lua",
 		Long: `Runs a Lua 5.1 script with the modules mbedtls, mbedtls.ssl, mbedtls.md,
 mbedtls.base64 (see docs/lua.md) and socket, which has those words of LuaSocket
 that non-blocking programs use. SCRIPT may be - for standard input. The
@@ -25,7 +25,7 @@ ARGUMENTs are in the table arg.`,
 			return script.Run(args[0], args[1:])
 		},
 	}
-	// What follows the script is the script's, options too.
+	// All arguments after the script, options included, are the script's.
 	cmd.Flags().SetInterspersed(false)
 	return cmd
 }

@@ -1,5 +1,5 @@
-// Command hermetic shows what hermetic does: a demo, a client and a server for
-// trying things out, and the certificates for that.
+// Command hermetic shows what hermetic does: a demo, a client, a server, and
+// certificates for trials.
 package main
 
 import (
@@ -39,7 +39,7 @@ func rootCommand() *cobra.Command {
 	return root
 }
 
-// flagOf are the flags that stand for fields of a Config.
+// flagOf has the flags for fields of a Config.
 var flagOf = map[string]string{
 	"DTLS.MTU":                "--mtu",
 	"DTLS.ConnectionIDLength": "--cid",
@@ -49,7 +49,7 @@ var flagOf = map[string]string{
 	"NextProtos":              "--alpn",
 }
 
-// inFlags is the text of an error, with the flag in place of a Config's field.
+// inFlags returns the text of an error, with the flag in place of the Config's field.
 func inFlags(err error) string {
 	var wrong *hermetic.ConfigError
 	if !errors.As(err, &wrong) {
@@ -58,7 +58,7 @@ func inFlags(err error) string {
 	return cmp.Or(flagOf[wrong.Field], "Config."+wrong.Field) + ": " + wrong.Reason
 }
 
-// plainly says what a flag wants that was given something else.
+// plainly rewords the error of a flag with an invalid value.
 func plainly(err error) error {
 	var invalid *pflag.InvalidValueError
 	if !errors.As(err, &invalid) {
@@ -68,7 +68,7 @@ func plainly(err error) error {
 	return fmt.Errorf("--%s: %s is not %s", invalid.GetFlag().Name, invalid.GetValue(), wanted[invalid.GetFlag().Value.Type()])
 }
 
-// hostPort takes an address apart.
+// hostPort splits an address.
 func hostPort(address string) (host, port string, err error) {
 	if host, port, err = net.SplitHostPort(address); err != nil {
 		err = fmt.Errorf("%s is not HOST:PORT: %w", address, err)

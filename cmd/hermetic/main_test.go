@@ -15,7 +15,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// patience bounds what must not hang.
+// patience bounds operations that must not hang.
 const patience = 2 * time.Minute
 
 func TestMain(m *testing.M) {
@@ -83,8 +83,8 @@ func serveInScript(ts *testscript.TestScript, neg bool, args []string) {
 // serverErrors is the key of the last server's standard error.
 type serverErrors struct{}
 
-// saidInScript waits for the next line that the server says to standard error, and
-// matches it: said REGEXP.
+// saidInScript waits for the server's next line on standard error, and matches it:
+// said REGEXP.
 func saidInScript(ts *testscript.TestScript, neg bool, args []string) {
 	line, err := ts.Value(serverErrors{}).(*bufio.Reader).ReadString('\n')
 	ts.Check(err)

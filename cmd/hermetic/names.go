@@ -10,7 +10,7 @@ import (
 	"github.com/hermetic-tls/hermetic"
 )
 
-// groupName is a group's name; a PSK without ECDHE has none.
+// groupName returns a group's name; a PSK without ECDHE has none.
 func groupName(g tls.CurveID) string {
 	if g == 0 {
 		return "none"
@@ -28,7 +28,7 @@ func parseSuites(list string) (ids []uint16, err error) {
 		}
 		n, err := strconv.ParseUint(name, 0, 16)
 		if err != nil {
-			return nil, fmt.Errorf("--ciphers: %s is no cipher suite; for example: TLS_AES_128_GCM_SHA256", name)
+			return nil, fmt.Errorf("--ciphers: %s is not a cipher suite: give names such as TLS_AES_128_GCM_SHA256", name)
 		}
 		ids = append(ids, uint16(n))
 	}
@@ -44,7 +44,7 @@ func parseGroups(list string) (ids []tls.CurveID, err error) {
 			for _, g := range all {
 				names = append(names, groupName(g))
 			}
-			return nil, fmt.Errorf("--groups: %s is no group; there are %s", name, strings.Join(names, ", "))
+			return nil, fmt.Errorf("--groups: %s is not a group: choose from %s", name, strings.Join(names, ", "))
 		}
 		ids = append(ids, all[i])
 	}

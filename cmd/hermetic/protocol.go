@@ -10,7 +10,7 @@ import (
 	"github.com/hermetic-tls/hermetic"
 )
 
-// protocolOptions are the flags for the protocol, its versions and its keys, which
+// protocolOptions are the flags for the protocol, its versions and its keys that
 // client and server share.
 type protocolOptions struct {
 	tls12, tls13         bool
@@ -23,28 +23,28 @@ func (o *protocolOptions) addTo(c *cobra.Command) {
 	f := c.Flags()
 	f.BoolVar(&o.tls12, "tls12", false, "only TLS 1.2")
 	f.BoolVar(&o.tls13, "tls13", false, "only TLS 1.3")
-	f.BoolVar(&o.dtls, "dtls", false, "DTLS over UDP, in place of TLS")
+	f.BoolVar(&o.dtls, "dtls", false, "DTLS over UDP instead of TLS")
 	f.BoolVar(&o.dtls12, "dtls12", false, "only DTLS 1.2")
 	f.BoolVar(&o.dtls13, "dtls13", false, "only DTLS 1.3")
 	f.IntVar(&o.mtu, "mtu", 0, "the largest datagram of a DTLS handshake, in `BYTES` (default 1200)")
-	f.IntVar(&o.cid, "cid", noCID, "negotiate connection IDs: ours have `BYTES` bytes, 0 for none of ours (default: not at all)")
+	f.IntVar(&o.cid, "cid", noCID, "negotiate connection IDs; ours have `BYTES` bytes, or are not used if 0 (default: no negotiation)")
 	f.Lookup("cid").DefValue = "0" // so that the help does not say -1
 	f.StringVar(&o.keylog, "keylog", "", "append the secrets to `FILE`, for Wireshark")
 }
 
-// noCID is --cid when it is not given.
+// noCID is the value of --cid when it is not given.
 const noCID = -1
 
-// isDTLS reports whether it is to be DTLS.
+// isDTLS reports whether the flags ask for DTLS.
 func (o *protocolOptions) isDTLS() bool { return o.dtls || o.dtls12 || o.dtls13 }
 
 // check finds flags that contradict each other.
 func (o *protocolOptions) check() error {
 	switch dtls := o.isDTLS(); {
 	case o.tls12 && dtls:
-		return errors.New("--tls12 is for TLS: for DTLS say --dtls12")
+		return errors.New("--tls12 is for TLS: for DTLS use --dtls12")
 	case o.tls13 && dtls:
-		return errors.New("--tls13 is for TLS: for DTLS say --dtls13")
+		return errors.New("--tls13 is for TLS: for DTLS use --dtls13")
 	case o.tls12 && o.tls13:
 		return errors.New("--tls12 and --tls13 exclude each other: without them both versions are offered")
 	case o.dtls12 && o.dtls13:

@@ -30,9 +30,9 @@ func serverCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "server ADDR",
 		Short: "Serve a status page for browsers and curl, or echo, on one event loop",
-		Long: `Serve a status page over HTTP/1.1, or with --echo whatever comes, on an event loop without a goroutine a
-connection. With --dtls send back each datagram, to any number of peers on one socket. Without --cert it uses a
-self-signed certificate that is made in the process.`,
+		Long: `Serve a status page over HTTP/1.1, or with --echo send back all data, on an event loop without a goroutine for each
+connection. With --dtls, send back each datagram, to any number of peers on one socket. Without --cert, use a
+self-signed certificate made by the process.`,
 		Example: `  hermetic server localhost:4433
   hermetic server :4433 --cert server.pem --cacert ca.pem --echo
   hermetic server :4433 --cert server.pem --echo --early-data 14336
@@ -48,9 +48,9 @@ self-signed certificate that is made in the process.`,
 			case early > 0 && (!echo || protocol.isDTLS()):
 				return errors.New("--early-data is for TLS with --echo")
 			case early > 0 && tickets == 0:
-				return errors.New("--early-data and --tickets 0 exclude each other: early data comes with the session of a ticket")
+				return errors.New("--early-data and --tickets 0 exclude each other: early data needs the session of a ticket")
 			case early > 0 && protocol.tls12:
-				return errors.New("--early-data and --tls12 exclude each other: early data is of TLS 1.3")
+				return errors.New("--early-data and --tls12 exclude each other: early data needs TLS 1.3")
 			}
 			cfg, err := hermetic.LoadConfig(hermetic.TLSServer, cacert, cert)
 			if err != nil {
@@ -79,13 +79,13 @@ self-signed certificate that is made in the process.`,
 		},
 	}
 	f := c.Flags()
-	f.StringVar(&cacert, "cacert", "", "demand client certificates of the authorities in `FILE`")
+	f.StringVar(&cacert, "cacert", "", "require client certificates from the authorities in `FILE`")
 	f.StringVar(&cert, "cert", "", "`FILE` with the certificate and its key, in PEM")
-	f.StringVar(&alpn, "alpn", "", "ALPN protocols, the preferred first")
-	f.StringVar(&psk, "psk", "", "external pre-shared key, `IDENTITY:KEY`, the key in hexadecimal; without --cert nothing else is accepted")
+	f.StringVar(&alpn, "alpn", "", "ALPN protocols, in order of preference, separated by commas")
+	f.StringVar(&psk, "psk", "", "external pre-shared key, `IDENTITY:KEY`, the key in hexadecimal; without --cert, only this key is accepted")
 	f.IntVar(&tickets, "tickets", 1, "`NUMBER` of session tickets for each TLS 1.3 client; 0: none")
-	f.Uint32Var(&early, "early-data", 0, "take as many `BYTES` of 0-RTT data of a client, and send them back at once, with --echo; more than 14336 is of no use")
-	f.BoolVar(&echo, "echo", false, "send back what comes, in place of the status page")
+	f.Uint32Var(&early, "early-data", 0, "accept up to `BYTES` of 0-RTT data and echo them at once, with --echo; at most 14336 are of use")
+	f.BoolVar(&echo, "echo", false, "echo instead of serving the status page")
 	protocol.addTo(c)
 	return c
 }
@@ -106,7 +106,7 @@ func serve(address string, cfg *hermetic.Config, h *handler, fails failures) err
 	}
 	h.address = net.JoinHostPort(host, port)
 	if _, err := hermetic.NewEngine(hermetic.TLSServer, cfg); err != nil {
-		return err // what is wrong with the flags is not the address's
+		return err // an error in the flags does not need the address
 	}
 	s := gnettls.Server{Handler: h, Config: cfg, OnFailure: fails.say}
 	err = s.Run("tcp://"+h.address, gnet.WithReuseAddr(true), gnet.WithLogger(quiet{}), gnet.WithLogLevel(logging.FatalLevel))
@@ -208,7 +208,7 @@ func (h *handler) respond(c gnet.Conn, head []byte) (closing bool) {
 	return closes(head)
 }
 
-// closes reports whether the connection ends behind the answer to a request (RFC 9112,
+// closes reports whether the connection ends after the response to a request (RFC 9112,
 // Section 9.3).
 func closes(head []byte) bool {
 	line, fields, _ := bytes.Cut(head, []byte("\r\n"))

@@ -16,7 +16,7 @@ type sessionFile struct {
 	*filestore.Session
 	name    string
 	empty   bool      // there was none
-	notices io.Writer // where it is said that the session is another server's
+	notices io.Writer // where to say that the session is another server's
 }
 
 func openSessionFile(name string, notices io.Writer) (*sessionFile, error) {
@@ -27,11 +27,11 @@ func openSessionFile(name string, notices io.Writer) (*sessionFile, error) {
 	return &sessionFile{f, name, f.Key() == "", notices}, nil
 }
 
-// Get is the file's; the session of another server, or of TLS where key is of DTLS,
-// is let be.
+// Get returns the file's session, unless it is another server's, or of TLS where key is
+// of DTLS.
 func (f *sessionFile) Get(key string) *hermetic.Session {
 	if kept := f.Key(); kept != "" && kept != key {
-		fmt.Fprintf(f.notices, "--session: %s keeps its session of %s; give another file for one of %s\n\n", f.name, kept, key)
+		fmt.Fprintf(f.notices, "--session: %s has a session of %s, which is kept: give another file for %s\n\n", f.name, kept, key)
 	}
 	return f.Session.Get(key)
 }
@@ -47,7 +47,7 @@ func parsePSK(text string) ([]hermetic.PSK, error) {
 	}
 	key, err := hex.DecodeString(text[i+1:])
 	if err != nil || len(key) < 16 {
-		return nil, errors.New("--psk: the key is not at least 32 hexadecimal digits")
+		return nil, errors.New("--psk: the key must have at least 32 hexadecimal digits")
 	}
 	return []hermetic.PSK{{Identity: []byte(text[:i]), Key: key}}, nil
 }

@@ -11,8 +11,8 @@ import (
 	"github.com/hermetic-tls/hermetic"
 )
 
-// drop is a transport in memory that takes and gives one byte at a time, and
-// blocks between two bytes.
+// drop is a transport in memory that moves one byte at a time, and blocks
+// between two bytes.
 type drop struct {
 	in, out *bytes.Buffer
 	turn    bool
@@ -73,8 +73,7 @@ func onLoopback(client, server *hermetic.Config) (*result, error) {
 	})
 }
 
-// socket is a non-blocking socket as a BIO: an EAGAIN of its own says that it
-// would block.
+// socket is a non-blocking socket as a BIO: its EAGAIN says that it would block.
 type socket struct {
 	fd    int
 	count *int
@@ -125,7 +124,7 @@ func socketPair() (fds [2]int, err error) {
 	return fds, errors.Join(unix.SetNonblock(fds[0], true), unix.SetNonblock(fds[1], true))
 }
 
-// runContexts makes the handshake and sends n bytes each way.
+// runContexts performs the handshake and sends n bytes each way.
 func runContexts(r *result, c, s *hermetic.Context, n int, wait func() error) error {
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
