@@ -1,4 +1,4 @@
-/* What C asks of Go, and the arguments that they share. */
+/* The functions of Go that C calls, and their arguments. */
 #ifndef HERMETIC_BRIDGE_H
 #define HERMETIC_BRIDGE_H
 
@@ -6,7 +6,7 @@
 #include <stdint.h>
 
 typedef uintptr_t handle; /* of a Go value; 0 is none */
-typedef void *session;    /* a pinned Go value: on the way of every record */
+typedef void *session;    /* a pinned Go value: every record needs it */
 
 typedef struct {
 	const char *at;
@@ -18,7 +18,7 @@ enum { HANDSHAKE, READ, WRITE, CLOSE, READ_EARLY, WRITE_EARLY };
 enum { DONE, WANT_READ, WANT_WRITE, TRY_WRITE, LAST_WRITE, CLOSED, INVALID, FAILED };
 
 enum {
-	MAX_DATA = 16384,       /* what one read returns */
+	MAX_DATA = 16384,       /* the most that one read returns */
 	MAX_OUT = 16384 + 1024, /* a record, or a datagram, and more */
 	MAX_TEXT = 1024,
 	MAX_DIGEST = 64,
@@ -56,7 +56,7 @@ extern size_t hermetic_export(session s, bytes label, bytes *context, char *secr
 extern handle hermetic_options(int table); /* newconfig's form */
 extern int hermetic_mode(handle config); /* 0: tls-client, 1: tls-server, 2: dtls-client, 3: dtls-server */
 extern double hermetic_timeout(session s); /* below 0: none */
-extern size_t hermetic_info(session s, char *out, size_t room); /* its length, which may be more than the room */
+extern size_t hermetic_info(session s, char *out, size_t room); /* returns its length, which may exceed room */
 extern void hermetic_free(handle h);
 extern void hermetic_free_session(session s);
 

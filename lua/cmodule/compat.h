@@ -32,7 +32,7 @@
 
 /*
  * A callback may yield where Lua has continuations: CONTINUATION(f) defines the
- * C function that goes on after it, with `status` telling how it ended, and
+ * C function that continues after it, with `status` telling how it ended, and
  * protected_call returns only if it did not yield.
  */
 #if LUA_VERSION_NUM >= 503

@@ -82,7 +82,7 @@ static void set_arguments(lua_State *L, struct config *c)
 			set_option(L, c, text_of(names[arg - 1]), "string", check_bytes(L, arg));
 }
 
-/* A table has all options: what stands behind it would be lost. */
+/* A table has all options: further arguments would be ignored. */
 static void check_alone(lua_State *L)
 {
 	for (int arg = 2; arg <= 3; arg++)

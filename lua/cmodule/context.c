@@ -1,12 +1,12 @@
 /*
  * I/O contexts. The engine in Go never calls Lua: it says what it needs (bytes
- * from rcb, bytes to wcb), the code here calls the callback with no Go frame on
- * the stack, and crosses into Go again with what came of it. So a callback may
- * raise an error, which is caught here, or yield, where Lua can.
+  * from rcb, bytes to wcb), the code here calls the callback with no Go frame on
+  * the stack, and calls Go again with the result. So a callback may raise an
+  * error, which is caught here, or yield, where Lua can.
  *
- * Whatever makes a string may also run finalizers, and they may use the very
- * context. So strings are made when the operation is over; or the calls of
- * methods are counted, and if there was one, the operation is to be repeated.
+ * Making a string may run finalizers, which may use this same context. So
+  * strings are made after the operation; or the calls of methods are counted, and
+  * if there was one, the operation must be repeated.
  */
 #include "module.h"
 
@@ -14,7 +14,7 @@
 
 enum { HEADER = 5, MAX_RECORD = 16384 + 2048 };
 
-/* So many datagrams one operation takes: a flood of garbage must not keep it. */
+/* How many datagrams one operation takes: a flood of garbage must not prolong it. */
 enum { MAX_TAKEN = 64 };
 
 /* The context's own table. */
@@ -24,7 +24,7 @@ struct context {
 	session session;
 	int mode; /* index in the modes of newconfig */
 	int busy; /* inside a callback */
-	int ref;  /* there is a reference for the callbacks */
+	int ref;  /* the callbacks get a reference */
 	unsigned calls; /* of methods */
 
 	/* The operation in progress. */
@@ -42,16 +42,16 @@ struct context {
 	int given;          /* STEP: what rcb gave is on the top of the stack */
 
 	/*
-	 * TLS: where the transport is. To cross into Go once a record, its
-	 * header is read here, and handed over with what follows it.
+	 * TLS: the position of the transport. To call Go only once for each
+	  * record, its header is read here, and passed on with the rest.
 	 */
-	int ready;              /* the operation that a header will carry on, or -1 */
-	int heading;            /* this ASK is for a header, or what follows one */
+	int ready;              /* the operation that a header continues, or -1 */
+	int heading;            /* this ASK is for a header, or for what follows one */
 	int have;               /* bytes of the header */
 	unsigned char head[HEADER];
-	size_t left;            /* bytes of the record that Go has not been given */
+	size_t left;            /* bytes of the record that Go has not got yet */
 	size_t taken;           /* by wcb, since the last step */
-	int settled;            /* it took a whole write, which has returned */
+	int settled;            /* wcb took a whole write, which has returned */
 };
 
 static int is_tls(const struct context *c) { return c->mode < 2; }
@@ -66,7 +66,7 @@ static void forget_transport(struct context *c)
 	c->settled = 0;
 }
 
-/* nil and a text: what the transport, the peer and the protocol cause. */
+/* nil and a text: errors of the transport, the peer and the protocol. */
 static int fail(lua_State *L, const char *text)
 {
 	lua_pushnil(L);
@@ -87,7 +87,7 @@ static int fail_closed(lua_State *L)
  */
 static int base(const struct context *c) { return writes(c) ? 3 : 2; }
 
-/* Crosses into Go. Returns the number of results, or 0 if a callback is due. */
+/* Calls Go. Returns the number of results, or 0 if a callback is due. */
 static int step(lua_State *L, struct context *c)
 {
 	char data[MAX_DATA], out[MAX_OUT];
@@ -198,7 +198,7 @@ static int push_offer(lua_State *L, struct context *c)
 	return args + 1;
 }
 
-/* A header has come: is what follows it worth asking for? Else Go judges it. */
+/* A header is complete: should the rest be asked for? Otherwise Go judges it. */
 static void judge_header(struct context *c)
 {
 	const unsigned char *h = c->head;
@@ -206,7 +206,7 @@ static void judge_header(struct context *c)
 	c->next = 20 <= h[0] && h[0] <= 23 && 0 < c->left && c->left <= MAX_RECORD ? ASK : STEP;
 }
 
-/* rcb's result is on the top of the stack. */
+/* rcb's result is at the top of the stack. */
 static int after_ask(lua_State *L, struct context *c)
 {
 	size_t len;
@@ -234,7 +234,7 @@ static int after_ask(lua_State *L, struct context *c)
 	return 0;
 }
 
-/* wcb's result is on the top of the stack, what it was offered below. */
+/* wcb's result is at the top of the stack, below it what it was offered. */
 static int after_offer(lua_State *L, struct context *c)
 {
 	if (!lua_isnumber(L, -1))
@@ -257,12 +257,12 @@ static int after_offer(lua_State *L, struct context *c)
 	c->next = STEP;
 	if (c->whole == 0)
 		return 0;
-	c->settled = 1; /* Go hears of it with the next operation */
+	c->settled = 1; /* the next operation tells Go */
 	lua_pushinteger(L, (lua_Integer)c->whole);
 	return 1;
 }
 
-/* A callback has returned. Returns the number of results, or 0 to go on. */
+/* A callback has returned. Returns the number of results, or 0 to continue. */
 static int after_callback(lua_State *L, struct context *c, int status)
 {
 	int results, last = c->next == OFFER && c->effort == LAST_WRITE;
@@ -277,7 +277,7 @@ static int after_callback(lua_State *L, struct context *c, int status)
 	}
 	if (results == 0 || !last || c->calls != calls)
 		return results;
-	c->next = STEP; /* the alert is dropped: what matters is why it was due */
+	c->next = STEP; /* the alert is dropped: its reason is the result */
 	return 0;
 }
 
@@ -293,7 +293,7 @@ CONTINUATION(go_on)
 }
 #endif
 
-/* Goes on until the operation has results. */
+/* Continues until the operation has results. */
 static int drive(lua_State *L, struct context *c)
 {
 	for (;;) {
@@ -374,7 +374,7 @@ static int context_readearly(lua_State *L)
 static int operate_writing(lua_State *L, struct context *c, int op)
 {
 	bytes part = check_range(L, 2);
-	/* A number has become a string: a finalizer may be left in a callback now. */
+	/* A number has become a string, so a finalizer may have left a callback running. */
 	luaL_argcheck(L, !c->busy, 1, "context is busy");
 	c->at = (size_t)(part.at - lua_tostring(L, 2));
 	c->len = part.len;
@@ -491,9 +491,9 @@ static int context_export(lua_State *L)
 }
 
 /*
- * Go's account of the connection: for each field its type, its name and a zero,
- * then the value: a string's length in four bytes and itself, or a boolean's
- * byte; '{' opens a table, '}' closes it.
+ * Go's description of the connection: for each field its type, its name, a zero
+  * byte and the value: a string's length in four bytes and its bytes, or a
+  * boolean's byte; '{' opens a table, '}' closes it.
  */
 static const char *push_info(lua_State *L, const char *p, const char *end)
 {

@@ -1,9 +1,9 @@
 //go:build cmodule
 
 // Command cmodule is the Lua module mbedtls for PUC Lua and LuaJIT: one shared
-// library a Lua version, made by scripts/install-lua with -buildmode=c-shared
-// and the version's headers. The C files hold Lua's side; what they ask of Go
-// is exported here.
+// library for each Lua version, made by scripts/install-lua with
+// -buildmode=c-shared and the version's headers. The C files are Lua's side;
+// this file exports the functions that they call.
 //
 // No exported function ever calls back into C.
 package main
@@ -29,18 +29,18 @@ import (
 
 func main() {}
 
-// config is what stands behind a handle of ssl.newconfig.
+// config is the value of a handle of ssl.newconfig.
 type config struct {
 	mode   hermetic.Mode
 	config *hermetic.Config
 }
 
-// view is C's bytes, as lent for the time of a call.
+// view returns C's bytes as a slice, valid during a call.
 func view(b C.bytes) []byte { return unsafe.Slice((*byte)(unsafe.Pointer(b.at)), b.len) }
 
 func room(at *C.char, n C.size_t) []byte { return unsafe.Slice((*byte)(unsafe.Pointer(at)), n) }
 
-// text writes an error's text to C; no error has none.
+// text writes an error's text for C, or nothing if there is no error.
 func text(err error, out *C.char) C.size_t {
 	if err == nil {
 		return 0
@@ -48,9 +48,9 @@ func text(err error, out *C.char) C.size_t {
 	return C.size_t(copy(room(out, C.MAX_TEXT), mbedtls.Text(err)))
 }
 
-// session is what stands behind ssl.newcontext. Until Lua collects its context
-// it is pinned, so that C may keep the pointer, and kept alive by live. A cgo
-// Handle would do, but costs a look-up for every record.
+// session is the value of a context of ssl.newcontext. Until Lua collects the
+// context it is pinned, so that C may keep the pointer, and live keeps it alive.
+// A cgo Handle would work, but costs a lookup for every record.
 type session struct {
 	mbedtls.Session
 	pinner runtime.Pinner

@@ -1,4 +1,4 @@
-/* The modules themselves, and what all their functions share. */
+/* The modules, and what all their functions share. */
 #include "module.h"
 
 #include <pthread.h>
@@ -139,7 +139,7 @@ int object_tostring(lua_State *L)
 
 /* mbedtls.ssl */
 
-/* The registry's field that has the name of the error `closed`. */
+/* The registry's field with the name of the error `closed`. */
 static const char closed_field[] = "mbedtls.ssl.closed";
 
 static const char *const releases[] = {"0.1", "0.2", NULL};
@@ -150,7 +150,7 @@ static void set_release(lua_State *L, int release)
 	lua_setfield(L, LUA_REGISTRYINDEX, closed_field);
 }
 
-/* ssl.compat(release): what the original's later releases named otherwise. */
+/* ssl.compat(release): names that differ in later releases of the original. */
 static int ssl_compat(lua_State *L)
 {
 	check_process(L);
@@ -303,7 +303,7 @@ int luaopen_mbedtls_base64(lua_State *L)
 
 /* mbedtls */
 
-/* Sets module[field] to what require(name) gives, which it opens if need be. */
+/* Sets module[field] to the result of require(name), and opens it if needed. */
 static void open_field(lua_State *L, const char *field, const char *name, lua_CFunction open)
 {
 	lua_getfield(L, LUA_REGISTRYINDEX, "_LOADED");

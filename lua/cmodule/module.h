@@ -22,7 +22,7 @@ bytes check_bytes(lua_State *L, int arg);
 size_t check_count(lua_State *L, int arg);
 /* The part of the string `arg` that the optional pos and len after it mark. */
 bytes check_range(lua_State *L, int arg);
-/* Throws the text, whatever bytes are in it, with the caller's position. */
+/* Throws the text, which may have any bytes, with the caller's position. */
 int throw_text(lua_State *L, const char *text, size_t len);
 int throw_argument(lua_State *L, int arg, const char *text, size_t len);
 

@@ -9,8 +9,8 @@ import (
 	"github.com/hermetic-tls/hermetic/lua/internal/mbedtls"
 )
 
-// arguments are those of one call, with errors in Lua's own form, which
-// gopher-lua's lack: a method's self is not counted.
+// arguments are those of one call. Their errors have Lua's own form, unlike
+// gopher-lua's: a method's self is not counted.
 type arguments struct {
 	L      *lua.LState
 	name   string
@@ -28,7 +28,7 @@ func (a arguments) bad(n int, reason string) {
 	a.L.RaiseError("bad argument #%d to '%s' (%s)", n, a.name, reason)
 }
 
-// expected throws the error of an argument of a wrong type.
+// expected throws the error for an argument of the wrong type.
 func (a arguments) expected(n int, want string) {
 	got := "no value"
 	if n <= a.L.GetTop() {
@@ -37,10 +37,10 @@ func (a arguments) expected(n int, want string) {
 	a.bad(n, fmt.Sprintf("%s expected, got %s", want, got))
 }
 
-// absent reports whether the argument is nil or not there.
+// absent reports whether the argument is nil or missing.
 func (a arguments) absent(n int) bool { return a.L.Get(n) == lua.LNil }
 
-// text is a string, or a number as its text.
+// text returns a string, or a number as its text.
 func (a arguments) text(n int) string {
 	switch v := a.L.Get(n).(type) {
 	case lua.LString:
@@ -52,7 +52,8 @@ func (a arguments) text(n int) string {
 	return ""
 }
 
-// count is a number from 0 on, or a string that is one; fractions are cut off.
+// count returns a number that is not negative, or a string that is one; fractions
+// are cut off.
 func (a arguments) count(n int) int {
 	v := a.L.Get(n)
 	number, ok := v.(lua.LNumber)
@@ -68,7 +69,7 @@ func (a arguments) count(n int) int {
 	return int(math.Min(float64(number), math.MaxInt32))
 }
 
-// isNumeral reports whether text is a number: LVAsNumber takes all others for 0.
+// isNumeral reports whether text is a number: LVAsNumber returns 0 for all others.
 func isNumeral(L *lua.LState, text lua.LString) bool {
 	if lua.LVAsNumber(text) != 0 {
 		return true
@@ -80,7 +81,7 @@ func isNumeral(L *lua.LState, text lua.LString) bool {
 	return L.Get(-1) != lua.LNil
 }
 
-// part is the part of the string n that the optional pos and len after it mark.
+// part returns the part of string n that the optional pos and len after it select.
 func (a arguments) part(n int) []byte {
 	s := a.text(n)
 	pos := 1
@@ -101,7 +102,7 @@ func (a arguments) part(n int) []byte {
 	return []byte(s)
 }
 
-// object is the value of a userdata with the given metatable.
+// object returns the value of a userdata with the given metatable.
 func (a arguments) object(n int, meta *lua.LTable, kind string) any {
 	ud, ok := a.L.Get(n).(*lua.LUserData)
 	if !ok || ud.Metatable != meta {
@@ -110,7 +111,7 @@ func (a arguments) object(n int, meta *lua.LTable, kind string) any {
 	return ud.Value
 }
 
-// metatable is that of a type, hidden from Lua.
+// metatable returns the metatable of a type, hidden from Lua.
 func metatable(L *lua.LState, kind string, methods map[string]lua.LGFunction) *lua.LTable {
 	meta, index := L.NewTable(), L.NewTable()
 	for name, f := range methods {

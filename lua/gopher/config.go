@@ -15,7 +15,7 @@ type config struct {
 	config *hermetic.Config
 }
 
-// files are the options that are arguments behind the mode too.
+// files are the options that may also be arguments after the mode.
 var files = []string{"cacert", "cert"}
 
 func newConfig(L *lua.LState) int {

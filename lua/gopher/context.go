@@ -66,8 +66,8 @@ func method(name string, f func(*context, arguments) int) lua.LGFunction {
 	}
 }
 
-// operation is a method that may call callbacks, and returns nil and an error
-// or what has been raised.
+// operation is a method that may call callbacks. If it fails, it returns nil and an
+// error, or what a callback has raised.
 func operation(name string, f func(*context, arguments) (lua.LValue, error)) lua.LGFunction {
 	return method(name, func(c *context, a arguments) int {
 		c.callbacks.L = a.L
@@ -97,7 +97,7 @@ func handshake(c *context, a arguments) (lua.LValue, error) {
 	return lua.LTrue, c.Handshake()
 }
 
-// maxRead is how much comes at once.
+// maxRead is the most that one read returns.
 const maxRead = 16384
 
 func read(c *context, a arguments) (lua.LValue, error) {
@@ -117,7 +117,7 @@ func readEarly(c *context, a arguments) (lua.LValue, error) {
 		a.bad(1, mbedtls.NotSupported)
 	}
 	if size == 0 {
-		a.bad(2, mbedtls.OutOfRange) // '' is the end
+		a.bad(2, mbedtls.OutOfRange) // '' means the end
 	}
 	p := make([]byte, min(size, maxRead))
 	n, err := mbedtls.ReadEarlyData(c.Context, p)
@@ -234,11 +234,11 @@ type callbacks struct {
 	busy          bool
 }
 
-// set takes the callbacks from arguments 2, 3 and 4.
+// set sets the callbacks from arguments 2, 3 and 4.
 func (c *callbacks) set(a arguments) {
 	for n := 2; n <= 3; n++ {
 		if a.absent(n) {
-			// Not a method's argument alone: newcontext's, too.
+			// This is an argument of newcontext, too, not only of a method.
 			a.bad(n, "value is nil")
 		}
 	}
@@ -253,8 +253,8 @@ func (r raised) Error() string { return fmt.Sprint("callback raised ", r.value) 
 // call calls a callback and returns its first result.
 func (c *callbacks) call(f, argument lua.LValue) (lua.LValue, error) {
 	L := c.L
-	// Without a parent a thread cannot yield: the Go functions below would not
-	// be there any more when it is resumed.
+	// Without a parent a thread cannot yield: the Go functions below it would be
+	// gone when it is resumed.
 	parent := L.Parent
 	L.Parent = nil
 	c.busy = true
@@ -275,7 +275,7 @@ func (c *callbacks) call(f, argument lua.LValue) (lua.LValue, error) {
 	return result, nil
 }
 
-// Read is rcb. A number counts as its text.
+// Read calls rcb. A number counts as its text.
 func (c *callbacks) Read(p []byte) (int, error) {
 	result, err := c.call(c.rcb, lua.LNumber(len(p)))
 	if err != nil {
@@ -290,7 +290,7 @@ func (c *callbacks) Read(p []byte) (int, error) {
 	return 0, raised{lua.LString(mbedtls.InvalidReadResult)}
 }
 
-// Write is wcb. A string that is a number counts.
+// Write calls wcb. A string that is a number counts as one.
 func (c *callbacks) Write(p []byte) (int, error) {
 	result, err := c.call(c.wcb, lua.LString(p))
 	if err != nil {

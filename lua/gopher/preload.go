@@ -1,5 +1,5 @@
-// Package gopher gives Lua programs inside Go programs, run by gopher-lua, the
-// modules mbedtls.ssl, mbedtls.md and mbedtls.base64.
+// Package gopher provides the modules mbedtls.ssl, mbedtls.md and mbedtls.base64 to
+// Lua programs that gopher-lua runs inside a Go program.
 //
 //	L := lua.NewState()
 //	gopher.Preload(L)
@@ -14,7 +14,7 @@ import (
 	"github.com/hermetic-tls/hermetic/lua/internal/mbedtls"
 )
 
-// Preload makes the modules known to require. Nothing is opened before.
+// Preload makes the modules available to require, which opens them.
 func Preload(L *lua.LState) {
 	L.PreloadModule("mbedtls", openAll)
 	L.PreloadModule("mbedtls.ssl", openSSL)
@@ -22,7 +22,7 @@ func Preload(L *lua.LState) {
 	L.PreloadModule("mbedtls.base64", openBase64)
 }
 
-// openAll is require 'mbedtls': a table of all.
+// openAll is require 'mbedtls': a table of all modules.
 func openAll(L *lua.LState) int {
 	module := global(L)
 	for _, name := range []string{"ssl", "md", "base64"} {
@@ -38,7 +38,7 @@ func openAll(L *lua.LState) int {
 	return 1
 }
 
-// global is the table mbedtls, which Lua 5.1's own modules make a global.
+// global returns the global table mbedtls, as Lua 5.1's own modules make one.
 func global(L *lua.LState) *lua.LTable {
 	module, ok := L.GetGlobal("mbedtls").(*lua.LTable)
 	if !ok {
@@ -50,7 +50,7 @@ func global(L *lua.LState) *lua.LTable {
 	return module
 }
 
-// open returns a module of functions, as require's result and in the global.
+// open returns a module of functions, and sets it in the global table.
 func open(L *lua.LState, name string, functions map[string]lua.LGFunction) (*lua.LTable, int) {
 	module := L.NewTable()
 	for name, f := range functions {
@@ -61,7 +61,7 @@ func open(L *lua.LState, name string, functions map[string]lua.LGFunction) (*lua
 	return module, 1
 }
 
-// state is what a Lua state remembers.
+// state is what the modules keep in a Lua state.
 type state struct {
 	closed            lua.LString // the name of the error `closed`
 	configs, contexts *lua.LTable // metatables
@@ -69,7 +69,7 @@ type state struct {
 
 const stateField = "mbedtls.ssl.state"
 
-// stateOf returns L's state, which openSSL has made.
+// stateOf returns L's state, which openSSL made.
 func stateOf(L *lua.LState) *state {
 	registry := L.Get(lua.RegistryIndex).(*lua.LTable)
 	return registry.RawGetString(stateField).(*lua.LUserData).Value.(*state)
@@ -101,8 +101,8 @@ func openSSL(L *lua.LState) int {
 
 var releases = [...]string{"0.1", "0.2"}
 
-// compat is ssl.compat(release): what the original's later releases named
-// otherwise.
+// compat is ssl.compat(release): names that differ in later releases of the
+// original.
 func compat(L *lua.LState) int {
 	a := arguments{L, "compat", false}
 	switch release := a.text(1); release {

@@ -21,7 +21,7 @@ func Run(file string, args []string) error {
 	return message(L.DoFile(file))
 }
 
-// RunReader is Run for a script that is read, from standard input for example.
+// RunReader is Run for a script from a reader, for example standard input.
 func RunReader(r io.Reader, name string, args []string) error {
 	L := newState(name, args)
 	defer L.Close()
@@ -34,12 +34,12 @@ func RunReader(r io.Reader, name string, args []string) error {
 }
 
 const (
-	// maxCalls and maxValues are how deep a script may recurse and how many values it
-	// may have at once in local variables and arguments: as in Lua itself, far more
-	// than gopher-lua's own 256 and 5,120. Both grow as they are needed.
+	// maxCalls is how deep a script may recurse, and maxValues how many values it may
+	// have at once in local variables and arguments: as in Lua itself, far more than
+	// gopher-lua's own 256 and 5,120. Both grow as needed.
 	maxCalls, maxValues = 20_000, 1_000_000
-	// firstValues and moreValues are how many values there is room for at first, and
-	// how much room is added then.
+	// firstValues is how many values there is room for at first, and moreValues how
+	// much room is added at a time.
 	firstValues, moreValues = 5 << 10, 64 << 10
 )
 
@@ -62,7 +62,7 @@ func newState(name string, args []string) *lua.LState {
 	return L
 }
 
-// message is an error as Lua's own program shows it.
+// message formats an error as Lua's own program does.
 func message(err error) error {
 	if api := (*lua.ApiError)(nil); errors.As(err, &api) && api.Object != nil && api.Object != lua.LNil {
 		return fmt.Errorf("%s\n%s", api.Object, api.StackTrace)

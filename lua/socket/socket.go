@@ -1,8 +1,8 @@
 //go:build unix
 
-// Package socket is a small module of non-blocking sockets for gopher-lua, in
-// the words of LuaSocket: of its functions those that programs with
-// mbedtls.ssl need. It is what `hermetic lua` offers as require 'socket'.
+// Package socket is a small module of non-blocking sockets for gopher-lua. It has
+// those functions of LuaSocket that programs with mbedtls.ssl need. `hermetic lua`
+// offers it as require 'socket'.
 package socket
 
 import (
@@ -16,7 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Preload makes the module known to require.
+// Preload makes the module available to require.
 func Preload(L *lua.LState) { L.PreloadModule("socket", open) }
 
 // socket is a TCP or UDP socket. Its descriptor never blocks; an operation that
@@ -24,7 +24,7 @@ func Preload(L *lua.LState) { L.PreloadModule("socket", open) }
 type socket struct {
 	fd      int
 	udp     bool
-	timeout time.Duration // below 0: for ever
+	timeout time.Duration // negative: forever
 	in      []byte        // TCP: received and not read yet
 }
 
@@ -102,7 +102,7 @@ func fail(L *lua.LState, err error) int {
 	return 2
 }
 
-// check is the socket that a method was called on.
+// check returns the socket that a method was called on.
 func check(L *lua.LState) *socket {
 	if s, ok := L.CheckUserData(1).Value.(*socket); ok {
 		return s

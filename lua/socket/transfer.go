@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// deadline is when an operation that begins now gives up; zero: never.
+// deadline returns when an operation that starts now gives up; zero: never.
 func (s *socket) deadline() time.Time {
 	if s.timeout < 0 {
 		return time.Time{}
@@ -19,7 +19,7 @@ func (s *socket) deadline() time.Time {
 	return time.Now().Add(s.timeout)
 }
 
-// milliseconds is poll's form of what remains until then.
+// milliseconds is the remaining time in poll's form.
 func milliseconds(until time.Time) int {
 	if until.IsZero() {
 		return -1
@@ -37,7 +37,7 @@ func (s *socket) wait(events int16, until time.Time) error {
 	return err
 }
 
-// poll is unix.Poll, which signals do not end.
+// poll is unix.Poll, continued after signals.
 func poll(fds []unix.PollFd, until time.Time) (int, error) {
 	for {
 		n, err := unix.Poll(fds, milliseconds(until))
@@ -66,8 +66,8 @@ func (s *socket) attempt(events int16, f func() error) error {
 	}
 }
 
-// send is s:send(data, [i, [j]]): the index of the last byte sent; or nil, an
-// error, and that index. It sends all, or what goes until the timeout.
+// send is s:send(data, [i, [j]]): it returns the index of the last byte sent, or nil,
+// an error, and that index. It sends all, or as much as it can until the timeout.
 func send(L *lua.LState) int {
 	s, data := check(L), L.CheckString(2)
 	from, to := max(L.OptInt(3, 1), 1), L.OptInt(4, -1)
@@ -107,8 +107,8 @@ func sendTo(L *lua.LState) int {
 // largestDatagram is more than UDP carries.
 const largestDatagram = 1 << 16
 
-// receive is s:receive: a datagram; or of a stream a number of bytes, "*l" a
-// line or "*a" all of it, or nil, an error, and what there is.
+// receive is s:receive: it returns a datagram; or, of a stream, a number of bytes, a
+// line ("*l") or all of it ("*a"); or nil, an error, and what was received.
 func receive(L *lua.LState) int {
 	s := check(L)
 	if s.udp {
@@ -188,7 +188,7 @@ func receiveDatagram(L *lua.LState, s *socket, from bool) int {
 func selectSockets(L *lua.LState) int {
 	var fds []unix.PollFd
 	var values []lua.LValue
-	var buffered []bool // has data that poll does not know of
+	var buffered []bool // has data that poll does not know about
 	var until time.Time
 	if n, ok := L.Get(3).(lua.LNumber); ok && n >= 0 {
 		until = time.Now().Add(seconds(n))

@@ -7,8 +7,8 @@ import (
 	"github.com/hermetic-tls/hermetic"
 )
 
-// cookies is the configuration behind ssl.getcookie and ssl.checkcookie. Its
-// secret is one for the process: any context verifies what any other asked for.
+// cookies is the configuration of ssl.getcookie and ssl.checkcookie. The process
+// has one secret: any context verifies the cookies of any other.
 var cookies = sync.OnceValue(func() *hermetic.Config {
 	return &hermetic.Config{DTLS: hermetic.DTLSConfig{CookieSecret: cookieSecret()}}
 })

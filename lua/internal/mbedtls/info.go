@@ -17,7 +17,7 @@ type Field struct {
 	Value any
 }
 
-// Info describes a connection, as far as the handshake has come.
+// Info describes a connection, as far as the handshake has progressed.
 func Info(state hermetic.ConnectionState) []Field {
 	fields := []Field{
 		{"mode", state.Mode.String()},

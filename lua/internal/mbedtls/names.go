@@ -7,7 +7,7 @@ import (
 	"github.com/hermetic-tls/hermetic"
 )
 
-// aliases are the registry's names of groups, which newconfig takes too.
+// aliases are the registry's names of groups, which newconfig accepts too.
 var aliases = map[string]tls.CurveID{"secp256r1": tls.CurveP256, "secp384r1": tls.CurveP384, "secp521r1": tls.CurveP521}
 
 func groupID(name string) (tls.CurveID, bool) {

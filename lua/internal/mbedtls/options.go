@@ -17,16 +17,16 @@ import (
 	"github.com/hermetic-tls/hermetic/filestore"
 )
 
-// Options gathers what newconfig is given, option by option. An option that is
-// a table is set as a table, then once for each of its elements: a list's by
-// the option's name, a field's as "option.field".
+// Options collects the options of newconfig, one by one. An option that is a
+// table is set as a table, then once for each of its elements: an element of a
+// list by the option's name, a field as "option.field".
 type Options struct {
-	Table bool // newconfig's table form, whose errors add why a file does not load
+	Table bool // newconfig's table form: errors also say why a file does not load
 
 	given        []string // the options that were set
 	mode         hermetic.Mode
 	cacert, cert string
-	nameless     error // a file's name is empty: unlike a file that is not set, it does not load
+	nameless     error // the error for an empty file name, which, unlike an unset one, does not load
 	hostname     string
 	verify       string
 	versions     []uint16
@@ -38,9 +38,9 @@ type Options struct {
 	cidSet       bool // they are negotiated
 	psk          hermetic.PSK
 	sessions     int
-	session      string // the file of one
+	session      string // the file of a session
 	early        bool   // clients offer early data
-	maxEarly     int    // what servers take of it, in bytes
+	maxEarly     int    // how much of it servers accept, in bytes
 	noTickets    bool
 	keylog       string
 }
@@ -52,11 +52,11 @@ var verifications = map[string]string{
 	"required": "required", "true": "required",
 }
 
-// NestedTable is the type of a table where no table can be.
+// NestedTable is the type of a table where no table is allowed.
 const NestedTable = "nested table"
 
-// known are the options: the Lua types of their values, and whom they are for, if not
-// for all.
+// known are the options: the Lua types of their values, and the modes that they are
+// for, if not all.
 var known = map[string]struct{ types, only string }{
 	"mode":         {types: "string"},
 	"cacert":       {types: "string"},
@@ -81,7 +81,7 @@ var known = map[string]struct{ types, only string }{
 	"keylog":       {types: "string"},
 }
 
-// Set takes one option, with the Lua type of its value. The error says what is
+// Set sets one option, with the Lua type of its value. The error says what is
 // wrong with it.
 func (o *Options) Set(key, luaType, value string) error {
 	option, ok := known[key]
@@ -107,7 +107,7 @@ func alternatives(words []string) string {
 	return strings.Join(words[:last], ", ") + " or " + words[last]
 }
 
-// take reports whether the value is one of the option's.
+// take reports whether the value is valid for the option.
 func (o *Options) take(key, value string) (ok bool) {
 	var err error
 	ok = true
@@ -184,8 +184,8 @@ func (o *Options) takeListed(key, value string) (ok bool) {
 // maxName is how long a server's name can be.
 const maxName = 255
 
-// count is a whole number of a range. Lua writes what a division has made of
-// one as 1400.0.
+// count parses a whole number of a range. Lua writes the result of a division as
+// 1400.0.
 func count(value string, least, most int) (n int, ok bool) {
 	f, err := strconv.ParseFloat(value, 64)
 	ok = err == nil && float64(least) <= f && f <= float64(most) && f == math.Trunc(f)
@@ -195,7 +195,7 @@ func count(value string, least, most int) (n int, ok bool) {
 	return n, ok
 }
 
-// Mode is what was set, or zero.
+// Mode returns the mode that was set, or zero.
 func (o *Options) Mode() hermetic.Mode { return o.mode }
 
 // Config makes the configuration, reading the files that the options name.
@@ -243,7 +243,7 @@ func (o *Options) Config() (*hermetic.Config, error) {
 	return config, nil
 }
 
-// optionOf are the options that stand for fields of a Config.
+// optionOf has the options for fields of a Config.
 var optionOf = map[string]string{
 	"CipherSuites":     "ciphers",
 	"CurvePreferences": "groups",
@@ -306,7 +306,7 @@ func (o *Options) load() (*hermetic.Config, error) {
 	}
 	config := &hermetic.Config{ServerNameOptional: true}
 	if o.cacert == "" {
-		config.InsecureSkipVerify = true // the document's rule, which no other Config has
+		config.InsecureSkipVerify = true // the Lua document's rule; no other Config has it
 	} else {
 		pool, err := authorities(o.cacert)
 		if err != nil {
@@ -349,7 +349,7 @@ func keyPair(value string) (tls.Certificate, error) {
 }
 
 // verification applies verify and hostname. Without them the document's rule
-// stands: with cacert the peer is verified, without it is not.
+// holds: with cacert the peer is verified, without it the peer is not.
 func (o *Options) verification(config *hermetic.Config) error {
 	if o.mode.IsServer() {
 		if o.cacert == "" && (o.verify == "optional" || o.verify == "required") {
@@ -411,8 +411,8 @@ func (o *Options) resumed(config *hermetic.Config) (err error) {
 	return nil
 }
 
-// preshared applies psk. A client with a PSK that says nothing of certificates
-// accepts none: it would not know whose.
+// preshared applies psk. A client with a PSK and no option about certificates
+// accepts none, because it would not know which to accept.
 func (o *Options) preshared(config *hermetic.Config) error {
 	switch {
 	case !slices.ContainsFunc(o.given, func(key string) bool { return strings.HasPrefix(key, "psk") }):
@@ -442,9 +442,9 @@ func openKeyLog(name string) (io.Writer, error) {
 	return file, nil
 }
 
-// isPEM tells certificates given as strings from file names. Several lines are no
-// name either: damaged PEM must not be looked for as a file, whose name, a private
-// key, would be in the error.
+// isPEM distinguishes certificates given as strings from file names. A text of several
+// lines is not a name either: damaged PEM must not be opened as a file, because the
+// error would have its name, a private key.
 func isPEM(value string) bool {
 	return strings.Contains(value, "-----BEGIN ") || strings.ContainsAny(value, "\r\n")
 }

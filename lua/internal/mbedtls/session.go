@@ -21,49 +21,49 @@ const (
 	WriteEarly
 )
 
-// Status says why a Step came back.
+// Status says why a Step returned.
 type Status int32
 
 const (
 	Done      Status = iota // N: bytes read into Data (ReadEarly: 0 at the end), or taken from it
-	WantRead                // N: what rcb is to be asked for
-	WantWrite               // N: bytes in Out that wcb is to be offered
+	WantRead                // N: bytes to ask rcb for
+	WantWrite               // N: bytes in Out to offer to wcb
 	TryWrite                // the same; if wcb takes none, step again with Refused
-	LastWrite               // the same; step again whatever comes of it
+	LastWrite               // the same; step again whatever the result
 	Closed
 	Invalid // an invalid operation: nothing has changed
-	Failed  // Text; the session is over, and a new one begins
+	Failed  // Text; the session is over, and the next call starts a new one
 )
 
-// A Step is one crossing into a Session: what the callbacks gave since the last
+// A Step is one call into a Session: what the callbacks returned since the last
 // one, and what the operation needs next.
 type Step struct {
 	Op         Op
-	Data       []byte // Read, ReadEarly: where to; Write, WriteEarly: what
-	Head, Body []byte // what rcb gave, in order
+	Data       []byte // Read, ReadEarly: the destination; Write, WriteEarly: the data
+	Head, Body []byte // what rcb returned, in order
 	Taken      int    // what wcb took of the last Out
-	Settled    bool   // it took all of a Write that was Whole, which has returned
-	Refused    bool   // it took nothing after TryWrite
-	Out        []byte // room for what wcb is offered
+	Settled    bool   // wcb took all of a Write that was Whole, which has returned
+	Refused    bool   // wcb took nothing after TryWrite
+	Out        []byte // room for what is offered to wcb
 
 	Status  Status
 	N       int
 	Text    string
 	Drained bool // TLS: the next Read begins with a record's header
-	Whole   int  // WantWrite: once Out has gone, so many bytes of Data have; no need to step
+	Whole   int  // WantWrite: bytes of Data that are sent once Out is sent; no further step is needed
 }
 
-// A Session is a [hermetic.Context] whose transport is whoever calls Step: where
-// the context would call its BIO, Step returns, and the next Step goes on. So a
+// A Session is a [hermetic.Context] whose transport is the caller of Step: where
+// the context would call its BIO, Step returns, and the next Step continues. So a
 // callback never runs on top of the engine, and may raise an error or yield.
 type Session struct {
 	mode    hermetic.Mode
 	context *hermetic.Context
 	transit transit
-	failure error // to be told after the alert that went out as LastWrite
+	failure error // to be returned after the alert that was sent as LastWrite
 }
 
-// Init makes s a session that has not begun.
+// Init makes s a session that has not started.
 func (s *Session) Init(mode hermetic.Mode, config *hermetic.Config) (err error) {
 	s.mode = mode
 	s.context, err = hermetic.NewContext(mode, config, &s.transit)
@@ -97,7 +97,7 @@ func (s *Session) Step(st *Step) {
 }
 
 // settle lets the context finish a write that its caller knows to be done: what
-// was offered has gone, and other data are not looked at.
+// was offered has been sent, and no other data is looked at.
 func (s *Session) settle() { s.perform(&Step{Op: Write}) }
 
 // idle reports whether nothing waits to be sent, so that what a write offers is
@@ -107,8 +107,8 @@ func (s *Session) idle() bool {
 	return !s.transit.blocked && e.HandshakeComplete() && !e.HasOutput()
 }
 
-// perform is the operation itself. A panic below is a defect of ours, and no
-// reason to take a whole Lua program down: the session ends with an error.
+// perform is the operation itself. A panic below is our bug, but must not end the
+// whole Lua program: the session ends with an error.
 func (s *Session) perform(st *Step) (n int, err error) {
 	defer func() {
 		if r := recover(); r != nil {
@@ -131,7 +131,7 @@ func (s *Session) perform(st *Step) (n int, err error) {
 	}
 }
 
-// ReadEarlyData is c's for readearly: the end is nothing, and no error.
+// ReadEarlyData is c.ReadEarlyData for ctx:readearly, where the end is not an error.
 func ReadEarlyData(c *hermetic.Context, p []byte) (int, error) {
 	n, err := c.ReadEarlyData(p)
 	if err == io.EOF {

@@ -4,7 +4,7 @@ import (
 	"strings"
 )
 
-// Text is what Lua sees of an error: one line.
+// Text returns what Lua sees of an error: one line.
 func Text(err error) string {
 	return strings.Map(func(r rune) rune {
 		if r < ' ' {
@@ -14,7 +14,7 @@ func Text(err error) string {
 	}, err.Error())
 }
 
-// What callbacks that return nonsense, and their callers, are told.
+// Errors for callbacks that return nonsense, and for their callers.
 const (
 	InvalidReadResult  = "invalid read result"
 	InvalidWriteResult = "invalid write result"
