@@ -1,16 +1,16 @@
 // Fleet is one of many echo servers behind a balancer, over TLS and DTLS. Through
 // Redis they share the keys of their session tickets, the secret of their cookies
-// and the memory of early data: a client's session continues at any of them, and its
-// early data is accepted once. Start as many as you like:
+// and the memory of early data: a client's session can be resumed at any of them, and
+// its early data is accepted once. Start as many as you like:
 //
 //	hermetic cert localhost
 //	head -c 32 /dev/urandom >fleet.key
 //	go run ./examples/fleet -listen localhost:4433 -cert localhost.pem -key fleet.key -redis redis://localhost:6379
 //	hermetic client localhost:4433 --cacert ca.pem --session session --early-data request
 //
-// A server that starts without Redis works alone, and joins the others when Redis is
-// there. In the minute after that early data is sent after the handshake: it might have
-// been seen before.
+// A server that starts without Redis works alone, and joins the others when Redis
+// answers. For a minute after that it rejects early data, which might have been seen
+// before; the client sends it after the handshake.
 package main
 
 import (
@@ -42,7 +42,7 @@ func main() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	// Where Redis is there, the first handshake finds the fleet's secrets already.
+	// If Redis answers, the first handshake already uses the fleet's secrets.
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 	if err := store.Refresh(ctx); err != nil {
 		log.Printf("it works alone for now: %v", err)
@@ -60,7 +60,7 @@ func main() {
 		log.Fatal(err)
 	}
 	cfg = cfg.Clone()
-	cfg.MaxEarlyData = 14 << 10 // what any server skips, if it has to reject it
+	cfg.MaxEarlyData = 14 << 10 // what every server skips if it must reject it
 	streams, err := netconn.Listen("tcp", *listen, cfg)
 	if err != nil {
 		log.Fatal(err)
@@ -70,8 +70,8 @@ func main() {
 	accept(streams, serve)
 }
 
-// newStore returns what a server needs to join its fleet. Run does it, now or when Redis
-// is there.
+// newStore returns the Store of a server. Its Run joins the fleet, now or when Redis
+// answers.
 func newStore(url, keyFile string, wait time.Duration) (*redisstore.Store, error) {
 	key, err := os.ReadFile(keyFile)
 	if err != nil {
@@ -106,9 +106,9 @@ func accept(l net.Listener, serve func(*netconn.Conn)) {
 	}
 }
 
-// serve sends back what comes. It answers early data at once, although it may be a
-// replay whose sender cannot read the answer: an echo is harmless, an order would
-// have to wait for Read.
+// serve sends back what it receives. It answers early data at once, although it may be
+// a replay, whose sender cannot read the answer: an echo is harmless, but an order
+// would have to wait for Read.
 func serve(c *netconn.Conn) {
 	early, err := io.Copy(writer(c.WriteEarlyData), reader(c.ReadEarlyData))
 	if err == nil {

@@ -34,7 +34,7 @@ func (e *echo) OnTraffic(c gnet.Conn) gnet.Action {
 }
 
 func serve(address string, booted func(gnet.Engine)) error {
-	cfg := &hermetic.Config{} // with a certificate of its own; for yours: hermetic.LoadConfig
+	cfg := &hermetic.Config{} // self-signed; for your own certificate: hermetic.LoadConfig
 	return gnettls.Run(&echo{booted: booted}, "tcp://"+address, cfg, gnet.WithMulticore(true))
 }
 

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// A block is what stands in a fence of a Markdown file.
+// A block is the content of a fence in a Markdown file.
 type block struct{ language, text string }
 
 func blocks(t *testing.T, file string) (all []block) {
@@ -29,7 +29,7 @@ func blocks(t *testing.T, file string) (all []block) {
 	return all
 }
 
-// build makes a program of a file or folder, seen from this module.
+// build builds a program from a file or folder, relative to this module.
 func build(t *testing.T, source string) string {
 	t.Helper()
 	program := filepath.Join(t.TempDir(), "program")
@@ -48,7 +48,7 @@ func save(t *testing.T, name, text string) string {
 	return name
 }
 
-// run returns what a program prints.
+// run returns the output of a program.
 func run(t *testing.T, program string, args ...string) string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute) // of a program that hangs

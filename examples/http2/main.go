@@ -40,12 +40,12 @@ func main() {
 	log.Fatal(serve(l, &http.Server{Handler: http.HandlerFunc(describe)}))
 }
 
-// describe tells a client how it came here.
+// describe tells a client about its connection.
 func describe(w http.ResponseWriter, r *http.Request) {
 	fmt.Fprintf(w, "%s over %s\n", r.Proto, tls.VersionName(r.TLS.Version))
 }
 
-// handshakeTimeout is how long a client may take.
+// handshakeTimeout is how long a handshake may take.
 const handshakeTimeout = 10 * time.Second
 
 // serve serves both protocols until the listener is closed.

@@ -12,7 +12,7 @@ import (
 	"github.com/hermetic-tls/hermetic"
 )
 
-// carry gives everything that from has to say to to, and returns the data.
+// carry passes all output of from to to, and returns the data.
 func carry(from, to *hermetic.Engine) (data []byte, err error) {
 	for in := from.Output(nil); len(in) > 0; {
 		o, err := to.Open(in)

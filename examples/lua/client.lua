@@ -3,7 +3,7 @@
 --   lua client.lua HOST PORT [CACERT [NAME]]
 --
 -- CACERT verifies the server, for the name NAME (default: HOST). Without it
--- nothing is verified, and whoever is between can read everything.
+-- nothing is verified, and an attacker in between can read everything.
 local socket, ssl = require 'socket', require 'mbedtls.ssl'
 
 local host, port, cacert, name = arg[1] or 'localhost', tonumber(arg[2] or 4433), arg[3], arg[4]
@@ -11,8 +11,8 @@ local config = ssl.newconfig('tls-client', cacert)
 local sock = assert(socket.connect(host, port))
 sock:settimeout(0)
 
--- LuaSocket's word "closed" must not pass for the server's close_notify: anybody
--- can cut a connection.
+-- LuaSocket's "closed" must not be taken for the server's close_notify: anybody can
+-- cut a connection.
 local context = ssl.newcontext(config, function(size)
   local data, err, part = sock:receive(size)
   if data then return data end

@@ -3,8 +3,8 @@
 --
 --   lua coroutines.lua [CLIENTS]
 --
--- The scheduler below knows sockets and coroutines, and nothing of TLS: an
--- operation that cannot go on yields what it waits for.
+-- The scheduler below knows sockets and coroutines, but not TLS: an operation
+-- that cannot continue yields what it waits for.
 local socket, ssl = require 'socket', require 'mbedtls.ssl'
 
 -- The scheduler
@@ -38,8 +38,8 @@ local function run()
   end
 end
 
--- Connects. Some systems say of a connection that has come about that it is there
--- already.
+-- Connects. Some systems report a connection that has just been established as
+-- "already connected".
 local function connect(host, port)
   local sock = assert(socket.tcp())
   sock:settimeout(0)

@@ -1,6 +1,6 @@
--- A DTLS client: sends each line of its input and prints what comes back. What
--- is lost of the handshake is sent again, when gettimeout says so; a line that
--- is not answered is sent again, too, each second for a minute.
+-- A DTLS client: sends each line of its input and prints what comes back. Lost
+-- parts of the handshake are sent again when gettimeout says so; a line without
+-- an answer is sent again, too, each second for a minute.
 --
 --   lua dtls_client.lua HOST PORT [CACERT [NAME]]
 local socket, ssl = require 'socket', require 'mbedtls.ssl'

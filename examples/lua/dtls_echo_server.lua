@@ -4,11 +4,11 @@
 --
 -- Nothing is kept for a stranger until it has shown that its address is its
 -- own: its first ClientHello is answered with a cookie, by one context that all
--- strangers share. Who brings the cookie back gets that context for itself.
+-- strangers share. A peer that returns the cookie gets that context for itself.
 --
--- The same socket answers a plain request, "status", and protects that by a
--- cookie of its own kind: "status" is answered with "cookie C", and "status C"
--- with the number of sessions.
+-- The same socket answers a plain request, "status", and protects it by its own
+-- cookies: the answer to "status" is "cookie C", and the answer to "status C" is
+-- the number of sessions.
 local socket, ssl = require 'socket', require 'mbedtls.ssl'
 
 local port, cert = tonumber(arg[1] or 4433), arg[2]
@@ -21,7 +21,7 @@ io.stdout:flush()
 
 local sessions, count = {}, 0 -- by the peer's identity: address#port
 
--- A session's transport: datagrams of its peer, given to it one by one.
+-- A session's transport: the datagrams of its peer, one by one.
 local function new()
   local session = {}
   session.context = ssl.newcontext(config, function()
@@ -43,7 +43,7 @@ local function forget(session, why)
   count = count - 1
 end
 
--- Goes on with a session, for a datagram or because its time has come.
+-- Continues a session, for a datagram or because its timeout has passed.
 local function serve(session)
   while true do
     local data, err = session.context:read(16384)
@@ -54,7 +54,7 @@ local function serve(session)
       session.deadline = timeout and socket.gettime() + timeout
       return
     end
-    session.context:write(data) -- what does not go is lost: this is UDP
+    session.context:write(data) -- what cannot be sent is lost: this is UDP
   end
 end
 

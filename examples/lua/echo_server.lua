@@ -2,8 +2,8 @@
 --
 --   lua echo_server.lua [PORT [CERT [CACERT]]]
 --
--- CERT holds a certificate and its key; without it the server uses one that is
--- made for this run. With CACERT clients must have a certificate, too.
+-- CERT holds a certificate and its key; without it the server uses a self-signed
+-- one, made for this run. With CACERT, clients must have a certificate, too.
 local socket, ssl = require 'socket', require 'mbedtls.ssl'
 
 local port, cert, cacert = tonumber(arg[1] or 4433), arg[2], arg[3]
@@ -15,9 +15,9 @@ io.stdout:flush()
 
 local clients = {} -- by socket
 
--- The context's transport: a non-blocking socket. Whatever else happens to it
--- is an error, which the operation in progress returns; that of a connection that
--- was cut is not "closed", by which a client ends its data.
+-- The context's transport: a non-blocking socket. Its errors are returned by the
+-- operation in progress. The error of a connection that was cut is not "closed":
+-- that is how a client ends its data.
 local function receive(sock, size)
   local data, err, part = sock:receive(size)
   if data then return data end
@@ -32,7 +32,7 @@ local function send(sock, data)
   error('socket: ' .. err, 0)
 end
 
--- Echoes until something is to be waited for; returns what, or the end.
+-- Echoes until it must wait; returns what for, or the end.
 local function echo(client)
   while true do
     if client.data == '' then

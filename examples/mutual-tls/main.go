@@ -1,4 +1,4 @@
-// Mutual-tls is a server that demands a certificate of its clients, and a client
+// Mutual-tls is a server that requires client certificates, and a client
 // that has one, over ordinary blocking connections: a Context takes any
 // io.ReadWriter. Make the files with: hermetic cert localhost me
 //

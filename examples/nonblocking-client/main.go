@@ -25,7 +25,7 @@ type socket int
 func (s socket) Read(p []byte) (int, error) {
 	n, err := unix.Read(int(s), p)
 	if n == 0 && err == nil {
-		err = io.EOF // so the system says it; the Context would wait for more
+		err = io.EOF // read(2) reports the end as 0 bytes; the Context would wait for more
 	}
 	return max(n, 0), err
 }
@@ -35,7 +35,7 @@ func (s socket) Write(p []byte) (int, error) {
 	return max(n, 0), err
 }
 
-// dial begins to connect, and does not wait.
+// dial starts to connect, and does not wait.
 func dial(address string) (socket, error) {
 	to, err := netip.ParseAddrPort(address)
 	if err != nil || !to.Addr().Is4() {
@@ -102,7 +102,7 @@ func main() {
 	if len(os.Args) != 2 {
 		log.Fatal("usage: nonblocking-client IPv4:PORT")
 	}
-	cfg := &hermetic.Config{InsecureSkipVerify: true} // a trial: else set ServerName
+	cfg := &hermetic.Config{InsecureSkipVerify: true} // for a trial only; otherwise set ServerName
 	answer, err := ask(os.Args[1], "GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", cfg, time.Now().Add(5*time.Second))
 	if err != nil {
 		log.Fatal(err)

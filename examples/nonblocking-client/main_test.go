@@ -16,7 +16,7 @@ import (
 
 var insecure = &hermetic.Config{InsecureSkipVerify: true}
 
-// serve has one connection.
+// serve serves one connection.
 func serve(t *testing.T, l net.Listener, talk func(net.Conn)) {
 	t.Cleanup(func() { l.Close() })
 	go func() {
@@ -37,13 +37,13 @@ func TestAsk(t *testing.T) {
 		n, _ := c.Read(buf)
 		c.Write(append([]byte("you asked: "), buf[:n]...))
 	})
-	answer, err := ask(l.Addr().String(), "who are you?", insecure, time.Now().Add(30*time.Second))
-	if err != nil || answer != "you asked: who are you?" {
+	answer, err := ask(l.Addr().String(), "what is your name?", insecure, time.Now().Add(30*time.Second))
+	if err != nil || answer != "you asked: what is your name?" {
 		t.Errorf("%q, %v", answer, err)
 	}
 }
 
-// TestAddress: nobody is asked for a name, and sockets are those of IPv4.
+// TestAddress: names are not resolved, and sockets are IPv4.
 func TestAddress(t *testing.T) {
 	for _, address := range []string{"localhost:1", "[::1]:1", "127.0.0.1"} {
 		_, err := ask(address, "", insecure, time.Now())
@@ -53,7 +53,8 @@ func TestAddress(t *testing.T) {
 	}
 }
 
-// TestCut: a server that goes without a word is noticed at once, not at the deadline.
+// TestCut: a server that closes without close_notify is noticed at once, not at the
+// deadline.
 func TestCut(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

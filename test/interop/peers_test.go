@@ -54,7 +54,7 @@ func (l locked) Write(b []byte) (int, error) {
 	return l.b.Write(b)
 }
 
-// start runs a program that gets size bytes on its standard input.
+// start runs a program and writes size bytes to its standard input.
 func start(t *testing.T, name string, args ...string) *process {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 8*patience)
