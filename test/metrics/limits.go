@@ -21,8 +21,8 @@ var limits = []limit{
 	{"functions with a cyclomatic complexity over 20", "", complexFunctions},
 	{"embedded pointers that may be nil", "", embeddedPointers},
 	{"exported names and fields without a doc comment", "", undocumented},
-	{"Markdown lines over 140 columns", "docs/ is being written anew", longLines},
-	{"Markdown table cells over 15 words", "docs/ is being written anew", longCells},
+	{"Markdown lines over 140 columns", "test/bogo writes longer ones into docs/conformance.md", longLines},
+	{"Markdown table cells over 15 words", "", longCells},
 	{"words of the glossary", "the language pass is under way", glossaryWords},
 }
 
