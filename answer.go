@@ -120,11 +120,11 @@ func (e *Engine) certificate(q *handshake.Choose) (cert *tls.Certificate, asked 
 	return nil, false, nil
 }
 
-// chosen takes the certificate that a callback or the caller has given, as it is
-// now: it may be replaced in place, so nothing is kept under its address.
+// chosen uses the certificate from a callback or the caller in its current state: it may
+// be replaced in place, so nothing is cached by its address.
 func (e *Engine) chosen(q *handshake.Choose, cert *tls.Certificate) {
 	if cert == nil || len(cert.Certificate) == 0 && cert.PrivateKey == nil {
-		return // none: for clients to say so
+		return // none; a client sends an empty Certificate then
 	}
 	id, err := pki.Prepare(cert)
 	if err != nil {
@@ -149,11 +149,11 @@ func (e *Engine) chooseOwn(q *handshake.Choose) {
 	q.Identity, q.Scheme = pki.Choose(own, &q.Criteria, server)
 }
 
-// verify judges the peer, first by verifyPeer and then by those who see all of the
-// connection.
+// verify judges the peer: first verifyPeer, then the callback or the caller, which see
+// the whole connection.
 func (e *Engine) verify(q *handshake.Verify) Pending {
 	var chains [][]*x509.Certificate
-	if !q.Resumed { // then offered, or admits, has looked at it
+	if !q.Resumed { // a resumed peer was verified by offered (client) or admits (server)
 		var err error
 		if chains, err = e.verifyPeer(q.Peer); err != nil {
 			q.Err = err
@@ -178,8 +178,8 @@ func (e *Engine) verify(q *handshake.Verify) Pending {
 	return nil
 }
 
-// verifyPeer is the verification that the Config demands, of a peer in a handshake
-// or in a session.
+// verifyPeer performs the verification that the Config requires, for a peer of a
+// handshake or of a session.
 func (e *Engine) verifyPeer(p *handshake.Peer) (chains [][]*x509.Certificate, err error) {
 	switch {
 	case p == nil:
@@ -217,8 +217,8 @@ func (e *Engine) verifyChain(c *pki.Chain) ([][]*x509.Certificate, error) {
 	return v.Verify(c)
 }
 
-// verifyRawKey looks a raw public key up: RFC 7250, Section 6, leaves the trust
-// to means out of band.
+// verifyRawKey looks up a raw public key: RFC 7250, Section 6, leaves trust to
+// out-of-band means.
 func (e *Engine) verifyRawKey(key crypto.PublicKey) error {
 	cfg := e.cfg
 	switch {

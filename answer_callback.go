@@ -53,7 +53,7 @@ func (h *ClientHello) SupportsCertificate(c *tls.Certificate) error {
 	return err
 }
 
-// fits is what both forms of SupportsCertificate ask.
+// fits is what both forms of SupportsCertificate check.
 func fits(c *tls.Certificate, criteria *pki.Criteria, authorities [][]byte) (*pki.Identity, error) {
 	id, err := pki.Prepare(c)
 	if err != nil {

@@ -108,7 +108,7 @@ func offersSession(t *testing.T, client *Engine) bool {
 	return h.Has.Has(wire.ExtPreSharedKey) || len(h.SessionTicket) > 0
 }
 
-// newest is a SessionCache of one session, whoever it is of.
+// newest is a SessionCache of one session, for any server.
 type newest struct{ s *Session }
 
 func (c *newest) Get(string) *Session      { return c.s }
@@ -265,7 +265,7 @@ func TestManyPSKs(t *testing.T) {
 	m := newMeeting(t, false, client, server)
 	m.finish()
 	if got := m.server.State().PSKIdentity; string(got) != "599" {
-		t.Errorf("the last one is known, and the handshake goes on with %q", got)
+		t.Errorf("the last one is known, and the handshake continues with %q", got)
 	}
 
 	server = server.Clone()

@@ -12,7 +12,7 @@ import (
 type cookieJar struct {
 	cfg    *Config
 	peerID []byte
-	now    time.Time // a cookie is good that was so when its hello began to come
+	now    time.Time // when the ClientHello's first datagram arrived; cookies are judged at that time
 }
 
 // Seal returns the time, the content, and a MAC over both, bound and the peer.

@@ -39,12 +39,12 @@ func (c *Config) AnswerHello(dst, peerID, datagram []byte) (answer []byte, ok bo
 	}
 	switch verdict {
 	case handshake.Welcome:
-		return dst, h.seq > 0 // the first hello has no cookie of ours to show
+		return dst, h.seq > 0 // the first hello cannot have our cookie
 	case handshake.Refuse:
 		return appendClear(dst, record.Alert, h.number, message), false
 	case handshake.Answer:
-		// The answer has the hello's message_seq: to a client whose cookie is not good
-		// any more, that of the first answer would be a repetition of it.
+		// The answer has the hello's message_seq: a client whose cookie has expired
+		// would take message_seq 0 for a repetition of the first answer.
 		header := wire.FragmentHeader{Type: wire.Type(message[0]), Seq: h.seq, Length: len(message) - 4, FragmentLength: len(message) - 4}
 		out := appendClear(dst, record.Handshake, h.number, append(header.Append(nil), message[4:]...))
 		if len(out)-len(dst) <= len(datagram) {
@@ -54,15 +54,15 @@ func (c *Config) AnswerHello(dst, peerID, datagram []byte) (answer []byte, ok bo
 	return dst, false
 }
 
-// foundHello is what one datagram has of a ClientHello.
+// foundHello is the part of a ClientHello that a datagram has.
 type foundHello struct {
 	number record.Number // of the record with its first byte
 	seq    uint16
 	length int    // of the whole message
-	start  []byte // the message as far as it is there without a gap
+	start  []byte // the message up to the first gap
 }
 
-// findHello looks for a ClientHello in a datagram. Of several the newest counts: the
+// findHello looks for a ClientHello in a datagram. Of several it returns the newest: the
 // one that may have a cookie.
 func findHello(datagram []byte) (h foundHello, ok bool) {
 	var fragments []helloFragment
@@ -81,7 +81,7 @@ func findHello(datagram []byte) (h foundHello, ok bool) {
 		have := len(h.start)
 		switch {
 		case i == 0 && f.Offset == 0:
-			h.number, h.start = f.number, slices.Clip(f.data) // as a rule the only one
+			h.number, h.start = f.number, slices.Clip(f.data) // usually the only one
 		case f.Offset <= have && f.Offset+len(f.data) > have:
 			h.start = append(h.start, f.data[have-f.Offset:]...)
 		}
@@ -96,9 +96,9 @@ type helloFragment struct {
 	data   []byte
 }
 
-// helloFragments yields the fragments of ClientHellos in a datagram, up to what does
-// not parse. A datagram may have many records and a record many fragments, and there
-// are transports that join datagrams.
+// helloFragments yields the fragments of ClientHellos in a datagram, until something does
+// not parse. A datagram may have many records and a record many fragments, and some
+// transports join datagrams.
 func helloFragments(datagram []byte) iter.Seq[helloFragment] {
 	return func(yield func(helloFragment) bool) {
 		for len(datagram) > 0 {

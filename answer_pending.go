@@ -169,8 +169,8 @@ type question struct{ engine *Engine }
 
 func (question) pending() {}
 
-// answer answers the question of the handshake that r stands for, and goes on; or
-// nobody waits for it any more.
+// answer answers the handshake's question of which r is the public form, and continues,
+// or returns the error of stale.
 func answer[Q handshake.Question](e *Engine, r Pending, what string, fill func(Q)) error {
 	if e.pending != r {
 		return stale(what)
@@ -180,7 +180,7 @@ func answer[Q handshake.Question](e *Engine, r Pending, what string, fill func(Q
 	return nil
 }
 
-// stale is the error of an answer that nobody waits for.
+// stale is the error of an answer that the engine does not wait for.
 func stale(what string) error {
-	return &invalidOperation{fmt.Sprintf("nobody waits for this %s: it was answered before, or the engine was reset", what)}
+	return &invalidOperation{fmt.Sprintf("the engine does not wait for this %s: it was answered before, or the engine was reset", what)}
 }

@@ -50,7 +50,7 @@ func (p *PSK) check() error {
 	case p.Hash != 0 && p.Hash != crypto.SHA256 && p.Hash != crypto.SHA384:
 		return fmt.Errorf("%v is neither SHA-256 nor SHA-384", p.Hash)
 	case !p.Import && p.Context != nil:
-		return errors.New("it has a Context without Import")
+		return errors.New("Context is set without Import")
 	case len(p.Identity)+len(p.Context)+8 > 1<<16-1: // see imported
 		return fmt.Errorf("the identity and the context have %d bytes, more than 65527", len(p.Identity)+len(p.Context))
 	}
@@ -65,14 +65,14 @@ var targets = []struct {
 	hash crypto.Hash
 }{{1, crypto.SHA256}, {2, crypto.SHA384}}
 
-// remembered is what sessions keep of p.
+// remembered returns what sessions keep of p.
 func (p *PSK) remembered() *session.PSK {
 	mac := hmac.New(sha256.New, p.Key)
 	mac.Write([]byte("hermetic: the PSK of a session"))
 	return &session.PSK{Identity: p.Identity, Digest: [16]byte(mac.Sum(nil))}
 }
 
-// forms are the keys that handshakes know of p, as they are offered.
+// forms returns the keys under which handshakes offer or accept p.
 func (p *PSK) forms(t wire.Transport) (forms []handshake.PSK) {
 	external := p.remembered()
 	if !p.Import {
@@ -119,7 +119,7 @@ func parseImported(identity []byte) (external []byte, ok bool) {
 	return i.external, ok
 }
 
-// match is the form of p that identity names, or nil.
+// match returns the form of p that identity names, or nil.
 func (p *PSK) match(identity []byte, t wire.Transport) *handshake.PSK {
 	forms := p.forms(t)
 	i := slices.IndexFunc(forms, func(f handshake.PSK) bool { return string(f.Identity) == string(identity) })
@@ -129,8 +129,8 @@ func (p *PSK) match(identity []byte, t wire.Transport) *handshake.PSK {
 	return &forms[i]
 }
 
-// findPSK answers what an identity stands for: a ticket first, then an external
-// PSK. A ticket of a session that began with a PSK is as good as that is.
+// findPSK answers what an identity is: a ticket is tried first, then an external
+// PSK. A ticket of a session that began with a PSK is valid only while that PSK is.
 func (e *Engine) findPSK(q *handshake.FindPSK) Pending {
 	if q.Tickets && e.params().Tickets > 0 {
 		keys, asked := e.ticketKeys()
@@ -153,7 +153,7 @@ func (e *Engine) findPSK(q *handshake.FindPSK) Pending {
 	return e.askPSK(q, nameOf(q.Identity))
 }
 
-// askPSK asks the callback or the caller for a PSK that PSKs do not have.
+// askPSK asks the callback or the caller for a PSK that is not in PSKs.
 func (e *Engine) askPSK(q *handshake.FindPSK, name []byte) Pending {
 	cfg := e.cfg
 	switch {
@@ -172,7 +172,7 @@ func (e *Engine) askPSK(q *handshake.FindPSK, name []byte) Pending {
 	return nil
 }
 
-// externalPSKs are those of the Config, for the engine's transport.
+// externalPSKs returns the Config's PSKs for the engine's transport.
 func (e *Engine) externalPSKs() []handshake.PSK { return e.params().PSKs[e.carrier.Transport()] }
 
 // hasPSK reports whether the Config has the PSK that a session began with.
@@ -180,8 +180,8 @@ func (e *Engine) hasPSK(began *session.PSK) bool {
 	return began != nil && slices.ContainsFunc(e.externalPSKs(), func(p handshake.PSK) bool { return p.External.Equal(began) })
 }
 
-// nameOf is the identity that the user gave a key: what an imported one was made
-// of.
+// nameOf returns the identity that the user gave a key: the external identity of an
+// imported one.
 func nameOf(identity []byte) []byte {
 	if external, ok := parseImported(identity); ok {
 		return slices.Clone(external)
@@ -189,15 +189,15 @@ func nameOf(identity []byte) []byte {
 	return slices.Clone(identity)
 }
 
-// foundPSK takes the answer of the callback or of the caller: where q has a
-// session, whether its PSK is still known, and the same.
+// foundPSK applies the answer of the callback or the caller. If q has a session, it
+// checks that the session's PSK is still known and unchanged.
 func (e *Engine) foundPSK(q *handshake.FindPSK, p *PSK, err error) {
 	switch {
 	case err != nil:
 		q.Err = callbackError(alert.InternalError, err)
 	case p == nil && q.PSK == nil && q.Last && e.params().OnlyPSK:
-		// The work of one that is known, so that nobody learns by the time that it
-		// takes which are.
+		// Does the work for a known identity, so that the time does not reveal which
+		// identities are known.
 		_, imported := parseImported(q.Identity)
 		(&PSK{Identity: nameOf(q.Identity), Key: make([]byte, 32), Import: imported}).match(q.Identity, e.carrier.Transport())
 	case p == nil:
@@ -211,8 +211,8 @@ func (e *Engine) foundPSK(q *handshake.FindPSK, p *PSK, err error) {
 	}
 }
 
-// resumablePSK is the session in a ticket, if this server would still let its
-// client in.
+// resumablePSK returns the session in a ticket, if this server still accepts its
+// client.
 func (e *Engine) resumablePSK(keys []TicketKey, ticket []byte) *handshake.PSK {
 	s := openTicket(keys, ticket)
 	if s == nil || suite.ByID(s.Suite) == nil || !e.admits(s) {

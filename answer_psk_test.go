@@ -46,8 +46,8 @@ func TestSessionOfPSK(t *testing.T) {
 	}
 }
 
-// TestSessionOfAnotherKey: where a PSK has another key than it had, sessions that
-// began with the old one are over, whoever knows them.
+// TestSessionOfAnotherKey: when a PSK gets another key, sessions that began with the
+// old one end, whichever side knows them.
 func TestSessionOfAnotherKey(t *testing.T) {
 	old := PSK{Identity: []byte("device"), Key: []byte("0123456789abcdef")}
 	fresh := PSK{Identity: []byte("device"), Key: []byte("fedcba9876543210")}

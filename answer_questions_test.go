@@ -268,8 +268,8 @@ var intrusions = []struct {
 	{"the flight twice", func(out []byte) []byte { return append(bytes.Clone(out), out...) }},
 }
 
-// outcome is what an intrusion comes to, in words. The alert is that of the first who
-// fails.
+// outcome describes the result of an intrusion. The alert is that of the side that fails
+// first.
 func outcome(err error) string {
 	var fault *AlertError
 	switch {
@@ -281,9 +281,9 @@ func outcome(err error) string {
 	return err.Error()
 }
 
-// TestIntrusionsWithQuestions: whatever somebody does to the bytes of a handshake, it
+// TestIntrusionsWithQuestions: whatever an attacker does to the bytes of a handshake, it
 // ends with the same alert, whether a question is open meanwhile or none is ever asked.
-// A check must not depend on who decides, nor on when.
+// A check must depend neither on what answers a question, nor on when.
 func TestIntrusionsWithQuestions(t *testing.T) {
 	for _, a := range askings {
 		t.Run(a.name, func(t *testing.T) {
@@ -337,9 +337,9 @@ func (a asking) asks() []Async {
 	return []Async{AsyncChoose, AsyncSign, AsyncVerify}
 }
 
-// TestEarlyDataCutOff: RFC 9846, Section 5.1: who appends an EndOfEarlyData to the
-// ClientHello's record would cut off the early data, if it were taken for a message under
-// the early keys.
+// TestEarlyDataCutOff: RFC 9846, Section 5.1: an EndOfEarlyData that an attacker appends to
+// the ClientHello's record would cut off the early data, if it were taken for a message
+// under the early keys.
 func TestEarlyDataCutOff(t *testing.T) {
 	end := afterLastMessage(wire.AppendMessage(nil, wire.TypeEndOfEarlyData, nil))
 	for _, questions := range []Async{0, AsyncReplay, AsyncTicketKeys, AsyncVerify, AsyncReplay | AsyncTicketKeys | AsyncVerify} {

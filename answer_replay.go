@@ -22,15 +22,15 @@ type ReplayGuard interface {
 }
 
 const (
-	// replayWindow is how long an id must be remembered: a ClientHello that comes
-	// later has a ticket age that does not fit any more.
+	// replayWindow is how long an id must be remembered: the ticket age of a
+	// ClientHello that arrives later is wrong.
 	replayWindow = 30 * time.Second
 	// replayDelay is how long after a ClientHello a guard may be asked about it. Two
-	// that show the same ticket age come at most 20 s apart, so what was seen before
-	// is still remembered then.
+	// ClientHellos with the same ticket age arrive at most 20 s apart, so the first is
+	// still remembered then.
 	replayDelay = 10 * time.Second
 	// ticketIDs is how many ids of one ticket are remembered. A client uses a ticket
-	// once (RFC 9846, Appendix C.4); the rest is for those that try again.
+	// once (RFC 9846, Appendix C.4); the others are for retries.
 	ticketIDs = 4
 	// replayIDLen is the length of an engine's ids. The first half names the ticket.
 	replayIDLen = 32
@@ -46,17 +46,17 @@ func NewReplayGuard(n int, now func() time.Time) ReplayGuard {
 	return &replayGuard{max: max(1, n), now: now, opens: now().Add(replayWindow)}
 }
 
-// replayGuard forgets by generations, each as long as ids are to be remembered.
+// replayGuard forgets by generations, each as long as ids must be remembered.
 type replayGuard struct {
 	mu           sync.Mutex
 	max          int
 	now          func() time.Time
-	opens        time.Time // zero: no ticket is older than the guard
+	opens        time.Time // early data is rejected before it; zero: no ticket is older than the guard
 	since        time.Time
 	young, older generation
 }
 
-// generation is the ids of a time, by the tickets that they belong to.
+// generation has the ids of a period, by their tickets.
 type generation struct {
 	tickets map[string][]string
 	ids     int
@@ -65,12 +65,12 @@ type generation struct {
 func (g *replayGuard) Unseen(id []byte, until time.Time) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	now := g.now().Round(0) // without its monotonic reading, which tickets do not have
+	now := g.now().Round(0) // without the monotonic reading, which tickets lack
 	if g.young.tickets == nil || now.Sub(g.since) >= replayWindow {
 		g.older, g.young, g.since = g.young, generation{tickets: make(map[string][]string)}, now
 	}
 	left := until.Sub(now)
-	// Where the clock was set back, what came at its time may have been forgotten.
+	// If the clock was set back, ids of that time may have been forgotten.
 	if now.Before(g.since) || now.Before(g.opens) || left > replayWindow || left < replayWindow-replayDelay || g.young.ids+g.older.ids >= g.max {
 		return false
 	}

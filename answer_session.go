@@ -18,8 +18,8 @@ import (
 // has it can pose as this client, and read the early data that is sent under it.
 type Session struct {
 	state *session.Session
-	// verifiedBy is the configuration that has verified the server, by name; a
-	// session from elsewhere is verified again before it is offered.
+	// verifiedBy is the configuration that has verified the server. A session of
+	// another one is verified again before it is offered.
 	verifiedBy *compiled
 	name       string
 }
@@ -43,7 +43,7 @@ func (s *Session) SingleUse() bool { return s.state.Version == wire.VersionTLS13
 
 var (
 	errNoSession  = errors.New("hermetic: the session is empty")
-	errBadSession = errors.New("hermetic: not a session, or damaged, or one of another version of this library")
+	errBadSession = errors.New("hermetic: not a session, or damaged, or of another version of this library")
 )
 
 // MarshalBinary returns the session in a stable form, which later versions of this library
@@ -81,8 +81,8 @@ type SessionCache interface {
 	Put(key string, s *Session)
 }
 
-// sessionsPerKey is how many sessions an LRU keeps of each key: what a server
-// sends at once, for connections side by side.
+// sessionsPerKey is how many sessions an LRU keeps for each key: as many as a server
+// sends at once, for concurrent connections.
 const sessionsPerKey = 4
 
 // NewSessionCache returns a cache in memory for the sessions of n servers, up to four of each.
@@ -115,7 +115,7 @@ func (c *lru) Get(key string) *Session {
 	entry := e.Value.(*lruEntry)
 	last := len(entry.sessions) - 1
 	if last < 0 {
-		return nil // its server will send others
+		return nil // its server will send new ones
 	}
 	s := entry.sessions[last]
 	if s.SingleUse() {
@@ -146,9 +146,9 @@ func (c *lru) Put(key string, s *Session) {
 	entry.sessions = append(entry.sessions, s)
 }
 
-// sessionKey is what sessions of this client are kept under: its protocol and
-// the server's name. Clients without a name share one, and may offer a session
-// to a server that it is not of, who then does not know it.
+// sessionKey is the key of this client's sessions: its protocol and the server's
+// name. Clients without a name share one key, and may offer a session to the
+// wrong server, which will not recognize it.
 func (e *Engine) sessionKey() string {
 	if e.mode.IsDTLS() {
 		return "dtls:" + e.serverName
@@ -166,8 +166,7 @@ func (e *Engine) offer(q *handshake.Offer) Pending {
 	return nil
 }
 
-// offered takes a session from the cache, if its server would be verified today
-// as well.
+// offered offers a session of the cache, if its server would still pass verification.
 func (e *Engine) offered(q *handshake.Offer, s *Session) {
 	if s == nil || s.state == nil || !s.state.Keepable() {
 		return
@@ -194,14 +193,13 @@ func (e *Engine) offered(q *handshake.Offer, s *Session) {
 	}
 }
 
-// acceptsSession reports whether who is to judge the connection accepts the server of a
-// session that another Config began: when the handshake asks, early data has long been
-// sent.
+// acceptsSession asks VerifyConnection about the server of a session that another Config
+// established. It does so before early data is sent: in the handshake it would be too late.
 func (e *Engine) acceptsSession(s *session.Session, peer *handshake.Peer) bool {
 	cfg := e.cfg
 	switch {
 	case cfg.asks(AsyncVerify):
-		return false // not before the handshake
+		return false // the caller is asked only in the handshake
 	case cfg.VerifyConnection == nil || !cfg.EarlyData:
 		return true
 	}
@@ -214,8 +212,8 @@ func (e *Engine) expired(p *handshake.Peer) bool {
 	return e.cfg.now().After(p.Chain.Certificates()[0].NotAfter)
 }
 
-// admits reports whether a server would let the client of a session in today:
-// what it demands may have changed since the ticket was given.
+// admits reports whether a server still accepts the client of a session: its
+// requirements may have changed since it issued the ticket.
 func (e *Engine) admits(s *session.Session) bool {
 	peer, err := handshake.RestorePeer(s, &e.cfg.chains)
 	switch p := e.params(); {
@@ -230,7 +228,7 @@ func (e *Engine) admits(s *session.Session) bool {
 	return err == nil
 }
 
-// keep gives a new session to the cache.
+// keep puts a new session into the cache.
 func (e *Engine) keep() {
 	state := e.conn.TakeSession()
 	if state == nil || !state.Keepable() || e.cfg.SessionCache == nil {

@@ -33,8 +33,8 @@ type staticKeys []TicketKey
 
 func (k staticKeys) TicketKeys(time.Time) ([]TicketKey, error) { return k, nil }
 
-// rotatingKeys are a Config's own, and its Clones': each seals for one life of a ticket, and opens
-// for another.
+// rotatingKeys are the keys of a Config and its Clones: each seals for the lifetime of one
+// ticket, and opens for another.
 type rotatingKeys struct {
 	mu    sync.Mutex
 	life  time.Duration
@@ -43,7 +43,7 @@ type rotatingKeys struct {
 	keys  []TicketKey
 }
 
-// atLeast makes keys live so long.
+// atLeast makes keys live at least that long.
 func (r *rotatingKeys) atLeast(life time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -53,8 +53,8 @@ func (r *rotatingKeys) atLeast(life time.Duration) {
 func (r *rotatingKeys) TicketKeys(now time.Time) ([]TicketKey, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	// now may be a little before since, of a handshake that has read the clock before
-	// another one that has made the key.
+	// now may be a little before since: this handshake has read the clock before
+	// another one made the key.
 	age := now.Sub(r.since).Abs()
 	if len(r.keys) > 0 && age < r.life {
 		return r.keys, nil
@@ -126,8 +126,8 @@ func openTicket(keys []TicketKey, ticket []byte) *session.Session {
 	return nil
 }
 
-// ticketKeys are the keys for this handshake, or the question for them that the
-// caller is asked; without any there are no tickets.
+// ticketKeys returns the keys for this handshake, or the question for them to the
+// caller. Without keys there are no tickets.
 func (e *Engine) ticketKeys() ([]TicketKey, Pending) {
 	switch keeper := e.keeper(); {
 	case e.tickets != nil:
@@ -142,11 +142,11 @@ func (e *Engine) ticketKeys() ([]TicketKey, Pending) {
 	return e.tickets, nil
 }
 
-// sealTicket answers what ticket a session goes into.
+// sealTicket answers with the ticket of a session.
 func (e *Engine) sealTicket(q *handshake.SealTicket) Pending {
 	keys, asked := e.ticketKeys()
 	if len(keys) > 0 && q.At(e.cfg.now()) {
-		q.Ticket, _ = keys[0].seal(e.params().Rand, q.Session.Append(nil)) // without one there is none
+		q.Ticket, _ = keys[0].seal(e.params().Rand, q.Session.Append(nil)) // on an error there is no ticket
 	}
 	return asked
 }

@@ -24,7 +24,7 @@ import (
 	"github.com/hermetic-tls/hermetic/internal/wire"
 )
 
-// compileOnce holds what a Config amounts to, once it has been used.
+// compileOnce holds the compiled form of a Config, once it has been used.
 type compileOnce struct {
 	once   sync.Once
 	result *compiled
@@ -38,7 +38,7 @@ type compileOnce struct {
 type compiled struct {
 	*Config
 	client, server handshake.Params
-	unfit          error                      // what is wrong for clients alone
+	unfit          error                      // what is wrong only for clients
 	stream         [2]carrier.StreamOptions   // a client's, a server's
 	datagram       [3]carrier.DatagramOptions // client, server, server with cookies
 	identities     []*pki.Identity
@@ -58,9 +58,9 @@ func (c *Config) compiled() (*compiled, error) {
 	return c.compile.result, c.compile.err
 }
 
-// errFIPSOnly: that mode keeps AES-GCM with a protocol's nonces to the standard
+// errFIPSOnly: that mode reserves AES-GCM with a protocol's nonces for the standard
 // library itself.
-var errFIPSOnly = errors.New("hermetic: GODEBUG=fips140=only permits no TLS but crypto/tls's; fips140=on does")
+var errFIPSOnly = errors.New("hermetic: not usable under GODEBUG=fips140=only (fips140=on works)")
 
 func newCompiled(cfg *Config) (*compiled, error) {
 	if fips140.Enforced() {
@@ -132,8 +132,8 @@ func (c *Config) now() time.Time {
 	return time.Now()
 }
 
-// repetitions are what stands twice in a list that the other side reads: RFC 9846,
-// Section 4.3.7, forbids it for groups, and nowhere has it a meaning.
+// repetitions refuses lists with repeated values that are sent to the peer: RFC 9846,
+// Section 4.3.7, forbids them for groups, and they have no meaning anywhere.
 func (c *compiled) repetitions(*handshake.Params) error {
 	for _, err := range []error{
 		distinct("CipherSuites", c.CipherSuites, CipherSuiteName),
@@ -152,12 +152,12 @@ func (c *compiled) repetitions(*handshake.Params) error {
 	return nil
 }
 
-// distinct is an error of the field if a value of its list comes twice.
+// distinct returns an error for the field if its list has a value twice.
 func distinct[T comparable](field string, list []T, name func(T) string) error {
 	seen := make(map[T]bool, len(list))
 	for _, v := range list {
 		if seen[v] {
-			return configError(field, name(v)+" stands there twice")
+			return configError(field, name(v)+" is listed twice")
 		}
 		seen[v] = true
 	}
@@ -178,8 +178,8 @@ func (c *compiled) versions(p *handshake.Params) error {
 	return nil
 }
 
-// suites are the configured ones of the versions that are left, and without
-// any suite a version is not left.
+// suites selects the configured suites of the enabled versions, and disables versions
+// without a suite.
 func (c *compiled) suites(p *handshake.Params) error {
 	enabled := func(s *suite.Suite) bool { return p.MinVersion <= s.Version && s.Version <= p.MaxVersion }
 	if c.CipherSuites == nil {
@@ -204,8 +204,7 @@ func (c *compiled) suites(p *handshake.Params) error {
 	return c.versionsOf(p)
 }
 
-// clientSuites leaves those that a client can use that has nothing to verify a
-// certificate by.
+// clientSuites leaves only PSK suites to a client that cannot verify a certificate.
 func (c *compiled) clientSuites(p *handshake.Params) error {
 	if c.CipherSuites != nil || !c.onlyPSKs() {
 		return nil
@@ -216,7 +215,7 @@ func (c *compiled) clientSuites(p *handshake.Params) error {
 	return c.versionsOf(p)
 }
 
-// versionsOf leaves the versions that have a suite.
+// versionsOf keeps the versions that have a suite.
 func (c *compiled) versionsOf(p *handshake.Params) error {
 	has := map[uint16]bool{}
 	for _, s := range p.Suites {
@@ -229,7 +228,7 @@ func (c *compiled) versionsOf(p *handshake.Params) error {
 		p.MinVersion = wire.VersionTLS13
 	}
 	if p.MinVersion > p.MaxVersion {
-		return configError("CipherSuites", "none of them belongs to a version that is enabled")
+		return configError("CipherSuites", "none belongs to an enabled version")
 	}
 	return nil
 }
@@ -243,7 +242,7 @@ func (c *compiled) groups(p *handshake.Params) error {
 		p.Groups = slices.DeleteFunc(slices.Clone(p.Groups), suite.Group.Hybrid)
 	}
 	if len(p.Groups) == 0 {
-		return configError("CurvePreferences", "no group is left for the versions that are enabled")
+		return configError("CurvePreferences", "no group is usable in the enabled versions")
 	}
 	if c.KeyShares == nil {
 		p.KeyShares = defaultShares(p.Groups)
@@ -264,8 +263,8 @@ func (c *compiled) groups(p *handshake.Params) error {
 	return nil
 }
 
-// defaultShares are the preferred group, and the preferred one of the other
-// kind: post-quantum, or what every server has.
+// defaultShares returns the preferred group, and the preferred one of the other kind:
+// post-quantum, or classical, which every server has.
 func defaultShares(groups []suite.Group) []suite.Group {
 	shares := groups[:1:1]
 	other := func(g suite.Group) bool { return g.Hybrid() != groups[0].Hybrid() }
@@ -279,12 +278,12 @@ func (c *compiled) schemes(p *handshake.Params) error {
 	var err error
 	p.Schemes, err = chosen("SignatureSchemes", c.SignatureSchemes, suite.Schemes, suite.Scheme.Supported)
 	if err == nil && len(p.Schemes) == 0 {
-		return configError("SignatureSchemes", "it is empty, so that the peer could sign with nothing; nil stands for all")
+		return configError("SignatureSchemes", "it is empty, so the peer could not sign: use nil for all")
 	}
 	return err
 }
 
-// chosen is the list in that field of the Config, or all that we have.
+// chosen returns the list in that field of the Config, or all that we support.
 func chosen[ID, T ~uint16](field string, ids []ID, all []T, supported func(T) bool) (list []T, err error) {
 	if ids == nil {
 		return all, nil
@@ -322,7 +321,7 @@ func (c *compiled) sizes(p *handshake.Params) error {
 	case d.ConnectionIDLength < 0 || d.ConnectionIDLength > 255:
 		return configError("DTLS.ConnectionIDLength", fmt.Sprintf("%d is not from 0 to 255", d.ConnectionIDLength))
 	case d.ConnectionIDLength > 0 && !d.ConnectionIDs:
-		return configError("DTLS.ConnectionIDLength", "it has no use without ConnectionIDs")
+		return configError("DTLS.ConnectionIDLength", "it has no effect without ConnectionIDs")
 	case len(c.DTLS.CookieSecret) > 0 && len(c.DTLS.CookieSecret) < minCookieSecret:
 		return configError("DTLS.CookieSecret", fmt.Sprintf("it has %d bytes, less than 16", len(c.DTLS.CookieSecret)))
 	}
@@ -337,7 +336,7 @@ func (c *compiled) certificates(p *handshake.Params) error {
 			return configFault(fmt.Sprintf("Certificates[%d]", i), err)
 		}
 		if !slices.ContainsFunc(p.Suites, id.Serves) {
-			return configError(fmt.Sprintf("Certificates[%d]", i), "no version and cipher suite that is enabled has signatures for its key, "+id.Kind())
+			return configError(fmt.Sprintf("Certificates[%d]", i), "no enabled version and cipher suite can sign with its key, "+id.Kind())
 		}
 		c.identities = append(c.identities, id)
 		if !slices.Contains(p.LocalCertTypes, id.Type) {
@@ -354,10 +353,10 @@ func (c *compiled) certificates(p *handshake.Params) error {
 		}
 	}
 	if slices.Contains(c.PeerCertificateTypes, CertificateRawPublicKey) && !c.judgesRawKeys() {
-		return configError("PeerCertificateTypes", "CertificateRawPublicKey needs PeerPublicKeys, VerifyConnection, AsyncVerify or InsecureSkipVerify: a raw key has no authority behind it")
+		return configError("PeerCertificateTypes", "CertificateRawPublicKey needs PeerPublicKeys, VerifyConnection, AsyncVerify or InsecureSkipVerify: no authority vouches for a raw key")
 	}
 	if len(c.PeerPublicKeys) > 0 && !slices.Contains(c.PeerCertificateTypes, CertificateRawPublicKey) {
-		return configError("PeerPublicKeys", "nobody is asked for a raw public key: PeerCertificateTypes has no CertificateRawPublicKey")
+		return configError("PeerPublicKeys", "raw public keys are not requested: PeerCertificateTypes has no CertificateRawPublicKey")
 	}
 	return nil
 }
@@ -372,12 +371,12 @@ func certificateTypes(field string, types []CertificateType) (list []uint8, err 
 	return list, nil
 }
 
-// judgesRawKeys reports whether something decides which raw keys are trusted.
+// judgesRawKeys reports whether the Config can decide which raw keys are trusted.
 func (c *compiled) judgesRawKeys() bool {
 	return len(c.PeerPublicKeys) > 0 || c.VerifyConnection != nil || c.asks(AsyncVerify) || c.InsecureSkipVerify
 }
 
-// subjects are the names of a pool made from certificates.
+// subjects returns the names of a pool made from certificates.
 func subjects(pool *x509.CertPool) [][]byte {
 	return pool.Subjects() //lint:ignore SA1019 only a system pool has no names, and those are not sent
 }
@@ -389,12 +388,12 @@ func keyLogger(w io.Writer) func(label string, clientRandom, secret []byte) {
 		line := label + " " + hex.EncodeToString(clientRandom) + " " + hex.EncodeToString(secret) + "\n"
 		mu.Lock()
 		defer mu.Unlock()
-		io.WriteString(w, line) // a key log that fails must not fail the connection
+		io.WriteString(w, line) // a failing key log must not fail the connection
 	}
 }
 
-// own are the certificates to choose from: the configured ones, or for a
-// server without any the one that it makes.
+// own returns the certificates to choose from: the configured ones, or, for a
+// server without any, the one that it makes.
 func (c *compiled) own(server bool) ([]*pki.Identity, error) {
 	if !server || len(c.identities) > 0 {
 		return c.identities, nil

@@ -19,7 +19,7 @@ const (
 	replayIDs         = 1 << 16
 )
 
-// sessions are what concerns tickets and early data.
+// sessions sets the parameters of tickets and early data.
 func (c *compiled) sessions(p *handshake.Params) error {
 	switch {
 	case c.Tickets < 0 || c.Tickets > maxTickets:
@@ -27,7 +27,7 @@ func (c *compiled) sessions(p *handshake.Params) error {
 	case c.TicketLifetime < 0 || c.TicketLifetime > maxTicketLife:
 		return configError("TicketLifetime", fmt.Sprintf("%v is not from 0 to %v", c.TicketLifetime, maxTicketLife))
 	case c.asks(AsyncSession) && c.SessionCache == nil:
-		return configError("Async", "AsyncSession needs a SessionCache, for the sessions that come")
+		return configError("Async", "AsyncSession needs a SessionCache, to store new sessions")
 	}
 	p.TicketLife = cmp.Or(c.TicketLifetime, defaultTicketLife)
 	if !c.NoTickets {
@@ -44,12 +44,12 @@ func (c *compiled) sessions(p *handshake.Params) error {
 	return nil
 }
 
-// psks are the external keys as handshakes know them. Those of DTLS differ only
-// when they are imported.
+// psks sets the external keys in the handshake's form. Those of DTLS differ only if
+// they are imported.
 func (c *compiled) psks(p *handshake.Params) error {
 	if c.hasPSKs() && (c.ClientAuth == tls.RequireAnyClientCert || c.ClientAuth == tls.RequireAndVerifyClientCert) {
-		return configError("ClientAuth", "a client with a PSK shows no certificate, and so none can be required where there are PSKs: "+
-			"take VerifyClientCertIfGiven, and a VerifyConnection that refuses who has shown neither")
+		return configError("ClientAuth", "a client with a PSK shows no certificate, so with PSKs a certificate cannot be required: "+
+			"use VerifyClientCertIfGiven, and a VerifyConnection that refuses a client with neither")
 	}
 	var seen [len(p.PSKs)]map[string]bool
 	for i := range c.PSKs {
@@ -59,7 +59,7 @@ func (c *compiled) psks(p *handshake.Params) error {
 		for t := range p.PSKs {
 			for _, psk := range c.PSKs[i].forms(wire.Transport(t)) {
 				if seen[t][string(psk.Identity)] {
-					return configError(fmt.Sprintf("PSKs[%d]", i), "there is another one with its identity")
+					return configError(fmt.Sprintf("PSKs[%d]", i), "another PSK has the same identity")
 				}
 				if seen[t] == nil {
 					seen[t] = make(map[string]bool)
@@ -72,8 +72,8 @@ func (c *compiled) psks(p *handshake.Params) error {
 	return nil
 }
 
-// byDefault are the suites of a Config that names none: not CCM, and with PSKs
-// first those that they serve in TLS 1.2.
+// byDefault returns the suites of a Config that names none: no CCM, and with PSKs the
+// PSK suites of TLS 1.2 first.
 func (c *compiled) byDefault() (list []*suite.Suite) {
 	for _, s := range suite.All() {
 		if s.Auth == suite.NoSignature && !s.OnRequest && c.has12PSKs() {
@@ -93,24 +93,24 @@ func (c *compiled) hasPSKs() bool {
 	return len(c.PSKs) > 0 || c.GetPSK != nil || c.asks(AsyncPSK)
 }
 
-// has12PSKs reports whether some may be good for TLS 1.2.
+// has12PSKs reports whether any may be usable in TLS 1.2.
 func (c *compiled) has12PSKs() bool {
 	asked := c.GetPSK != nil || c.asks(AsyncPSK)
 	return asked || slices.ContainsFunc(c.PSKs, func(p PSK) bool { return !p.Import })
 }
 
-// hasCertificate reports whether a server has a certificate, or somebody to ask
-// for one.
+// hasCertificate reports whether a server has a certificate, or a callback or caller to
+// ask for one.
 func (c *compiled) hasCertificate() bool {
 	return len(c.Certificates) > 0 || c.GetCertificate != nil || c.asks(AsyncChoose)
 }
 
-// onlyPSKs reports whether a client without a name has nothing to verify a
-// certificate by.
+// onlyPSKs reports whether a client without a name cannot verify a certificate, and so
+// accepts only PSKs.
 func (c *compiled) onlyPSKs() bool {
 	return len(c.PSKs) > 0 && c.ServerName == "" && !c.InsecureSkipVerify && !c.nameless()
 }
 
-// nameless reports whether a chain is enough, without a name: never one of the
-// system's authorities, which anybody has.
+// nameless reports whether a chain without a name is enough: never a chain to the
+// system's roots, which anybody can get.
 func (c *compiled) nameless() bool { return c.ServerNameOptional && c.RootCAs != nil }

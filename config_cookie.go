@@ -11,20 +11,20 @@ import (
 )
 
 const (
-	// cookieLife is how long a cookie is good.
+	// cookieLife is how long a cookie is valid.
 	cookieLife = time.Minute
-	// helloLife is how long that of a handshake is: a ClientHello may be sent
-	// again for two minutes.
+	// helloLife is how long a handshake's cookie is valid: a ClientHello may be
+	// retransmitted for two minutes.
 	helloLife = 3 * time.Minute
-	// cookieTime and cookieMAC are what a cookie consists of, in bytes; in
-	// Base64 that makes 44 characters.
+	// cookieTime and cookieMAC are the sizes of a cookie's parts, in bytes: in
+	// Base64, 44 characters.
 	cookieTime, cookieMAC = 4, 28
 	// handshakeMAC is the size of the MAC in a handshake's cookie.
 	handshakeMAC = 16
 	// cookieRotation is how long one key makes cookies. A cookie says when it
 	// was made, and so which key made it.
 	cookieRotation = time.Hour
-	// minCookieSecret is how long a secret is at least, in bytes.
+	// minCookieSecret is the smallest size of a secret, in bytes.
 	minCookieSecret = 16
 )
 
@@ -56,7 +56,7 @@ func (c *Config) CheckCookie(peerID, cookie []byte) bool {
 	})
 }
 
-// cookie is the cookie made at that second: the time and a MAC over it and the
+// cookie returns the cookie made at that second: the time, and a MAC over it and the
 // identity.
 func (c *Config) cookie(secret, peerID []byte, made time.Time) []byte {
 	b := binary.BigEndian.AppendUint32(nil, uint32(made.Unix()))
@@ -66,7 +66,7 @@ func (c *Config) cookie(secret, peerID []byte, made time.Time) []byte {
 	return append(b, mac.Sum(nil)[:cookieMAC]...)
 }
 
-// cookieKey is the key of that purpose at that time.
+// cookieKey returns the key for a purpose at a time.
 func cookieKey(secret []byte, purpose string, at time.Time) []byte {
 	info := binary.BigEndian.AppendUint64([]byte(purpose+" "), uint64(at.Unix()/int64(cookieRotation.Seconds())))
 	key, err := hkdf.Expand(sha256.New, secret, string(info), sha256.Size)
@@ -76,7 +76,7 @@ func cookieKey(secret []byte, purpose string, at time.Time) []byte {
 	return key
 }
 
-// cookieSecrets are the secrets that are accepted: the first makes cookies.
+// cookieSecrets returns the accepted secrets: the first makes cookies.
 func (c *Config) cookieSecrets() (secrets [][]byte) {
 	if c.DTLS.GetCookieSecrets != nil {
 		for _, secret := range c.DTLS.GetCookieSecrets() {
@@ -91,7 +91,7 @@ func (c *Config) cookieSecrets() (secrets [][]byte) {
 	return secrets
 }
 
-// cookieSecret is the configured secret, or one drawn at first use.
+// cookieSecret returns the configured secret, or a random one made at first use.
 func (c *Config) cookieSecret() []byte {
 	if c.DTLS.CookieSecret != nil {
 		return hashed(c.DTLS.CookieSecret)

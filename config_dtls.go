@@ -76,14 +76,14 @@ type DTLSConfig struct {
 	GetCookieSecrets func() [][]byte
 }
 
-// minMTU is the smallest MTU that fragments make sense with.
+// minMTU is the smallest MTU with which fragments are useful.
 const minMTU = 128
 
 // srtpTimeout: RFC 9147bis, Section 5.8.2: "It is RECOMMENDED that for DTLS-SRTP
 // [RFC5764] a default timeout of 400 ms be used".
 const srtpTimeout = 400 * time.Millisecond
 
-// datagramOptions are the carrier's, for a role.
+// datagramOptions returns the carrier's options for a role.
 func (c *Config) datagramOptions(server bool) carrier.DatagramOptions {
 	d := &c.DTLS
 	initial := d.RetransmitTimeout

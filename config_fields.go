@@ -9,26 +9,25 @@ import (
 	"github.com/hermetic-tls/hermetic/internal/wire"
 )
 
-// Room for what a Config puts into a message. The extensions of a message have
-// 2^16-1 bytes together. In a ClientHello there may be a ticket of 16 KiB too, and
-// 5 KiB of key shares.
+// Room for what a Config puts into a message. All extensions of a message together have
+// 2^16-1 bytes. A ClientHello may also have a ticket of 16 KiB and 5 KiB of key shares.
 const (
 	maxServerName   = 255
 	helloRoom       = 40_000
 	authoritiesRoom = 1<<16 - 1<<10
-	// derivedRoom is for names that nobody has asked to be sent: many peers read
-	// no messages of more than 16 KiB.
+	// derivedRoom is the room for names that the Config does not ask to send: many
+	// peers refuse messages of more than 16 KiB.
 	derivedRoom = 1 << 14
 )
 
-// fields checks that names and lists fit their fields on the wire: a length that
-// wraps makes another message.
+// fields checks that names and lists fit their fields on the wire: a length that wraps
+// would make a different message.
 func (c *compiled) fields(*handshake.Params) error {
 	if err := checkServerName(c.ServerName); err != nil {
 		return configFault("ServerName", err)
 	}
 	if n := sizeOf(c.NextProtos, 1); n > helloRoom {
-		return configError("NextProtos", fmt.Sprintf("it takes %d bytes, and a ClientHello has room for %d", n, helloRoom))
+		return configError("NextProtos", fmt.Sprintf("it takes %d bytes, but a ClientHello has room for %d", n, helloRoom))
 	}
 	for i, name := range c.ClientCANames {
 		if len(name) == 0 {
@@ -36,13 +35,12 @@ func (c *compiled) fields(*handshake.Params) error {
 		}
 	}
 	if n := sizeOf(c.ClientCANames, 2); n > authoritiesRoom {
-		return configError("ClientCANames", fmt.Sprintf("it takes %d bytes, and a CertificateRequest has room for %d", n, authoritiesRoom))
+		return configError("ClientCANames", fmt.Sprintf("it takes %d bytes, but a CertificateRequest has room for %d", n, authoritiesRoom))
 	}
 	return nil
 }
 
-// helloSize checks what a client puts into one ClientHello, in which a server has
-// no such lists.
+// helloSize checks what a client puts into a ClientHello; a server sends no such lists.
 func (c *compiled) helloSize(p *handshake.Params) error {
 	fixed := sizeOf(c.NextProtos, 1) + 2*len(c.DTLS.SRTPProfiles)
 	for _, keys := range p.PSKs {
@@ -51,13 +49,13 @@ func (c *compiled) helloSize(p *handshake.Params) error {
 			n += 2 + len(k.Identity) + 4 + 1 + k.Hash.Size() // with its age and binder
 		}
 		if n+fixed > helloRoom {
-			return configError("PSKs", fmt.Sprintf("the identities and protocols take %d bytes, and a ClientHello has room for %d", n+fixed, helloRoom))
+			return configError("PSKs", fmt.Sprintf("the identities and protocols take %d bytes, but a ClientHello has room for %d", n+fixed, helloRoom))
 		}
 	}
 	return nil
 }
 
-// maxCertificateCost: a message that may be larger may cost more to parse.
+// maxCertificateCost grows with the permitted size of the message.
 func (c *Config) maxCertificateCost() int {
 	if c.MaxCertificateCost > 0 {
 		return c.MaxCertificateCost
@@ -65,8 +63,8 @@ func (c *Config) maxCertificateCost() int {
 	return pki.DefaultMaxCost + max(0, c.MaxCertificateMessage-1<<16)/256
 }
 
-// sizeOf is what a list takes on the wire whose elements have lengths of that many
-// bytes.
+// sizeOf returns the size on the wire of a list whose elements have a length field of
+// that many bytes.
 func sizeOf[T string | []byte](list []T, length int) (n int) {
 	for _, v := range list {
 		n += length + len(v)
@@ -75,8 +73,8 @@ func sizeOf[T string | []byte](list []T, length int) (n int) {
 }
 
 var (
-	errLongName  = errors.New("a server name has at most 255 bytes")
-	errASCIIName = errors.New("it has a character that no name on the wire has: write an international name in its ASCII form, xn--… (RFC 6066, Section 3)")
+	errLongName  = errors.New("a server name must have at most 255 bytes")
+	errASCIIName = errors.New("it has a character that a server name cannot have: write an international name in its ASCII form, xn--… (RFC 6066, Section 3)")
 )
 
 // checkServerName refuses what server_name cannot carry. RFC 6066, Section 3: "a
@@ -93,12 +91,12 @@ func checkServerName(name string) error {
 	return nil
 }
 
-// authorities are the names that a server's CertificateRequest has.
+// authorities sets the names in a server's CertificateRequest.
 func (c *compiled) authorities(p *handshake.Params) error {
 	names := c.ClientCANames
 	if names == nil && c.ClientCAs != nil {
 		if names = subjects(c.ClientCAs); sizeOf(names, 2) > derivedRoom {
-			return nil // any: a list that long helps nobody
+			return nil // ask for any authority: so long a list is useless
 		}
 	}
 	p.Authorities = wire.AppendNames(nil, names...)

@@ -39,7 +39,7 @@ func FromTLS(t *tls.Config) (*Config, error) {
 		NoTickets:             t.SessionTicketsDisabled,
 	}
 	if t.CipherSuites != nil {
-		// crypto/tls's list is of TLS 1.2 only: those of 1.3 are not configurable.
+		// The list of crypto/tls is for TLS 1.2 only: suites of 1.3 are not configurable there.
 		c.CipherSuites = unique(append([]uint16{tls.TLS_AES_128_GCM_SHA256, tls.TLS_AES_256_GCM_SHA384, tls.TLS_CHACHA20_POLY1305_SHA256}, t.CipherSuites...))
 	}
 	if _, err := c.compiled(); err != nil {
@@ -48,7 +48,7 @@ func FromTLS(t *tls.Config) (*Config, error) {
 	return c, nil
 }
 
-// unique is list without what comes again, which crypto/tls permits; nil stays nil.
+// unique returns list without repetitions, which crypto/tls permits; nil stays nil.
 func unique[T comparable](list []T) (once []T) {
 	for _, v := range list {
 		if !slices.Contains(once, v) {
@@ -101,8 +101,8 @@ func unusedTicketKey(t *tls.Config) bool {
 	return bytes.HasPrefix(t.SessionTicketKey[:], []byte("DEPRECATED"))
 }
 
-// refuseNames: NameToCertificate says nothing more than Certificates where
-// BuildNameToCertificate has made it of them. Else it is what GetCertificate is for.
+// refuseNames refuses a NameToCertificate that BuildNameToCertificate has not made from
+// Certificates: use GetCertificate for that.
 func refuseNames(t *tls.Config) error {
 	for name, c := range t.NameToCertificate {
 		if !slices.ContainsFunc(t.Certificates, func(own tls.Certificate) bool { return names(&own, name) && sameChain(&own, c) }) {

@@ -27,7 +27,7 @@ func (e *FileError) Error() string { return e.File + ": " + e.Problem + ": " + e
 // Unwrap returns Err.
 func (e *FileError) Unwrap() error { return e.Err }
 
-// What can be wrong with a file: the texts of the Lua API.
+// The problems of files: the texts of the Lua API.
 const (
 	problemCA          = "can't parse CA certificate"
 	problemCertificate = "can't parse certificate"

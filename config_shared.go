@@ -7,17 +7,17 @@ import (
 	"time"
 )
 
-// shared is what a Config keeps by itself and its Clones keep with it: a session or a
-// cookie of one is good with the others. Each part is made when it is first needed.
+// shared is the state that a Config shares with its Clones: a session or cookie of one is
+// valid with the others. Each part is made when it is first needed.
 type shared struct {
 	mu     sync.Mutex
 	keys   *rotatingKeys
-	guard  ReplayGuard // for those keys
-	late   ReplayGuard // for other keys
+	guard  ReplayGuard // for keys
+	late   ReplayGuard // for keys from elsewhere
 	cookie []byte
 }
 
-// shared returns what c has in common with its Clones.
+// shared returns the state that c shares with its Clones.
 func (c *Config) shared() *shared {
 	if c.compile.shared.Load() == nil {
 		c.compile.shared.CompareAndSwap(nil, new(shared))
@@ -25,8 +25,8 @@ func (c *Config) shared() *shared {
 	return c.compile.shared.Load()
 }
 
-// ticketKeys are the keys for tickets that live so long. They are made together with
-// their guard: no ticket is older than that.
+// ticketKeys returns the keys for tickets with that lifetime. They are made together with
+// their guard, so that no ticket is older than the guard.
 func (s *shared) ticketKeys(life time.Duration, c *Config) TicketKeySource {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -38,7 +38,7 @@ func (s *shared) ticketKeys(life time.Duration, c *Config) TicketKeySource {
 	return s.keys
 }
 
-// replayGuard is the guard for ticketKeys, or for the keys of others.
+// replayGuard returns the guard for ticketKeys, or for keys from elsewhere.
 func (s *shared) replayGuard(own bool, c *Config) ReplayGuard {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -51,14 +51,14 @@ func (s *shared) replayGuard(own bool, c *Config) ReplayGuard {
 	return s.late
 }
 
-// cookieSecret is drawn at first use.
+// cookieSecret returns the secret, which is made at first use.
 func (s *shared) cookieSecret(source io.Reader) []byte {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.cookie == nil {
 		secret := make([]byte, sha256.Size)
 		if _, err := io.ReadFull(source, secret); err != nil {
-			// Without randomness nobody's cookie is good.
+			// Without randomness no cookie is safe.
 			panic("hermetic: the random source failed: " + err.Error())
 		}
 		s.cookie = secret
@@ -66,9 +66,9 @@ func (s *shared) cookieSecret(source io.Reader) []byte {
 	return s.cookie
 }
 
-// keeper is the Config whose ticket keys count, and with them its replay guard: where
-// GetConfigForClient has returned one that says nothing of ticket keys, it is the one
-// that was asked, as in crypto/tls.
+// keeper returns the Config whose ticket keys and replay guard count. If
+// GetConfigForClient has returned one without ticket keys, it is the original one, as
+// in crypto/tls.
 func (e *Engine) keeper() *compiled {
 	if e.asked != nil && e.cfg.TicketKeys == nil && !e.cfg.asks(AsyncTicketKeys) {
 		return e.asked

@@ -41,26 +41,26 @@ func TestBadConfigs(t *testing.T) {
 		{"versions the wrong way round", &Config{MinVersion: tls.VersionTLS13, MaxVersion: tls.VersionTLS12}, "Config.MinVersion: it is newer than MaxVersion"},
 		{"an unknown suite", &Config{CipherSuites: []uint16{tls.TLS_RSA_WITH_AES_128_CBC_SHA}}, "Config.CipherSuites: TLS_RSA_WITH_AES_128_CBC_SHA is not supported"},
 		{"a suite that has no name", &Config{CipherSuites: []uint16{1}}, "Config.CipherSuites: 0x0001 is not supported"},
-		{"no suite of the version", &Config{CipherSuites: []uint16{tls.TLS_AES_128_GCM_SHA256}, MaxVersion: tls.VersionTLS12}, "Config.CipherSuites: none of them belongs to a version"},
+		{"no suite of the version", &Config{CipherSuites: []uint16{tls.TLS_AES_128_GCM_SHA256}, MaxVersion: tls.VersionTLS12}, "Config.CipherSuites: none belongs to an enabled version"},
 		{"an unknown group", &Config{CurvePreferences: []tls.CurveID{1}}, "Config.CurvePreferences: CurveID(1) is not supported"},
-		{"only hybrids in TLS 1.2", &Config{CurvePreferences: []tls.CurveID{tls.X25519MLKEM768}, MaxVersion: tls.VersionTLS12}, "Config.CurvePreferences: no group is left"},
+		{"only hybrids in TLS 1.2", &Config{CurvePreferences: []tls.CurveID{tls.X25519MLKEM768}, MaxVersion: tls.VersionTLS12}, "Config.CurvePreferences: no group is usable"},
 		{"a share of another group", &Config{KeyShares: []tls.CurveID{tls.X25519}, CurvePreferences: []tls.CurveID{tls.CurveP256}}, "Config.KeyShares: X25519 is not in CurvePreferences"},
 		{"an unknown scheme", &Config{SignatureSchemes: []tls.SignatureScheme{tls.PKCS1WithSHA1}}, "Config.SignatureSchemes: PKCS1WithSHA1 is not supported"},
 		{"an empty protocol", &Config{NextProtos: []string{"h2", ""}}, "Config.NextProtos: \"\" has not 1 to 255 bytes"},
-		{"a suite twice", &Config{CipherSuites: []uint16{0x1301, 0x1302, 0x1301}}, "Config.CipherSuites: TLS_AES_128_GCM_SHA256 stands there twice"},
-		{"a group twice", &Config{CurvePreferences: []tls.CurveID{tls.X25519, tls.X25519}}, "Config.CurvePreferences: X25519 stands there twice"},
-		{"a share twice", &Config{KeyShares: []tls.CurveID{tls.X25519, tls.X25519}}, "Config.KeyShares: X25519 stands there twice"},
+		{"a suite twice", &Config{CipherSuites: []uint16{0x1301, 0x1302, 0x1301}}, "Config.CipherSuites: TLS_AES_128_GCM_SHA256 is listed twice"},
+		{"a group twice", &Config{CurvePreferences: []tls.CurveID{tls.X25519, tls.X25519}}, "Config.CurvePreferences: X25519 is listed twice"},
+		{"a share twice", &Config{KeyShares: []tls.CurveID{tls.X25519, tls.X25519}}, "Config.KeyShares: X25519 is listed twice"},
 		{"shares in another order", &Config{CurvePreferences: []tls.CurveID{tls.X25519, tls.CurveP256}, KeyShares: []tls.CurveID{tls.CurveP256, tls.X25519}},
 			"Config.KeyShares: X25519 comes after CurveP256, and before it in CurvePreferences"},
-		{"a scheme twice", &Config{SignatureSchemes: []tls.SignatureScheme{tls.Ed25519, tls.Ed25519}}, "Config.SignatureSchemes: Ed25519 stands there twice"},
+		{"a scheme twice", &Config{SignatureSchemes: []tls.SignatureScheme{tls.Ed25519, tls.Ed25519}}, "Config.SignatureSchemes: Ed25519 is listed twice"},
 		{"no scheme", &Config{SignatureSchemes: []tls.SignatureScheme{}}, "Config.SignatureSchemes: it is empty"},
-		{"a protocol twice", &Config{NextProtos: []string{"h2", "h3", "h2"}}, "Config.NextProtos: \"h2\" stands there twice"},
-		{"a type twice", &Config{CertificateTypes: []CertificateType{CertificateX509, CertificateX509}}, "Config.CertificateTypes: X509 stands there twice"},
-		{"a type of the peer twice", &Config{PeerCertificateTypes: []CertificateType{CertificateRawPublicKey, CertificateRawPublicKey}}, "Config.PeerCertificateTypes: RawPublicKey stands there twice"},
-		{"an SRTP profile twice", &Config{DTLS: DTLSConfig{SRTPProfiles: []uint16{1, 1}}}, "Config.DTLS.SRTPProfiles: profile 0x0001 stands there twice"},
-		{"a PSK twice", &Config{PSKs: []PSK{{Identity: []byte("a"), Key: []byte("k")}, {Identity: []byte("a"), Key: []byte("l")}}}, "Config.PSKs[1]: there is another one with its identity"},
+		{"a protocol twice", &Config{NextProtos: []string{"h2", "h3", "h2"}}, "Config.NextProtos: \"h2\" is listed twice"},
+		{"a type twice", &Config{CertificateTypes: []CertificateType{CertificateX509, CertificateX509}}, "Config.CertificateTypes: X509 is listed twice"},
+		{"a type of the peer twice", &Config{PeerCertificateTypes: []CertificateType{CertificateRawPublicKey, CertificateRawPublicKey}}, "Config.PeerCertificateTypes: RawPublicKey is listed twice"},
+		{"an SRTP profile twice", &Config{DTLS: DTLSConfig{SRTPProfiles: []uint16{1, 1}}}, "Config.DTLS.SRTPProfiles: profile 0x0001 is listed twice"},
+		{"a PSK twice", &Config{PSKs: []PSK{{Identity: []byte("a"), Key: []byte("k")}, {Identity: []byte("a"), Key: []byte("l")}}}, "Config.PSKs[1]: another PSK has the same identity"},
 		{"an imported PSK twice", &Config{PSKs: []PSK{{Identity: []byte("a"), Key: []byte("k"), Import: true}, {Identity: []byte("a"), Key: []byte("l"), Import: true}}},
-			"Config.PSKs[1]: there is another one with its identity"},
+			"Config.PSKs[1]: another PSK has the same identity"},
 		{"a PSK whose imported identity is too long", &Config{PSKs: []PSK{{Identity: make([]byte, 32767), Key: []byte("k"), Import: true, Context: make([]byte, 32761)}}},
 			"Config.PSKs[0]: the identity and the context have 65528 bytes, more than 65527"},
 		{"PSKs where certificates are required", &Config{PSKs: []PSK{{Identity: []byte("a"), Key: []byte("k")}}, ClientAuth: tls.RequireAndVerifyClientCert},
@@ -74,7 +74,7 @@ func TestBadConfigs(t *testing.T) {
 		{"no key", &Config{Certificates: []tls.Certificate{{Certificate: leaf.Certificate}}}, "Config.Certificates[0]: it has no private key"},
 		{"a key that cannot sign", &Config{Certificates: []tls.Certificate{{PrivateKey: 7}}}, "Config.Certificates[0]: its private key, a int, is no crypto.Signer"},
 		{"raw keys without a judge", &Config{PeerCertificateTypes: []CertificateType{CertificateRawPublicKey}}, "Config.PeerCertificateTypes: CertificateRawPublicKey needs PeerPublicKeys"},
-		{"raw keys that nobody asks for", &Config{PeerPublicKeys: []crypto.PublicKey{other.PrivateKey}}, "Config.PeerPublicKeys: nobody is asked for a raw public key"},
+		{"raw keys that nobody asks for", &Config{PeerPublicKeys: []crypto.PublicKey{other.PrivateKey}}, "Config.PeerPublicKeys: raw public keys are not requested"},
 		{"an unknown type", &Config{PeerCertificateTypes: []CertificateType{1}}, "Config.PeerCertificateTypes: 1 is neither CertificateX509 nor CertificateRawPublicKey"},
 	} {
 		_, err := NewEngine(TLSClient, c.cfg)
@@ -184,7 +184,7 @@ func TestLoadConfig(t *testing.T) {
 	}
 }
 
-// TestConfigErrorUnwrap: what is behind a ConfigError can be found.
+// TestConfigErrorUnwrap: the cause of a ConfigError can be found.
 func TestConfigErrorUnwrap(t *testing.T) {
 	leaf := pkitest.CA(t).Leaf(t, pkitest.Options{})
 	leaf.Certificate = [][]byte{{0x30, 0x00}}
@@ -199,7 +199,7 @@ func TestConfigErrorUnwrap(t *testing.T) {
 		inner = errors.Unwrap(inner)
 	}
 	if inner.Error() != want.Error() || !strings.Contains(wrong.Reason, want.Error()) {
-		t.Errorf("behind it is %v, want %v", inner, want)
+		t.Errorf("its cause is %v, want %v", inner, want)
 	}
 }
 

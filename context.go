@@ -26,7 +26,7 @@ type Context struct {
 	closed bool // the peer's close_notify has been reported by the engine
 
 	taken      int  // datagrams that this operation has read
-	cookieSeen bool // DTLS servers: a ClientHello with a good cookie has come
+	cookieSeen bool // DTLS servers: a ClientHello with a good cookie has arrived
 	complete   bool // the handshake is over, and all of it is sent
 
 	in   *[bufferSize]byte // from pool while there is something in it
@@ -35,7 +35,7 @@ type Context struct {
 	data []byte // application data not read yet: aliases in
 
 	out     []byte            // bytes that the transport has not taken yet
-	outRoom *[bufferSize]byte // from pool: what out began in
+	outRoom *[bufferSize]byte // from pool: the start of out's room
 	written int               // bytes of Write's data that out stands for
 
 	early        []byte // early data not read yet, MaxEarlyData at most
@@ -82,14 +82,14 @@ func NewContext(mode Mode, cfg *Config, bio io.ReadWriter) (*Context, error) {
 	return (&Context{engine: e, bio: bio}).anew(), nil
 }
 
-// anew is c at the start of a session. A DTLS server that is told to trust its peer's
-// address asks for no cookie.
+// anew returns c at the start of a session. A DTLS server that trusts its peer's address
+// asks for no cookie.
 func (c *Context) anew() *Context {
 	trusts := c.engine.mode == DTLSServer && c.engine.cfg.DTLS.TrustAddress
 	return &Context{engine: c.engine, bio: c.bio, busy: c.busy, cookieSeen: trusts}
 }
 
-// enter begins an operation, which must not be called from inside another.
+// enter starts an operation, which must not be called from inside another.
 func (c *Context) enter() error {
 	if c.busy {
 		return ErrBusy
@@ -98,9 +98,9 @@ func (c *Context) enter() error {
 	return nil
 }
 
-// leave ends an operation. A fatal error resets the context, and is what the
-// operation returns: the answer to a question may have failed before it, and then the
-// transport has stopped it while it sent the alert.
+// leave ends an operation. A fatal error resets the context and is the operation's
+// result, even if err is only the transport's while the alert was sent: then the answer
+// to a question had failed before.
 func (c *Context) leave(err error) error {
 	if fatal := c.engine.err; err != nil && fatal != nil {
 		err = fatal
@@ -129,7 +129,7 @@ func (c *Context) Handshake() error {
 }
 
 // welcome is the first step of a DTLS server: it waits for a ClientHello with a
-// good cookie. One without is answered, and nothing is kept of it.
+// good cookie. A ClientHello without one is answered, and nothing of it is kept.
 func (c *Context) welcome() error {
 	for {
 		if len(c.out) > 0 {
@@ -166,9 +166,9 @@ func (c *Context) turnAway() error {
 	return ErrUnverified
 }
 
-// done reports that the handshake is over. A DTLS 1.3 client's is when its
-// Finished is acknowledged, so that callers who then stop asking for the
-// timeout do not hang; data that comes before says the same.
+// done reports whether the handshake is over. For a DTLS 1.3 client that is when its
+// Finished is acknowledged, or data arrives: so a caller that then stops asking for
+// the timeout does not hang.
 func (c *Context) done() bool {
 	return c.engine.HandshakeComplete() && (c.engine.mode != DTLSClient || c.engine.acknowledged() || len(c.data) > 0)
 }
@@ -198,7 +198,7 @@ func (c *Context) handshake() error {
 	return c.flush()
 }
 
-// step sends what the handshake has to send, and opens a record unless it is over.
+// step sends the handshake's output, and opens a record unless the handshake is over.
 func (c *Context) step() error {
 	if err := c.flush(); err != nil {
 		return err
@@ -237,7 +237,7 @@ func (c *Context) read(p []byte) (int, error) {
 			return 0, err
 		}
 	}
-	if len(c.early) > 0 { // no replay gets as far as this
+	if len(c.early) > 0 { // the handshake is complete, so it is no replay
 		return c.takeEarly(p), nil
 	}
 	for len(c.data) == 0 {
@@ -251,7 +251,7 @@ func (c *Context) read(p []byte) (int, error) {
 	return n, nil
 }
 
-// fill opens one record, and reads it before if need be.
+// fill opens one record, and reads it first if needed.
 func (c *Context) fill() error {
 	if c.closed {
 		return ErrClosed
@@ -272,7 +272,7 @@ func (c *Context) fill() error {
 	}
 }
 
-// open opens the first record of what was read; false: it is incomplete.
+// open opens the first buffered record. It returns false if that is incomplete.
 func (c *Context) open() (bool, error) {
 	o, err := c.engine.Open(c.in[c.from:c.to])
 	c.from += o.N
@@ -295,7 +295,7 @@ func (c *Context) open() (bool, error) {
 func (c *Context) receive() error {
 	if c.engine.mode.IsDTLS() {
 		if c.taken++; c.taken > maxTaken {
-			return ErrWantRead // a flood of garbage must not keep the caller's loop
+			return ErrWantRead // a flood of garbage must not hold up the caller's loop
 		}
 	}
 	if c.in == nil {
@@ -330,7 +330,7 @@ func (c *Context) receive() error {
 	return err
 }
 
-// release gives the buffer back once nothing is left in it.
+// release returns the buffer to the pool once it is empty.
 func (c *Context) release() {
 	if c.in != nil && c.from == c.to && len(c.data) == 0 {
 		buffers.Put(c.in)
@@ -356,8 +356,8 @@ func (c *Context) write(data []byte) (int, error) {
 	return c.send(&c.written, data, c.engine.MaxData(), c.engine.Seal)
 }
 
-// send sends data, most bytes of it over TLS, and keeps in written for how much the
-// record stands until it has gone.
+// send sends data: over TLS at most most bytes. Until the record has left, written is
+// how many bytes of data it has.
 func (c *Context) send(written *int, data []byte, most int, seal func(dst, data []byte) ([]byte, error)) (int, error) {
 	if *written == 0 && len(data) > 0 {
 		if !c.engine.mode.IsDTLS() { // a datagram is not split
@@ -417,14 +417,14 @@ func (c *Context) flush() error {
 	return nil
 }
 
-// owed reports whether what must be sent next is a Write's or a Close's that
-// could not send it. They do when they are repeated: what the transport says to
-// it is their answer, and must not keep a reader from what has come.
+// owed reports whether the pending output belongs to a Write or Close that could not
+// send it. Those send it when they are repeated: the transport's answer is theirs, and
+// must not keep a reader from received data.
 func (c *Context) owed() bool {
 	return len(c.out) > 0 && (c.written+c.earlyWritten > 0 || c.engine.closed)
 }
 
-// dropOut gives the output buffer back, if it came from the pool.
+// dropOut returns the output buffer to the pool, if it came from there.
 func (c *Context) dropOut() {
 	if c.outRoom != nil {
 		buffers.Put(c.outRoom)
@@ -487,7 +487,7 @@ func (c *Context) SetPeerID(id []byte) error {
 		return ErrBusy
 	}
 	if c.cookieSeen {
-		return nil // it has served
+		return nil // no longer needed: the cookie was good
 	}
 	return c.engine.SetPeerID(id)
 }
@@ -505,7 +505,7 @@ func (c *Context) SetServerName(name string) error {
 func (c *Context) Timeout() (time.Duration, bool) {
 	at, ok := c.engine.Deadline()
 	if !ok || c.done() && c.engine.acknowledged() {
-		return 0, false // what remains is a final flight kept for a peer that has it
+		return 0, false // only a final flight remains, kept for a peer that has it
 	}
 	return max(0, at.Sub(c.engine.now())), true
 }

@@ -218,8 +218,8 @@ func TestContextLoss(t *testing.T) {
 	}
 }
 
-// TestEndlessGarbage: a transport that always has a datagram does not keep an
-// operation for ever.
+// TestEndlessGarbage: a transport that always has a datagram does not prolong an
+// operation forever.
 func TestEndlessGarbage(t *testing.T) {
 	_, server, _, bios := datagramContexts(t, versions[1])
 	garbage := make([][]byte, 10*maxTaken)

@@ -40,7 +40,7 @@ func (c *Context) readEarly(p []byte) (int, error) {
 	return c.takeEarly(p), nil
 }
 
-// takeEarly returns early data that has come.
+// takeEarly returns early data that has arrived.
 func (c *Context) takeEarly(p []byte) int {
 	n := copy(p, c.early)
 	if c.early = c.early[n:]; len(c.early) == 0 {
@@ -103,7 +103,7 @@ func (c *Context) writeEarly(data []byte) (int, error) {
 	n, err := c.send(&c.earlyWritten, data, most, e.SealEarlyData)
 	c.saidEarly = c.saidEarly || n > 0 || err == ErrWantWrite
 	if errors.Is(err, ErrInvalidOperation) && e.Pending() != nil {
-		return 0, ErrPending // the answer may bring a session, or keys
+		return 0, ErrPending // the answer may be a session, or keys
 	}
 	return n, err
 }

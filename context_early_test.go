@@ -355,8 +355,8 @@ func TestContextEarlyDataReset(t *testing.T) {
 	}
 }
 
-// TestContextEarlyDataOverLimit: who sends more ends the session, and what he has sent
-// is gone.
+// TestContextEarlyDataOverLimit: a client that sends more ends the session, and its data
+// is lost.
 func TestContextEarlyDataOverLimit(t *testing.T) {
 	e := newEarly(t, nil)
 	e.hello(strings.Repeat("x", 1000))
@@ -397,7 +397,7 @@ func TestContextEarlyDataTransportErrors(t *testing.T) {
 }
 
 // TestContextEarlyDataClose: before the handshake is complete there is nothing that
-// close_notify could go behind.
+// close_notify could follow.
 func TestContextEarlyDataClose(t *testing.T) {
 	e := newEarly(t, nil)
 	e.hello("early")
@@ -430,7 +430,7 @@ func TestContextEarlyDataPending(t *testing.T) {
 	e.readEarly("early")
 }
 
-// TestContextEarlyDataModes: who can read and write it.
+// TestContextEarlyDataModes: which modes can read and write it.
 func TestContextEarlyDataModes(t *testing.T) {
 	for mode := TLSClient; mode <= DTLSServer; mode++ {
 		c, err := NewContext(mode, &Config{InsecureSkipVerify: true}, &bio{in: new(bytes.Buffer), out: new(bytes.Buffer)})
@@ -451,8 +451,8 @@ func TestContextEarlyDataModes(t *testing.T) {
 	}
 }
 
-// TestContextEarlyDatagrams: a DTLS client's goes behind its ClientHello, and leaves
-// whole or not at all.
+// TestContextEarlyDatagrams: a DTLS client's early data follows its ClientHello, and
+// leaves whole or not at all.
 func TestContextEarlyDatagrams(t *testing.T) {
 	for _, accepted := range []bool{true, false} {
 		cc, sc, now := earlyConfigs(t)
@@ -522,8 +522,8 @@ func TestContextEarlyDatagrams(t *testing.T) {
 	}
 }
 
-// TestContextNoAnswerToStrangers: whoever has sent no early data that was accepted may
-// yet have to show a certificate.
+// TestContextNoAnswerToStrangers: a client without accepted early data may still have to
+// show a certificate.
 func TestContextNoAnswerToStrangers(t *testing.T) {
 	for _, rejected := range []bool{false, true} {
 		e := newEarly(t, func(client, server *Config) {

@@ -112,7 +112,7 @@ func both(t *testing.T, a, b func() error) {
 			return
 		}
 	}
-	t.Fatal("the operations go on for ever")
+	t.Fatal("the operations never end")
 }
 
 func TestContextOverEveryTransport(t *testing.T) {
@@ -370,7 +370,7 @@ func (s *scarce) Write(p []byte) (int, error) {
 }
 
 // TestContextReadSendsTheLastFlight: a Read that performs the handshake wants to
-// write until all of it is sent, or the peer would wait for ever.
+// write until all of it is sent, or the peer would wait forever.
 func TestContextReadSendsTheLastFlight(t *testing.T) {
 	client, server, cb, _ := contexts(t, tls.VersionTLS13)
 	client.Handshake()

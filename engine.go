@@ -56,13 +56,13 @@ type Engine struct {
 	ended      bool // and close_notify was sent
 	peerClosed bool // and so was the peer's
 	over       bool // both, and the keys are forgotten
-	moved      bool // imported: another Config may have verified the peer
+	moved      bool // imported: a different Config may have verified the peer
 	cfg        *compiled
-	asked      *compiled // before cfg: for a Config for this client; nil: there is none
+	asked      *compiled // the Config whose GetConfigForClient returned cfg; nil: none
 	carrier    carrier.Carrier
 	machine    *handshake.Machine // nil once the handshake is complete
 	conn       *handshake.Connection
-	question   handshake.Question // what the caller is asked; pending is its public form
+	question   handshake.Question // for the caller; pending is its public form
 	pending    Pending
 	tickets    []TicketKey // for this handshake, once they are known
 	err        error       // a fatal failure: final until Reset
@@ -108,7 +108,7 @@ func (h handler) KeysExhausted(request bool) {
 	}
 }
 
-// params are the handshake's, for the engine's role.
+// params returns the handshake's parameters for the engine's role.
 func (e *Engine) params() *handshake.Params {
 	if e.mode.IsServer() {
 		return &e.cfg.server
@@ -116,8 +116,8 @@ func (e *Engine) params() *handshake.Params {
 	return &e.cfg.client
 }
 
-// start begins the handshake with the first call that can make bytes of it, so
-// that SetServerName may come before.
+// start starts the handshake, in the first call that can produce output, so that
+// SetServerName can come before.
 func (e *Engine) start() {
 	if e.started {
 		return
@@ -142,16 +142,16 @@ func (e *Engine) start() {
 	}
 }
 
-// startClient begins a handshake where there is something to send: a server's
-// begins with what comes, and so does the time by which it judges a cookie.
+// startClient starts a client's handshake. A server's starts with what it receives, and
+// so does the time by which it judges a cookie.
 func (e *Engine) startClient() {
 	if !e.mode.IsServer() {
 		e.start()
 	}
 }
 
-// handleMessages gives the handshake the messages that have come, until there are none or
-// the caller is asked a question. No other place waits for either.
+// handleMessages passes received messages to the handshake until there are none, or the
+// caller is asked a question. All waiting for either is here.
 func (e *Engine) handleMessages(now time.Time) error {
 	for {
 		m, ok, err := e.carrier.Next(now)
@@ -164,7 +164,7 @@ func (e *Engine) handleMessages(now time.Time) error {
 	}
 }
 
-// handle takes a handshake message.
+// handle handles a handshake message.
 func (e *Engine) handle(m wire.Message) error {
 	if e.complete {
 		err := e.conn.Handle(e.carrier, e.params(), m)
@@ -177,7 +177,7 @@ func (e *Engine) handle(m wire.Message) error {
 	return e.advance()
 }
 
-// advance answers what the Config answers, and pauses at what the caller must answer.
+// advance answers the questions that the Config answers, and stops at one for the caller.
 func (e *Engine) advance() error {
 	for {
 		if e.machine.Finished() {
@@ -225,7 +225,7 @@ func (e *Engine) resume() {
 	e.sayClosed()
 }
 
-// now is the time, for those carriers that have a timer.
+// now returns the time, for carriers that have a timer.
 func (e *Engine) now() time.Time {
 	if e.mode.IsDTLS() {
 		return e.cfg.now()
@@ -234,7 +234,7 @@ func (e *Engine) now() time.Time {
 }
 
 // fail turns an error of the inner packages into the public one. A fatal one is kept, and
-// the peer is told, unless close_notify was the last that it was to hear of us.
+// the peer gets an alert, unless a close_notify was already sent.
 func (e *Engine) fail(err error) error {
 	var fault *alert.Error
 	var received *carrier.PeerAlert
@@ -270,7 +270,7 @@ func (e *Engine) forget(failed bool) {
 }
 
 // settle forgets the keys of a stream that both sides have closed. Datagrams may still be
-// on their way, and have to be acknowledged.
+// in transit, and must be acknowledged.
 func (e *Engine) settle(peerClosed bool) {
 	e.peerClosed = e.peerClosed || peerClosed
 	if e.peerClosed && e.ended && e.complete && !e.mode.IsDTLS() && !e.carrier.HasOutput() {
@@ -362,12 +362,12 @@ func (e *Engine) Seal(dst, data []byte) ([]byte, error) {
 	case nil:
 		return out, nil
 	case carrier.ErrDataSize:
-		return dst, &invalidOperation{fmt.Sprintf("%d bytes are more than a datagram takes, which is %d", len(data), e.MaxData())}
+		return dst, &invalidOperation{fmt.Sprintf("%d bytes do not fit in a datagram: at most %d do", len(data), e.MaxData())}
 	}
 	return dst, e.sealError(err)
 }
 
-// sealError is what keeps data from being sealed: the caller's fault, or a limit.
+// sealError returns why data was not sealed: the caller's mistake, or a limit.
 func (e *Engine) sealError(err error) error {
 	var fault *alert.Error
 	switch {
@@ -414,7 +414,7 @@ func (e *Engine) Close() {
 	e.sayClosed()
 }
 
-// sayClosed queues the close_notify of Close, if its time has come.
+// sayClosed queues the close_notify of Close, if it is due.
 func (e *Engine) sayClosed() {
 	if e.closed && !e.ended && e.carrier.Speaks() {
 		e.ended = true
@@ -482,11 +482,11 @@ func (e *Engine) KeyUpdate(request KeyUpdateRequest) error {
 
 var (
 	errIncomplete  = &invalidOperation{"the handshake is not complete"}
-	errBegun       = &invalidOperation{"the handshake has begun: this goes before it, or after Reset"}
+	errBegun       = &invalidOperation{"the handshake has started: call this before it, or after Reset"}
 	errWriteClosed = &invalidOperation{"the connection is closed for writing"}
 )
 
-// established reports what keeps the engine from what needs a whole handshake.
+// established returns an error unless the handshake is complete and the engine usable.
 func (e *Engine) established() error {
 	if e.err == nil && !e.HandshakeComplete() {
 		return errIncomplete
@@ -515,7 +515,7 @@ func (e *Engine) SetServerName(name string) error {
 	err := checkServerName(name)
 	switch {
 	case e.mode.IsServer():
-		return &invalidOperation{"operation not supported: only a client has a server's name"}
+		return &invalidOperation{"operation not supported: only a client has a server name"}
 	case err == errLongName:
 		return &invalidOperation{err.Error()}
 	case err != nil:

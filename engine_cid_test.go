@@ -90,8 +90,8 @@ func TestFinishedOvertakes(t *testing.T) {
 	}
 }
 
-// TestLongConnectionIDs: a peer that wants so long ones that no record fits the MTU makes
-// nobody wait for ever.
+// TestLongConnectionIDs: a peer that wants IDs so long that no record fits in the MTU makes
+// no side wait forever.
 func TestLongConnectionIDs(t *testing.T) {
 	for _, version := range versions {
 		for _, mtu := range []int{minMTU, 256, 300, 1200} {
@@ -130,7 +130,7 @@ func TestConnectionIDsChange(t *testing.T) {
 	}
 	m.settle(now)
 	if _, peer := m.client.ConnectionIDs(); bytes.Equal(peer, first) {
-		t.Error("the client goes on with the old one")
+		t.Error("the client continues with the old one")
 	}
 	if m.client.ChangeConnectionID() {
 		t.Error("there is a spare one")

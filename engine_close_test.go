@@ -99,7 +99,7 @@ func TestCloseAnyTime(t *testing.T) {
 		asking    asking
 		questions Async
 		before    func(c *closing) // what happens before Close
-		server    bool             // who closes
+		server    bool             // the server closes
 		at        bool             // close_notify is there at once
 		half      bool             // and the handshake is over with it
 	}{

@@ -86,7 +86,7 @@ func TestRequired12(t *testing.T) {
 	for name, test := range map[string]struct {
 		require func(client, server *Config)
 		change  func(*wire.ClientHello)
-		server  bool // it is who refuses
+		server  bool // the server refuses
 	}{
 		"the client requires EMS": {func(c, s *Config) { c.RequireExtendedMasterSecret = true }, without(wire.ExtExtendedMainSecret), false},
 		"the server requires EMS": {func(c, s *Config) { s.RequireExtendedMasterSecret = true }, without(wire.ExtExtendedMainSecret), true},

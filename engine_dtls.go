@@ -7,8 +7,8 @@ import (
 	"github.com/hermetic-tls/hermetic/internal/carrier"
 )
 
-// datagramOptions are those of the role: a server that knows whom it answers
-// asks for cookies.
+// datagramOptions returns the options of the role: a server with a peer identity asks for
+// cookies.
 func (e *Engine) datagramOptions() *carrier.DatagramOptions {
 	switch {
 	case !e.mode.IsServer():
@@ -126,7 +126,7 @@ func (e *Engine) OfferConnectionIDs(n int, usage ConnectionIDUsage) error {
 	case err != nil:
 		return err
 	case n < 1 || len(local)+n > 8:
-		return &invalidOperation{fmt.Sprintf("%d more connection IDs: there may be 8 in all", n)}
+		return &invalidOperation{fmt.Sprintf("%d more connection IDs are too many: at most 8 are allowed in all", n)}
 	}
 	return e.conn.OfferCIDs(e.datagrams(), e.params(), n, usage == ConnectionIDImmediate)
 }
@@ -155,13 +155,13 @@ func (e *Engine) ChangeConnectionID() bool {
 	return d != nil && e.err == nil && e.HandshakeComplete() && e.conn.ChangePeerCID(d)
 }
 
-// cidsUsable reports what keeps connection IDs from being changed.
+// cidsUsable returns an error unless connection IDs can be changed.
 func (e *Engine) cidsUsable(negotiated bool) error {
 	switch err := e.established(); {
 	case err != nil:
 		return err
 	case !e.conn.Renewable() || !negotiated:
-		return &invalidOperation{"operation not supported: no connection IDs that can change were negotiated"}
+		return &invalidOperation{"operation not supported: connection IDs that can change were not negotiated"}
 	case e.closed:
 		return errWriteClosed
 	}

@@ -177,7 +177,7 @@ func TestRecordDrops(t *testing.T) {
 			{"another epoch", func(b []byte) []byte { b[4]++; return b }, RecordDrops{NoKeys: 1}, tls.VersionTLS12},
 			{"another epoch", func(b []byte) []byte { b[0] ^= 2; return b }, RecordDrops{NoKeys: 1}, tls.VersionTLS13},
 			{"twice in a datagram", func(b []byte) []byte { return append(bytes.Clone(b), b...) }, RecordDrops{Replayed: 1}, 0},
-			{"in clear", func([]byte) []byte { return []byte("\x15\xfe\xfd\x00\x00\x00\x00\x00\x00\x00\x63\x00\x02\x02\x28") }, RecordDrops{Unprotected: 1}, 0},
+			{"unencrypted", func([]byte) []byte { return []byte("\x15\xfe\xfd\x00\x00\x00\x00\x00\x00\x00\x63\x00\x02\x02\x28") }, RecordDrops{Unprotected: 1}, 0},
 			{"a connection ID", func(b []byte) []byte { b[0] |= 0x10; return b }, RecordDrops{Malformed: 1}, tls.VersionTLS13},
 		} {
 			if test.only != 0 && (test.only == tls.VersionTLS13) != tls13 {
@@ -370,7 +370,7 @@ func TestCookiesOfOthers(t *testing.T) {
 		}
 		n.now = n.now.Add(4 * time.Minute)
 		if _, ok := cfg.AnswerHello(nil, []byte("a"), second); ok {
-			t.Errorf("%s: the cookie is good for ever", tls.VersionName(version))
+			t.Errorf("%s: the cookie never expires", tls.VersionName(version))
 		}
 	}
 }
@@ -408,8 +408,8 @@ func TestCookieAfterCookie(t *testing.T) {
 	n.exchangeDatagrams()
 }
 
-// TestLargeCertificate: who permits a large Certificate message has the memory for it,
-// and for some of what overtakes it.
+// TestLargeCertificate: a side that permits a large Certificate message has the memory for
+// it, and for some of what overtakes it.
 func TestLargeCertificate(t *testing.T) {
 	for _, version := range versions {
 		n := newNetwork(t, func(c, s *Config) {

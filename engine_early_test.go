@@ -23,7 +23,7 @@ func overBoth(t *testing.T, test func(t *testing.T, datagram bool)) {
 	t.Run("DTLS 1.3", func(t *testing.T) { test(t, true) })
 }
 
-// sendEarly sends early data right behind the ClientHello.
+// sendEarly sends early data right after the ClientHello.
 func (m *meeting) sendEarly(data string) error {
 	hello := m.client.Output(nil)
 	out, err := m.client.SealEarlyData(nil, []byte(data))

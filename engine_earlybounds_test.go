@@ -49,11 +49,12 @@ func TestEarlyDataNotOffered(t *testing.T) {
 // alpn lets a client and a server speak protocol a.
 func alpn(c, s *Config) { c.NextProtos, s.NextProtos = []string{"a"}, []string{"a"} }
 
-// alone is the first record, without the ChangeCipherSpec behind it.
+// alone is the first record, without the ChangeCipherSpec after it.
 func alone(out []byte) []byte { return out[:5+int(out[3])<<8+int(out[4])] }
 
-// TestEarlyDataReplayWithAnotherBinder: whoever repeats early data can change the binders
-// of PSKs that the server does not choose, and so do not check; that makes it no other.
+// TestEarlyDataReplayWithAnotherBinder: an attacker that repeats early data can change the
+// binders of PSKs that the server does not choose, and so does not check. It still is a
+// replay.
 func TestEarlyDataReplayWithAnotherBinder(t *testing.T) {
 	client, server, _ := earlyConfigs(t)
 	newMeeting(t, false, client, server).finish()
@@ -130,8 +131,8 @@ func (c *sameTicket) Put(_ string, s *Session) {
 	}
 }
 
-// TestEarlyDataOfOneTicket: who has one ticket can make any number of ClientHellos with
-// it, and does not take 0-RTT from others.
+// TestEarlyDataOfOneTicket: a client with one ticket can make any number of ClientHellos
+// with it, but takes no 0-RTT from others.
 func TestEarlyDataOfOneTicket(t *testing.T) {
 	overBoth(t, func(t *testing.T, datagram bool) {
 		for _, size := range []int{1, 4, 8, 100} {

@@ -17,8 +17,8 @@ func (e *Engine) ExportKeyingMaterial(label string, context []byte, length int) 
 	return exportFrom(e.conn, label, context, length)
 }
 
-// exportsEarly reports that a server has accepted early data and sent its Finished.
-// What the exporter gives is then bound to whom the session began with.
+// exportsEarly reports whether a server has accepted early data and sent its Finished.
+// Exported keys are then bound to the client with which the session began.
 func (e *Engine) exportsEarly() bool {
 	return e.err == nil && e.mode.IsServer() && e.conn != nil && e.conn.EarlyData == handshake.EarlyDataAccepted && e.conn.HasExporter()
 }

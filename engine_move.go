@@ -44,7 +44,7 @@ const maxSkip13 = 1 << 14
 var stateLabel = []byte("hermetic engine state")
 
 var (
-	errExported = errors.New("hermetic: the engine was exported: its connection goes on elsewhere")
+	errExported = errors.New("hermetic: the engine was exported: its connection continues elsewhere")
 	errOver     = &invalidOperation{"both sides have closed the connection, and its keys are forgotten"}
 	errState    = errors.New("hermetic: not the state of an engine, or damaged, or sealed with another key")
 )
@@ -125,7 +125,7 @@ func ImportEngine(cfg *Config, state []byte, aead cipher.AEAD, opts *ImportOptio
 	case skip > maxSkip13 && conn.Version == wire.VersionTLS13:
 		return nil, &invalidOperation{fmt.Sprintf("DTLS 1.3 can skip %d sequence numbers at most", maxSkip13)}
 	case s.Write.Sequence+skip > record.MaxSequence || s.Write.Sequence+skip < skip:
-		return nil, &invalidOperation{"there are not as many sequence numbers left to skip"}
+		return nil, &invalidOperation{"fewer sequence numbers are left than are to be skipped"}
 	}
 	s.Write.Sequence += skip
 	s.Ended = saved.closed
@@ -175,8 +175,8 @@ func (s *engineState) fields(c *codec.Coder) {
 	c.Rest(&s.connection)
 }
 
-// messageSeq codes the message_seq of the next message. After the last message it does
-// not fit in 16 bits.
+// messageSeq codes the message_seq of the next message. After the last message it no longer
+// fits in 16 bits.
 func messageSeq(c *codec.Coder, seq *int) {
 	v := uint32(*seq)
 	c.Uint32(&v)

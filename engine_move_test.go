@@ -185,7 +185,7 @@ func TestMoveToAnotherConfig(t *testing.T) {
 }
 
 // TestMoveKeepsNewest: an engine that has moved still knows which record is the newest,
-// be it one from a new path, and what comes behind the peer's close_notify.
+// even one from a new path, and drops what comes after the peer's close_notify.
 func TestMoveKeepsNewest(t *testing.T) {
 	for _, version := range versions {
 		for _, updated := range []bool{false, true} {
@@ -227,7 +227,7 @@ func TestMoveKeepsNewest(t *testing.T) {
 			hears(m.client.Output(nil), KindNone, ErrClosed)
 			m.server = move(t, m.server, 0)
 			hears(lost, KindData, nil)
-			behind, err := m.client.carrier.Seal(now.now, nil, []byte("behind the end"))
+			behind, err := m.client.carrier.Seal(now.now, nil, []byte("after the end"))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -320,7 +320,7 @@ func TestMoveAnswersFinished(t *testing.T) {
 				client.DTLS.RetransmitTimeout = 10 * time.Second // acknowledges before
 			})
 			lost := false
-			n.lose = func() bool { // the ACK, with the ticket behind it
+			n.lose = func() bool { // the ACK, followed by the ticket
 				first := n.server.HandshakeComplete() && !lost
 				lost = lost || first
 				return first
@@ -401,7 +401,7 @@ func TestMoveRefusals(t *testing.T) {
 		t.Fatal(err)
 	}
 	for mode := range Mode(6) {
-		plain[1] = byte(mode) // behind the form
+		plain[1] = byte(mode) // after the form
 		if _, err := ImportEngine(server, plain, plainAEAD{}, nil); (err == nil) != (mode == TLSServer || mode == TLSClient) {
 			t.Errorf("a connection over a stream, as %v: %v", mode, err)
 		}

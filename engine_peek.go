@@ -50,7 +50,7 @@ func PeekDatagram(datagram []byte, cidLen int) (p Peeked, ok bool) {
 	return p, true
 }
 
-// helloRandom returns the Random of the ClientHello that starts in a record, or nil.
+// helloRandom returns the random of the ClientHello that starts in a record, or nil.
 func helloRandom(rec []byte) []byte {
 	for f := range helloFragments(rec) {
 		if f.Offset == 0 {

@@ -79,7 +79,7 @@ func TestEngineStates(t *testing.T) {
 	}
 }
 
-// step is one call. Whoever is careful mostly does what brings a connection on.
+// step is one call. A careful caller mostly does what advances a connection.
 func (s *states) step(p *player, careful bool) {
 	e := p.e
 	n := s.rng.IntN(24)

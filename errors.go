@@ -78,7 +78,7 @@ func (e *ConfigError) Unwrap() error { return e.Err }
 
 func configError(field, reason string) error { return &ConfigError{Field: field, Reason: reason} }
 
-// configFault is a ConfigError with an error behind it.
+// configFault returns a ConfigError that wraps an error.
 func configFault(field string, err error) error { return &ConfigError{field, err.Error(), err} }
 
 // AlertError is the failure of a connection: which alert, who sent it, and why. It is fatal.
@@ -93,7 +93,7 @@ type AlertError struct {
 	// Cause says what happened, in words. It is empty if Received.
 	Cause string
 
-	err error // what is behind it, e.g. an x509 error
+	err error // the cause, for example an x509 error
 }
 
 // Error returns one line of at most 1,000 bytes. Text from the peer is escaped and truncated

@@ -161,7 +161,7 @@ func (m *meeting) pump() (clientErr, serverErr error) {
 	return nil, nil
 }
 
-// run is pump, and returns who has failed first.
+// run is pump, and returns the error of the side that failed first.
 func (m *meeting) run() error {
 	for range 100 {
 		there, err := m.pass(m.client, m.server)
