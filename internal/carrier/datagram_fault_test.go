@@ -30,7 +30,7 @@ func TestAlerts(t *testing.T) {
 			if !slices.Equal(p.server.data, []string{"before"}) {
 				t.Errorf("data that was overtaken: got %q", p.server.data)
 			}
-			if err := p.input(p.server, p.seal(p.client, "behind")); err != ErrClosed || len(p.server.data) != 1 {
+			if err := p.input(p.server, p.seal(p.client, "after it")); err != ErrClosed || len(p.server.data) != 1 {
 				t.Errorf("data after it: got %q, error %v", p.server.data, err)
 			}
 		})
@@ -75,8 +75,8 @@ func TestAlerts(t *testing.T) {
 			p := newPair(t, playOptions{version: version}, nil)
 			p.mustInput(p.client, p.reseal(p.server, 0, record.Alert, []byte{1, 0}))
 			p.connect()
-			p.mustInput(p.client, p.seal(p.server, "behind"))
-			if !slices.Equal(p.client.data, []string{"behind"}) {
+			p.mustInput(p.client, p.seal(p.server, "after it"))
+			if !slices.Equal(p.client.data, []string{"after it"}) {
 				t.Errorf("data after it: got %q", p.client.data)
 			}
 		})

@@ -246,7 +246,7 @@ func TestConnectionIDs(t *testing.T) {
 					if at := bytes.Index(wrong, test.cids[i]); len(test.cids[i]) > 0 && at > 0 {
 						wrong[at]++
 						dropped := peer.drops()
-						p.mustInput(peer, append(wrong, p.seal(e, "behind it")...))
+						p.mustInput(peer, append(wrong, p.seal(e, "after it")...))
 						if len(peer.data) != 2 || peer.drops() != dropped+1 {
 							t.Error("a record under another CID is opened")
 						}

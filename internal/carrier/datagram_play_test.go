@@ -62,8 +62,8 @@ type playOptions struct {
 	damaged     bool // messages unencrypted may not be what was sent
 }
 
-// message is what the body of a message is: it depends on who sent it, its type
-// and its number.
+// message returns the body of a message: it depends on the sender, the type and the
+// number.
 func message(fromServer bool, typ wire.Type, seq, size int) []byte {
 	b := make([]byte, size)
 	for i := range b {

@@ -8,7 +8,7 @@ import (
 	"github.com/hermetic-tls/hermetic/internal/pkitest"
 )
 
-// TestConstraints: whoever may have changed its mind is asked each time: a pool's
+// TestConstraints: what may have changed is asked each time: a pool's
 // constraint, and a pool whose contents were replaced. Where there is no constraint
 // the verdict is remembered, which also shows that the fields of x509.CertPool are
 // still those that constrained looks at.

@@ -28,9 +28,8 @@ func modulus(t testing.TB, bits uint, e int) *rsa.PublicKey {
 	return &rsa.PublicKey{N: n.SetBit(n, int(bits-1), 1).SetBit(n, 0, 1), E: e}
 }
 
-// issued is a certificate of an authority, or of a leaf, that says who has issued
-// it. It is signed with the common key of P-256, which may or may not be the
-// issuer's.
+// issued returns a certificate of an authority or a leaf, with the given issuer name. It
+// is signed with the common key of P-256, which may or may not be the issuer's.
 func issued(t testing.TB, subject, issuer string, public crypto.PublicKey, authority bool) []byte {
 	t.Helper()
 	template := &x509.Certificate{

@@ -185,8 +185,8 @@ func TestSelfSigned(t *testing.T) {
 	}
 }
 
-// TestVerifiedOnce: a chain that was verified is asked for its times and name
-// again, and for all else by whoever trusts others.
+// TestVerifiedOnce: a verified chain is checked again for its times and name, and in
+// full where other roots are trusted.
 func TestVerifiedOnce(t *testing.T) {
 	ca, stranger := pkitest.CA(t), pkitest.CA(t)
 	leaf := ca.Leaf(t, pkitest.Options{})
