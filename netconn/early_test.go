@@ -19,7 +19,7 @@ func earlyConfigs(t *testing.T) (client, server *hermetic.Config) {
 	server.MaxEarlyData, server.ReplayGuard = 1000, trusting{}
 	server.TicketKeys = hermetic.StaticTicketKeys(hermetic.TicketKey{1}) // which a clone has, too
 	c, s := pair(t, client, server)
-	both(t, func() error { // behind the ticket
+	both(t, func() error { // after the ticket
 		_, err := s.Write([]byte("hello"))
 		return err
 	}, func() error {

@@ -80,18 +80,18 @@ func TestClocks(t *testing.T) {
 			{"as before", 0, 0, "a", false, nil},
 			{"another one", 0, 0, "b", true, nil},
 		}},
-		{"Redis's clock is behind", []step{
+		{"Redis's clock is slow", []step{
 			{"the original", 0, 0, "a", true, nil},
-			{"behind", -minute, 0, "a", false, ErrClocks},
+			{"slow", -minute, 0, "a", false, ErrClocks},
 			{"as before", 0, 0, "a", false, nil},
 		}},
-		{"a server's clock is behind", []step{
+		{"a server's clock is slow", []step{
 			{"the original", 0, 0, "a", true, nil},
-			{"behind", 0, -minute, "a", false, ErrClocks},
+			{"slow", 0, -minute, "a", false, ErrClocks},
 			{"ahead", 0, minute, "a", false, ErrClocks},
 			{"as before", 0, 0, "a", false, nil},
 		}},
-		{"a minute passes, and a server's clock stays behind", []step{
+		{"a minute passes, and a server's clock stays slow", []step{
 			{"the original", 0, 0, "a", true, nil},
 			{"two minutes later", 2 * minute, 2 * minute, "b", true, nil},
 			{"a server's clock says that it is the time of the original", 2 * minute, 0, "a", false, ErrClocks},

@@ -170,8 +170,8 @@ func TestFailback(t *testing.T) {
 	}
 }
 
-// TestHistory: what was forgotten, or comes back old, is noticed by whoever has asked
-// before, and what was not forgotten is no loss.
+// TestHistory: a server that has asked before notices a state that was forgotten, or that
+// comes back old; what was not forgotten is no loss.
 func TestHistory(t *testing.T) {
 	guard := []string{"{hermetic}:guard", "{hermetic}:young", "{hermetic}:older"}
 	for _, test := range []struct {

@@ -18,8 +18,8 @@ import (
 	"github.com/hermetic-tls/hermetic"
 )
 
-// gate is a way to Redis that a test closes. Behind a silent one bytes are taken and
-// nothing comes back.
+// gate is a way to Redis that a test closes. A silent gate takes bytes and returns
+// nothing.
 type gate struct {
 	t      testing.TB
 	l      net.Listener

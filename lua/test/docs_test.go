@@ -61,7 +61,7 @@ func TestDocs(t *testing.T) {
 				end)
 				request(ctx, 'hello')
 				print('early: "' .. got .. '"')
-				assert(s:write('behind the ticket'))
+				assert(s:write('after the ticket'))
 				assert(ctx:read(100))
 			end`), `early: "hello"`},
 		{"callbacks of a socket that does not block", over("", `

@@ -23,7 +23,7 @@ static int native_fork(lua_State *L)
 	if (child < 0)
 		return luaL_error(L, "no fork");
 	if (child == 0) {
-		alarm(300); /* whoever hangs dies */
+		alarm(300); /* a child that hangs dies */
 		lua_settop(L, 1);
 		(void)lua_pcall(L, 0, 1, 0);
 		size_t len;

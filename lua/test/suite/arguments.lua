@@ -102,7 +102,7 @@ tests['newconfig: a table'] = function()
   h.throws("PEM: can't parse", ssl.newconfig, { mode = 'tls-client', cacert = '-----BEGIN CERTIFICATE-----' })
 end
 
-tests['newconfig: nothing stands behind a table'] = function()
+tests['newconfig: no argument follows a table'] = function()
   local options = { mode = 'tls-client' }
   local function throws(argument, name, cacert, cert)
     h.throws('bad argument #' .. argument .. " to 'newconfig' (not with a table: name it in the table, as '" .. name .. "')",

@@ -98,7 +98,7 @@ tests['a transport that joins datagrams'] = function()
   end
 end
 
-tests['a flood of garbage does not keep an operation for ever'] = function()
+tests['a flood of garbage does not prolong an operation forever'] = function()
   for _, mode in ipairs { 'dtls-client', 'dtls-server' } do
     local asked = 0
     local ctx = ssl.newcontext(ssl.newconfig(mode), function()

@@ -15,7 +15,7 @@ local function server_config() return ssl.newconfig { mode = 'tls-server', early
 -- Connects once, so that the client has a session.
 local function meet(client, server)
   local c, s = t.established(client, server)
-  h.same(t.send(s, c, 'behind the ticket'), 'behind the ticket')
+  h.same(t.send(s, c, 'after the ticket'), 'after the ticket')
   return c, s
 end
 
@@ -287,7 +287,7 @@ tests['reset forgets what was not read, or not sent'] = function()
   up.piece = 1e9
   h.same(t.shake(c, s), nil)
   h.results(nil, 'want-read')(s:read(100))
-  h.same(t.send(s, c, 'behind the ticket'), 'behind the ticket')
+  h.same(t.send(s, c, 'after the ticket'), 'after the ticket')
   c:reset()
   s:reset()
   up.piece = 0
@@ -308,7 +308,7 @@ tests['close before the handshake is complete sends nothing'] = function()
   h.same(t.shake(c, s), nil)
 end
 
-tests['who can read and write early data, and how much'] = function()
+tests['which modes can read and write early data, and how much'] = function()
   for _, mode in ipairs { 'tls-client', 'tls-server', 'dtls-client', 'dtls-server' } do
     local ctx = ssl.newcontext(ssl.newconfig(mode), function() return '' end, function(data) return #data end)
     if mode == 'tls-server' then
@@ -348,7 +348,7 @@ tests['a session in a file is the next program\'s'] = function()
       h.same(t.shake(c, s), nil)
       h.same(c:info().resumed, not first)
       h.same(c:info().early, not first and 'accepted' or nil)
-      h.same(t.send(s, c, 'behind the ticket'), 'behind the ticket')
+      h.same(t.send(s, c, 'after the ticket'), 'after the ticket')
     end
   end
   local file = assert(io.open(name, 'rb'))
@@ -360,7 +360,7 @@ tests['a session in a file is the next program\'s'] = function()
   local other = client_config { session = name, hostname = 'example.com' }
   local c, s = t.pair(other, server)
   h.same(t.shake(c, s), nil)
-  h.same(t.send(s, c, 'behind the ticket'), 'behind the ticket')
+  h.same(t.send(s, c, 'after the ticket'), 'after the ticket')
   h.same(c:info().resumed, false)
   file = assert(io.open(name, 'rb'))
   h.same(file:read('*a'), content)
@@ -391,8 +391,8 @@ tests['datagrams: a client has sessions in files too'] = function()
     end
     h.same(c:info().complete and s:info().complete, true)
     h.same(c:info().resumed, i == 2)
-    s:write('behind the ticket')
-    h.results('behind the ticket')(c:read(100))
+    s:write('after the ticket')
+    h.results('after the ticket')(c:read(100))
     done, err = c:writeearly('late')
     h.same(done, nil)
     h.same(err, 'invalid operation')

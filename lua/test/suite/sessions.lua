@@ -30,7 +30,7 @@ tests['read and write perform a pending handshake'] = function()
   end
 end
 
-tests['whoever performs the handshake wants to write, and offers again, what was not taken'] = function()
+tests['an operation that performs the handshake wants to write, and offers again, what was not taken'] = function()
   for name, argument in pairs { handshake = 0, read = 0, write = 'x' } do
     local c, s, up, down = t.pair()
     local refused
