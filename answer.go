@@ -29,7 +29,7 @@ func (e *Engine) answer(q handshake.Question) Pending {
 	case *handshake.Choose:
 		return e.choose(q)
 	case *handshake.Sign:
-		if e.cfg.asks(AsyncSign) {
+		if e.plan.cfg.asks(AsyncSign) {
 			return &SignRequest{
 				Certificate: q.Identity.Certificate,
 				Scheme:      tls.SignatureScheme(q.Scheme),
@@ -55,7 +55,7 @@ func (e *Engine) answer(q handshake.Question) Pending {
 // configure asks GetConfigForClient.
 func (e *Engine) configure(q *handshake.Configure) {
 	criteria := &pki.Criteria{Version: tls.VersionTLS12, Schemes: q.Hello.SignatureSchemes, SchemesCert: q.Hello.SignatureSchemesCert, Types: []uint8{pki.X509}}
-	cfg, err := e.cfg.GetConfigForClient(newClientHello(e, q.Hello, criteria))
+	cfg, err := e.plan.cfg.GetConfigForClient(newClientHello(e, q.Hello, criteria))
 	if err != nil {
 		q.Err = callbackError(alert.InternalError, err)
 		return
@@ -63,12 +63,12 @@ func (e *Engine) configure(q *handshake.Configure) {
 	if cfg == nil {
 		return
 	}
-	c, err := cfg.compiled()
+	c, err := cfg.plan()
 	if err != nil {
 		q.Err = alert.Wrap(alert.InternalError, errBadConfig, err)
 		return
 	}
-	e.asked, e.cfg = e.cfg, c
+	e.asked, e.plan = e.plan, c
 	q.Params = &c.server
 }
 
@@ -84,7 +84,7 @@ func callbackError(otherwise alert.Description, err error) error {
 
 // choose picks the certificate to send.
 func (e *Engine) choose(q *handshake.Choose) Pending {
-	if e.cfg.asks(AsyncChoose) {
+	if e.plan.cfg.asks(AsyncChoose) {
 		r := &ChooseRequest{question: question{e}}
 		if e.mode.IsServer() {
 			r.ClientHello = newClientHello(e, q.Hello, &q.Criteria)
@@ -108,7 +108,7 @@ func (e *Engine) choose(q *handshake.Choose) Pending {
 // certificate asks the callbacks; asked is false when the choice is left to
 // Certificates.
 func (e *Engine) certificate(q *handshake.Choose) (cert *tls.Certificate, asked bool, err error) {
-	cfg := e.cfg
+	cfg := e.plan.cfg
 	switch {
 	case e.mode.IsServer() && cfg.GetCertificate != nil:
 		cert, err = cfg.GetCertificate(newClientHello(e, q.Hello, &q.Criteria))
@@ -141,7 +141,7 @@ func (e *Engine) chosen(q *handshake.Choose, cert *tls.Certificate) {
 // chooseOwn picks one of Certificates.
 func (e *Engine) chooseOwn(q *handshake.Choose) {
 	server := e.mode.IsServer()
-	own, err := e.cfg.own(server)
+	own, err := e.plan.own(server)
 	if err != nil {
 		q.Err = alert.Wrap(alert.InternalError, "cannot make a self-signed certificate", err)
 		return
@@ -160,7 +160,7 @@ func (e *Engine) verify(q *handshake.Verify) Pending {
 			return nil
 		}
 	}
-	cfg := e.cfg
+	cfg := e.plan.cfg
 	if !e.params().AskVerify {
 		return nil
 	}
@@ -190,7 +190,7 @@ func (e *Engine) verifyPeer(p *handshake.Peer) (chains [][]*x509.Certificate, er
 	if chains, err = e.verifyChain(p.Chain); err != nil {
 		return nil, err
 	}
-	if ask := e.cfg.VerifyPeerCertificate; ask != nil {
+	if ask := e.plan.cfg.VerifyPeerCertificate; ask != nil {
 		if err := ask(p.Chain.DER(), chains); err != nil {
 			return nil, callbackError(alert.BadCertificate, err)
 		}
@@ -199,7 +199,7 @@ func (e *Engine) verifyPeer(p *handshake.Peer) (chains [][]*x509.Certificate, er
 }
 
 func (e *Engine) verifyChain(c *pki.Chain) ([][]*x509.Certificate, error) {
-	cfg := e.cfg
+	cfg := e.plan.cfg
 	v := pki.Verifier{Now: cfg.now()}
 	types := e.params().PeerCertTypes
 	switch {
@@ -209,7 +209,7 @@ func (e *Engine) verifyChain(c *pki.Chain) ([][]*x509.Certificate, error) {
 		return nil, nil
 	case e.mode.IsServer():
 		v.Roots, v.Usage = cfg.ClientCAs, x509.ExtKeyUsageClientAuth
-	case e.serverName == "" && !e.cfg.nameless():
+	case e.serverName == "" && !e.plan.nameless():
 		return nil, errNoName // PSKs or raw public keys were expected
 	default:
 		v.Roots, v.Usage, v.Name = cfg.RootCAs, x509.ExtKeyUsageServerAuth, e.serverName
@@ -220,12 +220,12 @@ func (e *Engine) verifyChain(c *pki.Chain) ([][]*x509.Certificate, error) {
 // verifyRawKey looks up a raw public key: RFC 7250, Section 6, leaves trust to
 // out-of-band means.
 func (e *Engine) verifyRawKey(key crypto.PublicKey) error {
-	cfg := e.cfg
+	cfg := e.plan.cfg
 	switch {
 	case !slices.Contains(e.params().PeerCertTypes, pki.RawPublicKey):
 		return errRawKey // of a session that another Config began
 	case len(cfg.PeerPublicKeys) == 0:
-		return nil // judged by a callback, see compiled.judgesRawKeys
+		return nil // judged by a callback, see plan.judgesRawKeys
 	}
 	for _, known := range cfg.PeerPublicKeys {
 		if pki.SameKey(key, known) {

@@ -23,7 +23,7 @@ func answerPending(t *testing.T, e *Engine) string {
 		if e.mode.IsServer() != (p.ClientHello != nil) || e.mode.IsServer() == (p.CertificateRequest != nil) {
 			t.Errorf("a ChooseRequest has not what its side needs: %+v", p)
 		}
-		own := e.cfg.Certificates
+		own := e.plan.cfg.Certificates
 		err = p.Answer(&own[0], nil)
 	case *SignRequest:
 		err = p.Answer(p.Sign(nil, p.Certificate.PrivateKey.(crypto.Signer)))

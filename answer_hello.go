@@ -21,7 +21,7 @@ import (
 // A fragmented ClientHello must have its cookie in the first fragments, those that this datagram
 // has without a gap. A datagram without the start of a ClientHello gets no answer. DTLS only.
 func (c *Config) AnswerHello(dst, peerID, datagram []byte) (answer []byte, ok bool) {
-	compiled, err := c.compiled()
+	plan, err := c.plan()
 	if err != nil {
 		return dst, false
 	}
@@ -33,9 +33,9 @@ func (c *Config) AnswerHello(dst, peerID, datagram []byte) (answer []byte, ok bo
 	var message []byte // or alert
 	var verdict handshake.Verdict
 	if len(h.start) < h.length {
-		message, verdict = handshake.AnswerFragment(&compiled.server, jar, h.start)
+		message, verdict = handshake.AnswerFragment(&plan.server, jar, h.start)
 	} else {
-		message, verdict = handshake.AnswerHello(&compiled.server, jar, h.start)
+		message, verdict = handshake.AnswerHello(&plan.server, jar, h.start)
 	}
 	switch verdict {
 	case handshake.Welcome:

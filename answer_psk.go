@@ -155,7 +155,7 @@ func (e *Engine) findPSK(q *handshake.FindPSK) Pending {
 
 // askPSK asks the callback or the caller for a PSK that is not in PSKs.
 func (e *Engine) askPSK(q *handshake.FindPSK, name []byte) Pending {
-	cfg := e.cfg
+	cfg := e.plan.cfg
 	switch {
 	case q.Own:
 		q.PSK = nil

@@ -89,14 +89,14 @@ func (g *replayGuard) Unseen(id []byte, until time.Time) bool {
 
 // unseen answers whether early data is new.
 func (e *Engine) unseen(q *handshake.Unseen) Pending {
-	until := e.cfg.now().Add(replayWindow)
-	cfg := e.cfg
-	if cfg.ReplayGuard == nil && !cfg.asks(AsyncReplay) {
-		cfg = e.keeper()
+	until := e.plan.cfg.now().Add(replayWindow)
+	plan := e.plan
+	if plan.cfg.ReplayGuard == nil && !plan.cfg.asks(AsyncReplay) {
+		plan = e.keeper()
 	}
-	if cfg.asks(AsyncReplay) {
+	if plan.cfg.asks(AsyncReplay) {
 		return &ReplayRequest{ID: q.ID, Until: until, question: question{e}}
 	}
-	q.OK = cfg.guard.Unseen(q.ID, until)
+	q.OK = plan.guard.Unseen(q.ID, until)
 	return nil
 }

@@ -20,7 +20,7 @@ type Session struct {
 	state *session.Session
 	// verifiedBy is the configuration that has verified the server. A session of
 	// another one is verified again before it is offered.
-	verifiedBy *compiled
+	verifiedBy *plan
 	name       string
 }
 
@@ -159,10 +159,10 @@ func (e *Engine) sessionKey() string {
 // offer answers which session to offer.
 func (e *Engine) offer(q *handshake.Offer) Pending {
 	key := e.sessionKey()
-	if e.cfg.asks(AsyncSession) {
+	if e.plan.cfg.asks(AsyncSession) {
 		return &SessionRequest{Key: key, question: question{e}}
 	}
-	e.offered(q, e.cfg.SessionCache.Get(key))
+	e.offered(q, e.plan.cfg.SessionCache.Get(key))
 	return nil
 }
 
@@ -171,15 +171,15 @@ func (e *Engine) offered(q *handshake.Offer, s *Session) {
 	if s == nil || s.state == nil || !s.state.Keepable() {
 		return
 	}
-	peer, err := handshake.RestorePeer(s.state, &e.cfg.chains)
+	peer, err := handshake.RestorePeer(s.state, &e.plan.chains)
 	if err != nil || peer == nil && !e.hasPSK(s.state.PSK) {
 		return
 	}
-	elsewhere := s.verifiedBy != e.cfg || s.name != e.serverName
+	elsewhere := s.verifiedBy != e.plan || s.name != e.serverName
 	switch {
 	case elsewhere || peer != nil && peer.Chain != nil && e.expired(peer):
 		_, err = e.verifyPeer(peer)
-	case peer != nil && peer.Chain != nil && e.cfg.RootCAs != nil: // it may have a constraint
+	case peer != nil && peer.Chain != nil && e.plan.cfg.RootCAs != nil: // it may have a constraint
 		_, err = e.verifyChain(peer.Chain)
 	}
 	if err != nil {
@@ -196,26 +196,26 @@ func (e *Engine) offered(q *handshake.Offer, s *Session) {
 // acceptsSession asks VerifyConnection about the server of a session that another Config
 // established. It does so before early data is sent: in the handshake it would be too late.
 func (e *Engine) acceptsSession(s *session.Session, peer *handshake.Peer) bool {
-	cfg := e.cfg
+	cfg := e.plan.cfg
 	switch {
 	case cfg.asks(AsyncVerify):
 		return false // the caller is asked only in the handshake
 	case cfg.VerifyConnection == nil || !cfg.EarlyData:
 		return true
 	}
-	as := &Engine{mode: e.mode, cfg: cfg, carrier: e.carrier, conn: handshake.Recall(s, peer)}
+	as := &Engine{mode: e.mode, plan: e.plan, carrier: e.carrier, conn: handshake.Recall(s, peer)}
 	state := as.State()
 	return cfg.VerifyConnection(state) == nil
 }
 
 func (e *Engine) expired(p *handshake.Peer) bool {
-	return e.cfg.now().After(p.Chain.Certificates()[0].NotAfter)
+	return e.plan.cfg.now().After(p.Chain.Certificates()[0].NotAfter)
 }
 
 // admits reports whether a server still accepts the client of a session: its
 // requirements may have changed since it issued the ticket.
 func (e *Engine) admits(s *session.Session) bool {
-	peer, err := handshake.RestorePeer(s, &e.cfg.chains)
+	peer, err := handshake.RestorePeer(s, &e.plan.chains)
 	switch p := e.params(); {
 	case err != nil:
 		return false
@@ -231,12 +231,12 @@ func (e *Engine) admits(s *session.Session) bool {
 // keep puts a new session into the cache.
 func (e *Engine) keep() {
 	state := e.conn.TakeSession()
-	if state == nil || !state.Keepable() || e.cfg.SessionCache == nil {
+	if state == nil || !state.Keepable() || e.plan.cfg.SessionCache == nil {
 		return
 	}
-	s := &Session{state: state, verifiedBy: e.cfg, name: e.serverName}
+	s := &Session{state: state, verifiedBy: e.plan, name: e.serverName}
 	if e.moved {
 		s.verifiedBy = nil
 	}
-	e.cfg.SessionCache.Put(e.sessionKey(), s)
+	e.plan.cfg.SessionCache.Put(e.sessionKey(), s)
 }

@@ -131,11 +131,11 @@ func openTicket(keys []TicketKey, ticket []byte) *session.Session {
 func (e *Engine) ticketKeys() ([]TicketKey, Pending) {
 	switch keeper := e.keeper(); {
 	case e.tickets != nil:
-	case keeper.asks(AsyncTicketKeys):
+	case keeper.cfg.asks(AsyncTicketKeys):
 		return nil, &TicketKeysRequest{question{e}}
 	default:
 		var err error
-		if e.tickets, err = keeper.keys.TicketKeys(e.cfg.now()); err != nil || e.tickets == nil {
+		if e.tickets, err = keeper.keys.TicketKeys(e.plan.cfg.now()); err != nil || e.tickets == nil {
 			e.tickets = []TicketKey{}
 		}
 	}
@@ -145,7 +145,7 @@ func (e *Engine) ticketKeys() ([]TicketKey, Pending) {
 // sealTicket answers with the ticket of a session.
 func (e *Engine) sealTicket(q *handshake.SealTicket) Pending {
 	keys, asked := e.ticketKeys()
-	if len(keys) > 0 && q.At(e.cfg.now()) {
+	if len(keys) > 0 && q.At(e.plan.cfg.now()) {
 		q.Ticket, _ = keys[0].seal(e.params().Rand, q.Session.Append(nil)) // on an error there is no ticket
 	}
 	return asked

@@ -24,19 +24,19 @@ import (
 	"github.com/hermetic-tls/hermetic/internal/wire"
 )
 
-// compileOnce holds the compiled form of a Config, once it has been used.
+// compileOnce holds the plan of a Config, once it has been used.
 type compileOnce struct {
 	once   sync.Once
-	result *compiled
+	result *plan
 	err    error
 
 	shared atomic.Pointer[shared]
 }
 
-// compiled is a Config checked and with its defaults filled in: what can be
+// A plan is a Config checked and with its defaults filled in: what can be
 // computed once is computed once.
-type compiled struct {
-	*Config
+type plan struct {
+	cfg            *Config
 	client, server handshake.Params
 	unfit          error                      // what is wrong only for clients
 	stream         [2]carrier.StreamOptions   // a client's, a server's
@@ -50,11 +50,11 @@ type compiled struct {
 	builtin *pki.Identity // the self-signed one
 }
 
-func (c *Config) compiled() (*compiled, error) {
+func (c *Config) plan() (*plan, error) {
 	if c == nil {
 		return nil, errors.New("hermetic: the Config is nil")
 	}
-	c.compile.once.Do(func() { c.compile.result, c.compile.err = newCompiled(c) })
+	c.compile.once.Do(func() { c.compile.result, c.compile.err = newPlan(c) })
 	return c.compile.result, c.compile.err
 }
 
@@ -62,11 +62,11 @@ func (c *Config) compiled() (*compiled, error) {
 // library itself.
 var errFIPSOnly = errors.New("hermetic: not usable under GODEBUG=fips140=only (fips140=on works)")
 
-func newCompiled(cfg *Config) (*compiled, error) {
+func newPlan(cfg *Config) (*plan, error) {
 	if fips140.Enforced() {
 		return nil, errFIPSOnly
 	}
-	c := &compiled{Config: cfg}
+	c := &plan{cfg: cfg}
 	c.chains.MaxCost = cfg.maxCertificateCost()
 	p := handshake.Params{
 		Rand:             cfg.random(),
@@ -134,16 +134,16 @@ func (c *Config) now() time.Time {
 
 // repetitions refuses lists with repeated values that are sent to the peer: RFC 9846,
 // Section 4.3.7, forbids them for groups, and they have no meaning anywhere.
-func (c *compiled) repetitions(*handshake.Params) error {
+func (c *plan) repetitions(*handshake.Params) error {
 	for _, err := range []error{
-		distinct("CipherSuites", c.CipherSuites, CipherSuiteName),
-		distinct("CurvePreferences", c.CurvePreferences, tls.CurveID.String),
-		distinct("KeyShares", c.KeyShares, tls.CurveID.String),
-		distinct("SignatureSchemes", c.SignatureSchemes, tls.SignatureScheme.String),
-		distinct("NextProtos", c.NextProtos, strconv.Quote),
-		distinct("CertificateTypes", c.CertificateTypes, CertificateType.String),
-		distinct("PeerCertificateTypes", c.PeerCertificateTypes, CertificateType.String),
-		distinct("DTLS.SRTPProfiles", c.DTLS.SRTPProfiles, func(p uint16) string { return fmt.Sprintf("profile %#04x", p) }),
+		distinct("CipherSuites", c.cfg.CipherSuites, CipherSuiteName),
+		distinct("CurvePreferences", c.cfg.CurvePreferences, tls.CurveID.String),
+		distinct("KeyShares", c.cfg.KeyShares, tls.CurveID.String),
+		distinct("SignatureSchemes", c.cfg.SignatureSchemes, tls.SignatureScheme.String),
+		distinct("NextProtos", c.cfg.NextProtos, strconv.Quote),
+		distinct("CertificateTypes", c.cfg.CertificateTypes, CertificateType.String),
+		distinct("PeerCertificateTypes", c.cfg.PeerCertificateTypes, CertificateType.String),
+		distinct("DTLS.SRTPProfiles", c.cfg.DTLS.SRTPProfiles, func(p uint16) string { return fmt.Sprintf("profile %#04x", p) }),
 	} {
 		if err != nil {
 			return err
@@ -164,9 +164,9 @@ func distinct[T comparable](field string, list []T, name func(T) string) error {
 	return nil
 }
 
-func (c *compiled) versions(p *handshake.Params) error {
-	p.MinVersion = cmp.Or(c.MinVersion, wire.VersionTLS12)
-	p.MaxVersion = cmp.Or(c.MaxVersion, wire.VersionTLS13)
+func (c *plan) versions(p *handshake.Params) error {
+	p.MinVersion = cmp.Or(c.cfg.MinVersion, wire.VersionTLS12)
+	p.MaxVersion = cmp.Or(c.cfg.MaxVersion, wire.VersionTLS13)
 	for field, v := range map[string]uint16{"MinVersion": p.MinVersion, "MaxVersion": p.MaxVersion} {
 		if v != wire.VersionTLS12 && v != wire.VersionTLS13 {
 			return configError(field, tls.VersionName(v)+" is neither TLS 1.2 nor TLS 1.3")
@@ -180,9 +180,9 @@ func (c *compiled) versions(p *handshake.Params) error {
 
 // suites selects the configured suites of the enabled versions, and disables versions
 // without a suite.
-func (c *compiled) suites(p *handshake.Params) error {
+func (c *plan) suites(p *handshake.Params) error {
 	enabled := func(s *suite.Suite) bool { return p.MinVersion <= s.Version && s.Version <= p.MaxVersion }
-	if c.CipherSuites == nil {
+	if c.cfg.CipherSuites == nil {
 		for _, s := range c.byDefault() {
 			if enabled(s) {
 				p.Suites = append(p.Suites, s)
@@ -190,7 +190,7 @@ func (c *compiled) suites(p *handshake.Params) error {
 		}
 		return c.versionsOf(p)
 	}
-	for _, id := range c.CipherSuites {
+	for _, id := range c.cfg.CipherSuites {
 		s := suite.ByID(id)
 		switch {
 		case s == nil:
@@ -205,8 +205,8 @@ func (c *compiled) suites(p *handshake.Params) error {
 }
 
 // clientSuites leaves only PSK suites to a client that cannot verify a certificate.
-func (c *compiled) clientSuites(p *handshake.Params) error {
-	if c.CipherSuites != nil || !c.onlyPSKs() {
+func (c *plan) clientSuites(p *handshake.Params) error {
+	if c.cfg.CipherSuites != nil || !c.onlyPSKs() {
 		return nil
 	}
 	p.Suites = slices.DeleteFunc(slices.Clone(p.Suites), func(s *suite.Suite) bool {
@@ -216,7 +216,7 @@ func (c *compiled) clientSuites(p *handshake.Params) error {
 }
 
 // versionsOf keeps the versions that have a suite.
-func (c *compiled) versionsOf(p *handshake.Params) error {
+func (c *plan) versionsOf(p *handshake.Params) error {
 	has := map[uint16]bool{}
 	for _, s := range p.Suites {
 		has[s.Version] = true
@@ -233,9 +233,9 @@ func (c *compiled) versionsOf(p *handshake.Params) error {
 	return nil
 }
 
-func (c *compiled) groups(p *handshake.Params) error {
+func (c *plan) groups(p *handshake.Params) error {
 	var err error
-	if p.Groups, err = chosen("CurvePreferences", c.CurvePreferences, suite.Groups, suite.Group.Supported); err != nil {
+	if p.Groups, err = chosen("CurvePreferences", c.cfg.CurvePreferences, suite.Groups, suite.Group.Supported); err != nil {
 		return err
 	}
 	if p.MaxVersion == wire.VersionTLS12 {
@@ -244,17 +244,17 @@ func (c *compiled) groups(p *handshake.Params) error {
 	if len(p.Groups) == 0 {
 		return configError("CurvePreferences", "no group is usable in the enabled versions")
 	}
-	if c.KeyShares == nil {
+	if c.cfg.KeyShares == nil {
 		p.KeyShares = defaultShares(p.Groups)
 		return nil
 	}
 	last := -1
-	for i, id := range c.KeyShares {
+	for i, id := range c.cfg.KeyShares {
 		switch at := slices.Index(p.Groups, suite.Group(id)); {
 		case at < 0:
 			return configError("KeyShares", fmt.Sprintf("%v is not in CurvePreferences", id))
 		case at < last: // RFC 9846, Section 4.3.8
-			return configError("KeyShares", fmt.Sprintf("%v comes after %v, and before it in CurvePreferences: the order must be the same", id, c.KeyShares[i-1]))
+			return configError("KeyShares", fmt.Sprintf("%v comes after %v, and before it in CurvePreferences: the order must be the same", id, c.cfg.KeyShares[i-1]))
 		default:
 			last = at
 		}
@@ -274,9 +274,9 @@ func defaultShares(groups []suite.Group) []suite.Group {
 	return shares
 }
 
-func (c *compiled) schemes(p *handshake.Params) error {
+func (c *plan) schemes(p *handshake.Params) error {
 	var err error
-	p.Schemes, err = chosen("SignatureSchemes", c.SignatureSchemes, suite.Schemes, suite.Scheme.Supported)
+	p.Schemes, err = chosen("SignatureSchemes", c.cfg.SignatureSchemes, suite.Schemes, suite.Scheme.Supported)
 	if err == nil && len(p.Schemes) == 0 {
 		return configError("SignatureSchemes", "it is empty, so the peer could not sign: use nil for all")
 	}
@@ -297,41 +297,41 @@ func chosen[ID, T ~uint16](field string, ids []ID, all []T, supported func(T) bo
 	return list, nil
 }
 
-func (c *compiled) alpn(p *handshake.Params) error {
-	for _, name := range c.NextProtos {
+func (c *plan) alpn(p *handshake.Params) error {
+	for _, name := range c.cfg.NextProtos {
 		if len(name) == 0 || len(name) > 255 {
 			return configError("NextProtos", fmt.Sprintf("%q has not 1 to 255 bytes", name))
 		}
 	}
-	p.ALPN = c.NextProtos
+	p.ALPN = c.cfg.NextProtos
 	return nil
 }
 
-func (c *compiled) sizes(p *handshake.Params) error {
-	d := &c.DTLS
+func (c *plan) sizes(p *handshake.Params) error {
+	d := &c.cfg.DTLS
 	switch {
-	case c.MaxRecordData != 0 && (c.MaxRecordData < 512 || c.MaxRecordData > record.MaxPlaintext):
-		return configError("MaxRecordData", fmt.Sprintf("%d is not from 512 to %d", c.MaxRecordData, record.MaxPlaintext))
-	case c.MaxCertificateMessage < 0 || c.MaxCertificateMessage >= 1<<24:
-		return configError("MaxCertificateMessage", fmt.Sprintf("%d is not from 0 to 2^24-1", c.MaxCertificateMessage))
-	case c.MaxCertificateCost < 0:
-		return configError("MaxCertificateCost", fmt.Sprintf("%d is negative", c.MaxCertificateCost))
-	case c.DTLS.MTU != 0 && c.DTLS.MTU < minMTU:
-		return configError("DTLS.MTU", fmt.Sprintf("%d is less than %d", c.DTLS.MTU, minMTU))
+	case c.cfg.MaxRecordData != 0 && (c.cfg.MaxRecordData < 512 || c.cfg.MaxRecordData > record.MaxPlaintext):
+		return configError("MaxRecordData", fmt.Sprintf("%d is not from 512 to %d", c.cfg.MaxRecordData, record.MaxPlaintext))
+	case c.cfg.MaxCertificateMessage < 0 || c.cfg.MaxCertificateMessage >= 1<<24:
+		return configError("MaxCertificateMessage", fmt.Sprintf("%d is not from 0 to 2^24-1", c.cfg.MaxCertificateMessage))
+	case c.cfg.MaxCertificateCost < 0:
+		return configError("MaxCertificateCost", fmt.Sprintf("%d is negative", c.cfg.MaxCertificateCost))
+	case c.cfg.DTLS.MTU != 0 && c.cfg.DTLS.MTU < minMTU:
+		return configError("DTLS.MTU", fmt.Sprintf("%d is less than %d", c.cfg.DTLS.MTU, minMTU))
 	case d.ConnectionIDLength < 0 || d.ConnectionIDLength > 255:
 		return configError("DTLS.ConnectionIDLength", fmt.Sprintf("%d is not from 0 to 255", d.ConnectionIDLength))
 	case d.ConnectionIDLength > 0 && !d.ConnectionIDs:
 		return configError("DTLS.ConnectionIDLength", "it has no effect without ConnectionIDs")
-	case len(c.DTLS.CookieSecret) > 0 && len(c.DTLS.CookieSecret) < minCookieSecret:
-		return configError("DTLS.CookieSecret", fmt.Sprintf("it has %d bytes, less than 16", len(c.DTLS.CookieSecret)))
+	case len(c.cfg.DTLS.CookieSecret) > 0 && len(c.cfg.DTLS.CookieSecret) < minCookieSecret:
+		return configError("DTLS.CookieSecret", fmt.Sprintf("it has %d bytes, less than 16", len(c.cfg.DTLS.CookieSecret)))
 	}
 	p.CIDs, p.CIDLength, p.SRTP = d.ConnectionIDs, d.ConnectionIDLength, d.SRTPProfiles
 	return nil
 }
 
-func (c *compiled) certificates(p *handshake.Params) error {
-	for i := range c.Certificates {
-		id, err := pki.Prepare(&c.Certificates[i])
+func (c *plan) certificates(p *handshake.Params) error {
+	for i := range c.cfg.Certificates {
+		id, err := pki.Prepare(&c.cfg.Certificates[i])
 		if err != nil {
 			return configFault(fmt.Sprintf("Certificates[%d]", i), err)
 		}
@@ -344,18 +344,18 @@ func (c *compiled) certificates(p *handshake.Params) error {
 		}
 	}
 	var err error
-	if p.PeerCertTypes, err = certificateTypes("PeerCertificateTypes", c.PeerCertificateTypes); err != nil {
+	if p.PeerCertTypes, err = certificateTypes("PeerCertificateTypes", c.cfg.PeerCertificateTypes); err != nil {
 		return err
 	}
-	if c.CertificateTypes != nil {
-		if p.LocalCertTypes, err = certificateTypes("CertificateTypes", c.CertificateTypes); err != nil {
+	if c.cfg.CertificateTypes != nil {
+		if p.LocalCertTypes, err = certificateTypes("CertificateTypes", c.cfg.CertificateTypes); err != nil {
 			return err
 		}
 	}
-	if slices.Contains(c.PeerCertificateTypes, CertificateRawPublicKey) && !c.judgesRawKeys() {
+	if slices.Contains(c.cfg.PeerCertificateTypes, CertificateRawPublicKey) && !c.judgesRawKeys() {
 		return configError("PeerCertificateTypes", "CertificateRawPublicKey needs PeerPublicKeys, VerifyConnection, AsyncVerify or InsecureSkipVerify: no authority vouches for a raw key")
 	}
-	if len(c.PeerPublicKeys) > 0 && !slices.Contains(c.PeerCertificateTypes, CertificateRawPublicKey) {
+	if len(c.cfg.PeerPublicKeys) > 0 && !slices.Contains(c.cfg.PeerCertificateTypes, CertificateRawPublicKey) {
 		return configError("PeerPublicKeys", "raw public keys are not requested: PeerCertificateTypes has no CertificateRawPublicKey")
 	}
 	return nil
@@ -372,8 +372,8 @@ func certificateTypes(field string, types []CertificateType) (list []uint8, err 
 }
 
 // judgesRawKeys reports whether the Config can decide which raw keys are trusted.
-func (c *compiled) judgesRawKeys() bool {
-	return len(c.PeerPublicKeys) > 0 || c.VerifyConnection != nil || c.asks(AsyncVerify) || c.InsecureSkipVerify
+func (c *plan) judgesRawKeys() bool {
+	return len(c.cfg.PeerPublicKeys) > 0 || c.cfg.VerifyConnection != nil || c.cfg.asks(AsyncVerify) || c.cfg.InsecureSkipVerify
 }
 
 // subjects returns the names of a pool made from certificates.
@@ -394,14 +394,14 @@ func keyLogger(w io.Writer) func(label string, clientRandom, secret []byte) {
 
 // own returns the certificates to choose from: the configured ones, or, for a
 // server without any, the one that it makes.
-func (c *compiled) own(server bool) ([]*pki.Identity, error) {
+func (c *plan) own(server bool) ([]*pki.Identity, error) {
 	if !server || len(c.identities) > 0 {
 		return c.identities, nil
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.builtin == nil {
-		cert, err := pki.SelfSigned(c.server.Rand, c.now())
+		cert, err := pki.SelfSigned(c.server.Rand, c.cfg.now())
 		if err != nil {
 			return nil, err
 		}

@@ -20,44 +20,44 @@ const (
 )
 
 // sessions sets the parameters of tickets and early data.
-func (c *compiled) sessions(p *handshake.Params) error {
+func (c *plan) sessions(p *handshake.Params) error {
 	switch {
-	case c.Tickets < 0 || c.Tickets > maxTickets:
-		return configError("Tickets", fmt.Sprintf("%d is not from 0 to %d", c.Tickets, maxTickets))
-	case c.TicketLifetime < 0 || c.TicketLifetime > maxTicketLife:
-		return configError("TicketLifetime", fmt.Sprintf("%v is not from 0 to %v", c.TicketLifetime, maxTicketLife))
-	case c.asks(AsyncSession) && c.SessionCache == nil:
+	case c.cfg.Tickets < 0 || c.cfg.Tickets > maxTickets:
+		return configError("Tickets", fmt.Sprintf("%d is not from 0 to %d", c.cfg.Tickets, maxTickets))
+	case c.cfg.TicketLifetime < 0 || c.cfg.TicketLifetime > maxTicketLife:
+		return configError("TicketLifetime", fmt.Sprintf("%v is not from 0 to %v", c.cfg.TicketLifetime, maxTicketLife))
+	case c.cfg.asks(AsyncSession) && c.cfg.SessionCache == nil:
 		return configError("Async", "AsyncSession needs a SessionCache, to store new sessions")
 	}
-	p.TicketLife = cmp.Or(c.TicketLifetime, defaultTicketLife)
-	if !c.NoTickets {
-		p.Tickets = cmp.Or(c.Tickets, 1)
+	p.TicketLife = cmp.Or(c.cfg.TicketLifetime, defaultTicketLife)
+	if !c.cfg.NoTickets {
+		p.Tickets = cmp.Or(c.cfg.Tickets, 1)
 	}
-	p.MaxEarlyData = c.MaxEarlyData
-	own := c.TicketKeys == nil && !c.asks(AsyncTicketKeys)
-	if c.keys = c.TicketKeys; own {
-		c.keys = c.shared().ticketKeys(p.TicketLife, c.Config)
+	p.MaxEarlyData = c.cfg.MaxEarlyData
+	own := c.cfg.TicketKeys == nil && !c.cfg.asks(AsyncTicketKeys)
+	if c.keys = c.cfg.TicketKeys; own {
+		c.keys = c.cfg.shared().ticketKeys(p.TicketLife, c.cfg)
 	}
-	if c.guard = c.ReplayGuard; c.guard == nil {
-		c.guard = c.shared().replayGuard(own, c.Config)
+	if c.guard = c.cfg.ReplayGuard; c.guard == nil {
+		c.guard = c.cfg.shared().replayGuard(own, c.cfg)
 	}
 	return nil
 }
 
 // psks sets the external keys in the handshake's form. Those of DTLS differ only if
 // they are imported.
-func (c *compiled) psks(p *handshake.Params) error {
-	if c.hasPSKs() && (c.ClientAuth == tls.RequireAnyClientCert || c.ClientAuth == tls.RequireAndVerifyClientCert) {
+func (c *plan) psks(p *handshake.Params) error {
+	if c.hasPSKs() && (c.cfg.ClientAuth == tls.RequireAnyClientCert || c.cfg.ClientAuth == tls.RequireAndVerifyClientCert) {
 		return configError("ClientAuth", "a client with a PSK shows no certificate, so with PSKs a certificate cannot be required: "+
 			"use VerifyClientCertIfGiven, and a VerifyConnection that refuses a client with neither")
 	}
 	var seen [len(p.PSKs)]map[string]bool
-	for i := range c.PSKs {
-		if err := c.PSKs[i].check(); err != nil {
+	for i := range c.cfg.PSKs {
+		if err := c.cfg.PSKs[i].check(); err != nil {
 			return configFault(fmt.Sprintf("PSKs[%d]", i), err)
 		}
 		for t := range p.PSKs {
-			for _, psk := range c.PSKs[i].forms(wire.Transport(t)) {
+			for _, psk := range c.cfg.PSKs[i].forms(wire.Transport(t)) {
 				if seen[t][string(psk.Identity)] {
 					return configError(fmt.Sprintf("PSKs[%d]", i), "another PSK has the same identity")
 				}
@@ -74,7 +74,7 @@ func (c *compiled) psks(p *handshake.Params) error {
 
 // byDefault returns the suites of a Config that names none: no CCM, and with PSKs the
 // PSK suites of TLS 1.2 first.
-func (c *compiled) byDefault() (list []*suite.Suite) {
+func (c *plan) byDefault() (list []*suite.Suite) {
 	for _, s := range suite.All() {
 		if s.Auth == suite.NoSignature && !s.OnRequest && c.has12PSKs() {
 			list = append(list, s)
@@ -89,28 +89,28 @@ func (c *compiled) byDefault() (list []*suite.Suite) {
 }
 
 // hasPSKs reports whether there are external PSKs.
-func (c *compiled) hasPSKs() bool {
-	return len(c.PSKs) > 0 || c.GetPSK != nil || c.asks(AsyncPSK)
+func (c *plan) hasPSKs() bool {
+	return len(c.cfg.PSKs) > 0 || c.cfg.GetPSK != nil || c.cfg.asks(AsyncPSK)
 }
 
 // has12PSKs reports whether any may be usable in TLS 1.2.
-func (c *compiled) has12PSKs() bool {
-	asked := c.GetPSK != nil || c.asks(AsyncPSK)
-	return asked || slices.ContainsFunc(c.PSKs, func(p PSK) bool { return !p.Import })
+func (c *plan) has12PSKs() bool {
+	asked := c.cfg.GetPSK != nil || c.cfg.asks(AsyncPSK)
+	return asked || slices.ContainsFunc(c.cfg.PSKs, func(p PSK) bool { return !p.Import })
 }
 
 // hasCertificate reports whether a server has a certificate, or a callback or caller to
 // ask for one.
-func (c *compiled) hasCertificate() bool {
-	return len(c.Certificates) > 0 || c.GetCertificate != nil || c.asks(AsyncChoose)
+func (c *plan) hasCertificate() bool {
+	return len(c.cfg.Certificates) > 0 || c.cfg.GetCertificate != nil || c.cfg.asks(AsyncChoose)
 }
 
 // onlyPSKs reports whether a client without a name cannot verify a certificate, and so
 // accepts only PSKs.
-func (c *compiled) onlyPSKs() bool {
-	return len(c.PSKs) > 0 && c.ServerName == "" && !c.InsecureSkipVerify && !c.nameless()
+func (c *plan) onlyPSKs() bool {
+	return len(c.cfg.PSKs) > 0 && c.cfg.ServerName == "" && !c.cfg.InsecureSkipVerify && !c.nameless()
 }
 
 // nameless reports whether a chain without a name is enough: never a chain to the
 // system's roots, which anybody can get.
-func (c *compiled) nameless() bool { return c.ServerNameOptional && c.RootCAs != nil }
+func (c *plan) nameless() bool { return c.cfg.ServerNameOptional && c.cfg.RootCAs != nil }

@@ -123,7 +123,7 @@ func TestHandshakeOverNewCookieSecret(t *testing.T) {
 		n := newNetwork(t, func(c, s *Config) {
 			c.MaxVersion, s.DTLS.GetCookieSecrets = version, func() [][]byte { return secrets }
 		})
-		cfg := n.server.cfg.Config
+		cfg := n.server.plan.cfg
 		answer, _ := cfg.AnswerHello(nil, []byte("a"), n.client.Output(nil))
 		if err := n.give(n.client, answer); err != nil {
 			t.Fatal(err)

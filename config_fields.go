@@ -22,27 +22,27 @@ const (
 
 // fields checks that names and lists fit their fields on the wire: a length that wraps
 // would make a different message.
-func (c *compiled) fields(*handshake.Params) error {
-	if err := checkServerName(c.ServerName); err != nil {
+func (c *plan) fields(*handshake.Params) error {
+	if err := checkServerName(c.cfg.ServerName); err != nil {
 		return configFault("ServerName", err)
 	}
-	if n := sizeOf(c.NextProtos, 1); n > helloRoom {
+	if n := sizeOf(c.cfg.NextProtos, 1); n > helloRoom {
 		return configError("NextProtos", fmt.Sprintf("it takes %d bytes, but a ClientHello has room for %d", n, helloRoom))
 	}
-	for i, name := range c.ClientCANames {
+	for i, name := range c.cfg.ClientCANames {
 		if len(name) == 0 {
 			return configError("ClientCANames", fmt.Sprintf("name %d is empty", i+1))
 		}
 	}
-	if n := sizeOf(c.ClientCANames, 2); n > authoritiesRoom {
+	if n := sizeOf(c.cfg.ClientCANames, 2); n > authoritiesRoom {
 		return configError("ClientCANames", fmt.Sprintf("it takes %d bytes, but a CertificateRequest has room for %d", n, authoritiesRoom))
 	}
 	return nil
 }
 
 // helloSize checks what a client puts into a ClientHello; a server sends no such lists.
-func (c *compiled) helloSize(p *handshake.Params) error {
-	fixed := sizeOf(c.NextProtos, 1) + 2*len(c.DTLS.SRTPProfiles)
+func (c *plan) helloSize(p *handshake.Params) error {
+	fixed := sizeOf(c.cfg.NextProtos, 1) + 2*len(c.cfg.DTLS.SRTPProfiles)
 	for _, keys := range p.PSKs {
 		n := 0
 		for _, k := range keys {
@@ -92,10 +92,10 @@ func checkServerName(name string) error {
 }
 
 // authorities sets the names in a server's CertificateRequest.
-func (c *compiled) authorities(p *handshake.Params) error {
-	names := c.ClientCANames
-	if names == nil && c.ClientCAs != nil {
-		if names = subjects(c.ClientCAs); sizeOf(names, 2) > derivedRoom {
+func (c *plan) authorities(p *handshake.Params) error {
+	names := c.cfg.ClientCANames
+	if names == nil && c.cfg.ClientCAs != nil {
+		if names = subjects(c.cfg.ClientCAs); sizeOf(names, 2) > derivedRoom {
 			return nil // ask for any authority: so long a list is useless
 		}
 	}

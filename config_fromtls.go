@@ -42,7 +42,7 @@ func FromTLS(t *tls.Config) (*Config, error) {
 		// The list of crypto/tls is for TLS 1.2 only: suites of 1.3 are not configurable there.
 		c.CipherSuites = unique(append([]uint16{tls.TLS_AES_128_GCM_SHA256, tls.TLS_AES_256_GCM_SHA384, tls.TLS_CHACHA20_POLY1305_SHA256}, t.CipherSuites...))
 	}
-	if _, err := c.compiled(); err != nil {
+	if _, err := c.plan(); err != nil {
 		return nil, err
 	}
 	return c, nil

@@ -69,9 +69,9 @@ func (s *shared) cookieSecret(source io.Reader) []byte {
 // keeper returns the Config whose ticket keys and replay guard count. If
 // GetConfigForClient has returned one without ticket keys, it is the original one, as
 // in crypto/tls.
-func (e *Engine) keeper() *compiled {
-	if e.asked != nil && e.cfg.TicketKeys == nil && !e.cfg.asks(AsyncTicketKeys) {
+func (e *Engine) keeper() *plan {
+	if e.asked != nil && e.plan.cfg.TicketKeys == nil && !e.plan.cfg.asks(AsyncTicketKeys) {
 		return e.asked
 	}
-	return e.cfg
+	return e.plan
 }

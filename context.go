@@ -85,7 +85,7 @@ func NewContext(mode Mode, cfg *Config, bio io.ReadWriter) (*Context, error) {
 // anew returns c at the start of a session. A DTLS server that trusts its peer's address
 // asks for no cookie.
 func (c *Context) anew() *Context {
-	trusts := c.engine.mode == DTLSServer && c.engine.cfg.DTLS.TrustAddress
+	trusts := c.engine.mode == DTLSServer && c.engine.plan.cfg.DTLS.TrustAddress
 	return &Context{engine: c.engine, bio: c.bio, busy: c.busy, cookieSeen: trusts}
 }
 
@@ -143,7 +143,7 @@ func (c *Context) welcome() error {
 		if c.engine.peerID == nil {
 			return errNoPeerID
 		}
-		answer, ok := c.engine.cfg.AnswerHello(c.outBuffer(), c.engine.peerID, c.in[c.from:c.to])
+		answer, ok := c.engine.plan.cfg.AnswerHello(c.outBuffer(), c.engine.peerID, c.in[c.from:c.to])
 		if ok {
 			c.dropOut()
 			c.cookieSeen = true
@@ -309,7 +309,7 @@ func (c *Context) receive() error {
 	switch {
 	case c.engine.mode.IsDTLS():
 		room = room[:maxDatagram]
-	case !c.engine.cfg.ReadAhead:
+	case !c.engine.plan.cfg.ReadAhead:
 		room = room[:min(c.engine.Missing(c.in[:c.to]), len(room))]
 	}
 	n, err := c.bio.Read(room)

@@ -44,11 +44,11 @@ func datagramContexts(t *testing.T, version uint16) (client, server *Context, no
 	})
 	var up, down [][]byte
 	bios = [2]*datagramBIO{{in: &down, out: &up}, {in: &up, out: &down}}
-	client, err := NewContext(DTLSClient, n.client.cfg.Config, bios[0])
+	client, err := NewContext(DTLSClient, n.client.plan.cfg, bios[0])
 	if err != nil {
 		t.Fatal(err)
 	}
-	if server, err = NewContext(DTLSServer, n.server.cfg.Config, bios[1]); err != nil {
+	if server, err = NewContext(DTLSServer, n.server.plan.cfg, bios[1]); err != nil {
 		t.Fatal(err)
 	}
 	return client, server, &n.now, bios
@@ -140,11 +140,11 @@ func TestContextTrustsTheAddress(t *testing.T) {
 	for _, version := range versions {
 		n := newNetwork(t, func(c, _ *Config) { c.MaxVersion = version })
 		var up, down [][]byte
-		client, err := NewContext(DTLSClient, n.client.cfg.Config, &datagramBIO{in: &down, out: &up})
+		client, err := NewContext(DTLSClient, n.client.plan.cfg, &datagramBIO{in: &down, out: &up})
 		if err != nil {
 			t.Fatal(err)
 		}
-		server, err := NewContext(DTLSServer, n.server.cfg.Config, &datagramBIO{in: &up, out: &down})
+		server, err := NewContext(DTLSServer, n.server.plan.cfg, &datagramBIO{in: &up, out: &down})
 		if err != nil {
 			t.Fatal(err)
 		}

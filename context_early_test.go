@@ -44,7 +44,7 @@ func newEarly(t *testing.T, change func(client, server *Config)) *early {
 // sibling is a clone that knows the same tickets, and what is new.
 func sibling(t *testing.T, cfg *Config) *Config {
 	t.Helper()
-	c, err := cfg.compiled()
+	c, err := cfg.plan()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -417,7 +417,7 @@ func TestContextEarlyDataPending(t *testing.T) {
 		t.Fatalf("%d, %v", n, err)
 	}
 	r := e.client.Engine().Pending().(*SessionRequest)
-	if err := r.Answer(e.client.engine.cfg.SessionCache.Get(r.Key), nil); err != nil {
+	if err := r.Answer(e.client.engine.plan.cfg.SessionCache.Get(r.Key), nil); err != nil {
 		t.Fatal(err)
 	}
 	e.hello("early")

@@ -57,8 +57,8 @@ type Engine struct {
 	peerClosed bool // and so was the peer's
 	over       bool // both, and the keys are forgotten
 	moved      bool // imported: a different Config may have verified the peer
-	cfg        *compiled
-	asked      *compiled // the Config whose GetConfigForClient returned cfg; nil: none
+	plan       *plan
+	asked      *plan // before plan, of the Config whose GetConfigForClient was asked; nil: none
 	carrier    carrier.Carrier
 	machine    *handshake.Machine // nil once the handshake is complete
 	conn       *handshake.Connection
@@ -77,11 +77,11 @@ func NewEngine(mode Mode, cfg *Config) (*Engine, error) {
 	if mode < TLSClient || mode > DTLSServer {
 		return nil, errors.New("hermetic: the mode is none of TLSClient, TLSServer, DTLSClient, DTLSServer")
 	}
-	c, err := cfg.compiled()
+	c, err := cfg.plan()
 	if err != nil {
 		return nil, err
 	}
-	e := &Engine{mode: mode, cfg: c}
+	e := &Engine{mode: mode, plan: c}
 	if !mode.IsServer() {
 		if c.unfit != nil {
 			return nil, c.unfit
@@ -111,9 +111,9 @@ func (h handler) KeysExhausted(request bool) {
 // params returns the handshake's parameters for the engine's role.
 func (e *Engine) params() *handshake.Params {
 	if e.mode.IsServer() {
-		return &e.cfg.server
+		return &e.plan.server
 	}
-	return &e.cfg.client
+	return &e.plan.client
 }
 
 // start starts the handshake, in the first call that can produce output, so that
@@ -126,7 +126,7 @@ func (e *Engine) start() {
 	if e.mode.IsServer() {
 		var jar handshake.CookieJar
 		if e.peerID != nil {
-			jar = &cookieJar{e.cfg.Config, e.peerID, e.now()}
+			jar = &cookieJar{e.plan.cfg, e.peerID, e.now()}
 		}
 		e.machine = handshake.NewServer(e.params(), e.carrier, jar)
 	} else {
@@ -228,7 +228,7 @@ func (e *Engine) resume() {
 // now returns the time, for carriers that have a timer.
 func (e *Engine) now() time.Time {
 	if e.mode.IsDTLS() {
-		return e.cfg.now()
+		return e.plan.cfg.now()
 	}
 	return time.Time{}
 }
@@ -425,11 +425,11 @@ func (e *Engine) sayClosed() {
 // Reset forgets the connection, and starts a new one with the same mode, Config and server
 // name. The peer identity is forgotten.
 func (e *Engine) Reset() {
-	cfg := e.cfg
+	plan := e.plan
 	if e.asked != nil {
-		cfg = e.asked
+		plan = e.asked
 	}
-	*e = Engine{mode: e.mode, cfg: cfg, serverName: e.serverName}
+	*e = Engine{mode: e.mode, plan: plan, serverName: e.serverName}
 	e.newCarrier()
 }
 
@@ -442,7 +442,7 @@ func (e *Engine) newCarrier() {
 	if e.mode.IsServer() {
 		role = 1
 	}
-	e.carrier = carrier.NewStream(handler{e}, &e.cfg.stream[role])
+	e.carrier = carrier.NewStream(handler{e}, &e.plan.stream[role])
 }
 
 // KeyUpdateRequest says whether a KeyUpdate asks the peer for one of its own (RFC 9846,

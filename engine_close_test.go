@@ -115,7 +115,7 @@ func TestCloseAnyTime(t *testing.T) {
 			c.hello()
 		}},
 		{name: "a server after its Finished, with a question open", asking: full13, questions: AsyncVerify, server: true, at: true, before: func(c *closing) {
-			c.meeting.client.cfg.Async = 0
+			c.meeting.client.plan.cfg.Async = 0
 			c.hello()
 		}},
 		{name: "a server in half-RTT", asking: early, server: true, at: true, before: func(c *closing) {
@@ -318,7 +318,7 @@ func (s *secrets) look(path string, v reflect.Value) {
 	switch v.Kind() {
 	case reflect.Pointer:
 		at := visit{v.Pointer(), v.Type()}
-		if v.IsNil() || s.seen[at] || v.Type() == reflect.TypeFor[*compiled]() {
+		if v.IsNil() || s.seen[at] || v.Type() == reflect.TypeFor[*plan]() {
 			return
 		}
 		s.seen[at] = true

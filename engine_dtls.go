@@ -12,11 +12,11 @@ import (
 func (e *Engine) datagramOptions() *carrier.DatagramOptions {
 	switch {
 	case !e.mode.IsServer():
-		return &e.cfg.datagram[0]
+		return &e.plan.datagram[0]
 	case e.peerID == nil:
-		return &e.cfg.datagram[1]
+		return &e.plan.datagram[1]
 	}
-	return &e.cfg.datagram[2]
+	return &e.plan.datagram[2]
 }
 
 // SetPeerID sets the identity of the peer on the transport, such as its address, before the

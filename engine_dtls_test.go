@@ -205,7 +205,7 @@ func TestRecordDrops(t *testing.T) {
 // welcome runs the stateless exchange: the client's hello is answered until it
 // has a good cookie, and an engine is made for it.
 func (n *meeting) welcome(peer string) error {
-	cfg := n.server.cfg.Config
+	cfg := n.server.plan.cfg
 	for i := range 3 {
 		hello := n.client.Output(nil)
 		if i == 0 && n.client.HasOutput() {
@@ -330,7 +330,7 @@ func TestCookiesOfOthers(t *testing.T) {
 		n := newNetwork(t, func(c, s *Config) {
 			c.MaxVersion, c.CurvePreferences = version, []tls.CurveID{tls.X25519, tls.CurveP256}
 		})
-		cfg := n.server.cfg.Config
+		cfg := n.server.plan.cfg
 		first := n.client.Output(nil)
 		answer, ok := cfg.AnswerHello(nil, []byte("a"), first)
 		if ok || len(answer) == 0 {
@@ -379,7 +379,7 @@ func TestCookiesOfOthers(t *testing.T) {
 // has changed or the server begun anew, is asked for another one.
 func TestCookieAfterCookie(t *testing.T) {
 	n := newNetwork(t, func(c, s *Config) { c.MaxVersion = tls.VersionTLS12 })
-	cfg := n.server.cfg.Config
+	cfg := n.server.plan.cfg
 	hello := n.client.Output(nil)
 	for _, id := range []string{"a", "b", "c"} {
 		answer, ok := cfg.AnswerHello(nil, []byte(id), hello)
@@ -442,7 +442,7 @@ func TestNothingInCommon(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			n := newNetwork(t, test.change)
 			hello := n.client.Output(nil)
-			answer, ok := n.server.cfg.AnswerHello(nil, []byte("a"), hello)
+			answer, ok := n.server.plan.cfg.AnswerHello(nil, []byte("a"), hello)
 			if ok || len(answer) > len(hello) {
 				t.Fatalf("%v, %d bytes for %d", ok, len(answer), len(hello))
 			}
@@ -460,7 +460,7 @@ func TestStrangers(t *testing.T) {
 	const epochAt, seqAt, offsetAt = 3, 13 + 4, 13 + 6
 	for _, version := range versions {
 		n := newNetwork(t, func(c, _ *Config) { c.MaxVersion = version })
-		cfg := n.server.cfg.Config
+		cfg := n.server.plan.cfg
 		hello := n.client.Output(nil)
 		for i := range hello {
 			if answer, ok := cfg.AnswerHello(nil, nil, hello[:i]); ok || len(answer) > 0 {
@@ -559,7 +559,7 @@ func TestCookieAcrossRotation(t *testing.T) {
 			if later > 0 {
 				n.now = n.now.Add(-time.Second) // the last one of another
 			}
-			cfg := n.server.cfg.Config
+			cfg := n.server.plan.cfg
 			answer, _ := cfg.AnswerHello(nil, []byte("a"), n.client.Output(nil))
 			if err := n.give(n.client, answer); err != nil {
 				t.Fatal(err)
@@ -628,7 +628,7 @@ func TestTinyHello(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		answer, _ = n.server.cfg.AnswerHello(nil, []byte("a"), question)
+		answer, _ = n.server.plan.cfg.AnswerHello(nil, []byte("a"), question)
 		return question, answer
 	}
 	if question, answer := ask(); len(answer) > 0 {

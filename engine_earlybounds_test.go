@@ -103,8 +103,8 @@ func TestEarlyDataToTLS12(t *testing.T) {
 	n := newNetwork(t, func(c, s *Config) { s.MaxVersion, s.DTLS.TrustAddress = tls.VersionTLS12, false })
 	client, server, _ := earlyConfigs(t)
 	alpn(client, server)
-	client.RootCAs = n.client.cfg.RootCAs
-	server.Certificates = n.server.cfg.Certificates
+	client.RootCAs = n.client.plan.cfg.RootCAs
+	server.Certificates = n.server.plan.cfg.Certificates
 	newMeeting(t, true, client, server).finish()
 	var err error
 	if n.client, err = NewEngine(DTLSClient, client); err != nil {

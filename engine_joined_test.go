@@ -89,7 +89,7 @@ func (n *meeting) runJoined(cookies bool, join func([][]byte) []byte) error {
 			}
 		} else if len(in) > 0 {
 			var answer []byte
-			if answer, welcome = n.server.cfg.AnswerHello(nil, []byte("a"), in); welcome {
+			if answer, welcome = n.server.plan.cfg.AnswerHello(nil, []byte("a"), in); welcome {
 				if err := n.server.SetPeerID([]byte("a")); err != nil {
 					return err
 				}
@@ -177,7 +177,7 @@ func TestJoinedAcrossTheHellos(t *testing.T) {
 	for _, version := range versions {
 		n := newNetwork(t, func(c, s *Config) { c.MaxVersion, s.DTLS.TrustAddress = version, false })
 		first := bytes.Clone(n.client.Output(nil))
-		answer, ok := n.server.cfg.AnswerHello(nil, []byte("a"), first)
+		answer, ok := n.server.plan.cfg.AnswerHello(nil, []byte("a"), first)
 		if ok || len(answer) == 0 {
 			t.Fatal("the first hello has no answer")
 		}
@@ -185,7 +185,7 @@ func TestJoinedAcrossTheHellos(t *testing.T) {
 			t.Fatal(err)
 		}
 		in := append(bytes.Clone(first), n.client.Output(nil)...)
-		if _, ok := n.server.cfg.AnswerHello(nil, []byte("a"), in); !ok {
+		if _, ok := n.server.plan.cfg.AnswerHello(nil, []byte("a"), in); !ok {
 			t.Fatalf("%s: the second hello is not found after the first", tls.VersionName(version))
 		}
 		if err := n.server.SetPeerID([]byte("a")); err != nil {

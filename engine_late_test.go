@@ -88,7 +88,7 @@ func TestCookieIsJudgedWhenItComes(t *testing.T) {
 			}
 			ask()
 			n.now = n.now.Add(time.Hour)
-			cfg := n.server.cfg.Config
+			cfg := n.server.plan.cfg
 			answer, _ := cfg.AnswerHello(nil, []byte("a"), n.client.Output(nil))
 			if err := n.give(n.client, answer); err != nil {
 				t.Fatal(err)

@@ -26,7 +26,7 @@ func (e *Engine) Compact() error {
 	if e.over {
 		return nil
 	}
-	if _, err := e.carrier.Sleep(e.cfg.now()); err != nil {
+	if _, err := e.carrier.Sleep(e.plan.cfg.now()); err != nil {
 		return &invalidOperation{err.Error()}
 	}
 	return nil
@@ -65,11 +65,11 @@ func (e *Engine) Export(dst []byte, aead cipher.AEAD) ([]byte, error) {
 	if e.over {
 		return dst, errOver
 	}
-	s, err := e.carrier.Sleep(e.cfg.now())
+	s, err := e.carrier.Sleep(e.plan.cfg.now())
 	if err != nil {
 		return dst, &invalidOperation{err.Error()}
 	}
-	connection, ok := e.conn.Append(nil, e.cfg.now())
+	connection, ok := e.conn.Append(nil, e.plan.cfg.now())
 	if !ok {
 		return dst, &invalidOperation{"the peer's certificates or names are too large to be exported"}
 	}
@@ -94,7 +94,7 @@ type ImportOptions struct {
 // cfg supplies the time, randomness and limits from now on; it should equal the one that the
 // connection was made with. Nil opts means the zero value.
 func ImportEngine(cfg *Config, state []byte, aead cipher.AEAD, opts *ImportOptions) (*Engine, error) {
-	c, err := cfg.compiled()
+	c, err := cfg.plan()
 	if err != nil {
 		return nil, err
 	}
@@ -130,7 +130,7 @@ func ImportEngine(cfg *Config, state []byte, aead cipher.AEAD, opts *ImportOptio
 	s.Write.Sequence += skip
 	s.Ended = saved.closed
 	e := &Engine{
-		mode: saved.mode, cfg: c, conn: conn, serverName: saved.serverName, started: true, complete: true, moved: true,
+		mode: saved.mode, plan: c, conn: conn, serverName: saved.serverName, started: true, complete: true, moved: true,
 		closed: saved.closed, ended: saved.closed, peerClosed: s.Closed,
 	}
 	e.newCarrier()

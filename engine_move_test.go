@@ -33,7 +33,7 @@ func move(t *testing.T, e *Engine, skip uint64) *Engine {
 	if _, err := e.Seal(nil, []byte("x")); err == nil {
 		t.Error("an exported engine seals")
 	}
-	moved, err := ImportEngine(e.cfg.Config, state, stateAEAD(t, 1), &ImportOptions{SkipSequenceNumbers: skip})
+	moved, err := ImportEngine(e.plan.cfg, state, stateAEAD(t, 1), &ImportOptions{SkipSequenceNumbers: skip})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -100,7 +100,7 @@ func (j *journey) move(e **Engine) {
 	}
 	if err == nil {
 		j.moves++
-		*e, err = ImportEngine((*e).cfg.Config, state, stateAEAD(j.t, 1), &ImportOptions{SkipSequenceNumbers: j.rng.Uint64N(20)})
+		*e, err = ImportEngine((*e).plan.cfg, state, stateAEAD(j.t, 1), &ImportOptions{SkipSequenceNumbers: j.rng.Uint64N(20)})
 	}
 	if err != nil {
 		j.t.Fatal(err)

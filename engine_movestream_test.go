@@ -72,7 +72,7 @@ func TestMoveStreamAnywhere(t *testing.T) {
 					}
 					if err == nil {
 						moves++
-						*e, err = ImportEngine((*e).cfg.Config, state, stateAEAD(t, 1), nil)
+						*e, err = ImportEngine((*e).plan.cfg, state, stateAEAD(t, 1), nil)
 					}
 					if err != nil {
 						t.Fatal(err)

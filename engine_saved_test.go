@@ -160,7 +160,7 @@ func savedResumed(t *testing.T, m *meeting, now *clock) {
 	for _, e := range []*Engine{m.client, m.server} {
 		e.Reset()
 	}
-	if m.client.cfg.EarlyData {
+	if m.client.plan.cfg.EarlyData {
 		if err := m.sendEarly("early"); err != nil {
 			t.Fatal(err)
 		}

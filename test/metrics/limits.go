@@ -57,7 +57,6 @@ func complexFunctions(s *source) (found []string) {
 // neverNil says why an embedded pointer, PACKAGE.TYPE.EMBEDDED, is never nil.
 var neverNil = map[string]string{
 	"main.sessionFile.Session":           "openSessionFile sets it, and makes all",
-	"hermetic.compiled.Config":           "newCompiled is given it",
 	"hermetic.handler.Engine":            "a handler is an engine under another name",
 	"carrier.generation.Reader13":        "a reader is made of one",
 	"handshake.client12.Machine":         "the machine whose state it is",
