@@ -8,6 +8,10 @@
 //
 // Connections do not support hermetic.Config.Async: use callbacks, which may block here, except
 // on a [PacketListener].
+//
+// net/http serves HTTP/1.1 over these connections, and dials through Transport.DialTLSContext. It
+// speaks HTTP/2 only over connections of crypto/tls: leave "h2" out of NextProtos, or do as
+// examples/http2 does.
 package netconn
 
 import (

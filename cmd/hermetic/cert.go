@@ -31,8 +31,8 @@ func certCommand() *cobra.Command {
 		Use:   "cert [NAME...]",
 		Short: "Make an authority and certificates for trials",
 		Long: `Make an authority (ca.pem) and, for each NAME, a file NAME.pem with a certificate and its key, for servers and clients.
-		A NAME is a host name or an address; without names, it is localhost. The authority's key is kept in ca-key.pem and used
-		again the next time.`,
+A NAME is a host name or an address; without names, it is localhost. The authority's key is kept in ca-key.pem and used
+again the next time.`,
 		RunE: func(cmd *cobra.Command, names []string) error {
 			if len(names) == 0 {
 				names = []string{"localhost"}

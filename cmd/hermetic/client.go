@@ -33,7 +33,7 @@ func clientCommand() *cobra.Command {
 		Use:   "client HOST:PORT",
 		Short: "Connect, verify, show what was negotiated, then pipe standard input and output",
 		Long: `Connect, verify, show what was negotiated, then pipe standard input and output. With --dtls, each line of
-		the input is a datagram.`,
+the input is a datagram.`,
 		Example: `  hermetic client example.com:443 --http
   hermetic client localhost:4433 --cacert ca.pem --cert me.pem --alpn h2,http/1.1
   hermetic client localhost:4433 --cacert ca.pem --dtls`,

@@ -12,7 +12,7 @@ func luaCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "lua SCRIPT [ARGUMENT]...",
 		Short: "Run a Lua script with mbedtls.ssl and sockets, without installing Lua",
-		Long: `Runs a Lua 5.1 script with the modules mbedtls, mbedtls.ssl, mbedtls.md,
+		Long: `Run a Lua 5.1 script with the modules mbedtls, mbedtls.ssl, mbedtls.md,
 mbedtls.base64 (see docs/lua.md) and socket, which has those words of LuaSocket
 that non-blocking programs use. SCRIPT may be - for standard input. The
 ARGUMENTs are in the table arg.`,
