@@ -7,8 +7,8 @@ import (
 	"github.com/hermetic-tls/hermetic/internal/record"
 )
 
-// acks is the ACK that is, or will be, due (RFC 9147bis, Section 7), and the records that
-// it names.
+// acks has the ACK that is, or will be, due (RFC 9147bis, Section 7), and the records that
+// it will name.
 type acks struct {
 	received flight.Received
 	start    time.Time // when the wait for more records began
@@ -17,7 +17,7 @@ type acks struct {
 	none     bool // the protocol has no ACKs
 }
 
-// add takes note of a record to acknowledge.
+// add adds a record to acknowledge.
 func (a *acks) add(numbers ...record.Number) {
 	if a.none {
 		return
@@ -27,7 +27,7 @@ func (a *acks) add(numbers ...record.Number) {
 	}
 }
 
-// wait begins to wait for more to acknowledge.
+// wait starts to wait for more records to acknowledge.
 func (a *acks) wait(now time.Time) {
 	if !a.waiting && !a.due {
 		a.waiting, a.start = true, now
@@ -48,23 +48,23 @@ func (a *acks) expire(now time.Time, retransmit time.Duration) {
 	}
 }
 
-// hurry ends the wait. There may be nothing to acknowledge, if what came was not kept and
-// must come again.
+// hurry ends the wait. There may be nothing to acknowledge, if the records were not kept and
+// must be sent again.
 func (a *acks) hurry() { a.waiting, a.due = false, !a.received.Empty() }
 
 // cancel drops the ACK, but not what it would have named.
 func (a *acks) cancel() { a.start, a.waiting, a.due = time.Time{}, false, false }
 
-// answered drops all: the peer's flight has an answer, which acknowledges it.
+// answered drops all: our answer to the peer's flight acknowledges it.
 func (a *acks) answered() {
 	a.cancel()
 	a.received.Clear()
 }
 
-// idle reports that no ACK is or will be due.
+// idle reports whether no ACK is or will be due.
 func (a *acks) idle() bool { return !a.waiting && !a.due }
 
-// take appends the body of an ACK that has room for that many bytes, and is then sent.
+// take appends the body of an ACK of at most that many bytes. The ACK then counts as sent.
 func (a *acks) take(b []byte, room int) []byte {
 	a.due = false
 	return a.received.Append(b, room)

@@ -11,15 +11,15 @@ const (
 	// maxAhead is how many bytes of records wait for their keys. One datagram may add
 	// half of it.
 	maxAhead = 16 << 10
-	// aheadCost is what each costs in addition to its bytes.
+	// aheadCost is the cost of each record in addition to its bytes.
 	aheadCost = 48
 )
 
-// errAhead: the keys of a record are not there yet.
+// errAhead: the keys of a record are not installed yet.
 var errAhead = errors.New("a record is ahead of its keys")
 
-// ahead holds records that have come before their keys. They count against the
-// reassembly memory, but give way to the message that is to be delivered next.
+// ahead holds records that arrived before their keys. They count against the reassembly
+// memory, but give way to the message that is delivered next.
 type ahead struct {
 	kept    [][]byte
 	retries [][]byte // records that were kept until the last change of keys
@@ -27,7 +27,7 @@ type ahead struct {
 	opening bool     // a record of retries is being opened
 }
 
-// nextDatagram begins another datagram.
+// nextDatagram starts another datagram.
 func (a *ahead) nextDatagram() { a.size = 0 }
 
 // keep keeps a record, if there is room for it in memory.
@@ -41,8 +41,8 @@ func (a *ahead) keep(memory *flight.Reassembly, in []byte) bool {
 	return true
 }
 
-// yield drops what is kept once a message has needed the memory. It returns how many
-// records that were.
+// yield drops the kept records if a message has needed the memory. It returns how many
+// there were.
 func (a *ahead) yield(memory *flight.Reassembly) (n int) {
 	if memory.Lent() == 0 {
 		n, a.kept = len(a.kept), nil
@@ -50,13 +50,13 @@ func (a *ahead) yield(memory *flight.Reassembly) (n int) {
 	return n
 }
 
-// retry makes next return what was kept so far: there are new keys.
+// retry makes next return the records kept so far, because there are new keys.
 func (a *ahead) retry(memory *flight.Reassembly) {
 	a.retries, a.kept = append(a.retries, a.kept...), nil
 	memory.Return()
 }
 
-// next returns a record that its keys may have come for, or nil.
+// next returns a record whose keys may now be installed, or nil.
 func (a *ahead) next() (in []byte) {
 	if len(a.retries) == 0 {
 		return nil
@@ -68,7 +68,7 @@ func (a *ahead) next() (in []byte) {
 	return in
 }
 
-// back puts the rest of a record's datagram back in front.
+// back puts the rest of a record's datagram back at the front.
 func (a *ahead) back(rest []byte) {
 	if len(rest) > 0 {
 		a.retries = append([][]byte{rest}, a.retries...)

@@ -1,7 +1,7 @@
 // Package carrier carries a connection: it turns bytes into handshake messages
-// for the states, and application data for the caller, and back. A stream
-// carrier does it with the records of TLS, a datagram carrier with those of
-// DTLS, their flights, fragments and acknowledgements.
+// for the states and application data for the caller, and back. A stream
+// carrier uses the records of TLS, a datagram carrier those of DTLS, with
+// flights, fragments and acknowledgments.
 package carrier
 
 import (
@@ -14,17 +14,17 @@ import (
 	"github.com/hermetic-tls/hermetic/internal/wire"
 )
 
-// Kind is what an opened record was for the caller.
+// Kind is what an opened record is for the caller.
 type Kind uint8
 
 const (
 	None      Kind = iota // nothing: a handshake message, a ticket, a dropped record
-	Data                  // application data, maybe empty
+	Data                  // application data, may be empty
 	EarlyData             // application data under the early traffic secret
-	NewPath               // under our CID, with Data or none: its source may be new (datagrams)
+	NewPath               // with our CID, and Data or none: its source may be new (datagrams)
 )
 
-// Opened is what became of the first record of the input.
+// Opened is the result of opening the first record of the input.
 type Opened struct {
 	Data []byte // aliases the input
 	N    int    // bytes of the input used; 0: incomplete (streams)
@@ -32,11 +32,11 @@ type Opened struct {
 }
 
 var (
-	// ErrClosed: the peer's close_notify has come.
+	// ErrClosed: the peer's close_notify has arrived.
 	ErrClosed = errors.New("closed")
 	// ErrNotReady: no application keys to seal with yet.
 	ErrNotReady = errors.New("no application keys yet")
-	// ErrSpent: no record is left to seal, as far as the protocol permits.
+	// ErrSpent: the protocol permits no further record under these keys.
 	ErrSpent = alert.New(alert.InternalError, "the keys have protected as many records as they may")
 )
 
@@ -45,22 +45,22 @@ type PeerAlert struct{ Description alert.Description }
 
 func (e *PeerAlert) Error() string { return "peer sent alert " + e.Description.String() }
 
-// Handler is what a carrier asks of the engine.
+// Handler is what a carrier needs from the engine.
 type Handler interface {
-	// Keys returns the current keys, derived again from their secrets: a carrier that
-	// has gone to sleep needs them.
+	// Keys returns the current keys, derived again from their secrets, for a carrier
+	// that has slept.
 	Keys() (read, write suite.Keys)
 
-	// KeysExhausted is called when the sending keys near the limit of what they
+	// KeysExhausted is called when the sending keys approach the limit of what they
 	// may protect (RFC 9846, Section 5.5): the handler sends a KeyUpdate. With
-	// request it is the reading keys, which have met many forgeries (RFC
-	// 9147bis, Section 4.5.3): the KeyUpdate asks for the peer's.
+	// request, the reading keys have met many forgeries (RFC 9147bis, Section 4.5.3):
+	// the KeyUpdate requests the peer's.
 	KeysExhausted(request bool)
 }
 
-// Carrier is what the engine drives: a Stream or a Datagram, which has methods of its own
-// too. Its errors are *alert.Error, *PeerAlert or
-// one of this package's; the engine turns them into the public ones.
+// Carrier is what the engine drives: a Stream or a Datagram, which has further methods.
+// Its errors are *alert.Error, *PeerAlert or one of this package's; the engine turns them
+// into the public ones.
 type Carrier interface {
 	handshake.Output
 
@@ -83,7 +83,7 @@ type Carrier interface {
 
 	// SealEarly is Seal for early data.
 	SealEarly(now time.Time, dst, data []byte) ([]byte, error)
-	// EarlyDataRoom is how many more bytes SealEarly takes.
+	// EarlyDataRoom returns how many more bytes SealEarly takes.
 	EarlyDataRoom() int
 
 	// Output appends what must be sent now: all of it (streams), or exactly
@@ -93,36 +93,36 @@ type Carrier interface {
 	HasOutput() bool
 
 	// SendAlert queues an alert: close_notify, or the fatal one that is owed. Nothing
-	// follows it but, over datagrams, what was sent before and may be lost.
+	// follows it, except, over datagrams, retransmissions of what was sent before.
 	SendAlert(d alert.Description)
 
-	// Speaks reports whether a close_notify has a place: data can be sent, or early
-	// data was.
+	// Speaks reports whether a close_notify can be sent: data can be, or early data
+	// was.
 	Speaks() bool
 
-	// Forget gives up all keys and whatever else was kept of a connection that is over.
+	// Forget drops all keys and all other state of a connection that is over.
 	Forget()
 
-	// Sleep gives up the keys of an established connection, which the next
-	// record makes again, and returns what else there is of it; or says what is
-	// in the way. Restore is the inverse, on a new carrier.
+	// Sleep drops the keys of an established connection, which the next record
+	// derives again, and returns the rest of its state, or an error that says why
+	// it cannot. Restore is the inverse, on a new carrier.
 	Sleep(now time.Time) (State, error)
 	Restore(c *suite.Suite, s State)
 
-	// MaxData is how many bytes of data one record takes now, Overhead how many
-	// bytes protection adds to it.
+	// MaxData returns how many bytes of data one record takes now, and Overhead how
+	// many bytes protection adds.
 	MaxData() int
 	Overhead() int
 }
 
 // Bounds on what a peer may send without getting anywhere.
 const (
-	// maxMessage bounds a handshake message, but for Certificate.
+	// maxMessage bounds a handshake message, except Certificate.
 	maxMessage = 1 << 16
 	// maxWarnings bounds warning alerts in a row.
 	maxWarnings = 4
 	// maxIdleMessages bounds the messages after the handshake (KeyUpdate,
-	// tickets, HelloRequest) that come without application data in between.
+	// tickets, HelloRequest) without application data in between.
 	maxIdleMessages = 32
 )
 
@@ -146,7 +146,7 @@ type counts struct {
 	empty, warnings, ccs, messages uint8
 }
 
-// message counts one that comes after the handshake.
+// message counts a handshake message after the handshake.
 func (c *counts) message() error {
 	if c.messages++; c.messages > maxIdleMessages {
 		return errIdleMessages

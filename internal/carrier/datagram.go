@@ -14,8 +14,7 @@ import (
 )
 
 var (
-	// ErrTimeout: the peer has not answered for as long as the retransmission
-	// timer runs.
+	// ErrTimeout: the peer has not answered any retransmission.
 	ErrTimeout = flight.ErrTimeout
 	// errUnproved: RFC 9147bis, Section 5.1, see amplification.
 	errUnproved = errors.New("anti-amplification limit reached: the peer's address is not proved yet, wait for its Finished")
@@ -26,7 +25,7 @@ var (
 const (
 	// defaultMTU fits nearly every path.
 	defaultMTU = 1200
-	// minMTU is how far the MTU is lowered.
+	// minMTU is the least that the MTU is lowered to.
 	minMTU = 256
 	// lowerMTU is after how many expiries in a row the MTU is lowered: RFC
 	// 9147bis, Section 4.4: "2-3 seems appropriate".
@@ -36,42 +35,41 @@ const (
 	amplification = 3
 )
 
-// DatagramOptions are what a Datagram needs to know of the configuration.
+// DatagramOptions is the part of the configuration that a Datagram needs.
 type DatagramOptions struct {
 	Server bool
 
-	// MTU is the largest datagram of a handshake; 0: defaultMTU. FixedMTU does
-	// not lower it when flights are lost.
+	// MTU is the largest datagram of a handshake; 0: defaultMTU. With FixedMTU it
+	// is not lowered when flights are lost.
 	MTU      int
 	FixedMTU bool
-	// BoundData makes data that does not fit a datagram of MTU an error.
+	// BoundData refuses data that does not fit in a datagram of MTU bytes.
 	BoundData bool
 
 	// RetransmitTimeout and MaxRetransmitTimeout are the retransmission timer's first and
-	// last value; 0: 1 s and 60 s. MaxTimeouts is how many of them in a row are
-	// too many; 0: as many as it takes for one of MaxRetransmitTimeout.
+	// last value; 0: 1 s and 60 s. After MaxTimeouts expiries in a row the handshake
+	// fails; 0: after the first one of MaxRetransmitTimeout.
 	RetransmitTimeout, MaxRetransmitTimeout time.Duration
 	MaxTimeouts                             int
 	// Patience is how long the peer may pause in the middle of its flight while
-	// we have nothing to send again; 0: as long as all timeouts together,
+	// we have nothing to retransmit; 0: as long as all timeouts together;
 	// negative: forever.
 	Patience time.Duration
 
-	// Memory bounds what is kept of incomplete messages; 0: 64 KiB, or what a
-	// larger MaxCertificate needs, and an eighth of it for what overtakes that.
+	// Memory bounds the bytes of incomplete messages; 0: 64 KiB, or what a larger
+	// MaxCertificate needs, plus an eighth of it for messages that overtake it.
 	Memory         int
 	MaxCertificate int // largest Certificate message accepted; 0: 64 KiB
 
-	// FirstMessage is 1 on a server whose first ClientHello was answered
-	// without state: so many messages have been sent and received before, or
-	// more, if there was an answer to another one.
+	// FirstMessage is 1 on a server whose first ClientHello was answered without
+	// state: at least that many messages were sent and received before.
 	FirstMessage uint16
 	// Unproved says that the peer's address may be forged: until it is proved, at
-	// most three times the bytes that have come are sent.
+	// most three times the received bytes are sent.
 	Unproved bool
-	// Strict takes unprotected records for the peer's, as the RFC has it: every
-	// fault in one is fatal, and so is every acknowledgment in one believed. Otherwise
-	// anybody may have sent it: see trusts.
+	// Strict trusts that unprotected records are the peer's, as the RFC does: every fault
+	// in one is fatal, and every acknowledgment in one is believed. Otherwise anybody
+	// may have sent them: see trusts.
 	Strict bool
 }
 
@@ -90,8 +88,8 @@ func (o *DatagramOptions) timer() flight.Timer {
 	}
 }
 
-// trusts reports whether the peer has sent that record, as far as can be known: anybody may
-// have sent one that is not protected.
+// trusts reports whether a record is known to be the peer's: anybody may have sent one that
+// is not protected.
 func (o *DatagramOptions) trusts(n record.Number) bool { return n.Epoch > 0 || o.Strict }
 
 // fault is the error for a mistake in a record. An unprotected record is dropped instead,
@@ -103,8 +101,8 @@ func (o *DatagramOptions) fault(n record.Number, err error) error {
 	return err
 }
 
-// Datagram carries a connection over datagrams of DTLS records: RFC 9147bis and
-// RFC 6347. What comes is in datagram_open.go, what goes in datagram_send.go.
+// Datagram carries a connection over datagrams of DTLS records: RFC 9147bis and RFC 6347.
+// Receiving is in datagram_open.go, sending in datagram_send.go.
 type Datagram struct {
 	handler  Handler
 	opt      *DatagramOptions
@@ -118,29 +116,28 @@ type Datagram struct {
 	early    earlyData
 
 	newestRecord record.Number   // of all that have authenticated
-	nextIn       int             // message_seq of the next message to come: what in continues with
-	nextOut      int             // message_seq of the next message to go; 1<<16: there is none
-	received     flight.Received // what acks continues with
+	nextIn       int             // message_seq of the next message to receive: in continues with it
+	nextOut      int             // message_seq of the next message to send; 1<<16: there is none
+	received     flight.Received // acks continues with it
 	dropped      record.Drops
 	version      uint16 // 0 until the hellos have agreed
 	count        counts
-	rest         int // bytes of the current datagram that are still to come
+	rest         int // bytes of the current datagram that are not opened yet
 
 	complete  bool // the handshake
-	authentic bool // a record has authenticated: unencrypted ones bring nothing new
-	asleep    bool // the keys are given up: see Sleep
+	authentic bool // a record has authenticated: unencrypted ones are not needed any longer
+	asleep    bool // the keys are dropped: see Sleep
 	paused    bool // see Pause
 }
 
-// sending is the sending keys.
+// sending has the sending keys.
 type sending struct {
 	record.Sealer // never nil
 	level         handshake.Level
 	exhausted     bool // the handler was told so
 }
 
-// cids are the connection IDs of the records that come, which have one size, and of those
-// that go.
+// cids are the connection IDs of received records, which have one size, and of sent ones.
 type cids struct {
 	local [][]byte
 	peer  []byte
@@ -148,19 +145,19 @@ type cids struct {
 
 // earlyData is 0-RTT data.
 type earlyData struct {
-	room uint32 // bytes that may still be sent or come
+	room uint32 // bytes that may still be sent or received
 	sent bool
 }
 
-// ending is what both sides have said about the end.
+// ending is the state of the close_notify or fatal alert of both sides.
 type ending struct {
-	closed   bool          // the peer's close_notify has come
-	closedBy record.Number // with that record
+	closed   bool          // the peer's close_notify has arrived
+	closedBy record.Number // in that record
 	ended    bool          // our last alert was queued: no message and no alert follows
 }
 
-// exchange is what is only needed while handshake messages are in transit: until the
-// handshake is complete, and then for each message that comes later.
+// exchange is the state that is needed only while handshake messages are in transit: until
+// the handshake is complete, and then for each later message.
 type exchange struct {
 	in        flight.Reassembly
 	ahead     ahead
@@ -170,8 +167,8 @@ type exchange struct {
 	clearOut  record.Clear
 	alerts    [][2]byte     // to be sent
 	late      *wire.Message // to be delivered next, outside the order of messages
-	lastClear bool          // the last message came without protection
-	err       error         // what Send and Output could not return
+	lastClear bool          // the last message was unprotected
+	err       error         // the error that Send and Output could not return
 }
 
 // NewDatagram returns a carrier at the start of a connection. Many connections
@@ -190,7 +187,7 @@ func NewDatagram(h Handler, opt *DatagramOptions) *Datagram {
 	return d
 }
 
-// begin begins an exchange, unless there is one.
+// begin starts an exchange, unless there is one.
 func (d *Datagram) begin() {
 	if d.x != nil {
 		return
@@ -206,7 +203,7 @@ func (d *Datagram) begin() {
 	d.x.acks.received = d.received
 }
 
-// end ends the exchange when nothing is left of it.
+// end ends the exchange once nothing of it is left.
 func (d *Datagram) end() {
 	x := d.x
 	if x == nil || !d.complete || !x.acks.idle() || x.err != nil || !x.out.Idle() || len(x.alerts) > 0 || !x.in.Empty() {
@@ -283,11 +280,11 @@ func (d *Datagram) SetPeerCID(cid []byte) {
 	}
 }
 
-// CIDs returns the connection IDs that are in use: ours, which may be several,
-// and the peer's.
+// CIDs returns the connection IDs in use: ours, which may be several, and the
+// peer's.
 func (d *Datagram) CIDs() (local [][]byte, peer []byte) { return d.cids.local, d.cids.peer }
 
-// localCID is the first of our connection IDs, or nil.
+// localCID returns the first of our connection IDs, or nil.
 func (c *cids) localCID() []byte {
 	if len(c.local) == 0 {
 		return nil
@@ -300,10 +297,10 @@ func (c *cids) foreign(cid []byte) bool {
 	return len(cid) > 0 && !slices.ContainsFunc(c.local, func(c []byte) bool { return string(c) == string(cid) })
 }
 
-// Dropped is how many records were dropped, and why.
+// Dropped returns how many records were dropped, and why.
 func (d *Datagram) Dropped() record.Drops { return d.dropped }
 
-// MaxData is how many bytes of data one record takes now.
+// MaxData returns how many bytes of data one record takes now.
 func (d *Datagram) MaxData() int {
 	if d.opt.BoundData {
 		return max(0, min(d.path.mtu-d.sending.Overhead(), record.MaxPlaintext-1))
@@ -319,7 +316,7 @@ func (d *Datagram) sealsData() bool { return d.sending.level == handshake.Applic
 // sealsEarly reports whether the sending keys are those of early data.
 func (d *Datagram) sealsEarly() bool { return d.sending.level == handshake.EarlyData }
 
-// Speaks reports whether a close_notify has a place.
+// Speaks reports whether a close_notify can be sent.
 func (d *Datagram) Speaks() bool { return d.sealsData() || d.sealsEarly() && d.early.sent }
 
 // KeyUpdatesLeft: a KeyUpdate needs a message_seq and an epoch.
@@ -333,19 +330,19 @@ func (d *Datagram) KeyUpdatesLeft() error {
 	return nil
 }
 
-// Forget gives up all keys.
+// Forget drops all keys.
 func (d *Datagram) Forget() {
 	d.x, d.sending, d.ending.ended = nil, sending{Sealer: new(record.Clear)}, true
 	d.protocol, d.readers = &undecided{d.opt}, &noReaders{d.opt.Server}
 }
 
-// Acknowledged reports whether the peer has all that it must have: a DTLS 1.3
-// client's handshake is only then safe to be forgotten.
+// Acknowledged reports whether the peer has everything that it must have: only then can a
+// DTLS 1.3 client forget its handshake.
 func (d *Datagram) Acknowledged() bool {
 	return d.complete && (d.x == nil || d.x.out.Settled())
 }
 
-// Deadline is when Expire must be called.
+// Deadline returns when Expire must be called.
 func (d *Datagram) Deadline() (t time.Time, ok bool) {
 	if d.x == nil {
 		return t, false
@@ -373,7 +370,7 @@ func (d *Datagram) Expire(now time.Time) error {
 	return err
 }
 
-// Complete takes note of the end of the handshake.
+// Complete notes the end of the handshake.
 func (d *Datagram) Complete() {
 	d.complete = true
 	d.sending.level = handshake.Application

@@ -10,17 +10,17 @@ import (
 	"github.com/hermetic-tls/hermetic/internal/wire"
 )
 
-// receipt is what a handshake record has brought.
+// receipt is what a handshake record contained.
 type receipt struct {
-	fresh   bool // parts of messages that were not delivered yet
+	fresh   bool // parts of messages not delivered yet
 	again   bool // the start of the message that was delivered last
 	whole   bool // all of it
-	refused bool // something that was not kept
+	refused bool // parts that were not kept
 }
 
-// Open consumes one record of in, the rest of a datagram. What is not
-// authentic, not for us or not for now is dropped. What cannot be parsed
-// swallows the rest.
+// Open consumes one record of in, the rest of a datagram. A record that is not
+// authentic, not for us or not expected now is dropped. If a record cannot be
+// parsed, the rest of the datagram is dropped too.
 func (d *Datagram) Open(now time.Time, in []byte) (Opened, error) {
 	switch {
 	case d.x != nil && d.x.err != nil:
@@ -41,7 +41,7 @@ func (d *Datagram) Open(now time.Time, in []byte) (Opened, error) {
 	return o, err
 }
 
-// nextDatagram begins another datagram: none takes all the room that there is for all.
+// nextDatagram starts another datagram: none may use the room of all.
 func (d *Datagram) nextDatagram() {
 	if d.x != nil {
 		d.x.in.NextDatagram()
@@ -52,7 +52,7 @@ func (d *Datagram) nextDatagram() {
 // Pause keeps Next from returning more messages until Resume.
 func (d *Datagram) Pause() { d.paused = true }
 
-// Resume ends a pause. What the peer owes us is due from now on.
+// Resume ends a pause. The deadlines for the peer start again.
 func (d *Datagram) Resume(now time.Time) {
 	d.paused = false
 	d.begin()
@@ -83,7 +83,7 @@ func (d *Datagram) openRecord(now time.Time, in []byte) (Opened, error) {
 	return Opened{N: n}, err
 }
 
-// used takes note of a record that was not dropped: its number must not come again.
+// used marks the number of a record that was not dropped, so that it is not accepted again.
 func (d *Datagram) used(r *opened) {
 	if r.number.Compare(d.newestRecord) > 0 {
 		d.newestRecord = r.number
@@ -93,7 +93,7 @@ func (d *Datagram) used(r *opened) {
 	}
 }
 
-// unprotect opens the record at in[0], n bytes of it. After a record under a connection ID
+// unprotect opens the record at in[0], n bytes long. After a record under a connection ID
 // that is not ours, "the rest of the datagram" is discarded too (RFC 9147bis, Section 4).
 func (d *Datagram) unprotect(now time.Time, in []byte) (r opened, n int, err error) {
 	cidLen := len(d.cids.localCID())
@@ -141,7 +141,7 @@ func (d *Datagram) unparsed() error {
 	return record.Malformed
 }
 
-// authenticated takes note of a record that was protected.
+// authenticated notes a record that was protected.
 func (d *Datagram) authenticated(now time.Time, r *opened, err error) error {
 	if d.x != nil && d.x.out.Forget(now) {
 		d.end()
@@ -153,8 +153,8 @@ func (d *Datagram) authenticated(now time.Time, r *opened, err error) error {
 	return err
 }
 
-// renewReading asks for a KeyUpdate of the peer in place of keys that have met many
-// forgeries, unless there is one already.
+// renewReading asks the peer for a KeyUpdate, because the keys have met many forgeries,
+// unless it is under way.
 func (d *Datagram) renewReading() bool {
 	if !d.complete || d.KeyUpdatePending() {
 		return false
@@ -163,8 +163,8 @@ func (d *Datagram) renewReading() bool {
 	return true
 }
 
-// keepAhead keeps records that have overtaken what gives us their keys. A client may say
-// that it waits, unless a ServerHello comes soon.
+// keepAhead keeps records that have overtaken the messages from which their keys are
+// derived. A client may tell the server that it waits, unless a ServerHello comes soon.
 func (d *Datagram) keepAhead(now time.Time, in []byte) {
 	if d.complete || !d.x.ahead.keep(&d.x.in, in) {
 		d.dropped[record.NoKeys]++
@@ -175,8 +175,8 @@ func (d *Datagram) keepAhead(now time.Time, in []byte) {
 	}
 }
 
-// Next returns the next message that is complete. When there is none, it opens records
-// that have waited for their keys.
+// Next returns the next complete message. When there is none, it opens records that waited
+// for their keys.
 func (d *Datagram) Next(now time.Time) (m wire.Message, ok bool, err error) {
 	for d.x != nil && !d.paused {
 		if m, ok := d.take(); ok {
@@ -216,7 +216,7 @@ func (d *Datagram) endFlight() {
 	}
 }
 
-// take returns the next message that is complete.
+// take returns the next complete message.
 func (d *Datagram) take() (m wire.Message, ok bool) {
 	if late := d.x.late; late != nil {
 		d.x.late = nil
@@ -235,7 +235,7 @@ func (d *Datagram) take() (m wire.Message, ok bool) {
 	return m, true
 }
 
-// handle takes a record by its content.
+// handle handles a record by its content type.
 func (d *Datagram) handle(now time.Time, r *opened) (Opened, error) {
 	path := r.cid && r.number.Compare(d.newestRecord) > 0
 	if r.clear() && d.authentic && r.typ != record.Handshake {
@@ -247,8 +247,8 @@ func (d *Datagram) handle(now time.Time, r *opened) (Opened, error) {
 	d.begin()
 	err := d.handleOther(now, r)
 	if err == nil && path && d.complete {
-		// A peer that moves before it has seen our last ACK says nothing but its
-		// Finished again.
+		// A peer that moves before it has seen our last ACK sends only its Finished
+		// again.
 		return Opened{Kind: NewPath}, nil
 	}
 	return Opened{}, err
@@ -307,10 +307,10 @@ func (d *Datagram) handleData(r *opened, path bool) (Opened, error) {
 	return Opened{Data: r.content, Kind: kind}, nil
 }
 
-// handleAlert: an unencrypted fatal alert is believed as long as nothing has proved that the
-// peer has keys: there is no other way to hear that it does not like our hello (RFC 9147bis,
-// Section 4.5.2). An unencrypted close_notify is not: there is nothing to close yet, and
-// anybody could make us deaf to what comes after it.
+// handleAlert: an unencrypted fatal alert is believed until something proves that the peer
+// has keys: there is no other way to learn that it rejects our hello (RFC 9147bis, Section
+// 4.5.2). An unencrypted close_notify is not believed: there is nothing to close yet, and
+// anybody could make us ignore everything after it.
 func (d *Datagram) handleAlert(r *opened) error {
 	level, description, err := parseAlert(r.content, !r.clear())
 	switch {
@@ -329,7 +329,7 @@ func (d *Datagram) handleAlert(r *opened) error {
 	return d.count.warning()
 }
 
-// handleHandshake takes the fragments of a handshake record.
+// handleHandshake handles the fragments of a handshake record.
 func (d *Datagram) handleHandshake(now time.Time, r *opened) error {
 	if len(r.content) == 0 {
 		return d.opt.fault(r.number, errEmptyHandshake)
@@ -365,7 +365,7 @@ func (d *Datagram) handleHandshake(now time.Time, r *opened) error {
 	return d.follow(now, d.protocol.took(now, d.x, r.number, got))
 }
 
-// handleFragment takes a fragment, and adds to what the record has brought.
+// handleFragment handles a fragment, and adds it to the record's receipt.
 func (d *Datagram) handleFragment(r *opened, h *wire.FragmentHeader, fragment []byte, got *receipt) error {
 	switch {
 	case d.x.in.Old(h.Seq):
@@ -388,8 +388,8 @@ func (d *Datagram) handleFragment(r *opened, h *wire.FragmentHeader, fragment []
 	return nil
 }
 
-// continueFrom continues with the message_seq of the ClientHello that has shown its
-// cookie, where there were more stateless answers than one before it.
+// continueFrom continues with the message_seq of the ClientHello with the cookie, if there
+// was more than one stateless answer before it.
 func (d *Datagram) continueFrom(h *wire.FragmentHeader) {
 	first := int(d.opt.FirstMessage)
 	if first > 0 && d.x.in.Next() == first && d.x.in.Empty() && h.Type == wire.TypeClientHello && int(h.Seq) > first {
@@ -398,8 +398,8 @@ func (d *Datagram) continueFrom(h *wire.FragmentHeader) {
 	}
 }
 
-// assemble adds a fragment to its message. Unless the record may be trusted, it is
-// acknowledged only when its message has been taken, and only if it holds nothing else.
+// assemble adds a fragment to its message. A record that is not trusted is acknowledged only
+// after its message was accepted, and only if it contains nothing else.
 func (d *Datagram) assemble(r *opened, h *wire.FragmentHeader, fragment []byte) (kept bool, err error) {
 	switch {
 	case d.opt.trusts(r.number):
@@ -416,8 +416,8 @@ func (d *Datagram) assemble(r *opened, h *wire.FragmentHeader, fragment []byte) 
 	return kept, nil
 }
 
-// InstallRead begins a new epoch. What is left of messages under the old keys
-// can only be a violation (RFC 9846, Section 5.1) or a forgery.
+// InstallRead starts a new epoch. A part of a message left under the old keys can only be
+// a violation (RFC 9846, Section 5.1) or a forgery.
 func (d *Datagram) InstallRead(level handshake.Level, k suite.Keys) error {
 	d.begin()
 	if !d.x.in.Empty() {
@@ -438,9 +438,8 @@ func (d *Datagram) ExpectChangeCipherSpec(k suite.Keys) error {
 	return d.InstallRead(handshake.Application, k)
 }
 
-// LimitEarlyData says how many bytes of early data may be sent, or come.
+// LimitEarlyData sets how many bytes of early data may be sent or received.
 func (d *Datagram) LimitEarlyData(bytes uint32) { d.early.room = bytes }
 
-// SkipEarlyData: datagrams have their epoch on them, and one without keys is
-// dropped.
+// SkipEarlyData: records name their epoch, and those without keys are dropped.
 func (d *Datagram) SkipEarlyData(uint32) {}

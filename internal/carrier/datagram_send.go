@@ -12,11 +12,11 @@ import (
 	"github.com/hermetic-tls/hermetic/internal/wire"
 )
 
-// maxQueued bounds the messages that wait for their turn. Our own are few. The rest answer
-// a peer that requests connection IDs although its last request is not fulfilled.
+// maxQueued bounds the messages that wait for their turn. Our own are few. The others answer
+// a peer that requests connection IDs before its last request is fulfilled.
 const maxQueued = 32
 
-var errQueue = alert.New(alert.UnexpectedMessage, "the peer requests connection IDs again and again, and acknowledges none")
+var errQueue = alert.New(alert.UnexpectedMessage, "the peer keeps requesting connection IDs, and acknowledges none")
 
 // Send adds a message to the flight.
 func (d *Datagram) Send(msg []byte) (seq uint16) {
@@ -59,7 +59,7 @@ func (d *Datagram) SendChangeCipherSpec(k suite.Keys) {
 // the TLS 1.3 "compatibility mode"".
 func (d *Datagram) SendCompatibilityCCS() {}
 
-// InstallWrite begins a new epoch. The messages of the flight keep theirs.
+// InstallWrite starts a new epoch. The messages of the flight keep theirs.
 func (d *Datagram) InstallWrite(level handshake.Level, k suite.Keys) {
 	d.Wake()
 	d.begin()
@@ -96,8 +96,8 @@ func (d *Datagram) HasEpochs() bool { return true }
 // KeyUpdatePending reports whether a KeyUpdate is not acknowledged yet.
 func (d *Datagram) KeyUpdatePending() bool { return d.x != nil && d.x.out.KeyUpdatePending() }
 
-// SendAlert queues close_notify after everything, or a fatal alert in its place.
-// Nothing follows them (RFC 9846, Section 6.1).
+// SendAlert queues close_notify after everything else, or a fatal alert in place of
+// everything. Nothing follows them (RFC 9846, Section 6.1).
 func (d *Datagram) SendAlert(description alert.Description) {
 	if d.ending.ended {
 		return
@@ -113,13 +113,14 @@ func (d *Datagram) SendAlert(description alert.Description) {
 	d.x.alerts = [][2]byte{{alertFatal, byte(description)}}
 }
 
-// room is how large the next datagram may be. The peer's connection ID may be so long
-// that nothing fits the MTU, and what is never sent would never time out.
+// room returns how large the next datagram may be. The peer's connection ID may be so long
+// that nothing fits in the MTU; then a datagram is larger, because what is never sent would
+// never time out.
 func (d *Datagram) room() int {
 	mtu := max(d.path.mtu, minRecord(d.sending.Sealer))
 	if !d.opt.Server && d.version == 0 && d.x.out.Timer.Expired()%lowerMTU != 0 {
-		// Fragments of a first ClientHello are nothing to a server that asks for
-		// cookies: every other attempt is complete again.
+		// A server that asks for cookies may not reassemble a first ClientHello: every
+		// other attempt is complete again.
 		mtu = d.path.fullMTU
 	}
 	return d.path.room(mtu)
@@ -131,7 +132,7 @@ func (d *Datagram) sendable() bool { return d.x.out.Sendable(d.paused) }
 // alertsDue reports whether there are alerts, and nothing that must leave before them.
 func (d *Datagram) alertsDue() bool { return len(d.x.alerts) > 0 && !d.x.out.Pending() }
 
-// minRecord is what the smallest useful record needs.
+// minRecord is the size of the smallest useful record.
 func minRecord(s record.Sealer) int { return s.Overhead() + wire.FragmentHeaderLen + 16 }
 
 // HasOutput reports whether Output has something to append.
@@ -148,7 +149,7 @@ func (d *Datagram) Output(now time.Time, dst []byte) []byte {
 	d.Wake()
 	start, room := len(dst), d.room()
 	if d.x.acks.due || d.sendable() && d.x.out.RequestsUpdate() && !d.x.acks.received.Empty() {
-		// Before a request for a KeyUpdate the peer is told that its last one has come:
+		// Before a request for a KeyUpdate the peer is told that its last one has arrived:
 		// otherwise it might take another request for one of an earlier epoch.
 		dst = d.appendACK(dst, room)
 	}
@@ -183,7 +184,7 @@ func (d *Datagram) appendACK(dst []byte, room int) []byte {
 	return dst
 }
 
-// notEarly are the sending keys for all but early data.
+// notEarly returns the sending keys for everything except early data.
 func (d *Datagram) notEarly() record.Sealer {
 	if d.sealsEarly() {
 		return &d.x.clearOut
@@ -253,7 +254,7 @@ func (d *Datagram) SealEarly(_ time.Time, dst, data []byte) ([]byte, error) {
 	return out, nil
 }
 
-// EarlyDataRoom is how many more bytes SealEarly takes.
+// EarlyDataRoom returns how many more bytes SealEarly takes.
 func (d *Datagram) EarlyDataRoom() int {
 	if !d.sealsEarly() {
 		return 0

@@ -23,8 +23,8 @@ func (p *dtls12) writer(_ handshake.Level, _ uint64, k suite.Keys, cid []byte) (
 	return record.NewWriter12(1, k, cid), nil
 }
 
-// took: a flight that comes again means that the answer to it was lost (RFC 6347, Section
-// 4.2.4), or that the network duplicates.
+// took: a repeated flight means that our answer was lost (RFC 6347, Section 4.2.4), or that
+// the network duplicates.
 func (p *dtls12) took(_ time.Time, _ *exchange, _ record.Number, got receipt) verdict {
 	if got.again {
 		return resend
@@ -32,8 +32,8 @@ func (p *dtls12) took(_ time.Time, _ *exchange, _ record.Number, got receipt) ve
 	return 0
 }
 
-// late: the peer's Finished again means that ours was lost. The messages that request a
-// renegotiation begin to count at 0 again: RFC 6347, Section 4.2.2.
+// late: a repeated Finished means that ours was lost. The messages that request a
+// renegotiation count from 0 again: RFC 6347, Section 4.2.2.
 func (p *dtls12) late(x *exchange, h *wire.FragmentHeader, fragment []byte) verdict {
 	switch {
 	case h.Type == wire.TypeFinished && x.in.Last(h.Seq):

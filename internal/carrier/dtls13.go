@@ -11,8 +11,8 @@ import (
 	"github.com/hermetic-tls/hermetic/internal/wire"
 )
 
-// dtls13 is DTLS 1.3: RFC 9147bis. A level is an epoch, and each KeyUpdate begins another.
-// What has no answer is acknowledged by an ACK.
+// dtls13 is DTLS 1.3: RFC 9147bis. A level is an epoch, and each KeyUpdate starts another.
+// Messages without an answer are acknowledged by an ACK.
 type dtls13 struct {
 	opt      *DatagramOptions
 	complete bool
@@ -28,15 +28,15 @@ func (p *dtls13) writer(level handshake.Level, epoch uint64, k suite.Keys, cid [
 }
 
 // took: RFC 9147bis, Section 7. A record is acknowledged after a while, if nothing has
-// answered it before, unless something in it was not kept: then it must come again. "During
-// the handshake, ACKs only cover the current outstanding flight": a message that was answered
-// comes whole from a server that has kept nothing of its HelloRetryRequest, and may give its
-// number to another record.
+// answered it before, unless something in it was not kept: then it must be sent again.
+// "During the handshake, ACKs only cover the current outstanding flight": a server that has
+// kept nothing of its HelloRetryRequest sends an answered message whole again, and may reuse
+// the record's number.
 func (p *dtls13) took(now time.Time, x *exchange, n record.Number, got receipt) (v verdict) {
 	if got.fresh && !p.complete && p.opt.trusts(n) {
 		p.answered(now, x, n)
 	}
-	// The peer's flight again, except a client's last one, which has an ACK.
+	// The peer repeats its flight: not a client's last one, which has an ACK.
 	if got.again && n.Epoch <= uint64(handshake.Handshake) && !(p.complete && p.opt.Server) {
 		v = resend
 	}
@@ -52,8 +52,8 @@ func (p *dtls13) took(now time.Time, x *exchange, n record.Number, got receipt) 
 }
 
 // answered: "the receipt of any record responding to a given flight MUST be taken as an
-// implicit acknowledgement for the entire flight". A client's hello is sent again until its
-// answer is complete, and a server, which only waits, has its answer at hand.
+// implicit acknowledgement for the entire flight". A client's hello is retransmitted until
+// its answer is complete: the server, which only waits, has the answer ready.
 func (p *dtls13) answered(now time.Time, x *exchange, n record.Number) {
 	if n.Epoch == 0 && !p.opt.Server {
 		return
@@ -78,9 +78,8 @@ func (p *dtls13) control(x *exchange, r opened) (verdict, error) {
 	return 0, errContentType
 }
 
-// acknowledge takes an ACK: RFC 9147bis, Section 7.2. Anybody may have sent one without
-// protection: it spares the peer what it names for now, but what nothing answers is sent
-// again.
+// acknowledge handles an ACK: RFC 9147bis, Section 7.2. Anybody may have sent an unprotected
+// one: what it names is not retransmitted for now, but is if no answer arrives.
 func (p *dtls13) acknowledge(x *exchange, r opened) (verdict, error) {
 	numbers, ok := flight.ParseACK(r.content)
 	if !ok {
@@ -104,7 +103,7 @@ func (p *dtls13) acknowledge(x *exchange, r opened) (verdict, error) {
 	case !x.out.Acknowledged():
 		return resendRest, nil
 	case p.complete && !p.opt.Server:
-		// The server has our Finished, so nothing of the handshake comes again.
+		// The server has our Finished, so it repeats nothing of the handshake.
 		p.dropHandshake()
 	}
 	return delivered, nil

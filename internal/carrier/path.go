@@ -1,6 +1,6 @@
 package carrier
 
-// path is what is known of the network path to the peer: how large datagrams may be, and
+// path is what is known about the network path to the peer: how large datagrams may be, and
 // how many bytes may be sent before the peer's address is proved.
 type path struct {
 	mtu     int // largest datagram of a handshake
@@ -11,20 +11,20 @@ type path struct {
 
 func newPath(mtu int, proved bool) path { return path{mtu: mtu, fullMTU: mtu, proved: proved} }
 
-// setMTU changes the MTU, to what lower begins with.
+// setMTU changes the MTU, also the one with which lower starts.
 func (p *path) setMTU(bytes int) { p.mtu, p.fullMTU = bytes, bytes }
 
 // lower halves the MTU: perhaps the datagrams of lost flights were too large for the path.
 func (p *path) lower() { p.mtu = max(min(minMTU, p.mtu), p.mtu/2) }
 
-// received takes note of bytes from the peer (RFC 9147bis, Section 5.1).
+// received counts bytes from the peer (RFC 9147bis, Section 5.1).
 func (p *path) received(bytes int) {
 	if !p.proved {
 		p.credit += amplification * bytes
 	}
 }
 
-// sent takes note of bytes to the peer.
+// sent counts bytes to the peer.
 func (p *path) sent(bytes int) {
 	if !p.proved {
 		p.credit -= bytes
@@ -34,7 +34,7 @@ func (p *path) sent(bytes int) {
 // permits reports whether that many bytes may be sent.
 func (p *path) permits(bytes int) bool { return p.proved || bytes <= p.credit }
 
-// room is how large the next datagram may be, given the size it would have otherwise.
+// room returns how large the next datagram may be, given the size it would have otherwise.
 func (p *path) room(size int) int {
 	if p.proved {
 		return size

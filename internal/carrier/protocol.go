@@ -11,30 +11,30 @@ import (
 )
 
 // protocol is what differs between DTLS 1.2, DTLS 1.3, and the time before the version is
-// known. The reading keys are apart: see readers.
+// known. The reading keys are separate: see readers.
 type protocol interface {
 	// writer returns the next generation of sending keys. epoch is that of the
 	// current one.
 	writer(level handshake.Level, epoch uint64, k suite.Keys, cid []byte) (record.Sealer, error)
-	// took judges what a handshake record has brought.
+	// took judges the receipt of a handshake record.
 	took(now time.Time, x *exchange, n record.Number, got receipt) verdict
-	// late judges a fragment that comes after the handshake: the verdict is 0 unless
-	// the fragment has nothing to do with the order of messages.
+	// late judges a fragment after the handshake: the verdict is 0 unless the fragment
+	// is outside the order of messages.
 	late(x *exchange, h *wire.FragmentHeader, fragment []byte) verdict
-	// control takes an ACK or a ChangeCipherSpec.
+	// control handles an ACK or a ChangeCipherSpec.
 	control(x *exchange, r opened) (verdict, error)
 	// data says what application data of that epoch means.
 	data(epoch uint64) (Kind, error)
 	// warns reports whether an alert may be a warning.
 	warns(d alert.Description) bool
-	// asksForRest reports whether an ACK tells the peer that records have come before
+	// asksForRest reports whether an ACK tells the peer that records arrived before
 	// their keys.
 	asksForRest() bool
-	// completed takes note of the end of the handshake.
+	// completed notes the end of the handshake.
 	completed(x *exchange)
 }
 
-// verdict is what a protocol wants done: a set of the following.
+// verdict is what a protocol wants done: a set of these bits.
 type verdict uint8
 
 const (
@@ -47,7 +47,7 @@ const (
 	deliver                        // the fragment is a message for the handshake
 )
 
-// follow does what a verdict about a record wants.
+// follow carries out a verdict about a record.
 func (d *Datagram) follow(now time.Time, v verdict) error {
 	out, acks := &d.x.out, &d.x.acks
 	if v&resend != 0 && out.Repeat(now, out.Timer.Value()/2) {
@@ -58,8 +58,8 @@ func (d *Datagram) follow(now time.Time, v verdict) error {
 		out.Repeat(now, 0)
 	}
 	if v&resendRest != 0 {
-		// A peer that acknowledges a part waits for the rest. It has waited a while
-		// before it did, so that an ACK that comes at once means nothing.
+		// A peer that acknowledges a part waits for the rest. It waits a while before it
+		// sends the ACK, so an ACK that arrives at once means nothing.
 		out.RepeatRest(now, out.Timer.Value()/4)
 	}
 	if v&ack != 0 {
@@ -80,12 +80,12 @@ func (d *Datagram) follow(now time.Time, v verdict) error {
 // undecided is the protocol until the hellos have agreed on a version.
 type undecided struct{ opt *DatagramOptions }
 
-// writer: a client's early data comes before the version.
+// writer: a client sends early data before it knows the version.
 func (p *undecided) writer(level handshake.Level, _ uint64, k suite.Keys, _ []byte) (record.Sealer, error) {
 	return record.NewWriter13(uint64(level), k, nil), nil
 }
 
-// took: what DTLS 1.3 acknowledges may come before it is known to be DTLS 1.3.
+// took: records that DTLS 1.3 acknowledges may arrive before the version is known.
 func (p *undecided) took(_ time.Time, x *exchange, n record.Number, got receipt) (v verdict) {
 	if !got.refused && p.opt.trusts(n) {
 		x.acks.add(n)

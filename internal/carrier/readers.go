@@ -10,7 +10,7 @@ import (
 	"github.com/hermetic-tls/hermetic/internal/suite"
 )
 
-// maxEpoch: RFC 9147bis, Section 8, permits to end here.
+// maxEpoch: RFC 9147bis, Section 8, permits this limit.
 const maxEpoch = 1<<16 - 1
 
 // readers are the reading keys of a connection. What they open is not marked as received
@@ -19,20 +19,20 @@ type readers interface {
 	// openClassic and openUnified open a protected record of that form.
 	openClassic(c record.Classic) (opened, error)
 	openUnified(now time.Time, u record.Unified) (opened, error)
-	// readEpoch is the epoch that new handshake messages must come under.
+	// readEpoch is the epoch that new handshake messages must have.
 	readEpoch() uint64
 	// install begins a new epoch. cid is the connection ID that its records have.
 	install(level handshake.Level, k suite.Keys, cid []byte) error
-	// ahead is the error of a record whose keys are not there yet.
+	// ahead returns the error of a record whose keys are not installed yet.
 	ahead() error
 	// forget drops keys that were kept long enough.
 	forget(now time.Time)
-	// sleep gives up the keys, and puts what is left of them into s. It fails if
-	// keys before the newest ones are still in use.
+	// sleep drops the keys, and puts what is left of them into s. It fails if keys
+	// before the newest ones are still in use.
 	sleep(s *State) bool
 	// wake puts the keys back.
 	wake(k suite.Keys)
-	// restore begins with what sleep has left.
+	// restore starts with what sleep has left.
 	restore(c *suite.Suite, s *State, cid []byte)
 }
 
@@ -41,7 +41,7 @@ type opened struct {
 	typ        record.ContentType
 	number     record.Number
 	content    []byte
-	cid        bool             // it came under our connection ID
+	cid        bool             // it has our connection ID
 	replayable bool             // it is early data, and may come from anywhere
 	from       *record.Received // of its keys
 }
@@ -83,7 +83,7 @@ func (r *noReaders) restore(*suite.Suite, *State, []byte)              {}
 
 // readers12 are the reading keys of DTLS 1.2.
 type readers12 struct {
-	keys *record.Reader12 // of epoch 1; nil: not there yet
+	keys *record.Reader12 // of epoch 1; nil: not installed yet
 }
 
 func (r *readers12) openClassic(c record.Classic) (opened, error) {
@@ -145,7 +145,7 @@ type renewer interface{ renewReading() bool }
 // generation is one generation of reading keys.
 type generation struct {
 	*record.Reader13      // never nil
-	used             bool // something has come under them
+	used             bool // a record has arrived under them
 	threatened       bool // by forgeries: the peer was asked for new keys
 }
 
@@ -186,7 +186,7 @@ func (r *readers13) open(now time.Time, i int, u record.Unified) (opened, error)
 	return o, err
 }
 
-// use: something has come under new keys. Those before the previous ones are dropped now,
+// use: a record has arrived under new keys. Those before the previous ones are dropped now,
 // and the previous ones soon.
 func (r *readers13) use(now time.Time, i int) {
 	r.generations[i].used = true
@@ -207,7 +207,7 @@ func (r *readers13) forget(now time.Time) {
 	}
 }
 
-// dropHandshake drops the handshake's keys: nothing comes under them anymore.
+// dropHandshake drops the handshake's keys: no more records arrive under them.
 func (r *readers13) dropHandshake() {
 	if len(r.generations) > 0 && r.generations[0].Epoch() == uint64(handshake.Handshake) {
 		r.drop(0, 1)
@@ -215,7 +215,7 @@ func (r *readers13) dropHandshake() {
 }
 
 // rest makes the handshake's keys small. They are kept for a client's last flight, which
-// may come again.
+// may be repeated.
 func (r *readers13) rest() {
 	for _, g := range r.generations {
 		if g.Epoch() < uint64(handshake.Application) {
@@ -250,7 +250,7 @@ func (r *readers13) install(level handshake.Level, k suite.Keys, _ []byte) error
 
 func (r *readers13) ahead() error { return errAhead }
 
-// sleep drops all but the newest keys, and those that a client's last flight is read with.
+// sleep drops all keys except the newest, and those for a client's last flight.
 func (r *readers13) sleep(s *State) bool {
 	newest := *r.newest()
 	if !newest.used && newest.Epoch() != uint64(handshake.Application) {

@@ -5,8 +5,8 @@ import (
 	"github.com/hermetic-tls/hermetic/internal/wire"
 )
 
-// rules are what differs between the records of TLS 1.2, of TLS 1.3, and those that come
-// before the version is known.
+// rules are what differs between the records of TLS 1.2, of TLS 1.3, and those before the
+// version is known.
 type rules struct {
 	undecided bool
 	// dropsCCS: a ChangeCipherSpec means nothing (RFC 9846, Section 5).
@@ -15,7 +15,7 @@ type rules struct {
 	encryptsCCS bool
 	// malformedCCS is the error of a ChangeCipherSpec that is not a single 1.
 	malformedCCS error
-	// refusable: a client that refuses the ServerHello says so without keys.
+	// refusable: a client that refuses the ServerHello sends an unprotected alert.
 	refusable bool
 	// minVersion and maxVersion bound legacy_record_version.
 	minVersion, maxVersion uint16
@@ -35,7 +35,7 @@ var (
 	}
 )
 
-// rules are those of the version.
+// rules returns the rules of the version.
 func (s *Stream) rules() *rules {
 	switch s.version {
 	case 0:

@@ -9,7 +9,7 @@ import (
 	"github.com/hermetic-tls/hermetic/internal/suite"
 )
 
-// State is all of an established connection's carrier but its keys.
+// State is an established connection's carrier without its keys.
 type State struct {
 	Read, Write record.Number // the next ones; over streams without epochs
 	Seen        [4]uint64     // datagrams: the replay window
@@ -18,20 +18,20 @@ type State struct {
 	NextOut     int
 	LocalCIDs   [][]byte
 	PeerCID     []byte
-	Closed      bool // the peer's close_notify has come
+	Closed      bool // the peer's close_notify has arrived
 	Ended       bool // ours was sent
-	// Finished is a DTLS 1.3 server's: what a client's last flight is read with if it
-	// comes again; nil: it does not.
+	// Finished is a DTLS 1.3 server's: the keys for a repetition of the client's last
+	// flight; nil: there can be none.
 	Finished *record.Rested
 }
 
 var (
 	errBusyHandshake = errors.New("the handshake is not complete")
-	errBusyOutput    = errors.New("there is output that was not taken")
-	errBusyMessage   = errors.New("a part of a handshake message has come")
+	errBusyOutput    = errors.New("there is output that was not sent")
+	errBusyMessage   = errors.New("a handshake message has arrived only in part")
 	errBusyAnswer    = errors.New("an answer is awaited")
 	errBusyUpdate    = errors.New("the peer has not used its new keys yet")
-	errBusyExchange  = errors.New("a handshake message is on its way")
+	errBusyExchange  = errors.New("a handshake message is in transit")
 )
 
 // Sleep gives up the keys.
@@ -76,8 +76,8 @@ func (s *Stream) Restore(c *suite.Suite, state State) {
 	s.out.Resume(suite.Keys{Suite: c}, state.Write.Sequence)
 }
 
-// Sleep gives up the keys. What comes under older ones from now on is lost, except
-// those of a server's handshake: a client's last flight may come again, and must be
+// Sleep drops the keys. Records under older ones are lost from now on, except under those
+// of a server's handshake: a client's last flight may be repeated, and must be
 // acknowledged again (RFC 9147bis, Section 5.8.1).
 func (d *Datagram) Sleep(now time.Time) (State, error) {
 	d.readers.forget(now)
@@ -110,7 +110,7 @@ func (d *Datagram) Sleep(now time.Time) (State, error) {
 	return state, nil
 }
 
-// sleeper is sending keys that can be given up and put back in place.
+// sleeper has sending keys that can be dropped and put back.
 type sleeper interface {
 	Sleep()
 	SetKeys(suite.Keys)

@@ -32,7 +32,7 @@ var (
 	errMessageSize    = alert.New(alert.IllegalParameter, "a handshake message is larger than the limit")
 )
 
-// StreamOptions are what a Stream needs to know of the configuration.
+// StreamOptions is the part of the configuration that a Stream needs.
 type StreamOptions struct {
 	Server                 bool
 	MinVersion, MaxVersion uint16 // until the hellos have agreed
@@ -60,14 +60,14 @@ type Stream struct {
 	write     handshake.Level
 	complete  bool
 	started   bool            // the first record is sent
-	spoken    bool            // a message was sent since the last record came
-	closed    bool            // the peer's close_notify has come
+	spoken    bool            // a message was sent since the last record arrived
+	closed    bool            // the peer's close_notify has arrived
 	ended     bool            // our last alert was sent: nothing follows
-	earlySent bool            // early data was
+	earlySent bool            // early data was sent
 	asleep    bool            // the keys are given up: see Sleep
 	reads     handshake.Level // of the keys in use
 	skip      uint32          // bytes of early data that may still be skipped, plus one; 0: none
-	early     uint32          // bytes of early data that may still be sent or come
+	early     uint32          // bytes of early data that may still be sent or received
 	count     counts
 }
 
@@ -146,13 +146,13 @@ func (s *Stream) Open(_ time.Time, in []byte) (Opened, error) {
 }
 
 // sealedCCS reports whether a ChangeCipherSpec is encrypted, as a second one in TLS 1.2
-// is. It is decrypted before anything is said about it.
+// is. It is decrypted before it is judged.
 func (s *Stream) sealedCCS(rec []byte) bool {
 	return s.rules().encryptsCCS && s.in.Protected() && len(rec) > record.HeaderLen+1
 }
 
 // refusesHello reports whether a record is the unencrypted alert of a client that refuses
-// the ServerHello of TLS 1.3, and so has no keys: nothing has come under them yet.
+// the ServerHello of TLS 1.3, and so has no keys: no record has arrived under them yet.
 func (s *Stream) refusesHello(rec []byte) bool {
 	return s.opt.Server && s.rules().refusable && s.in.Protected() && !s.complete &&
 		(s.reads == handshake.EarlyData || s.in.Sequence() == 0) &&
@@ -160,8 +160,8 @@ func (s *Stream) refusesHello(rec []byte) bool {
 		rec[record.HeaderLen] == alertFatal && alert.Description(rec[record.HeaderLen+1]) != alert.CloseNotify
 }
 
-// checkHeader refuses what cannot be a record of this connection as soon as
-// its header is there.
+// checkHeader refuses what cannot be a record of this connection as soon as its
+// header is complete.
 func (s *Stream) checkHeader(in []byte) error {
 	typ := record.ContentType(in[0])
 	if err := s.checkVersion(in); err != nil {
@@ -199,7 +199,7 @@ func (s *Stream) maxLength(typ record.ContentType) int {
 	return s.in.MaxLength()
 }
 
-// notTLS tells the commonest mistakes apart.
+// notTLS distinguishes the most common mistakes.
 func notTLS(in []byte) error {
 	switch string(in[:5]) {
 	case "GET /", "POST ", "HEAD ", "PUT /", "CONNE", "HTTP/", "OPTIO":
@@ -208,8 +208,8 @@ func notTLS(in []byte) error {
 	return errNotTLS
 }
 
-// countRecord bounds the records that bring nothing. Only what brings a connection on
-// resets the counts: data, and what there is of a handshake.
+// countRecord bounds the records without progress. Only progress resets the counts: data,
+// and parts of a handshake.
 func (s *Stream) countRecord(typ record.ContentType, content []byte) error {
 	switch {
 	case len(content) == 0:
@@ -322,7 +322,7 @@ func (s *Stream) handleHandshake(content []byte) error {
 	return nil
 }
 
-// Next returns the next message that is complete.
+// Next returns the next complete message.
 func (s *Stream) Next(time.Time) (m wire.Message, ok bool, err error) {
 	if err := s.checkFlight(); err != nil || s.paused {
 		s.keep()
@@ -343,7 +343,7 @@ func (s *Stream) Next(time.Time) (m wire.Message, ok bool, err error) {
 	return m, true, err
 }
 
-// keep makes what is unread our own.
+// keep copies what is unread.
 func (s *Stream) keep() {
 	switch {
 	case len(s.unread) == 0:
@@ -354,14 +354,14 @@ func (s *Stream) keep() {
 	s.borrowed = false
 }
 
-// checkFlight refuses what has come after the end of the peer's flight, in its last
-// record, once we have answered the flight.
+// checkFlight refuses bytes after the end of the peer's flight in its last record, once we
+// have answered the flight.
 func (s *Stream) checkFlight() error {
 	if !s.spoken || s.complete || len(s.unread) == 0 {
 		return nil
 	}
 	if !s.out.Protected() {
-		s.queued, s.output = nil, nil // not worth an answer
+		s.queued, s.output = nil, nil // an answer would be useless
 	}
 	return errFlightBoundary
 }
@@ -373,8 +373,8 @@ func (s *Stream) maxMessage(t wire.Type) int {
 	return maxMessage
 }
 
-// Pause keeps Next from returning more messages until Resume. The answer may make us speak,
-// as it would have done at once without a question: Next then checks the flight again.
+// Pause keeps Next from returning more messages until Resume. The answer may make us send
+// messages, as it would without a pause: Next then checks the flight again.
 func (s *Stream) Pause()           { s.paused = true }
 func (s *Stream) Resume(time.Time) { s.paused = false }
 
@@ -484,7 +484,7 @@ func (s *Stream) Speaks() bool {
 	return s.write == handshake.Application || s.write == handshake.EarlyData && s.earlySent
 }
 
-// Forget gives up all keys.
+// Forget drops all keys.
 func (s *Stream) Forget() {
 	*s = Stream{handler: s.handler, opt: s.opt, version: s.version, complete: s.complete, closed: s.closed, ended: true}
 }
@@ -497,7 +497,7 @@ func (s *Stream) Complete() {
 	}
 }
 
-// Output appends all that must be sent.
+// Output appends everything that must be sent.
 func (s *Stream) Output(_ time.Time, dst []byte) []byte {
 	s.flush()
 	dst = append(dst, s.output...)
@@ -556,7 +556,7 @@ func (s *Stream) SealEarly(now time.Time, dst, data []byte) ([]byte, error) {
 	}
 }
 
-// EarlyDataRoom is how many more bytes SealEarly takes.
+// EarlyDataRoom returns how many more bytes SealEarly takes.
 func (s *Stream) EarlyDataRoom() int {
 	if s.write != handshake.EarlyData {
 		return 0

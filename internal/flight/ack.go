@@ -7,7 +7,7 @@ import (
 	"github.com/hermetic-tls/hermetic/internal/record"
 )
 
-// MaxACK is how many record numbers an ACK has at most. The newest count: the
+// MaxACK is the most record numbers that an ACK has. It has the newest ones: the
 // older ones have probably been acknowledged before.
 const MaxACK = 32
 
@@ -18,7 +18,7 @@ const recordNumberLen = 16
 // receipt, and that an ACK would name (RFC 9147bis, Section 7).
 type Received struct{ numbers []record.Number }
 
-// Add takes note of a record.
+// Add adds a record.
 func (r *Received) Add(n record.Number) {
 	if slices.Contains(r.numbers, n) {
 		return
@@ -29,10 +29,10 @@ func (r *Received) Add(n record.Number) {
 	r.numbers = append(r.numbers, n)
 }
 
-// Empty reports that there is nothing to acknowledge.
+// Empty reports whether there is nothing to acknowledge.
 func (r *Received) Empty() bool { return len(r.numbers) == 0 }
 
-// Clear forgets all: the flight is acknowledged by the one that answers it.
+// Clear forgets all records: the flight that answers them acknowledges them.
 func (r *Received) Clear() { r.numbers = nil }
 
 // Append appends the body of an ACK of at most room bytes, "in numerically

@@ -1,7 +1,7 @@
 // Package flight makes datagrams reliable for handshake messages: a flight is
-// cut into fragments and sent again until the peer has it, what comes is put
-// together again, and DTLS 1.3 acknowledges both (RFC 9147bis, Section 5 and
-// Section 7). Nothing here knows time but what it is given.
+// cut into fragments and retransmitted until the peer has it, received fragments are
+// reassembled, and DTLS 1.3 acknowledges both (RFC 9147bis, Sections 5 and 7).
+// Callers pass the time; nothing here reads a clock.
 package flight
 
 import (
@@ -11,20 +11,20 @@ import (
 	"github.com/hermetic-tls/hermetic/internal/wire"
 )
 
-// maxSent is how many sent records are remembered, for ACKs that name them. A
-// record that was forgotten is sent once more than it had to be.
+// maxSent is how many sent records are remembered, for ACKs that name them. The
+// content of a forgotten record is sent once more than necessary.
 const maxSent = 64
 
-// Flight is the messages that are sent together, and sent again until the peer
-// has them. It is data: each transmission makes new records of the messages,
-// under the keys that they were first sent with.
+// Flight has the messages that are sent together, and retransmitted until the peer
+// has them. It is data: each transmission makes new records from the messages,
+// under the keys with which they were first sent.
 type Flight struct {
 	messages []message
 	bytes    []byte // of all messages' bodies
 	at       position
 	sent     []sentRecord // a ring
 	oldest   int          // of sent, when it is full
-	payload  []byte       // where a record's content is put together
+	payload  []byte       // room for a record's content
 }
 
 // message is one handshake message, or a ChangeCipherSpec.
@@ -35,14 +35,14 @@ type message struct {
 	ccs        bool
 	start, end int // of the body, in bytes
 	acked      ranges
-	doubted    bool // some of acked is hearsay
+	doubted    bool // some of acked is hearsay: see Doubt
 }
 
 // position is a place in a flight.
 type position struct{ message, offset int }
 
-// sentRecord is what a record has carried: everything from first to last that
-// had not been acknowledged.
+// sentRecord is the content of a sent record: everything from first to last that
+// was not acknowledged then.
 type sentRecord struct {
 	number      record.Number
 	first, last position
@@ -61,13 +61,13 @@ func (f *Flight) Add(epoch record.Sealer, typ wire.Type, seq uint16, body []byte
 	f.messages = append(f.messages, message{epoch: epoch, typ: typ, seq: seq, start: start, end: len(f.bytes)})
 }
 
-// AddChangeCipherSpec appends a ChangeCipherSpec: no handshake message, but in
-// its place among them each time that the flight is sent.
+// AddChangeCipherSpec appends a ChangeCipherSpec: it is not a handshake message, but
+// keeps its place among them each time the flight is sent.
 func (f *Flight) AddChangeCipherSpec(epoch record.Sealer) {
 	f.messages = append(f.messages, message{epoch: epoch, ccs: true})
 }
 
-// Empty reports whether there is nothing to be sent or sent again.
+// Empty reports whether there is nothing to send or retransmit.
 func (f *Flight) Empty() bool { return len(f.messages) == 0 }
 
 // Has reports whether a message of that type is in the flight.
@@ -81,7 +81,7 @@ func (f *Flight) Clear() { *f = Flight{} }
 // Restart sends the flight again, from its first message on.
 func (f *Flight) Restart() { f.at = position{} }
 
-// Pending reports whether something of this transmission is left to be sent.
+// Pending reports whether a part of this transmission is still to be sent.
 func (f *Flight) Pending() bool {
 	f.skip()
 	return f.at.message < len(f.messages)
@@ -99,9 +99,9 @@ func (f *Flight) skip() {
 	}
 }
 
-// Acknowledge takes note that the peer has the record with that number. It
-// reports whether the whole flight has now been acknowledged. Hearsay is what
-// anybody may have said: see Doubt.
+// Acknowledge notes that the peer has the record with that number. It reports whether
+// the whole flight is now acknowledged. Hearsay says that anybody may have sent the
+// acknowledgment: see Doubt.
 func (f *Flight) Acknowledge(n record.Number, hearsay bool) (all bool) {
 	for i := range f.sent {
 		if s := &f.sent[i]; s.number == n {
@@ -111,7 +111,7 @@ func (f *Flight) Acknowledge(n record.Number, hearsay bool) (all bool) {
 	return f.Acknowledged()
 }
 
-// Doubt forgets what is hearsay: the peer does not answer.
+// Doubt forgets acknowledgments that are hearsay, because the peer does not answer.
 func (f *Flight) Doubt() {
 	for i := range f.messages {
 		if m := &f.messages[i]; m.doubted {
@@ -145,7 +145,7 @@ func (f *Flight) Acknowledged() bool {
 	return true
 }
 
-// remember takes note of what a record has carried.
+// remember records the content of a sent record.
 func (f *Flight) remember(s sentRecord) {
 	if len(f.sent) < maxSent {
 		f.sent = append(f.sent, s)

@@ -5,10 +5,10 @@ import (
 	"github.com/hermetic-tls/hermetic/internal/wire"
 )
 
-// Append appends records with the next part of the flight to a datagram that
-// has room for so many bytes more. Messages are cut where the room ends; a
-// record has as many fragments of messages under the same keys as fit, but in
-// the clear only one, since there are peers that read no further.
+// Append appends records with the next part of the flight to a datagram that has
+// room for that many more bytes. Messages are cut where the room ends. A record has
+// as many fragments of messages under the same keys as fit, but only one if it is
+// unprotected, because some peers read no further.
 func (f *Flight) Append(dst []byte, room int) ([]byte, error) {
 	for f.Pending() {
 		epoch := f.messages[f.at.message].epoch
@@ -34,7 +34,7 @@ func (f *Flight) Append(dst []byte, room int) ([]byte, error) {
 	return dst, nil
 }
 
-// fill puts the content of one record together, at most n bytes.
+// fill assembles the content of one record, at most n bytes.
 func (f *Flight) fill(n int) {
 	f.payload = f.payload[:0]
 	for {
@@ -56,7 +56,7 @@ func (f *Flight) fill(n int) {
 	}
 }
 
-// fillMessage adds fragments of what is missing of m. It is false when there
+// fillMessage adds fragments of the missing parts of m. It returns false when there
 // is no more room.
 func (f *Flight) fillMessage(m *message, n int) bool {
 	length := m.end - m.start

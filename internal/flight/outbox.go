@@ -46,7 +46,7 @@ type Outbox struct {
 
 // queued is a message that waits for its turn: a KeyUpdate until everything before it
 // is acknowledged, a message about connection IDs until the last one of its type is,
-// any other until no such message is ahead of it.
+// any other until no such message is before it.
 type queued struct {
 	msg  []byte
 	seq  uint16
@@ -108,7 +108,7 @@ func (o *Outbox) SendQueued(w record.Sealer) {
 	}
 }
 
-// Queued is how many messages wait for their turn.
+// Queued returns how many messages wait for their turn.
 func (o *Outbox) Queued() int { return len(o.queue) }
 
 // KeyUpdatePending reports whether a KeyUpdate is not acknowledged yet.
@@ -140,14 +140,14 @@ func (o *Outbox) End() (answers bool) {
 	return answers
 }
 
-// Answered takes note of the peer's answer: its next handshake message.
+// Answered notes the peer's answer: its next handshake message.
 func (o *Outbox) Answered() { o.answered = true }
 
 // Sendable reports whether a part of the flight may leave. A flight leaves once it is
 // complete.
 func (o *Outbox) Sendable(paused bool) bool { return !(o.building && paused) && o.Pending() }
 
-// Sent takes note that a datagram of the flight has left.
+// Sent notes that a datagram of the flight has left.
 func (o *Outbox) Sent(now time.Time) {
 	o.Timer.Start(now)
 	if o.final {
@@ -156,8 +156,8 @@ func (o *Outbox) Sent(now time.Time) {
 	}
 }
 
-// Delivered takes note that the peer has acknowledged the whole flight. It returns the
-// keys that are now to be used, if that was a KeyUpdate.
+// Delivered notes that the peer has acknowledged the whole flight. If that was a
+// KeyUpdate, it returns the keys to use from now on.
 func (o *Outbox) Delivered(now time.Time) (next *suite.Keys) {
 	o.Clear()
 	o.Timer.Stop()
@@ -166,14 +166,14 @@ func (o *Outbox) Delivered(now time.Time) (next *suite.Keys) {
 	return next
 }
 
-// Idle reports that nothing is to be sent, or sent again.
+// Idle reports whether nothing is to be sent or retransmitted.
 func (o *Outbox) Idle() bool { return o.Empty() && len(o.queue) == 0 }
 
 // Settled reports whether the peer has all that it must have after the handshake.
 func (o *Outbox) Settled() bool { return o.final || o.Idle() }
 
-// Complete takes note of the end of the handshake. The peer's answer completes it, or
-// our flight does.
+// Complete notes the end of the handshake. Either the peer's answer completes it, or our
+// flight does.
 func (o *Outbox) Complete() {
 	o.peerDue, o.Patience = time.Time{}, -1
 	if o.answered {
@@ -190,8 +190,8 @@ func (o *Outbox) CompleteFinal() {
 	o.final = true
 }
 
-// Arrived takes note that the peer has the final flight, if that was sent. It reports
-// whether it was.
+// Arrived notes that the peer has the final flight, if it was sent. It reports whether it
+// was.
 func (o *Outbox) Arrived() bool {
 	if o.kept.IsZero() {
 		return false
@@ -267,7 +267,7 @@ func (o *Outbox) Resume(now time.Time) {
 // answer to the peer that is awaited.
 func (o *Outbox) waitsForTimer(paused bool) bool { return !(paused && o.answered) }
 
-// Deadline is when Expire must be called.
+// Deadline returns when Expire must be called.
 func (o *Outbox) Deadline(paused bool) (t time.Time, ok bool) {
 	t, ok = o.Timer.Deadline()
 	ok = ok && o.waitsForTimer(paused)

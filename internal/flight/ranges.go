@@ -2,13 +2,12 @@ package flight
 
 import "slices"
 
-// ranges are the parts of a message that have been marked: sorted, apart from
-// each other.
+// ranges are the marked parts of a message: sorted, with gaps between them.
 type ranges []span
 
 type span struct{ from, to int }
 
-// add marks from up to, but not including, to.
+// add marks the bytes from from up to, but not including, to.
 func (r *ranges) add(from, to int) {
 	if from >= to {
 		return
@@ -40,7 +39,7 @@ func (r ranges) gap(from, end int) span {
 	return span{min(from, end), end}
 }
 
-// size is how many bytes are marked.
+// size returns how many bytes are marked.
 func (r ranges) size() (n int) {
 	for _, s := range r {
 		n += s.to - s.from
@@ -48,5 +47,5 @@ func (r ranges) size() (n int) {
 	return n
 }
 
-// cover reports whether all up to end is marked.
+// cover reports whether all bytes up to end are marked.
 func (r ranges) cover(end int) bool { return len(r) == 1 && r[0].from == 0 && r[0].to >= end }

@@ -16,11 +16,11 @@ const window = 7
 // DefaultMemory is how many bytes of incomplete messages are held for a peer.
 const DefaultMemory = 64 << 10
 
-// pieceCost is what a piece costs beside its bytes.
+// pieceCost is the cost of a piece in addition to its bytes.
 const pieceCost = 48
 
-// Where anybody may have sent the fragments of a message, several versions of it are kept,
-// with the fragments and the records that they consist of, which cost something too.
+// If anybody may have sent the fragments of a message, several versions of it are kept,
+// with their fragments and records, which have a cost too.
 const (
 	maxVersions = 4
 	maxParts    = 16
@@ -29,14 +29,14 @@ const (
 )
 
 var (
-	// ErrContradiction: a fragment does not fit those that have come before.
+	// ErrContradiction: a fragment contradicts earlier ones.
 	ErrContradiction = alert.New(alert.IllegalParameter, "the fragments of a message contradict each other")
 
 	errTooLarge = alert.New(alert.IllegalParameter, "a handshake message is larger than the limit")
 )
 
-// Reassembly puts messages together again from fragments that come in any
-// order, overlap, and repeat themselves.
+// Reassembly reassembles messages from fragments, which may arrive in any order,
+// overlap, and repeat.
 type Reassembly struct {
 	// Memory is how many bytes it may hold.
 	Memory int
@@ -49,30 +49,30 @@ type Reassembly struct {
 	size     int             // bytes held
 	lent     int             // bytes of Memory that are lent
 	datagram uint32          // counts them
-	records  []record.Number // of the message that was taken last
+	records  []record.Number // of the last message taken
 }
 
-// slot is what has come of a message: one version of it. Without protection there may be
-// several, since some of it may be forged: fragments of one version do not contradict
-// each other. Whichever is complete first is the message.
+// slot has the received parts of a message: one version of it. Without protection there may
+// be several, because parts may be forged: fragments of one version do not contradict each
+// other. The version that is complete first is the message.
 type slot struct {
 	versions []*partial // the oldest first
-	datagram uint32     // that has begun the newest one
+	datagram uint32     // the one that began the newest version
 }
 
-// partial is a message of which not all has come.
+// partial is an incomplete message.
 type partial struct {
 	typ       wire.Type
 	length    int
-	seen      bool     // something of it has come, be it only the header
-	pieces    []piece  // sorted, apart from each other
+	seen      bool     // a part of it has arrived, perhaps only the header
+	pieces    []piece  // sorted, with gaps between them
 	forgeable *version // nil under keys
 }
 
-// version is what is known of a partial message whose fragments may be forged.
+// version is what is known about a partial message whose fragments may be forged.
 type version struct {
-	datagram uint32 // that has begun it
-	parts    []span // its fragments, as far as they are told apart
+	datagram uint32 // the one that began it
+	parts    []span // its fragments, as far as they are distinguished
 	records  []record.Number
 }
 
@@ -83,7 +83,7 @@ type piece struct {
 
 func (p *piece) end() int { return p.offset + len(p.data) }
 
-// held is how many bytes p takes.
+// held returns how many bytes p takes.
 func (p *partial) held() (n int) {
 	if p.forgeable != nil {
 		n = versionCost
@@ -97,7 +97,7 @@ func (p *partial) held() (n int) {
 // StartAt sets the message_seq of the first message.
 func (r *Reassembly) StartAt(seq int) { r.next = seq }
 
-// NextDatagram says that the fragments from here on are from another datagram.
+// NextDatagram says that the following fragments are from another datagram.
 func (r *Reassembly) NextDatagram() { r.datagram++ }
 
 // Next is the message_seq of the message to be delivered next, or 1<<16.
@@ -127,10 +127,10 @@ func (r *Reassembly) Empty() bool {
 	return true
 }
 
-// Discard forgets all that is held.
+// Discard forgets everything that is held.
 func (r *Reassembly) Discard() { r.slots, r.size = [window]slot{}, 0 }
 
-// Lend takes n bytes of Memory for something that can do without. Lent is 0 again as soon
+// Lend lends n bytes of Memory for something that can do without. Lent is 0 again as soon
 // as the message to be delivered next needs them.
 func (r *Reassembly) Lend(n int) bool {
 	if r.size+r.lent+n > r.Memory {
@@ -142,7 +142,7 @@ func (r *Reassembly) Lend(n int) bool {
 
 func (r *Reassembly) Lent() int { return r.lent }
 
-// Return gives back all that is lent.
+// Return returns everything that is lent.
 func (r *Reassembly) Return() { r.lent = 0 }
 
 func (r *Reassembly) slot(seq int) *slot { return &r.slots[seq%window] }
@@ -158,9 +158,9 @@ func (r *Reassembly) admits(h *wire.FragmentHeader) (bool, error) {
 	return true, nil
 }
 
-// Add takes a fragment of a message that is not old; its bytes are copied. It
-// is not kept when it is too far ahead or memory is short: then the peer must
-// send it again.
+// Add adds a fragment of a message that is not old; its bytes are copied. It is
+// not kept if it is too far ahead or memory is short: then the peer must send it
+// again.
 func (r *Reassembly) Add(h *wire.FragmentHeader, fragment []byte) (kept bool, err error) {
 	if ok, err := r.admits(h); !ok {
 		return false, err
@@ -180,11 +180,10 @@ func (r *Reassembly) Add(h *wire.FragmentHeader, fragment []byte) (kept bool, er
 	return r.insert(p, h.Offset, fragment, r.lentRoom(h)), nil
 }
 
-// AddUnprotected is Add for what anybody may have sent: a fragment that contradicts what
-// has come before begins another version of its message. Nothing of a later message, and
-// no datagram by itself, keeps a message out. The records are those to acknowledge once
-// the version that the fragment belongs to has been taken: what is forgotten before is
-// not acknowledged.
+// AddUnprotected is Add for fragments that anybody may have sent: a fragment that
+// contradicts earlier ones begins another version of its message. Neither later messages
+// nor a single datagram can keep a message out. The records are acknowledged once the
+// fragment's version has been taken: what is forgotten before is not acknowledged.
 func (r *Reassembly) AddUnprotected(h *wire.FragmentHeader, fragment []byte, records ...record.Number) (kept bool, err error) {
 	if ok, err := r.admits(h); !ok {
 		return false, err
@@ -197,8 +196,8 @@ func (r *Reassembly) AddUnprotected(h *wire.FragmentHeader, fragment []byte, rec
 	}
 	versions = slices.DeleteFunc(versions, func(p *partial) bool { return !p.agrees(h, fragment) })
 	if len(fragment) > 0 && len(s.versions) > 1 && s.datagram != r.datagram && slices.ContainsFunc(versions, func(p *partial) bool { return p.bytes(part) != nil }) {
-		// The peer sends again: none of the versions is whole, and no forgery may stay
-		// forever.
+		// The peer retransmits: none of the versions is complete, and no forgery may
+		// stay forever.
 		r.forget(s)
 		versions = nil
 	}
@@ -222,8 +221,8 @@ func (r *Reassembly) forget(s *slot) {
 	*s = slot{}
 }
 
-// beginVersion begins another version of a message, at most one in a datagram: the
-// fragment, and of what has come before it all that does not contradict it.
+// beginVersion begins another version of a message, at most one per datagram: the fragment,
+// and all earlier parts that do not contradict it.
 func (r *Reassembly) beginVersion(s *slot, h *wire.FragmentHeader, fragment []byte, records []record.Number) bool {
 	if len(s.versions) > 0 && s.datagram == r.datagram {
 		return false
@@ -255,8 +254,8 @@ func (r *Reassembly) beginVersion(s *slot, h *wire.FragmentHeader, fragment []by
 	return true
 }
 
-// closest is the version that a fragment completes without what contradicts it, or that
-// most is left of, and the parts that are left.
+// closest returns the version that is complete, or most nearly so, with a fragment and
+// without the parts that contradict it; and the parts that are left.
 func (s *slot) closest(h *wire.FragmentHeader, fragment []byte) (base *partial, parts []span) {
 	most := 0
 	for _, p := range s.versions {
@@ -281,7 +280,7 @@ func (s *slot) closest(h *wire.FragmentHeader, fragment []byte) (base *partial, 
 	return base, parts
 }
 
-// bytes are those of a part that has come.
+// bytes returns the bytes of a received part.
 func (p *partial) bytes(part span) []byte {
 	for i := range p.pieces {
 		if t := &p.pieces[i]; t.offset <= part.from && part.to <= t.end() {
@@ -291,7 +290,7 @@ func (p *partial) bytes(part span) []byte {
 	return nil
 }
 
-// note takes note of a fragment of a message that may be forged, and of the records that have brought it.
+// note records a fragment of a message that may be forged, and the records that had it.
 func (p *partial) note(part span, records []record.Number) {
 	v := p.forgeable
 	contains := func(q span) bool { return q.from <= part.from && part.to <= q.to }
@@ -318,7 +317,7 @@ func (r *Reassembly) drop(s *slot, p *partial) {
 	s.versions = slices.DeleteFunc(s.versions, func(q *partial) bool { return q == p })
 }
 
-// agrees reports whether a fragment does not contradict those that have come before.
+// agrees reports whether a fragment does not contradict earlier ones.
 func (p *partial) agrees(h *wire.FragmentHeader, data []byte) bool {
 	return p.typ == h.Type && p.length == h.Length && !slices.ContainsFunc(p.pieces, func(t piece) bool {
 		return contradict(t.offset, t.data, h.Offset, data)
@@ -331,8 +330,8 @@ func contradict(aOffset int, a []byte, bOffset int, b []byte) bool {
 	return from < to && !bytes.Equal(a[from-aOffset:to-aOffset], b[from-bOffset:to-bOffset])
 }
 
-// insert adds data to p's pieces, which agree with it. makeRoom is asked when there is no
-// room for so many bytes.
+// insert adds data to p's pieces, which agree with it. makeRoom is called if there is no
+// room for that many bytes.
 func (r *Reassembly) insert(p *partial, offset int, data []byte, makeRoom func(n int) bool) (kept bool) {
 	if len(data) == 0 {
 		p.seen = true
@@ -369,9 +368,9 @@ func (r *Reassembly) insert(p *partial, offset int, data []byte, makeRoom func(n
 	return true
 }
 
-// reserve gives whole the memory for all up to end, in place of the pieces
-// that it takes the place of. A message that comes in order grows its first
-// piece by doubling.
+// reserve gives whole the memory for all bytes up to end, including that of the
+// pieces that it replaces. If a message arrives in order, its first piece grows
+// by doubling.
 func (r *Reassembly) reserve(p *partial, whole *piece, old []piece, end int, makeRoom func(int) bool) bool {
 	n, freed := end-whole.offset, 0
 	for i := range old {
@@ -395,11 +394,10 @@ func (r *Reassembly) reserve(p *partial, whole *piece, old []piece, end int, mak
 	return true
 }
 
-// room is how many more bytes may be held.
+// room returns how many more bytes may be held.
 func (r *Reassembly) room() int { return r.Memory - r.size - r.lent }
 
-// lentRoom is what makes room for a fragment: the message to be delivered next needs what
-// is lent.
+// lentRoom makes room for a fragment: the message to be delivered next gets what is lent.
 func (r *Reassembly) lentRoom(h *wire.FragmentHeader) func(int) bool {
 	return func(n int) bool {
 		if int(h.Seq) == r.next {
@@ -409,9 +407,9 @@ func (r *Reassembly) lentRoom(h *wire.FragmentHeader) func(int) bool {
 	}
 }
 
-// unprotectedRoom also forgets later messages, from the last one on, and then other
+// unprotectedRoom also forgets later messages, beginning with the last one, and then other
 // versions of the same one, the largest first. But what a datagram has begun may not take
-// more than half of Memory from what was there before.
+// more than half of Memory from what was held before.
 func (r *Reassembly) unprotectedRoom(h *wire.FragmentHeader, p *partial) func(int) bool {
 	s := r.slot(int(h.Seq))
 	return func(n int) bool {
@@ -437,7 +435,7 @@ func (r *Reassembly) unprotectedRoom(h *wire.FragmentHeader, p *partial) func(in
 	}
 }
 
-// Take returns the next message if all of it has come, and moves on.
+// Take returns the next message if it is complete, and moves on.
 func (r *Reassembly) Take() (m wire.Message, ok bool) {
 	if r.next > 0xffff {
 		return m, false
@@ -460,8 +458,7 @@ func (r *Reassembly) Take() (m wire.Message, ok bool) {
 	return m, true
 }
 
-// Records are those that have brought the message that was taken last, if it came
-// without protection.
+// Records returns the records of the last message taken, if it was unprotected.
 func (r *Reassembly) Records() []record.Number { return r.records }
 
 func (p *partial) complete() bool {

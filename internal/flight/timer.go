@@ -8,14 +8,14 @@ const (
 	DefaultMax     = 60 * time.Second
 )
 
-// Timer is the retransmission timer. It runs anew for each transmission of a
-// flight, and each time twice as long, until it has run for its full length
-// once without an answer. Each flight begins with the initial value: the
-// RFC would rather have the value retained until a round trip was measured,
-// which a handshake of two flights seldom comes to.
+// Timer is the retransmission timer. It starts for each transmission of a flight,
+// and runs twice as long each time, until it has run for its maximum once without
+// an answer. Each flight begins with the initial value: the RFC prefers to retain
+// the value until a round trip is measured, which a handshake of two flights
+// seldom can.
 type Timer struct {
 	Initial, Max time.Duration
-	// Attempts is at which expiry it gives up; 0: at the first one after Max.
+	// Attempts is the expiry at which it gives up; 0: the first one after Max.
 	Attempts int
 
 	start    time.Time
@@ -25,11 +25,11 @@ type Timer struct {
 	running  bool
 }
 
-// maxRestarts is how often it starts again without having expired: a peer that makes us send
-// the flight again and again must not keep us waiting forever.
+// maxRestarts is how often it restarts without an expiry: a peer that makes us retransmit
+// again and again must not keep us waiting forever.
 const maxRestarts = 16
 
-// Start begins to wait for the answer to a transmission.
+// Start starts to wait for the answer to a transmission.
 func (t *Timer) Start(now time.Time) {
 	t.sent = now
 	if t.running && now.After(t.start) {
@@ -41,19 +41,19 @@ func (t *Timer) Start(now time.Time) {
 	t.start, t.running = now, true
 }
 
-// Stop ends the waiting: an answer is there.
+// Stop ends the wait: an answer has arrived.
 func (t *Timer) Stop() { t.running, t.expired, t.restarts = false, 0, 0 }
 
 // Running reports whether an answer is awaited.
 func (t *Timer) Running() bool { return t.running }
 
-// Sent is when the last transmission was.
+// Sent returns the time of the last transmission.
 func (t *Timer) Sent() time.Time { return t.sent }
 
-// Expired is how often it has expired in a row.
+// Expired returns how often it has expired in a row.
 func (t *Timer) Expired() int { return t.expired }
 
-// Value is how long it runs now.
+// Value returns how long it currently runs.
 func (t *Timer) Value() time.Duration { return t.value(t.expired) }
 
 func (t *Timer) value(expired int) time.Duration {
@@ -64,7 +64,7 @@ func (t *Timer) value(expired int) time.Duration {
 	return min(d, t.Max)
 }
 
-// Deadline is when it expires, if it runs.
+// Deadline returns when it expires, if it runs.
 func (t *Timer) Deadline() (time.Time, bool) { return t.start.Add(t.Value()), t.running }
 
 // Due reports whether it has expired.
@@ -73,8 +73,8 @@ func (t *Timer) Due(now time.Time) bool {
 	return ok && !now.Before(deadline)
 }
 
-// Expire takes note of an expiry, and starts the timer with its next value. It
-// returns false when that was the last.
+// Expire notes an expiry, and starts the timer with its next value. It returns
+// false if that was the last.
 func (t *Timer) Expire(now time.Time) bool {
 	last := t.Value() >= t.Max
 	t.expired++
@@ -85,7 +85,7 @@ func (t *Timer) Expire(now time.Time) bool {
 	return !last
 }
 
-// Schedule is how long all its expiries take together.
+// Schedule returns how long all its expiries take together.
 func (t *Timer) Schedule() (sum time.Duration) {
 	for n := 0; ; n++ {
 		d := t.value(n)

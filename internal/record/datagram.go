@@ -13,25 +13,25 @@ import (
 const MaxSequence = 1<<48 - 1
 
 var (
-	// ErrSpent is what sealing returns when the keys may protect nothing more.
+	// ErrSpent is returned by sealing when the keys may protect no more records.
 	ErrSpent = errors.New("the keys have protected as many records as they may")
-	// ErrForgeries is what opening a record returns when the keys have met more
-	// forgeries than they may.
+	// ErrForgeries is returned by opening when the keys have met more forgeries
+	// than they may.
 	ErrForgeries error = alert.New(alert.BadRecordMAC, "more forged records than the keys may meet")
 )
 
-// A Drop is why a record is dropped, as if it had not come (RFC 9147bis, Section
-// 4.5.2): an error of what opens it.
+// A Drop is the reason why a record is dropped as if it had not arrived (RFC
+// 9147bis, Section 4.5.2). It is an error of opening.
 type Drop uint8
 
 const (
 	Malformed   Drop = iota // it does not parse
-	Foreign                 // under a connection ID that is not ours
+	Foreign                 // its connection ID is not ours
 	NoKeys                  // of an epoch that has no keys: not yet, or not anymore
 	Forged                  // it does not authenticate
-	Replayed                // its number has come before, or is too old to know
-	Unprotected             // unencrypted: it came too late, or is at fault, and anybody may have sent it
-	Misplaced               // authentic, but of no use at this point
+	Replayed                // its number was received before, or is too old to know
+	Unprotected             // unencrypted: it is late or faulty, and anybody may have sent it
+	Misplaced               // authentic, but useless at this point
 
 	drops = iota
 )
@@ -62,9 +62,9 @@ type Sealer interface {
 	MaxData() int
 	// Next is the number of the next record.
 	Next() Number
-	// Overhead is how many bytes a record has beside its data.
+	// Overhead is how many bytes a record has in addition to its data.
 	Overhead() int
-	// Exhausted reports that the keys near the limit of what they may protect.
+	// Exhausted reports whether the keys approach the limit of what they may protect.
 	Exhausted() bool
 }
 
@@ -78,7 +78,7 @@ type protection struct {
 // Epoch is the epoch's number.
 func (p *protection) Epoch() uint64 { return p.epoch }
 
-// Sleep gives up the ciphers until SetKeys puts keys back in place.
+// Sleep drops the ciphers until SetKeys puts keys back.
 func (p *protection) Sleep()               { p.keys = suite.Keys{Suite: p.keys.Suite} }
 func (p *protection) SetKeys(k suite.Keys) { p.keys = k }
 
@@ -96,18 +96,18 @@ func (f *forgeries) add(limit uint64) error {
 	return Forged
 }
 
-// many reports that the limit is not far: "Implementations SHOULD initiate a key
+// many reports whether the limit is near: "Implementations SHOULD initiate a key
 // update with update_requested before reaching this limit."
 func (f *forgeries) many(limit uint64) bool { return uint64(*f) > limit/2 }
 
-// Received is what has come under a generation of reading keys.
+// Received is the set of records received under a generation of reading keys.
 type Received struct {
 	window window
 	forged forgeries
 }
 
-// Mark records that the record with that number has come, and was of use: what is
-// dropped may come again.
+// Mark marks the record with that number as received and used: a dropped one may be
+// received again.
 func (r *Received) Mark(sequence uint64) { r.window.Mark(sequence) }
 
 // State and SetState are r as numbers, for a session that moves.

@@ -40,19 +40,19 @@ func NewWriter13(epoch uint64, k suite.Keys, cid []byte) *Writer13 {
 func (e *Writer13) MaxData() int { return MaxPlaintext }
 func (e *Writer13) Next() Number { return Number{e.epoch, e.next} }
 
-// Exhausted reports that the keys near the limit of what they may protect (RFC
+// Exhausted reports whether the keys approach the limit of what they may protect (RFC
 // 9147bis, Section 4.5.3): time for a KeyUpdate.
 func (e *Writer13) Exhausted() bool { return e.next >= e.keys.Suite.SealLimit }
 
-// spent: the KeyUpdate takes a while until it is acknowledged, but not forever.
-// The limits of the suites leave the room for it.
+// spent: it takes a while until the KeyUpdate is acknowledged, but not forever.
+// The limits of the suites leave room for that.
 func (e *Writer13) spent() bool {
 	limit := e.keys.Suite.SealLimit
 	return e.next >= limit+limit/4 || e.next > MaxSequence
 }
 
-// Overhead is how many bytes a record has beside its data, unless that is so
-// short that it must be padded.
+// Overhead is how many bytes a record has in addition to its data, unless that is
+// so short that it must be padded.
 func (e *Writer13) Overhead() int {
 	return 1 + len(e.CID) + 2 + 2 + 1 + e.keys.Suite.TagLen
 }
@@ -60,17 +60,17 @@ func (e *Writer13) Overhead() int {
 // SetNext continues with that sequence number.
 func (e *Writer13) SetNext(n uint64) { e.next = n }
 
-// Threatened reports that the keys near the limit of forgeries that they may meet.
+// Threatened reports whether the keys approach the limit of forgeries.
 func (e *Reader13) Threatened() bool { return e.forged.many(e.keys.Suite.IntegrityLimit) }
 
-// Rest makes e small, for what is not expected to come any more: opening a
-// record costs more from now on.
+// Rest makes e small, for records that are no longer expected: opening one costs
+// more from now on.
 func (e *Reader13) Rest() {
 	e.rests = true
 	e.keys.Rest()
 }
 
-// Resting reports whether it has been made small.
+// Resting reports whether e was made small.
 func (e *Reader13) Resting() bool { return e.rests }
 
 // Rested is a Reader13 at rest, for a session that moves.

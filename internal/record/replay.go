@@ -5,8 +5,8 @@ const windowSize = 256
 
 // window remembers which record numbers of an epoch have been received: the
 // sliding window of RFC 4303, Section 3.4.3. Its zero value has received
-// nothing. It must be marked only with what has been authenticated, for
-// otherwise a forged number would shut out the genuine ones.
+// nothing. Only authenticated numbers may be marked: otherwise a forged number
+// would shut out genuine ones.
 type window struct {
 	next uint64                  // the highest number received, plus one
 	seen [windowSize / 64]uint64 // a ring: the bit of n is n modulo windowSize

@@ -58,7 +58,7 @@ func (s *Stream) Install(k suite.Keys) {
 	s.seq = 0
 }
 
-// Sleep gives up the cipher, which is most of a stream's memory, until Resume.
+// Sleep drops the cipher, which is most of a stream's memory, until Resume.
 func (s *Stream) Sleep() { s.keys = suite.Keys{Suite: s.keys.Suite} }
 
 // Resume puts keys in place, for what comes after sequence records.
@@ -70,7 +70,7 @@ func (s *Stream) Protected() bool { return s.keys.Suite != nil }
 // Sequence is the number of the next record.
 func (s *Stream) Sequence() uint64 { return s.seq }
 
-// Exhausted reports that the keys near the limit of what they may protect.
+// Exhausted reports whether the keys approach the limit of what they may protect.
 func (s *Stream) Exhausted() bool {
 	return s.tls13() && s.seq >= s.keys.Suite.SealLimit
 }
@@ -80,7 +80,7 @@ func (s *Stream) Permits(n int) bool {
 	return !s.tls13() || s.seq+uint64(n) <= s.keys.Suite.SealLimit
 }
 
-// Overhead is how many bytes a record has beside its data.
+// Overhead is how many bytes a record has in addition to its data.
 func (s *Stream) Overhead() int {
 	switch {
 	case s.keys.Suite == nil:
