@@ -13,11 +13,11 @@
 //
 // # Errors
 //
-// A failed connection is an [*AlertError]: the alert, who sent it, and the cause in words.
-// errors.As finds a crypto/x509 error behind it. A call that does not fit is an
+// The failure of a connection is an [*AlertError]: the alert, its sender, and the cause in
+// words. It may wrap an error of crypto/x509. A call that is not valid at that point is an
 // [ErrInvalidOperation], a Config that cannot be used a [*ConfigError], and a file that does
-// not load a [*FileError]. A transport's own errors come back unchanged. After a fatal error
-// every call repeats it until Reset.
+// not load a [*FileError]. A transport's own errors are returned unchanged. After a fatal
+// error every call repeats it until Reset.
 //
 // # Waiting for others
 //

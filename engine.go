@@ -345,7 +345,7 @@ func (e *Engine) Pending() Pending {
 // have protected as many records as they may.
 //
 // A TLS 1.3 server has such keys once it has sent its Finished, one round trip before
-// HandshakeComplete. Until then it does not know whether the client is there, or who it is
+// HandshakeComplete. Until then it knows neither that the client is live nor its identity
 // (RFC 9846, Section 4.5.3).
 func (e *Engine) Seal(dst, data []byte) ([]byte, error) {
 	e.startClient()

@@ -81,7 +81,7 @@ func configError(field, reason string) error { return &ConfigError{Field: field,
 // configFault returns a ConfigError that wraps an error.
 func configFault(field string, err error) error { return &ConfigError{field, err.Error(), err} }
 
-// AlertError is the failure of a connection: which alert, who sent it, and why. It is fatal.
+// AlertError is the failure of a connection: the alert, its sender, and the cause. It is fatal.
 // A callback may return one to choose the alert.
 type AlertError struct {
 	// Alert is the alert description.
@@ -108,6 +108,6 @@ func (e *AlertError) Error() string {
 	return fmt.Sprintf("%s (%v)", e.Cause, e.Alert)
 }
 
-// Unwrap returns the error behind the failure, if any: an error of crypto/x509 for a
-// certificate that does not verify, or what a callback returned.
+// Unwrap returns the underlying error, if any: an error of crypto/x509 for a certificate
+// that does not verify, or the error of a callback.
 func (e *AlertError) Unwrap() error { return e.err }
