@@ -98,12 +98,14 @@ func refuse(t *tls.Config) error {
 // unusedTicketKey reports whether crypto/tls has filled in a SessionTicketKey that it
 // does not use: it does so when it uses a Config.
 func unusedTicketKey(t *tls.Config) bool {
+	//lint:ignore SA1019 a caller that still sets it must hear of it
 	return bytes.HasPrefix(t.SessionTicketKey[:], []byte("DEPRECATED"))
 }
 
 // refuseNames refuses a NameToCertificate that BuildNameToCertificate has not made from
 // Certificates: use GetCertificate for that.
 func refuseNames(t *tls.Config) error {
+	//lint:ignore SA1019 a caller that still sets it must hear of it
 	for name, c := range t.NameToCertificate {
 		if !slices.ContainsFunc(t.Certificates, func(own tls.Certificate) bool { return names(&own, name) && sameChain(&own, c) }) {
 			return fmt.Errorf("hermetic: tls.Config.NameToCertificate cannot be taken over: for %q it has a certificate "+

@@ -25,6 +25,8 @@ import (
 	"github.com/hermetic-tls/hermetic/internal/pkitest"
 )
 
+//lint:file-ignore SA1019 FromTLS is asked about deprecated fields too
+
 // TestBadConfigs: the error names the field and the reason.
 func TestBadConfigs(t *testing.T) {
 	ca := pkitest.CA(t)

@@ -73,6 +73,26 @@ func (c *conformance) page() string {
 	return b.String()
 }
 
+// wrapped breaks an item of a list into lines of at most 120 columns.
+func wrapped(item string) string {
+	var b strings.Builder
+	column := 0
+	for i, word := range strings.Fields(item) {
+		switch {
+		case i == 0:
+		case column+1+len(word) > 120:
+			b.WriteString("\n  ")
+			column = 2
+		default:
+			b.WriteString(" ")
+			column++
+		}
+		b.WriteString(word)
+		column += len(word)
+	}
+	return b.String()
+}
+
 // byReason lists tests below the reasons that they share.
 func byReason[T any](b *strings.Builder, tests map[string]T, reason func(T) string) {
 	names := map[string][]string{}
@@ -80,7 +100,7 @@ func byReason[T any](b *strings.Builder, tests map[string]T, reason func(T) stri
 		names[reason(t)] = append(names[reason(t)], name)
 	}
 	for _, r := range slices.Sorted(maps.Keys(names)) {
-		fmt.Fprintf(b, "- %s:\n", r)
+		b.WriteString(wrapped("- "+r+":") + "\n")
 		for _, name := range slices.Sorted(slices.Values(names[r])) {
 			fmt.Fprintf(b, "  - `%s`\n", name)
 		}

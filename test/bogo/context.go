@@ -17,7 +17,6 @@ type contextEnd struct {
 	context *hermetic.Context
 	ready   struct{ read, write bool } // the next call of the transport does not block
 	stuck   bool                       // nothing gets through from now on
-	packet  []byte                     // received and not read yet
 	early   []byte                     // early data that has been read
 	half    bool                       // a server may have early data, and its handshake is not complete
 	begun   bool                       // it has been waited for
