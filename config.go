@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"reflect"
 	"time"
 )
 
@@ -352,13 +351,54 @@ type Config struct {
 // what c keeps in memory: the ticket keys, the replay guard and the cookie secret. So a
 // session that one has issued is resumed by the other, if that would accept the client.
 func (c *Config) Clone() *Config {
-	clone := &Config{}
-	clone.compile.shared.Store(c.shared())
-	from, to := reflect.ValueOf(c).Elem(), reflect.ValueOf(clone).Elem()
-	for i := range from.NumField() {
-		if to.Field(i).CanSet() { // exported
-			to.Field(i).Set(from.Field(i))
-		}
+	clone := &Config{
+		Time:                        c.Time,
+		Rand:                        c.Rand,
+		Certificates:                c.Certificates,
+		GetCertificate:              c.GetCertificate,
+		GetClientCertificate:        c.GetClientCertificate,
+		GetConfigForClient:          c.GetConfigForClient,
+		RootCAs:                     c.RootCAs,
+		ClientCAs:                   c.ClientCAs,
+		ClientCANames:               c.ClientCANames,
+		ClientAuth:                  c.ClientAuth,
+		ServerName:                  c.ServerName,
+		ServerNameOptional:          c.ServerNameOptional,
+		InsecureSkipVerify:          c.InsecureSkipVerify,
+		VerifyPeerCertificate:       c.VerifyPeerCertificate,
+		VerifyConnection:            c.VerifyConnection,
+		CertificateTypes:            c.CertificateTypes,
+		PeerCertificateTypes:        c.PeerCertificateTypes,
+		PeerPublicKeys:              c.PeerPublicKeys,
+		NextProtos:                  c.NextProtos,
+		MinVersion:                  c.MinVersion,
+		MaxVersion:                  c.MaxVersion,
+		CipherSuites:                c.CipherSuites,
+		CurvePreferences:            c.CurvePreferences,
+		KeyShares:                   c.KeyShares,
+		SignatureSchemes:            c.SignatureSchemes,
+		RequireExtendedMasterSecret: c.RequireExtendedMasterSecret,
+		RequireSecureRenegotiation:  c.RequireSecureRenegotiation,
+		SessionCache:                c.SessionCache,
+		NoTickets:                   c.NoTickets,
+		Tickets:                     c.Tickets,
+		TicketLifetime:              c.TicketLifetime,
+		TicketKeys:                  c.TicketKeys,
+		EarlyData:                   c.EarlyData,
+		MaxEarlyData:                c.MaxEarlyData,
+		ReplayGuard:                 c.ReplayGuard,
+		PSKs:                        c.PSKs,
+		GetPSK:                      c.GetPSK,
+		NoOCSPStapling:              c.NoOCSPStapling,
+		NoSCTs:                      c.NoSCTs,
+		Async:                       c.Async,
+		KeyLogWriter:                c.KeyLogWriter,
+		ReadAhead:                   c.ReadAhead,
+		MaxCertificateMessage:       c.MaxCertificateMessage,
+		MaxCertificateCost:          c.MaxCertificateCost,
+		MaxRecordData:               c.MaxRecordData,
+		DTLS:                        c.DTLS,
 	}
+	clone.compile.shared.Store(c.shared())
 	return clone
 }
