@@ -6,8 +6,8 @@
 // datagrams apart, they speak DTLS. [ListenPacket] serves any number of DTLS peers
 // on one socket, with one goroutine and one timer for all of them.
 //
-// Connections do not support hermetic.Config.Async: use callbacks, which may block here, except
-// on a [PacketListener].
+// Connections do not support hermetic.Config.Async: use callbacks. They may block, except on a
+// [PacketListener].
 //
 // net/http serves HTTP/1.1 over these connections, and dials through Transport.DialTLSContext. It
 // speaks HTTP/2 only over connections of crypto/tls: leave "h2" out of NextProtos, or do as
@@ -17,7 +17,6 @@ package netconn
 import (
 	"context"
 	"crypto/tls"
-	"errors"
 	"net"
 	"time"
 
@@ -25,7 +24,7 @@ import (
 )
 
 // errPending is the error of a handshake that asks a question of Config.Async.
-var errPending = errors.New("netconn: Config.Async is not supported: use callbacks, which may wait here, or an Engine")
+var errPending error = &hermetic.ConfigError{Field: "Async", Reason: "netconn does not support it: use callbacks, which may block, or an Engine"}
 
 // A Conn is a TLS or DTLS connection: a net.Conn. Its methods may be called from
 // many goroutines at once. A fatal error is repeated; an expired deadline
@@ -38,8 +37,9 @@ var errPending = errors.New("netconn: Config.Async is not supported: use callbac
 // Read returns io.EOF after the peer's close_notify, and io.ErrUnexpectedEOF when
 // a stream ends without; after Close everything returns net.ErrClosed.
 //
-// Early data (0-RTT) has calls of its own, ReadEarlyData and WriteEarlyData; a
-// DTLSServer's Config with MaxEarlyData is refused.
+// Early data (0-RTT) has methods of its own, ReadEarlyData and WriteEarlyData. They are for
+// TLS only: over datagrams they are a [hermetic.ErrInvalidOperation], and a server's Config with
+// MaxEarlyData is refused.
 type Conn struct{ session }
 
 // session is what differs between a stream and datagrams.
@@ -67,10 +67,11 @@ func Server(conn net.Conn, cfg *hermetic.Config) *Conn {
 	return &Conn{newStream(conn, hermetic.TLSServer, cfg)}
 }
 
-// DTLSClient returns a DTLS client over a connection that keeps datagrams apart.
-// From the handshake on one goroutine reads conn, until the connection is closed.
-// The peer is what conn delivers: its RemoteAddr may change, as it does over ICE, and may be
-// nil. Callbacks of cfg may block.
+// DTLSClient returns a DTLS client over a connection that keeps datagrams apart, such as a
+// connected UDP socket. The first use performs the handshake. From then on one goroutine reads
+// conn, until the connection is closed. Whatever conn delivers is taken to be from the peer: its
+// RemoteAddr may change, as it does over ICE, and may be nil. Callbacks of cfg may block. If cfg
+// cannot be used, all methods return the *hermetic.ConfigError.
 func DTLSClient(conn net.Conn, cfg *hermetic.Config) *Conn {
 	return &Conn{newSingle(conn, hermetic.DTLSClient, cfg)}
 }
@@ -82,51 +83,71 @@ func DTLSServer(conn net.Conn, cfg *hermetic.Config) *Conn {
 	return &Conn{newSingle(conn, hermetic.DTLSServer, cfg)}
 }
 
-// Read reads what the peer has sent, after the handshake, which it performs if
-// need be. In DTLS it reads one datagram; if p is too small for it, it returns
-// io.ErrShortBuffer, and the rest is lost.
+// Read reads data from the peer. It first performs the handshake if that is not complete.
+//
+// In DTLS it reads one datagram. If p is too small for it, the error is io.ErrShortBuffer, and
+// the rest is lost.
 func (c *Conn) Read(p []byte) (int, error) { return c.session.Read(p) }
 
-// Write writes p, after the handshake, which it performs if need be. Over a stream
-// it returns, with the error of an expired deadline, how many bytes have been
-// taken: what the transport has not taken of them leaves with the next Write. In
-// DTLS it sends one datagram, of 16,384 bytes at most: more is a
-// [hermetic.ErrInvalidOperation], and nothing is sent. A datagram that the transport has
-// not taken at the deadline may still leave after it.
+// Write writes p. It first performs the handshake if that is not complete.
+//
+// Over a stream, a Write whose deadline expires returns how many bytes of p were taken. Those
+// that the transport has not taken yet are sent by the next Write.
+//
+// In DTLS it sends one datagram, of at most 16,384 bytes. A longer p is a
+// [hermetic.ErrInvalidOperation], and nothing is sent. A datagram that the transport has not
+// taken at the deadline may still be sent later.
 func (c *Conn) Write(p []byte) (int, error) { return c.session.Write(p) }
 
-// Close sends close_notify, unless that would have to wait for others, and closes
-// the connection below. It interrupts Read and Write. In DTLS it waits for a second at
-// most.
+// Close sends close_notify, unless it would have to wait for another call, and closes the
+// connection below. It interrupts Read and Write. In DTLS it takes at most a second.
 func (c *Conn) Close() error { return c.session.Close() }
 
-// CloseWrite sends close_notify: Write fails from now on, Read goes on. The
-// connection below stays open.
+// CloseWrite sends close_notify: from then on Write fails, and Read still works. The connection
+// below stays open. Before the handshake is complete it is a [hermetic.ErrInvalidOperation].
 func (c *Conn) CloseWrite() error { return c.closeWrite() }
 
-// Handshake performs the handshake, if it is not complete. It obeys both deadlines,
-// whichever operation it is performed for.
+// Handshake performs the handshake, if it is not complete. Both deadlines apply to it.
 func (c *Conn) Handshake() error { return c.handshake(context.Background()) }
 
-// HandshakeContext performs the handshake, if it is not complete. When ctx is done
-// before that, the connection is closed, and the error is the context's; the calls of
-// other goroutines return a net.ErrClosed.
+// HandshakeContext performs the handshake, if it is not complete. If ctx is done before that, the
+// connection is closed and the error is that of ctx; calls of other goroutines return a
+// net.ErrClosed.
 func (c *Conn) HandshakeContext(ctx context.Context) error { return c.handshake(ctx) }
 
-// State is what is known of the connection now.
+// LocalAddr returns the local address of the connection below.
+func (c *Conn) LocalAddr() net.Addr { return c.session.LocalAddr() }
+
+// RemoteAddr returns the peer's address, to which Write sends. On a [PacketListener] with
+// connection IDs it may change.
+func (c *Conn) RemoteAddr() net.Addr { return c.session.RemoteAddr() }
+
+// SetDeadline sets both the read and the write deadline. The zero time means none.
+func (c *Conn) SetDeadline(t time.Time) error { return c.session.SetDeadline(t) }
+
+// SetReadDeadline sets the deadline of Read and ReadEarlyData. The zero time means none.
+func (c *Conn) SetReadDeadline(t time.Time) error { return c.session.SetReadDeadline(t) }
+
+// SetWriteDeadline sets the deadline of Write, WriteEarlyData and CloseWrite. The zero time means
+// none.
+func (c *Conn) SetWriteDeadline(t time.Time) error { return c.session.SetWriteDeadline(t) }
+
+// State describes the connection. Until the handshake is complete, fields that are not known yet
+// are zero.
 func (c *Conn) State() hermetic.ConnectionState { return c.state() }
 
-// Control calls f with the engine, for what Conn does not offer (KeyUpdate, …), and
-// sends what comes of it. f must not wait, and must not call Open, Seal or Output.
+// Control calls f with the engine, for what Conn does not have itself, such as KeyUpdate, and
+// then sends the engine's output. f must not block, and must not call Open, Seal, SealEarlyData,
+// Output, Close, Reset or Export. Control returns f's error.
 func (c *Conn) Control(f func(*hermetic.Engine) error) error { return c.control(f) }
 
 // stateTimeout is how long ConnectionState waits for a handshake.
 const stateTimeout = 30 * time.Second
 
-// ConnectionState is what crypto/tls can say of State, for net/http and others
-// that look for this method. Since net/http asks once, and before it reads, it
-// performs the handshake if need be, for 30 seconds at most. VerifiedChains is
-// not set, and ExportKeyingMaterial must not be called: State has its own.
+// ConnectionState returns State as a crypto/tls type, for net/http and other packages that look for
+// this method. Since net/http calls it once, before it reads, it first performs the handshake if
+// that is not complete, for at most 30 seconds. VerifiedChains is not set, and
+// ExportKeyingMaterial must not be called: use that of State.
 func (c *Conn) ConnectionState() tls.ConnectionState {
 	if !c.state().HandshakeComplete {
 		ctx, cancel := context.WithTimeout(context.Background(), stateTimeout)
@@ -149,6 +170,6 @@ func (c *Conn) ConnectionState() tls.ConnectionState {
 	}
 }
 
-// NetConn is the connection below, or nil: the peers of a [PacketListener] share
-// a socket. To read or write it breaks the session.
+// NetConn returns the connection below. It is nil on a [PacketListener], whose peers share a
+// socket. Reading or writing it corrupts the TLS or DTLS connection.
 func (c *Conn) NetConn() net.Conn { return c.netConn() }

@@ -1,7 +1,7 @@
 package netconn
 
 import (
-	"errors"
+	"fmt"
 	"io"
 
 	"github.com/hermetic-tls/hermetic"
@@ -9,7 +9,7 @@ import (
 
 // errEarlyDatagrams: a PacketListener returns a connection after its handshake, and a
 // server that asks for cookies rejects early data anyway.
-var errEarlyDatagrams = errors.New("netconn: early data over datagrams is not supported: use an Engine")
+var errEarlyDatagrams = fmt.Errorf("netconn: early data over datagrams is not supported: use an Engine: %w", hermetic.ErrInvalidOperation)
 
 // newEngine is hermetic.NewEngine for what a net.Conn can do.
 func newEngine(mode hermetic.Mode, cfg *hermetic.Config) (*hermetic.Engine, error) {
@@ -19,20 +19,21 @@ func newEngine(mode hermetic.Mode, cfg *hermetic.Config) (*hermetic.Engine, erro
 	return hermetic.NewEngine(mode, cfg)
 }
 
-// ReadEarlyData reads, on a TLS server whose Config has MaxEarlyData, what the
-// client has sent as early data, as it comes. It may be a replay: only what is
-// harmless when it comes twice can be done with it. io.EOF is the end of the
-// handshake, or of early data that nobody has read before; from then on there is
-// Read. Without ReadEarlyData, Read returns it, when the handshake is complete: that
-// it is no replay is certain then.
+// ReadEarlyData, on a TLS server whose Config has MaxEarlyData, reads early data as it arrives,
+// and performs the handshake meanwhile. The data may be a replay: do only what is harmless when
+// it is done twice.
+//
+// io.EOF means that the handshake is complete and there is no more early data: continue with
+// Read. Without ReadEarlyData, Read returns early data once the handshake is complete; then it is
+// certainly no replay.
 func (c *Conn) ReadEarlyData(p []byte) (int, error) { return c.readEarly(p) }
 
 // WriteEarlyData writes before the handshake is complete.
 //
-// A TLS client sends p as early data to a server that it has a session with that
-// permits it, and with Config.EarlyData: see [hermetic.Engine.SealEarlyData]. It
-// returns how much of p was taken; that the session does not permit the rest, or
-// any, is a [hermetic.ErrInvalidOperation], which is not fatal:
+// A TLS client sends p as early data. It requires Config.EarlyData and a session that permits
+// early data: see [hermetic.Engine.SealEarlyData]. It returns how much of p was taken. Beyond what
+// the session permits it is a [hermetic.ErrInvalidOperation], which is not fatal. If the server
+// rejects early data, send all of it again:
 //
 //	n, _ := conn.WriteEarlyData(request)
 //	if err := conn.Handshake(); err != nil {
@@ -43,10 +44,10 @@ func (c *Conn) ReadEarlyData(p []byte) (int, error) { return c.readEarly(p) }
 //	}
 //	_, err := conn.Write(request[n:])
 //
-// A TLS 1.3 server answers so what ReadEarlyData has returned, a round trip earlier
-// than with Write; without early data that it has accepted, it is an
-// ErrInvalidOperation until the handshake is complete. The handshake continues with
-// Handshake, Read or Write. Close sends close_notify before it is complete, too.
+// On a TLS 1.3 server it replies to early data one round trip before Write could. Unless early
+// data was accepted, it is an ErrInvalidOperation until the handshake is complete. The handshake
+// continues with Handshake, Read or Write. Close then sends close_notify even if the handshake is
+// not complete.
 func (c *Conn) WriteEarlyData(p []byte) (int, error) { return c.writeEarly(p) }
 
 func (s *stream) readEarly(p []byte) (int, error) {

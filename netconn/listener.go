@@ -11,10 +11,10 @@ import (
 	"github.com/hermetic-tls/hermetic"
 )
 
-// Dial connects and performs the handshake: TLS, or over "udp", "udp4" and "udp6"
-// DTLS. Without cfg.ServerName the name to verify is the host of address, unless
-// there are cfg.PSKs or cfg.PeerPublicKeys: then no certificate is accepted in their
-// place.
+// Dial connects and performs the handshake: DTLS if the network is "udp", "udp4" or "udp6", and
+// otherwise TLS. Without cfg.ServerName, the name to verify is the host of address. With cfg.PSKs
+// or cfg.PeerPublicKeys it is not: then no certificate is accepted in their place. If ctx is done
+// before the handshake is complete, the error is that of ctx.
 func Dial(ctx context.Context, network, address string, cfg *hermetic.Config) (*Conn, error) {
 	if cfg == nil {
 		cfg = &hermetic.Config{}
@@ -45,8 +45,8 @@ func Dial(ctx context.Context, network, address string, cfg *hermetic.Config) (*
 
 func isUDP(network string) bool { return strings.HasPrefix(network, "udp") }
 
-// Listen listens for TLS, or over "udp", "udp4" and "udp6" for DTLS: then it is
-// [ListenPacket]. Its connections are *[Conn]s.
+// Listen listens for DTLS, as [ListenPacket] does, if the network is "udp", "udp4" or "udp6", and
+// otherwise for TLS. Its connections are *[Conn]s.
 func Listen(network, address string, cfg *hermetic.Config) (net.Listener, error) {
 	if isUDP(network) {
 		return ListenPacket(network, address, cfg)
@@ -83,17 +83,17 @@ func (l *listener) Accept() (net.Conn, error) {
 
 // PacketConfig holds the options of a [PacketListener]. The zero value is right for most.
 type PacketConfig struct {
-	// Backlog is the number of handshakes under way and of connections that wait for Accept,
-	// together. Beyond it, ClientHellos are dropped, and the clients send them again. Zero or
+	// Backlog is the largest number of handshakes under way and of connections that wait for
+	// Accept, together. Beyond it, ClientHellos are dropped, and the clients send them again. Zero or
 	// less means 1,024.
 	Backlog int
 
-	// Peers is the number of connections, including handshakes. Beyond it, only peers that
-	// already have a connection may start a new one. Zero means no limit.
+	// Peers is the largest number of connections, including handshakes. Beyond it, only peers that
+	// already have a connection may start a new one. Zero or less means no limit.
 	Peers int
 
-	// Queue is the number of datagrams of a connection that wait for Read. Beyond it they
-	// are dropped. Zero means 64.
+	// Queue is the largest number of datagrams of a connection that wait for Read. Beyond it they
+	// are dropped. Zero or less means 64.
 	Queue int
 
 	// Quiet is the time without a datagram after which a connection is made small: see
@@ -111,7 +111,7 @@ type PacketConfig struct {
 }
 
 func (l *PacketConfig) backlog() int { return cmp.Or(max(l.Backlog, 0), 1024) }
-func (l *PacketConfig) queue() int   { return cmp.Or(l.Queue, 64) }
+func (l *PacketConfig) queue() int   { return cmp.Or(max(l.Queue, 0), 64) }
 
 func (l *PacketConfig) quiet() time.Duration { return cmp.Or(l.Quiet, time.Minute) }
 
@@ -152,7 +152,8 @@ func ListenPacket(network, address string, cfg *hermetic.Config) (*PacketListene
 }
 
 // NewPacketListener listens for DTLS on pc. From then on pc belongs to the listener: it is closed
-// with the listener and its last connection.
+// with the listener and its last connection. If cfg cannot be used, the error is a
+// *hermetic.ConfigError, and pc stays open.
 func NewPacketListener(pc net.PacketConn, cfg *hermetic.Config, config PacketConfig) (*PacketListener, error) {
 	if _, err := newEngine(hermetic.DTLSServer, cfg); err != nil {
 		return nil, err
@@ -169,7 +170,8 @@ func NewPacketListener(pc net.PacketConn, cfg *hermetic.Config, config PacketCon
 
 var errListenerClosed = fmt.Errorf("netconn: the listener is closed: %w", net.ErrClosed)
 
-// Accept returns the next connection whose handshake is complete: a *[Conn].
+// Accept returns the next connection whose handshake is complete: a *[Conn]. After Close, or if the
+// socket fails, the error is a net.ErrClosed.
 func (l *PacketListener) Accept() (net.Conn, error) {
 	s := l.socket
 	select {
@@ -193,8 +195,8 @@ func (l *PacketListener) Accept() (net.Conn, error) {
 	return nil, errListenerClosed
 }
 
-// Close ends the listening. Connections that Accept has returned live on; with
-// the last of them the socket is closed.
+// Close stops the listener. Connections that Accept has returned continue; the socket is closed
+// with the last of them.
 func (l *PacketListener) Close() error {
 	if !l.socket.stopListening() {
 		return net.ErrClosed
@@ -202,5 +204,5 @@ func (l *PacketListener) Close() error {
 	return nil
 }
 
-// Addr is the socket's.
+// Addr returns the address of the socket.
 func (l *PacketListener) Addr() net.Addr { return l.socket.transport.LocalAddr() }

@@ -516,7 +516,7 @@ func (s *stream) use(w which, f func()) error {
 	return nil
 }
 
-var errEarlyCloseWrite = errors.New("netconn: CloseWrite before the handshake is complete")
+var errEarlyCloseWrite = fmt.Errorf("netconn: CloseWrite before the handshake is complete: %w", hermetic.ErrInvalidOperation)
 
 func (s *stream) closeWrite() error {
 	switch {
