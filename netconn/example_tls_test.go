@@ -108,8 +108,8 @@ func ExampleNewPacketListener() {
 		log.Fatal(err)
 	}
 	l, err := netconn.NewPacketListener(pc, &hermetic.Config{}, netconn.PacketConfig{
-		Peers:  10_000,
-		Failed: func(peer net.Addr, err error) { log.Println(peer, err) },
+		Peers:     10_000,
+		OnFailure: func(peer net.Addr, err error) { log.Println(peer, err) },
 	})
 	if err != nil {
 		log.Fatal(err)

@@ -105,9 +105,9 @@ type PacketConfig struct {
 	// the peer receives there. It must not block, nor use the connection. Nil means always.
 	Follow func(from, to net.Addr) bool
 
-	// Failed, if set, is called for each failed handshake of a peer whose cookie was good. It
+	// OnFailure, if set, is called for each failed handshake of a peer whose cookie was good. It
 	// must not block, nor use the listener.
-	Failed func(peer net.Addr, err error)
+	OnFailure func(peer net.Addr, err error)
 }
 
 func (l *PacketConfig) backlog() int { return cmp.Or(max(l.Backlog, 0), 1024) }

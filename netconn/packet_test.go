@@ -242,11 +242,11 @@ func TestStrangers(t *testing.T) {
 	}
 }
 
-// TestFailed: handshakes that fail are told of once, and nothing else is.
-func TestFailed(t *testing.T) {
+// TestOnFailure: handshakes that fail are told of once, and nothing else is.
+func TestOnFailure(t *testing.T) {
 	client, server := configs(t)
 	var told []string
-	w, l := onWire(t, server, PacketConfig{Failed: func(peer net.Addr, err error) {
+	w, l := onWire(t, server, PacketConfig{OnFailure: func(peer net.Addr, err error) {
 		told = append(told, fmt.Sprintf("%v: %v", peer, err))
 	}})
 	w.send("stranger", bytes.Repeat([]byte{22}, 200))

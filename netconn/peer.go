@@ -303,7 +303,7 @@ func (p *peer) finish() {
 	p.removed = true
 	p.wake.Broadcast()
 	p.socket.remove(p, p.established, p.leaving)
-	failed, err := p.socket.config.Failed, p.err
+	failed, err := p.socket.config.OnFailure, p.err
 	tell := failed != nil && err != nil && !p.established
 	// A side that gives up a handshake sends nothing more.
 	hurry := err == nil && !p.established
