@@ -175,7 +175,7 @@ func answer[Q handshake.Question](e *Engine, r Pending, what string, fill func(Q
 	if e.pending != r {
 		return stale(what)
 	}
-	fill(e.question.(Q))
+	fill(e.machine.Question().(Q))
 	e.answered()
 	return nil
 }

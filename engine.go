@@ -62,8 +62,7 @@ type Engine struct {
 	carrier    carrier.Carrier
 	machine    *handshake.Machine // nil once the handshake is complete
 	conn       *handshake.Connection
-	question   handshake.Question // for the caller; pending is its public form
-	pending    Pending
+	pending    Pending     // what the caller is asked: the public form of the machine's question
 	tickets    []TicketKey // for this handshake, once they are known
 	err        error       // a fatal failure: final until Reset
 	owed       []byte      // what must still be sent after it
@@ -190,7 +189,6 @@ func (e *Engine) advance() error {
 			return nil
 		}
 		if e.pending = e.answer(q); e.pending != nil {
-			e.question = q
 			e.carrier.Pause()
 			return nil
 		}
@@ -211,7 +209,7 @@ func (e *Engine) answered() {
 
 // resume clears the pending question, then advances.
 func (e *Engine) resume() {
-	e.question, e.pending = nil, nil
+	e.pending = nil
 	err := e.advance()
 	if err == nil && e.pending == nil {
 		now := e.now()
@@ -262,7 +260,7 @@ func (e *Engine) fail(err error) error {
 // forget drops the secrets of a connection that is over: RFC 9846, Section 6: "Servers and
 // clients MUST forget the secret values and keys established in failed connections".
 func (e *Engine) forget(failed bool) {
-	e.machine, e.tickets, e.pending, e.question = nil, nil, nil, nil
+	e.machine, e.tickets, e.pending = nil, nil, nil
 	e.carrier.Forget()
 	if e.conn != nil {
 		e.conn = e.conn.Forget(failed)

@@ -116,13 +116,13 @@ type Datagram struct {
 	early    earlyData
 
 	newestRecord record.Number   // of all that have authenticated
-	nextIn       int             // message_seq of the next message to receive: in continues with it
-	nextOut      int             // message_seq of the next message to send; 1<<16: there is none
 	received     flight.Received // acks continues with it
 	dropped      record.Drops
-	version      uint16 // 0 until the hellos have agreed
+	nextIn       int32 // message_seq of the next message to receive: in continues with it
+	nextOut      int32 // message_seq of the next message to send; 1<<16: there is none
+	rest         int32 // bytes of the current datagram that are not opened yet
 	count        counts
-	rest         int // bytes of the current datagram that are not opened yet
+	version      uint16 // 0 until the hellos have agreed
 
 	complete  bool // the handshake
 	authentic bool // a record has authenticated: unencrypted ones are not needed any longer
@@ -178,8 +178,8 @@ func NewDatagram(h Handler, opt *DatagramOptions) *Datagram {
 		handler: h,
 		opt:     opt,
 		path:    newPath(opt.mtu(), !opt.Unproved),
-		nextIn:  int(opt.FirstMessage),
-		nextOut: int(opt.FirstMessage),
+		nextIn:  int32(opt.FirstMessage),
+		nextOut: int32(opt.FirstMessage),
 	}
 	d.begin()
 	d.sending.Sealer = &d.x.clearOut
@@ -199,7 +199,7 @@ func (d *Datagram) begin() {
 	if d.complete {
 		d.x.out.Patience = -1 // a message after the handshake may be the last
 	}
-	d.x.in.StartAt(d.nextIn)
+	d.x.in.StartAt(int(d.nextIn))
 	d.x.acks.received = d.received
 }
 
@@ -209,7 +209,7 @@ func (d *Datagram) end() {
 	if x == nil || !d.complete || !x.acks.idle() || x.err != nil || !x.out.Idle() || len(x.alerts) > 0 || !x.in.Empty() {
 		return
 	}
-	d.nextIn, d.received = x.in.Next(), x.acks.received
+	d.nextIn, d.received = int32(x.in.Next()), x.acks.received
 	d.x = nil
 }
 
@@ -217,7 +217,7 @@ func (d *Datagram) Transport() wire.Transport { return wire.Datagram }
 
 // HelloRoom: the first ClientHello in one record in one datagram.
 func (d *Datagram) HelloRoom() int {
-	return d.path.mtu - record.ClassicHeaderLen - wire.FragmentHeaderLen + 4
+	return int(d.path.mtu) - record.ClassicHeaderLen - wire.FragmentHeaderLen + 4
 }
 
 // SetVersion decides on the protocol.
@@ -303,7 +303,7 @@ func (d *Datagram) Dropped() record.Drops { return d.dropped }
 // MaxData returns how many bytes of data one record takes now.
 func (d *Datagram) MaxData() int {
 	if d.opt.BoundData {
-		return max(0, min(d.path.mtu-d.sending.Overhead(), record.MaxPlaintext-1))
+		return max(0, min(int(d.path.mtu)-d.sending.Overhead(), record.MaxPlaintext-1))
 	}
 	return d.sending.MaxData()
 }

@@ -29,11 +29,11 @@ func (d *Datagram) Open(now time.Time, in []byte) (Opened, error) {
 		return Opened{}, nil
 	}
 	d.Wake()
-	if d.rest == 0 || d.rest != len(in) {
+	if d.rest == 0 || int(d.rest) != len(in) {
 		d.nextDatagram()
 	}
 	o, err := d.openRecord(now, in)
-	d.rest = len(in) - o.N
+	d.rest = int32(len(in) - o.N)
 	d.path.received(o.N)
 	if err == ErrClosed {
 		d.end()
@@ -394,7 +394,7 @@ func (d *Datagram) continueFrom(h *wire.FragmentHeader) {
 	first := int(d.opt.FirstMessage)
 	if first > 0 && d.x.in.Next() == first && d.x.in.Empty() && h.Type == wire.TypeClientHello && int(h.Seq) > first {
 		d.x.in.StartAt(int(h.Seq))
-		d.nextOut = int(h.Seq)
+		d.nextOut = int32(h.Seq)
 	}
 }
 

@@ -76,7 +76,7 @@ func message(fromServer bool, typ wire.Type, seq, size int) []byte {
 }
 
 func (p *play) send(typ wire.Type, size int) {
-	seq := p.d.nextOut
+	seq := int(p.d.nextOut)
 	if got := p.d.Send(message(p.server, typ, seq, size)); int(got) != seq {
 		p.t.Errorf("message_seq is %d, want %d", got, seq)
 	}
@@ -334,7 +334,7 @@ func (p *play) later(m wire.Message) error {
 
 func (p *play) updateKeys() {
 	p.writes++
-	p.d.SendKeyUpdate(message(p.server, wire.TypeKeyUpdate, p.d.nextOut, 1), keys(p.agreed, p.server, p.writes))
+	p.d.SendKeyUpdate(message(p.server, wire.TypeKeyUpdate, int(p.d.nextOut), 1), keys(p.agreed, p.server, p.writes))
 }
 
 // drops is how many records were dropped, for whatever reason.
@@ -391,7 +391,7 @@ func (p *pair) peer(e *end) *end {
 func (p *pair) output(e *end) (datagrams [][]byte) {
 	p.t.Helper()
 	for e.HasOutput() {
-		mtu := e.path.mtu
+		mtu := int(e.path.mtu)
 		d := e.Output(p.now, nil)
 		if len(d) == 0 || len(d) > mtu {
 			p.t.Fatalf("the %s sends a datagram of %d bytes, MTU %d", e.name, len(d), mtu)

@@ -117,11 +117,11 @@ func (d *Datagram) SendAlert(description alert.Description) {
 // that nothing fits in the MTU; then a datagram is larger, because what is never sent would
 // never time out.
 func (d *Datagram) room() int {
-	mtu := max(d.path.mtu, minRecord(d.sending.Sealer))
+	mtu := max(int(d.path.mtu), minRecord(d.sending.Sealer))
 	if !d.opt.Server && d.version == 0 && d.x.out.Timer.Expired()%lowerMTU != 0 {
 		// A server that asks for cookies may not reassemble a first ClientHello: every
 		// other attempt is complete again.
-		mtu = d.path.fullMTU
+		mtu = int(d.path.fullMTU)
 	}
 	return d.path.room(mtu)
 }

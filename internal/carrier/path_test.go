@@ -20,6 +20,8 @@ func TestPath(t *testing.T) {
 			path{mtu: 1200, fullMTU: 1200, credit: 300}, 1200, 300, false},
 		{"unproved, and some was sent", false, func(p *path) { p.received(500); p.sent(250) },
 			path{mtu: 1200, fullMTU: 1200, credit: 1250}, 1200, 1200, true},
+		{"unproved, after more than is counted", false, func(p *path) { p.received(maxCredit / amplification); p.received(100) },
+			path{mtu: 1200, fullMTU: 1200, credit: maxCredit}, 1200, 1200, true},
 		{"lost flights halve the MTU", true, func(p *path) { p.lower() },
 			path{mtu: 600, fullMTU: 1200, proved: true}, 600, 600, true},
 		{"not below the minimum", true, func(p *path) { p.lower(); p.lower(); p.lower(); p.lower() },

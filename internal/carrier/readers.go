@@ -136,7 +136,7 @@ func (r *readers12) restore(c *suite.Suite, s *State, cid []byte) {
 type readers13 struct {
 	renewer     renewer
 	generations []generation // the oldest first; see use
-	expire      time.Time    // when those before the one in use are dropped
+	expire      int64        // when those before the one in use are dropped, in Unix milliseconds; 0: never
 }
 
 // renewer asks for new reading keys, and reports whether it did.
@@ -191,17 +191,17 @@ func (r *readers13) open(now time.Time, i int, u record.Unified) (opened, error)
 func (r *readers13) use(now time.Time, i int) {
 	r.generations[i].used = true
 	r.drop(0, max(0, i-1))
-	r.expire = now.Add(flight.TwiceMSL)
+	r.expire = now.Add(flight.TwiceMSL).UnixMilli()
 }
 
 func (r *readers13) drop(from, to int) { r.generations = slices.Delete(r.generations, from, to) }
 
 // forget drops the keys before those in use after a while.
 func (r *readers13) forget(now time.Time) {
-	if r.expire.IsZero() || now.Before(r.expire) {
+	if r.expire == 0 || now.UnixMilli() < r.expire {
 		return
 	}
-	r.expire = time.Time{}
+	r.expire = 0
 	for len(r.generations) > 1 && r.generations[1].used {
 		r.drop(0, 1)
 	}

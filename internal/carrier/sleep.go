@@ -96,8 +96,8 @@ func (d *Datagram) Sleep(now time.Time) (State, error) {
 	}
 	state := State{
 		Write:     d.sending.Next(),
-		NextIn:    d.nextIn,
-		NextOut:   d.nextOut,
+		NextIn:    int(d.nextIn),
+		NextOut:   int(d.nextOut),
 		LocalCIDs: d.cids.local,
 		PeerCID:   d.cids.peer,
 		Closed:    d.ending.closed,
@@ -131,7 +131,7 @@ func (d *Datagram) Wake() {
 func (d *Datagram) Restore(c *suite.Suite, s State) {
 	d.SetVersion(c.Version)
 	d.Complete()
-	d.nextIn, d.nextOut = s.NextIn, s.NextOut
+	d.nextIn, d.nextOut = int32(s.NextIn), int32(s.NextOut)
 	d.cids = cids{s.LocalCIDs, s.PeerCID}
 	d.path.proved, d.authentic, d.asleep = true, true, true
 	d.newestRecord = record.Number{Epoch: s.Read.Epoch - 1, Sequence: record.MaxSequence}
