@@ -167,9 +167,9 @@ tests['newconfig: what a table cannot say'] = function()
 end
 
 tests['newconfig: options that contradict each other'] = function()
-  h.throws("option 'ciphers': none of them belongs to a version that is enabled", ssl.newconfig,
+  h.throws("option 'ciphers': none belongs to an enabled version", ssl.newconfig,
     { mode = 'tls-client', versions = '1.2', ciphers = 'TLS_AES_128_GCM_SHA256' })
-  h.throws("option 'groups': no group is left for the versions that are enabled", ssl.newconfig,
+  h.throws("option 'groups': no group is usable in the enabled versions", ssl.newconfig,
     { mode = 'tls-client', versions = '1.2', groups = 'X25519MLKEM768' })
 end
 
@@ -317,7 +317,7 @@ tests['sethostname: not in the middle of a session'] = function()
   local c, s = t.pair()
   c:handshake()
   local function throws()
-    h.throws('the handshake has begun: this goes before it, or after Reset', function() return (c:sethostname('localhost')) end)
+    h.throws('the handshake has started: call this before it, or after Reset', function() return (c:sethostname('localhost')) end)
   end
   throws()
   h.same(t.shake(c, s), nil)
