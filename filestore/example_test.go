@@ -11,7 +11,7 @@ import (
 )
 
 // One process keeps its session for the next one.
-func ExampleOpenSession() {
+func ExampleOpenSessionCache() {
 	dir, err := os.MkdirTemp("", "")
 	if err != nil {
 		log.Fatal(err)
@@ -19,7 +19,7 @@ func ExampleOpenSession() {
 	defer os.RemoveAll(dir)
 	server := &hermetic.Config{}
 	for range 2 { // two processes
-		sessions, err := filestore.OpenSession(filepath.Join(dir, "session.bin"))
+		sessions, err := filestore.OpenSessionCache(filepath.Join(dir, "session.bin"))
 		if err != nil {
 			log.Fatal(err)
 		}

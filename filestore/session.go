@@ -2,7 +2,7 @@
 //
 //	import "github.com/hermetic-tls/hermetic/filestore"
 //
-//	sessions, err := filestore.OpenSession("session.bin")
+//	sessions, err := filestore.OpenSessionCache("session.bin")
 //	…
 //	cfg.SessionCache = sessions
 package filestore
@@ -19,11 +19,12 @@ import (
 	"github.com/hermetic-tls/hermetic"
 )
 
-// A Session is a [hermetic.SessionCache] that keeps the newest session of one server in
+// A SessionCache is a [hermetic.SessionCache] that keeps the newest session of one server in
 // a file: a line with its key, and the session. The file belongs to the first server
 // whose session is put; sessions of other servers are not kept. Protect the file:
-// somebody who reads it can resume the session.
-type Session struct {
+// anyone who reads it can resume the session. Its methods may be called from
+// many goroutines of one process; two processes must not share a file.
+type SessionCache struct {
 	name string
 
 	mu      sync.Mutex
@@ -32,10 +33,10 @@ type Session struct {
 	err     error             // why a session was not written
 }
 
-// OpenSession reads the session in the file, if the file exists. It returns an error if
+// OpenSessionCache reads the session in the file, if the file exists. It returns an error if
 // the file is damaged, or if its directory does not permit new files.
-func OpenSession(name string) (*Session, error) {
-	f := &Session{name: name}
+func OpenSessionCache(name string) (*SessionCache, error) {
+	f := &SessionCache{name: name}
 	switch data, err := os.ReadFile(name); {
 	case err == nil:
 		key, data, _ := bytes.Cut(data, []byte("\n"))
@@ -58,22 +59,22 @@ func OpenSession(name string) (*Session, error) {
 }
 
 // Key returns the key of the server whose session is kept, or "" if there is none yet.
-func (f *Session) Key() string {
+func (f *SessionCache) Key() string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.key
 }
 
 // Err returns why the newest session could not be written, or nil.
-func (f *Session) Err() error {
+func (f *SessionCache) Err() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.err
 }
 
-// Get returns the session. A session that is SingleUse is returned once, and removed
-// from the file.
-func (f *Session) Get(key string) *hermetic.Session {
+// Get returns the session, or nil if there is none for key. A session that is SingleUse is
+// returned once, and its file removed.
+func (f *SessionCache) Get(key string) *hermetic.Session {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.key != key {
@@ -87,8 +88,9 @@ func (f *Session) Get(key string) *hermetic.Session {
 	return s
 }
 
-// Put writes the session to the file atomically.
-func (f *Session) Put(key string, s *hermetic.Session) {
+// Put writes the session to the file atomically, unless the file belongs to another server. If
+// that fails, Err returns the reason.
+func (f *SessionCache) Put(key string, s *hermetic.Session) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.key != "" && f.key != key {
@@ -102,7 +104,7 @@ func (f *Session) Put(key string, s *hermetic.Session) {
 	f.err = err
 }
 
-func (f *Session) replace(data []byte) error {
+func (f *SessionCache) replace(data []byte) error {
 	tmp, err := f.temporary()
 	if err != nil {
 		return err
@@ -118,6 +120,6 @@ func (f *Session) replace(data []byte) error {
 }
 
 // temporary opens a file in the same directory that only this user may read.
-func (f *Session) temporary() (*os.File, error) {
+func (f *SessionCache) temporary() (*os.File, error) {
 	return os.CreateTemp(filepath.Dir(f.name), filepath.Base(f.name)+".*")
 }

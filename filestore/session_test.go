@@ -36,9 +36,9 @@ func connect(t *testing.T, cache hermetic.SessionCache, server *hermetic.Config,
 	return c.State().DidResume
 }
 
-func open(t *testing.T, name string) *Session {
+func open(t *testing.T, name string) *SessionCache {
 	t.Helper()
-	f, err := OpenSession(name)
+	f, err := OpenSessionCache(name)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -106,7 +106,7 @@ func TestSessionErrors(t *testing.T) {
 		dir:                                 "is a directory",
 		filepath.Join(dir, "no", "session"): "session: no file can be written there: no such file or directory",
 	} {
-		if _, err := OpenSession(name); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := OpenSessionCache(name); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

@@ -13,14 +13,14 @@ import (
 
 // sessionFile is the session of --session.
 type sessionFile struct {
-	*filestore.Session
+	*filestore.SessionCache
 	name    string
 	empty   bool      // there was none
 	notices io.Writer // where to say that the session is another server's
 }
 
 func openSessionFile(name string, notices io.Writer) (*sessionFile, error) {
-	f, err := filestore.OpenSession(name)
+	f, err := filestore.OpenSessionCache(name)
 	if err != nil {
 		return nil, fmt.Errorf("--session: %w", err)
 	}
@@ -33,7 +33,7 @@ func (f *sessionFile) Get(key string) *hermetic.Session {
 	if kept := f.Key(); kept != "" && kept != key {
 		fmt.Fprintf(f.notices, "--session: %s has a session of %s, which is kept: give another file for %s\n\n", f.name, kept, key)
 	}
-	return f.Session.Get(key)
+	return f.SessionCache.Get(key)
 }
 
 // parsePSK reads IDENTITY:KEY, the key in hexadecimal.

@@ -56,7 +56,7 @@ func complexFunctions(s *source) (found []string) {
 
 // neverNil says why an embedded pointer, PACKAGE.TYPE.EMBEDDED, is never nil.
 var neverNil = map[string]string{
-	"main.sessionFile.Session":           "openSessionFile sets it, and makes all",
+	"main.sessionFile.SessionCache":      "openSessionFile sets it, and makes all",
 	"hermetic.handler.Engine":            "a handler is an engine under another name",
 	"carrier.generation.Reader13":        "a reader is made of one",
 	"handshake.client12.Machine":         "the machine whose state it is",

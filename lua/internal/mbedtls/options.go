@@ -404,7 +404,7 @@ func (o *Options) resumed(config *hermetic.Config) (err error) {
 		config.SessionCache = hermetic.NewSessionCache(o.sessions)
 	}
 	if o.session != "" {
-		if config.SessionCache, err = filestore.OpenSession(o.session); err != nil {
+		if config.SessionCache, err = filestore.OpenSessionCache(o.session); err != nil {
 			return fmt.Errorf("option 'session': %w", err)
 		}
 	}
