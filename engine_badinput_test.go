@@ -238,7 +238,7 @@ func TestBadCertificates(t *testing.T) {
 		text string
 		role Mode // 0: both
 	}{
-		{"expired", ca.Leaf(t, pkitest.Options{Expired: true}), AlertCertificateExpired, "has expired on 2026-10-31", 0},
+		{"expired", ca.Leaf(t, pkitest.Options{Expired: true}), AlertCertificateExpired, " expired on 2026-10-31", 0},
 		{"not yet valid", ca.Leaf(t, pkitest.Options{Future: true}), AlertCertificateExpired, "is not valid before 2026-11-02", 0},
 		{"unknown authority", other.Leaf(t, pkitest.Options{}), AlertUnknownCA, "authority that is not trusted", 0},
 		{"another name", ca.Leaf(t, pkitest.Options{Name: "example.com"}), AlertBadCertificate, "not for localhost", TLSClient},

@@ -53,6 +53,9 @@ func (s *server12) onClientHello() (step, error) {
 // fullHandshake chooses the cipher suite, by the certificate if it needs one.
 func (s *server12) fullHandshake() (step, error) {
 	first := s.chooseSuite(s.agreeable)
+	if first == nil && slices.ContainsFunc(s.suites, s.permitted) {
+		return step{}, s.noGroup("no cipher suite in common, for lack of a group")
+	}
 	if first == nil {
 		return step{}, errNoSuite
 	}
@@ -81,8 +84,13 @@ func (s *server12) chooseGroup() suite.Group {
 
 // agreeable reports whether the two sides can agree on keys with c.
 func (s *server12) agreeable(c *suite.Suite) bool {
+	return (s.conn.Group != 0 || !c.KeyExchange.ECDHE) && s.permitted(c)
+}
+
+// permitted reports whether we have what c needs, apart from a group.
+func (s *server12) permitted(c *suite.Suite) bool {
 	parts := c.KeyExchange
-	return (s.conn.Group != 0 || !parts.ECDHE) && (s.params.ExternalPSK || !parts.PSK) && (!s.params.OnlyPSK || !parts.Signed)
+	return (s.params.ExternalPSK || !parts.PSK) && (!s.params.OnlyPSK || !parts.Signed)
 }
 
 // issues reports whether the client gets a ticket: RFC 5077, Section 3.2. A

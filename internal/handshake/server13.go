@@ -110,7 +110,7 @@ func (s *server13) chooseSuiteAndGroup() (step, error) {
 	s.transcript.start(c.Hash, wire.Stream)
 	group, share := s.chooseGroup()
 	if group == 0 {
-		return step{}, errNoGroup
+		return step{}, s.noGroup("no group in common")
 	}
 	s.conn.Group = group
 	if share.Data == nil {

@@ -1,7 +1,9 @@
 package handshake
 
 import (
+	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/hermetic-tls/hermetic/internal/alert"
 	"github.com/hermetic-tls/hermetic/internal/pki"
@@ -11,7 +13,6 @@ import (
 
 var (
 	errNoSuite       = alert.New(alert.HandshakeFailure, "no cipher suite in common")
-	errNoGroup       = alert.New(alert.HandshakeFailure, "no group in common")
 	errNoALPN        = alert.New(alert.NoApplicationProtocol, "no ALPN protocol in common")
 	errFallback      = alert.New(alert.InappropriateFallback, "the client fell back to an older version although both support a newer one")
 	errNoCompression = alert.New(alert.IllegalParameter, "the client does not offer the null compression")
@@ -58,7 +59,7 @@ func (s *serverStart) onClientHello(msg wire.Message) (step, error) {
 func (s *serverStart) negotiate() (step, error) {
 	version := s.version()
 	if version == 0 {
-		return step{}, errVersion
+		return step{}, s.noVersion()
 	}
 	if h := &s.hello; h.ClientCertTypes != nil && onlyX509(h.ClientCertTypes) || h.ServerCertTypes != nil && onlyX509(h.ServerCertTypes) {
 		return step{}, errOnlyX509 // RFC 7250, Section 4.1
@@ -93,6 +94,29 @@ func (s *serverStart) version() uint16 {
 		}
 	}
 	return 0
+}
+
+// noVersion names our versions.
+func (s *serverStart) noVersion() error {
+	ours := fmt.Sprintf("1.%d", s.params.MaxVersion-wire.VersionTLS12+2)
+	if s.params.MinVersion != s.params.MaxVersion {
+		ours = "1.2 and 1.3"
+	}
+	return alert.New(alert.ProtocolVersion, errVersion.Cause+": we support "+ours)
+}
+
+// noGroup names our groups of the version. cause says what is lacking.
+func (s *serverStart) noGroup(cause string) error {
+	var ours []string
+	for _, g := range s.params.Groups {
+		if !g.Hybrid() || s.conn.Version == wire.VersionTLS13 {
+			ours = append(ours, g.String())
+		}
+	}
+	if ours == nil {
+		ours = []string{"none in this version"}
+	}
+	return alert.New(alert.HandshakeFailure, cause+": we support "+strings.Join(ours, ", "))
 }
 
 func (s *serverStart) offersVersion(v uint16) bool {

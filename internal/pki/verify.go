@@ -171,7 +171,7 @@ func (v *Verifier) expired(c *x509.Certificate) string {
 	if v.Now.Before(c.NotBefore) {
 		return fmt.Sprintf("the certificate of %s is not valid before %s", name(c), c.NotBefore.Format(time.DateOnly))
 	}
-	return fmt.Sprintf("the certificate of %s has expired on %s", name(c), c.NotAfter.Format(time.DateOnly))
+	return fmt.Sprintf("the certificate of %s expired on %s", name(c), c.NotAfter.Format(time.DateOnly))
 }
 
 // name is what people call the certificate.
