@@ -80,10 +80,7 @@ type ConnectionState struct {
 	// 4.2). DTLS only.
 	SRTPProfile uint16
 
-	// DroppedRecords is the number of records that were dropped silently. DTLS only.
-	DroppedRecords uint64
-
-	// Drops are the DroppedRecords by reason. DTLS only.
+	// Drops counts the records that were dropped silently, by reason. DTLS only.
 	Drops RecordDrops
 
 	// LocalCertificate is the certificate that we have sent, or nil.
@@ -158,7 +155,6 @@ func (e *Engine) State() ConnectionState {
 		NegotiatedProtocol:   c.ALPN,
 		DidResume:            c.Resumed,
 		SRTPProfile:          c.SRTP,
-		DroppedRecords:       e.Drops().Total(),
 		Drops:                e.Drops(),
 		EarlyDataOffered:     c.EarlyData != handshake.NoEarlyData,
 		EarlyDataAccepted:    c.EarlyData == handshake.EarlyDataAccepted,
