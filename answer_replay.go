@@ -40,9 +40,12 @@ const (
 // and no more than a quarter of n. When it is full it rejects all early data until the oldest
 // ids are forgotten. It also rejects early data during its first 30 s, since the previous
 // process may have accepted the same (RFC 9846, Section 8.2), more than 10 s after its
-// ClientHello, and after its clock was set back, until that has caught up. now is the clock,
-// such as time.Now.
+// ClientHello, and after its clock was set back, until that has caught up. now is the clock;
+// nil means time.Now.
 func NewReplayGuard(n int, now func() time.Time) ReplayGuard {
+	if now == nil {
+		now = new(Config).now
+	}
 	return &replayGuard{max: max(1, n), now: now, opens: now().Add(replayWindow)}
 }
 

@@ -3,6 +3,7 @@ package hermetic
 import (
 	"crypto/sha256"
 	"io"
+	"slices"
 	"sync"
 	"time"
 
@@ -27,7 +28,9 @@ type TicketKeySource interface {
 
 // StaticTicketKeys returns a source of keys that do not change: the first seals. Servers with
 // the same keys resume each other's sessions.
-func StaticTicketKeys(keys ...TicketKey) TicketKeySource { return staticKeys(keys) }
+func StaticTicketKeys(keys ...TicketKey) TicketKeySource {
+	return staticKeys(slices.Clone(keys))
+}
 
 type staticKeys []TicketKey
 

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// Mode is the protocol and the role of a connection.
+// Mode is the protocol and the role of a connection. The zero value is none of them.
 type Mode uint8
 
 const (
@@ -39,7 +39,7 @@ func (m Mode) String() string {
 	return "invalid mode"
 }
 
-// ParseMode is the inverse of [Mode.String]. The match is exact.
+// ParseMode is the inverse of [Mode.String]. The match is exact; any other name is an error.
 func ParseMode(name string) (Mode, error) {
 	for m := TLSClient; m <= DTLSServer; m++ {
 		if m.String() == name {

@@ -74,11 +74,7 @@ func LoadCertPool(file string) (*x509.CertPool, error) {
 	if err != nil {
 		return nil, &FileError{file, problemCA, err}
 	}
-	pool, err := ParseCertPool(b)
-	if err != nil {
-		return nil, &FileError{file, problemCA, err}
-	}
-	return pool, nil
+	return parseCertPool(file, b)
 }
 
 // LoadKeyPair is [ParseKeyPair] of a file. An error is a *[FileError].
@@ -95,11 +91,14 @@ func LoadKeyPair(file string) (tls.Certificate, error) {
 }
 
 // ParseCertPool reads CA certificates in PEM, or in DER. Other kinds of blocks, and text
-// between blocks, are skipped. An error names the first block that cannot be read.
-func ParseCertPool(data []byte) (*x509.CertPool, error) {
+// between blocks, are skipped. An error is a *[FileError] that names the first block that
+// cannot be read.
+func ParseCertPool(data []byte) (*x509.CertPool, error) { return parseCertPool("PEM", data) }
+
+func parseCertPool(file string, data []byte) (*x509.CertPool, error) {
 	list, err := pki.ReadAuthorities(data)
 	if err != nil {
-		return nil, err
+		return nil, &FileError{file, problemCA, err}
 	}
 	pool := x509.NewCertPool()
 	for _, c := range list {

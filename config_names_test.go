@@ -2,7 +2,9 @@ package hermetic
 
 import (
 	"crypto/tls"
+	"errors"
 	"testing"
+	"time"
 )
 
 // TestNames: what is listed has a name and is accepted by a Config, and the names
@@ -36,5 +38,50 @@ func TestNames(t *testing.T) {
 		if got := GroupName(id); got != want {
 			t.Errorf("GroupName(%d) is %s, not %s", id, got, want)
 		}
+	}
+}
+
+// TestKindNames: a Kind prints as its constant, and so does one that does not exist.
+func TestKindNames(t *testing.T) {
+	for k, want := range map[Kind]string{KindNone: "None", KindData: "Data", KindEarlyData: "EarlyData", KindNewPath: "NewPath", 9: "Kind(9)"} {
+		if got := k.String(); got != want {
+			t.Errorf("Kind %d is %s, want %s", uint8(k), got, want)
+		}
+	}
+}
+
+// TestParseFaults: what does not parse is a FileError, whichever function has read it.
+func TestParseFaults(t *testing.T) {
+	bad := []byte("-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n")
+	_, pool := ParseCertPool(bad)
+	_, pair := ParseKeyPair(bad)
+	for name, test := range map[string]struct {
+		err     error
+		problem string
+	}{
+		"ParseCertPool": {pool, problemCA},
+		"ParseKeyPair":  {pair, problemCertificate},
+	} {
+		var fault *FileError
+		if !errors.As(test.err, &fault) || fault.File != "PEM" || fault.Problem != test.problem || fault.Err == nil {
+			t.Errorf("%s: %v", name, test.err)
+		}
+	}
+}
+
+// TestStaticTicketKeysCopies: the caller may reuse its slice.
+func TestStaticTicketKeysCopies(t *testing.T) {
+	list := []TicketKey{{1}, {2}}
+	source := StaticTicketKeys(list...)
+	list[0] = TicketKey{3}
+	if keys, _ := source.TicketKeys(time.Time{}); len(keys) != 2 || keys[0] != (TicketKey{1}) {
+		t.Errorf("the keys have changed: %x", keys)
+	}
+}
+
+// TestReplayGuardWithoutClock: nil is the system's clock, which rejects at first.
+func TestReplayGuardWithoutClock(t *testing.T) {
+	if NewReplayGuard(10, nil).Unseen(make([]byte, 32), time.Time{}) {
+		t.Error("early data was accepted at once")
 	}
 }

@@ -3,6 +3,7 @@ package hermetic
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/hermetic-tls/hermetic/internal/alert"
@@ -27,6 +28,21 @@ const (
 	// see [Engine.ConnectionIDs]. It may have data; otherwise Data is nil. DTLS only.
 	KindNewPath
 )
+
+// String returns the constant's name without "Kind", such as "NewPath".
+func (k Kind) String() string {
+	switch k {
+	case KindNone:
+		return "None"
+	case KindData:
+		return "Data"
+	case KindEarlyData:
+		return "EarlyData"
+	case KindNewPath:
+		return "NewPath"
+	}
+	return "Kind(" + strconv.Itoa(int(k)) + ")"
+}
 
 // Opened is the result of [Engine.Open].
 type Opened struct {

@@ -93,6 +93,9 @@ type ImportOptions struct {
 // ImportEngine makes an engine of a state that [Engine.Export] has sealed with the same key.
 // cfg supplies the time, randomness and limits from now on; it should equal the one that the
 // connection was made with. Nil opts means the zero value.
+//
+// If cfg cannot be used, the error is a *[ConfigError]; if opts does not fit the connection, it
+// is an [ErrInvalidOperation]. Otherwise the state is damaged, or was sealed with another key.
 func ImportEngine(cfg *Config, state []byte, aead cipher.AEAD, opts *ImportOptions) (*Engine, error) {
 	c, err := cfg.plan()
 	if err != nil {

@@ -333,11 +333,7 @@ func authorities(value string) (*x509.CertPool, error) {
 	if !isPEM(value) {
 		return hermetic.LoadCertPool(value)
 	}
-	pool, err := hermetic.ParseCertPool([]byte(value))
-	if err != nil {
-		return nil, &hermetic.FileError{File: "PEM", Problem: "can't parse CA certificate", Err: err}
-	}
-	return pool, nil
+	return hermetic.ParseCertPool([]byte(value))
 }
 
 // keyPair is the certificate and its key in a file, or in the value itself.
