@@ -15,9 +15,9 @@ import (
 )
 
 var (
-	errEarlyData = errors.New("gnettls: MaxEarlyData is not supported, because a gnet.Conn cannot mark early data, which may be a replay: use an Engine")
-	errNotTLS    = errors.New("gnettls: the connection is not one of this package")
-	errPending   = errors.New("gnettls: Config.Async asks a question, but Server.OnPending is not set")
+	errEarlyData error = &hermetic.ConfigError{Field: "MaxEarlyData", Reason: "gnettls does not support it, because a gnet.Conn cannot mark early data, which may be a replay: use an Engine"}
+	errNotTLS          = errors.New("gnettls: the connection is not one of this package")
+	errPending   error = &hermetic.ConfigError{Field: "Async", Reason: "it asks a question, but gnettls.Server.OnPending is not set"}
 )
 
 // conn is a gnet.Conn that moves plaintext; for all else it is the connection
