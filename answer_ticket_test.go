@@ -71,7 +71,7 @@ func TestLargeTickets(t *testing.T) {
 	fourModes(t, func(t *testing.T, datagram bool, version uint16) {
 		client, server, now := sessionConfigs(t, version)
 		for _, cfg := range []*Config{client, server} {
-			cfg.MaxCertificateMessage, cfg.DTLS.Memory = 1<<18, 1<<18
+			cfg.MaxCertificateMessage, cfg.DTLS.MaxBuffered = 1<<18, 1<<18
 		}
 		chain := server.Certificates[0]
 		for range (1 << 16) / len(chain.Certificate[0]) {

@@ -54,10 +54,10 @@ type DTLSConfig struct {
 	// to us.
 	ConnectionIDLength int
 
-	// Memory bounds what is kept of incomplete messages, in bytes: a larger message can
-	// never be reassembled, and the handshake times out. Zero means 64 KiB, or what a larger
-	// MaxCertificateMessage needs.
-	Memory int
+	// MaxBuffered bounds what is kept of incomplete messages, and of records whose keys do not
+	// exist yet, in bytes. A larger message can never be reassembled, and the handshake times
+	// out. Zero means 64 KiB, or what a larger MaxCertificateMessage needs.
+	MaxBuffered int
 
 	// Strict attributes unprotected records to the peer: their faults are fatal, and their
 	// ACKs count. It is for a transport that nobody else can send on. Otherwise such records
@@ -99,7 +99,7 @@ func (c *Config) datagramOptions(server bool) carrier.DatagramOptions {
 		MaxRetransmitTimeout: d.MaxRetransmitTimeout,
 		MaxTimeouts:          d.MaxTimeouts,
 		Patience:             d.Patience,
-		Memory:               d.Memory,
+		Memory:               d.MaxBuffered,
 		MaxCertificate:       c.MaxCertificateMessage,
 		Unproved:             server && !d.TrustAddress,
 		Strict:               d.Strict,
