@@ -119,6 +119,36 @@ func TestConstraintOfSessions(t *testing.T) {
 	}
 }
 
+// TestRootsOfSessions: a pool whose contents were replaced decides on a session too.
+func TestRootsOfSessions(t *testing.T) {
+	for _, version := range versions {
+		for name, test := range map[string]struct {
+			change  func(pool *x509.CertPool, ca *pkitest.Authority)
+			resumed bool
+		}{
+			"the same":      {func(*x509.CertPool, *pkitest.Authority) {}, true},
+			"one more root": {func(pool *x509.CertPool, _ *pkitest.Authority) { pool.AddCert(pkitest.CA(t).Certificate) }, true},
+			"others":        {func(pool *x509.CertPool, _ *pkitest.Authority) { *pool = *pkitest.CA(t).Pool() }, false},
+			"none":          {func(pool *x509.CertPool, _ *pkitest.Authority) { *pool = *x509.NewCertPool() }, false},
+			"a constraint": {func(pool *x509.CertPool, ca *pkitest.Authority) {
+				*pool = *x509.NewCertPool()
+				pool.AddCertWithConstraint(ca.Certificate, func([]*x509.Certificate) error { return errors.New("revoked") })
+			}, false},
+		} {
+			client, server, _ := sessionConfigs(t, version)
+			ca := pkitest.CA(t)
+			client.RootCAs, server.Certificates = ca.Pool(), []tls.Certificate{ca.Leaf(t, pkitest.Options{})}
+			newMeeting(t, false, client, server).finish()
+			test.change(client.RootCAs, ca)
+			m := newMeeting(t, false, client, server)
+			clientErr, serverErr := m.pump()
+			if resumed := clientErr == nil && serverErr == nil && m.client.State().DidResume; resumed != test.resumed {
+				t.Errorf("%#x, %s: resumed %v: %v, %v", version, name, resumed, clientErr, serverErr)
+			}
+		}
+	}
+}
+
 // TestNothingIsJudged: where nothing is to be verified, a certificate may be as bad
 // as it likes, and where something is, it may not.
 func TestNothingIsJudged(t *testing.T) {

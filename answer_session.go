@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/hermetic-tls/hermetic/internal/handshake"
+	"github.com/hermetic-tls/hermetic/internal/pki"
 	"github.com/hermetic-tls/hermetic/internal/session"
 	"github.com/hermetic-tls/hermetic/internal/wire"
 )
@@ -150,10 +151,18 @@ func (c *lru) Put(key string, s *Session) {
 // name. Clients without a name share one key, and may offer a session to the
 // wrong server, which will not recognize it.
 func (e *Engine) sessionKey() string {
-	if e.mode.IsDTLS() {
-		return "dtls:" + e.serverName
+	t := e.carrier.Transport()
+	if e.serverName == e.plan.cfg.ServerName {
+		return e.plan.sessionKeys[t]
 	}
-	return "tls:" + e.serverName
+	return sessionKey(t, e.serverName)
+}
+
+func sessionKey(t wire.Transport, serverName string) string {
+	if t == wire.Datagram {
+		return "dtls:" + serverName
+	}
+	return "tls:" + serverName
 }
 
 // offer answers which session to offer.
@@ -179,7 +188,7 @@ func (e *Engine) offered(q *handshake.Offer, s *Session) {
 	switch {
 	case elsewhere || peer != nil && peer.Chain != nil && e.expired(peer):
 		_, err = e.verifyPeer(peer)
-	case peer != nil && peer.Chain != nil && e.plan.cfg.RootCAs != nil: // it may have a constraint
+	case peer != nil && peer.Chain != nil && e.plan.rootsMayDiffer():
 		_, err = e.verifyChain(peer.Chain)
 	}
 	if err != nil {
@@ -206,6 +215,13 @@ func (e *Engine) acceptsSession(s *session.Session, peer *handshake.Peer) bool {
 	as := &Engine{mode: e.mode, plan: e.plan, carrier: e.carrier, conn: handshake.Recall(s, peer)}
 	state := as.State()
 	return cfg.VerifyConnection(state) == nil
+}
+
+// rootsMayDiffer reports whether RootCAs may judge a server otherwise than before: it has a
+// constraint, or other roots.
+func (c *plan) rootsMayDiffer() bool {
+	pool := c.cfg.RootCAs
+	return pool != nil && (pki.Constrained(pool) || !pool.Equal(c.roots))
 }
 
 func (e *Engine) expired(p *handshake.Peer) bool {

@@ -43,6 +43,8 @@ type plan struct {
 	datagram       [3]carrier.DatagramOptions // client, server, server with cookies
 	identities     []*pki.Identity
 	chains         pki.Cache
+	sessionKeys    [2]string      // of a client of ServerName, by transport
+	roots          *x509.CertPool // a copy of RootCAs, by which it is known to be the same
 	keys           TicketKeySource
 	guard          ReplayGuard
 
@@ -106,6 +108,12 @@ func newPlan(cfg *Config) (*plan, error) {
 	c.datagram = [3]carrier.DatagramOptions{cfg.datagramOptions(false), cfg.datagramOptions(true), cfg.datagramOptions(true)}
 	c.datagram[2].FirstMessage, c.datagram[2].Unproved = 1, false
 	c.client.AskSession = cfg.SessionCache != nil
+	for t := range c.sessionKeys {
+		c.sessionKeys[t] = sessionKey(wire.Transport(t), cfg.ServerName)
+	}
+	if cfg.SessionCache != nil && cfg.RootCAs != nil {
+		c.roots = cfg.RootCAs.Clone()
+	}
 	c.client.EarlyData = cfg.EarlyData
 	c.client.OnlyPSK = c.onlyPSKs()
 	c.server.Server = true

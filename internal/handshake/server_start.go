@@ -33,6 +33,7 @@ type serverStart struct {
 	suites []*suite.Suite  // common to both sides, of the version; nil: not computed yet
 	retry  *statelessRetry // from the cookie, or nil
 	chosen *Choose         // our certificate; nil: none is shown
+	space  [8]*suite.Suite // for suites
 }
 
 func (s *serverStart) onClientHello(msg wire.Message) (step, error) {
@@ -133,7 +134,7 @@ func (s *serverStart) offersVersion(v uint16) bool {
 // chooseSuite picks the first of our suites that the client offers and ok accepts.
 func (s *serverStart) chooseSuite(ok func(*suite.Suite) bool) *suite.Suite {
 	if s.suites == nil { // the client's list may be long, and it is searched often
-		s.suites = make([]*suite.Suite, 0, 8)
+		s.suites = s.space[:0]
 		for _, c := range s.params.Suites {
 			if c.Version == s.conn.Version && s.hello.CipherSuites.Contains(c.ID) {
 				s.suites = append(s.suites, c)

@@ -55,6 +55,12 @@ func TestConstraints(t *testing.T) {
 			t.Fatal(err)
 		}
 		v := &Verifier{Roots: c.pool(), Usage: x509.ExtKeyUsageServerAuth, Now: pkitest.Now}
+		if got := Constrained(v.Roots); got == c.remember {
+			t.Errorf("%s: constrained %v", c.name, got)
+		}
+		if n := testing.AllocsPerRun(10, func() { Constrained(v.Roots) }); n > 0 {
+			t.Errorf("%s: Constrained makes %.0f allocations", c.name, n)
+		}
 		if _, err := v.Verify(chain); err != nil {
 			t.Fatalf("%s: %v", c.name, err)
 		}

@@ -89,7 +89,7 @@ func (c *Chain) verified(v *Verifier) [][]*x509.Certificate {
 // then it has no further say in a chain whose signatures were good. It verifies no
 // signature.
 func (v *Verifier) trusts(root *x509.Certificate) bool {
-	if constrained(v.Roots, root) {
+	if Constrained(v.Roots) {
 		return false
 	}
 	opts := x509.VerifyOptions{Roots: v.Roots, CurrentTime: v.Now, KeyUsages: []x509.ExtKeyUsage{v.Usage}}

@@ -92,13 +92,15 @@ func (s *Session) Expired(now time.Time) bool {
 
 // Append appends the encoding of a session that is Keepable. It contains the secret.
 func (s *Session) Append(dst []byte) []byte {
-	return codec.Append(slices.Grow(dst, 256+len(s.Ticket)), s.Fields)
+	c := codec.Coder{Appending: true, Out: slices.Grow(dst, 256+len(s.Ticket))}
+	s.Fields(&c)
+	return c.Out
 }
 
 // Parse reads what Append has written. The session aliases data.
 func Parse(data []byte) (*Session, error) {
-	s := new(Session)
-	if !codec.Parse(data, s.Fields) {
+	s, c := new(Session), codec.Coder{In: codec.Cursor{B: data}}
+	if s.Fields(&c); !c.In.Done() {
 		return nil, ErrFormat
 	}
 	return s, nil
