@@ -40,7 +40,7 @@ const (
 // The file cacert holds the CA certificates that the peer is verified by: see
 // [LoadCertPool]. Without it, a client verifies its server by the system's roots, and a
 // server asks for no certificate; with it, a server requires one of every client. A client
-// also needs a name to verify: set Config.ServerName.
+// also needs a name to verify: set Config.ServerName, unless netconn.Dial takes it from the address.
 //
 // The file cert holds our own certificate chain and its private key: see [LoadKeyPair].
 //
