@@ -194,15 +194,20 @@ func TestUnknownPSKCostsTheSame(t *testing.T) {
 					return &p, nil
 				}
 			}
+			// The least of some measurements: under the race detector pools lose what they have.
 			cost := func(identity string) float64 {
 				client := &Config{Time: atNow, MaxVersion: version, PSKs: []PSK{{Identity: []byte(identity), Key: []byte("another key, of the same size")[:16], Import: test.imported}}}
-				return testing.AllocsPerRun(20, func() {
-					m := newMeeting(t, datagram, client, server)
-					m.run()
-					if m.server.HandshakeComplete() {
-						t.Error("the key is wrong, and nobody minds")
-					}
-				})
+				least := math.Inf(1)
+				for range 5 {
+					least = min(least, testing.AllocsPerRun(10, func() {
+						m := newMeeting(t, datagram, client, server)
+						m.run()
+						if m.server.HandshakeComplete() {
+							t.Error("the key is wrong, and nobody minds")
+						}
+					}))
+				}
+				return least
 			}
 			if a, b := cost("known"), cost("other"); math.Abs(a-b) > 10 {
 				t.Errorf("%s: a known identity makes %v allocations, an unknown one %v", name, a, b)
