@@ -209,7 +209,7 @@ func TestUnknownPSKCostsTheSame(t *testing.T) {
 				}
 				return least
 			}
-			if a, b := cost("known"), cost("other"); math.Abs(a-b) > 10 {
+			if a, b := cost("known"), cost("other"); math.Abs(a-b) > 16 { // what the cause of the alert costs, and the race detector
 				t.Errorf("%s: a known identity makes %v allocations, an unknown one %v", name, a, b)
 			}
 		}
