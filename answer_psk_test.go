@@ -209,7 +209,9 @@ func TestUnknownPSKCostsTheSame(t *testing.T) {
 				}
 				return least
 			}
-			if a, b := cost("known"), cost("other"); math.Abs(a-b) > 16 { // what the cause of the alert costs, and the race detector
+			// Some more are the alert's cause and the race detector. Without the binder of an
+			// unknown identity there would be eight fewer, or fourteen.
+			if a, b := cost("known"), cost("other"); b < a-4 || b > a+16 {
 				t.Errorf("%s: a known identity makes %v allocations, an unknown one %v", name, a, b)
 			}
 		}
