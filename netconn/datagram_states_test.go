@@ -47,8 +47,9 @@ type storm struct {
 
 	users struct {
 		sync.Mutex
-		list []*user
-		sent map[string]string // the sender of each datagram
+		list  []*user
+		ended bool              // finish waits for the actors: none may begin
+		sent  map[string]string // the sender of each datagram
 	}
 }
 
@@ -153,6 +154,10 @@ func (s *storm) use(u *user) *user {
 	u.storm = s
 	s.users.Lock()
 	defer s.users.Unlock()
+	if s.users.ended {
+		u.conn.Close() // accepted too late for anybody to use it
+		return u
+	}
 	s.users.list = append(s.users.list, u)
 	if s.calm {
 		s.actors.Go(func() { u.everySecond(func() { u.write(100) }) })
@@ -169,6 +174,7 @@ func (s *storm) use(u *user) *user {
 func (s *storm) finish() {
 	s.users.Lock()
 	list := s.users.list
+	s.users.ended = true
 	s.users.Unlock()
 	done := make(chan struct{})
 	go func() {
