@@ -17,16 +17,21 @@ type contextEnd struct {
 	context *hermetic.Context
 	ready   struct{ read, write bool } // the next call of the transport does not block
 	stuck   bool                       // nothing gets through from now on
-	early   []byte                     // early data that has been read
-	half    bool                       // a server may have early data, and its handshake is not complete
-	begun   bool                       // it has been waited for
-	held    []byte                     // a write that has begun
-	heldBy  func([]byte) (int, error)  // what to repeat it with
-	delayed bool                       // the private key has been slow
+	early   earlyData
+	held    []byte                    // a write that has begun
+	heldBy  func([]byte) (int, error) // what to repeat it with
+	delayed bool                      // the private key has been slow
 }
 
 func newContextEnd(c *connection, mode hermetic.Mode, cfg *hermetic.Config) (endpoint, error) {
-	e := &contextEnd{connection: c, half: c.o.server && cfg.MaxEarlyData > 0}
+	e := &contextEnd{connection: c}
+	e.early = earlyData{possible: c.o.server && cfg.MaxEarlyData > 0, receive: func(p []byte) (n int, err error) {
+		err = e.repeat(func() (err error) {
+			n, err = e.context.ReadEarlyData(p)
+			return err
+		})
+		return n, err
+	}}
 	var err error
 	e.context, err = hermetic.NewContext(mode, cfg, transport{e})
 	return e, err
@@ -117,43 +122,15 @@ func (e *contextEnd) settle(op func() error) error {
 func (e *contextEnd) state() hermetic.ConnectionState { return e.context.Engine().State() }
 
 func (e *contextEnd) handshake() error {
-	if e.half {
-		if e.begun {
-			return nil
-		}
-		return e.readEarly()
+	if e.early.possible {
+		return e.early.begin()
 	}
 	return e.repeat(e.context.Handshake)
 }
 
-// readEarly waits for early data, or for the end of the handshake.
-func (e *contextEnd) readEarly() error {
-	e.begun = true
-	buf := make([]byte, 1<<14)
-	var n int
-	err := e.repeat(func() (err error) {
-		n, err = e.context.ReadEarlyData(buf)
-		return err
-	})
-	e.early = buf[:n]
-	if err == io.EOF {
-		e.half = false
-		return nil
-	}
-	return err
-}
-
 func (e *contextEnd) read(n int) ([]byte, error) {
-	if e.half && len(e.early) == 0 {
-		if err := e.readEarly(); err != nil {
-			return nil, err
-		}
-	}
-	if len(e.early) > 0 {
-		n = min(n, len(e.early))
-		b := e.early[:n:n]
-		e.early = e.early[n:]
-		return b, nil
+	if b, err := e.early.read(n); b != nil || err != nil {
+		return b, err
 	}
 	buf := make([]byte, n)
 	err := e.repeat(func() (err error) {
@@ -172,12 +149,10 @@ func (e *contextEnd) write(b []byte) error {
 			return err
 		}
 	}
-	if e.half && !e.begun {
-		if err := e.readEarly(); err != nil {
-			return err
-		}
+	if err := e.early.begin(); err != nil {
+		return err
 	}
-	if e.half {
+	if e.early.possible {
 		return e.writeBy(e.context.WriteEarlyData, b)
 	}
 	return e.writeBy(e.context.Write, b)

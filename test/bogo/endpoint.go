@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 
 	"github.com/hermetic-tls/hermetic"
 )
@@ -65,4 +66,49 @@ func (c *connection) answer(p hermetic.Pending) error {
 		return p.Answer(true, nil)
 	}
 	return fmt.Errorf("unknown question %T", p)
+}
+
+// earlyData is what a server reads before its handshake is complete, by an API that has
+// separate calls for it.
+type earlyData struct {
+	possible bool // there may be some, and the handshake is not complete
+	begun    bool // it has been waited for
+	data     []byte
+	receive  func(p []byte) (int, error) // io.EOF: the handshake is complete
+}
+
+// begin waits for the first early data, or for the end of the handshake.
+func (d *earlyData) begin() error {
+	if !d.possible || d.begun {
+		return nil
+	}
+	return d.next()
+}
+
+func (d *earlyData) next() error {
+	d.begun = true
+	buf := make([]byte, 1<<14)
+	n, err := d.receive(buf)
+	d.data = buf[:n]
+	if err == io.EOF {
+		d.possible = false
+		return nil
+	}
+	return err
+}
+
+// read returns up to n bytes of early data, or nil when there is no more.
+func (d *earlyData) read(n int) ([]byte, error) {
+	if d.possible && len(d.data) == 0 {
+		if err := d.next(); err != nil {
+			return nil, err
+		}
+	}
+	if len(d.data) == 0 {
+		return nil, nil
+	}
+	n = min(n, len(d.data))
+	b := d.data[:n:n]
+	d.data = d.data[n:]
+	return b, nil
 }

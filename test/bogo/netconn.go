@@ -18,9 +18,7 @@ type netConnEnd struct {
 	*connection
 	conn  *netconn.Conn
 	below *datagrams // over DTLS
-	early []byte
-	half  bool // a server may have early data, and its handshake is not complete
-	begun bool // it has been waited for
+	early earlyData
 }
 
 func newNetConnEnd(c *connection, mode hermetic.Mode, cfg *hermetic.Config) (endpoint, error) {
@@ -31,7 +29,14 @@ func newNetConnEnd(c *connection, mode hermetic.Mode, cfg *hermetic.Config) (end
 	if _, err := hermetic.NewEngine(mode, cfg); err != nil {
 		return nil, err
 	}
-	e := &netConnEnd{connection: c, half: c.o.server && cfg.MaxEarlyData > 0}
+	e := &netConnEnd{connection: c}
+	e.early = earlyData{possible: c.o.server && cfg.MaxEarlyData > 0, receive: func(p []byte) (int, error) {
+		n, err := e.conn.ReadEarlyData(p)
+		if err == io.EOF {
+			return n, err
+		}
+		return n, e.err(err)
+	}}
 	switch mode {
 	case hermetic.TLSClient:
 		e.conn = netconn.Client(c.wire, cfg)
@@ -98,38 +103,15 @@ func (e *netConnEnd) err(err error) error {
 func (e *netConnEnd) state() hermetic.ConnectionState { return e.conn.State() }
 
 func (e *netConnEnd) handshake() error {
-	if e.half {
-		if e.begun {
-			return nil
-		}
-		return e.readEarly()
+	if e.early.possible {
+		return e.early.begin()
 	}
 	return e.err(e.conn.HandshakeContext(context.Background()))
 }
 
-func (e *netConnEnd) readEarly() error {
-	e.begun = true
-	buf := make([]byte, 1<<14)
-	n, err := e.conn.ReadEarlyData(buf)
-	e.early = buf[:n]
-	if err == io.EOF {
-		e.half = false
-		return nil
-	}
-	return e.err(err)
-}
-
 func (e *netConnEnd) read(n int) ([]byte, error) {
-	if e.half && len(e.early) == 0 {
-		if err := e.readEarly(); err != nil {
-			return nil, err
-		}
-	}
-	if len(e.early) > 0 {
-		n = min(n, len(e.early))
-		b := e.early[:n:n]
-		e.early = e.early[n:]
-		return b, nil
+	if b, err := e.early.read(n); b != nil || err != nil {
+		return b, err
 	}
 	buf := make([]byte, n)
 	n, err := e.conn.Read(buf)
@@ -137,13 +119,11 @@ func (e *netConnEnd) read(n int) ([]byte, error) {
 }
 
 func (e *netConnEnd) write(b []byte) error {
-	if e.half && !e.begun {
-		if err := e.readEarly(); err != nil {
-			return err
-		}
+	if err := e.early.begin(); err != nil {
+		return err
 	}
 	write := e.conn.Write
-	if e.half {
+	if e.early.possible {
 		write = e.conn.WriteEarlyData
 	}
 	_, err := write(b)
