@@ -1,0 +1,149 @@
+package netconn
+
+import (
+	"context"
+	"io"
+	"time"
+
+	"github.com/hermetic-tls/hermetic"
+)
+
+func (s *stream) Read(p []byte) (int, error) {
+	if err := s.handshake(context.Background()); err != nil {
+		return 0, err
+	}
+	if s.early.Load() {
+		if n, err := s.takeEarly(p, readDeadline); n > 0 || err != nil {
+			return n, s.instead(err)
+		}
+	}
+	n, err := s.read(p)
+	return n, s.instead(err)
+}
+
+func (s *stream) read(p []byte) (int, error) {
+	if len(p) == 0 {
+		return 0, s.over()
+	}
+	if err := s.lock(s.reading, readDeadline); err != nil {
+		return 0, err
+	}
+	defer s.reading.unlock()
+	if err := s.over(); err != nil {
+		return 0, err
+	}
+	for len(s.data) == 0 {
+		if err := s.open(readDeadline); err != nil {
+			return 0, err
+		}
+	}
+	n := copy(p, s.data)
+	s.data = s.data[n:]
+	s.release()
+	return n, nil
+}
+
+// open waits for the next record and opens it. The caller holds reading.
+//
+// The engine's output is left to the next call that writes, because a reader must not
+// wait for a peer that does not read. An alert is the exception: no call writes after
+// it.
+func (s *stream) open(w which) error {
+	for {
+		o, missing, err := s.openRecord(s.buffer()[s.from:s.to], w)
+		s.from += o.N
+		switch {
+		case err != nil:
+			return err
+		case o.N > 0:
+			if o.Kind != hermetic.KindEarlyData {
+				s.data = o.Data
+			}
+			s.release()
+			return nil
+		}
+		if err := s.receive(missing); err != nil {
+			return err
+		}
+	}
+}
+
+// openRecord calls the engine's Open.
+func (s *stream) openRecord(in []byte, w which) (o hermetic.Opened, missing int, err error) {
+	if err := s.use(w, func() {
+		o, err = s.engine.Open(in)
+		missing = s.engine.Missing(in[o.N:])
+		if o.N > 0 && o.Kind == hermetic.KindEarlyData {
+			s.earlyData = append(s.earlyData, o.Data...)
+			s.early.Store(len(s.earlyData) > 0)
+		}
+	}); err != nil {
+		return o, 0, err
+	}
+	switch err {
+	case nil:
+	case hermetic.ErrPending:
+		err = errPending
+	case hermetic.ErrClosed:
+		err = io.EOF
+	default:
+		if s.fail(err, time.Now().Add(closeTimeout)) {
+			s.flushLater(w)
+		}
+	}
+	return o, missing, err
+}
+
+// receive reads what the record lacks, and what else is available.
+func (s *stream) receive(missing int) error {
+	if s.readErr != nil {
+		return s.readErr
+	}
+	buf := s.buffer()
+	if s.large == nil && s.to-s.from+missing > smallRead {
+		s.large = largeReads.Get().(*[largeRead]byte)
+		s.to = copy(s.large[:], buf[s.from:s.to])
+		s.from = 0
+	} else if s.from > 0 {
+		s.to = copy(buf, buf[s.from:s.to])
+		s.from = 0
+	}
+	for range maxEmptyReads {
+		room := s.buffer()[s.to:]
+		n, err := s.conn.Read(room)
+		if n < 0 || n > len(room) {
+			n, err = 0, errCount
+		}
+		s.to += n
+		if err == io.EOF {
+			err = io.ErrUnexpectedEOF
+		}
+		if err != nil && !isTimeout(err) {
+			s.readErr = err
+		}
+		if n > 0 {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return io.ErrNoProgress
+}
+
+func (s *stream) buffer() []byte {
+	if s.large != nil {
+		return s.large[:]
+	}
+	return s.small[:]
+}
+
+// release returns the large buffer to the pool once it is empty.
+func (s *stream) release() {
+	if s.from == s.to && len(s.data) == 0 {
+		if s.large != nil {
+			largeReads.Put(s.large)
+		}
+		s.large, s.from, s.to, s.data = nil, 0, 0, nil
+	}
+}

@@ -1,0 +1,187 @@
+package netconn
+
+import (
+	"context"
+	"io"
+	"os"
+)
+
+func (s *stream) Write(p []byte) (int, error) {
+	if err := s.handshake(context.Background()); err != nil {
+		return 0, err
+	}
+	n, err := s.write(p, s.engine.Seal, writeDeadline)
+	return n, s.instead(err)
+}
+
+func (s *stream) write(p []byte, seal func(dst, data []byte) ([]byte, error), w which) (int, error) {
+	if err := s.lockWriting(w); err != nil {
+		return 0, err
+	}
+	defer s.unlockWriting(w)
+	if err := s.over(); err != nil {
+		return 0, err
+	}
+	for n := 0; ; {
+		if err := s.push(); err != nil {
+			return n, err
+		}
+		if n == len(p) {
+			return n, nil
+		}
+		if s.passed(w) {
+			return n, os.ErrDeadlineExceeded // a sealed record must leave
+		}
+		part := p[n:min(len(p), n+chunk)]
+		if err := s.make(w, func(dst []byte) ([]byte, error) { return seal(dst, part) }); err != nil {
+			return n, err
+		}
+		n += len(part)
+	}
+}
+
+// make makes bytes that must leave. The caller holds writing, and out is empty.
+func (s *stream) make(w which, f func(dst []byte) ([]byte, error)) (err error) {
+	if err := s.use(w, func() {
+		s.room = writes.Get().(*[]byte)
+		s.out, err = f((*s.room)[:0])
+	}); err != nil {
+		return err
+	}
+	*s.room = s.out[:0]
+	s.dropRoom()
+	return err
+}
+
+// push writes what the transport has not taken. The caller holds writing.
+func (s *stream) push() error {
+	for len(s.out) > 0 {
+		if s.writeErr != nil {
+			return s.writeErr
+		}
+		n, err := s.conn.Write(s.out)
+		switch {
+		case n < 0 || n > len(s.out):
+			n, err = 0, errCount
+		case err == nil && n == 0:
+			return io.ErrNoProgress
+		}
+		s.out = s.out[n:]
+		s.dropRoom()
+		if err != nil {
+			if !isTimeout(err) {
+				s.writeErr = err
+			}
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *stream) dropRoom() {
+	if len(s.out) == 0 && s.room != nil {
+		writes.Put(s.room)
+		s.out, s.room = nil, nil
+	}
+}
+
+// lockWriting lets one call write. w is what may end its waits.
+func (s *stream) lockWriting(w which) error {
+	if err := s.lock(s.writing, w); err != nil {
+		return err
+	}
+	s.writes(w | limit)
+	return nil
+}
+
+// unlockWriting writes what other calls have left to this one, as far as the transport
+// takes it: they do not come back. The next call returns an error of this.
+func (s *stream) unlockWriting(w which) {
+	for {
+		ok := len(s.out) == 0 && s.flush(w) == nil
+		s.writes(0)
+		s.writing.unlock()
+		if !ok || !s.hasOutput(w) || !s.writing.try() {
+			return
+		}
+		s.writes(w | limit)
+	}
+}
+
+// flush writes the engine's output. The caller holds writing.
+func (s *stream) flush(w which) error {
+	for {
+		if err := s.push(); err != nil {
+			return err
+		}
+		if !s.hasOutput(w) {
+			return nil
+		}
+		if err := s.make(w, func(dst []byte) ([]byte, error) { return s.engine.Output(dst), nil }); err != nil {
+			return err
+		}
+		if len(s.out) == 0 {
+			return nil
+		}
+	}
+}
+
+// flushLater writes the engine's output, or leaves it to the call that is writing, which
+// looks when it has finished.
+func (s *stream) flushLater(w which) {
+	if s.hasOutput(w) && s.writing.try() {
+		s.writes(w | limit)
+		s.unlockWriting(w)
+	}
+}
+
+// sendFlight writes the handshake's output, and what a WriteEarlyData has left. A call
+// that is writing already does it instead. The caller holds reading.
+//
+// A socket has room for a flight. Other transports, such as net.Pipe, may wait for
+// their other end, which may wait for us. So a goroutine writes all but the last flight
+// while we read, and a server's tickets after the handshake.
+func (s *stream) sendFlight(last bool) error {
+	if !s.writing.try() {
+		if !last && !(s.socket && s.hasOutput(bothDeadlines)) {
+			return nil
+		}
+		if err := s.lock(s.writing, bothDeadlines); err != nil {
+			return err
+		}
+	}
+	w := bothDeadlines | recall
+	s.writes(w | limit)
+	if last || s.socket || len(s.out) == 0 && !s.hasOutput(w) {
+		defer s.unlockWriting(w)
+		return s.flush(w)
+	}
+	s.land() // the previous one
+	landed := make(chan struct{})
+	s.flight = landed
+	go func() {
+		defer close(landed)
+		err := s.flush(w)
+		s.unlockWriting(w)
+		s.interrupt(err)
+	}()
+	return nil
+}
+
+// land ends the current flight: what has not left goes with the next call. The caller
+// holds reading.
+func (s *stream) land() {
+	if s.flight != nil {
+		s.recall(true)
+		<-s.flight
+		s.recall(false)
+		s.flight = nil
+	}
+}
+
+// hasOutput reports whether the engine has output and is free to be asked for it.
+func (s *stream) hasOutput(w which) bool {
+	has := false
+	s.use(w, func() { has = s.engine.HasOutput() })
+	return has
+}
