@@ -80,12 +80,12 @@ func (c *cluster) client(user, password string) *redis.ClusterClient {
 func TestClusterRights(t *testing.T) {
 	c := newCluster(t, 1, 0)
 	c.nodes[0].do(documentedRights(t)...)
-	admin, err := New(c.client("", ""), Options{Timeout: patience})
+	admin, err := New(c.client("", ""), &Options{Timeout: patience})
 	if err != nil {
 		t.Fatal(err)
 	}
 	ready(t, admin)
-	s, err := New(c.client("fleet", "secret"), Options{Timeout: patience})
+	s, err := New(c.client("fleet", "secret"), &Options{Timeout: patience})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -99,18 +99,18 @@ func TestClusterFailover(t *testing.T) {
 	for _, node := range c.nodes {
 		node.do(documentedRights(t)...)
 	}
-	admin, err := New(c.client("", ""), Options{Timeout: patience})
+	admin, err := New(c.client("", ""), &Options{Timeout: patience})
 	if err != nil {
 		t.Fatal(err)
 	}
 	ready(t, admin)
 	var e ear
-	s, err := New(c.client("fleet", "secret"), Options{Timeout: patience, Error: e.hear})
+	s, err := New(c.client("fleet", "secret"), &Options{Timeout: patience, OnError: e.hear})
 	if err != nil {
 		t.Fatal(err)
 	}
 	refresh(t, s)
-	cookie := s.CookieSecret()
+	cookie := s.cookieSecret()
 	if !s.Unseen([]byte("id"), time.Now().Add(maxAhead)) {
 		t.Fatalf("told %v", e.take())
 	}
@@ -130,13 +130,13 @@ func TestClusterFailover(t *testing.T) {
 	if offset(c.nodes[3], "role") != "master" {
 		t.Error("it has found somebody else")
 	}
-	fresh, err := New(c.client("fleet", "secret"), Options{Timeout: patience})
+	fresh, err := New(c.client("fleet", "secret"), &Options{Timeout: patience})
 	if err != nil {
 		t.Fatal(err)
 	}
 	refresh(t, fresh)
 	refresh(t, s)
-	if string(fresh.CookieSecret()) != string(cookie) {
+	if string(fresh.cookieSecret()) != string(cookie) {
 		t.Error("the fleet's secrets were lost")
 	}
 	if err := s.touch(context.Background()); err != ErrForgetful {
@@ -148,7 +148,7 @@ func TestClusterFailover(t *testing.T) {
 // lost what nobody misses but the guard.
 func TestSlotMigration(t *testing.T) {
 	c := newCluster(t, 2, 0)
-	s, err := New(c.client("", ""), Options{Timeout: patience})
+	s, err := New(c.client("", ""), &Options{Timeout: patience})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -21,7 +21,7 @@ func Example() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	store, err := redisstore.New(client, redisstore.Options{AEAD: aead})
+	store, err := redisstore.New(client, &redisstore.Options{AEAD: aead})
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -87,7 +87,7 @@ func TestFullRedis(t *testing.T) {
 	now.now = now.now.Add(24 * time.Hour)
 	refresh(t, a)
 	refresh(t, b)
-	if ticketKeys(t, a, now.now)[0] != ticketKeys(t, b, now.now)[0] || !bytes.Equal(a.CookieSecret(), b.CookieSecret()) {
+	if ticketKeys(t, a, now.now)[0] != ticketKeys(t, b, now.now)[0] || !bytes.Equal(a.cookieSecret(), b.cookieSecret()) {
 		t.Error("the fleet does not agree in a full Redis")
 	}
 	if ttl := server.do("PTTL", fmt.Sprintf("{hermetic}:ticket:24h0m0s:%d", now.now.Unix()/86400)).(int64); ttl <= 0 {

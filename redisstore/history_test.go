@@ -101,7 +101,7 @@ func (p *pair) store(opt Options) *Store {
 	if opt.Timeout == 0 {
 		opt.Timeout = time.Minute
 	}
-	s, err := New(client, opt)
+	s, err := New(client, &opt)
 	if err != nil {
 		p.t.Fatal(err)
 	}
@@ -274,7 +274,7 @@ func TestClients(t *testing.T) {
 		{"a cluster's that reads from any", cluster(func(o *redis.ClusterOptions) { o.RouteRandomly = true }), "replicas"},
 		{"one that gathers calls", pipeliner(t), "redis.AutoPipeliner"},
 	} {
-		_, err := New(test.client, Options{})
+		_, err := New(test.client, nil)
 		if (test.want == "") != (err == nil) || err != nil && !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%s: %v", test.name, err)
 		}

@@ -117,14 +117,14 @@ func unanswered(err error) error {
 	return &awayError{err}
 }
 
-// The subjects of Options.Error.
+// The subjects of Options.OnError.
 const (
 	aboutEarlyData = iota
 	aboutSecrets
 	subjects
 )
 
-// told is what Options.Error was told: for each subject the states that last, and
+// told is what Options.OnError was told: for each subject the states that last, and
 // whether Redis answers.
 type told struct {
 	mu     sync.Mutex
@@ -132,10 +132,10 @@ type told struct {
 	away   bool
 }
 
-// say tells Options.Error what is new: a state that lasts is told once.
+// say tells Options.OnError what is new: a state that lasts is told once.
 func (s *Store) say(subject int, errs ...error) {
 	for _, err := range s.told.news(subject, errs) {
-		s.opt.Error(err)
+		s.opt.OnError(err)
 	}
 }
 

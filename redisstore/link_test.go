@@ -106,7 +106,7 @@ func (g *gate) client() *redis.Client {
 	return c
 }
 
-// ear is an Options.Error that remembers.
+// ear is an Options.OnError that remembers.
 type ear struct {
 	mu   sync.Mutex
 	told []error
@@ -160,7 +160,7 @@ func TestSilence(t *testing.T) {
 			g := newGate(t, server.socket)
 			var e ear
 			now := &manual{}
-			s, err := New(g.client(), Options{Timeout: patience, Error: e.hear, Time: now.time})
+			s, err := New(g.client(), &Options{Timeout: patience, OnError: e.hear, Time: now.time})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -218,12 +218,12 @@ func TestSilence(t *testing.T) {
 	}
 }
 
-// TestToldOnce: of a state that lasts Options.Error hears once, of each new one again.
+// TestToldOnce: of a state that lasts Options.OnError hears once, of each new one again.
 func TestToldOnce(t *testing.T) {
 	server := newServer(t)
 	var e ear
 	now := &shifted{}
-	s := server.store(Options{Error: e.hear, Time: now.time})
+	s := server.store(Options{OnError: e.hear, Time: now.time})
 	id := byte(0)
 	ask := func() { id++; s.Unseen([]byte{id}, now.time().Add(maxAhead)) }
 	for _, step := range []struct {
@@ -323,7 +323,7 @@ func TestJoinLate(t *testing.T) {
 	if !cfg.CheckCookie(peer, cookie) {
 		t.Error("the cookies of before are not good any more")
 	}
-	if !bytes.Equal(late.CookieSecret(), first.CookieSecret()) {
+	if !bytes.Equal(late.cookieSecret(), first.cookieSecret()) {
 		t.Error("the cookie secrets differ")
 	}
 

@@ -2,6 +2,7 @@ package redisstore
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -131,7 +132,7 @@ func (s *server) store(opt Options) *Store {
 	if opt.Timeout == 0 {
 		opt.Timeout = time.Minute // a busy machine is not the subject
 	}
-	store, err := New(s.client(), opt)
+	store, err := New(s.client(), &opt)
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -186,3 +187,6 @@ func keyEncryption(b byte) Options {
 	}
 	return Options{AEAD: aead}
 }
+
+// cookieSecret returns a copy of the first cookie secret, without using it.
+func (s *Store) cookieSecret() []byte { return bytes.Clone(s.loaded.Load().cookies[0]) }

@@ -26,7 +26,7 @@ const (
 	idLen = 32
 )
 
-// Errors of the guard, as passed to Options.Error.
+// Errors of the guard, as passed to Options.OnError.
 var (
 	// ErrForgetful means that Redis may have forgotten early data of the last minute.
 	ErrForgetful = errors.New("redisstore: Redis may have forgotten early data of the last minute: it is new, or it was restarted, emptied or replaced, or it lost keys")

@@ -128,7 +128,7 @@ func TestUnseenWithoutRedis(t *testing.T) {
 	defer silent.Close()
 	for name, client := range map[string]*redis.Client{"away": away, "silent": silent} {
 		var told error
-		s, err := New(client, Options{Timeout: 10 * time.Millisecond, Error: func(err error) { told = err }})
+		s, err := New(client, &Options{Timeout: 10 * time.Millisecond, OnError: func(err error) { told = err }})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -52,10 +52,10 @@ type Options struct {
 	// rejected. One ticket has at most 4, and no more than a quarter of MaxIDs.
 	MaxIDs int
 
-	// Error, if not nil, is called with the errors of Run and Unseen, on their
+	// OnError, if not nil, is called with the errors of Run and Unseen, on their
 	// goroutines and others. It is called once for a state that lasts, and once when
 	// Redis does not answer, whatever was asked.
-	Error func(error)
+	OnError func(error)
 
 	// Time returns the current time, as hermetic.Config.Time does: time.Now if nil.
 	Time func() time.Time
@@ -106,8 +106,12 @@ type secrets struct {
 // not, or a *redis.ClusterClient that reads from masters. It must have
 // ContextTimeoutEnabled, because otherwise it waits longer than it is told to. A
 // *redis.Ring is refused: when one Redis is down, it asks another, which has seen
-// none of the early data of the first.
-func New(client redis.UniversalClient, opt Options) (*Store, error) {
+// none of the early data of the first. Nil opts means the zero value.
+func New(client redis.UniversalClient, opts *Options) (*Store, error) {
+	var opt Options
+	if opts != nil {
+		opt = *opts
+	}
 	set(&opt.Prefix, "hermetic")
 	set(&opt.TicketLifetime, defaultTicketLifetime)
 	set(&opt.Interval, min(defaultInterval, opt.TicketLifetime/4))
@@ -116,8 +120,8 @@ func New(client redis.UniversalClient, opt Options) (*Store, error) {
 	if opt.Time == nil {
 		opt.Time = time.Now
 	}
-	if opt.Error == nil {
-		opt.Error = func(error) {}
+	if opt.OnError == nil {
+		opt.OnError = func(error) {}
 	}
 	if err := checkClient(client); err != nil {
 		return nil, err
@@ -189,9 +193,6 @@ func (s *Store) CookieSecrets() [][]byte {
 	return s.loaded.Load().cookies
 }
 
-// CookieSecret returns a copy of the first of CookieSecrets.
-func (s *Store) CookieSecret() []byte { return bytes.Clone(s.loaded.Load().cookies[0]) }
-
 // Refresh fetches the secrets, and makes those that do not exist yet. What cannot be
 // fetched stays as it is in memory. An error is from Redis or the network, or names each
 // key in Redis whose value is damaged or sealed with another key: delete that key there.
@@ -232,7 +233,7 @@ func (s *Store) refresh(ctx context.Context) (errs []error) {
 
 // Run refreshes at once, and then an Interval after each Refresh until ctx is done,
 // whose error it returns. A Refresh that takes longer than 15 s is abandoned. Errors
-// meanwhile go to Options.Error. Run also starts the memory of early data, which is
+// meanwhile go to Options.OnError. Run also starts the memory of early data, which is
 // usable after a minute, and finds out whether Redis answers.
 func (s *Store) Run(ctx context.Context) error {
 	for {

@@ -67,7 +67,7 @@ func TestAgreement(t *testing.T) {
 			if keys := ticketKeys(t, s, now.now); !slices.Equal(keys, first) {
 				t.Errorf("day %d: store %d has other ticket keys than the first", day, i)
 			}
-			if !bytes.Equal(s.CookieSecret(), stores[0].CookieSecret()) || len(s.CookieSecret()) != secretLen {
+			if !bytes.Equal(s.cookieSecret(), stores[0].cookieSecret()) || len(s.cookieSecret()) != secretLen {
 				t.Errorf("day %d: store %d has another cookie secret than the first", day, i)
 			}
 		}
@@ -148,7 +148,7 @@ func TestRedisLosesAll(t *testing.T) {
 	refresh(t, a)
 	now.now = now.now.Add(24 * time.Hour) // so that there is a last period, too
 	refresh(t, a)
-	keys, cookie := ticketKeys(t, a, now.now), a.CookieSecret()
+	keys, cookie := ticketKeys(t, a, now.now), a.cookieSecret()
 	if len(keys) != 3 {
 		t.Fatalf("%d keys", len(keys))
 	}
@@ -156,7 +156,7 @@ func TestRedisLosesAll(t *testing.T) {
 	server.do("FLUSHALL")
 	refresh(t, a)
 	refresh(t, b)
-	if !slices.Equal(ticketKeys(t, b, now.now), keys) || !bytes.Equal(b.CookieSecret(), cookie) {
+	if !slices.Equal(ticketKeys(t, b, now.now), keys) || !bytes.Equal(b.cookieSecret(), cookie) {
 		t.Error("what Redis has lost does not come back")
 	}
 
@@ -172,7 +172,7 @@ func TestRedisLosesAll(t *testing.T) {
 	if !contains(mine, keys) {
 		t.Error("it does not open the tickets of before")
 	}
-	if secrets := a.CookieSecrets(); !slices.EqualFunc(secrets, [][]byte{stranger.CookieSecret(), cookie}, bytes.Equal) {
+	if secrets := a.CookieSecrets(); !slices.EqualFunc(secrets, [][]byte{stranger.cookieSecret(), cookie}, bytes.Equal) {
 		t.Errorf("%d cookie secrets, or others than the fleet's and the one of before", len(secrets))
 	}
 }
@@ -211,7 +211,7 @@ func TestDamagedValues(t *testing.T) {
 			test.opt.Time = noon().time
 			old := server.store(test.opt)
 			refresh(t, old)
-			keys, secret := ticketKeys(t, old, noon().now), old.CookieSecret()
+			keys, secret := ticketKeys(t, old, noon().now), old.cookieSecret()
 			test.damage(server)
 			fresh := server.store(test.opt)
 			for name, s := range map[string]*Store{"a fresh one": fresh, "the old one": old} {
@@ -224,7 +224,7 @@ func TestDamagedValues(t *testing.T) {
 				}
 			}
 			damaged := fresh.Refresh(context.Background()).Error()
-			if got := bytes.Equal(fresh.CookieSecret(), secret); got == strings.Contains(damaged, cookie) {
+			if got := bytes.Equal(fresh.cookieSecret(), secret); got == strings.Contains(damaged, cookie) {
 				t.Errorf("the cookie secret was fetched: %v", got)
 			}
 			own := ticketKeys(t, fresh, noon().now)
@@ -234,7 +234,7 @@ func TestDamagedValues(t *testing.T) {
 			if !slices.Contains(own, keys[1]) {
 				t.Error("the key of the next period was not fetched")
 			}
-			if !slices.Equal(ticketKeys(t, old, noon().now), keys) || !bytes.Equal(old.CookieSecret(), secret) {
+			if !slices.Equal(ticketKeys(t, old, noon().now), keys) || !bytes.Equal(old.cookieSecret(), secret) {
 				t.Error("what was loaded is lost")
 			}
 		})
@@ -248,7 +248,7 @@ func TestKeyEncryption(t *testing.T) {
 	refresh(t, a)
 	b := server.store(keyEncryption('k'))
 	refresh(t, b)
-	if !bytes.Equal(a.CookieSecret(), b.CookieSecret()) {
+	if !bytes.Equal(a.cookieSecret(), b.cookieSecret()) {
 		t.Error("they do not agree")
 	}
 	for name, test := range map[string]struct {
@@ -262,11 +262,11 @@ func TestKeyEncryption(t *testing.T) {
 		if err := s.Refresh(context.Background()); !errors.Is(err, test.want) {
 			t.Errorf("%s: %v", name, err)
 		}
-		if bytes.Equal(s.CookieSecret(), a.CookieSecret()) || slices.Contains(ticketKeys(t, s, time.Now()), ticketKeys(t, a, time.Now())[0]) {
+		if bytes.Equal(s.cookieSecret(), a.cookieSecret()) || slices.Contains(ticketKeys(t, s, time.Now()), ticketKeys(t, a, time.Now())[0]) {
 			t.Errorf("%s: something was loaded", name)
 		}
 	}
-	secrets := [][]byte{a.CookieSecret()}
+	secrets := [][]byte{a.cookieSecret()}
 	for _, key := range ticketKeys(t, a, time.Now()) {
 		secrets = append(secrets, key[:])
 	}
@@ -295,7 +295,7 @@ func TestFleetsApart(t *testing.T) {
 			}
 		}
 	}
-	if bytes.Equal(a.CookieSecret(), b.CookieSecret()) || !bytes.Equal(a.CookieSecret(), c.CookieSecret()) {
+	if bytes.Equal(a.cookieSecret(), b.cookieSecret()) || !bytes.Equal(a.cookieSecret(), c.cookieSecret()) {
 		t.Error("the cookie secret is the Prefix's")
 	}
 }
@@ -320,11 +320,11 @@ func TestBadOptions(t *testing.T) {
 	for _, test := range tests {
 		client := redis.NewClient(test.client)
 		defer client.Close()
-		if _, err := New(client, test.opt); err == nil || !strings.Contains(err.Error(), test.want) {
+		if _, err := New(client, &test.opt); err == nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%s: %v", test.name, err)
 		}
 	}
-	if _, err := New(nil, Options{}); err == nil {
+	if _, err := New(nil, nil); err == nil {
 		t.Error("a nil client")
 	}
 }
@@ -357,7 +357,7 @@ func (talkative) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 func TestErrorsShowNoSecret(t *testing.T) {
 	client := newServer(t).client()
 	client.AddHook(talkative{})
-	s, err := New(client, Options{})
+	s, err := New(client, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -394,8 +394,8 @@ func TestLeastRights(t *testing.T) {
 	server.do(documentedRights(t)...)
 	server.grow("hermetic")
 	var told []error
-	opt := Options{Timeout: time.Minute, Error: func(err error) { told = append(told, err) }}
-	s, err := New(server.clientAs("fleet", "secret"), opt)
+	opt := Options{Timeout: time.Minute, OnError: func(err error) { told = append(told, err) }}
+	s, err := New(server.clientAs("fleet", "secret"), &opt)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -403,7 +403,7 @@ func TestLeastRights(t *testing.T) {
 	if s.attend(context.Background()); len(told) != 1 || told[0] != ErrForgetful {
 		t.Errorf("told %v", told)
 	}
-	other, err := New(server.clientAs("fleet", "secret"), Options{Prefix: "other"})
+	other, err := New(server.clientAs("fleet", "secret"), &Options{Prefix: "other"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -416,7 +416,7 @@ func TestLeastRights(t *testing.T) {
 func exerciseRights(t *testing.T, s *Store) {
 	t.Helper()
 	refresh(t, s)
-	resealed, err := New(s.client, Options{AEAD: keyEncryption('n').AEAD, OtherAEADs: []cipher.AEAD{nil}})
+	resealed, err := New(s.client, &Options{AEAD: keyEncryption('n').AEAD, OtherAEADs: []cipher.AEAD{nil}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -475,7 +475,7 @@ func TestRun(t *testing.T) {
 	client := server.client()
 	answered, failed := make(chan string, 1000), make(chan struct{}, 1)
 	client.AddHook(commands{answered: answered})
-	s, err := New(client, Options{Interval: time.Nanosecond, Error: func(error) {
+	s, err := New(client, &Options{Interval: time.Nanosecond, OnError: func(error) {
 		select {
 		case failed <- struct{}{}:
 		default:
@@ -501,11 +501,11 @@ func TestRun(t *testing.T) {
 		}
 	}
 	wantCommand("the secrets are made", "set")
-	for s.CookieSecret() == nil {
+	for s.cookieSecret() == nil {
 		wantCommand("and fetched", "mget")
 	}
 	wantCommand("and again", "mget")
-	cookie := s.CookieSecret()
+	cookie := s.cookieSecret()
 	server.kill()
 	select {
 	case <-failed:
@@ -522,7 +522,7 @@ func TestRun(t *testing.T) {
 	}
 	other := server.store(Options{})
 	refresh(t, other)
-	if !bytes.Equal(other.CookieSecret(), cookie) {
+	if !bytes.Equal(other.cookieSecret(), cookie) {
 		t.Error("the cookie secret was lost with Redis")
 	}
 }
@@ -548,7 +548,7 @@ func TestNewAEAD(t *testing.T) {
 				t.Helper()
 				for _, s := range stores {
 					refresh(t, s)
-					if !slices.Equal(ticketKeys(t, s, now.now), keys) || !bytes.Equal(s.CookieSecret(), first.CookieSecret()) {
+					if !slices.Equal(ticketKeys(t, s, now.now), keys) || !bytes.Equal(s.cookieSecret(), first.cookieSecret()) {
 						t.Errorf("%s: the secrets are others", name)
 					}
 				}

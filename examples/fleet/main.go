@@ -77,7 +77,7 @@ func newStore(url, keyFile string, wait time.Duration) (*redisstore.Store, error
 	if err != nil {
 		return nil, err
 	}
-	opt := redisstore.Options{Timeout: wait, Error: func(err error) { log.Print(err) }}
+	opt := redisstore.Options{Timeout: wait, OnError: func(err error) { log.Print(err) }}
 	if opt.AEAD, err = chacha20poly1305.NewX(key); err != nil {
 		return nil, err
 	}
@@ -86,7 +86,7 @@ func newStore(url, keyFile string, wait time.Duration) (*redisstore.Store, error
 		return nil, err
 	}
 	client.ContextTimeoutEnabled = true
-	return redisstore.New(redis.NewClient(client), opt)
+	return redisstore.New(redis.NewClient(client), &opt)
 }
 
 // patience is how long a connection may last.
