@@ -51,12 +51,12 @@ func (s *socket) forget(p *peer) {
 	p.cids = nil
 }
 
-// follow makes a peer's new address its current one, unless PacketConfig.Follow refuses.
+// follow makes a peer's new address its current one, unless PacketConfig.AcceptNewPath refuses.
 func (p *peer) follow(to address) {
 	p.mu.Lock()
 	from := p.addr
 	p.mu.Unlock()
-	may := p.socket.config.Follow
+	may := p.socket.config.AcceptNewPath
 	if to.key == from.key || may != nil && !may(from.netAddr(), to.netAddr()) {
 		return
 	}

@@ -101,7 +101,7 @@ func TestFollow(t *testing.T) {
 	client.DTLS.ConnectionIDs = true
 	server.DTLS.ConnectionIDs, server.DTLS.ConnectionIDLength = true, 4
 	asked := make(chan string, 10)
-	w, l := onWire(t, server, PacketConfig{Follow: func(from, to net.Addr) bool {
+	w, l := onWire(t, server, PacketConfig{AcceptNewPath: func(from, to net.Addr) bool {
 		asked <- from.String() + " to " + to.String()
 		return to.String() == "near"
 	}})

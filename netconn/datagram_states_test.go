@@ -73,7 +73,7 @@ func newStorm(t *testing.T, seed uint64, client, server *hermetic.Config) *storm
 	}
 	if s.chance(2) {
 		s.listener = s.station("server", "")
-		l, err := NewPacketListener(s.listener, s.server, PacketConfig{Backlog: 3, Peers: 5, Queue: 10, Quiet: time.Second})
+		l, err := NewPacketListener(s.listener, s.server, &PacketConfig{Backlog: 3, MaxPeers: 5, MaxQueued: 10, CompactAfter: time.Second})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -17,21 +17,21 @@ type Drops struct {
 	// NoCookie counts datagrams with a ClientHello that was answered by a cookie, and must be
 	// sent again with it. Each handshake begins with one.
 	NoCookie uint64
-	// Backlog counts ClientHellos with a good cookie beyond PacketConfig.Backlog.
-	Backlog uint64
-	// Peers counts ClientHellos with a good cookie beyond PacketConfig.Peers.
-	Peers uint64
+	// BacklogFull counts ClientHellos with a good cookie beyond PacketConfig.Backlog.
+	BacklogFull uint64
+	// TooManyPeers counts ClientHellos with a good cookie beyond PacketConfig.MaxPeers.
+	TooManyPeers uint64
 	// Closed counts datagrams of a connection that is about to end, and ClientHellos
 	// after the listener's Close.
 	Closed uint64
-	// Queue counts datagrams of data beyond PacketConfig.Queue, which were not read in time.
-	Queue uint64
+	// QueueFull counts datagrams of data beyond PacketConfig.MaxQueued, which were not read in time.
+	QueueFull uint64
 	// Records are the records that the engines have dropped. A datagram may have several.
 	Records hermetic.RecordDrops
 }
 
 // Drops returns what was dropped on the connection. Over a stream that is nothing; on a
-// connection of a [PacketListener] only Queue and Records are set.
+// connection of a [PacketListener] only QueueFull and Records are set.
 func (c *Conn) Drops() Drops { return c.session.drops() }
 
 // Drops returns what was dropped on the socket, for all its connections so far.
@@ -45,7 +45,7 @@ func (p *peer) drops() Drops {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	d := Drops{Queue: p.unread}
+	d := Drops{QueueFull: p.unread}
 	if p.turn() {
 		d.Records = p.engine.Drops()
 	}

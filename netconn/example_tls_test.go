@@ -107,8 +107,8 @@ func ExampleNewPacketListener() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	l, err := netconn.NewPacketListener(pc, &hermetic.Config{}, netconn.PacketConfig{
-		Peers:     10_000,
+	l, err := netconn.NewPacketListener(pc, &hermetic.Config{}, &netconn.PacketConfig{
+		MaxPeers:  10_000,
 		OnFailure: func(peer net.Addr, err error) { log.Println(peer, err) },
 	})
 	if err != nil {

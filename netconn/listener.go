@@ -84,26 +84,26 @@ func (l *listener) Accept() (net.Conn, error) {
 // PacketConfig holds the options of a [PacketListener]. The zero value is right for most.
 type PacketConfig struct {
 	// Backlog is the largest number of handshakes under way and of connections that wait for
-	// Accept, together. Beyond it, ClientHellos are dropped, and the clients send them again. Zero or
-	// less means 1,024.
+	// Accept, together. Beyond it, ClientHellos are dropped, and the clients send them again.
+	// Zero or less means 1,024.
 	Backlog int
 
-	// Peers is the largest number of connections, including handshakes. Beyond it, only peers that
-	// already have a connection may start a new one. Zero or less means no limit.
-	Peers int
+	// MaxPeers is the largest number of connections, including handshakes. Beyond it, only
+	// peers that already have a connection may start a new one. Zero or less means no limit.
+	MaxPeers int
 
-	// Queue is the largest number of datagrams of a connection that wait for Read. Beyond it they
-	// are dropped. Zero or less means 64.
-	Queue int
+	// MaxQueued is the largest number of datagrams of a connection that wait for Read. Beyond
+	// it they are dropped. Zero or less means 64.
+	MaxQueued int
 
-	// Quiet is the time without a datagram after which a connection is made small: see
+	// CompactAfter is the time without a datagram after which a connection is made small: see
 	// [hermetic.Engine.Compact]. Zero means a minute, negative never.
-	Quiet time.Duration
+	CompactAfter time.Duration
 
-	// Follow decides whether a peer is followed to the new address from which its newest
+	// AcceptNewPath decides whether a peer is followed to the new address from which its newest
 	// authentic record has come. RFC 9146, Section 6, requires a strategy for ensuring that
 	// the peer receives there. It must not block, nor use the connection. Nil means always.
-	Follow func(from, to net.Addr) bool
+	AcceptNewPath func(from, to net.Addr) bool
 
 	// OnFailure, if set, is called for each failed handshake of a peer whose cookie was good. It
 	// must not block, nor use the listener.
@@ -111,9 +111,9 @@ type PacketConfig struct {
 }
 
 func (l *PacketConfig) backlog() int { return cmp.Or(max(l.Backlog, 0), 1024) }
-func (l *PacketConfig) queue() int   { return cmp.Or(max(l.Queue, 0), 64) }
+func (l *PacketConfig) queue() int   { return cmp.Or(max(l.MaxQueued, 0), 64) }
 
-func (l *PacketConfig) quiet() time.Duration { return cmp.Or(l.Quiet, time.Minute) }
+func (l *PacketConfig) quiet() time.Duration { return cmp.Or(l.CompactAfter, time.Minute) }
 
 // A PacketListener serves DTLS peers on one socket. One goroutine reads it and drives all
 // handshakes, and one timer stands for all deadlines; a connection has neither. The callbacks of
@@ -130,7 +130,7 @@ func (l *PacketConfig) quiet() time.Duration { return cmp.Or(l.Quiet, time.Minut
 // With a cfg.DTLS.ConnectionIDLength, a client whose address changes keeps its connection:
 // RemoteAddr, and where Write sends to, follow the newest authentic record. An attacker that
 // can delay such a record and send it from elsewhere can redirect our datagrams until the
-// client's next record arrives; PacketConfig.Follow may refuse. A Config from
+// client's next record arrives; PacketConfig.AcceptNewPath may refuse. A Config from
 // cfg.GetConfigForClient needs the same ConnectionIDLength, which says where the ID ends.
 type PacketListener struct{ socket *socket }
 
@@ -144,7 +144,7 @@ func ListenPacket(network, address string, cfg *hermetic.Config) (*PacketListene
 	if err != nil {
 		return nil, err
 	}
-	l, err := NewPacketListener(pc, cfg, PacketConfig{})
+	l, err := NewPacketListener(pc, cfg, nil)
 	if err != nil {
 		pc.Close()
 	}
@@ -152,14 +152,17 @@ func ListenPacket(network, address string, cfg *hermetic.Config) (*PacketListene
 }
 
 // NewPacketListener listens for DTLS on pc. From then on pc belongs to the listener: it is closed
-// with the listener and its last connection. If cfg cannot be used, the error is a
-// *hermetic.ConfigError, and pc stays open.
-func NewPacketListener(pc net.PacketConn, cfg *hermetic.Config, config PacketConfig) (*PacketListener, error) {
+// with the listener and its last connection. Nil opts means the zero value. If cfg cannot be used,
+// the error is a *hermetic.ConfigError, and pc stays open.
+func NewPacketListener(pc net.PacketConn, cfg *hermetic.Config, opts *PacketConfig) (*PacketListener, error) {
 	if _, err := newEngine(hermetic.DTLSServer, cfg); err != nil {
 		return nil, err
 	}
 	s := newSocket(newTransport(pc), cfg)
-	s.server, s.config = cfg, config
+	s.server = cfg
+	if opts != nil {
+		s.config = *opts
+	}
 	if cfg.DTLS.ConnectionIDs {
 		s.cidSize = cfg.DTLS.ConnectionIDLength
 	}

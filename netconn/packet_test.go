@@ -172,7 +172,7 @@ func (c *caller) say(words string) {
 func onWire(t *testing.T, cfg *hermetic.Config, config PacketConfig) (*wire, *PacketListener) {
 	t.Helper()
 	w := newWire()
-	l, err := NewPacketListener(w, cfg, config)
+	l, err := NewPacketListener(w, cfg, &config)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -303,7 +303,7 @@ func TestNegativeBacklog(t *testing.T) {
 // TestPeers: no more connections than there may be, except in place of others.
 func TestPeers(t *testing.T) {
 	client, server := configs(t)
-	w, l := onWire(t, server, PacketConfig{Peers: 2})
+	w, l := onWire(t, server, PacketConfig{MaxPeers: 2})
 	var conns []*Conn
 	for _, name := range []string{"a", "b"} {
 		w.caller(t, name, client).speak()
@@ -329,7 +329,7 @@ func TestPeers(t *testing.T) {
 // apart.
 func TestQueue(t *testing.T) {
 	client, server := configs(t)
-	w, l := onWire(t, server, PacketConfig{Queue: 3})
+	w, l := onWire(t, server, PacketConfig{MaxQueued: 3})
 	c := w.caller(t, "c", client)
 	c.speak()
 	conn := accept(t, l)
@@ -381,7 +381,7 @@ func TestLargeDatagrams(t *testing.T) {
 // TestSlowReader: what one connection does not read costs it, and not the others.
 func TestSlowReader(t *testing.T) {
 	client, server := configs(t)
-	w, l := onWire(t, server, PacketConfig{Queue: 3})
+	w, l := onWire(t, server, PacketConfig{MaxQueued: 3})
 	slow, other := w.caller(t, "slow", client), w.caller(t, "other", client)
 	slow.speak()
 	conns := []*Conn{accept(t, l)}
@@ -567,7 +567,7 @@ func (w windows) ReadFrom(b []byte) (int, net.Addr, error) {
 func TestTooLarge(t *testing.T) {
 	client, server := configs(t)
 	w := newWire()
-	l, err := NewPacketListener(windows{w}, server, PacketConfig{})
+	l, err := NewPacketListener(windows{w}, server, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -149,7 +149,7 @@ func (p *peer) welcome(datagram []byte) bool {
 func (p *peer) keep(data []byte) {
 	if len(p.queue)-p.next >= p.socket.config.queue() {
 		p.unread++
-		p.socket.drop(&p.socket.drops.Queue)
+		p.socket.drop(&p.socket.drops.QueueFull)
 		return
 	}
 	if p.next > 0 && len(p.queue) == cap(p.queue) {
@@ -227,7 +227,7 @@ func (p *peer) run(reply bool, f func() error) (after outcome) {
 // schedule sets the timer to the engine's deadline or the next look, whichever comes
 // first.
 func (p *peer) schedule(at time.Time) {
-	if p.established && p.active && p.look.IsZero() && p.socket.config.Quiet >= 0 {
+	if p.established && p.active && p.look.IsZero() && p.socket.config.CompactAfter >= 0 {
 		p.look = p.socket.clock().Add(p.socket.config.quiet())
 	}
 	if !p.look.IsZero() && (at.IsZero() || p.look.Before(at)) {

@@ -43,7 +43,7 @@ func quietListener(t *testing.T, version uint16, config PacketConfig) (*clock, *
 // been.
 func TestQuiet(t *testing.T) {
 	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
-		now, client, w, l := quietListener(t, version, PacketConfig{Quiet: 10 * time.Second})
+		now, client, w, l := quietListener(t, version, PacketConfig{CompactAfter: 10 * time.Second})
 		c := w.caller(t, "c", client)
 		c.speak()
 		conn := accept(t, l)
@@ -113,7 +113,7 @@ func TestQuiet(t *testing.T) {
 
 // TestNeverQuiet: with a negative limit nothing is made small.
 func TestNeverQuiet(t *testing.T) {
-	_, client, w, l := quietListener(t, tls.VersionTLS13, PacketConfig{Quiet: -1})
+	_, client, w, l := quietListener(t, tls.VersionTLS13, PacketConfig{CompactAfter: -1})
 	c := w.caller(t, "c", client)
 	c.speak()
 	c.say("a word")
@@ -130,7 +130,7 @@ func TestNeverQuiet(t *testing.T) {
 func TestPeerMemory(t *testing.T) {
 	const count, inUse, idle = 300, 5000, 2500
 	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
-		now, client, w, l := quietListener(t, version, PacketConfig{Quiet: time.Hour})
+		now, client, w, l := quietListener(t, version, PacketConfig{CompactAfter: time.Hour})
 		conns := make([]*Conn, count)
 		meet := func(name string) *Conn {
 			c := w.caller(t, name, client)

@@ -257,15 +257,15 @@ func (s *socket) refusal(p *peer) *uint64 {
 	case s.closed:
 		return &s.drops.Closed
 	case s.waiting+s.leaving >= s.config.backlog():
-		return &s.drops.Backlog
+		return &s.drops.BacklogFull
 	case s.full() && s.peers[p.home] == nil:
-		return &s.drops.Peers
+		return &s.drops.TooManyPeers
 	}
 	return nil
 }
 
 // full reports whether there are as many connections as there may be.
-func (s *socket) full() bool { return s.config.Peers > 0 && len(s.live) >= s.config.Peers }
+func (s *socket) full() bool { return s.config.MaxPeers > 0 && len(s.live) >= s.config.MaxPeers }
 
 // deliver passes a datagram to p, and p to Accept if the datagram has completed its
 // handshake.

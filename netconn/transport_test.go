@@ -184,7 +184,7 @@ func TestOddTransports(t *testing.T) {
 				bubble(t, func(t *testing.T, client, server *hermetic.Config) {
 					a, b := net.Pipe()
 					o := &odd{Conn: a, read: test.read}
-					l, err := NewPacketListener(&packetPipe{o, addresses["one"]}, server, PacketConfig{})
+					l, err := NewPacketListener(&packetPipe{o, addresses["one"]}, server, nil)
 					if err != nil {
 						t.Fatal(err)
 					}
@@ -230,7 +230,7 @@ func TestAddressesOfPackets(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			client, server := configs(t)
 			a, b := net.Pipe()
-			l, err := NewPacketListener(&packetPipe{a, addr}, server, PacketConfig{})
+			l, err := NewPacketListener(&packetPipe{a, addr}, server, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -465,7 +465,7 @@ func TestJammedTransport(t *testing.T) {
 		waits(t, false, func(t *testing.T, client, server *hermetic.Config) *Conn {
 			a, b := net.Pipe()
 			j := newJam(a)
-			l, err := NewPacketListener(&packetPipe{j, addresses["one"]}, server, PacketConfig{})
+			l, err := NewPacketListener(&packetPipe{j, addresses["one"]}, server, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -539,7 +539,7 @@ func TestJammedPeer(t *testing.T) {
 	server.DTLS.TrustAddress = true
 	const backlog = 4
 	w := &jammedWire{newWire(), func(to string) bool { return to[0] == 'j' }}
-	l, err := NewPacketListener(w, server, PacketConfig{Backlog: backlog})
+	l, err := NewPacketListener(w, server, &PacketConfig{Backlog: backlog})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -590,8 +590,8 @@ func TestJammedPeer(t *testing.T) {
 	if n := len(l.socket.all()); n > backlog {
 		t.Errorf("%d peers", n)
 	}
-	if d := l.Drops(); d.Backlog < 8*backlog {
-		t.Errorf("%d hellos were beyond the backlog", d.Backlog)
+	if d := l.Drops(); d.BacklogFull < 8*backlog {
+		t.Errorf("%d hellos were beyond the backlog", d.BacklogFull)
 	}
 }
 
@@ -599,7 +599,7 @@ func TestJammedPeer(t *testing.T) {
 func TestJammedStrangers(t *testing.T) {
 	client, server := configs(t)
 	w := &jammedWire{newWire(), func(to string) bool { return to[0] == 'j' }}
-	l, err := NewPacketListener(w, server, PacketConfig{})
+	l, err := NewPacketListener(w, server, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -622,7 +622,7 @@ func TestJammedStrangers(t *testing.T) {
 func TestDrops(t *testing.T) {
 	client, server := configs(t)
 	client.CurvePreferences = []tls.CurveID{tls.X25519} // a hello is one datagram
-	w, l := onWire(t, server, PacketConfig{Backlog: 2, Peers: 3, Queue: 1})
+	w, l := onWire(t, server, PacketConfig{Backlog: 2, MaxPeers: 3, MaxQueued: 1})
 	want := Drops{}
 	check := func(what string) {
 		t.Helper()
@@ -652,19 +652,19 @@ func TestDrops(t *testing.T) {
 	check("a handshake")
 	meet("b")
 	meet("c")
-	want.Backlog++
+	want.BacklogFull++
 	check("beyond the backlog")
 	conn := accept(t, l)
 	accept(t, l)
 	meet("c")
 	accept(t, l)
 	meet("d")
-	want.Peers++
+	want.TooManyPeers++
 	check("beyond the peers")
 	a.say("one")
 	a.say("two")
 	a.say("three")
-	want.Queue += 2
+	want.QueueFull += 2
 	check("not read")
 	d, err := a.Seal(nil, []byte("x"))
 	if err != nil {
@@ -674,11 +674,11 @@ func TestDrops(t *testing.T) {
 	w.send("a", slices.Clone(d))
 	d[len(d)-1] ^= 1
 	w.send("a", d)
-	want.Queue++
+	want.QueueFull++
 	want.Records.Replayed++
 	want.Records.Forged++
 	check("records")
-	if got, want := conn.Drops(), (Drops{Queue: 3, Records: hermetic.RecordDrops{Replayed: 1, Forged: 1}}); got != want {
+	if got, want := conn.Drops(), (Drops{QueueFull: 3, Records: hermetic.RecordDrops{Replayed: 1, Forged: 1}}); got != want {
 		t.Errorf("the connection's own: %+v, want %+v", got, want)
 	}
 	conn.Close()

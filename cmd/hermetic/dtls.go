@@ -116,7 +116,7 @@ func serveDatagrams(address string, cfg *hermetic.Config, out io.Writer, fails f
 		return err
 	}
 	defer pc.Close()
-	l, err := netconn.NewPacketListener(pc, cfg, netconn.PacketConfig{OnFailure: fails.say})
+	l, err := netconn.NewPacketListener(pc, cfg, &netconn.PacketConfig{OnFailure: fails.say})
 	if err != nil {
 		return err
 	}
