@@ -37,9 +37,9 @@ type DTLSConfig struct {
 	// seven, after 123 s of silence.
 	MaxTimeouts int
 
-	// Patience is how long a peer may pause in the middle of its flight. Zero means as long
-	// as all timeouts together, negative means forever.
-	Patience time.Duration
+	// MaxFlightPause is how long a peer may pause in the middle of its flight of a handshake.
+	// Zero means as long as all timeouts together, negative means forever.
+	MaxFlightPause time.Duration
 
 	// SRTPProfiles offers, or accepts, use_srtp with these protection profiles, the preferred
 	// first (RFC 5764): see [ConnectionState].SRTPProfile. Nil does not negotiate it.
@@ -59,10 +59,10 @@ type DTLSConfig struct {
 	// out. Zero means 64 KiB, or what a larger MaxCertificateMessage needs.
 	MaxBuffered int
 
-	// Strict attributes unprotected records to the peer: their faults are fatal, and their
-	// ACKs count. It is for a transport that nobody else can send on. Otherwise such records
-	// are dropped if they are at fault, since anybody may have sent them.
-	Strict bool
+	// TrustUnprotected attributes unprotected records to the peer: their faults are fatal, and
+	// their ACKs count. It is for a transport that nobody else can send on. Otherwise such
+	// records are dropped if they are at fault, since anybody may have sent them.
+	TrustUnprotected bool
 
 	// CookieSecret, on a server, is what the keys of cookies are derived from, at least 16
 	// bytes; the keys rotate by themselves. Processes with the same secret accept each
@@ -98,10 +98,10 @@ func (c *Config) datagramOptions(server bool) carrier.DatagramOptions {
 		RetransmitTimeout:    initial,
 		MaxRetransmitTimeout: d.MaxRetransmitTimeout,
 		MaxTimeouts:          d.MaxTimeouts,
-		Patience:             d.Patience,
+		MaxFlightPause:       d.MaxFlightPause,
 		Memory:               d.MaxBuffered,
 		MaxCertificate:       c.MaxCertificateMessage,
 		Unproved:             server && !d.TrustAddress,
-		Strict:               d.Strict,
+		TrustUnprotected:     d.TrustUnprotected,
 	}
 }

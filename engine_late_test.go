@@ -17,7 +17,7 @@ func lateAnswer(t *testing.T, version uint16, wait time.Duration) *meeting {
 		c.SessionCache = NewSessionCache(1)
 		c.DTLS.MaxTimeouts = 40
 		s.Async = AsyncTicketKeys
-		s.DTLS.Patience = -1
+		s.DTLS.MaxFlightPause = -1
 	})
 	for range 5 {
 		if _, err := n.deliver(); err != nil && err != ErrPending {

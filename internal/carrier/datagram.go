@@ -51,10 +51,10 @@ type DatagramOptions struct {
 	// fails; 0: after the first one of MaxRetransmitTimeout.
 	RetransmitTimeout, MaxRetransmitTimeout time.Duration
 	MaxTimeouts                             int
-	// Patience is how long the peer may pause in the middle of its flight while
+	// MaxFlightPause is how long the peer may pause in the middle of its flight while
 	// we have nothing to retransmit; 0: as long as all timeouts together;
 	// negative: forever.
-	Patience time.Duration
+	MaxFlightPause time.Duration
 
 	// Memory bounds the bytes of incomplete messages; 0: 64 KiB, or what a larger
 	// MaxCertificate needs, plus an eighth of it for messages that overtake it.
@@ -67,10 +67,10 @@ type DatagramOptions struct {
 	// Unproved says that the peer's address may be forged: until it is proved, at
 	// most three times the received bytes are sent.
 	Unproved bool
-	// Strict trusts that unprotected records are the peer's, as the RFC does: every fault
-	// in one is fatal, and every acknowledgment in one is believed. Otherwise anybody
-	// may have sent them: see trusts.
-	Strict bool
+	// TrustUnprotected attributes unprotected records to the peer, as the RFC does: every
+	// fault in one is fatal, and every acknowledgment in one is believed. Otherwise
+	// anybody may have sent them: see trusts.
+	TrustUnprotected bool
 }
 
 func (o *DatagramOptions) mtu() int { return cmp.Or(o.MTU, defaultMTU) }
@@ -90,7 +90,7 @@ func (o *DatagramOptions) timer() flight.Timer {
 
 // trusts reports whether a record is known to be the peer's: anybody may have sent one that
 // is not protected.
-func (o *DatagramOptions) trusts(n record.Number) bool { return n.Epoch > 0 || o.Strict }
+func (o *DatagramOptions) trusts(n record.Number) bool { return n.Epoch > 0 || o.TrustUnprotected }
 
 // fault is the error for a mistake in a record. An unprotected record is dropped instead,
 // since anybody may have made it.
@@ -194,10 +194,10 @@ func (d *Datagram) begin() {
 	}
 	d.x = &exchange{
 		in:  flight.Reassembly{Memory: d.opt.memory(), Limit: maxMessage, Certificate: d.opt.maxCertificate()},
-		out: flight.Outbox{Timer: d.opt.timer(), Patience: d.opt.Patience},
+		out: flight.Outbox{Timer: d.opt.timer(), MaxFlightPause: d.opt.MaxFlightPause},
 	}
 	if d.complete {
-		d.x.out.Patience = -1 // a message after the handshake may be the last
+		d.x.out.MaxFlightPause = -1 // a message after the handshake may be the last
 	}
 	d.x.in.StartAt(int(d.nextIn))
 	d.x.acks.received = d.received

@@ -79,20 +79,20 @@ func TestGivingUp(t *testing.T) {
 	})
 }
 
-// TestPatience: a peer that stops in the middle of its flight is not waited for
+// TestFlightPause: a peer that stops in the middle of its flight is not waited for
 // forever, though there is nothing to send again.
-func TestPatience(t *testing.T) {
+func TestFlightPause(t *testing.T) {
 	for _, test := range []struct {
-		name     string
-		patience time.Duration
-		want     time.Duration
+		name  string
+		pause time.Duration
+		want  time.Duration
 	}{
 		{"by default", 0, 123 * time.Second},
 		{"configured", 10 * time.Second, 10 * time.Second},
 		{"without end", -1, -1},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			p := newPair(t, playOptions{version: wire.VersionTLS13, certificate: 3000}, func(client, _ *DatagramOptions) { client.Patience = test.patience })
+			p := newPair(t, playOptions{version: wire.VersionTLS13, certificate: 3000}, func(client, _ *DatagramOptions) { client.MaxFlightPause = test.pause })
 			p.mustInput(p.server, p.output(p.client)...)
 			p.mustInput(p.client, p.output(p.server)[:2]...)
 			p.wantDeadline("first an ACK", p.client, time.Second/4)

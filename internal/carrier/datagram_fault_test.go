@@ -95,7 +95,7 @@ func TestAlertInClear(t *testing.T) {
 	p.connect()
 }
 
-// TestFaults: under keys a fault is fatal; unencrypted it is dropped, unless Strict.
+// TestFaults: under keys a fault is fatal; unencrypted it is dropped, unless TrustUnprotected.
 func TestFaults(t *testing.T) {
 	hello := func(size, from, to int) []byte {
 		return fragment(true, wire.TypeServerHello, 0, size, from, to)
@@ -128,7 +128,7 @@ func TestFaults(t *testing.T) {
 	} {
 		for _, strict := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s, epoch %d, strict %v", test.name, test.epoch, strict), func(t *testing.T) {
-				p := newPair(t, playOptions{version: wire.VersionTLS13}, func(client, _ *DatagramOptions) { client.Strict, client.MTU = strict, 1500 })
+				p := newPair(t, playOptions{version: wire.VersionTLS13}, func(client, _ *DatagramOptions) { client.TrustUnprotected, client.MTU = strict, 1500 })
 				out := p.output(p.client)
 				if test.epoch > 0 {
 					p.server.SetMTU(150)
@@ -164,7 +164,7 @@ func TestFaults(t *testing.T) {
 func TestForgedACK(t *testing.T) {
 	for _, strict := range []bool{false, true} {
 		t.Run(fmt.Sprintf("strict %v", strict), func(t *testing.T) {
-			p := newPair(t, playOptions{version: wire.VersionTLS13}, func(_, server *DatagramOptions) { server.Strict = strict })
+			p := newPair(t, playOptions{version: wire.VersionTLS13}, func(_, server *DatagramOptions) { server.TrustUnprotected = strict })
 			p.mustInput(p.server, p.output(p.client)...)
 			answer := p.output(p.server)
 			ack := append([]byte{0, 16, 0, 0, 0, 0, 0, 0, 0, 2}, make([]byte, 8)...)
@@ -216,7 +216,7 @@ func TestForgedClear(t *testing.T) {
 // TestMessageInClear: when there are keys, a message unencrypted is no message.
 func TestMessageInClear(t *testing.T) {
 	for _, strict := range []bool{false, true} {
-		p := newPair(t, playOptions{version: wire.VersionTLS13}, func(client, _ *DatagramOptions) { client.Strict = strict })
+		p := newPair(t, playOptions{version: wire.VersionTLS13}, func(client, _ *DatagramOptions) { client.TrustUnprotected = strict })
 		p.mustInput(p.server, p.output(p.client)...)
 		flight := p.output(p.server)[0]
 		_, hello, _ := record.ParseClassic(flight, 0)
@@ -244,7 +244,7 @@ func TestMessageInClear(t *testing.T) {
 // TestFinishedInClear12: a Finished that is not protected is none.
 func TestFinishedInClear12(t *testing.T) {
 	for _, strict := range []bool{false, true} {
-		p := newPair(t, playOptions{version: wire.VersionTLS12}, func(_, server *DatagramOptions) { server.Strict = strict })
+		p := newPair(t, playOptions{version: wire.VersionTLS12}, func(_, server *DatagramOptions) { server.TrustUnprotected = strict })
 		p.mustInput(p.server, p.output(p.client)...)
 		p.mustInput(p.client, p.output(p.server)...)
 		exchange := p.reseal(p.client, 0, record.Handshake, fragment(false, wire.TypeClientKeyExchange, 1, 66, 0, 66))
@@ -275,7 +275,7 @@ func TestChangeCipherSpec12(t *testing.T) {
 		{"two bytes", []byte{1, 1}, true, true},
 		{"another byte, from anybody", []byte{2}, false, false},
 	} {
-		p := newPair(t, playOptions{version: wire.VersionTLS12}, func(client, _ *DatagramOptions) { client.Strict = test.strict })
+		p := newPair(t, playOptions{version: wire.VersionTLS12}, func(client, _ *DatagramOptions) { client.TrustUnprotected = test.strict })
 		p.mustInput(p.server, p.output(p.client)...)
 		p.mustInput(p.client, p.output(p.server)...)
 		if err := p.input(p.client, p.reseal(p.server, 0, record.ChangeCipherSpec, test.body)); (err != nil) != test.want {

@@ -421,7 +421,7 @@ func (d *Datagram) assemble(r *opened, h *wire.FragmentHeader, fragment []byte) 
 func (d *Datagram) InstallRead(level handshake.Level, k suite.Keys) error {
 	d.begin()
 	if !d.x.in.Empty() {
-		if d.readers.readEpoch() > 0 || d.opt.Strict {
+		if d.readers.readEpoch() > 0 || d.opt.TrustUnprotected {
 			return errKeyBoundary
 		}
 		d.x.in.Discard()

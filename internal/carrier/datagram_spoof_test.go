@@ -171,7 +171,7 @@ func TestMarkedOnceUsed(t *testing.T) {
 // TestEarlyACK: RFC 9147bis, Section 7: before the version is known "ACK records received in
 // epoch 0 MUST be ignored".
 func TestEarlyACK(t *testing.T) {
-	p := newPair(t, playOptions{version: wire.VersionTLS13}, func(client, _ *DatagramOptions) { client.Strict = true })
+	p := newPair(t, playOptions{version: wire.VersionTLS13}, func(client, _ *DatagramOptions) { client.TrustUnprotected = true })
 	hello := p.output(p.client)
 	p.mustInput(p.client, forge(0, record.ACK, manyACKs(1)))
 	p.passTime(time.Second)

@@ -148,7 +148,7 @@ func TestLargestData(t *testing.T) {
 func TestMajorVersion(t *testing.T) {
 	versions(t, func(t *testing.T, version uint16) {
 		for _, major := range []byte{0, 3, 0xfd, 0xff} {
-			p := newPair(t, playOptions{version: version}, func(_, server *DatagramOptions) { server.Strict = true })
+			p := newPair(t, playOptions{version: version}, func(_, server *DatagramOptions) { server.TrustUnprotected = true })
 			hello := p.output(p.client)[0]
 			wrong := bytes.Clone(hello)
 			wrong[1] = major

@@ -29,9 +29,9 @@ const (
 type Outbox struct {
 	Flight
 	Timer Timer
-	// Patience is how long the peer may pause in the middle of its own flight.
+	// MaxFlightPause is how long the peer may pause in the middle of its own flight.
 	// Zero means all timeouts of Timer together, a negative value forever.
-	Patience time.Duration
+	MaxFlightPause time.Duration
 
 	queue    []queued
 	update   *suite.Keys // the next sending keys, until the peer acknowledges their KeyUpdate
@@ -175,7 +175,7 @@ func (o *Outbox) Settled() bool { return o.final || o.Idle() }
 // Complete notes the end of the handshake. Either the peer's answer completes it, or our
 // flight does.
 func (o *Outbox) Complete() {
-	o.peerDue, o.Patience = time.Time{}, -1
+	o.peerDue, o.MaxFlightPause = time.Time{}, -1
 	if o.answered {
 		o.Clear()
 		o.Timer.Stop()
@@ -238,9 +238,9 @@ func (o *Outbox) mayRepeat(now time.Time, wait time.Duration) bool {
 // WaitForPeer sets the deadline for the rest of the peer's flight.
 func (o *Outbox) WaitForPeer(now time.Time) {
 	switch {
-	case o.Patience < 0:
-	case o.Patience > 0:
-		o.peerDue = now.Add(o.Patience)
+	case o.MaxFlightPause < 0:
+	case o.MaxFlightPause > 0:
+		o.peerDue = now.Add(o.MaxFlightPause)
 	default:
 		o.peerDue = now.Add(o.Timer.Schedule())
 	}

@@ -78,7 +78,7 @@ func TestOutbox(t *testing.T) {
 			if o.Delivered(start) != nil || o.RequestsUpdate() {
 				t.Error("there are new keys before the KeyUpdate was sent")
 			}
-			o.Patience = -1
+			o.MaxFlightPause = -1
 			o.Resume(start)
 			o.SendQueued(late)
 			if !o.RequestsUpdate() {
@@ -87,7 +87,7 @@ func TestOutbox(t *testing.T) {
 			o.Abandon()
 		}, false, 0, false, 0},
 		{"its keys come with its acknowledgment", func(o *Outbox) {
-			o.Patience = -1
+			o.MaxFlightPause = -1
 			o.SendKeyUpdate(late, update, 0, suite.Keys{})
 			if o.Delivered(start) == nil {
 				t.Error("there are no new keys")
@@ -132,7 +132,7 @@ func TestOutbox(t *testing.T) {
 		}, false, 0, false, 0},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			o := &Outbox{Timer: Timer{Initial: time.Second, Max: 4 * time.Second}, Patience: 10 * time.Second}
+			o := &Outbox{Timer: Timer{Initial: time.Second, Max: 4 * time.Second}, MaxFlightPause: 10 * time.Second}
 			test.do(o)
 			if o.Pending() != test.pending || len(o.queue) != test.queued || o.KeyUpdatePending() != test.updating {
 				t.Errorf("pending: %v, queued: %d, updating: %v; want %v, %d, %v",
@@ -149,7 +149,7 @@ func TestOutbox(t *testing.T) {
 // TestOutboxPaused: what waits while the caller owes an answer.
 func TestOutboxPaused(t *testing.T) {
 	start := time.Unix(1000, 0)
-	o := &Outbox{Timer: Timer{Initial: time.Second, Max: time.Second}, Patience: time.Minute}
+	o := &Outbox{Timer: Timer{Initial: time.Second, Max: time.Second}, MaxFlightPause: time.Minute}
 	k := &fake{}
 	o.Send(k, wire.AppendMessage(nil, wire.TypeServerHello, make([]byte, 50)), 0)
 	if o.Sendable(true) || !o.Sendable(false) {

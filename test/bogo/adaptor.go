@@ -96,7 +96,7 @@ func (w *wire) next() (e event, packet []byte, err error) {
 	return e, packet, err
 }
 
-// look notes what an engine that is not strict treats differently.
+// look notes what an engine without TrustUnprotected treats differently.
 func (w *wire) look(packet []byte) {
 	const (
 		headerLen                       = 13

@@ -163,7 +163,7 @@ var srtpProfiles = map[string]uint16{"SRTP_AES128_CM_SHA1_80": 1, "SRTP_AES128_C
 // first timeout of 400 ms, and as patient as the runner.
 func (o *options) datagram() hermetic.DTLSConfig {
 	d := hermetic.DTLSConfig{
-		TrustAddress: true, FixedMTU: true, Strict: !o.lenient, MaxTimeouts: 13, Patience: -1, MaxBuffered: 1 << 18, MTU: o.defaultMTU,
+		TrustAddress: true, FixedMTU: true, TrustUnprotected: !o.lenient, MaxTimeouts: 13, MaxFlightPause: -1, MaxBuffered: 1 << 18, MTU: o.defaultMTU,
 		RetransmitTimeout: 400 * time.Millisecond,
 	}
 	if o.mtu > 0 {

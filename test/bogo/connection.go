@@ -33,8 +33,8 @@ type connection struct {
 	secrets keyLog
 }
 
-// connect makes the connection that o describes. The notes are about what an engine that is
-// not strict treats differently.
+// connect makes the connection that o describes. The notes are about what an engine
+// without TrustUnprotected treats differently.
 func connect(o, retry *options, kept *sessions) (notes []string, err error) {
 	c := &connection{o: o, retry: retry, kept: kept}
 	cfg, err := c.config()

@@ -78,7 +78,7 @@ var unbuilt = map[string]string{
 	"TLS13-TicketAgeSkew-Forward-61-Reject":  noSkew,
 }
 
-// lenient is the rule for an engine that is not strict. A record without protection that
+// lenient is the rule for an engine without TrustUnprotected. A record without protection that
 // the strict mode refuses is dropped, because anybody may have sent it: a negative test then
 // ends differently. Of DTLS 1.3's ACKs, an unprotected one stops no retransmission
 // permanently, and a part of an unprotected message is not acknowledged, nor refused where it
