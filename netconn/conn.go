@@ -146,8 +146,7 @@ const stateTimeout = 30 * time.Second
 
 // ConnectionState returns State as a crypto/tls type, for net/http and other packages that look for
 // this method. Since net/http calls it once, before it reads, it first performs the handshake if
-// that is not complete, for at most 30 seconds. VerifiedChains is not set, and
-// ExportKeyingMaterial must not be called: use that of State.
+// that is not complete, for at most 30 seconds. VerifiedChains is not set.
 func (c *Conn) ConnectionState() tls.ConnectionState {
 	if !c.state().HandshakeComplete {
 		ctx, cancel := context.WithTimeout(context.Background(), stateTimeout)
@@ -155,19 +154,7 @@ func (c *Conn) ConnectionState() tls.ConnectionState {
 		c.handshake(ctx) // the first Read repeats its error
 	}
 	s := c.state()
-	return tls.ConnectionState{
-		Version:                     s.Version,
-		HandshakeComplete:           s.HandshakeComplete,
-		DidResume:                   s.DidResume,
-		CipherSuite:                 s.CipherSuite,
-		CurveID:                     s.CurveID,
-		NegotiatedProtocol:          s.NegotiatedProtocol,
-		ServerName:                  s.ServerName,
-		PeerCertificates:            s.PeerCertificates,
-		SignedCertificateTimestamps: s.SignedCertificateTimestamps,
-		OCSPResponse:                s.OCSPResponse,
-		HelloRetryRequest:           s.HelloRetryRequest,
-	}
+	return s.TLS()
 }
 
 // NetConn returns the connection below. It is nil on a [PacketListener], whose peers share a
