@@ -134,9 +134,12 @@ func (e *Engine) params() *handshake.Params {
 // start starts the handshake, in the first call that can produce output, so that
 // SetServerName can come before.
 func (e *Engine) start() {
-	if e.started {
-		return
+	if !e.started {
+		e.begin()
 	}
+}
+
+func (e *Engine) begin() {
 	e.started = true
 	if e.mode.IsServer() {
 		var jar handshake.CookieJar
@@ -313,7 +316,7 @@ func (e *Engine) Open(in []byte) (Opened, error) {
 	}
 	now := e.now()
 	o, err := e.carrier.Open(now, in)
-	if err == nil {
+	if err == nil && o.Data == nil { // with data there are no messages
 		err = e.handleMessages(now)
 	}
 	if err != nil {
@@ -323,10 +326,12 @@ func (e *Engine) Open(in []byte) (Opened, error) {
 		}
 		return Opened{N: n}, e.fail(err)
 	}
-	if e.mode.IsDTLS() && e.complete && !e.closed {
+	switch {
+	case e.closed:
+		e.sayClosed()
+	case e.complete && e.conn.UpdateDue() && e.mode.IsDTLS():
 		e.conn.SendDueUpdate(e.carrier) // at once: a datagram may be sent at any time
 	}
-	e.sayClosed()
 	poison.Around(in[:o.N], o.Data)
 	return Opened{Data: o.Data, N: o.N, Kind: Kind(o.Kind)}, nil
 }
@@ -368,23 +373,23 @@ func (e *Engine) Seal(dst, data []byte) ([]byte, error) {
 		return dst, e.err
 	case e.closed:
 		return dst, errWriteClosed
-	case e.complete:
+	case e.complete && e.conn.UpdateDue():
 		e.conn.SendDueUpdate(e.carrier)
 	}
 	out, err := e.carrier.Seal(e.now(), dst, data)
-	switch err {
-	case nil:
-		return out, nil
-	case carrier.ErrDataSize:
-		return dst, &invalidOperation{fmt.Sprintf("%d bytes do not fit in a datagram: at most %d do", len(data), e.MaxData())}
+	if err != nil {
+		return dst, e.sealError(err, len(data))
 	}
-	return dst, e.sealError(err)
+	return out, nil
 }
 
-// sealError returns why data was not sealed: the caller's mistake, or a limit.
-func (e *Engine) sealError(err error) error {
+// sealError returns why that many bytes of data were not sealed: the caller's mistake, or a
+// limit.
+func (e *Engine) sealError(err error, size int) error {
 	var fault *alert.Error
 	switch {
+	case err == carrier.ErrDataSize:
+		return &invalidOperation{fmt.Sprintf("%d bytes do not fit in a datagram: at most %d do", size, e.MaxData())}
 	case err == error(carrier.ErrSpent):
 		return &limitError{err.Error()}
 	case errors.As(err, &fault):

@@ -41,7 +41,7 @@ func (e *Engine) SealEarlyData(dst, data []byte) ([]byte, error) {
 	case carrier.ErrDataSize:
 		return dst, &invalidOperation{"more early data than the session permits"}
 	}
-	return dst, e.sealError(err)
+	return dst, e.sealError(err, len(data))
 }
 
 // EarlyDataRoom returns how many more bytes a client can give to SealEarlyData, at most

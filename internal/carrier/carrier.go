@@ -69,8 +69,8 @@ type Carrier interface {
 	Open(now time.Time, in []byte) (Opened, error)
 
 	// Next returns the next handshake message. Its body is valid until the next
-	// call. The caller asks after each Open and Resume, and after each message that
-	// it has handled, until ok is false.
+	// call. The caller asks after each Resume and each Open without data, and after each
+	// message that it has handled, until ok is false.
 	Next(now time.Time) (m wire.Message, ok bool, err error)
 
 	// Pause keeps Next from returning more messages until Resume: the caller of

@@ -229,10 +229,10 @@ func (d *Datagram) SetVersion(version uint16) {
 	d.x.clearOut.Version = wire.VersionDTLS12
 	if version == wire.VersionTLS13 {
 		p := &dtls13{opt: d.opt, readers13: readers13{renewer: d}}
-		d.protocol, d.readers = p, p
+		d.protocol, d.readers = p, &p.readers13
 	} else {
 		p := &dtls12{opt: d.opt}
-		d.protocol, d.readers = p, p
+		d.protocol, d.readers = p, &p.readers12
 		d.x.acks = acks{none: true}
 	}
 }

@@ -61,7 +61,8 @@ func (d *Datagram) Resume(now time.Time) {
 
 // openRecord consumes one record.
 func (d *Datagram) openRecord(now time.Time, in []byte) (Opened, error) {
-	r, n, err := d.unprotect(now, in)
+	var r opened
+	n, err := d.unprotect(now, in, &r)
 	if err == nil {
 		var o Opened
 		if o, err = d.handle(now, &r); err == nil || err == ErrClosed {
@@ -93,34 +94,36 @@ func (d *Datagram) used(r *opened) {
 	}
 }
 
-// unprotect opens the record at in[0], n bytes long. After a record under a connection ID
+// unprotect opens the record at in[0], n bytes long, into r. After a record under a connection ID
 // that is not ours, "the rest of the datagram" is discarded too (RFC 9147bis, Section 4).
-func (d *Datagram) unprotect(now time.Time, in []byte) (r opened, n int, err error) {
+func (d *Datagram) unprotect(now time.Time, in []byte, r *opened) (n int, err error) {
 	cidLen := len(d.cids.localCID())
 	if record.IsUnified(in[0]) {
 		u, n, ok := record.ParseUnified(in, cidLen)
 		if !ok {
-			return r, len(in), d.unparsed()
+			return len(in), d.unparsed()
 		}
 		if d.cids.foreign(u.CID) {
-			return r, len(in), record.Foreign
+			return len(in), record.Foreign
 		}
-		r, err = d.readers.openUnified(now, u)
-		return r, n, d.authenticated(now, &r, err)
+		*r, err = d.readers.openUnified(now, u)
+		r.cid = len(u.CID) > 0
+		return n, d.authenticated(now, r, err)
 	}
 	c, n, ok := record.ParseClassic(in, cidLen)
 	switch {
 	case !ok && record.ContentType(in[0]) == record.TLS12CID:
-		return r, len(in), d.unparsed()
+		return len(in), d.unparsed()
 	case !ok:
-		return r, len(in), record.Malformed
+		return len(in), record.Malformed
 	case d.cids.foreign(c.CID):
-		return r, len(in), record.Foreign
+		return len(in), record.Foreign
 	case c.Number.Epoch != 0:
-		r, err = d.readers.openClassic(c)
-		return r, n, d.authenticated(now, &r, err)
+		*r, err = d.readers.openClassic(c)
+		r.cid = len(c.CID) > 0
+		return n, d.authenticated(now, r, err)
 	case d.complete:
-		return r, n, record.Unprotected
+		return n, record.Unprotected
 	}
 	r.number = c.Number
 	r.typ, r.content, err = d.x.clearIn.Open(&c)
@@ -129,7 +132,7 @@ func (d *Datagram) unprotect(now time.Time, in []byte) (r opened, n int, err err
 		// of the ClientHello, so that it repeats none of its stateless answer.
 		d.x.clearOut.StartAt(c.Number.Sequence)
 	}
-	return r, n, err
+	return n, err
 }
 
 // unparsed: a record with a connection ID does not parse before its size is

@@ -94,7 +94,7 @@ func (r *readers12) openClassic(c record.Classic) (opened, error) {
 		return opened{}, errAhead
 	}
 	typ, content, err := r.keys.Open(&c)
-	return opened{typ: typ, number: c.Number, content: content, cid: len(c.CID) > 0, from: &r.keys.Received}, err
+	return opened{typ: typ, number: c.Number, content: content, from: &r.keys.Received}, err
 }
 
 func (r *readers12) openUnified(time.Time, record.Unified) (opened, error) {
@@ -154,10 +154,12 @@ func (r *readers13) openClassic(record.Classic) (opened, error) { return opened{
 // openUnified chooses the keys by the two bits: "implementations SHOULD use the most recent
 // past epoch which has matching bits" (RFC 9147bis, Section 4.2.2).
 func (r *readers13) openUnified(now time.Time, u record.Unified) (opened, error) {
-	r.forget(now)
+	if r.expire != 0 {
+		r.forget(now)
+	}
 	for i := len(r.generations) - 1; i >= 0; i-- {
 		if uint8(r.generations[i].Epoch()&3) == u.EpochBits {
-			return r.open(now, i, u)
+			return r.open(now, i, &u)
 		}
 	}
 	if u.EpochBits == uint8(nextEpoch(handshake.Handshake, r.readEpoch())&3) {
@@ -166,11 +168,11 @@ func (r *readers13) openUnified(now time.Time, u record.Unified) (opened, error)
 	return opened{}, record.NoKeys
 }
 
-func (r *readers13) open(now time.Time, i int, u record.Unified) (opened, error) {
+func (r *readers13) open(now time.Time, i int, u *record.Unified) (opened, error) {
 	g := &r.generations[i]
-	o := opened{cid: len(u.CID) > 0, from: &g.Received}
+	o := opened{from: &g.Received}
 	var err error
-	o.number, o.typ, o.content, err = g.Open(&u)
+	o.number, o.typ, o.content, err = g.Open(u)
 	o.replayable = o.number.Epoch == uint64(handshake.EarlyData)
 	switch newest := i == len(r.generations)-1; {
 	case err == nil && !g.used:

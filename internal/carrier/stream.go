@@ -154,7 +154,7 @@ func (s *Stream) sealedCCS(rec []byte) bool {
 // refusesHello reports whether a record is the unencrypted alert of a client that refuses
 // the ServerHello of TLS 1.3, and so has no keys: no record has arrived under them yet.
 func (s *Stream) refusesHello(rec []byte) bool {
-	return s.opt.Server && s.rules().refusable && s.in.Protected() && !s.complete &&
+	return !s.complete && s.opt.Server && s.rules().refusable && s.in.Protected() &&
 		(s.reads == handshake.EarlyData || s.in.Sequence() == 0) &&
 		record.ContentType(rec[0]) == record.Alert && len(rec) == record.HeaderLen+2 &&
 		rec[record.HeaderLen] == alertFatal && alert.Description(rec[record.HeaderLen+1]) != alert.CloseNotify
@@ -164,8 +164,10 @@ func (s *Stream) refusesHello(rec []byte) bool {
 // header is complete.
 func (s *Stream) checkHeader(in []byte) error {
 	typ := record.ContentType(in[0])
-	if err := s.checkVersion(in); err != nil {
-		return err
+	if in[1] != 3 || in[2] != 3 { // 0x0303 is right in every version
+		if err := s.checkVersion(in); err != nil {
+			return err
+		}
 	}
 	switch {
 	case typ < record.ChangeCipherSpec || typ > record.ApplicationData:

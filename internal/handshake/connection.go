@@ -120,6 +120,13 @@ func (c *Connection) UpdateKeys(out Output, request bool) {
 	}
 }
 
+// UpdateDue reports whether a KeyUpdate is due, because the peer has asked for it, or a
+// request had to wait.
+func (c *Connection) UpdateDue() bool {
+	s, ok := c.secrets.(*secrets13)
+	return ok && s.updates.due()
+}
+
 // SendDueUpdate sends the KeyUpdate that is due, if there is one and it may be sent.
 func (c *Connection) SendDueUpdate(out Output) {
 	if s, ok := c.secrets.(*secrets13); ok {

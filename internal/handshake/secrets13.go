@@ -27,6 +27,9 @@ type keyUpdates struct {
 	awaits  bool // the peer has been asked, and has not answered
 }
 
+// due reports whether one is to be sent, as soon as it may be.
+func (u *keyUpdates) due() bool { return u.owes || u.wants }
+
 // trafficKeys are the keys of a traffic secret.
 func (c *Connection) trafficKeys(secret []byte) suite.Keys {
 	return c.Suite.TrafficKeys(c.prefix(), secret)
@@ -147,7 +150,7 @@ func (s *secrets13) updateKeys(c *Connection, out Output, request bool) {
 // "prior to sending its next Application Data record"), or a request that had to wait. One
 // KeyUpdate answers all requests that arrive before it is acknowledged.
 func (s *secrets13) sendDueUpdate(c *Connection, out Output) {
-	if (s.updates.owes || s.updates.wants) && !out.KeyUpdatePending() {
+	if s.updates.due() && !out.KeyUpdatePending() {
 		s.sendUpdate(c, out)
 	}
 }

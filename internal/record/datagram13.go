@@ -103,9 +103,14 @@ func NewRested13(epoch uint64, c *suite.Suite, r *Rested) *Reader13 {
 // is not marked yet.
 func (e *Reader13) Open(u *Unified) (Number, ContentType, []byte, error) {
 	if e.rests {
-		e.keys.Wake()
-		defer e.keys.Rest()
+		return e.openResting(u)
 	}
+	return e.open(u)
+}
+
+func (e *Reader13) openResting(u *Unified) (Number, ContentType, []byte, error) {
+	e.keys.Wake()
+	defer e.keys.Rest()
 	return e.open(u)
 }
 

@@ -37,10 +37,11 @@ func (w *window) Mark(n uint64) {
 	case n-w.next >= windowSize:
 		w.seen = [len(w.seen)]uint64{}
 		w.next = n + 1
-	default:
-		for ; w.next <= n; w.next++ {
+	case n >= w.next:
+		for ; w.next < n; w.next++ {
 			w.seen[w.next/64%uint64(len(w.seen))] &^= 1 << (w.next % 64)
 		}
+		w.next++
 	}
 	w.seen[n/64%uint64(len(w.seen))] |= 1 << (n % 64)
 }
