@@ -25,7 +25,7 @@ var (
 func (e *Engine) answer(q handshake.Question) Pending {
 	switch q := q.(type) {
 	case *handshake.Configure:
-		e.configure(q)
+		return e.configure(q)
 	case *handshake.Choose:
 		return e.choose(q)
 	case *handshake.Sign:
@@ -52,10 +52,20 @@ func (e *Engine) answer(q handshake.Question) Pending {
 	return nil
 }
 
-// configure asks GetConfigForClient.
-func (e *Engine) configure(q *handshake.Configure) {
+// configure asks GetConfigForClient, or the caller.
+func (e *Engine) configure(q *handshake.Configure) Pending {
 	criteria := &pki.Criteria{Version: tls.VersionTLS12, Schemes: q.Hello.SignatureSchemes, SchemesCert: q.Hello.SignatureSchemesCert, Types: []uint8{pki.X509}}
-	cfg, err := e.plan.cfg.GetConfigForClient(newClientHello(e, q.Hello, criteria))
+	hello := newClientHello(e, q.Hello, criteria)
+	if e.plan.cfg.asks(AsyncConfig) {
+		return &ConfigRequest{ClientHello: hello, question: question{e}}
+	}
+	cfg, err := e.plan.cfg.GetConfigForClient(hello)
+	e.configured(q, cfg, err)
+	return nil
+}
+
+// configured uses the Config that was chosen for a client; nil keeps the engine's own.
+func (e *Engine) configured(q *handshake.Configure, cfg *Config, err error) {
 	if err != nil {
 		q.Err = callbackError(alert.InternalError, err)
 		return

@@ -7,6 +7,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 
 	"github.com/hermetic-tls/hermetic/internal/pkitest"
@@ -133,6 +134,46 @@ func TestAsyncMisuse(t *testing.T) {
 	if p.server.Pending() != nil {
 		t.Error("a question survives Reset")
 	}
+}
+
+// TestAsyncConfig: the Config that is the answer is in use from then on, its questions too.
+func TestAsyncConfig(t *testing.T) {
+	fourModes(t, func(t *testing.T, datagram bool, version uint16) {
+		client, server, _ := sessionConfigs(t, version)
+		client.NextProtos = []string{"a", "b"}
+		server.Async = AsyncConfig
+		server.GetConfigForClient = func(*ClientHello) (*Config, error) {
+			t.Error("GetConfigForClient is called")
+			return nil, nil
+		}
+		chosen := server.Clone()
+		chosen.NextProtos, chosen.Async = []string{"b"}, AsyncConfig|AsyncChoose
+		m := newMeeting(t, datagram, client, server)
+		var asked []string
+		m.answer = func(p Pending) {
+			asked = append(asked, fmt.Sprintf("%T", p))
+			var err error
+			switch p := p.(type) {
+			case *ConfigRequest:
+				if !slices.Equal(p.ClientHello.SupportedProtos, client.NextProtos) || p.ClientHello.ServerName != "localhost" {
+					t.Errorf("the client is described as %+v", p.ClientHello)
+				}
+				err = p.Answer(chosen, nil)
+			case *ChooseRequest:
+				err = p.Answer(nil, nil)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		m.finish()
+		if got := m.client.State().NegotiatedProtocol; got != "b" {
+			t.Errorf("ALPN %q", got)
+		}
+		if want := []string{"*hermetic.ConfigRequest", "*hermetic.ChooseRequest"}; !slices.Equal(asked, want) {
+			t.Errorf("asked %q, want %q", asked, want)
+		}
+	})
 }
 
 // TestAsyncFailures: what an error as an answer becomes.

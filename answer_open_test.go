@@ -37,6 +37,8 @@ func (c *closing) asks(question Async) *Engine {
 // kindOf is the bit of Async that has asked.
 func kindOf(q Pending) Async {
 	switch q.(type) {
+	case *ConfigRequest:
+		return AsyncConfig
 	case *ChooseRequest:
 		return AsyncChoose
 	case *SignRequest:
@@ -155,7 +157,7 @@ func failedAnswer(t *testing.T, question Async, open func(*testing.T) (*closing,
 		t.Errorf("an answer twice: %v", err)
 	}
 	want, fatal := map[Async]Alert{
-		AsyncChoose: AlertInternalError, AsyncSign: AlertInternalError, AsyncVerify: AlertBadCertificate, AsyncPSK: AlertInternalError,
+		AsyncConfig: AlertInternalError, AsyncChoose: AlertInternalError, AsyncSign: AlertInternalError, AsyncVerify: AlertBadCertificate, AsyncPSK: AlertInternalError,
 	}[question]
 	if !fatal {
 		c.settle()

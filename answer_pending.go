@@ -14,11 +14,26 @@ import (
 	"github.com/hermetic-tls/hermetic/internal/suite"
 )
 
-// Pending is a question that an engine waits on: a *[ChooseRequest], *[SignRequest],
-// *[VerifyRequest], *[SessionRequest], *[TicketKeysRequest], *[PSKRequest] or
+// Pending is a question that an engine waits on: a *[ConfigRequest], *[ChooseRequest],
+// *[SignRequest], *[VerifyRequest], *[SessionRequest], *[TicketKeysRequest], *[PSKRequest] or
 // *[ReplayRequest]. The caller answers it at any later time, from the goroutine that drives
 // the engine. A second answer, or one after Reset, is an [ErrInvalidOperation].
 type Pending interface{ pending() }
+
+// ConfigRequest asks a server which Config is for a client ([AsyncConfig]).
+type ConfigRequest struct {
+	// ClientHello describes the client.
+	ClientHello *ClientHello
+
+	question
+}
+
+// Answer returns the Config to the engine, as [Config].GetConfigForClient does: nil keeps the
+// engine's own, and an error ends the handshake. The questions that follow are those of the
+// Config that was chosen.
+func (r *ConfigRequest) Answer(cfg *Config, err error) error {
+	return answer(r.engine, r, "choice of a Config", func(q *handshake.Configure) { r.engine.configured(q, cfg, err) })
+}
 
 // ChooseRequest asks which certificate to send ([AsyncChoose]).
 type ChooseRequest struct {

@@ -95,6 +95,8 @@ func newAsker(t *testing.T, datagram bool, a asking, questions Async) *asker {
 // answer answers a question the way the Config would, or with an error.
 func (k *asker) answer(p Pending, fail error) error {
 	switch p := p.(type) {
+	case *ConfigRequest:
+		return p.Answer(nil, fail)
 	case *ChooseRequest:
 		return p.Answer(&k.leaf, fail)
 	case *SignRequest:
@@ -328,13 +330,13 @@ func TestIntrusionsWithQuestions(t *testing.T) {
 func (a asking) asks() []Async {
 	switch {
 	case a.early:
-		return []Async{AsyncVerify, AsyncSession, AsyncTicketKeys, AsyncReplay}
+		return []Async{AsyncConfig, AsyncVerify, AsyncSession, AsyncTicketKeys, AsyncReplay}
 	case a.resumes:
-		return []Async{AsyncVerify, AsyncSession, AsyncTicketKeys}
+		return []Async{AsyncConfig, AsyncVerify, AsyncSession, AsyncTicketKeys}
 	case a.psk:
-		return []Async{AsyncVerify, AsyncPSK}
+		return []Async{AsyncConfig, AsyncVerify, AsyncPSK}
 	}
-	return []Async{AsyncChoose, AsyncSign, AsyncVerify}
+	return []Async{AsyncConfig, AsyncChoose, AsyncSign, AsyncVerify}
 }
 
 // TestEarlyDataCutOff: RFC 9846, Section 5.1: an EndOfEarlyData that an attacker appends to

@@ -58,7 +58,7 @@ func (m Mode) IsDTLS() bool { return m == DTLSClient || m == DTLSServer }
 // Async is a set of the questions that an engine asks its caller, through
 // [Engine.Pending], instead of answering them from the [Config]. The table in the package
 // documentation has all of them.
-type Async uint8
+type Async uint16
 
 const (
 	// AsyncChoose asks which certificate to send: a [ChooseRequest].
@@ -79,6 +79,9 @@ const (
 	AsyncPSK
 	// AsyncReplay asks a server whether early data is new: a [ReplayRequest].
 	AsyncReplay
+	// AsyncConfig asks a server which Config is for a client, instead of calling
+	// GetConfigForClient: a [ConfigRequest].
+	AsyncConfig
 )
 
 // asks reports whether the caller answers that question itself.

@@ -27,7 +27,7 @@
 // hardware module, a certificate to be fetched, a session in a database.
 //
 //	question                      callback or field                     bit              request
-//	which Config? (server)        GetConfigForClient                    -                -
+//	which Config? (server)        GetConfigForClient                    AsyncConfig      ConfigRequest
 //	which certificate?            GetCertificate, GetClientCertificate  AsyncChoose      ChooseRequest
 //	sign with its key             tls.Certificate.PrivateKey            AsyncSign        SignRequest
 //	is the peer good?             VerifyPeerCertificate,                AsyncVerify      VerifyRequest
