@@ -170,7 +170,7 @@ func (c *Context) turnAway() error {
 // Finished is acknowledged, or data arrives: so a caller that then stops asking for
 // the timeout does not hang.
 func (c *Context) done() bool {
-	return c.engine.HandshakeComplete() && (c.engine.mode != DTLSClient || c.engine.acknowledged() || len(c.data) > 0)
+	return c.engine.HandshakeComplete() && (c.engine.mode != DTLSClient || c.engine.Acknowledged() || len(c.data) > 0)
 }
 
 // expire tells the engine that time has passed.
@@ -504,7 +504,7 @@ func (c *Context) SetServerName(name string) error {
 // operation. DTLS only: in TLS ok is false.
 func (c *Context) Timeout() (time.Duration, bool) {
 	at, ok := c.engine.Deadline()
-	if !ok || c.done() && c.engine.acknowledged() {
+	if !ok || c.done() && c.engine.Acknowledged() {
 		return 0, false // only a final flight remains, kept for a peer that has it
 	}
 	return max(0, at.Sub(c.engine.now())), true

@@ -62,8 +62,9 @@ type Opened struct {
 // not be concurrent.
 //
 // Methods for which that is said are for DTLS only: [Engine.SetPeerID], [Engine.SetMTU],
-// [Engine.SetRetransmitTimeout], [Engine.Deadline], [Engine.Expire], [Engine.ConnectionIDs],
-// [Engine.OfferConnectionIDs], [Engine.RequestConnectionIDs] and [Engine.ChangeConnectionID].
+// [Engine.SetRetransmitTimeout], [Engine.Deadline], [Engine.Expire], [Engine.Acknowledged],
+// [Engine.ConnectionIDs], [Engine.OfferConnectionIDs], [Engine.RequestConnectionIDs] and
+// [Engine.ChangeConnectionID].
 type Engine struct {
 	mode       Mode
 	started    bool

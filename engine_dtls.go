@@ -84,8 +84,10 @@ func (e *Engine) datagrams() *carrier.Datagram {
 	return d
 }
 
-// acknowledged reports whether the peer is known to have all of the handshake.
-func (e *Engine) acknowledged() bool {
+// Acknowledged reports whether the peer is known to have all of the handshake. A DTLS client
+// whose handshake is complete may still have to send its last flight again: until then it
+// should call Expire at the Deadline. DTLS only: in TLS it is true.
+func (e *Engine) Acknowledged() bool {
 	d := e.datagrams()
 	return d == nil || d.Acknowledged()
 }

@@ -674,3 +674,27 @@ func TestEchoedSessionID(t *testing.T) {
 		t.Errorf("the alert is %x", out)
 	}
 }
+
+// TestAcknowledged: a client that is complete is not done until the server has its Finished.
+func TestAcknowledged(t *testing.T) {
+	client, server, _ := sessionConfigs(t, tls.VersionTLS13)
+	server.DTLS.TrustAddress = true
+	if m := newMeeting(t, false, client, server); !m.client.Acknowledged() || !m.server.Acknowledged() {
+		t.Error("over TLS there is nothing to acknowledge")
+	}
+	m := newMeeting(t, true, client, server)
+	for !m.client.HandshakeComplete() {
+		for _, ends := range [][2]*Engine{{m.client, m.server}, {m.server, m.client}} {
+			if _, err := m.pass(ends[0], ends[1]); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if m.client.Acknowledged() {
+		t.Error("the server has not seen the client's last flight yet")
+	}
+	m.finish()
+	if !m.client.Acknowledged() {
+		t.Error("the server has acknowledged the client's last flight")
+	}
+}
