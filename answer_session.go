@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"container/list"
 	"encoding/binary"
-	"errors"
 	"hash/crc32"
 	"sync"
 	"time"
@@ -42,13 +41,10 @@ func (s *Session) MaxEarlyData() uint32 { return s.state.MaxEarlyData }
 // Appendix C.4).
 func (s *Session) SingleUse() bool { return s.state.Version == wire.VersionTLS13 }
 
-var (
-	errNoSession  = errors.New("hermetic: the session is empty")
-	errBadSession = errors.New("hermetic: not a session, or damaged, or of another version of this library")
-)
+var errNoSession = &invalidOperation{"hermetic: the session is empty"}
 
 // MarshalBinary returns the session in a stable form, which later versions of this library
-// read. It has a checksum, but is not encrypted.
+// read. It has a checksum, but is not encrypted. The zero Session is an [ErrInvalidOperation].
 func (s *Session) MarshalBinary() ([]byte, error) {
 	if s.state == nil {
 		return nil, errNoSession
@@ -57,15 +53,15 @@ func (s *Session) MarshalBinary() ([]byte, error) {
 	return binary.BigEndian.AppendUint32(b, crc32.ChecksumIEEE(b)), nil
 }
 
-// UnmarshalBinary reads what MarshalBinary has returned. Damaged data is an error.
+// UnmarshalBinary reads what MarshalBinary has returned. Other data is an [ErrBadSession].
 func (s *Session) UnmarshalBinary(data []byte) error {
 	n := len(data) - crc32.Size
 	if n < 0 || binary.BigEndian.Uint32(data[n:]) != crc32.ChecksumIEEE(data[:n]) {
-		return errBadSession
+		return ErrBadSession
 	}
 	state, err := session.Parse(bytes.Clone(data[:n]))
 	if err != nil {
-		return errBadSession
+		return ErrBadSession
 	}
 	*s = Session{state: state}
 	return nil

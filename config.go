@@ -1,12 +1,13 @@
 package hermetic
 
 import (
+	"cmp"
 	"crypto"
 	"crypto/tls"
 	"crypto/x509"
-	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 )
 
@@ -39,15 +40,20 @@ func (m Mode) String() string {
 	return "invalid mode"
 }
 
-// ParseMode is the inverse of [Mode.String]. The match is exact; any other name is an error.
+// ParseMode is the inverse of [Mode.String]. The match is exact; any other name is an
+// [ErrInvalidOperation].
 func ParseMode(name string) (Mode, error) {
 	for m := TLSClient; m <= DTLSServer; m++ {
 		if m.String() == name {
 			return m, nil
 		}
 	}
-	return 0, errors.New("hermetic: mode '" + name + "' is none of tls-client, tls-server, dtls-client, dtls-server")
+	return 0, &invalidOperation{"hermetic: mode '" + name + "' is none of tls-client, tls-server, dtls-client, dtls-server"}
 }
+
+var errMode = &invalidOperation{"hermetic: the mode is none of TLSClient, TLSServer, DTLSClient, DTLSServer"}
+
+func (m Mode) valid() bool { return TLSClient <= m && m <= DTLSServer }
 
 // IsServer reports whether m is TLSServer or DTLSServer.
 func (m Mode) IsServer() bool { return m == TLSServer || m == DTLSServer }
@@ -83,6 +89,22 @@ const (
 	// GetConfigForClient: a [ConfigRequest].
 	AsyncConfig
 )
+
+var asyncNames = [...]string{"Choose", "Sign", "Verify", "Session", "TicketKeys", "PSK", "Replay"}
+
+// String returns the names of the constants without "Async", such as "Sign|Verify", or "None".
+func (a Async) String() string {
+	var names []string
+	for i, name := range asyncNames {
+		if a&(1<<i) != 0 {
+			names = append(names, name)
+		}
+	}
+	if unknown := a &^ (1<<len(asyncNames) - 1); unknown != 0 {
+		names = append(names, fmt.Sprintf("0x%x", uint8(unknown)))
+	}
+	return cmp.Or(strings.Join(names, "|"), "None")
+}
 
 // asks reports whether the caller answers that question itself.
 func (c *Config) asks(what Async) bool { return c.Async&what != 0 }

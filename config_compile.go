@@ -54,7 +54,7 @@ type plan struct {
 
 func (c *Config) plan() (*plan, error) {
 	if c == nil {
-		return nil, errors.New("hermetic: the Config is nil")
+		return nil, configError("", "it is nil")
 	}
 	c.compile.once.Do(func() { c.compile.result, c.compile.err = newPlan(c) })
 	return c.compile.result, c.compile.err
@@ -62,11 +62,11 @@ func (c *Config) plan() (*plan, error) {
 
 // errFIPSOnly: that mode reserves AES-GCM with a protocol's nonces for the standard
 // library itself.
-var errFIPSOnly = errors.New("hermetic: not usable under GODEBUG=fips140=only (fips140=on works)")
+var errFIPSOnly = errors.New("not usable under GODEBUG=fips140=only (fips140=on works)")
 
 func newPlan(cfg *Config) (*plan, error) {
 	if fips140.Enforced() {
-		return nil, errFIPSOnly
+		return nil, configFault("", errFIPSOnly)
 	}
 	c := &plan{cfg: cfg}
 	c.chains.MaxCost = cfg.maxCertificateCost()
@@ -317,13 +317,26 @@ func (c *plan) alpn(p *handshake.Params) error {
 
 func (c *plan) sizes(p *handshake.Params) error {
 	d := &c.cfg.DTLS
+	for _, f := range []struct {
+		field string
+		value any
+		size  int64
+	}{
+		{"MaxCertificateCost", c.cfg.MaxCertificateCost, int64(c.cfg.MaxCertificateCost)},
+		{"DTLS.RetransmitTimeout", d.RetransmitTimeout, int64(d.RetransmitTimeout)},
+		{"DTLS.MaxRetransmitTimeout", d.MaxRetransmitTimeout, int64(d.MaxRetransmitTimeout)},
+		{"DTLS.MaxTimeouts", d.MaxTimeouts, int64(d.MaxTimeouts)},
+		{"DTLS.MaxBuffered", d.MaxBuffered, int64(d.MaxBuffered)},
+	} {
+		if f.size < 0 {
+			return configError(f.field, fmt.Sprintf("%v is negative", f.value))
+		}
+	}
 	switch {
 	case c.cfg.MaxRecordData != 0 && (c.cfg.MaxRecordData < 512 || c.cfg.MaxRecordData > record.MaxPlaintext):
 		return configError("MaxRecordData", fmt.Sprintf("%d is not from 512 to %d", c.cfg.MaxRecordData, record.MaxPlaintext))
 	case c.cfg.MaxCertificateMessage < 0 || c.cfg.MaxCertificateMessage >= 1<<24:
 		return configError("MaxCertificateMessage", fmt.Sprintf("%d is not from 0 to 2^24-1", c.cfg.MaxCertificateMessage))
-	case c.cfg.MaxCertificateCost < 0:
-		return configError("MaxCertificateCost", fmt.Sprintf("%d is negative", c.cfg.MaxCertificateCost))
 	case c.cfg.DTLS.MTU != 0 && c.cfg.DTLS.MTU < minMTU:
 		return configError("DTLS.MTU", fmt.Sprintf("%d is less than %d", c.cfg.DTLS.MTU, minMTU))
 	case d.ConnectionIDLength < 0 || d.ConnectionIDLength > 255:

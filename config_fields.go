@@ -1,6 +1,7 @@
 package hermetic
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 
@@ -25,6 +26,12 @@ const (
 func (c *plan) fields(*handshake.Params) error {
 	if err := checkServerName(c.cfg.ServerName); err != nil {
 		return configFault("ServerName", err)
+	}
+	if a := c.cfg.ClientAuth; a < tls.NoClientCert || a > tls.RequireAndVerifyClientCert {
+		return configError("ClientAuth", fmt.Sprintf("%d is none of the constants of crypto/tls", int(a)))
+	}
+	if a := c.cfg.Async; a >= 1<<len(asyncNames) {
+		return configError("Async", a.String()+" has a bit that asks nothing")
 	}
 	if n := sizeOf(c.cfg.NextProtos, 1); n > helloRoom {
 		return configError("NextProtos", fmt.Sprintf("it takes %d bytes, but a ClientHello has room for %d", n, helloRoom))

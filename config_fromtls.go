@@ -3,7 +3,6 @@ package hermetic
 import (
 	"bytes"
 	"crypto/tls"
-	"errors"
 	"fmt"
 	"reflect"
 	"slices"
@@ -12,10 +11,10 @@ import (
 )
 
 // FromTLS converts a crypto/tls configuration. A field that is set and has no counterpart here,
-// or whose callback gets a type that only crypto/tls can make, is an error that names it.
+// or whose callback gets a type that only crypto/tls can make, is a *[ConfigError] that names it.
 func FromTLS(t *tls.Config) (*Config, error) {
 	if t == nil {
-		return nil, errors.New("hermetic: the tls.Config is nil")
+		return nil, tlsError("", "it is nil")
 	}
 	if err := refuse(t); err != nil {
 		return nil, err
@@ -90,9 +89,13 @@ func refuse(t *tls.Config) error {
 		case name == "sessionTicketKeys":
 			name = "SetSessionTicketKeys"
 		}
-		return fmt.Errorf("hermetic: tls.Config.%s cannot be taken over: %s", name, why)
+		return tlsError(name, "it cannot be taken over: "+why)
 	}
 	return refuseNames(t)
+}
+
+func tlsError(field, reason string) error {
+	return &ConfigError{Field: field, Reason: reason, ofTLS: true}
 }
 
 // unusedTicketKey reports whether crypto/tls has filled in a SessionTicketKey that it
@@ -108,8 +111,8 @@ func refuseNames(t *tls.Config) error {
 	//lint:ignore SA1019 a caller that still sets it must hear of it
 	for name, c := range t.NameToCertificate {
 		if !slices.ContainsFunc(t.Certificates, func(own tls.Certificate) bool { return names(&own, name) && sameChain(&own, c) }) {
-			return fmt.Errorf("hermetic: tls.Config.NameToCertificate cannot be taken over: for %q it has a certificate "+
-				"that Certificates has not, or that has another name; use Certificates or Config.GetCertificate", name)
+			return tlsError("NameToCertificate", fmt.Sprintf("it cannot be taken over: for %q it has a certificate "+
+				"that Certificates has not, or that has another name; use Certificates or Config.GetCertificate", name))
 		}
 	}
 	return nil

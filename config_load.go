@@ -44,8 +44,11 @@ const (
 //
 // The file cert holds our own certificate chain and its private key: see [LoadKeyPair].
 //
-// A file that does not load is a *[FileError].
+// A file that does not load is a *[FileError], and an unknown mode an [ErrInvalidOperation].
 func LoadConfig(mode Mode, cacert, cert string) (*Config, error) {
+	if !mode.valid() {
+		return nil, errMode
+	}
 	c := &Config{}
 	if cacert != "" {
 		pool, err := LoadCertPool(cacert)

@@ -41,15 +41,6 @@ func TestNames(t *testing.T) {
 	}
 }
 
-// TestKindNames: a Kind prints as its constant, and so does one that does not exist.
-func TestKindNames(t *testing.T) {
-	for k, want := range map[Kind]string{KindNone: "None", KindData: "Data", KindEarlyData: "EarlyData", KindNewPath: "NewPath", 9: "Kind(9)"} {
-		if got := k.String(); got != want {
-			t.Errorf("Kind %d is %s, want %s", uint8(k), got, want)
-		}
-	}
-}
-
 // TestParseFaults: what does not parse is a FileError, whichever function has read it.
 func TestParseFaults(t *testing.T) {
 	bad := []byte("-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n")

@@ -294,7 +294,7 @@ func TestFromTLS(t *testing.T) {
 		}
 	}
 	_, err := FromTLS(&tls.Config{Renegotiation: tls.RenegotiateOnceAsClient})
-	if err == nil || !strings.Contains(err.Error(), "tls.Config.Renegotiation cannot be taken over: renegotiation is never done") {
+	if err == nil || !strings.Contains(err.Error(), "tls.Config.Renegotiation: it cannot be taken over: renegotiation is never done") {
 		t.Errorf("Renegotiation: %v", err)
 	}
 	if c, err := FromTLS(&tls.Config{SessionTicketsDisabled: true}); err != nil || !c.NoTickets {
@@ -437,7 +437,7 @@ func pemBlock(kind string, der []byte) []byte {
 // TestFIPSOnly: a mode in which AES-GCM would panic is refused with an error.
 func TestFIPSOnly(t *testing.T) {
 	if fips140.Enforced() {
-		if _, err := NewEngine(TLSClient, &Config{ServerName: "localhost"}); err != errFIPSOnly {
+		if _, err := NewEngine(TLSClient, &Config{ServerName: "localhost"}); !errors.Is(err, errFIPSOnly) || err.Error() != "hermetic: Config: "+errFIPSOnly.Error() {
 			t.Fatal(err)
 		}
 		return

@@ -525,7 +525,8 @@ func (c *Context) KeyUpdate(request KeyUpdateRequest) error {
 	return c.engine.KeyUpdate(request)
 }
 
-// Engine returns the engine below, for what the Context does not have itself. Its Open, Seal,
-// SealEarlyData, Output, Close, Reset and Export must not be called: bytes from the transport and for
-// it are with the Context.
+// Engine returns the engine below, for what the Context does not have itself: neither needs a
+// lock, so there is no function to pass, as there is for the Control of netconn's Conn. Its Open,
+// Seal, SealEarlyData, Output, Close, Reset and Export must not be called: bytes from the
+// transport and for it are with the Context.
 func (c *Context) Engine() *Engine { return c.engine }

@@ -16,8 +16,13 @@
 // The failure of a connection is an [*AlertError]: the alert, its sender, and the cause in
 // words. It may wrap an error of crypto/x509. A call that is not valid at that point is an
 // [ErrInvalidOperation], a Config that cannot be used a [*ConfigError], and a file that does
-// not load a [*FileError]. A transport's own errors are returned unchanged. After a fatal
-// error every call repeats it until Reset.
+// not load a [*FileError]. Saved bytes that cannot be read are an [ErrBadState] or an
+// [ErrBadSession]. A transport's own errors are returned unchanged. After a fatal error every
+// call repeats it until Reset.
+//
+// Programs that react to errors use errors.Is and errors.As. An error with neither a variable
+// nor a type, such as that of a BIO whose Read returns an impossible count, is a fault of the
+// program, and its text says what to mend.
 //
 // # Waiting for others
 //

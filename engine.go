@@ -88,10 +88,11 @@ type Engine struct {
 }
 
 // NewEngine returns an engine at the start of a handshake. A client has its ClientHello ready
-// in Output. If cfg cannot be used, the error is a *[ConfigError].
+// in Output. If cfg cannot be used, the error is a *[ConfigError]; an unknown mode is an
+// [ErrInvalidOperation].
 func NewEngine(mode Mode, cfg *Config) (*Engine, error) {
-	if mode < TLSClient || mode > DTLSServer {
-		return nil, errors.New("hermetic: the mode is none of TLSClient, TLSServer, DTLSClient, DTLSServer")
+	if !mode.valid() {
+		return nil, errMode
 	}
 	c, err := cfg.plan()
 	if err != nil {
@@ -475,6 +476,14 @@ const (
 	// UpdateRequested asks the peer to change its sending keys too.
 	UpdateRequested KeyUpdateRequest = true
 )
+
+// String returns the constant's name.
+func (r KeyUpdateRequest) String() string {
+	if r == UpdateRequested {
+		return "UpdateRequested"
+	}
+	return "UpdateNotRequested"
+}
 
 // KeyUpdate changes our sending keys (RFC 9846, Section 4.7.3), and with [UpdateRequested] asks
 // the peer to change its own. A request that it has not answered yet serves for this one too.

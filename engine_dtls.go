@@ -119,6 +119,14 @@ const (
 	ConnectionIDImmediate ConnectionIDUsage = true
 )
 
+// String returns the constant's name without "ConnectionID": "Spare" or "Immediate".
+func (u ConnectionIDUsage) String() string {
+	if u == ConnectionIDImmediate {
+		return "Immediate"
+	}
+	return "Spare"
+}
+
 // OfferConnectionIDs sends the peer n more connection IDs of ours, at most 8 in all, for the
 // given usage. DTLS only, and an [ErrInvalidOperation] unless the version is 1.3 and the peer
 // already uses an ID of ours.

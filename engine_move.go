@@ -2,7 +2,6 @@ package hermetic
 
 import (
 	"crypto/cipher"
-	"errors"
 	"fmt"
 	"io"
 
@@ -43,14 +42,10 @@ const maxSkip13 = 1 << 14
 
 var stateLabel = []byte("hermetic engine state")
 
-var (
-	errExported = errors.New("hermetic: the engine was exported: its connection continues elsewhere")
-	errOver     = &invalidOperation{"both sides have closed the connection, and its keys are forgotten"}
-	errState    = errors.New("hermetic: not the state of an engine, or damaged, or sealed with another key")
-)
+var errOver = &invalidOperation{"both sides have closed the connection, and its keys are forgotten"}
 
 // Export appends the state of an established connection, sealed by aead, for [ImportEngine] in
-// this process or another. The engine cannot be used afterwards. While anything is under way,
+// this process or another. Afterwards the engine returns [ErrExported] until Reset. While anything is under way,
 // as for [Engine.Compact], it is an [ErrInvalidOperation], and nothing has changed. Bytes that
 // were received and not opened yet are the caller's: pass them on with the state.
 //
@@ -78,7 +73,7 @@ func (e *Engine) Export(dst []byte, aead cipher.AEAD) ([]byte, error) {
 	if _, err := io.ReadFull(e.params().Rand, nonce); err != nil {
 		return dst, err
 	}
-	e.err = errExported
+	e.err = ErrExported
 	return aead.Seal(append(dst, nonce...), nonce, codec.Append(nil, state.fields), stateLabel), nil
 }
 
@@ -95,7 +90,7 @@ type ImportOptions struct {
 // connection was made with. Nil opts means the zero value.
 //
 // If cfg cannot be used, the error is a *[ConfigError]; if opts does not fit the connection, it
-// is an [ErrInvalidOperation]. Otherwise the state is damaged, or was sealed with another key.
+// is an [ErrInvalidOperation]; and if the state cannot be read, it is [ErrBadState].
 func ImportEngine(cfg *Config, state []byte, aead cipher.AEAD, opts *ImportOptions) (*Engine, error) {
 	c, err := cfg.plan()
 	if err != nil {
@@ -107,19 +102,19 @@ func ImportEngine(cfg *Config, state []byte, aead cipher.AEAD, opts *ImportOptio
 	}
 	n := aead.NonceSize()
 	if len(state) < n {
-		return nil, errState
+		return nil, ErrBadState
 	}
 	plain, err := aead.Open(nil, state[:n], state[n:], stateLabel)
 	if err != nil {
-		return nil, errState
+		return nil, ErrBadState
 	}
 	var saved engineState
 	if !codec.Parse(plain, saved.fields) {
-		return nil, errState
+		return nil, ErrBadState
 	}
 	conn, err := handshake.ParseConnection(saved.connection, &c.chains)
 	if err != nil || (conn.Transport == wire.Datagram) != saved.mode.IsDTLS() {
-		return nil, errState
+		return nil, ErrBadState
 	}
 	s := saved.carrier
 	switch {

@@ -35,6 +35,20 @@ var (
 	ErrPending = errors.New("an answer is pending")
 )
 
+// Results of keeping connections and sessions.
+var (
+	// ErrExported means that [Engine.Export] has exported the engine, whose connection
+	// continues elsewhere. Every call returns it until Reset.
+	ErrExported = errors.New("hermetic: the engine was exported: its connection continues elsewhere")
+	// ErrBadState means that [ImportEngine] was not given the state of an engine, or one that
+	// is damaged, sealed with another key, or of another version of this library. The
+	// connection is lost: a new handshake is needed.
+	ErrBadState = errors.New("hermetic: not the state of an engine, or damaged, or sealed with another key, or of another version of this library")
+	// ErrBadSession means that [Session.UnmarshalBinary] was not given a session, or one that
+	// is damaged, or of another version of this library. It can only be thrown away.
+	ErrBadSession = errors.New("hermetic: not a session, or damaged, or of another version of this library")
+)
+
 // ErrTimeout means that DTLS has given up on a peer that does not answer. It is fatal, and a
 // net.Error whose Timeout method returns true.
 var ErrTimeout error = timeoutError{}
@@ -57,9 +71,10 @@ type limitError struct{ reason string }
 func (e *limitError) Error() string        { return e.reason }
 func (e *limitError) Is(target error) bool { return target == ErrLimit }
 
-// ConfigError is a Config that cannot be used.
+// ConfigError is a Config that cannot be used, or a tls.Config that [FromTLS] cannot convert.
 type ConfigError struct {
-	// Field is the field at fault, such as "DTLS.MTU" or "Certificates[0]".
+	// Field is the field at fault, such as "DTLS.MTU" or "Certificates[0]". It is empty if
+	// that is the Config as a whole: it is nil, or GODEBUG has fips140=only.
 	Field string
 
 	// Reason says what is wrong with it, in words.
@@ -68,10 +83,22 @@ type ConfigError struct {
 	// Err is the error that Reason is the text of, such as one of crypto/x509; nil if there
 	// is none.
 	Err error
+
+	ofTLS bool // the field is one of a tls.Config
 }
 
-// Error returns "hermetic: Config.FIELD: REASON".
-func (e *ConfigError) Error() string { return "hermetic: Config." + e.Field + ": " + e.Reason }
+// Error returns "hermetic: Config.FIELD: REASON", or "hermetic: tls.Config.FIELD: REASON" for a
+// field that FromTLS refuses.
+func (e *ConfigError) Error() string {
+	at := "Config"
+	if e.ofTLS {
+		at = "tls.Config"
+	}
+	if e.Field != "" {
+		at += "." + e.Field
+	}
+	return "hermetic: " + at + ": " + e.Reason
+}
 
 // Unwrap returns Err.
 func (e *ConfigError) Unwrap() error { return e.Err }
@@ -79,7 +106,9 @@ func (e *ConfigError) Unwrap() error { return e.Err }
 func configError(field, reason string) error { return &ConfigError{Field: field, Reason: reason} }
 
 // configFault returns a ConfigError that wraps an error.
-func configFault(field string, err error) error { return &ConfigError{field, err.Error(), err} }
+func configFault(field string, err error) error {
+	return &ConfigError{Field: field, Reason: err.Error(), Err: err}
+}
 
 // AlertError is the failure of a connection: the alert, its sender, and the cause. It is fatal.
 // A callback may return one to choose the alert.

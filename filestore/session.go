@@ -33,8 +33,9 @@ type SessionCache struct {
 	err     error             // why a session was not written
 }
 
-// OpenSessionCache reads the session in the file, if the file exists. It returns an error if
-// the file is damaged, or if its directory does not permit new files.
+// OpenSessionCache reads the session in the file, if the file exists. If the file is damaged,
+// the error is a [hermetic.ErrBadSession]; it is an error, too, if the directory does not permit
+// new files.
 func OpenSessionCache(name string) (*SessionCache, error) {
 	f := &SessionCache{name: name}
 	switch data, err := os.ReadFile(name); {

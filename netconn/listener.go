@@ -125,7 +125,7 @@ func (l *PacketConfig) quiet() time.Duration { return cmp.Or(l.CompactAfter, tim
 // nothing is kept of it until its cookie has come back.
 //
 // A client that starts again from the same address, without ending the old connection, gets a
-// new one. The old one fails when the new handshake is complete.
+// new one. The old one fails with [ErrReplaced] when the new handshake is complete.
 //
 // With a cfg.DTLS.ConnectionIDLength, a client whose address changes keeps its connection:
 // RemoteAddr, and where Write sends to, follow the newest authentic record. An attacker that

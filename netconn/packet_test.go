@@ -444,7 +444,7 @@ func TestAnew(t *testing.T) {
 		if !anew.HandshakeComplete() {
 			t.Fatal("the new handshake is not complete")
 		}
-		if _, err := old.Read(make([]byte, 1)); !errors.Is(err, errReplaced) {
+		if _, err := old.Read(make([]byte, 1)); !errors.Is(err, ErrReplaced) {
 			t.Errorf("the old connection: %v", err)
 		}
 		conn := accept(t, l)

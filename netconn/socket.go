@@ -13,7 +13,9 @@ import (
 	"github.com/hermetic-tls/hermetic"
 )
 
-var errReplaced = errors.New("netconn: the peer has started a new connection")
+// ErrReplaced means that a PacketListener's peer has started a new connection from the same
+// address, as after a restart: this one has ended, and Accept returns the new one.
+var ErrReplaced = errors.New("netconn: the peer has started a new connection")
 
 // maxFailures is how many errors a socket may return in a row, refusals excepted. Single
 // errors are ordinary.
@@ -245,7 +247,7 @@ func (s *socket) admit(p *peer) bool {
 	}
 	s.mu.Unlock()
 	if given != nil {
-		given.abort(errReplaced)
+		given.abort(ErrReplaced)
 	}
 	return true
 }
@@ -286,7 +288,7 @@ func (s *socket) deliver(p *peer, from address, datagram []byte) {
 	}
 	s.mu.Unlock()
 	if old != nil {
-		old.abort(errReplaced)
+		old.abort(ErrReplaced)
 	}
 	if closed {
 		p.closeUnaccepted()
