@@ -11,6 +11,7 @@ import (
 	"go/token"
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -95,7 +96,7 @@ func TestEnumerationNames(t *testing.T) {
 		{Async(0), "None"},
 		{AsyncChoose, "Choose"},
 		{AsyncSign | AsyncVerify, "Sign|Verify"},
-		{AsyncSession | AsyncTicketKeys | AsyncPSK | AsyncReplay | 1<<7, "Session|TicketKeys|PSK|Replay|0x80"},
+		{AsyncSession | AsyncTicketKeys | AsyncPSK | AsyncReplay | AsyncConfig | 1<<15, "Session|TicketKeys|PSK|Replay|Config|0x8000"},
 		{UpdateRequested, "UpdateRequested"},
 		{UpdateNotRequested, "UpdateNotRequested"},
 		{ConnectionIDSpare, "Spare"},
@@ -113,6 +114,30 @@ func TestEnumerationNames(t *testing.T) {
 		if got := test.value.String(); got != test.want {
 			t.Errorf("%T %#v prints as %s, not %s", test.value, test.value, got, test.want)
 		}
+	}
+}
+
+// TestAsyncNames: every question's bit has its name, and no other bit is accepted.
+func TestAsyncNames(t *testing.T) {
+	f, err := parser.ParseFile(token.NewFileSet(), "config.go", nil, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	bit := Async(1)
+	ast.Inspect(f, func(n ast.Node) bool {
+		if v, ok := n.(*ast.ValueSpec); ok && strings.HasPrefix(v.Names[0].Name, "Async") {
+			if name := strings.TrimPrefix(v.Names[0].Name, "Async"); bit.String() != name {
+				t.Errorf("Async%s prints as %s", name, bit)
+			}
+			if _, err := NewEngine(TLSServer, &Config{Async: bit}); err != nil {
+				t.Error(err)
+			}
+			bit <<= 1
+		}
+		return true
+	})
+	if _, err := NewEngine(TLSServer, &Config{Async: bit}); err == nil || bit == 1 {
+		t.Errorf("the bit %s is accepted", bit)
 	}
 }
 
@@ -180,7 +205,7 @@ func TestConfigErrorsName(t *testing.T) {
 		"nil for an import":              {func() error { _, err := ImportEngine(nil, nil, nil, nil); return err }, "", "hermetic: Config: it is nil"},
 		"a cookie secret":                {engine(&Config{DTLS: DTLSConfig{CookieSecret: []byte("short")}}), "DTLS.CookieSecret", "hermetic: Config.DTLS.CookieSecret: it has 5 bytes, less than 16"},
 		"a demand that does not exist":   {engine(&Config{ClientAuth: 5}), "ClientAuth", "hermetic: Config.ClientAuth: 5 is none of the constants of crypto/tls"},
-		"a question that does not exist": {engine(&Config{Async: AsyncSign | 1<<7}), "Async", "hermetic: Config.Async: Sign|0x80 has a bit that asks nothing"},
+		"a question that does not exist": {engine(&Config{Async: AsyncSign | 1<<15}), "Async", "hermetic: Config.Async: Sign|0x8000 has a bit that asks nothing"},
 		"FromTLS of nil":                 {from(nil), "", "hermetic: tls.Config: it is nil"},
 		"FromTLS of another's cache":     {from(&tls.Config{ClientSessionCache: tls.NewLRUClientSessionCache(1)}), "ClientSessionCache", "hermetic: tls.Config.ClientSessionCache: it cannot be taken over: its sessions belong to crypto/tls; use Config.SessionCache"},
 		"FromTLS of a bad value":         {from(&tls.Config{MinVersion: 7}), "MinVersion", ""},

@@ -90,7 +90,8 @@ const (
 	AsyncConfig
 )
 
-var asyncNames = [...]string{"Choose", "Sign", "Verify", "Session", "TicketKeys", "PSK", "Replay"}
+// asyncNames are in the order of the constants.
+var asyncNames = [...]string{"Choose", "Sign", "Verify", "Session", "TicketKeys", "PSK", "Replay", "Config"}
 
 // String returns the names of the constants without "Async", such as "Sign|Verify", or "None".
 func (a Async) String() string {
@@ -101,7 +102,7 @@ func (a Async) String() string {
 		}
 	}
 	if unknown := a &^ (1<<len(asyncNames) - 1); unknown != 0 {
-		names = append(names, fmt.Sprintf("0x%x", uint8(unknown)))
+		names = append(names, fmt.Sprintf("0x%x", uint16(unknown)))
 	}
 	return cmp.Or(strings.Join(names, "|"), "None")
 }
