@@ -129,7 +129,7 @@ func TestAsyncNames(t *testing.T) {
 			if name := strings.TrimPrefix(v.Names[0].Name, "Async"); bit.String() != name {
 				t.Errorf("Async%s prints as %s", name, bit)
 			}
-			if _, err := NewEngine(TLSServer, &Config{Async: bit}); err != nil {
+			if _, err := NewEngine(TLSServer, &Config{Async: bit, SessionCache: NewSessionCache(1)}); err != nil {
 				t.Error(err)
 			}
 			bit <<= 1
