@@ -162,10 +162,9 @@ func (e *Engine) chooseOwn(q *handshake.Choose) {
 // verify judges the peer: first verifyPeer, then the callback or the caller, which see
 // the whole connection.
 func (e *Engine) verify(q *handshake.Verify) Pending {
-	var chains [][]*x509.Certificate
-	if !q.Resumed { // a resumed peer was verified by offered (client) or admits (server)
+	if q.Peer != nil && !q.Resumed { // a resumed peer was verified by offered (client) or admits (server)
 		var err error
-		if chains, err = e.verifyPeer(q.Peer); err != nil {
+		if q.Peer.Verified, err = e.verifyPeer(q.Peer); err != nil {
 			q.Err = err
 			return nil
 		}
@@ -175,7 +174,6 @@ func (e *Engine) verify(q *handshake.Verify) Pending {
 		return nil
 	}
 	state := e.State()
-	state.VerifiedChains = chains
 	if cfg.VerifyConnection != nil {
 		if err := cfg.VerifyConnection(state); err != nil {
 			q.Err = callbackError(alert.BadCertificate, err)

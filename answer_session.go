@@ -181,21 +181,23 @@ func (e *Engine) offered(q *handshake.Offer, s *Session) {
 		return
 	}
 	elsewhere := s.verifiedBy != e.plan || s.name != e.serverName
+	state := *s.state // the cache's may be in use elsewhere
 	switch {
 	case elsewhere || peer != nil && peer.Chain != nil && e.expired(peer):
-		_, err = e.verifyPeer(peer)
+		state.Verified, err = e.verifyPeer(peer)
 	case peer != nil && peer.Chain != nil && e.plan.rootsMayDiffer():
-		_, err = e.verifyChain(peer.Chain)
+		state.Verified, err = e.verifyChain(peer.Chain)
 	}
 	if err != nil {
 		return
 	}
-	q.Session = s.state
-	if elsewhere && s.state.MaxEarlyData > 0 && !e.acceptsSession(s.state, peer) {
-		late := *s.state
-		late.MaxEarlyData = 0
-		q.Session = &late
+	if peer != nil {
+		peer.Verified = state.Verified
 	}
+	if elsewhere && state.MaxEarlyData > 0 && !e.acceptsSession(&state, peer) {
+		state.MaxEarlyData = 0
+	}
+	q.Session = &state
 }
 
 // acceptsSession asks VerifyConnection about the server of a session that another Config
@@ -225,7 +227,7 @@ func (e *Engine) expired(p *handshake.Peer) bool {
 }
 
 // admits reports whether a server still accepts the client of a session: its
-// requirements may have changed since it issued the ticket.
+// requirements may have changed since it issued the ticket. The session remembers the chains.
 func (e *Engine) admits(s *session.Session) bool {
 	peer, err := handshake.RestorePeer(s, &e.plan.chains)
 	switch p := e.params(); {
@@ -236,7 +238,7 @@ func (e *Engine) admits(s *session.Session) bool {
 	case !p.RequestCertificate:
 		return false
 	}
-	_, err = e.verifyPeer(peer)
+	s.Verified, err = e.verifyPeer(peer)
 	return err == nil
 }
 

@@ -133,6 +133,9 @@ func ImportEngine(cfg *Config, state []byte, aead cipher.AEAD, opts *ImportOptio
 	}
 	e.newCarrier()
 	e.carrier.Restore(conn.Suite, s)
+	if p := conn.Peer; p != nil && p.Chain != nil {
+		p.Verified, _ = e.verifyChain(p.Chain) // the connection continues, as it would have there
+	}
 	return e, nil
 }
 

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/hermetic-tls/hermetic/internal/handshake"
+	"github.com/hermetic-tls/hermetic/internal/pki"
 	"github.com/hermetic-tls/hermetic/internal/record"
 	"github.com/hermetic-tls/hermetic/internal/wire"
 )
@@ -67,8 +68,11 @@ type ConnectionState struct {
 	// without a certificate. With InsecureSkipVerify nothing of it is verified.
 	PeerCertificates []*x509.Certificate
 
-	// VerifiedChains are the chains that verification has built. They are set only in
-	// VerifyConnection and in a [VerifyRequest]: a connection does not keep them.
+	// VerifiedChains are the chains that verification has built, each from the peer's leaf to
+	// a root. A resumed session has those of its verification, which the server repeats at each
+	// resumption. After [ImportEngine] they are what verifies there and then, or nil. They are
+	// also nil where nothing is verified: with InsecureSkipVerify, with a
+	// ClientAuth below VerifyClientCertIfGiven, and with raw public keys.
 	VerifiedChains [][]*x509.Certificate
 
 	// PeerPublicKey is the key of the peer's leaf certificate, or its raw public key (RFC
@@ -88,6 +92,11 @@ type ConnectionState struct {
 
 	// OCSPResponse is the response that the peer has stapled, if any (RFC 6066, Section 8).
 	OCSPResponse []byte
+
+	// TLSUnique is the channel binding "tls-unique" (RFC 5929, Section 3). It is nil in TLS 1.3,
+	// after [ImportEngine], and in a session of TLS 1.2 that was resumed without extended master
+	// secret. Prefer ChannelBinding, which both versions have.
+	TLSUnique []byte
 
 	// SignedCertificateTimestamps are those that the peer has sent, if any (RFC 6962).
 	SignedCertificateTimestamps [][]byte
@@ -163,6 +172,7 @@ func (e *Engine) State() ConnectionState {
 		LocalSignatureScheme: tls.SignatureScheme(c.LocalScheme),
 		PeerSignatureScheme:  tls.SignatureScheme(c.PeerScheme),
 		LocalCertificate:     c.Local,
+		TLSUnique:            slices.Clone(c.Unique()),
 		conn:                 c,
 	}
 	if c.Suite != nil {
@@ -175,6 +185,7 @@ func (e *Engine) State() ConnectionState {
 		s.PeerPublicKey = p.PublicKey()
 		if p.Chain != nil {
 			s.PeerCertificates = slices.Clone(p.Chain.Certificates())
+			s.VerifiedChains = pki.CloneChains(p.Verified)
 		}
 		s.OCSPResponse = slices.Clone(p.OCSP)
 		for sct := range wire.SCTs(p.SCTs) {

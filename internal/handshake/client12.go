@@ -266,9 +266,13 @@ func (c *client12) sendKeyExchange() error {
 	return nil
 }
 
-// finished12 makes or checks a Finished of TLS 1.2.
+// finished12 makes or checks a Finished of TLS 1.2. The first is kept: see Connection.Unique.
 func (m *Machine) finished12(k *keys12, label string) []byte {
-	return suite.FinishedMAC12(m.conn.Suite.Hash, k.main, label, m.transcript.sum())
+	mac := suite.FinishedMAC12(m.conn.Suite.Hash, k.main, label, m.transcript.sum())
+	if s, ok := m.conn.secrets.(*secrets12); ok && s.unique == nil {
+		s.unique = mac
+	}
+	return mac
 }
 
 // sendFinished changes the sending keys, sends our Finished with them, and continues with

@@ -3,6 +3,7 @@ package handshake
 import (
 	"crypto"
 	"crypto/tls"
+	"crypto/x509"
 	"time"
 
 	"github.com/hermetic-tls/hermetic/internal/pki"
@@ -75,6 +76,10 @@ type Peer struct {
 	RawKey crypto.PublicKey // RFC 7250
 	OCSP   []byte
 	SCTs   []byte // SignedCertificateTimestampList, length included
+
+	// Verified are the chains that verification has built, now or when the session was
+	// accepted; nil: none was demanded.
+	Verified [][]*x509.Certificate
 }
 
 // PublicKey is the key that signs the handshake.

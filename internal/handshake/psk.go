@@ -202,7 +202,7 @@ func RestorePeer(s *session.Session, chains *pki.Cache) (*Peer, error) {
 	if len(s.PeerChain) == 0 && s.PeerKey == nil {
 		return nil, nil
 	}
-	p := &Peer{OCSP: s.OCSP, SCTs: s.SCTs}
+	p := &Peer{OCSP: s.OCSP, SCTs: s.SCTs, Verified: s.Verified}
 	var err error
 	if len(s.PeerChain) > 0 {
 		p.Chain, err = chains.Get(s.PeerChain)

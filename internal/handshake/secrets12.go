@@ -23,6 +23,7 @@ var reservedLabels = map[string]bool{"client finished": true, "server finished":
 type secrets12 struct {
 	main    []byte
 	randoms randoms
+	unique  []byte // the verify_data of the first Finished; nil after ParseConnection
 }
 
 func (s *secrets12) keys(c *Connection, server bool) (read, write suite.Keys) {
@@ -41,6 +42,18 @@ func (s *secrets12) export(c *Connection, label string, context []byte, n int) (
 		return nil, ErrReservedLabel
 	}
 	return suite.Export12(c.Suite.Hash, s.main, s.randoms.client[:], s.randoms.server[:], label, context, n), nil
+}
+
+// Unique returns the channel binding "tls-unique" (RFC 5929, Section 3): the verify_data of
+// the handshake's first Finished. It is nil in TLS 1.3 (RFC 8446, Appendix C.5), and where a
+// session was resumed without extended master secret: two connections can share it then (RFC
+// 7627, Section 1).
+func (c *Connection) Unique() []byte {
+	s, ok := c.secrets.(*secrets12)
+	if !ok || c.Resumed && !c.EMS {
+		return nil
+	}
+	return s.unique
 }
 
 // handle refuses renegotiation, and ends the connection: RFC 5246, Section 7.2.2, permits
@@ -81,7 +94,7 @@ func (m *Machine) deriveKeys12(premain []byte) keys12 {
 // useMainSecret makes the keys of a main secret, new or resumed.
 func (m *Machine) useMainSecret(main []byte) keys12 {
 	m.keyLog("CLIENT_RANDOM", main)
-	m.conn.secrets = &secrets12{main, m.randoms}
+	m.conn.secrets = &secrets12{main: main, randoms: m.randoms}
 	client, server := m.conn.Suite.Keys12(main, m.randoms.client[:], m.randoms.server[:])
 	return keys12{main, client, server}
 }

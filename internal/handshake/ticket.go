@@ -39,7 +39,7 @@ func (c *Connection) session(now time.Time, secret []byte) *session.Session {
 		s.Began = c.began
 	}
 	if p := c.Peer; p != nil {
-		s.OCSP, s.SCTs = p.OCSP, p.SCTs
+		s.OCSP, s.SCTs, s.Verified = p.OCSP, p.SCTs, p.Verified
 		if p.Chain != nil {
 			s.PeerChain = p.Chain.DER()
 		} else {

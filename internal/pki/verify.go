@@ -82,7 +82,7 @@ func (c *Chain) verified(v *Verifier) [][]*x509.Certificate {
 			return nil
 		}
 	}
-	return cloneChains(d.chains)
+	return CloneChains(d.chains)
 }
 
 // trusts reports whether the pool still has the root, and no constraint on it:
@@ -109,7 +109,7 @@ func (c *Chain) remember(v *Verifier, chains [][]*x509.Certificate) {
 		}
 	}
 	leaf := chains[0][0]
-	d := &verdict{roots: v.Roots, usage: v.Usage, from: leaf.NotBefore, until: leaf.NotAfter, chains: cloneChains(chains)}
+	d := &verdict{roots: v.Roots, usage: v.Usage, from: leaf.NotBefore, until: leaf.NotAfter, chains: CloneChains(chains)}
 	for _, chain := range chains {
 		for _, cert := range chain {
 			if cert.NotBefore.After(d.from) {
@@ -127,8 +127,11 @@ func (c *Chain) remember(v *Verifier, chains [][]*x509.Certificate) {
 	}
 }
 
-// cloneChains is for users, who may change the slices that they get.
-func cloneChains(chains [][]*x509.Certificate) [][]*x509.Certificate {
+// CloneChains copies the slices of chains for users, who may change the slices that they get.
+func CloneChains(chains [][]*x509.Certificate) [][]*x509.Certificate {
+	if chains == nil {
+		return nil
+	}
 	list := make([][]*x509.Certificate, len(chains))
 	for i := range chains {
 		list[i] = slices.Clone(chains[i])

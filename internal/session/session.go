@@ -5,6 +5,7 @@ package session
 
 import (
 	"crypto/subtle"
+	"crypto/x509"
 	"errors"
 	"math"
 	"slices"
@@ -41,6 +42,10 @@ type Session struct {
 	PSK        *PSK     // the external PSK of the original handshake, or nil
 	OCSP       []byte
 	SCTs       []byte
+
+	// Verified are the chains that verification has built from PeerChain. They are not
+	// encoded: a session that comes from elsewhere is verified again.
+	Verified [][]*x509.Certificate
 }
 
 // PSK is what a session remembers of an external PSK.
