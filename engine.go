@@ -268,7 +268,7 @@ func (e *Engine) fail(err error) error {
 	case errors.As(err, &fault):
 		e.carrier.SendAlert(fault.Description)
 		e.owed = e.carrier.Output(e.now(), nil)
-		e.err = &AlertError{Alert: Alert(fault.Description), Cause: fault.Cause, err: fault.Err}
+		e.err = &AlertError{Alert: Alert(fault.Description), Cause: fault.Cause, err: fault.Err, header: fault.Header, unverified: fault.Unverified}
 	case errors.As(err, &received):
 		e.err = &AlertError{Alert: Alert(received.Description), Received: true}
 	default:

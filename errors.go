@@ -1,6 +1,8 @@
 package hermetic
 
 import (
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 
@@ -122,7 +124,9 @@ type AlertError struct {
 	// Cause says what happened, in words. It is empty if Received.
 	Cause string
 
-	err error // the cause, for example an x509 error
+	err        error               // the cause, for example an x509 error
+	header     []byte              // of a record that is at fault
+	unverified []*x509.Certificate // the peer's chain, if it does not verify
 }
 
 // Error returns one line of at most 1,000 bytes. Text from the peer is escaped and truncated
@@ -140,3 +144,32 @@ func (e *AlertError) Error() string {
 // Unwrap returns the underlying error, if any: an error of crypto/x509 for a certificate
 // that does not verify, or the error of a callback.
 func (e *AlertError) Unwrap() error { return e.err }
+
+// As lets errors.As find the errors that crypto/tls has for the same failure: a tls.AlertError for
+// each; a *tls.CertificateVerificationError, with the peer's certificates, for a chain that does
+// not verify; and a tls.RecordHeaderError for a peer that does not speak TLS, or whose record has
+// an invalid header. Its Conn is nil, except with package netconn.
+func (e *AlertError) As(target any) bool {
+	switch target := target.(type) {
+	case *tls.AlertError:
+		*target = tls.AlertError(e.Alert)
+		return true
+	case **tls.CertificateVerificationError:
+		if e.unverified == nil {
+			return false
+		}
+		*target = &tls.CertificateVerificationError{UnverifiedCertificates: e.unverified, Err: e.err}
+		if e.err == nil {
+			(*target).Err = e
+		}
+		return true
+	case *tls.RecordHeaderError:
+		if e.header == nil {
+			return false
+		}
+		*target = tls.RecordHeaderError{Msg: e.Cause}
+		copy(target.RecordHeader[:], e.header)
+		return true
+	}
+	return false
+}

@@ -2,7 +2,10 @@
 // that a peer receives, and the cause that a person reads.
 package alert
 
-import "fmt"
+import (
+	"crypto/x509"
+	"fmt"
+)
 
 // The levels of an alert (RFC 9846, Section 6).
 const (
@@ -94,6 +97,9 @@ type Error struct {
 	Description Description
 	Cause       string
 	Err         error // may be nil; what errors.Is and errors.As see
+
+	Header     []byte              // of a record whose header is at fault; else nil
+	Unverified []*x509.Certificate // the chain, if it does not verify; else nil
 }
 
 // New returns the failure with the given alert and cause. Its results are

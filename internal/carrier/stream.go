@@ -105,7 +105,9 @@ func (s *Stream) Open(_ time.Time, in []byte) (Opened, error) {
 	}
 	s.Wake()
 	if err := s.checkHeader(in); err != nil {
-		return Opened{}, err
+		fault := *err
+		fault.Header = bytes.Clone(in[:record.HeaderLen])
+		return Opened{}, &fault
 	}
 	n := record.HeaderLen + length(in)
 	if len(in) < n {
@@ -162,7 +164,7 @@ func (s *Stream) refusesHello(rec []byte) bool {
 
 // checkHeader refuses what cannot be a record of this connection as soon as its
 // header is complete.
-func (s *Stream) checkHeader(in []byte) error {
+func (s *Stream) checkHeader(in []byte) *alert.Error {
 	typ := record.ContentType(in[0])
 	if in[1] != 3 || in[2] != 3 { // 0x0303 is right in every version
 		if err := s.checkVersion(in); err != nil {
@@ -181,7 +183,7 @@ func (s *Stream) checkHeader(in []byte) error {
 // checkVersion: RFC 9846, Section 5.1: legacy_record_version "MUST be ignored for all
 // purposes"; but what was never a version of TLS is something else, and BoringSSL's runner
 // wants it refused.
-func (s *Stream) checkVersion(in []byte) error {
+func (s *Stream) checkVersion(in []byte) *alert.Error {
 	r := s.rules()
 	switch version := uint16(in[1])<<8 | uint16(in[2]); {
 	case r.undecided && in[1] > 3:
@@ -202,7 +204,7 @@ func (s *Stream) maxLength(typ record.ContentType) int {
 }
 
 // notTLS distinguishes the most common mistakes.
-func notTLS(in []byte) error {
+func notTLS(in []byte) *alert.Error {
 	switch string(in[:5]) {
 	case "GET /", "POST ", "HEAD ", "PUT /", "CONNE", "HTTP/", "OPTIO":
 		return errHTTP

@@ -24,6 +24,17 @@ var errKeyUsage = alert.New(alert.UnsupportedCertificate, "the peer's certificat
 // Peers come again: while a chain is in the cache, its signatures are verified
 // once for the same roots and usage, but times and names each time.
 func (v *Verifier) Verify(c *Chain) ([][]*x509.Certificate, error) {
+	chains, err := v.verify(c)
+	var fault *alert.Error
+	if errors.As(err, &fault) {
+		unverified := *fault
+		unverified.Unverified = c.Certificates()
+		return nil, &unverified
+	}
+	return chains, err
+}
+
+func (v *Verifier) verify(c *Chain) ([][]*x509.Certificate, error) {
 	leaf := c.Certificates()[0]
 	if err := checkUsage(leaf); err != nil {
 		return nil, err
