@@ -2,12 +2,9 @@ package suite
 
 import (
 	"crypto"
-	"crypto/fips140"
 	"crypto/hkdf"
-	"crypto/hmac"
 	"crypto/sha256"
 	"crypto/sha512"
-	"hash"
 	"sync"
 
 	"github.com/hermetic-tls/hermetic/internal/poison"
@@ -25,63 +22,26 @@ const (
 // HKDF-Expand-Label (RFC 9846, Section 7.1) for outputs of at most one hash,
 // which nearly all are: such an output is one HMAC, T(1) of Section 2.3.
 //
-// A handshake has thirty such keys. The two states of the hash that crypto/hmac
-// needs for each are ours and serve all of them, and the buffers stand here since
-// they escape through hash.Hash: this saves most of the allocations of a
-// handshake.
+// The buffers stand here since they escape through hash.Hash: this saves most of the
+// allocations of a handshake.
 type expander struct {
-	mac    hash.Hash // under the current key
+	mac    mac
 	hash   crypto.Hash
 	prefix Prefix
-	used   bool
-	states [2]hash.Hash
-	next   int
-	give   func() hash.Hash // x.state as a func value, stored to avoid an allocation per key
-	loan   poison.Loan      // the last result
+	loan   poison.Loan // the last result
 	info   [128]byte
 	out    [maxHash]byte
 }
 
 const maxHash = sha512.Size384
 
-func newExpander(h crypto.Hash) *expander {
-	x := &expander{hash: h}
-	for i := range x.states {
-		x.states[i] = newState(h)
-	}
-	x.give = x.state
-	return x
-}
-
-// newState hides from crypto/hmac that hashes can be saved and restored. It would
-// do so at each Reset: twice an allocation, to save hashing 64 bytes again. In
-// FIPS 140-3 mode it wants to see a hash that it knows.
-func newState(h crypto.Hash) hash.Hash {
-	if fips140.Enabled() {
-		return h.New()
-	}
-	return struct{ hash.Hash }{h.New()}
-}
-
-func (x *expander) state() hash.Hash {
-	s := x.states[x.next]
-	x.next ^= 1
-	s.Reset()
-	return s
-}
+func newExpander(h crypto.Hash) *expander { return &expander{mac: newMAC(h), hash: h} }
 
 // setKey is followed by any number of sums under the key.
-func (x *expander) setKey(key []byte) { x.mac, x.used = hmac.New(x.give, key), false }
+func (x *expander) setKey(key []byte) { x.mac.setKey(key) }
 
 // sum is the HMAC of b, which is valid until the next call. x.out may be b.
-func (x *expander) sum(b []byte) []byte {
-	if x.used {
-		x.mac.Reset()
-	}
-	x.used = true
-	x.mac.Write(b)
-	return x.loan.Lend(x.mac.Sum(x.out[:0]))
-}
+func (x *expander) sum(b []byte) []byte { return x.loan.Lend(x.mac.sum(x.out[:0], b)) }
 
 // label expands the key to n bytes, at most the size of the hash, which are
 // valid until the next call.
@@ -95,15 +55,10 @@ func (x *expander) secret(label string, transcriptHash []byte) []byte {
 	return x.label(label, transcriptHash, x.hash.Size())
 }
 
-// pool has expanders of a hash that are not in use.
-type pool struct {
-	idle sync.Pool // they wait for their next key
-	zero sync.Pool // their key is the salt of zeros that each handshake with a PSK begins with
-}
+// pools have the expanders of SHA-256 and SHA-384 that wait for their next key.
+var pools [2]sync.Pool
 
-var pools [2]pool // SHA-256's and SHA-384's
-
-func poolOf(h crypto.Hash) *pool {
+func poolOf(h crypto.Hash) *sync.Pool {
 	if h == crypto.SHA256 {
 		return &pools[0]
 	}
@@ -112,7 +67,7 @@ func poolOf(h crypto.Hash) *pool {
 
 // expand lends an expander under a key.
 func expand(h crypto.Hash, p Prefix, key []byte) *expander {
-	x, _ := poolOf(h).idle.Get().(*expander)
+	x, _ := poolOf(h).Get().(*expander)
 	if x == nil {
 		x = newExpander(h)
 	}
@@ -121,22 +76,13 @@ func expand(h crypto.Hash, p Prefix, key []byte) *expander {
 	return x
 }
 
-// expandZero lends one under what HKDF-Extract makes of ikm with a salt of zeros.
-func expandZero(h crypto.Hash, p Prefix, ikm []byte) *expander {
-	zero, _ := poolOf(h).zero.Get().(*expander)
-	if zero == nil {
-		zero = newExpander(h)
-		zero.setKey(zeros[:h.Size()])
-	}
-	defer poolOf(h).zero.Put(zero)
-	return expand(h, p, zero.sum(ikm))
-}
-
-// done gives it back, and with it what it has returned.
+// done gives it back, and with it what it has returned. No secret waits there.
 func (x *expander) done() {
 	x.loan.End()
-	x.mac = nil
-	poolOf(x.hash).idle.Put(x)
+	x.mac.forget()
+	clear(x.info[:])
+	clear(x.out[:])
+	poolOf(x.hash).Put(x)
 }
 
 // hkdfLabel appends the HkdfLabel of RFC 9846, Section 7.1.

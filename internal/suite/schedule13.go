@@ -68,7 +68,9 @@ const (
 
 // NewEarlySecret begins the schedule of a handshake with a PSK.
 func NewEarlySecret(h crypto.Hash, p Prefix, psk []byte) *EarlySecret {
-	return (*EarlySecret)(expandZero(h, p, psk))
+	x := expand(h, p, zeros[:h.Size()])
+	x.extract(psk)
+	return (*EarlySecret)(x)
 }
 
 // NewHandshakeSecret begins the schedule of a handshake without a PSK: the
