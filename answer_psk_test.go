@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"strings"
 	"testing"
 
 	"github.com/hermetic-tls/hermetic/internal/wire"
@@ -354,7 +355,10 @@ func TestWrongPSKs(t *testing.T) {
 				}
 				var fault *AlertError
 				if !errors.As(err, &fault) || fault.Alert != want {
-					t.Errorf("%v, want alert %d", err, want)
+					t.Fatalf("%v, want alert %d", err, want)
+				}
+				if !fault.Received && !strings.Contains(fault.Error(), "different") && !strings.Contains(fault.Error(), "unknown") {
+					t.Errorf("it does not say that the keys differ: %v", fault)
 				}
 			})
 		})

@@ -17,6 +17,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"reflect"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -72,7 +73,7 @@ func TestBadConfigs(t *testing.T) {
 		{"PSKs of the caller where certificates are required", &Config{Async: AsyncPSK, ClientAuth: tls.RequireAndVerifyClientCert}, "Config.ClientAuth: a client with a PSK shows no certificate"},
 		{"tickets for eight days", &Config{TicketLifetime: 8 * 24 * time.Hour}, "Config.TicketLifetime: 192h0m0s is not from 0 to 168h0m0s"},
 		{"a tiny fragment", &Config{MaxRecordData: 1}, "Config.MaxRecordData: 1 is not from 512 to 16384"},
-		{"a key of another certificate", &Config{Certificates: []tls.Certificate{other}}, "Config.Certificates[0]: certificate/private key mismatch"},
+		{"a key of another certificate", &Config{Certificates: []tls.Certificate{other}}, `Config.Certificates[0]: certificate/private key mismatch: PrivateKey is ECDSA on P-256, and not the key of Certificate[0], "CN=localhost" with ECDSA on P-256`},
 		{"no key", &Config{Certificates: []tls.Certificate{{Certificate: leaf.Certificate}}}, "Config.Certificates[0]: it has no private key"},
 		{"a key that cannot sign", &Config{Certificates: []tls.Certificate{{PrivateKey: 7}}}, "Config.Certificates[0]: its private key, a int, is no crypto.Signer"},
 		{"raw keys without a judge", &Config{PeerCertificateTypes: []CertificateType{CertificateRawPublicKey}}, "Config.PeerCertificateTypes: CertificateRawPublicKey needs PeerPublicKeys"},
@@ -138,7 +139,10 @@ func TestLoadConfig(t *testing.T) {
 		{"no PEM in cert", string(caChain), "words", "can't parse certificate: no PEM block"},
 		{"no key", string(caChain), string(chain), "can't parse private key: no PRIVATE KEY block"},
 		{"no certificate", string(caChain), string(key), "can't parse certificate: no CERTIFICATE block"},
-		{"another key", string(caChain), string(chain) + string(otherKey), "certificate/private key mismatch: "},
+		{"another key", string(caChain), string(chain) + string(otherKey), "certificate/private key mismatch: the private key does not belong to the first certificate: " +
+			`block 1 (line 1) is the certificate "CN=localhost" with ECDSA on P-256; block 2 (line ` + strconv.Itoa(1+strings.Count(string(chain), "\n")) + `) is a private key, ECDSA on P-256`},
+		{"another two", string(caChain), string(otherKey) + string(otherKey) + string(chain), "certificate/private key mismatch: none of the private keys belongs to the first certificate: " +
+			`block 3 (line 11) is the certificate "CN=localhost" with ECDSA on P-256; block 1 (line 1) is a private key, ECDSA on P-256; block 2 (line 6) is a private key, ECDSA on P-256`},
 		{"an encrypted key", string(caChain), string(chain) + "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n", "can't parse private key: the key is encrypted"},
 		{"a damaged key", string(caChain), string(chain) + "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n", "can't parse private key: "},
 	} {

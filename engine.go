@@ -268,7 +268,7 @@ func (e *Engine) fail(err error) error {
 	case errors.As(err, &fault):
 		e.carrier.SendAlert(fault.Description)
 		e.owed = e.carrier.Output(e.now(), nil)
-		e.err = &AlertError{Alert: Alert(fault.Description), Cause: fault.Cause, err: fault.Err, header: fault.Header, unverified: fault.Unverified}
+		e.err = &AlertError{Alert: Alert(fault.Description), Cause: fault.Cause + e.hint(fault), err: fault.Err, header: fault.Header, unverified: fault.Unverified}
 	case errors.As(err, &received):
 		e.err = &AlertError{Alert: Alert(received.Description), Received: true}
 	default:
@@ -276,6 +276,16 @@ func (e *Engine) fail(err error) error {
 	}
 	e.forget(true)
 	return e.err
+}
+
+// hint is the usual cause of a failure that does not show it. In TLS 1.2 nothing proves a PSK
+// before the Finished, whose record is then under other keys.
+func (e *Engine) hint(fault *alert.Error) string {
+	if fault.Description == alert.BadRecordMAC && !e.complete && e.conn != nil && e.conn.Version == wire.VersionTLS12 &&
+		e.conn.Suite != nil && e.conn.Suite.KeyExchange.PSK && !e.conn.Resumed {
+		return "; the usual cause is that the two sides have different pre-shared keys, or that the server does not know the identity"
+	}
+	return ""
 }
 
 // forget drops the secrets of a connection that is over: RFC 9846, Section 6: "Servers and

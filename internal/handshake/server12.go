@@ -57,7 +57,7 @@ func (s *server12) fullHandshake() (step, error) {
 		return step{}, s.noGroup("no cipher suite in common, for lack of a group")
 	}
 	if first == nil {
-		return step{}, errNoSuite
+		return step{}, s.noSuite(s.permitted)
 	}
 	if err := s.chooseALPN(); err != nil {
 		return step{}, err

@@ -104,7 +104,7 @@ func (s *server13) onClientHello() (step, error) {
 func (s *server13) chooseSuiteAndGroup() (step, error) {
 	c := s.chooseSuite(func(c *suite.Suite) bool { return s.psk == nil || c.Hash == s.psk.Hash })
 	if c == nil {
-		return step{}, errNoSuite
+		return step{}, s.noSuite(func(*suite.Suite) bool { return true })
 	}
 	s.conn.Suite = c
 	s.transcript.start(c.Hash, wire.Stream)

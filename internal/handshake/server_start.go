@@ -1,9 +1,7 @@
 package handshake
 
 import (
-	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/hermetic-tls/hermetic/internal/alert"
 	"github.com/hermetic-tls/hermetic/internal/pki"
@@ -12,8 +10,6 @@ import (
 )
 
 var (
-	errNoSuite       = alert.New(alert.HandshakeFailure, "no cipher suite in common")
-	errNoALPN        = alert.New(alert.NoApplicationProtocol, "no ALPN protocol in common")
 	errFallback      = alert.New(alert.InappropriateFallback, "the client fell back to an older version although both support a newer one")
 	errNoCompression = alert.New(alert.IllegalParameter, "the client does not offer the null compression")
 	errRenegInfo     = alert.New(alert.HandshakeFailure, "renegotiation_info is not empty in a first handshake")
@@ -97,29 +93,6 @@ func (s *serverStart) version() uint16 {
 	return 0
 }
 
-// noVersion names our versions.
-func (s *serverStart) noVersion() error {
-	ours := fmt.Sprintf("1.%d", s.params.MaxVersion-wire.VersionTLS12+2)
-	if s.params.MinVersion != s.params.MaxVersion {
-		ours = "1.2 and 1.3"
-	}
-	return alert.New(alert.ProtocolVersion, errVersion.Cause+": we support "+ours)
-}
-
-// noGroup names our groups of the version. cause says what is lacking.
-func (s *serverStart) noGroup(cause string) error {
-	var ours []string
-	for _, g := range s.params.Groups {
-		if !g.Hybrid() || s.conn.Version == wire.VersionTLS13 {
-			ours = append(ours, g.String())
-		}
-	}
-	if ours == nil {
-		ours = []string{"none in this version"}
-	}
-	return alert.New(alert.HandshakeFailure, cause+": we support "+strings.Join(ours, ", "))
-}
-
 func (s *serverStart) offersVersion(v uint16) bool {
 	t := s.conn.Transport
 	if s.hello.Has.Has(wire.ExtSupportedVersions) {
@@ -160,7 +133,7 @@ func (s *serverStart) chooseALPN() error {
 			}
 		}
 	}
-	return errNoALPN
+	return s.noALPN()
 }
 
 // chooseClientCertType chooses the type of certificate to ask for (RFC 7250).

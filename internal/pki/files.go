@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"encoding/asn1"
 	"errors"
+	"fmt"
 	"strings"
 
 	"golang.org/x/crypto/cryptobyte"
@@ -19,6 +20,7 @@ var (
 	errNoKey     = errors.New("no PRIVATE KEY block")
 	errEncrypted = errors.New("the key is encrypted: decrypt it first")
 	errMismatch  = errors.New("the private key does not belong to the first certificate")
+	errNoneFits  = errors.New("none of the private keys belongs to the first certificate")
 	errOrder     = errors.New("the private key belongs to another certificate than the first: the leaf must be the first")
 	errOpenSSH   = errors.New("it is a key of OpenSSH: convert it with ssh-keygen -p -m PKCS8")
 	errKeyForm   = errors.New("it is none of PKCS #8, PKCS #1 and SEC 1")
@@ -124,11 +126,15 @@ func ReadIdentity(file []byte) (c tls.Certificate, fault FileFault, err error) {
 		return c, CertificateFault, err
 	}
 	var keys []crypto.Signer
+	var found fileBlocks
 	for _, b := range blocks {
 		switch {
 		case b.IsCertificate():
 			if err := b.extend(&c); err != nil {
 				return c, CertificateFault, b.Wrap(err)
+			}
+			if found.leaf == nil {
+				found.leaf = b
 			}
 		case b.IsPrivateKey():
 			key, err := b.privateKey()
@@ -136,6 +142,7 @@ func ReadIdentity(file []byte) (c tls.Certificate, fault FileFault, err error) {
 				return c, KeyFault, b.Wrap(err)
 			}
 			keys = append(keys, key)
+			found.keys = append(found.keys, fmt.Sprintf("block %d (line %d) is a private key, %s", b.number, b.line, kind(key.Public())))
 		}
 	}
 	switch {
@@ -146,7 +153,7 @@ func ReadIdentity(file []byte) (c tls.Certificate, fault FileFault, err error) {
 	case len(keys) == 0:
 		return c, KeyFault, errNoKey
 	}
-	return match(c, keys)
+	return match(c, keys, found)
 }
 
 // extend adds the block's certificate to the chain.
@@ -164,8 +171,24 @@ func (b *Block) extend(c *tls.Certificate) error {
 	return nil
 }
 
+// fileBlocks are the blocks of a file that must belong together.
+type fileBlocks struct {
+	leaf *Block
+	keys []string // described
+}
+
+// explain adds to err what the blocks are.
+func (f *fileBlocks) explain(err error, leaf *x509.Certificate) error {
+	const most = 4
+	keys := strings.Join(f.keys[:min(most, len(f.keys))], "; ")
+	if len(f.keys) > most {
+		keys += "; …"
+	}
+	return fmt.Errorf("%w: block %d (line %d) is the certificate %s; %s", err, f.leaf.number, f.leaf.line, describe(leaf), keys)
+}
+
 // match gives the chain its key.
-func match(c tls.Certificate, keys []crypto.Signer) (tls.Certificate, FileFault, error) {
+func match(c tls.Certificate, keys []crypto.Signer, blocks fileBlocks) (tls.Certificate, FileFault, error) {
 	for _, key := range keys {
 		if SameKey(c.Leaf.PublicKey, key.Public()) {
 			c.PrivateKey = key
@@ -181,7 +204,11 @@ func match(c tls.Certificate, keys []crypto.Signer) (tls.Certificate, FileFault,
 			return c, MismatchFault, errOrder
 		}
 	}
-	return c, MismatchFault, errMismatch
+	err := errMismatch
+	if len(keys) > 1 {
+		err = errNoneFits
+	}
+	return c, MismatchFault, blocks.explain(err, c.Leaf)
 }
 
 // privateKey reads a key by what is in it: its label is often another's.

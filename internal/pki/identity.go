@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/hermetic-tls/hermetic/internal/alert"
 	"github.com/hermetic-tls/hermetic/internal/suite"
 	"github.com/hermetic-tls/hermetic/internal/wire"
 )
@@ -83,8 +84,10 @@ func (id *Identity) Serves(s *suite.Suite) bool {
 }
 
 // Kind describes the key: "RSA with 2048 bits", "ECDSA on P-224".
-func (id *Identity) Kind() string {
-	switch key := id.Public.(type) {
+func (id *Identity) Kind() string { return kind(id.Public) }
+
+func kind(public crypto.PublicKey) string {
+	switch key := public.(type) {
 	case *rsa.PublicKey:
 		return fmt.Sprintf("RSA with %d bits", key.N.BitLen())
 	case *ecdsa.PublicKey:
@@ -92,7 +95,7 @@ func (id *Identity) Kind() string {
 	case ed25519.PublicKey:
 		return "Ed25519"
 	}
-	return fmt.Sprintf("a %T", id.Public)
+	return fmt.Sprintf("a %T", public)
 }
 
 // usableSchemes are the schemes of the key, in the order of the certificate's
@@ -130,7 +133,8 @@ func (id *Identity) prepareChain() (err error) {
 	}
 	id.Leaf = leaf
 	if !SameKey(id.Leaf.PublicKey, id.Public) {
-		return errors.New("certificate/private key mismatch")
+		return fmt.Errorf("certificate/private key mismatch: PrivateKey is %s, and not the key of Certificate[0], %s",
+			id.Kind(), describe(leaf))
 	}
 	for _, der := range id.chain {
 		id.links = append(id.links, parseLink(der))
@@ -175,6 +179,11 @@ func (id *Identity) checkSizes() error {
 // Chain is what the Certificate message holds: DER certificates, the leaf
 // first, or one SubjectPublicKeyInfo.
 func (id *Identity) Chain() [][]byte { return id.chain }
+
+// describe tells a certificate from others: by its subject and its key.
+func describe(c *x509.Certificate) string {
+	return fmt.Sprintf("%q with %s", alert.Clean(c.Subject.String()), kind(c.PublicKey))
+}
 
 // SameKey reports whether two public keys are the same.
 func SameKey(a, b crypto.PublicKey) bool {
