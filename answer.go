@@ -99,7 +99,7 @@ func (e *Engine) choose(q *handshake.Choose) Pending {
 		if e.mode.IsServer() {
 			r.ClientHello = newClientHello(e, q.Hello, &q.Criteria)
 		} else {
-			r.CertificateRequest = newCertificateRequest(e.conn.Version, q)
+			r.CertificateRequest = newCertificateRequest(e, q)
 		}
 		return r
 	}
@@ -124,7 +124,7 @@ func (e *Engine) certificate(q *handshake.Choose) (cert *tls.Certificate, asked 
 		cert, err = cfg.GetCertificate(newClientHello(e, q.Hello, &q.Criteria))
 		return cert, cert != nil, err
 	case !e.mode.IsServer() && cfg.GetClientCertificate != nil:
-		cert, err = cfg.GetClientCertificate(newCertificateRequest(e.conn.Version, q))
+		cert, err = cfg.GetClientCertificate(newCertificateRequest(e, q))
 		return cert, true, err
 	}
 	return nil, false, nil

@@ -1,7 +1,9 @@
 package hermetic
 
 import (
+	"context"
 	"crypto/tls"
+	"net"
 	"slices"
 
 	"github.com/hermetic-tls/hermetic/internal/handshake"
@@ -37,10 +39,36 @@ type ClientHello struct {
 	// accepts. Empty means any.
 	AcceptableCAs [][]byte
 
+	// SupportedPoints are the client's point formats, which only TLS 1.2 has (RFC 8422, Section
+	// 5.1.2).
+	SupportedPoints []uint8
+
+	// Extensions are the types of all extensions of the ClientHello, in its order.
+	Extensions []uint16
+
+	// HelloRetryRequest reports whether this is the client's second ClientHello.
+	HelloRetryRequest bool
+
 	// PeerID is what was given to SetPeerID. DTLS only.
 	PeerID []byte
 
+	// Conn is what was given to [Engine.SetConn], for its addresses: it must be neither read nor
+	// written. Package netconn sets it. It may be nil.
+	Conn net.Conn
+
 	criteria *pki.Criteria
+	ctx      context.Context
+}
+
+// Context returns the context of the handshake: see [Engine.SetContext]. Package netconn sets that of
+// HandshakeContext. Without one it is context.Background.
+func (h *ClientHello) Context() context.Context { return orBackground(h.ctx) }
+
+func orBackground(ctx context.Context) context.Context {
+	if ctx == nil {
+		return context.Background()
+	}
+	return ctx
 }
 
 // SupportsCertificate returns nil if the client accepts c, or the reason why it
@@ -70,7 +98,7 @@ func fits(c *tls.Certificate, criteria *pki.Criteria, authorities [][]byte) (*pk
 
 // newClientHello copies what a caller may want to keep.
 func newClientHello(e *Engine, h *wire.ClientHello, criteria *pki.Criteria) *ClientHello {
-	hello := &ClientHello{Mode: e.mode, ServerName: h.ServerName, PeerID: e.peerID, criteria: criteria}
+	hello := &ClientHello{Mode: e.mode, ServerName: h.ServerName, PeerID: e.peerID, Conn: e.connOf(), criteria: criteria, ctx: e.context()}
 	versions := h.SupportedVersions
 	if len(versions) == 0 {
 		versions = wire.AppendUint16s(nil, wire.VersionTLS12)
@@ -79,6 +107,9 @@ func newClientHello(e *Engine, h *wire.ClientHello, criteria *pki.Criteria) *Cli
 	hello.CipherSuites = listOf[uint16](h.CipherSuites)
 	hello.SupportedCurves = listOf[tls.CurveID](h.Groups)
 	hello.SignatureSchemes = listOf[tls.SignatureScheme](h.SignatureSchemes)
+	hello.SupportedPoints = slices.Clone(h.PointFormats)
+	hello.Extensions = h.ExtensionTypes()
+	hello.HelloRetryRequest = e.conn.Retried
 	hello.AcceptableCAs = slices.Collect(h.Authorities.All())
 	for p := range h.ALPN.All() {
 		hello.SupportedProtos = append(hello.SupportedProtos, string(p))
@@ -107,7 +138,11 @@ type CertificateRequest struct {
 	Version uint16
 
 	criteria *pki.Criteria
+	ctx      context.Context
 }
+
+// Context is [ClientHello.Context] on a client.
+func (r *CertificateRequest) Context() context.Context { return orBackground(r.ctx) }
 
 // SupportsCertificate returns nil if the server accepts c, or the reason why it
 // does not.
@@ -116,11 +151,12 @@ func (r *CertificateRequest) SupportsCertificate(c *tls.Certificate) error {
 	return err
 }
 
-func newCertificateRequest(version uint16, q *handshake.Choose) *CertificateRequest {
+func newCertificateRequest(e *Engine, q *handshake.Choose) *CertificateRequest {
 	return &CertificateRequest{
 		AcceptableCAs:    slices.Collect(q.Criteria.Authorities.All()),
 		SignatureSchemes: listOf[tls.SignatureScheme](q.Criteria.Schemes),
-		Version:          version,
+		Version:          e.conn.Version,
 		criteria:         &q.Criteria,
+		ctx:              e.context(),
 	}
 }

@@ -133,11 +133,11 @@ func (p *PSK) match(identity []byte, t wire.Transport) *handshake.PSK {
 // PSK. A ticket of a session that began with a PSK is valid only while that PSK is.
 func (e *Engine) findPSK(q *handshake.FindPSK) Pending {
 	if q.Tickets && e.params().Tickets > 0 {
-		keys, asked := e.ticketKeys()
-		if asked != nil {
+		s, asked := e.openTicket(q)
+		if asked != nil || q.Err != nil {
 			return asked
 		}
-		if q.PSK = e.resumablePSK(keys, q.Identity); q.PSK != nil {
+		if q.PSK = e.resumablePSK(s); q.PSK != nil {
 			if began := q.PSK.Session.PSK; began != nil && !e.hasPSK(began) {
 				return e.askPSK(q, slices.Clone(began.Identity))
 			}
@@ -211,10 +211,8 @@ func (e *Engine) foundPSK(q *handshake.FindPSK, p *PSK, err error) {
 	}
 }
 
-// resumablePSK returns the session in a ticket, if this server still accepts its
-// client.
-func (e *Engine) resumablePSK(keys []TicketKey, ticket []byte) *handshake.PSK {
-	s := openTicket(keys, ticket)
+// resumablePSK returns the PSK of a session, if this server still accepts its client.
+func (e *Engine) resumablePSK(s *session.Session) *handshake.PSK {
 	if s == nil || suite.ByID(s.Suite) == nil || !e.admits(s) {
 		return nil
 	}

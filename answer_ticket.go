@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/crypto/chacha20poly1305"
 
+	"github.com/hermetic-tls/hermetic/internal/alert"
 	"github.com/hermetic-tls/hermetic/internal/handshake"
 	"github.com/hermetic-tls/hermetic/internal/session"
 )
@@ -145,8 +146,40 @@ func (e *Engine) ticketKeys() ([]TicketKey, Pending) {
 	return e.tickets, nil
 }
 
+// openTicket returns the session in the ticket that an identity may be, or nil, or the question
+// for its keys to the caller.
+func (e *Engine) openTicket(q *handshake.FindPSK) (*session.Session, Pending) {
+	sealer := e.sealer()
+	switch {
+	case sealer == nil:
+		keys, asked := e.ticketKeys()
+		if asked != nil {
+			return nil, asked
+		}
+		return openTicket(keys, q.Identity), nil
+	case q.Own:
+		return nil, nil // a client must not make us ask any number of times
+	}
+	q.Asked = true
+	s, err := sealer.open(e.State(), q.Identity)
+	if err != nil {
+		q.Err = callbackError(alert.InternalError, err)
+	}
+	return s, nil
+}
+
 // sealTicket answers with the ticket of a session.
 func (e *Engine) sealTicket(q *handshake.SealTicket) Pending {
+	if sealer := e.sealer(); sealer != nil {
+		if !q.At(e.plan.cfg.now()) {
+			return nil
+		}
+		var err error
+		if q.Ticket, err = sealer.seal(e.State(), q.Session); err != nil {
+			q.Err = callbackError(alert.InternalError, err)
+		}
+		return nil
+	}
 	keys, asked := e.ticketKeys()
 	if len(keys) > 0 && q.At(e.plan.cfg.now()) {
 		q.Ticket, _ = keys[0].seal(e.params().Rand, q.Session.Append(nil)) // on an error there is no ticket

@@ -207,7 +207,7 @@ func TestConfigErrorsName(t *testing.T) {
 		"a demand that does not exist":   {engine(&Config{ClientAuth: 5}), "ClientAuth", "hermetic: Config.ClientAuth: 5 is none of the constants of crypto/tls"},
 		"a question that does not exist": {engine(&Config{Async: AsyncSign | 1<<15}), "Async", "hermetic: Config.Async: Sign|0x8000 has a bit that asks nothing"},
 		"FromTLS of nil":                 {from(nil), "", "hermetic: tls.Config: it is nil"},
-		"FromTLS of another's cache":     {from(&tls.Config{ClientSessionCache: tls.NewLRUClientSessionCache(1)}), "ClientSessionCache", "hermetic: tls.Config.ClientSessionCache: it cannot be taken over: its sessions belong to crypto/tls; use Config.SessionCache"},
+		"FromTLS with renegotiation":     {from(&tls.Config{Renegotiation: tls.RenegotiateOnceAsClient}), "Renegotiation", "hermetic: tls.Config.Renegotiation: it cannot be taken over: " + noRenegotiation},
 		"FromTLS of a bad value":         {from(&tls.Config{MinVersion: 7}), "MinVersion", ""},
 	} {
 		t.Run(name, func(t *testing.T) {

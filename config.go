@@ -370,6 +370,8 @@ type Config struct {
 	// DTLS holds the options that only DTLS has. Its zero value is right for most.
 	DTLS DTLSConfig
 
+	tickets ticketSealer // of FromTLS
+
 	compile compileOnce
 }
 
@@ -424,6 +426,7 @@ func (c *Config) Clone() *Config {
 		MaxCertificateCost:          c.MaxCertificateCost,
 		MaxRecordData:               c.MaxRecordData,
 		DTLS:                        c.DTLS,
+		tickets:                     c.tickets,
 	}
 	clone.compile.shared.Store(c.shared())
 	return clone

@@ -34,7 +34,7 @@ func (c *plan) sessions(p *handshake.Params) error {
 		p.Tickets = cmp.Or(c.cfg.Tickets, 1)
 	}
 	p.MaxEarlyData = c.cfg.MaxEarlyData
-	own := c.cfg.TicketKeys == nil && !c.cfg.asks(AsyncTicketKeys)
+	own := c.cfg.TicketKeys == nil && !c.cfg.asks(AsyncTicketKeys) && c.cfg.tickets == nil
 	if c.keys = c.cfg.TicketKeys; own {
 		c.keys = c.cfg.shared().ticketKeys(p.TicketLife, c.cfg)
 	}

@@ -1,17 +1,23 @@
 package hermetic
 
 import (
-	"bytes"
 	"crypto/tls"
-	"fmt"
 	"reflect"
 	"slices"
 
-	"github.com/hermetic-tls/hermetic/internal/pki"
+	"github.com/hermetic-tls/hermetic/internal/alert"
 )
 
-// FromTLS converts a crypto/tls configuration. A field that is set and has no counterpart here,
-// or whose callback gets a type that only crypto/tls can make, is a *[ConfigError] that names it.
+// FromTLS converts a crypto/tls configuration. Its callbacks are called with the types of
+// crypto/tls, its ClientSessionCache keeps sessions, and its ticket keys, or its WrapSession and
+// UnwrapSession, make tickets. As with crypto/tls, t must not be modified afterwards, except by
+// SetSessionTicketKeys.
+//
+// A field that is set and has no counterpart here is a *[ConfigError] that names it. A
+// configuration that GetConfigForClient returns is converted in the same way: if that is not
+// possible, the error ends the handshake.
+//
+// A server without any certificate ends handshakes, as with crypto/tls: it does not make one.
 func FromTLS(t *tls.Config) (*Config, error) {
 	if t == nil {
 		return nil, tlsError("", "it is nil")
@@ -41,89 +47,79 @@ func FromTLS(t *tls.Config) (*Config, error) {
 		// The list of crypto/tls is for TLS 1.2 only: suites of 1.3 are not configurable there.
 		c.CipherSuites = unique(append([]uint16{tls.TLS_AES_128_GCM_SHA256, tls.TLS_AES_256_GCM_SHA384, tls.TLS_CHACHA20_POLY1305_SHA256}, t.CipherSuites...))
 	}
+	bridge := &tlsBridge{theirs: t}
+	bridge.callbacks(c)
+	c.tickets = bridge
+	if t.ClientSessionCache != nil && !t.SessionTicketsDisabled {
+		c.SessionCache = &tlsCache{theirs: t.ClientSessionCache}
+	}
 	if _, err := c.plan(); err != nil {
 		return nil, err
 	}
 	return c, nil
 }
 
-// unique returns list without repetitions, which crypto/tls permits; nil stays nil.
+// unique returns list without repetitions, which crypto/tls permits. An empty list is nil: both
+// mean the default there.
 func unique[T comparable](list []T) (once []T) {
 	for _, v := range list {
 		if !slices.Contains(once, v) {
 			once = append(once, v)
 		}
 	}
-	if once == nil && list != nil {
-		return []T{}
-	}
 	return once
 }
 
+const (
+	noRenegotiation = "renegotiation is never done: leave it tls.RenegotiateNever"
+	noECH           = "there is no Encrypted ClientHello yet: leave it nil, or use crypto/tls for these connections"
+)
+
 // tlsRefused are the fields that cannot be taken over, and why.
 var tlsRefused = map[string]string{
-	"GetCertificate":                      "its tls.ClientHelloInfo belongs to crypto/tls; use Config.GetCertificate",
-	"GetClientCertificate":                "its tls.CertificateRequestInfo belongs to crypto/tls; use Config.GetClientCertificate",
-	"GetConfigForClient":                  "its tls.ClientHelloInfo belongs to crypto/tls; use Config.GetConfigForClient",
-	"VerifyConnection":                    "its tls.ConnectionState belongs to crypto/tls; use Config.VerifyConnection",
-	"SessionTicketKey":                    "use Config.TicketKeys",
-	"sessionTicketKeys":                   "use Config.TicketKeys", // set by SetSessionTicketKeys
-	"ClientSessionCache":                  "its sessions belong to crypto/tls; use Config.SessionCache",
-	"UnwrapSession":                       "its sessions belong to crypto/tls; use Config.TicketKeys",
-	"WrapSession":                         "its sessions belong to crypto/tls; use Config.TicketKeys",
-	"Renegotiation":                       "renegotiation is never done",
-	"EncryptedClientHelloConfigList":      "there is no Encrypted ClientHello yet",
-	"EncryptedClientHelloRejectionVerify": "there is no Encrypted ClientHello yet",
-	"GetEncryptedClientHelloKeys":         "there is no Encrypted ClientHello yet",
-	"EncryptedClientHelloKeys":            "there is no Encrypted ClientHello yet",
+	"Renegotiation":                       noRenegotiation,
+	"EncryptedClientHelloConfigList":      noECH,
+	"EncryptedClientHelloRejectionVerify": noECH,
+	"GetEncryptedClientHelloKeys":         noECH,
+	"EncryptedClientHelloKeys":            noECH,
 }
 
+// tlsTaken are the exported fields that FromTLS takes over, or that mean nothing: crypto/tls
+// ignores PreferServerCipherSuites, and records are as large as their data here, which is what
+// DynamicRecordSizingDisabled asks for.
+var tlsTaken = []string{
+	"Rand", "Time", "Certificates", "NameToCertificate", "GetCertificate", "GetClientCertificate", "GetConfigForClient",
+	"VerifyPeerCertificate", "VerifyConnection", "RootCAs", "NextProtos", "ServerName", "ClientAuth", "ClientCAs",
+	"InsecureSkipVerify", "CipherSuites", "PreferServerCipherSuites", "SessionTicketsDisabled", "SessionTicketKey",
+	"ClientSessionCache", "UnwrapSession", "WrapSession", "MinVersion", "MaxVersion", "CurvePreferences",
+	"DynamicRecordSizingDisabled", "KeyLogWriter",
+}
+
+// refuse returns an error for the first field that is set and not taken over, also if a later Go
+// has added it. The unexported fields are the keys that SetSessionTicketKeys has set, which the
+// methods of tls.Config use, and locks.
 func refuse(t *tls.Config) error {
 	v := reflect.ValueOf(t).Elem()
 	for i := range v.NumField() {
-		name := v.Type().Field(i).Name
-		why, ok := tlsRefused[name]
-		switch {
-		case !ok || v.Field(i).IsZero(), name == "SessionTicketKey" && unusedTicketKey(t):
+		f := v.Type().Field(i)
+		if !f.IsExported() || slices.Contains(tlsTaken, f.Name) || v.Field(i).IsZero() {
 			continue
-		case name == "sessionTicketKeys":
-			name = "SetSessionTicketKeys"
 		}
-		return tlsError(name, "it cannot be taken over: "+why)
+		why, ok := tlsRefused[f.Name]
+		if !ok {
+			why = "this version of hermetic does not know it: leave it unset, or set its counterpart in Config if there is one"
+		}
+		return tlsError(f.Name, "it cannot be taken over: "+why)
 	}
-	return refuseNames(t)
-}
-
-func tlsError(field, reason string) error {
-	return &ConfigError{Field: field, Reason: reason, ofTLS: true}
-}
-
-// unusedTicketKey reports whether crypto/tls has filled in a SessionTicketKey that it
-// does not use: it does so when it uses a Config.
-func unusedTicketKey(t *tls.Config) bool {
-	//lint:ignore SA1019 a caller that still sets it must hear of it
-	return bytes.HasPrefix(t.SessionTicketKey[:], []byte("DEPRECATED"))
-}
-
-// refuseNames refuses a NameToCertificate that BuildNameToCertificate has not made from
-// Certificates: use GetCertificate for that.
-func refuseNames(t *tls.Config) error {
-	//lint:ignore SA1019 a caller that still sets it must hear of it
-	for name, c := range t.NameToCertificate {
-		if !slices.ContainsFunc(t.Certificates, func(own tls.Certificate) bool { return names(&own, name) && sameChain(&own, c) }) {
-			return tlsError("NameToCertificate", fmt.Sprintf("it cannot be taken over: for %q it has a certificate "+
-				"that Certificates has not, or that has another name; use Certificates or Config.GetCertificate", name))
+	//lint:ignore SA1019 a caller that still sets it is served
+	for name, cert := range t.NameToCertificate {
+		if cert == nil {
+			return tlsError("NameToCertificate", "it has no certificate for "+alert.Quote(name)+": remove the name, or use GetCertificate")
 		}
 	}
 	return nil
 }
 
-func sameChain(a, b *tls.Certificate) bool {
-	return b != nil && slices.EqualFunc(a.Certificate, b.Certificate, bytes.Equal)
-}
-
-// names reports whether c would be chosen for name, which may be a pattern.
-func names(c *tls.Certificate, name string) bool {
-	id, err := pki.Prepare(c)
-	return err == nil && id.Leaf != nil && (slices.Contains(id.Leaf.DNSNames, name) || id.Leaf.VerifyHostname(name) == nil)
+func tlsError(field, reason string) error {
+	return &ConfigError{Field: field, Reason: reason, ofTLS: true}
 }

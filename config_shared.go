@@ -70,8 +70,9 @@ func (s *shared) cookieSecret(source io.Reader) []byte {
 // GetConfigForClient has returned one without ticket keys, it is the original one, as
 // in crypto/tls.
 func (e *Engine) keeper() *plan {
-	if e.asked != nil && e.plan.cfg.TicketKeys == nil && !e.plan.cfg.asks(AsyncTicketKeys) {
-		return e.asked
+	c := e.plan.cfg
+	if e.asked == nil || c.TicketKeys != nil || c.asks(AsyncTicketKeys) || c.tickets != nil && c.tickets.explicit() {
+		return e.plan
 	}
-	return e.plan
+	return e.asked
 }

@@ -26,8 +26,6 @@ import (
 	"github.com/hermetic-tls/hermetic/internal/pkitest"
 )
 
-//lint:file-ignore SA1019 FromTLS is asked about deprecated fields too
-
 // TestBadConfigs: the error names the field and the reason.
 func TestBadConfigs(t *testing.T) {
 	ca := pkitest.CA(t)
@@ -255,105 +253,6 @@ func TestLoadedNames(t *testing.T) {
 		p.server.Reset()
 		if clientErr, _ := p.pump(); (clientErr == nil) != c.ok {
 			t.Errorf("%s, after Reset: %v", c.name, clientErr)
-		}
-	}
-}
-
-// tlsHarmless are the fields that need no counterpart, and why.
-var tlsHarmless = map[string]string{
-	"NameToCertificate":           "it is refused unless Certificates says the same: see refuseNames",
-	"PreferServerCipherSuites":    "crypto/tls ignores it too",
-	"SessionTicketsDisabled":      "it becomes NoTickets",
-	"DynamicRecordSizingDisabled": "records are as large as their data",
-	"mutex":                       "a lock",
-	"autoSessionTicketKeys":       "crypto/tls has made them by itself",
-}
-
-// TestFromTLS: each field of tls.Config is taken over, harmless or refused, so
-// that a new one of a later Go does not pass unseen; those count too that a method
-// sets.
-func TestFromTLS(t *testing.T) {
-	ours := reflect.TypeFor[Config]()
-	theirs := reflect.TypeFor[tls.Config]()
-	for i := range theirs.NumField() {
-		f := theirs.Field(i)
-		_, harmless := tlsHarmless[f.Name]
-		_, refused := tlsRefused[f.Name]
-		_, taken := ours.FieldByName(f.Name)
-		if !harmless && !refused && !(taken && f.IsExported()) {
-			t.Errorf("tls.Config.%s is neither taken over nor refused", f.Name)
-		}
-		if !f.IsExported() || harmless {
-			continue
-		}
-		filled := new(tls.Config)
-		fill(reflect.ValueOf(filled).Elem().Field(i))
-		switch c, err := FromTLS(filled); {
-		case err == nil && refused:
-			t.Errorf("tls.Config.%s is not refused", f.Name)
-		case err == nil && reflect.ValueOf(c).Elem().FieldByName(f.Name).IsZero():
-			t.Errorf("tls.Config.%s is dropped without a word", f.Name)
-		case err != nil && !strings.Contains(err.Error(), f.Name):
-			t.Errorf("tls.Config.%s: the error does not name it: %v", f.Name, err)
-		}
-	}
-	_, err := FromTLS(&tls.Config{Renegotiation: tls.RenegotiateOnceAsClient})
-	if err == nil || !strings.Contains(err.Error(), "tls.Config.Renegotiation: it cannot be taken over: renegotiation is never done") {
-		t.Errorf("Renegotiation: %v", err)
-	}
-	if c, err := FromTLS(&tls.Config{SessionTicketsDisabled: true}); err != nil || !c.NoTickets {
-		t.Errorf("SessionTicketsDisabled: %v", err)
-	}
-	if _, err := FromTLS(&tls.Config{MinVersion: tls.VersionTLS10}); err == nil {
-		t.Error("TLS 1.0 is taken over")
-	}
-	ca := pkitest.CA(t)
-	client, err := FromTLS(&tls.Config{Time: atNow, RootCAs: ca.Pool(), ServerName: "localhost", NextProtos: []string{"x"}, CipherSuites: []uint16{tls.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	server, err := FromTLS(&tls.Config{Time: atNow, Certificates: []tls.Certificate{ca.Leaf(t, pkitest.Options{})}, NextProtos: []string{"x"}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	p := newMeeting(t, false, client, server)
-	p.handshake()
-	if got := p.client.State().NegotiatedProtocol; got != "x" {
-		t.Errorf("ALPN %q", got)
-	}
-}
-
-// TestFromTLSMethods: what a method of tls.Config has set counts as well as a field,
-// but not what crypto/tls fills in by itself.
-func TestFromTLSMethods(t *testing.T) {
-	ca := pkitest.CA(t)
-	leaf, other := ca.Leaf(t, pkitest.Options{}), ca.Leaf(t, pkitest.Options{Name: "example.com"})
-	wild := ca.Leaf(t, pkitest.Options{Name: "*.example.com"})
-	for name, c := range map[string]struct {
-		set  func(*tls.Config)
-		want string // in the error
-	}{
-		"SetSessionTicketKeys":                           {func(c *tls.Config) { c.SetSessionTicketKeys([][32]byte{{1}}) }, "tls.Config.SetSessionTicketKeys"},
-		"SessionTicketKey":                               {func(c *tls.Config) { c.SessionTicketKey = [32]byte{1} }, "tls.Config.SessionTicketKey"},
-		"a SessionTicketKey that crypto/tls has made up": {func(c *tls.Config) { copy(c.SessionTicketKey[:], "DEPRECATED, and 22 bytes") }, ""},
-		"BuildNameToCertificate":                         {func(c *tls.Config) { c.BuildNameToCertificate() }, ""},
-		"an empty NameToCertificate":                     {func(c *tls.Config) { c.NameToCertificate = map[string]*tls.Certificate{} }, ""},
-		"NameToCertificate alone": {func(c *tls.Config) {
-			c.Certificates, c.NameToCertificate = nil, map[string]*tls.Certificate{"localhost": &leaf}
-		}, "tls.Config.NameToCertificate"},
-		"NameToCertificate with another": {func(c *tls.Config) {
-			c.NameToCertificate = map[string]*tls.Certificate{"example.com": &other}
-		}, "tls.Config.NameToCertificate"},
-		"NameToCertificate with another name": {func(c *tls.Config) {
-			c.NameToCertificate = map[string]*tls.Certificate{"example.org": &leaf}
-		}, "tls.Config.NameToCertificate"},
-		"NameToCertificate with nothing": {func(c *tls.Config) { c.NameToCertificate = map[string]*tls.Certificate{"localhost": nil} }, "tls.Config.NameToCertificate"},
-	} {
-		theirs := &tls.Config{Certificates: []tls.Certificate{leaf, wild}}
-		c.set(theirs)
-		_, err := FromTLS(theirs)
-		if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
-			t.Errorf("%s: %v, want %q", name, err, c.want)
 		}
 	}
 }

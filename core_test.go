@@ -25,6 +25,8 @@ var (
 		"context.go":     {"syscall"}, // for the value of EAGAIN
 		// for the exporter of a tls.ConnectionState, which crypto/tls lets nobody else set
 		"engine_state_tls.go": {"unsafe"},
+		// for the type net.Conn, which callbacks see
+		"engine_conn.go": {"net"}, "answer_callback.go": {"net"},
 	}
 )
 

@@ -85,6 +85,7 @@ type Engine struct {
 	owed       []byte      // what must still be sent after it
 	serverName string
 	peerID     []byte
+	caller     *handshakeCaller // until the handshake is complete; nil: unknown
 }
 
 // NewEngine returns an engine at the start of a handshake. A client has its ClientHello ready
@@ -201,7 +202,7 @@ func (e *Engine) handle(m wire.Message) error {
 func (e *Engine) advance() error {
 	for {
 		if e.machine.Finished() {
-			e.machine, e.tickets, e.complete = nil, nil, true
+			e.machine, e.tickets, e.caller, e.complete = nil, nil, nil, true
 			e.keep()
 			return nil
 		}

@@ -42,7 +42,7 @@ func ExampleFromTLS() {
 	fmt.Println(err)
 	// Output:
 	// example.com [h2]
-	// hermetic: tls.Config.Renegotiation: it cannot be taken over: renegotiation is never done
+	// hermetic: tls.Config.Renegotiation: it cannot be taken over: renegotiation is never done: leave it tls.RenegotiateNever
 }
 
 // A Config that cannot be used names the field.

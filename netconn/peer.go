@@ -61,7 +61,9 @@ const (
 func newPeer(s *socket, addr address, mode hermetic.Mode, cfg *hermetic.Config) *peer {
 	p := &peer{socket: s, addr: addr, home: addr.key, index: -1}
 	p.wake.L = &p.mu
-	p.engine, p.err = newEngine(mode, cfg)
+	if p.engine, p.err = newEngine(mode, cfg); p.err == nil && mode.IsServer() {
+		p.engine.SetConn(&Conn{p})
+	}
 	if p.err == nil && mode.IsServer() && !cfg.DTLS.TrustAddress {
 		p.err = p.engine.SetPeerID(addr.id())
 	}

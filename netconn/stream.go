@@ -80,7 +80,9 @@ func newStream(conn net.Conn, mode hermetic.Mode, cfg *hermetic.Config) *stream 
 	s := &stream{conn: conn, server: mode.IsServer(), handshaking: newLock(), reading: newLock(), writing: newLock(), using: newLock()}
 	_, s.socket = conn.(syscall.Conn)
 	s.bounds.transport, s.bounds.ended = conn, make(chan struct{})
-	s.engine, s.err = newEngine(mode, cfg)
+	if s.engine, s.err = newEngine(mode, cfg); s.err == nil && s.server {
+		s.engine.SetConn(conn)
+	}
 	return s
 }
 
@@ -91,13 +93,13 @@ func (s *stream) handshake(ctx context.Context) error {
 	case s.err != nil:
 		return s.err
 	case ctx.Done() == nil:
-		return s.instead(s.shake())
+		return s.instead(s.shake(ctx))
 	case ctx.Err() != nil:
 		s.abandon(ctx.Err())
 		return ctx.Err()
 	}
 	stop := context.AfterFunc(ctx, func() { s.abandon(ctx.Err()) })
-	err := s.shake()
+	err := s.shake(ctx)
 	if !stop() && err != nil {
 		s.abandon(ctx.Err())
 		return ctx.Err()
@@ -113,11 +115,16 @@ func (s *stream) abandon(cause error) {
 }
 
 // shake performs the handshake, or waits for the goroutine that does.
-func (s *stream) shake() error {
+func (s *stream) shake(ctx context.Context) error {
 	if err := s.lock(s.handshaking, bothDeadlines); err != nil {
 		return err
 	}
 	defer s.handshaking.unlock()
+	if ctx != context.Background() {
+		if err := s.use(bothDeadlines, func() { s.engine.SetContext(ctx) }); err != nil {
+			return err
+		}
+	}
 	return s.steps(s.done.Load)
 }
 

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/hermetic-tls/hermetic/internal/alert"
+	"github.com/hermetic-tls/hermetic/internal/codec"
 )
 
 // ClientHello is RFC 9846, Section 4.2.2, and RFC 5246, Section 7.4.1.2. An
@@ -40,6 +41,17 @@ type ClientHello struct {
 	PSK                  OfferedPSKs // always the last extension
 
 	wrong [2]error // see Check
+	block []byte   // of extensions, as received
+}
+
+// ExtensionTypes returns the types of all extensions that a parsed message has, in its order.
+func (m *ClientHello) ExtensionTypes() []uint16 {
+	var types []uint16
+	for c := (codec.Cursor{B: m.block}); c.More(); {
+		types = append(types, c.Uint16())
+		c.Vec16()
+	}
+	return types
 }
 
 var (
@@ -62,6 +74,8 @@ func (m *ClientHello) Parse(body []byte, t Transport) error {
 		c.foreign = ofDatagrams
 	}
 	c.wrong = &m.wrong
+	rest := c.In
+	m.block = rest.Vec16()
 	c.extensions(&m.Has, inClientHello, func(e Extension) { m.extension(&c, e) })
 	if !m.Has.Has(ExtCertificateAuthorities) {
 		m.Authorities = nil // it may be malformed, and is used before the version is known

@@ -2,6 +2,7 @@ package wire
 
 import (
 	"bytes"
+	"math/bits"
 	"reflect"
 	"testing"
 
@@ -45,6 +46,12 @@ func TestRoundTrip(t *testing.T) {
 		if err := c.parse(m, body); err != nil {
 			t.Errorf("%s: %v", c.name, err)
 			continue
+		}
+		if hello, ok := m.(*ClientHello); ok {
+			if types := hello.ExtensionTypes(); len(types) != bits.OnesCount64(uint64(hello.Has)) {
+				t.Errorf("%s: extensions %d, has %v", c.name, types, hello.Has)
+			}
+			hello.block = nil // only of a message that was received
 		}
 		if !reflect.DeepEqual(m, c.sample) {
 			t.Errorf("%s:\n got %+v\nwant %+v", c.name, m, c.sample)
