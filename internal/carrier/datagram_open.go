@@ -347,7 +347,7 @@ func (d *Datagram) handleHandshake(now time.Time, r *opened) error {
 		b = rest
 		d.continueFrom(&h)
 		if d.complete {
-			v := d.protocol.late(d.x, &h, fragment)
+			v := d.protocol.late(d.x, h, fragment)
 			if v&deliver != 0 {
 				d.x.late = &wire.Message{Type: h.Type, Seq: h.Seq, Body: fragment}
 			}

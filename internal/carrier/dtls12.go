@@ -34,7 +34,7 @@ func (p *dtls12) took(_ time.Time, _ *exchange, _ record.Number, got receipt) ve
 
 // late: a repeated Finished means that ours was lost. The messages that request a
 // renegotiation count from 0 again: RFC 6347, Section 4.2.2.
-func (p *dtls12) late(x *exchange, h *wire.FragmentHeader, fragment []byte) verdict {
+func (p *dtls12) late(x *exchange, h wire.FragmentHeader, fragment []byte) verdict {
 	switch {
 	case h.Type == wire.TypeFinished && x.in.Last(h.Seq):
 		if h.Offset == 0 {

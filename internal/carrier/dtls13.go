@@ -65,7 +65,7 @@ func (p *dtls13) answered(now time.Time, x *exchange, n record.Number) {
 	x.out.WaitForRest(now)
 }
 
-func (p *dtls13) late(*exchange, *wire.FragmentHeader, []byte) verdict { return 0 }
+func (p *dtls13) late(*exchange, wire.FragmentHeader, []byte) verdict { return 0 }
 
 // control: RFC 9147bis, Section 4.1, rejects a ChangeCipherSpec as it does garbage.
 func (p *dtls13) control(x *exchange, r opened) (verdict, error) {

@@ -20,7 +20,7 @@ type protocol interface {
 	took(now time.Time, x *exchange, n record.Number, got receipt) verdict
 	// late judges a fragment after the handshake: the verdict is 0 unless the fragment
 	// is outside the order of messages.
-	late(x *exchange, h *wire.FragmentHeader, fragment []byte) verdict
+	late(x *exchange, h wire.FragmentHeader, fragment []byte) verdict
 	// control handles an ACK or a ChangeCipherSpec.
 	control(x *exchange, r opened) (verdict, error)
 	// data says what application data of that epoch means.
@@ -96,7 +96,7 @@ func (p *undecided) took(_ time.Time, x *exchange, n record.Number, got receipt)
 	return v
 }
 
-func (p *undecided) late(*exchange, *wire.FragmentHeader, []byte) verdict { return 0 }
+func (p *undecided) late(*exchange, wire.FragmentHeader, []byte) verdict { return 0 }
 
 // control: RFC 9147bis, Section 7: "Until that point, ACK records received in epoch 0
 // MUST be ignored."

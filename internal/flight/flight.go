@@ -15,6 +15,9 @@ import (
 // content of a forgotten record is sent once more than necessary.
 const maxSent = 64
 
+// flightBytes and flightMessages are as much as most flights have.
+const flightBytes, flightMessages = 1 << 10, 6
+
 // Flight has the messages that are sent together, and retransmitted until the peer
 // has them. It is data: each transmission makes new records from the messages,
 // under the keys with which they were first sent.
@@ -56,6 +59,9 @@ func (m *message) done() bool { return m.acked.cover(m.size()) }
 
 // Add appends a message, which is copied.
 func (f *Flight) Add(epoch record.Sealer, typ wire.Type, seq uint16, body []byte) {
+	if f.bytes == nil {
+		f.bytes, f.messages = make([]byte, 0, flightBytes), make([]message, 0, flightMessages)
+	}
 	start := len(f.bytes)
 	f.bytes = append(f.bytes, body...)
 	f.messages = append(f.messages, message{epoch: epoch, typ: typ, seq: seq, start: start, end: len(f.bytes)})
@@ -75,8 +81,11 @@ func (f *Flight) Has(t wire.Type) bool {
 	return slices.ContainsFunc(f.messages, func(m message) bool { return !m.ccs && m.typ == t })
 }
 
-// Clear forgets the flight: the peer has it.
-func (f *Flight) Clear() { *f = Flight{} }
+// Clear forgets the flight: the peer has it. The next one reuses its memory.
+func (f *Flight) Clear() {
+	clear(f.messages)
+	*f = Flight{messages: f.messages[:0], bytes: f.bytes[:0], sent: f.sent[:0], payload: f.payload[:0]}
+}
 
 // Restart sends the flight again, from its first message on.
 func (f *Flight) Restart() { f.at = position{} }
@@ -147,6 +156,9 @@ func (f *Flight) Acknowledged() bool {
 
 // remember records the content of a sent record.
 func (f *Flight) remember(s sentRecord) {
+	if f.sent == nil {
+		f.sent = make([]sentRecord, 0, flightMessages)
+	}
 	if len(f.sent) < maxSent {
 		f.sent = append(f.sent, s)
 		return

@@ -56,8 +56,9 @@ type Reassembly struct {
 // be several, because parts may be forged: fragments of one version do not contradict each
 // other. The version that is complete first is the message.
 type slot struct {
-	versions []*partial // the oldest first
-	datagram uint32     // the one that began the newest version
+	versions []*partial  // the oldest first
+	datagram uint32      // the one that began the newest version
+	only     [1]*partial // room for versions
 }
 
 // partial is an incomplete message.
@@ -67,6 +68,7 @@ type partial struct {
 	seen      bool     // a part of it has arrived, perhaps only the header
 	pieces    []piece  // sorted, with gaps between them
 	forgeable *version // nil under keys
+	whole     [1]piece // room for pieces
 }
 
 // version is what is known about a partial message whose fragments may be forged.
@@ -74,11 +76,39 @@ type version struct {
 	datagram uint32 // the one that began it
 	parts    []span // its fragments, as far as they are distinguished
 	records  []record.Number
+	// Room for parts and records: most messages have one fragment.
+	part   [1]span
+	record [1]record.Number
 }
 
 type piece struct {
 	offset int
 	data   []byte
+}
+
+// add adds the newest version.
+func (s *slot) add(p *partial) {
+	if s.versions == nil {
+		s.versions = s.only[:0]
+	}
+	s.versions = append(s.versions, p)
+}
+
+func newPartial(h *wire.FragmentHeader) *partial {
+	p := &partial{typ: h.Type, length: h.Length}
+	p.pieces = p.whole[:0]
+	return p
+}
+
+// newVersion is newPartial for a message whose fragments may be forged.
+func newVersion(h *wire.FragmentHeader, datagram uint32) *partial {
+	v := &struct {
+		partial
+		version
+	}{partial{typ: h.Type, length: h.Length}, version{datagram: datagram}}
+	v.partial.pieces, v.parts, v.records = v.whole[:0], v.part[:0], v.record[:0]
+	v.forgeable = &v.version
+	return &v.partial
 }
 
 func (p *piece) end() int { return p.offset + len(p.data) }
@@ -167,9 +197,9 @@ func (r *Reassembly) Add(h *wire.FragmentHeader, fragment []byte) (kept bool, er
 	}
 	s := r.slot(int(h.Seq))
 	if len(s.versions) == 0 {
-		p := &partial{typ: h.Type, length: h.Length}
-		if kept = r.insert(p, h.Offset, fragment, r.lentRoom(h)); kept {
-			s.versions = []*partial{p}
+		p := newPartial(h)
+		if kept = r.insert(p, h.Offset, fragment, claim{r: r, seq: int(h.Seq)}); kept {
+			s.add(p)
 		}
 		return kept, nil
 	}
@@ -177,7 +207,7 @@ func (r *Reassembly) Add(h *wire.FragmentHeader, fragment []byte) (kept bool, er
 	if !p.agrees(h, fragment) {
 		return false, ErrContradiction
 	}
-	return r.insert(p, h.Offset, fragment, r.lentRoom(h)), nil
+	return r.insert(p, h.Offset, fragment, claim{r: r, seq: int(h.Seq)}), nil
 }
 
 // AddUnprotected is Add for fragments that anybody may have sent: a fragment that
@@ -205,7 +235,7 @@ func (r *Reassembly) AddUnprotected(h *wire.FragmentHeader, fragment []byte, rec
 		return r.beginVersion(s, h, fragment, records), nil
 	}
 	for _, p := range versions {
-		if slices.Contains(s.versions, p) && r.insert(p, h.Offset, fragment, r.unprotectedRoom(h, p)) {
+		if slices.Contains(s.versions, p) && r.insert(p, h.Offset, fragment, claim{r, int(h.Seq), p}) {
 			kept = true
 			p.note(part, records)
 		}
@@ -230,27 +260,28 @@ func (r *Reassembly) beginVersion(s *slot, h *wire.FragmentHeader, fragment []by
 	if len(s.versions) == maxVersions {
 		r.drop(s, slices.MinFunc(s.versions, func(a, b *partial) int { return a.held() - b.held() }))
 	}
-	p := &partial{typ: h.Type, length: h.Length, forgeable: &version{datagram: r.datagram}}
-	makeRoom := r.unprotectedRoom(h, p)
-	if r.room() < versionCost && !makeRoom(versionCost) {
+	p := newVersion(h, r.datagram)
+	room := claim{r, int(h.Seq), p}
+	if r.room() < versionCost && !room.make(versionCost) {
 		return false
 	}
 	r.size += versionCost
 	base, parts := s.closest(h, fragment)
 	for _, part := range parts {
-		if r.insert(p, part.from, base.bytes(part), func(int) bool { return false }) {
+		if r.insert(p, part.from, base.bytes(part), claim{}) {
 			p.forgeable.parts = append(p.forgeable.parts, part)
 		}
 	}
 	if base != nil {
-		p.forgeable.records = slices.Clone(base.forgeable.records)
+		p.forgeable.records = append(p.forgeable.records, base.forgeable.records...)
 	}
-	if !r.insert(p, h.Offset, fragment, makeRoom) {
+	if !r.insert(p, h.Offset, fragment, room) {
 		r.size -= p.held()
 		return false
 	}
 	p.note(span{h.Offset, h.Offset + len(fragment)}, records)
-	s.versions, s.datagram = append(s.versions, p), r.datagram
+	s.add(p)
+	s.datagram = r.datagram
 	return true
 }
 
@@ -330,9 +361,9 @@ func contradict(aOffset int, a []byte, bOffset int, b []byte) bool {
 	return from < to && !bytes.Equal(a[from-aOffset:to-aOffset], b[from-bOffset:to-bOffset])
 }
 
-// insert adds data to p's pieces, which agree with it. makeRoom is called if there is no
-// room for that many bytes.
-func (r *Reassembly) insert(p *partial, offset int, data []byte, makeRoom func(n int) bool) (kept bool) {
+// insert adds data to p's pieces, which agree with it. If there is no room for it, the
+// claim makes some.
+func (r *Reassembly) insert(p *partial, offset int, data []byte, room claim) (kept bool) {
 	if len(data) == 0 {
 		p.seen = true
 		return true
@@ -356,7 +387,7 @@ func (r *Reassembly) insert(p *partial, offset int, data []byte, makeRoom func(n
 		whole.offset = min(offset, touched[0].offset)
 		end = max(end, touched[len(touched)-1].end())
 	}
-	if !r.reserve(p, &whole, touched, end, makeRoom) {
+	if !r.reserve(p, &whole, touched, end, room) {
 		return false
 	}
 	copy(whole.data[offset-whole.offset:], data)
@@ -371,7 +402,7 @@ func (r *Reassembly) insert(p *partial, offset int, data []byte, makeRoom func(n
 // reserve gives whole the memory for all bytes up to end, including that of the
 // pieces that it replaces. If a message arrives in order, its first piece grows
 // by doubling.
-func (r *Reassembly) reserve(p *partial, whole *piece, old []piece, end int, makeRoom func(int) bool) bool {
+func (r *Reassembly) reserve(p *partial, whole *piece, old []piece, end int, room claim) bool {
 	n, freed := end-whole.offset, 0
 	for i := range old {
 		freed += cap(old[i].data) + pieceCost
@@ -382,7 +413,7 @@ func (r *Reassembly) reserve(p *partial, whole *piece, old []piece, end int, mak
 			return true
 		}
 	}
-	if r.room() < n+pieceCost-freed && !makeRoom(n+pieceCost-freed) {
+	if r.room() < n+pieceCost-freed && !room.make(n+pieceCost-freed) {
 		return false
 	}
 	size := n
@@ -397,42 +428,45 @@ func (r *Reassembly) reserve(p *partial, whole *piece, old []piece, end int, mak
 // room returns how many more bytes may be held.
 func (r *Reassembly) room() int { return r.Memory - r.size - r.lent }
 
-// lentRoom makes room for a fragment: the message to be delivered next gets what is lent.
-func (r *Reassembly) lentRoom(h *wire.FragmentHeader) func(int) bool {
-	return func(n int) bool {
-		if int(h.Seq) == r.next {
-			r.lent = 0
-		}
-		return n <= r.room()
-	}
+// claim is what a fragment may take room from. Its zero value takes none.
+type claim struct {
+	r   *Reassembly
+	seq int      // of its message
+	p   *partial // the version, if anybody may have sent it
 }
 
-// unprotectedRoom also forgets later messages, beginning with the last one, and then other
-// versions of the same one, the largest first. But what a datagram has begun may not take
-// more than half of Memory from what was held before.
-func (r *Reassembly) unprotectedRoom(h *wire.FragmentHeader, p *partial) func(int) bool {
-	s := r.slot(int(h.Seq))
-	return func(n int) bool {
-		if r.lentRoom(h)(n) {
+// make makes room for n bytes: the message to be delivered next gets what is lent.
+func (c claim) make(n int) bool {
+	if c.r == nil {
+		return false
+	}
+	if c.seq == c.r.next {
+		c.r.lent = 0
+	}
+	return n <= c.r.room() || c.p != nil && c.forget(n)
+}
+
+// forget forgets later messages, beginning with the last one, and then other versions of
+// the same one, the largest first. But what a datagram has begun may not take more than
+// half of Memory from what was held before.
+func (c claim) forget(n int) bool {
+	r, s := c.r, c.r.slot(c.seq)
+	for later := r.next + window - 1; later > c.seq; later-- {
+		if r.forget(r.slot(later)); n <= r.room() {
 			return true
 		}
-		for later := r.next + window - 1; later > int(h.Seq); later-- {
-			if r.forget(r.slot(later)); n <= r.room() {
-				return true
-			}
-		}
-		if len(p.pieces) > 0 && p.forgeable.datagram == r.datagram && p.held()+n > r.Memory/2 {
+	}
+	if len(c.p.pieces) > 0 && c.p.forgeable.datagram == r.datagram && c.p.held()+n > r.Memory/2 {
+		return false
+	}
+	for n > r.room() {
+		others := slices.DeleteFunc(slices.Clone(s.versions), func(q *partial) bool { return q == c.p })
+		if len(others) == 0 {
 			return false
 		}
-		for n > r.room() {
-			others := slices.DeleteFunc(slices.Clone(s.versions), func(q *partial) bool { return q == p })
-			if len(others) == 0 {
-				return false
-			}
-			r.drop(s, slices.MaxFunc(others, func(a, b *partial) int { return a.held() - b.held() }))
-		}
-		return true
+		r.drop(s, slices.MaxFunc(others, func(a, b *partial) int { return a.held() - b.held() }))
 	}
+	return true
 }
 
 // Take returns the next message if it is complete, and moves on.

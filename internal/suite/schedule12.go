@@ -8,7 +8,7 @@ func prf12(h crypto.Hash, secret []byte, label string, seed []byte, n int) []byt
 	defer x.done()
 	out := make([]byte, 0, n+h.Size())
 	// A(i), followed by the label and the seed.
-	b := append(append(make([]byte, h.Size(), h.Size()+len(label)+len(seed)), label...), seed...)
+	b := append(append(append(x.info[:0], zeros[:h.Size()]...), label...), seed...)
 	a := b[h.Size():] // A(0)
 	for len(out) < n {
 		copy(b, x.sum(a))
