@@ -42,6 +42,7 @@ type Chain struct {
 	mu      sync.Mutex
 	parsed  []*x509.Certificate
 	cached  bool     // many connections share it
+	name    string   // the leaf is for it; empty: not known
 	verdict *verdict // nil: not known
 }
 
@@ -66,7 +67,7 @@ func (c *Chain) Certificates() []*x509.Certificate {
 // has no room for keeps the DER.
 func (c *Chain) forget() {
 	c.mu.Lock()
-	c.parsed, c.cached, c.verdict = nil, false, nil
+	c.parsed, c.cached, c.verdict, c.name = nil, false, nil, ""
 	c.mu.Unlock()
 }
 

@@ -228,13 +228,16 @@ func TestVerifiedOnce(t *testing.T) {
 		if (err == nil) != c.ok || c.ok && (len(chains) != 1 || chains[0][0] == nil) {
 			t.Errorf("%s: %d chains, %v", c.name, len(chains), err)
 		}
+		if chain.name != good.Name {
+			t.Errorf("%s: the name %q is remembered", c.name, chain.name)
+		}
 		if remembered := chain.verdict == verdict; c.ok && remembered == c.again {
 			t.Errorf("%s: remembered %v", c.name, remembered)
 		}
 	}
 
 	chain.forget()
-	if _, err := good.Verify(chain); err != nil || chain.verdict != nil {
-		t.Errorf("without a place in the cache: %v, remembered %v", err, chain.verdict != nil)
+	if _, err := good.Verify(chain); err != nil || chain.verdict != nil || chain.name != "" {
+		t.Errorf("without a place in the cache: %v, remembered %v, %q", err, chain.verdict != nil, chain.name)
 	}
 }

@@ -22,7 +22,7 @@ var errKeyUsage = alert.New(alert.UnsupportedCertificate, "the peer's certificat
 
 // Verify returns the chains to a root, or an *alert.Error with what is wrong.
 // Peers come again: while a chain is in the cache, its signatures are verified
-// once for the same roots and usage, but times and names each time.
+// once for the same roots and usage, and the name once, but times each time.
 func (v *Verifier) Verify(c *Chain) ([][]*x509.Certificate, error) {
 	chains, err := v.verify(c)
 	var fault *alert.Error
@@ -50,12 +50,30 @@ func (v *Verifier) verify(c *Chain) ([][]*x509.Certificate, error) {
 		}
 		c.remember(v, chains)
 	}
-	if v.Name != "" {
-		if err := leaf.VerifyHostname(v.Name); err != nil {
-			return nil, alert.Wrap(alert.BadCertificate, "the certificate is not for "+v.Name, err)
-		}
+	if err := c.verifyName(v.Name); err != nil {
+		return nil, alert.Wrap(alert.BadCertificate, "the certificate is not for "+v.Name, err)
 	}
 	return chains, nil
+}
+
+// verifyName verifies that the leaf is for a name, unless it is the last good one. An empty
+// name is any.
+func (c *Chain) verifyName(name string) error {
+	c.mu.Lock()
+	known := name == "" || name == c.name
+	c.mu.Unlock()
+	if known {
+		return nil
+	}
+	if err := c.Certificates()[0].VerifyHostname(name); err != nil {
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.cached {
+		c.name = name
+	}
+	return nil
 }
 
 func (v *Verifier) options(c *Chain) x509.VerifyOptions {
