@@ -254,7 +254,8 @@ type Config struct {
 	// all but those with CCM; TLS 1.2 suites with a PSK are included only if there are PSKs.
 	CipherSuites []uint16
 
-	// CurvePreferences are the key exchange groups, the preferred first, out of [Groups].
+	// CurvePreferences are the key exchange groups, the preferred first, out of [Groups] and
+	// KeyExchanges.
 	// Nil means X25519MLKEM768, SecP256r1MLKEM768, SecP384r1MLKEM1024, X25519, P-256, P-384
 	// and P-521.
 	CurvePreferences []tls.CurveID
@@ -264,6 +265,11 @@ type Config struct {
 	// group, and the first of the other kind, post-quantum or not. Empty sends no share, so
 	// that the server chooses a group by HelloRetryRequest.
 	KeyShares []tls.CurveID
+
+	// KeyExchanges are implementations of groups that take the place of the built-in ones, or
+	// add groups that have none; CurvePreferences says which are used. Nil means only the
+	// built-in ones, which are the standard library's.
+	KeyExchanges []KeyExchange
 
 	// SignatureSchemes are the signature schemes that the peer may use, the preferred first.
 	// Nil means ECDSA, RSA-PSS and Ed25519, and RSA PKCS #1 in certificates and TLS 1.2. Our
@@ -404,6 +410,7 @@ func (c *Config) Clone() *Config {
 		CipherSuites:                c.CipherSuites,
 		CurvePreferences:            c.CurvePreferences,
 		KeyShares:                   c.KeyShares,
+		KeyExchanges:                c.KeyExchanges,
 		SignatureSchemes:            c.SignatureSchemes,
 		RequireExtendedMasterSecret: c.RequireExtendedMasterSecret,
 		RequireSecureRenegotiation:  c.RequireSecureRenegotiation,

@@ -81,7 +81,7 @@ func newPlan(cfg *Config) (*plan, error) {
 		AskVerify:        cfg.VerifyConnection != nil || cfg.asks(AsyncVerify),
 	}
 	for _, part := range []func(*handshake.Params) error{
-		c.repetitions, c.fields, c.versions, c.psks, c.suites, c.groups, c.schemes, c.alpn, c.sizes, c.certificates, c.authorities, c.sessions,
+		c.repetitions, c.fields, c.versions, c.psks, c.suites, c.exchanges, c.groups, c.schemes, c.alpn, c.sizes, c.certificates, c.authorities, c.sessions,
 	} {
 		if err := part(&p); err != nil {
 			return nil, err
@@ -243,11 +243,11 @@ func (c *plan) versionsOf(p *handshake.Params) error {
 
 func (c *plan) groups(p *handshake.Params) error {
 	var err error
-	if p.Groups, err = chosen("CurvePreferences", c.cfg.CurvePreferences, suite.Groups, suite.Group.Supported); err != nil {
+	if p.Groups, err = chosen("CurvePreferences", c.cfg.CurvePreferences, suite.Groups, supports(p)); err != nil {
 		return err
 	}
 	if p.MaxVersion == wire.VersionTLS12 {
-		p.Groups = slices.DeleteFunc(slices.Clone(p.Groups), suite.Group.Hybrid)
+		p.Groups = slices.DeleteFunc(slices.Clone(p.Groups), func(g suite.Group) bool { return !g.Curve() })
 	}
 	if len(p.Groups) == 0 {
 		return configError("CurvePreferences", "no group is usable in the enabled versions")
@@ -275,7 +275,7 @@ func (c *plan) groups(p *handshake.Params) error {
 // post-quantum, or classical, which every server has.
 func defaultShares(groups []suite.Group) []suite.Group {
 	shares := groups[:1:1]
-	other := func(g suite.Group) bool { return g.Hybrid() != groups[0].Hybrid() }
+	other := func(g suite.Group) bool { return g.Curve() != groups[0].Curve() }
 	if i := slices.IndexFunc(groups, other); i > 0 {
 		shares = append(shares, groups[i])
 	}

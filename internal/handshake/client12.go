@@ -162,7 +162,7 @@ func (c *client12) onServerKeyExchange(msg wire.Message) (step, error) {
 // takeGroup takes the server's public value.
 func (c *client12) takeGroup(ske *wire.ServerKeyExchange) error {
 	c.group = suite.Group(ske.Group)
-	if !slices.Contains(c.params.Groups, c.group) || c.group.Hybrid() {
+	if !slices.Contains(c.params.Groups, c.group) || !c.group.Curve() {
 		return errGroupChoice
 	}
 	c.serverPublic = slices.Clone(ske.Public)
@@ -246,7 +246,7 @@ func (c *client12) sendKeyExchange() error {
 	var shared []byte
 	parts := wire.KeyExchangeParts(c.conn.Suite.KeyExchange)
 	if parts.ECDHE {
-		key, err := c.group.GenerateKey(c.params.Rand)
+		key, err := c.params.Exchanges.GenerateKey(c.group, c.params.Rand, nil)
 		if err != nil {
 			return err
 		}

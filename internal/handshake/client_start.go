@@ -197,7 +197,7 @@ func (c *clientStart) fill13() error {
 	// A share that does not fit into one datagram waits for a HelloRetryRequest.
 	room := c.out.HelloRoom() - len(h.Append(c.scratch[:0], t))
 	for _, g := range c.params.KeyShares {
-		if size := 4 + g.KeyShareSize(); size <= room {
+		if size := 4 + c.params.Exchanges.KeyShareSize(g); size <= room {
 			if err := c.addShare(g, c.shares); err != nil {
 				return err
 			}
@@ -214,7 +214,7 @@ func (c *clientStart) addShare(g suite.Group, others []keyShare) error {
 	if len(others) > 0 {
 		other = others[0].key
 	}
-	key, err := g.GenerateKeyWith(c.params.Rand, other)
+	key, err := c.params.Exchanges.GenerateKey(g, c.params.Rand, other)
 	if err != nil {
 		return err
 	}

@@ -27,6 +27,7 @@ type Params struct {
 	Suites                 []*suite.Suite // the preferred first
 	Groups                 []suite.Group  // the preferred first
 	KeyShares              []suite.Group  // a client's first offer, of Groups
+	Exchanges              suite.Exchanges
 	Schemes                []suite.Scheme // accepted from the peer, in certificates too
 	ALPN                   []string
 	RequireEMS             bool

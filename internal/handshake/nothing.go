@@ -71,14 +71,14 @@ func versionName(v uint16) string {
 func (s *serverStart) noGroup(cause string) error {
 	ours := func(yield func(string) bool) {
 		for _, g := range s.params.Groups {
-			if s.fits(g) && !yield(g.String()) {
+			if s.fits(g) && !yield(s.params.Exchanges.Name(g)) {
 				return
 			}
 		}
 	}
 	theirs := func(yield func(string) bool) {
 		for id := range s.hello.Groups.All() {
-			if g := suite.Group(id); s.fits(g) && !isGREASE(id) && !yield(g.String()) {
+			if g := suite.Group(id); s.fits(g) && !isGREASE(id) && !yield(s.params.Exchanges.Name(g)) {
 				return
 			}
 		}
@@ -88,7 +88,7 @@ func (s *serverStart) noGroup(cause string) error {
 
 // fits reports whether the version has g, as far as we know.
 func (s *serverStart) fits(g suite.Group) bool {
-	return !g.Hybrid() || s.conn.Version == wire.VersionTLS13
+	return s.conn.Version == wire.VersionTLS13 || g.Curve() || !g.Supported() && s.params.Exchanges[g] == nil
 }
 
 // noSuite names the cipher suites of both sides for the version, out of ours those that

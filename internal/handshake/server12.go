@@ -75,7 +75,7 @@ func (s *server12) fullHandshake() (step, error) {
 // Section 4, permits any group if the client names none; that would be a guess.
 func (s *server12) chooseGroup() suite.Group {
 	for _, g := range s.params.Groups {
-		if !g.Hybrid() && s.hello.Groups.Contains(uint16(g)) {
+		if g.Curve() && s.hello.Groups.Contains(uint16(g)) {
 			return g
 		}
 	}
@@ -210,7 +210,7 @@ func (s *server12) sendKeyExchange() (step, error) {
 
 // newKey makes our key share.
 func (s *server12) newKey() (ske wire.ServerKeyExchange, err error) {
-	if s.key, err = s.conn.Group.GenerateKey(s.params.Rand); err != nil {
+	if s.key, err = s.params.Exchanges.GenerateKey(s.conn.Group, s.params.Rand, nil); err != nil {
 		return ske, err
 	}
 	return wire.ServerKeyExchange{Group: uint16(s.conn.Group), Public: s.key.Public()}, nil

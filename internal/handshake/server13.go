@@ -226,7 +226,7 @@ func (s *server13) respond(share wire.KeyShare) (step, error) {
 }
 
 func (s *server13) sendServerHello(share wire.KeyShare) (step, error) {
-	public, shared, err := s.conn.Group.Respond(s.params.Rand, share.Data)
+	public, shared, err := s.params.Exchanges.Respond(s.conn.Group, s.params.Rand, share.Data)
 	if err != nil {
 		return step{}, err
 	}

@@ -61,6 +61,9 @@ func (g Group) Supported() bool { return groups[g] != nil }
 // Hybrid reports whether g is post-quantum as well; only TLS 1.3 has these.
 func (g Group) Hybrid() bool { return groups[g] != nil && groups[g].kem != nil }
 
+// Curve reports whether g is a curve alone, which TLS 1.2 has too.
+func (g Group) Curve() bool { return groups[g] != nil && groups[g].kem == nil }
+
 // KeyShareSize is the size of a client's key share.
 func (g Group) KeyShareSize() int {
 	r := groups[g]
