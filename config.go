@@ -9,6 +9,8 @@ import (
 	"io"
 	"strings"
 	"time"
+
+	"github.com/hermetic-tls/hermetic/trace"
 )
 
 // Mode is the protocol and the role of a connection. The zero value is none of them.
@@ -348,6 +350,16 @@ type Config struct {
 	// serialized, and their errors ignored.
 	KeyLogWriter io.Writer
 
+	// Trace receives what happens to each connection: see package trace for what is told, and
+	// for sinks. Nil is off, and costs nothing. It may be called from many goroutines.
+	//
+	// It is called at the end of a method of the [Engine], on the goroutine that has called
+	// that, with all events in order. So it may call the engine, whose further events follow
+	// when it has returned. If it panics, the panic is that of the method, whose results are
+	// lost; the connection itself is not damaged, and the remaining events follow with the
+	// next call.
+	Trace func(trace.Event)
+
 	// ReadAhead lets a [Context] read more from its BIO than the current record still lacks.
 	// It saves calls, but takes bytes that may belong to whatever follows TLS.
 	ReadAhead bool
@@ -428,6 +440,7 @@ func (c *Config) Clone() *Config {
 		NoSCTs:                      c.NoSCTs,
 		Async:                       c.Async,
 		KeyLogWriter:                c.KeyLogWriter,
+		Trace:                       c.Trace,
 		ReadAhead:                   c.ReadAhead,
 		MaxCertificateMessage:       c.MaxCertificateMessage,
 		MaxCertificateCost:          c.MaxCertificateCost,

@@ -4,12 +4,14 @@ import (
 	"crypto/sha256"
 	"io"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
 // shared is the state that a Config shares with its Clones: a session or cookie of one is
 // valid with the others. Each part is made when it is first needed.
 type shared struct {
+	conns  atomic.Uint64 // connections that have a trace
 	mu     sync.Mutex
 	keys   *rotatingKeys
 	guard  ReplayGuard // for keys

@@ -11,6 +11,7 @@ import (
 	"github.com/hermetic-tls/hermetic/internal/handshake"
 	"github.com/hermetic-tls/hermetic/internal/poison"
 	"github.com/hermetic-tls/hermetic/internal/suite"
+	"github.com/hermetic-tls/hermetic/internal/tracer"
 	"github.com/hermetic-tls/hermetic/internal/wire"
 )
 
@@ -75,7 +76,8 @@ type Engine struct {
 	over       bool // both, and the keys are forgotten
 	moved      bool // imported: a different Config may have verified the peer
 	plan       *plan
-	asked      *plan // before plan, of the Config whose GetConfigForClient was asked; nil: none
+	asked      *plan          // before plan, of the Config whose GetConfigForClient was asked; nil: none
+	trace      *tracer.Tracer // nil: off
 	carrier    carrier.Carrier
 	machine    *handshake.Machine // nil once the handshake is complete
 	conn       *handshake.Connection
@@ -144,6 +146,7 @@ func (e *Engine) start() {
 
 func (e *Engine) begin() {
 	e.started = true
+	e.trace.State("started", 0)
 	if e.mode.IsServer() {
 		var jar handshake.CookieJar
 		if e.peerID != nil {
@@ -160,7 +163,9 @@ func (e *Engine) begin() {
 	}
 	if err != nil {
 		e.fail(err)
+		return
 	}
+	e.traceWaiting()
 }
 
 // startClient starts a client's handshake. A server's starts with what it receives, and
@@ -187,6 +192,7 @@ func (e *Engine) handleMessages(now time.Time) error {
 
 // handle handles a handshake message.
 func (e *Engine) handle(m wire.Message) error {
+	e.trace.MessageReceived(m)
 	if e.complete {
 		err := e.conn.Handle(e.carrier, e.params(), m)
 		e.keep()
@@ -203,14 +209,18 @@ func (e *Engine) advance() error {
 	for {
 		if e.machine.Finished() {
 			e.machine, e.tickets, e.caller, e.complete = nil, nil, nil, true
+			e.traceCompleted()
 			e.keep()
 			return nil
 		}
 		q := e.machine.Question()
 		if q == nil {
+			e.traceWaiting()
 			return nil
 		}
-		if e.pending = e.answer(q); e.pending != nil {
+		e.pending = e.answer(q)
+		e.traceQuestion(q)
+		if e.pending != nil {
 			e.carrier.Pause()
 			return nil
 		}
@@ -222,6 +232,10 @@ func (e *Engine) advance() error {
 
 // answered continues after the caller's answer.
 func (e *Engine) answered() {
+	if e.trace.Enter() {
+		defer e.trace.Leave()
+	}
+	e.traceAnswer(e.machine.Question())
 	if err := e.machine.Resume(); err != nil {
 		e.fail(err)
 		return
@@ -231,6 +245,9 @@ func (e *Engine) answered() {
 
 // resume clears the pending question, then advances.
 func (e *Engine) resume() {
+	if e.trace.Enter() {
+		defer e.trace.Leave()
+	}
 	e.pending = nil
 	err := e.advance()
 	if err == nil && e.pending == nil {
@@ -262,6 +279,7 @@ func (e *Engine) fail(err error) error {
 	case err == nil:
 		return nil
 	case err == carrier.ErrClosed:
+		e.trace.State("closed", 0)
 		e.settle(true)
 		return ErrClosed
 	case err == carrier.ErrTimeout:
@@ -275,6 +293,7 @@ func (e *Engine) fail(err error) error {
 	default:
 		e.err = err
 	}
+	e.traceFailed()
 	e.forget(true)
 	return e.err
 }
@@ -320,6 +339,9 @@ func (e *Engine) settle(peerClosed bool) {
 // [ErrPending] while an answer is awaited, and then nothing is consumed; and an *[AlertError]
 // after a fatal failure: then send Output once more, which has the alert, and call Reset.
 func (e *Engine) Open(in []byte) (Opened, error) {
+	if e.trace.Enter() {
+		return e.traceOpen(in)
+	}
 	e.start()
 	if e.err != nil {
 		return Opened{}, e.err
@@ -380,6 +402,9 @@ func (e *Engine) Pending() Pending {
 // HandshakeComplete. Until then it knows neither that the client is live nor its identity
 // (RFC 9846, Section 4.5.3).
 func (e *Engine) Seal(dst, data []byte) ([]byte, error) {
+	if e.trace.Enter() {
+		return e.traceSeal(dst, data)
+	}
 	e.startClient()
 	switch {
 	case e.err != nil:
@@ -415,6 +440,9 @@ func (e *Engine) sealError(err error, size int) error {
 // call it until nothing is appended. Bytes must be sent in the order in which Output and Seal
 // returned them.
 func (e *Engine) Output(dst []byte) []byte {
+	if e.trace.Enter() {
+		return e.traceOutput(dst)
+	}
 	e.startClient()
 	if e.err != nil {
 		dst, e.owed = append(dst, e.owed...), nil
@@ -439,6 +467,9 @@ func (e *Engine) HasOutput() bool {
 // Nothing follows close_notify, neither an alert nor a KeyUpdate that the peer has requested.
 // So a client that closes after early data does not complete the handshake.
 func (e *Engine) Close() {
+	if e.trace.Enter() {
+		defer e.trace.Leave()
+	}
 	if e.err != nil {
 		return
 	}
@@ -450,6 +481,7 @@ func (e *Engine) Close() {
 func (e *Engine) sayClosed() {
 	if e.closed && !e.ended && e.carrier.Speaks() {
 		e.ended = true
+		e.trace.State("closing", 0)
 		e.carrier.SendAlert(alert.CloseNotify)
 	}
 }
@@ -462,19 +494,23 @@ func (e *Engine) Reset() {
 		plan = e.asked
 	}
 	*e = Engine{mode: e.mode, plan: plan, serverName: e.serverName}
+	e.beginTrace()
 	e.newCarrier()
 }
 
 func (e *Engine) newCarrier() {
 	if e.mode.IsDTLS() {
 		e.carrier = carrier.NewDatagram(handler{e}, e.datagramOptions())
-		return
+	} else {
+		role := 0
+		if e.mode.IsServer() {
+			role = 1
+		}
+		e.carrier = carrier.NewStream(handler{e}, &e.plan.stream[role])
 	}
-	role := 0
-	if e.mode.IsServer() {
-		role = 1
+	if e.trace != nil {
+		e.carrier.Trace(e.trace)
 	}
-	e.carrier = carrier.NewStream(handler{e}, &e.plan.stream[role])
 }
 
 // KeyUpdateRequest says whether a KeyUpdate asks the peer for one of its own (RFC 9846,
@@ -503,6 +539,9 @@ func (r KeyUpdateRequest) String() string {
 // update is the same one, and another request waits. In TLS 1.2 it is an
 // [ErrInvalidOperation]. Where DTLS has no epoch numbers left, it is an [ErrLimit].
 func (e *Engine) KeyUpdate(request KeyUpdateRequest) error {
+	if e.trace.Enter() {
+		defer e.trace.Leave()
+	}
 	switch err := e.established(); {
 	case err != nil:
 		return err

@@ -30,7 +30,7 @@ func (e *Engine) SetPeerID(id []byte) error {
 		return errBegun
 	}
 	e.peerID = append([]byte{}, id...)
-	e.carrier = carrier.NewDatagram(handler{e}, e.datagramOptions())
+	e.newCarrier()
 	return nil
 }
 
@@ -42,6 +42,9 @@ func (e *Engine) SetMTU(bytes int) error {
 	}
 	if bytes < minMTU {
 		return &invalidOperation{fmt.Sprintf("an MTU of %d is less than %d", bytes, minMTU)}
+	}
+	if e.trace.Enter() {
+		defer e.trace.Leave()
 	}
 	e.datagrams().SetMTU(bytes)
 	return nil
@@ -72,6 +75,9 @@ func (e *Engine) Deadline() (t time.Time, ok bool) {
 // Expire tells the engine that its deadline has passed; before that, it does nothing. What must
 // be sent again is then in Output. [ErrTimeout] means that the engine has given up. DTLS only.
 func (e *Engine) Expire() error {
+	if e.trace.Enter() {
+		defer e.trace.Leave()
+	}
 	if d := e.datagrams(); d != nil && e.err == nil {
 		return e.fail(d.Expire(e.now()))
 	}
@@ -131,6 +137,9 @@ func (u ConnectionIDUsage) String() string {
 // given usage. DTLS only, and an [ErrInvalidOperation] unless the version is 1.3 and the peer
 // already uses an ID of ours.
 func (e *Engine) OfferConnectionIDs(n int, usage ConnectionIDUsage) error {
+	if e.trace.Enter() {
+		defer e.trace.Leave()
+	}
 	local, _ := e.ConnectionIDs()
 	switch err := e.cidsUsable(len(local) > 0); {
 	case err != nil:
@@ -144,6 +153,9 @@ func (e *Engine) OfferConnectionIDs(n int, usage ConnectionIDUsage) error {
 // RequestConnectionIDs asks the peer for n spare connection IDs, at most 255. Until it has
 // answered, another request is an [ErrInvalidOperation]. DTLS only, version 1.3.
 func (e *Engine) RequestConnectionIDs(n int) error {
+	if e.trace.Enter() {
+		defer e.trace.Leave()
+	}
 	_, peer := e.ConnectionIDs()
 	if err := e.cidsUsable(len(peer) > 0); err != nil {
 		return err
@@ -161,6 +173,9 @@ func (e *Engine) RequestConnectionIDs(n int) error {
 // link our old and new addresses. It reports whether there was a spare one. DTLS only, version
 // 1.3.
 func (e *Engine) ChangeConnectionID() bool {
+	if e.trace.Enter() {
+		defer e.trace.Leave()
+	}
 	d := e.datagrams()
 	return d != nil && e.err == nil && e.HandshakeComplete() && e.conn.ChangePeerCID(d)
 }

@@ -21,6 +21,9 @@ var errNoEarlyData = &invalidOperation{"there is no early data to answer: nothin
 // On a server it sends the reply, before the handshake is complete. It works only after early
 // data was accepted; other clients may not have authenticated yet.
 func (e *Engine) SealEarlyData(dst, data []byte) ([]byte, error) {
+	if e.trace.Enter() {
+		defer e.trace.Leave()
+	}
 	e.startClient()
 	switch server := e.mode.IsServer(); {
 	case e.err != nil:

@@ -131,6 +131,8 @@ func ImportEngine(cfg *Config, state []byte, aead cipher.AEAD, opts *ImportOptio
 		mode: saved.mode, plan: c, conn: conn, serverName: saved.serverName, started: true, complete: true, moved: true,
 		closed: saved.closed, ended: saved.closed, peerClosed: s.Closed,
 	}
+	e.beginTrace()
+	e.trace.Agreed(conn.Suite, s.Read.Epoch, s.Write.Epoch)
 	e.newCarrier()
 	e.carrier.Restore(conn.Suite, s)
 	if p := conn.Peer; p != nil && p.Chain != nil {

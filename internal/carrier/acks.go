@@ -41,11 +41,14 @@ func (a *acks) deadline(retransmit time.Duration) (time.Time, bool) {
 	return a.start.Add(retransmit / 4), a.waiting
 }
 
-// expire ends a wait that has lasted long enough.
-func (a *acks) expire(now time.Time, retransmit time.Duration) {
-	if t, ok := a.deadline(retransmit); ok && !now.Before(t) {
-		a.waiting, a.due = false, true
+// expire ends a wait that has lasted long enough, and reports whether it did.
+func (a *acks) expire(now time.Time, retransmit time.Duration) bool {
+	t, ok := a.deadline(retransmit)
+	if !ok || now.Before(t) {
+		return false
 	}
+	a.waiting, a.due = false, true
+	return true
 }
 
 // hurry ends the wait. There may be nothing to acknowledge, if the records were not kept and

@@ -11,6 +11,7 @@ import (
 	"github.com/hermetic-tls/hermetic/internal/alert"
 	"github.com/hermetic-tls/hermetic/internal/handshake"
 	"github.com/hermetic-tls/hermetic/internal/suite"
+	"github.com/hermetic-tls/hermetic/internal/tracer"
 	"github.com/hermetic-tls/hermetic/internal/wire"
 )
 
@@ -63,6 +64,9 @@ type Handler interface {
 // into the public ones.
 type Carrier interface {
 	handshake.Output
+
+	// Trace sets where to tell what happens, before anything has.
+	Trace(*tracer.Tracer)
 
 	// Open consumes one record of in, decrypting in place. Its handshake messages
 	// are then in Next.

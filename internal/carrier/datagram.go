@@ -10,6 +10,7 @@ import (
 	"github.com/hermetic-tls/hermetic/internal/flight"
 	"github.com/hermetic-tls/hermetic/internal/handshake"
 	"github.com/hermetic-tls/hermetic/internal/record"
+	"github.com/hermetic-tls/hermetic/internal/tracer"
 	"github.com/hermetic-tls/hermetic/internal/wire"
 )
 
@@ -106,6 +107,7 @@ func (o *DatagramOptions) fault(n record.Number, err error) error {
 type Datagram struct {
 	handler  Handler
 	opt      *DatagramOptions
+	trace    *tracer.Tracer // nil: off
 	protocol protocol
 	readers  readers
 	x        *exchange // nil when no handshake message is in transit
@@ -194,7 +196,7 @@ func (d *Datagram) begin() {
 	}
 	d.x = &exchange{
 		in:  flight.Reassembly{Memory: d.opt.memory(), Limit: maxMessage, Certificate: d.opt.maxCertificate()},
-		out: flight.Outbox{Timer: d.opt.timer(), MaxFlightPause: d.opt.MaxFlightPause},
+		out: flight.Outbox{Flight: flight.Flight{Trace: d.trace}, Timer: d.opt.timer(), MaxFlightPause: d.opt.MaxFlightPause},
 	}
 	if d.complete {
 		d.x.out.MaxFlightPause = -1 // a message after the handshake may be the last
@@ -212,6 +214,9 @@ func (d *Datagram) end() {
 	d.nextIn, d.received = int32(x.in.Next()), x.acks.received
 	d.x = nil
 }
+
+// Trace sets where to tell what happens.
+func (d *Datagram) Trace(t *tracer.Tracer) { d.trace, d.x.out.Trace = t, t }
 
 func (d *Datagram) Transport() wire.Transport { return wire.Datagram }
 
@@ -238,7 +243,10 @@ func (d *Datagram) SetVersion(version uint16) {
 }
 
 // SetMTU changes the largest datagram of the handshake.
-func (d *Datagram) SetMTU(bytes int) { d.path.setMTU(bytes) }
+func (d *Datagram) SetMTU(bytes int) {
+	d.path.setMTU(bytes)
+	d.trace.MTU(bytes)
+}
 
 // SetTimeout changes the retransmission timer's first value, also for the current wait.
 func (d *Datagram) SetTimeout(initial time.Duration) {
@@ -257,18 +265,26 @@ func (d *Datagram) SetTimeout(initial time.Duration) {
 func (d *Datagram) SetCIDs(local, peer []byte) {
 	if len(local) > 0 {
 		d.cids.local = [][]byte{local}
+		d.trace.Path("local_cid", local)
 	}
 	d.cids.peer = peer
+	if len(peer) > 0 {
+		d.trace.Path("peer_cid", peer)
+	}
 }
 
 // AddLocalCID adds a connection ID that the peer may send to us: we have
 // offered it in a NewConnectionId. All have one size.
-func (d *Datagram) AddLocalCID(cid []byte) { d.cids.local = append(d.cids.local, cid) }
+func (d *Datagram) AddLocalCID(cid []byte) {
+	d.cids.local = append(d.cids.local, cid)
+	d.trace.Path("local_cid", cid)
+}
 
 // SetPeerCID changes the connection ID of all records from now on, as the peer
 // asked for in a NewConnectionId of usage cid_immediate.
 func (d *Datagram) SetPeerCID(cid []byte) {
 	d.cids.peer = cid
+	d.trace.Path("peer_cid", cid)
 	set := func(s record.Sealer) {
 		if e, ok := s.(*record.Writer13); ok {
 			e.CID = cid
@@ -362,12 +378,41 @@ func (d *Datagram) Expire(now time.Time) error {
 	case d.x.err != nil:
 		return d.x.err
 	}
-	d.x.acks.expire(now, d.x.out.Timer.Value())
+	if d.x.acks.expire(now, d.x.out.Timer.Value()) {
+		d.trace.Expired(tracer.Acknowledgment)
+	}
 	expired, err := d.x.out.Expire(now, d.paused)
-	if expired && err == nil && d.x.out.Timer.Expired()%lowerMTU == 0 && !d.opt.FixedMTU {
-		d.path.lower()
+	switch {
+	case expired:
+		d.trace.Expired(tracer.Retransmission)
+	case err != nil:
+		d.trace.Expired(tracer.Peer)
+	}
+	if expired && err == nil {
+		d.trace.Repeats("timeout", d.x.out.Timer.Expired())
+		if d.x.out.Timer.Expired()%lowerMTU == 0 && !d.opt.FixedMTU {
+			d.path.lower()
+			d.trace.MTU(int(d.path.mtu))
+		}
+	}
+	if d.trace != nil {
+		d.traceTimers()
 	}
 	return err
+}
+
+// traceTimers tells of the timers that have changed.
+func (d *Datagram) traceTimers() {
+	var retransmission, ack, peer time.Time
+	var sends, acks, waits bool
+	if d.x != nil {
+		retransmission, sends = d.x.out.Timer.Deadline()
+		ack, acks = d.x.acks.deadline(d.x.out.Timer.Value())
+		peer, waits = d.x.out.PeerDeadline()
+	}
+	d.trace.Timer(tracer.Retransmission, retransmission, sends)
+	d.trace.Timer(tracer.Acknowledgment, ack, acks)
+	d.trace.Timer(tracer.Peer, peer, waits)
 }
 
 // Complete notes the end of the handshake.

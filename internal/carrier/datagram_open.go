@@ -33,6 +33,7 @@ func (d *Datagram) Open(now time.Time, in []byte) (Opened, error) {
 		d.nextDatagram()
 	}
 	o, err := d.openRecord(now, in)
+	d.trace.Consumed(o.N)
 	d.rest = int32(len(in) - o.N)
 	d.path.received(o.N)
 	if err == ErrClosed {
@@ -43,6 +44,7 @@ func (d *Datagram) Open(now time.Time, in []byte) (Opened, error) {
 
 // nextDatagram starts another datagram: none may use the room of all.
 func (d *Datagram) nextDatagram() {
+	d.trace.NextDatagram()
 	if d.x != nil {
 		d.x.in.NextDatagram()
 		d.x.ahead.nextDatagram()
@@ -61,14 +63,23 @@ func (d *Datagram) Resume(now time.Time) {
 
 // openRecord consumes one record.
 func (d *Datagram) openRecord(now time.Time, in []byte) (Opened, error) {
+	if d.trace != nil {
+		d.trace.Opening(in)
+	}
 	var r opened
 	n, err := d.unprotect(now, in, &r)
 	if err == nil {
+		if d.trace != nil {
+			d.trace.ReceivedRecord(r.typ, r.number, r.content, n)
+		}
 		var o Opened
 		if o, err = d.handle(now, &r); err == nil || err == ErrClosed {
 			d.used(&r)
 		}
 		if err == nil {
+			if o.Kind == NewPath {
+				d.trace.Path("new_path", nil)
+			}
 			o.N = n
 			return o, nil
 		}
@@ -79,6 +90,7 @@ func (d *Datagram) openRecord(now time.Time, in []byte) (Opened, error) {
 	}
 	if why, ok := err.(record.Drop); ok {
 		d.dropped[why]++
+		d.trace.Dropped(why, n)
 		err = nil
 	}
 	return Opened{N: n}, err
@@ -151,7 +163,10 @@ func (d *Datagram) authenticated(now time.Time, r *opened, err error) error {
 	}
 	if err == nil {
 		d.authentic = true
-		d.path.proved = d.path.proved || !r.replayable
+		if !d.path.proved && !r.replayable {
+			d.path.proved = true
+			d.trace.Path("validated", nil)
+		}
 	}
 	return err
 }
@@ -171,6 +186,7 @@ func (d *Datagram) renewReading() bool {
 func (d *Datagram) keepAhead(now time.Time, in []byte) {
 	if d.complete || !d.x.ahead.keep(&d.x.in, in) {
 		d.dropped[record.NoKeys]++
+		d.trace.Dropped(record.NoKeys, len(in))
 		return
 	}
 	if d.protocol.asksForRest() {
@@ -202,6 +218,9 @@ func (d *Datagram) Next(now time.Time) (m wire.Message, ok bool, err error) {
 			return m, false, err
 		}
 		x.ahead.back(in[o.N:])
+	}
+	if d.trace != nil {
+		d.traceTimers()
 	}
 	if d.x == nil {
 		return m, false, nil
@@ -316,6 +335,9 @@ func (d *Datagram) handleData(r *opened, path bool) (Opened, error) {
 // anybody could make us ignore everything after it.
 func (d *Datagram) handleAlert(r *opened) error {
 	level, description, err := parseAlert(r.content, !r.clear())
+	if err == nil {
+		d.trace.Alert(false, level, description)
+	}
 	switch {
 	case err != nil:
 		return d.opt.fault(r.number, err)
@@ -412,7 +434,10 @@ func (d *Datagram) assemble(r *opened, h *wire.FragmentHeader, fragment []byte) 
 	default:
 		kept, err = d.x.in.AddUnprotected(h, fragment)
 	}
-	d.dropped[record.NoKeys] += uint64(d.x.ahead.yield(&d.x.in))
+	for range d.x.ahead.yield(&d.x.in) {
+		d.dropped[record.NoKeys]++
+		d.trace.Dropped(record.NoKeys, 0)
+	}
 	if err != nil {
 		return false, d.opt.fault(r.number, err)
 	}
@@ -429,9 +454,14 @@ func (d *Datagram) InstallRead(level handshake.Level, k suite.Keys) error {
 		}
 		d.x.in.Discard()
 		d.dropped[record.Unprotected]++
+		d.trace.Dropped(record.Unprotected, 0)
 	}
 	d.x.ahead.retry(&d.x.in)
-	return d.readers.install(level, k, d.cids.localCID())
+	err := d.readers.install(level, k, d.cids.localCID())
+	if err == nil {
+		d.trace.Keys(false, d.readers.readEpoch())
+	}
+	return err
 }
 
 // ExpectChangeCipherSpec: the epoch in each record says which keys it has, so

@@ -32,6 +32,7 @@ func (d *Datagram) Send(msg []byte) (seq uint16) {
 	default:
 		d.Wake()
 		d.x.out.Send(d.sending.Sealer, msg, seq)
+		d.trace.MessageSent(msg, seq)
 	}
 	return seq
 }
@@ -77,6 +78,7 @@ func (d *Datagram) installWrite(level handshake.Level, k suite.Keys) error {
 		}
 	}
 	d.sending = sending{Sealer: next, level: level}
+	d.trace.Keys(true, next.Next().Epoch)
 	return nil
 }
 
@@ -87,6 +89,7 @@ func (d *Datagram) SendKeyUpdate(msg []byte, next suite.Keys) {
 	if seq, ok := d.takeSeq(); ok {
 		d.Wake()
 		d.x.out.SendKeyUpdate(d.sending.Sealer, msg, seq, next)
+		d.trace.MessageSent(msg, seq)
 	}
 }
 
@@ -105,9 +108,11 @@ func (d *Datagram) SendAlert(description alert.Description) {
 	d.ending.ended = true
 	d.begin()
 	if description == alert.CloseNotify {
+		d.trace.Alert(true, alertWarning, description)
 		d.x.alerts = append(d.x.alerts, [2]byte{alertWarning, byte(description)})
 		return
 	}
+	d.trace.Alert(true, alertFatal, description)
 	d.x.out.Abandon()
 	d.x.acks.cancel()
 	d.x.alerts = [][2]byte{{alertFatal, byte(description)}}
@@ -148,6 +153,7 @@ func (d *Datagram) Output(now time.Time, dst []byte) []byte {
 	}
 	d.Wake()
 	start, room := len(dst), d.room()
+	d.trace.BeginDatagram(start)
 	if d.x.acks.due || d.sendable() && d.x.out.RequestsUpdate() && !d.x.acks.received.Empty() {
 		// Before a request for a KeyUpdate the peer is told that its last one has arrived:
 		// otherwise it might take another request for one of an earlier epoch.
@@ -168,6 +174,9 @@ func (d *Datagram) Output(now time.Time, dst []byte) []byte {
 	}
 	d.path.sent(len(dst) - start)
 	d.end()
+	if d.trace != nil {
+		d.traceTimers()
+	}
 	return dst
 }
 
@@ -177,7 +186,7 @@ func (d *Datagram) appendACK(dst []byte, room int) []byte {
 	keys := d.notEarly()
 	var buf [2 + 16*flight.MaxACK]byte
 	body := d.x.acks.take(buf[:0], room-keys.Overhead())
-	dst, err := keys.Seal(dst, record.ACK, body)
+	dst, err := d.seal(keys, dst, record.ACK, body)
 	if err != nil {
 		d.x.err = ErrSpent
 	}
@@ -201,11 +210,21 @@ func (d *Datagram) appendAlerts(dst []byte, start, room int) []byte {
 		keys = d.sending.Sealer
 	}
 	for len(alerts) > 0 && len(dst)-start+keys.Overhead()+2 <= room {
-		dst, _ = keys.Seal(dst, record.Alert, alerts[0][:])
+		dst, _ = d.seal(keys, dst, record.Alert, alerts[0][:])
 		alerts = alerts[1:]
 	}
 	d.x.alerts = alerts
 	return dst
+}
+
+// seal appends a record that is neither of the flight nor data.
+func (d *Datagram) seal(keys record.Sealer, dst []byte, typ record.ContentType, content []byte) ([]byte, error) {
+	number, start := keys.Next(), len(dst)
+	dst, err := keys.Seal(dst, typ, content)
+	if d.trace != nil && err == nil {
+		d.trace.SentRecord(typ, number, content, dst, start)
+	}
+	return dst, err
 }
 
 // Seal appends data as one record: a datagram of its own.
@@ -222,9 +241,13 @@ func (d *Datagram) Seal(_ time.Time, dst, data []byte) ([]byte, error) {
 	case d.x != nil && d.x.err != nil:
 		return dst, d.x.err
 	}
+	number, start := d.sending.Next(), len(dst)
 	dst, err := d.sending.Seal(dst, record.ApplicationData, data)
 	if err != nil {
 		return dst, ErrSpent
+	}
+	if d.trace != nil {
+		d.traceData(number, data, dst, start)
 	}
 	d.path.sent(size)
 	if d.sending.Exhausted() && !d.sending.exhausted && !d.KeyUpdatePending() {
@@ -232,6 +255,12 @@ func (d *Datagram) Seal(_ time.Time, dst, data []byte) ([]byte, error) {
 		d.handler.KeysExhausted(false)
 	}
 	return dst, nil
+}
+
+// traceData tells of a datagram with data.
+func (d *Datagram) traceData(n record.Number, data, dst []byte, start int) {
+	d.trace.BeginDatagram(start)
+	d.trace.SentRecord(record.ApplicationData, n, data, dst, start)
 }
 
 // SealEarly is Seal for early data. The ClientHello goes before it, in a
@@ -245,9 +274,13 @@ func (d *Datagram) SealEarly(_ time.Time, dst, data []byte) ([]byte, error) {
 	case d.sending.Exhausted():
 		return dst, ErrSpent // RFC 9846, Section 5.5: there is no KeyUpdate yet
 	}
+	number, start := d.sending.Next(), len(dst)
 	out, err := d.sending.Seal(dst, record.ApplicationData, data)
 	if err != nil {
 		return dst, ErrSpent
+	}
+	if d.trace != nil {
+		d.traceData(number, data, out, start)
 	}
 	d.early.room -= uint32(len(data))
 	d.early.sent = true

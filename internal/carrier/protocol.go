@@ -52,15 +52,16 @@ func (d *Datagram) follow(now time.Time, v verdict) error {
 	out, acks := &d.x.out, &d.x.acks
 	if v&resend != 0 && out.Repeat(now, out.Timer.Value()/2) {
 		acks.answered()
+		d.trace.Repeats("peer_repeats", 0)
 		return nil
 	}
-	if v&resendNow != 0 {
-		out.Repeat(now, 0)
+	if v&resendNow != 0 && out.Repeat(now, 0) {
+		d.trace.Repeats("peer_repeats", 0)
 	}
-	if v&resendRest != 0 {
-		// A peer that acknowledges a part waits for the rest. It waits a while before it
-		// sends the ACK, so an ACK that arrives at once means nothing.
-		out.RepeatRest(now, out.Timer.Value()/4)
+	// A peer that acknowledges a part waits for the rest. It waits a while before it sends
+	// the ACK, so an ACK that arrives at once means nothing.
+	if v&resendRest != 0 && out.RepeatRest(now, out.Timer.Value()/4) {
+		d.trace.Repeats("partial_ack", 0)
 	}
 	if v&ack != 0 {
 		acks.wait(now)

@@ -9,6 +9,7 @@ import (
 	"github.com/hermetic-tls/hermetic/internal/handshake"
 	"github.com/hermetic-tls/hermetic/internal/record"
 	"github.com/hermetic-tls/hermetic/internal/suite"
+	"github.com/hermetic-tls/hermetic/internal/tracer"
 	"github.com/hermetic-tls/hermetic/internal/wire"
 )
 
@@ -44,6 +45,7 @@ type StreamOptions struct {
 type Stream struct {
 	handler Handler
 	opt     *StreamOptions
+	trace   *tracer.Tracer // nil: off
 	in, out record.Stream
 
 	queued []byte // handshake messages that are in no record yet
@@ -76,6 +78,9 @@ type Stream struct {
 func NewStream(h Handler, opt *StreamOptions) *Stream {
 	return &Stream{handler: h, opt: opt}
 }
+
+// Trace sets where to tell what happens.
+func (s *Stream) Trace(t *tracer.Tracer) { s.trace = t }
 
 func (s *Stream) Transport() wire.Transport { return wire.Stream }
 func (s *Stream) HelloRoom() int            { return math.MaxInt }
@@ -114,10 +119,15 @@ func (s *Stream) Open(_ time.Time, in []byte) (Opened, error) {
 		return Opened{}, nil
 	}
 	rec := in[:n:n]
+	if s.trace != nil {
+		s.trace.Opening(rec)
+	}
 	switch {
 	case record.ContentType(rec[0]) == record.ChangeCipherSpec && !s.sealedCCS(rec):
+		s.traceClear(rec)
 		return Opened{N: n}, s.handleCCS(rec[record.HeaderLen:])
 	case s.refusesHello(rec):
+		s.traceClear(rec)
 		return Opened{N: n}, s.handleAlert(rec[record.HeaderLen:])
 	}
 	if s.skip > 0 {
@@ -127,8 +137,17 @@ func (s *Stream) Open(_ time.Time, in []byte) (Opened, error) {
 	}
 	typ, content, err := s.in.Open(rec)
 	if err != nil {
+		s.trace.Dropped(record.Forged, n)
 		return Opened{}, err
 	}
+	if s.trace != nil {
+		s.trace.ReceivedStream(typ, s.in.Protected(), s.in.Sequence()-1, content)
+	}
+	return s.opened(typ, content, n)
+}
+
+// opened handles a record of n bytes by its content type.
+func (s *Stream) opened(typ record.ContentType, content []byte, n int) (Opened, error) {
 	s.skip = 0
 	if err := s.countRecord(typ, content); err != nil {
 		return Opened{}, err
@@ -236,6 +255,9 @@ func (s *Stream) skipRecord(rec []byte) (skipped bool, err error) {
 	if s.in.Protected() && !s.in.Foreign(rec) {
 		return false, nil
 	}
+	if s.trace != nil {
+		s.trace.Skipped()
+	}
 	// RFC 9846, Section 4.7.1: only the payload counts, as far as it can be told.
 	const overhead = record.HeaderLen + 1 + 16
 	if s.skip -= min(s.skip, uint32(max(1, len(rec)-overhead))); s.skip == 0 {
@@ -285,6 +307,7 @@ func (s *Stream) handleCCS(body []byte) error {
 	}
 	s.in.Install(*s.expectCCS)
 	s.expectCCS = nil
+	s.trace.KeysOfStream(false, uint64(handshake.Application))
 	return nil
 }
 
@@ -293,6 +316,9 @@ func (s *Stream) handleAlert(body []byte) error {
 	// RFC 9846, Section 6: error alerts "MUST be treated as error alerts when received
 	// regardless of the AlertLevel in the message". TLS 1.2 has warnings.
 	only13 := s.rules().undecided && s.opt.MinVersion == wire.VersionTLS13
+	if err == nil {
+		s.trace.Alert(false, level, description)
+	}
 	switch {
 	case err != nil:
 		return err
@@ -392,6 +418,7 @@ func (s *Stream) Send(msg []byte) uint16 {
 		s.queued = make([]byte, 0, 1024)
 	}
 	s.queued = append(s.queued, msg...)
+	s.trace.MessageSent(msg, 0)
 	return 0
 }
 
@@ -409,6 +436,7 @@ func (s *Stream) flush() {
 			// for the sake of old servers.
 			s.output[start+2] = 1
 		}
+		s.traceSent(record.Handshake, rest[:n], s.output[start:])
 		rest = rest[n:]
 	}
 	s.queued = s.queued[:0]
@@ -421,6 +449,7 @@ func (s *Stream) InstallRead(level handshake.Level, k suite.Keys) error {
 	}
 	s.reads = level
 	s.in.Install(k)
+	s.trace.KeysOfStream(false, uint64(level))
 	return nil
 }
 
@@ -429,6 +458,7 @@ func (s *Stream) InstallWrite(level handshake.Level, k suite.Keys) {
 	s.flush()
 	s.out.Install(k)
 	s.write = level
+	s.trace.KeysOfStream(true, uint64(level))
 }
 
 func (s *Stream) ExpectChangeCipherSpec(k suite.Keys) error {
@@ -442,15 +472,20 @@ func (s *Stream) ExpectChangeCipherSpec(k suite.Keys) error {
 func (s *Stream) SendChangeCipherSpec(k suite.Keys) {
 	s.flush()
 	if !s.ended {
-		s.output = s.out.Seal(s.output, record.ChangeCipherSpec, []byte{1})
+		s.seal(record.ChangeCipherSpec, []byte{1})
 	}
 	s.out.Install(k)
+	s.trace.KeysOfStream(true, uint64(handshake.Application))
 }
 
 func (s *Stream) SendCompatibilityCCS() {
 	s.flush()
 	if !s.ended {
+		start := len(s.output)
 		s.output = append(s.output, byte(record.ChangeCipherSpec), 3, 3, 0, 1, 1)
+		if s.trace != nil {
+			s.trace.SentStream(record.ChangeCipherSpec, false, 0, []byte{1}, s.output[start:])
+		}
 	}
 }
 
@@ -480,7 +515,8 @@ func (s *Stream) SendAlert(d alert.Description) {
 	}
 	s.Wake()
 	s.flush()
-	s.output = s.out.Seal(s.output, record.Alert, []byte{level, byte(d)})
+	s.trace.Alert(true, level, d)
+	s.seal(record.Alert, []byte{level, byte(d)})
 	s.ended = true
 }
 
@@ -490,7 +526,7 @@ func (s *Stream) Speaks() bool {
 
 // Forget drops all keys.
 func (s *Stream) Forget() {
-	*s = Stream{handler: s.handler, opt: s.opt, version: s.version, complete: s.complete, closed: s.closed, ended: true}
+	*s = Stream{handler: s.handler, opt: s.opt, trace: s.trace, version: s.version, complete: s.complete, closed: s.closed, ended: true}
 }
 
 func (s *Stream) Complete() {
@@ -498,6 +534,27 @@ func (s *Stream) Complete() {
 	s.write = handshake.Application
 	if !s.HasOutput() {
 		s.output, s.queued = nil, nil
+	}
+}
+
+// seal adds a record to the output.
+func (s *Stream) seal(typ record.ContentType, content []byte) {
+	start := len(s.output)
+	s.output = s.out.Seal(s.output, typ, content)
+	s.traceSent(typ, content, s.output[start:])
+}
+
+// traceSent tells of a record that was sealed last.
+func (s *Stream) traceSent(typ record.ContentType, content, rec []byte) {
+	if s.trace != nil {
+		s.trace.SentStream(typ, s.out.Protected(), s.out.Sequence()-1, content, rec)
+	}
+}
+
+// traceClear tells of a received record that is not protected.
+func (s *Stream) traceClear(rec []byte) {
+	if s.trace != nil {
+		s.trace.ReceivedStream(record.ContentType(rec[0]), false, 0, rec[record.HeaderLen:])
 	}
 }
 
@@ -527,7 +584,11 @@ func (s *Stream) Seal(now time.Time, dst, data []byte) ([]byte, error) {
 	}
 	for {
 		n := min(len(data), s.opt.MaxRecordData)
+		start := len(dst)
 		dst = s.out.Seal(dst, record.ApplicationData, data[:n])
+		if s.trace != nil {
+			s.traceSent(record.ApplicationData, data[:n], dst[start:])
+		}
 		if s.out.Exhausted() {
 			s.handler.KeysExhausted(false)
 			dst = s.Output(now, dst)
@@ -553,7 +614,9 @@ func (s *Stream) SealEarly(now time.Time, dst, data []byte) ([]byte, error) {
 	dst = s.Output(now, dst)
 	for {
 		n := min(len(data), s.opt.MaxRecordData)
+		start := len(dst)
 		dst = s.out.Seal(dst, record.ApplicationData, data[:n])
+		s.traceSent(record.ApplicationData, data[:n], dst[start:])
 		if data = data[n:]; len(data) == 0 {
 			return dst, nil
 		}

@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/hermetic-tls/hermetic/internal/record"
+	"github.com/hermetic-tls/hermetic/internal/tracer"
 	"github.com/hermetic-tls/hermetic/internal/wire"
 )
 
@@ -22,6 +23,7 @@ const flightBytes, flightMessages = 1 << 10, 6
 // has them. It is data: each transmission makes new records from the messages,
 // under the keys with which they were first sent.
 type Flight struct {
+	Trace    *tracer.Tracer // nil: off
 	messages []message
 	bytes    []byte // of all messages' bodies
 	at       position
@@ -84,7 +86,7 @@ func (f *Flight) Has(t wire.Type) bool {
 // Clear forgets the flight: the peer has it. The next one reuses its memory.
 func (f *Flight) Clear() {
 	clear(f.messages)
-	*f = Flight{messages: f.messages[:0], bytes: f.bytes[:0], sent: f.sent[:0], payload: f.payload[:0]}
+	*f = Flight{Trace: f.Trace, messages: f.messages[:0], bytes: f.bytes[:0], sent: f.sent[:0], payload: f.payload[:0]}
 }
 
 // Restart sends the flight again, from its first message on.

@@ -28,6 +28,9 @@ func (f *Flight) Append(dst []byte, room int) ([]byte, error) {
 		if dst, err = epoch.Seal(dst, typ, f.payload); err != nil {
 			return dst, err
 		}
+		if f.Trace != nil {
+			f.Trace.SentRecord(typ, number, f.payload, dst, before)
+		}
 		f.remember(sentRecord{number, first, f.at})
 		room -= len(dst) - before
 	}

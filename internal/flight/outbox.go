@@ -223,10 +223,12 @@ func (o *Outbox) Repeat(now time.Time, wait time.Duration) bool {
 }
 
 // RepeatRest sends what the peer has not acknowledged, on the same condition.
-func (o *Outbox) RepeatRest(now time.Time, wait time.Duration) {
-	if o.mayRepeat(now, wait) {
-		o.Restart()
+func (o *Outbox) RepeatRest(now time.Time, wait time.Duration) bool {
+	if !o.mayRepeat(now, wait) {
+		return false
 	}
+	o.Restart()
+	return true
 }
 
 // mayRepeat reports whether there is a flight to send again: not one that left so
@@ -266,6 +268,9 @@ func (o *Outbox) Resume(now time.Time) {
 // waitsForTimer reports whether the retransmission timer counts: not while it is our own
 // answer to the peer that is awaited.
 func (o *Outbox) waitsForTimer(paused bool) bool { return !(paused && o.answered) }
+
+// PeerDeadline returns when the rest of the peer's flight is due, if one is expected.
+func (o *Outbox) PeerDeadline() (time.Time, bool) { return o.peerDue, !o.peerDue.IsZero() }
 
 // Deadline returns when Expire must be called.
 func (o *Outbox) Deadline(paused bool) (t time.Time, ok bool) {

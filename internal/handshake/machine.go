@@ -197,6 +197,9 @@ func unexpected(got wire.Type, want wire.TypeSet) error {
 	return alert.New(alert.UnexpectedMessage, fmt.Sprintf("unexpected message: got %v, expected %v", got, want))
 }
 
+// Expects are the messages that the handshake waits for.
+func (m *Machine) Expects() wire.TypeSet { return m.step.want }
+
 // Question is what the handshake waits for, or nil.
 func (m *Machine) Question() Question { return m.step.question }
 

@@ -14,6 +14,9 @@ import (
 // of the machine fills in the answer and calls Resume, now or later.
 type Question interface{ failure() error }
 
+// Failure is the error that the answer to a question ends the handshake with, or nil.
+func Failure(q Question) error { return q.failure() }
+
 // outcome is embedded in every question: a non-nil Err ends the handshake.
 type outcome struct{ Err error }
 

@@ -1,0 +1,147 @@
+package hermetic
+
+import (
+	"crypto/tls"
+
+	"github.com/hermetic-tls/hermetic/internal/alert"
+	"github.com/hermetic-tls/hermetic/internal/handshake"
+	"github.com/hermetic-tls/hermetic/internal/suite"
+	"github.com/hermetic-tls/hermetic/internal/tracer"
+	"github.com/hermetic-tls/hermetic/internal/wire"
+	"github.com/hermetic-tls/hermetic/trace"
+)
+
+// beginTrace starts the trace of a connection, if the Config wants one.
+func (e *Engine) beginTrace() {
+	cfg := e.plan.cfg
+	if cfg.Trace == nil {
+		return
+	}
+	transport := wire.Stream
+	if e.mode.IsDTLS() {
+		transport = wire.Datagram
+	}
+	e.trace = tracer.New(cfg.Trace, cfg.now, cfg.shared().conns.Add(1), e.mode.IsServer(), transport)
+}
+
+// traceOpen is Open with the events that it causes. It stands apart, and so do those below,
+// because a deferred call would cost time also when there is no trace.
+func (e *Engine) traceOpen(in []byte) (Opened, error) {
+	defer e.trace.Leave()
+	return e.Open(in)
+}
+
+// traceSeal is Seal.
+func (e *Engine) traceSeal(dst, data []byte) ([]byte, error) {
+	defer e.trace.Leave()
+	return e.Seal(dst, data)
+}
+
+// traceOutput is Output.
+func (e *Engine) traceOutput(dst []byte) []byte {
+	defer e.trace.Leave()
+	return e.Output(dst)
+}
+
+// traceWaiting tells which messages the handshake waits for.
+func (e *Engine) traceWaiting() {
+	if e.trace != nil && e.machine != nil && e.machine.Question() == nil {
+		e.trace.State("waiting", e.machine.Expects())
+	}
+}
+
+// questionName is the question's name in a trace.
+func questionName(q handshake.Question) string {
+	switch q.(type) {
+	case *handshake.Configure:
+		return "config"
+	case *handshake.Choose:
+		return "certificate"
+	case *handshake.Sign:
+		return "signature"
+	case *handshake.Verify:
+		return "verdict"
+	case *handshake.Offer:
+		return "session"
+	case *handshake.FindPSK:
+		return "psk"
+	case *handshake.SealTicket:
+		return "ticket"
+	}
+	return "replay"
+}
+
+// traceQuestion tells of a question, and of its answer if the Config has given it.
+func (e *Engine) traceQuestion(q handshake.Question) {
+	if e.trace == nil {
+		return
+	}
+	e.trace.Tell(&trace.Question{Question: questionName(q), Async: e.pending != nil})
+	if e.pending == nil {
+		e.traceAnswer(q)
+	}
+}
+
+// traceAnswer tells of an answer.
+func (e *Engine) traceAnswer(q handshake.Question) {
+	if e.trace != nil {
+		e.trace.Tell(&trace.Answer{Question: questionName(q), Failed: handshake.Failure(q) != nil})
+	}
+}
+
+// traceCompleted tells what a handshake has negotiated.
+func (e *Engine) traceCompleted() {
+	if e.trace == nil {
+		return
+	}
+	s := e.State()
+	e.trace.State("complete", 0)
+	c := &trace.Completed{
+		Version:           tls.VersionName(s.Version),
+		CipherSuite:       CipherSuiteName(s.CipherSuite),
+		LocalSignature:    schemeName(s.LocalSignatureScheme),
+		PeerSignature:     schemeName(s.PeerSignatureScheme),
+		Resumed:           s.DidResume,
+		PSK:               len(s.PSKIdentity) > 0,
+		HelloRetryRequest: s.HelloRetryRequest,
+	}
+	if e.mode.IsDTLS() {
+		c.Version = "D" + c.Version
+	}
+	if s.CurveID != 0 {
+		c.Group = GroupName(s.CurveID)
+	}
+	if s.ServerName != "" {
+		c.ServerName = alert.Quote(s.ServerName)
+	}
+	if s.NegotiatedProtocol != "" {
+		c.Protocol = alert.Quote(s.NegotiatedProtocol)
+	}
+	switch {
+	case s.EarlyDataAccepted:
+		c.EarlyData = "accepted"
+	case s.EarlyDataOffered:
+		c.EarlyData = "rejected"
+	}
+	e.trace.Tell(c)
+}
+
+// schemeName is the RFC's name of a signature scheme, or "" for none.
+func schemeName(s tls.SignatureScheme) string {
+	if s == 0 {
+		return ""
+	}
+	return suite.Scheme(s).String()
+}
+
+// traceFailed tells how the connection has failed.
+func (e *Engine) traceFailed() {
+	if e.trace == nil {
+		return
+	}
+	f := &trace.Failed{Cause: alert.Clean(e.err.Error())}
+	if fault, ok := e.err.(*AlertError); ok {
+		f.Alert, f.Received = fault.Alert.String(), fault.Received
+	}
+	e.trace.Tell(f)
+}
