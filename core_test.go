@@ -137,13 +137,18 @@ func TestRuleOfNoIO(t *testing.T) {
 	}
 }
 
-// coreFiles are the files of the root package and of internal/, without tests
+// coreFiles are the files of the root package, of internal/ and of trace/, without tests
 // and what only tests use.
 func coreFiles(t *testing.T) []string {
 	files, err := filepath.Glob("*.go")
 	if err != nil {
 		t.Fatal(err)
 	}
+	events, err := filepath.Glob("trace/*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	files = append(files, events...)
 	err = filepath.WalkDir("internal", func(path string, d fs.DirEntry, err error) error {
 		if d.IsDir() && d.Name() == "pkitest" {
 			return fs.SkipDir

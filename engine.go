@@ -84,7 +84,7 @@ type Engine struct {
 	pending    Pending     // what the caller is asked: the public form of the machine's question
 	tickets    []TicketKey // for this handshake, once they are known
 	err        error       // a fatal failure: final until Reset
-	owed       []byte      // what must still be sent after it
+	owed       string      // the bytes that must still be sent after it
 	serverName string
 	peerID     []byte
 	caller     *handshakeCaller // until the handshake is complete; nil: unknown
@@ -286,7 +286,7 @@ func (e *Engine) fail(err error) error {
 		e.err = ErrTimeout
 	case errors.As(err, &fault):
 		e.carrier.SendAlert(fault.Description)
-		e.owed = e.carrier.Output(e.now(), nil)
+		e.owed = string(e.carrier.Output(e.now(), nil))
 		e.err = &AlertError{Alert: Alert(fault.Description), Cause: fault.Cause + e.hint(fault), err: fault.Err, header: fault.Header, unverified: fault.Unverified}
 	case errors.As(err, &received):
 		e.err = &AlertError{Alert: Alert(received.Description), Received: true}
@@ -445,7 +445,7 @@ func (e *Engine) Output(dst []byte) []byte {
 	}
 	e.startClient()
 	if e.err != nil {
-		dst, e.owed = append(dst, e.owed...), nil
+		dst, e.owed = append(dst, e.owed...), ""
 		return dst
 	}
 	dst = e.carrier.Output(e.now(), dst)

@@ -43,7 +43,7 @@ type line struct {
 
 // WriterOptions are the options of [NewWriter].
 type WriterOptions struct {
-	// Title is a line about the trace, for whoever reads it.
+	// Title is a line that says what the trace is of.
 	Title string
 
 	// Limit is the most that is written, in bytes. Then an [End] follows, and nothing else.

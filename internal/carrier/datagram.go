@@ -153,8 +153,8 @@ type earlyData struct {
 
 // ending is the state of the close_notify or fatal alert of both sides.
 type ending struct {
-	closed   bool          // the peer's close_notify has arrived
-	closedBy record.Number // in that record
+	closedBy record.Number // the record with the peer's close_notify
+	closed   bool          // which has arrived
 	ended    bool          // our last alert was queued: no message and no alert follows
 }
 

@@ -34,6 +34,12 @@ type budget struct {
 	malformed bool
 }
 
+// take takes one more field from the budget.
+func (b *budget) take() bool {
+	b.left--
+	return b.left >= 0
+}
+
 // bytes reads n bytes, or nil if there are not so many.
 func (p *part) bytes(n int) []byte {
 	if p.of.malformed || n > p.end-p.at {
@@ -57,10 +63,10 @@ func (p *part) more() bool { return !p.of.malformed && p.at < p.end }
 
 // add adds a field, unless there are too many.
 func (p *part) add(f trace.Field) {
-	switch p.of.left--; {
-	case p.of.left > 0:
+	switch {
+	case p.of.take():
 		p.fields = append(p.fields, f)
-	case p.of.left == 0:
+	case p.of.left == -1:
 		p.fields = append(p.fields, trace.Field{Name: "more", Value: "there are too many fields to show", Offset: f.Offset})
 	}
 }
@@ -96,13 +102,15 @@ func (p *part) group(name string, size int, inside func(*part)) {
 
 // inside adds a field whose parts begin at from. What they do not use is a fault.
 func (p *part) inside(f trace.Field, from int, inside func(*part)) {
+	shown := p.of.take()
 	sub := &part{raw: p.raw, at: from, end: f.Offset + f.Length, of: p.of}
 	inside(sub)
 	if sub.at < sub.end {
 		p.of.malformed = true
 	}
-	f.Fields = sub.fields
-	p.add(f)
+	if f.Fields = sub.fields; shown {
+		p.fields = append(p.fields, f)
+	}
 }
 
 // list reads a vector of elements.
