@@ -139,9 +139,10 @@ func (r *TicketKeysRequest) Answer(keys []TicketKey, err error) error {
 	if e.pending != Pending(r) {
 		return stale("list of ticket keys")
 	}
-	if e.tickets = keys; err != nil || keys == nil {
-		e.tickets = []TicketKey{}
+	if err != nil {
+		keys = nil
 	}
+	e.tickets = &keys
 	e.resume()
 	return nil
 }

@@ -138,12 +138,13 @@ func (e *Engine) ticketKeys() ([]TicketKey, Pending) {
 	case keeper.cfg.asks(AsyncTicketKeys):
 		return nil, &TicketKeysRequest{question{e}}
 	default:
-		var err error
-		if e.tickets, err = keeper.keys.TicketKeys(e.plan.cfg.now()); err != nil || e.tickets == nil {
-			e.tickets = []TicketKey{}
+		keys, err := keeper.keys.TicketKeys(e.plan.cfg.now())
+		if err != nil {
+			keys = nil
 		}
+		e.tickets = &keys
 	}
-	return e.tickets, nil
+	return *e.tickets, nil
 }
 
 // openTicket returns the session in the ticket that an identity may be, or nil, or the question

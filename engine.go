@@ -81,10 +81,10 @@ type Engine struct {
 	carrier    carrier.Carrier
 	machine    *handshake.Machine // nil once the handshake is complete
 	conn       *handshake.Connection
-	pending    Pending     // what the caller is asked: the public form of the machine's question
-	tickets    []TicketKey // for this handshake, once they are known
-	err        error       // a fatal failure: final until Reset
-	owed       string      // the bytes that must still be sent after it
+	pending    Pending      // what the caller is asked: the public form of the machine's question
+	tickets    *[]TicketKey // for this handshake, once they are known
+	err        error        // a fatal failure: final until Reset
+	owed       string       // the bytes that must still be sent after it
 	serverName string
 	peerID     []byte
 	caller     *handshakeCaller // until the handshake is complete; nil: unknown
