@@ -14,6 +14,7 @@ import (
 	"encoding/pem"
 	"math/big"
 	"net"
+	"net/url"
 	"sync"
 	"testing"
 	"time"
@@ -44,6 +45,7 @@ type Options struct {
 	Usage    []x509.ExtKeyUsage // nil: both roles
 	KeyUsage x509.KeyUsage      // 0: digital signature
 	NewKey   bool               // not the shared one of its kind
+	URIs     []*url.URL         // besides the names
 }
 
 // Authority is a CA.
@@ -161,6 +163,7 @@ func (a *Authority) Leaf(t testing.TB, o Options) tls.Certificate {
 		NotAfter:     Now.AddDate(40, 0, 0),
 		KeyUsage:     o.KeyUsage,
 		ExtKeyUsage:  o.Usage,
+		URIs:         o.URIs,
 	}
 	if o.Expired {
 		template.NotAfter = Now.AddDate(0, 0, -1)
