@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/hermetic-tls/hermetic"
+	"github.com/hermetic-tls/hermetic/circlgroups"
 )
 
 // protocolOptions are the flags for the protocol, its versions and its keys that
@@ -17,6 +18,7 @@ type protocolOptions struct {
 	dtls, dtls12, dtls13 bool
 	mtu, cid             int
 	keylog               string
+	fastGroups           bool
 }
 
 func (o *protocolOptions) addTo(c *cobra.Command) {
@@ -29,6 +31,7 @@ func (o *protocolOptions) addTo(c *cobra.Command) {
 	f.IntVar(&o.mtu, "mtu", 0, "the largest datagram of a DTLS handshake, in `BYTES` (default 1200)")
 	f.IntVar(&o.cid, "cid", noCID, "negotiate connection IDs; ours have `BYTES` bytes, or are not used if 0 (default: no negotiation)")
 	f.Lookup("cid").DefValue = "0" // so that the help does not say -1
+	f.BoolVar(&o.fastGroups, "fast-groups", false, "key exchange by github.com/cloudflare/circl: faster, but not the standard library's")
 	f.StringVar(&o.keylog, "keylog", "", "append the secrets to `FILE`, for Wireshark")
 }
 
@@ -67,6 +70,9 @@ func (o *protocolOptions) apply(cfg *hermetic.Config) (err error) {
 	cfg.DTLS.MTU = o.mtu
 	if o.cid != noCID {
 		cfg.DTLS.ConnectionIDs, cfg.DTLS.ConnectionIDLength = true, o.cid
+	}
+	if o.fastGroups {
+		cfg.KeyExchanges = circlgroups.All()
 	}
 	if o.keylog != "" {
 		cfg.KeyLogWriter, err = os.OpenFile(o.keylog, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
