@@ -1,4 +1,4 @@
-package hermetic
+package hermetic_test
 
 import (
 	"crypto/aes"
@@ -13,6 +13,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	. "github.com/hermetic-tls/hermetic"
 )
 
 // TestEnumerationsPrint: every exported enumeration, of whatever package, has a String
@@ -146,9 +148,8 @@ func TestErrorsMatch(t *testing.T) {
 	block, _ := aes.NewCipher(make([]byte, 16))
 	aead, _ := cipher.NewGCM(block)
 	established := func(t *testing.T) *Engine {
-		m := newMeeting(t, false, &Config{InsecureSkipVerify: true}, &Config{})
-		m.handshake()
-		return m.client
+		client, _ := connect(&Config{InsecureSkipVerify: true}, &Config{})
+		return client
 	}
 	for name, test := range map[string]struct {
 		call func(*testing.T) error
@@ -207,7 +208,7 @@ func TestConfigErrorsName(t *testing.T) {
 		"a demand that does not exist":   {engine(&Config{ClientAuth: 5}), "ClientAuth", "hermetic: Config.ClientAuth: 5 is none of the constants of crypto/tls"},
 		"a question that does not exist": {engine(&Config{Async: AsyncSign | 1<<15}), "Async", "hermetic: Config.Async: Sign|0x8000 has a bit that asks nothing"},
 		"FromTLS of nil":                 {from(nil), "", "hermetic: tls.Config: it is nil"},
-		"FromTLS with renegotiation":     {from(&tls.Config{Renegotiation: tls.RenegotiateOnceAsClient}), "Renegotiation", "hermetic: tls.Config.Renegotiation: it cannot be taken over: " + noRenegotiation},
+		"FromTLS with renegotiation":     {from(&tls.Config{Renegotiation: tls.RenegotiateOnceAsClient}), "Renegotiation", "hermetic: tls.Config.Renegotiation: it cannot be taken over: renegotiation is never done: leave it tls.RenegotiateNever"},
 		"FromTLS of a bad value":         {from(&tls.Config{MinVersion: 7}), "MinVersion", ""},
 	} {
 		t.Run(name, func(t *testing.T) {

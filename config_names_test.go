@@ -1,10 +1,12 @@
-package hermetic
+package hermetic_test
 
 import (
 	"crypto/tls"
 	"errors"
 	"testing"
 	"time"
+
+	. "github.com/hermetic-tls/hermetic"
 )
 
 // TestNames: what is listed has a name and is accepted by a Config, and the names
@@ -50,8 +52,8 @@ func TestParseFaults(t *testing.T) {
 		err     error
 		problem string
 	}{
-		"ParseCertPool": {pool, problemCA},
-		"ParseKeyPair":  {pair, problemCertificate},
+		"ParseCertPool": {pool, "can't parse CA certificate"},
+		"ParseKeyPair":  {pair, "can't parse certificate"},
 	} {
 		var fault *FileError
 		if !errors.As(test.err, &fault) || fault.File != "PEM" || fault.Problem != test.problem || fault.Err == nil {

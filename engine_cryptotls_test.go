@@ -1,4 +1,4 @@
-package hermetic
+package hermetic_test
 
 import (
 	"bytes"
@@ -7,6 +7,8 @@ import (
 	"io"
 	"net"
 	"testing"
+
+	. "github.com/hermetic-tls/hermetic"
 
 	"github.com/hermetic-tls/hermetic/internal/pkitest"
 )
