@@ -15,11 +15,12 @@ typedef struct {
 
 /* As in Go: mbedtls.Op and mbedtls.Status. */
 enum { HANDSHAKE, READ, WRITE, CLOSE, READ_EARLY, WRITE_EARLY };
-enum { DONE, WANT_READ, WANT_WRITE, TRY_WRITE, LAST_WRITE, CLOSED, INVALID, FAILED };
+enum { DONE, WANT_READ, WANT_WRITE, WANT_ANSWER, CLOSED, INVALID, FAILED };
 
 enum {
-	MAX_DATA = 16384,       /* the most that one read returns */
-	MAX_OUT = 16384 + 1024, /* a record, or a datagram, and more */
+	MAX_DATA = 16384,                /* the most that one read returns */
+	MAX_RECORD = 5 + MAX_DATA + 2048, /* a record that rcb has returned */
+	MAX_OUTPUT = MAX_DATA + 1024,    /* a record, or a datagram, and more */
 	MAX_TEXT = 1024,
 	MAX_DIGEST = 64,
 };
@@ -28,35 +29,54 @@ enum {
 struct step {
 	session session;
 	int op;
+	int begin;
 	bytes write;
-	char *read;
 	size_t readlen;
 	bytes head, body;
-	size_t taken;
-	int settled, refused;
-	char *out; /* MAX_OUT bytes; texts of errors too */
+	char *in, *out; /* MAX_RECORD and MAX_OUTPUT bytes */
 
 	int status;
 	size_t n;
-	int drained;
-	size_t whole;
+	size_t at;     /* READ, READ_EARLY: where the n bytes are; FAILED: the text: in `in` */
+	size_t output; /* bytes in `out` */
+	size_t ready;
+};
+
+/* What a function of the configuration returned. */
+enum { ANSWER_BOOLEAN, ANSWER_STRING, ANSWER_CONFIG, ANSWER_OTHER };
+
+struct answer {
+	int type;
+	int truth;
+	handle config;
+	bytes text; /* the string, or the reason */
 };
 
 extern void hermetic_step(struct step *step);
+extern int hermetic_unsent(session s, int op, bytes rest); /* whether the operation continues */
+/* Both return the length of what they have to say, which may exceed the room. */
+extern size_t hermetic_question(session s, char *function, int *chosen, char *out, size_t room);
+extern size_t hermetic_describe(session s, int what, bytes text, char *out, size_t room);
+enum { INFO, CHAIN, SESSION, CERTIFICATE }; /* what */
 
 /* These return the length of an error's text in out, or 0. */
 extern size_t hermetic_option(handle options, bytes key, bytes type, bytes value, char *out);
 extern size_t hermetic_config(handle options, handle *config, char *out);
-extern size_t hermetic_session(handle config, session *result, char *out);
+extern size_t hermetic_session(handle config, int fed, session *result, char *out);
 extern size_t hermetic_reset(session s, char *out);
 extern size_t hermetic_peer_id(session s, bytes id, char *out);
 extern size_t hermetic_server_name(session s, bytes name, char *out);
+extern size_t hermetic_set_session(session s, bytes saved, char *out);
+extern size_t hermetic_verify_peer(session s, bytes name, char *out);
 extern size_t hermetic_export(session s, bytes label, bytes *context, char *secret, size_t len, char *out);
+extern size_t hermetic_answer(session s, struct answer *answer, char *out);
+extern size_t hermetic_feed(session s, bytes data, char *out);
 
 extern handle hermetic_options(int table); /* newconfig's form */
 extern int hermetic_mode(handle config); /* 0: tls-client, 1: tls-server, 2: dtls-client, 3: dtls-server */
 extern double hermetic_timeout(session s); /* below 0: none */
-extern size_t hermetic_info(session s, char *out, size_t room); /* returns its length, which may exceed room */
+extern size_t hermetic_pending(session s);
+extern size_t hermetic_drain(session s, char *out, size_t room, int *more);
 extern void hermetic_free(handle h);
 extern void hermetic_free_session(session s);
 

@@ -26,7 +26,7 @@ static void set_option(lua_State *L, struct config *c, bytes key, const char *ty
 static void set_value(lua_State *L, struct config *c, bytes key)
 {
 	bytes value = {"", 0};
-	const char *type = lua_istable(L, -1) ? "nested table" : luaL_typename(L, -1);
+	const char *type = lua_istable(L, -1) ? "nested-table" : luaL_typename(L, -1);
 	switch (lua_type(L, -1)) {
 	case LUA_TSTRING:
 	case LUA_TNUMBER:
@@ -38,18 +38,10 @@ static void set_value(lua_State *L, struct config *c, bytes key)
 	set_option(L, c, key, type, value);
 }
 
-/* The table on the top of the stack: a list, or options of an option. */
-static void set_values(lua_State *L, struct config *c, bytes key)
+/* The fields of the table on the top of the stack, options of the option `key`. */
+static void set_fields(lua_State *L, struct config *c, bytes key)
 {
-	int table = lua_gettop(L);
-	set_option(L, c, key, "table", text_of(""));
-	int count = (int)lua_rawlen(L, table);
-	for (int i = 1; i <= count; i++) {
-		lua_rawgeti(L, table, i);
-		set_value(L, c, key);
-		lua_pop(L, 1);
-	}
-	for (lua_pushnil(L); lua_next(L, table); lua_pop(L, 1)) {
+	for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1)) {
 		if (lua_type(L, -2) != LUA_TSTRING)
 			continue;
 		bytes field;
@@ -59,6 +51,32 @@ static void set_values(lua_State *L, struct config *c, bytes key)
 		set_value(L, c, field);
 		lua_remove(L, -2);
 	}
+}
+
+/* The table on the top of the stack: a list, or options of an option. */
+static void set_values(lua_State *L, struct config *c, bytes key)
+{
+	int table = lua_gettop(L);
+	set_option(L, c, key, "table", text_of(""));
+	int count = (int)lua_rawlen(L, table);
+	for (int i = 1; i <= count; i++) {
+		lua_rawgeti(L, table, i);
+		set_value(L, c, key);
+		if (lua_istable(L, -1))
+			set_fields(L, c, key);
+		lua_pop(L, 1);
+	}
+	set_fields(L, c, key);
+}
+
+/* Keeps the function on the top of the stack, an option by the name below it. */
+static void keep_function(lua_State *L)
+{
+	push_slot(L, 4, FUNCTIONS);
+	lua_pushvalue(L, -3);
+	lua_pushvalue(L, -3);
+	lua_rawset(L, -3);
+	lua_pop(L, 1);
 }
 
 static void set_table(lua_State *L, struct config *c)
@@ -72,6 +90,8 @@ static void set_table(lua_State *L, struct config *c)
 			set_values(L, c, key);
 		else
 			set_value(L, c, key);
+		if (lua_isfunction(L, -1))
+			keep_function(L);
 	}
 }
 
@@ -105,6 +125,8 @@ int ssl_newconfig(lua_State *L)
 	}
 	lua_settop(L, 3);
 	struct config *c = new_object(L, CONFIG_TYPE, sizeof *c);
+	lua_newtable(L); /* the functions among the options */
+	set_slot(L, 4, FUNCTIONS);
 	c->options = hermetic_options(table);
 	if (table)
 		set_table(L, c);

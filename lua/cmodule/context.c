@@ -1,58 +1,55 @@
 /*
- * I/O contexts. The engine in Go never calls Lua: it says what it needs (bytes
-  * from rcb, bytes to wcb), the code here calls the callback with no Go frame on
-  * the stack, and calls Go again with the result. So a callback may raise an
-  * error, which is caught here, or yield, where Lua can.
+ * I/O contexts. The engine in Go never calls Lua: a step of it says what it needs
+ * next, the code here calls the callback with no Go frame on the stack, and steps
+ * again with the result. So a callback may raise an error, which is caught here, or
+ * yield, where Lua can.
  *
- * Making a string may run finalizers, which may use this same context. So
-  * strings are made after the operation; or the calls of methods are counted, and
-  * if there was one, the operation must be repeated.
+ * An operation keeps its context busy. Making a string may run finalizers, and those
+ * must not use the context in the middle.
  */
 #include "module.h"
 
 #include <string.h>
 
-enum { HEADER = 5, MAX_RECORD = 16384 + 2048 };
+enum { HEADER = 5 };
 
-/* How many datagrams one operation takes: a flood of garbage must not prolong it. */
-enum { MAX_TAKEN = 64 };
-
-/* The context's own table. */
-enum { RCB = 1, WCB, REF };
+/* A context's slots. The last two are the functions of its configurations. */
+enum { RCB = 1, WCB, REF, CONFIG, CHOSEN };
 
 struct context {
 	session session;
 	int mode; /* index in the modes of newconfig */
-	int busy; /* inside a callback */
+	int busy; /* inside an operation, or a callback */
 	int ref;  /* the callbacks get a reference */
-	unsigned calls; /* of methods */
+	int fed;  /* there are no callbacks */
+	int want; /* what the last operation waits for */
 
 	/* The operation in progress. */
 	int op;
-	enum { STEP, ASK, OFFER } next;
+	int begin;          /* its first step */
+	enum { STEP, ASK, OFFER, QUESTION, RESULT } next;
 	size_t size;        /* READ, READ_EARLY: how much */
 	size_t at, len;     /* WRITE, WRITE_EARLY: which part of the string at index 2 */
 	size_t asked;       /* ASK: how much rcb may give */
-	int asks;           /* ASK: how often rcb was called */
-	size_t offered;     /* OFFER: the length of the string on the top */
+	size_t offered;     /* OFFER: the length of the string below the call */
 	size_t offset;      /* OFFER: how much of it wcb has taken */
-	int effort;         /* OFFER: WANT_WRITE, TRY_WRITE or LAST_WRITE */
-	size_t whole;       /* OFFER: what the write returns once all is taken, if not 0 */
-	int refused;        /* STEP: wcb took nothing after TRY_WRITE */
+	int status;         /* of the last step, once its output is sent */
+	size_t n;           /* and its number */
 	int given;          /* STEP: what rcb gave is on the top of the stack */
 
 	/*
-	 * TLS: the position of the transport. To call Go only once for each
-	  * record, its header is read here, and passed on with the rest.
+	 * TLS: to call Go once for a record, its header is asked for here, and passed on
+	 * with the rest.
 	 */
-	int ready;              /* the operation that a header continues, or -1 */
+	size_t ready;           /* the next READ asks for so much; 0: Go says */
 	int heading;            /* this ASK is for a header, or for what follows one */
-	int have;               /* bytes of the header */
+	size_t have;            /* bytes of the header */
 	unsigned char head[HEADER];
-	size_t left;            /* bytes of the record that Go has not got yet */
-	size_t taken;           /* by wcb, since the last step */
-	int settled;            /* wcb took a whole write, which has returned */
 };
+
+/* What an operation waits for: the results of ctx:want(). */
+enum { NOTHING, READING, WRITING, ANSWERING };
+static const char *const wants[] = {"nothing", "read", "write", "answer"};
 
 static int is_tls(const struct context *c) { return c->mode < 2; }
 static int reads(const struct context *c) { return c->op == READ || c->op == READ_EARLY; }
@@ -60,10 +57,9 @@ static int writes(const struct context *c) { return c->op == WRITE || c->op == W
 
 static void forget_transport(struct context *c)
 {
-	c->ready = -1;
-	c->heading = c->have = 0;
-	c->left = c->taken = 0;
-	c->settled = 0;
+	c->ready = c->have = 0;
+	c->heading = c->given = 0;
+	c->want = NOTHING;
 }
 
 /* nil and a text: errors of the transport, the peer and the protocol. */
@@ -74,6 +70,13 @@ static int fail(lua_State *L, const char *text)
 	return 2;
 }
 
+static int wait_for(lua_State *L, struct context *c, int what)
+{
+	static const char *const texts[] = {"", "want-read", "want-write", "want-answer"};
+	c->want = what;
+	return fail(L, texts[what]);
+}
+
 static int fail_closed(lua_State *L)
 {
 	lua_pushnil(L);
@@ -81,28 +84,65 @@ static int fail_closed(lua_State *L)
 	return 2;
 }
 
-/*
- * The arguments and the context's own table end here; above is what passes
- * between Go and callbacks.
- */
-static int base(const struct context *c) { return writes(c) ? 3 : 2; }
+static int fail_collected(lua_State *L) { return fail(L, "context is closed"); }
 
-/* Calls Go. Returns the number of results, or 0 if a callback is due. */
+/* The arguments end here; above is what passes between Go and callbacks. */
+static int base(const struct context *c) { return writes(c) ? 2 : 1; }
+
+/* The step's number, or what was read, is the operation's result. */
+static int push_done(lua_State *L, struct context *c, const char *data)
+{
+	if (reads(c))
+		lua_pushlstring(L, data, c->n);
+	else if (writes(c))
+		lua_pushinteger(L, (lua_Integer)c->n);
+	else
+		lua_pushboolean(L, 1);
+	return 1;
+}
+
+/* What follows the step's output. Returns the number of results, or 0 to continue. */
+static int conclude(lua_State *L, struct context *c, const char *data)
+{
+	switch (c->status) {
+	case DONE:
+		return push_done(L, c, data);
+	case WANT_READ:
+		if (c->n == 0)
+			return wait_for(L, c, READING);
+		c->next = ASK;
+		c->asked = c->n;
+		c->heading = 0;
+		return 0;
+	case WANT_WRITE:
+		c->next = STEP;
+		return 0;
+	case WANT_ANSWER:
+		c->next = QUESTION;
+		return 0;
+	case CLOSED:
+		return fail_closed(L);
+	case INVALID:
+		return fail(L, "invalid operation");
+	}
+	forget_transport(c);
+	lua_pushnil(L);
+	lua_pushlstring(L, data, c->n);
+	return 2;
+}
+
+/* Calls Go. Returns the number of results, or 0 to continue. */
 static int step(lua_State *L, struct context *c)
 {
-	char data[MAX_DATA], out[MAX_OUT];
+	char in[MAX_RECORD], out[MAX_OUTPUT];
 	struct step s;
 	memset(&s, 0, sizeof s);
 	s.session = c->session;
 	s.op = c->op;
-	s.read = data;
+	s.begin = c->begin;
 	s.readlen = reads(c) ? c->size : 0;
+	s.in = in;
 	s.out = out;
-	s.taken = c->taken;
-	s.settled = c->settled;
-	s.refused = c->refused;
-	c->taken = 0;
-	c->settled = c->refused = 0;
 	if (writes(c)) {
 		s.write.at = lua_tostring(L, 2) + c->at;
 		s.write.len = c->len;
@@ -111,77 +151,39 @@ static int step(lua_State *L, struct context *c)
 		s.head.at = (const char *)c->head;
 		s.head.len = HEADER;
 		c->have = 0;
-		c->ready = -1;
 	}
-	if (c->given) {
+	if (c->given)
 		s.body.at = lua_tolstring(L, -1, &s.body.len);
-		c->left -= s.body.len < c->left ? s.body.len : c->left;
-		c->given = 0;
-	}
+	c->given = c->begin = 0;
 	if (s.session == NULL) /* collected while a callback ran */
-		return fail(L, "context is closed");
+		return fail_collected(L);
 	hermetic_step(&s);
 	lua_settop(L, base(c));
-
-	c->heading = is_tls(c) && s.status == WANT_READ && s.n == HEADER && c->left == 0;
-	if (c->heading)
-		c->ready = c->op;
-	else if (s.drained)
-		c->ready = READ;
-	else if ((c->op != WRITE && c->op != CLOSE) || c->op == c->ready)
-		c->ready = -1;
-
-	unsigned calls = c->calls;
-	switch (s.status) {
-	case DONE:
-		if (reads(c))
-			lua_pushlstring(L, data, s.n);
-		else if (writes(c))
-			lua_pushinteger(L, (lua_Integer)s.n);
-		else
-			lua_pushboolean(L, 1);
-		return 1;
-	case WANT_READ:
-		c->next = ASK;
-		c->asked = s.n;
-		return 0;
-	case WANT_WRITE:
-	case TRY_WRITE:
-	case LAST_WRITE:
-		lua_pushlstring(L, out, s.n);
-		if (c->calls != calls)
-			return fail(L, "want-write");
-		c->next = OFFER;
-		c->offered = s.n;
-		c->offset = 0;
-		c->effort = s.status;
-		c->whole = s.whole;
-		return 0;
-	case CLOSED:
-		return fail_closed(L);
-	case INVALID:
-		return fail(L, "invalid operation");
-	default:
-		forget_transport(c);
-		lua_pushnil(L);
-		lua_pushlstring(L, out, s.n);
-		return 2;
-	}
+	c->status = s.status;
+	c->n = s.n;
+	c->ready = s.ready;
+	if (s.output == 0)
+		return conclude(L, c, in + s.at);
+	c->next = OFFER;
+	c->offered = s.output;
+	c->offset = 0;
+	if (s.status == FAILED) /* its text stays below what is offered */
+		lua_pushlstring(L, in + s.at, s.n);
+	lua_pushlstring(L, out, s.output);
+	return 0;
 }
 
 /* Pushes a callback, and the reference if there is one: the arguments so far. */
 static int push_callback(lua_State *L, struct context *c, int which)
 {
-	lua_rawgeti(L, base(c), which);
+	push_slot(L, 1, which);
 	if (c->ref)
-		lua_rawgeti(L, base(c), REF);
+		push_slot(L, 1, REF);
 	return c->ref;
 }
 
 static int push_ask(lua_State *L, struct context *c)
 {
-	if (c->heading)
-		c->asked = c->have < HEADER ? (size_t)(HEADER - c->have) : c->left;
 	int args = push_callback(L, c, RCB);
 	lua_pushinteger(L, (lua_Integer)c->asked);
 	return args + 1;
@@ -189,7 +191,7 @@ static int push_ask(lua_State *L, struct context *c)
 
 static int push_offer(lua_State *L, struct context *c)
 {
-	int offered = base(c) + 1;
+	int offered = base(c) + (c->status == FAILED ? 2 : 1);
 	int args = push_callback(L, c, WCB);
 	if (c->offset == 0)
 		lua_pushvalue(L, offered);
@@ -198,12 +200,19 @@ static int push_offer(lua_State *L, struct context *c)
 	return args + 1;
 }
 
-/* A header is complete: should the rest be asked for? Otherwise Go judges it. */
-static void judge_header(struct context *c)
+/* A table of the configuration's functions: of the context's, or of the chosen one. */
+static int push_question(lua_State *L, struct context *c);
+
+/*
+ * A header is complete. One that begins a usual record of data is passed on with the
+ * rest; the engine looks at all others first.
+ */
+static void ask_rest(struct context *c)
 {
-	const unsigned char *h = c->head;
-	c->left = (size_t)h[3] << 8 | h[4];
-	c->next = 20 <= h[0] && h[0] <= 23 && 0 < c->left && c->left <= MAX_RECORD ? ASK : STEP;
+	size_t rest = (size_t)c->head[3] << 8 | c->head[4];
+	int usual = memcmp(c->head, "\x17\x03\x03", 3) == 0 && 0 < rest && rest <= MAX_RECORD - HEADER;
+	c->next = usual ? ASK : STEP;
+	c->asked = rest;
 }
 
 /* rcb's result is at the top of the stack. */
@@ -213,20 +222,18 @@ static int after_ask(lua_State *L, struct context *c)
 	int type = lua_type(L, -1);
 	if (type != LUA_TSTRING && type != LUA_TNUMBER)
 		return fail(L, "invalid read result");
-	unsigned calls = c->calls;
 	const char *data = lua_tolstring(L, -1, &len);
-	if (c->calls != calls)
-		return fail(L, "want-read");
 	if (len > c->asked)
 		return fail(L, "invalid read result");
 	if (len == 0)
-		return fail(L, "want-read");
+		return wait_for(L, c, READING);
 	if (c->heading && c->have < HEADER) {
 		memcpy(c->head + c->have, data, len);
-		c->have += (int)len;
+		c->have += len;
+		c->asked -= len;
 		lua_settop(L, base(c));
 		if (c->have == HEADER)
-			judge_header(c);
+			ask_rest(c);
 		return 0;
 	}
 	c->given = 1;
@@ -234,51 +241,127 @@ static int after_ask(lua_State *L, struct context *c)
 	return 0;
 }
 
+/* Gives back what was not taken. Returns whether the operation continues. */
+static int give_back(lua_State *L, struct context *c)
+{
+	bytes rest;
+	rest.at = lua_tostring(L, base(c) + 1) + c->offset;
+	rest.len = c->offered - c->offset;
+	c->ready = 0;
+	return c->session != NULL && hermetic_unsent(c->session, c->op, rest);
+}
+
+/*
+ * The step's output is sent, or must not hold up the operation. What was offered is
+ * on the stack, and for FAILED below it the text.
+ */
+static int after_output(lua_State *L, struct context *c)
+{
+	if (c->session == NULL)
+		return fail_collected(L);
+	if (c->status == FAILED) {
+		lua_settop(L, base(c) + 1);
+		forget_transport(c);
+		lua_pushnil(L);
+		lua_insert(L, -2);
+		return 2;
+	}
+	lua_settop(L, base(c));
+	return conclude(L, c, "");
+}
+
 /* wcb's result is at the top of the stack, below it what it was offered. */
 static int after_offer(lua_State *L, struct context *c)
 {
-	if (!lua_isnumber(L, -1))
-		return fail(L, "invalid write result");
-	lua_Number n = lua_tonumber(L, -1);
-	if (!(0 <= n && n <= (lua_Number)(c->offered - c->offset)) || n != (lua_Number)(size_t)n)
-		return fail(L, "invalid write result");
-	if (n == 0 && c->effort == TRY_WRITE) {
-		c->refused = 1;
-		c->next = STEP;
-		return 0;
+	int good;
+	lua_Number n = to_number(L, -1, &good);
+	good = good && 0 <= n && n <= (lua_Number)(c->offered - c->offset) && n == (lua_Number)(size_t)n;
+	if (good && n > 0) {
+		c->offset = is_tls(c) ? c->offset + (size_t)n : c->offered; /* a datagram leaves whole */
+		if (c->offset < c->offered) {
+			lua_pop(L, 1);
+			return 0;
+		}
+	} else if (c->status != FAILED) {
+		int go_on = give_back(L, c);
+		if (!good)
+			return fail(L, "invalid write result");
+		if (!go_on)
+			return wait_for(L, c, WRITING);
 	}
-	if (n == 0)
-		return fail(L, "want-write");
-	lua_pop(L, 1);
-	c->offset += (size_t)n;
-	c->taken = c->offset;
-	if (c->offset < c->offered)
-		return 0;
+	return after_output(L, c);
+}
+
+/* A function of the configuration has returned two results. */
+static int after_question(lua_State *L, struct context *c)
+{
+	struct answer a;
+	char text[MAX_TEXT];
+	memset(&a, 0, sizeof a);
+	a.type = ANSWER_OTHER;
+	if (lua_isstring(L, -1))
+		a.text.at = lua_tolstring(L, -1, &a.text.len);
+	switch (lua_type(L, -2)) {
+	case LUA_TNIL:
+		return wait_for(L, c, ANSWERING);
+	case LUA_TBOOLEAN:
+		a.type = ANSWER_BOOLEAN;
+		a.truth = lua_toboolean(L, -2);
+		break;
+	case LUA_TSTRING:
+		a.type = ANSWER_STRING;
+		a.text.at = lua_tolstring(L, -2, &a.text.len);
+		break;
+	case LUA_TUSERDATA: {
+		struct config *config = test_object(L, -2, CONFIG_TYPE);
+		if (config != NULL && config->config != 0) {
+			a.type = ANSWER_CONFIG;
+			a.config = config->config;
+			push_slot(L, lua_gettop(L) - 1, FUNCTIONS);
+			set_slot(L, 1, CHOSEN);
+		}
+	}
+	}
+	if (c->session == NULL)
+		return fail_collected(L);
+	size_t failed = hermetic_answer(c->session, &a, text);
+	if (failed) {
+		lua_pushnil(L);
+		lua_pushlstring(L, text, failed);
+		return 2;
+	}
+	lua_settop(L, base(c));
 	c->next = STEP;
-	if (c->whole == 0)
-		return 0;
-	c->settled = 1; /* the next operation tells Go */
-	lua_pushinteger(L, (lua_Integer)c->whole);
-	return 1;
+	return 0;
+}
+
+/* A callback has raised an error, which is at the top of the stack. */
+static int after_error(lua_State *L, struct context *c)
+{
+	if (c->next == OFFER && c->status == FAILED) {
+		lua_pop(L, 1);
+		return after_output(L, c); /* the alert is dropped: its reason is the result */
+	}
+	if (c->next == OFFER)
+		give_back(L, c);
+	lua_pushnil(L);
+	lua_insert(L, -2);
+	return 2;
 }
 
 /* A callback has returned. Returns the number of results, or 0 to continue. */
 static int after_callback(lua_State *L, struct context *c, int status)
 {
-	int results, last = c->next == OFFER && c->effort == LAST_WRITE;
-	unsigned calls = c->calls;
-	c->busy = 0;
-	if (status != LUA_OK) {
-		lua_pushnil(L);
-		lua_insert(L, -2);
-		results = 2;
-	} else {
-		results = c->next == ASK ? after_ask(L, c) : after_offer(L, c);
+	if (status != LUA_OK)
+		return after_error(L, c);
+	switch (c->next) {
+	case ASK:
+		return after_ask(L, c);
+	case OFFER:
+		return after_offer(L, c);
+	default:
+		return after_question(L, c);
 	}
-	if (results == 0 || !last || c->calls != calls)
-		return results;
-	c->next = STEP; /* the alert is dropped: its reason is the result */
-	return 0;
 }
 
 static int drive(lua_State *L, struct context *c);
@@ -289,44 +372,52 @@ CONTINUATION(go_on)
 	BEGIN_CONTINUATION
 	struct context *c = lua_touserdata(L, 1);
 	int results = after_callback(L, c, status == LUA_YIELD ? LUA_OK : status);
-	return results ? results : drive(L, c);
+	if (results == 0)
+		return drive(L, c);
+	c->busy = 0;
+	return results;
 }
 #endif
 
 /* Continues until the operation has results. */
 static int drive(lua_State *L, struct context *c)
 {
-	for (;;) {
-		int results;
-		if (c->next == STEP) {
+	int results = 0;
+	while (results == 0) {
+		int args;
+		switch (c->next) {
+		case STEP:
 			results = step(L, c);
-		} else if (c->next == ASK && !is_tls(c) && c->asks++ == MAX_TAKEN) {
-			results = fail(L, "want-read");
-		} else {
-			unsigned calls = c->calls;
-			int args = c->next == ASK ? push_ask(L, c) : push_offer(L, c);
-			if (c->calls != calls)
-				return fail(L, "want-write");
-			c->busy = 1;
-			results = after_callback(L, c, protected_call(L, args, go_on));
+			continue;
+		case ASK:
+			args = push_ask(L, c);
+			break;
+		case OFFER:
+			args = push_offer(L, c);
+			break;
+		default:
+			args = push_question(L, c);
 		}
-		if (results)
-			return results;
+		results = after_callback(L, c, protected_call(L, args, c->next == QUESTION ? 2 : 1, go_on));
 	}
+	c->busy = 0;
+	return results;
 }
 
 static int operate(lua_State *L, struct context *c, int op)
 {
 	c->op = op;
-	c->given = c->refused = c->asks = 0;
-	c->heading = c->ready == op;
-	if (!c->heading)
-		c->next = STEP;
-	else if (c->have == HEADER)
-		judge_header(c);
-	else
+	c->begin = c->busy = 1;
+	c->given = 0;
+	c->want = NOTHING;
+	c->next = STEP;
+	if (op == READ && c->ready > 0) {
+		c->begin = 0; /* Go has nothing to do before rcb */
 		c->next = ASK;
-	get_own_table(L, 1);
+		c->asked = c->ready - c->have;
+		if ((c->heading = c->ready == HEADER) && c->have == HEADER)
+			ask_rest(c);
+	}
 	return drive(L, c);
 }
 
@@ -338,7 +429,6 @@ static struct context *check_context(lua_State *L)
 	check_process(L);
 	luaL_argcheck(L, c->session != NULL, 1, "context is closed");
 	luaL_argcheck(L, !c->busy, 1, "context is busy");
-	c->calls++;
 	return c;
 }
 
@@ -407,15 +497,63 @@ static int context_reset(lua_State *L)
 	return failed ? throw_text(L, text, failed) : 0;
 }
 
+static int context_want(lua_State *L)
+{
+	lua_pushstring(L, wants[check_context(L)->want]);
+	return 1;
+}
+
+static int context_pending(lua_State *L)
+{
+	lua_pushinteger(L, (lua_Integer)hermetic_pending(check_context(L)->session));
+	return 1;
+}
+
+/* Without callbacks: what was received goes in here. */
+static int context_feed(lua_State *L)
+{
+	struct context *c = check_context(L);
+	char text[MAX_TEXT];
+	luaL_argcheck(L, c->fed, 1, "operation not supported: the context has callbacks");
+	bytes data = check_bytes(L, 2);
+	size_t failed = hermetic_feed(c->session, data, text);
+	if (failed) {
+		lua_pushnil(L);
+		lua_pushlstring(L, text, failed);
+		return 2;
+	}
+	lua_pushboolean(L, 1);
+	return 1;
+}
+
+/* And what must be sent comes out here: over TLS all of it, in DTLS one datagram. */
+static int context_drain(lua_State *L)
+{
+	struct context *c = check_context(L);
+	char out[MAX_OUTPUT];
+	int more, parts = 0;
+	luaL_argcheck(L, c->fed, 1, "operation not supported: the context has callbacks");
+	lua_settop(L, 1);
+	c->busy = 1;
+	do {
+		size_t n = hermetic_drain(c->session, out, sizeof out, &more);
+		lua_pushlstring(L, out, n);
+		if (++parts == 2) {
+			lua_concat(L, 2);
+			parts = 1;
+		}
+	} while (more && c->session != NULL);
+	c->busy = 0;
+	return 1;
+}
+
 /* The callbacks and the reference are at index 2, 3 and 4. */
 static void set_callbacks(lua_State *L, struct context *c, int context)
 {
-	lua_createtable(L, 3, 0);
 	for (int i = 0; i < 3; i++) {
 		lua_pushvalue(L, 2 + i);
-		lua_rawseti(L, -2, RCB + i);
+		set_slot(L, context, RCB + i);
 	}
-	set_own_table(L, context);
 	c->ref = !lua_isnil(L, 4);
 }
 
@@ -429,6 +567,7 @@ static void check_callbacks(lua_State *L)
 static int context_setbio(lua_State *L)
 {
 	struct context *c = check_context(L);
+	luaL_argcheck(L, !c->fed, 1, "operation not supported: the context has no callbacks");
 	check_callbacks(L);
 	set_callbacks(L, c, 1);
 	return 0;
@@ -458,6 +597,16 @@ static int context_sethostname(lua_State *L)
 	return failed ? throw_text(L, text, failed) : 0;
 }
 
+static int context_setsession(lua_State *L)
+{
+	struct context *c = check_context(L);
+	char text[MAX_TEXT];
+	bytes session = check_bytes(L, 2);
+	luaL_argcheck(L, c->mode % 2 == 0, 1, "operation not supported");
+	size_t failed = hermetic_set_session(c->session, session, text);
+	return failed ? throw_argument(L, 2, text, failed) : 0;
+}
+
 static int context_gettimeout(lua_State *L)
 {
 	struct context *c = check_context(L);
@@ -480,6 +629,8 @@ static int context_export(lua_State *L)
 	size_t len = check_count(L, 4);
 	luaL_argcheck(L, len <= MAX_DATA, 4, "value out of range");
 	char *secret = new_userdata(L, len + 1);
+	if (c->session == NULL)
+		return fail_collected(L);
 	size_t failed = hermetic_export(c->session, label, with ? &context : NULL, secret, len, text);
 	if (failed) {
 		lua_pushnil(L);
@@ -490,42 +641,118 @@ static int context_export(lua_State *L)
 	return 1;
 }
 
+/* ctx:verifypeer([name]): true, or nil and why the peer's certificate is not good. */
+static int context_verifypeer(lua_State *L)
+{
+	struct context *c = check_context(L);
+	char text[MAX_TEXT];
+	bytes name = {"", 0};
+	if (!lua_isnoneornil(L, 2))
+		name = check_bytes(L, 2);
+	size_t failed = hermetic_verify_peer(c->session, name, text);
+	if (!failed) {
+		lua_pushboolean(L, 1);
+		return 1;
+	}
+	lua_pushnil(L);
+	lua_pushlstring(L, text, failed);
+	return 2;
+}
+
 /*
- * Go's description of the connection: for each field its type, its name, a zero
-  * byte and the value: a string's length in four bytes and its bytes, or a
-  * boolean's byte; '{' opens a table, '}' closes it.
+ * Go's tables: for each field its type, its name, a zero byte and the value: a
+ * string's length in four bytes and its bytes, an integer's eight bytes, or a
+ * boolean's byte; '{' opens a table, '}' closes it. The elements of a list have
+ * no name.
  */
-static const char *push_info(lua_State *L, const char *p, const char *end)
+static const char *push_fields(lua_State *L, const char *p, const char *end)
 {
 	luaL_checkstack(L, 5, NULL);
 	lua_newtable(L);
+	int elements = 0;
 	while (p < end && *p != '}') {
 		char type = *p++;
 		const char *name = p;
+		const unsigned char *u;
 		p += strlen(name) + 1;
+		u = (const unsigned char *)p;
 		if (type == '{') {
-			p = push_info(L, p, end);
+			p = push_fields(L, p, end);
 		} else if (type == 'b') {
 			lua_pushboolean(L, *p++);
+		} else if (type == 'n') {
+			uint64_t n = 0;
+			for (int i = 0; i < 8; i++)
+				n = n << 8 | u[i];
+			lua_pushinteger(L, (lua_Integer)(int64_t)n);
+			p += 8;
 		} else {
-			const unsigned char *u = (const unsigned char *)p;
 			size_t len = (size_t)u[0] << 24 | (size_t)u[1] << 16 | (size_t)u[2] << 8 | u[3];
 			lua_pushlstring(L, p + 4, len);
 			p += 4 + len;
 		}
-		lua_setfield(L, -2, name);
+		if (*name)
+			lua_setfield(L, -2, name);
+		else
+			lua_rawseti(L, -2, ++elements);
 	}
 	return p + 1;
 }
 
-static int context_info(lua_State *L)
+/* Pushes what Go has to say. Its length is that of the last call. */
+static char *describe(lua_State *L, session s, int what, bytes text, size_t *len)
+{
+	char *at = NULL;
+	size_t room = 0;
+	while ((*len = hermetic_describe(s, what, text, at, room)) > room)
+		at = new_userdata(L, room = *len);
+	return at;
+}
+
+static int push_description(lua_State *L, int what)
 {
 	struct context *c = check_context(L);
+	bytes none = {"", 0};
+	size_t len;
+	c->busy = 1;
+	char *at = describe(L, c->session, what, none, &len);
+	c->busy = 0;
+	if (len == 0)
+		lua_pushnil(L);
+	else if (what == SESSION)
+		lua_pushlstring(L, at, len);
+	else
+		push_fields(L, at, at + len);
+	return 1;
+}
+
+static int context_info(lua_State *L) { return push_description(L, INFO); }
+static int context_peerchain(lua_State *L) { return push_description(L, CHAIN); }
+static int context_getsession(lua_State *L) { return push_description(L, SESSION); }
+
+int ssl_certificate(lua_State *L)
+{
+	check_process(L);
+	bytes text = check_bytes(L, 1);
+	size_t len;
+	char *at = describe(L, NULL, CERTIFICATE, text, &len);
+	if (at[0] == 'e')
+		return throw_argument(L, 1, at + 1, len - 1);
+	push_fields(L, at, at + len);
+	return 1;
+}
+
+static int push_question(lua_State *L, struct context *c)
+{
+	char function[32];
+	int chosen;
 	char *at = NULL;
 	size_t len, room = 0;
-	while ((len = hermetic_info(c->session, at, room)) > room)
+	while ((len = hermetic_question(c->session, function, &chosen, at, room)) > room)
 		at = new_userdata(L, room = len);
-	push_info(L, at, at + len);
+	push_slot(L, 1, chosen ? CHOSEN : CONFIG);
+	lua_getfield(L, -1, function);
+	push_fields(L, at, at + len);
 	return 1;
 }
 
@@ -547,10 +774,18 @@ static const luaL_Reg methods[] = {
 	{"closenotify", context_close},
 	{"reset", context_reset},
 	{"setbio", context_setbio},
+	{"feed", context_feed},
+	{"drain", context_drain},
+	{"want", context_want},
+	{"pending", context_pending},
 	{"setpeerid", context_setpeerid},
 	{"sethostname", context_sethostname},
 	{"gettimeout", context_gettimeout},
 	{"info", context_info},
+	{"peerchain", context_peerchain},
+	{"verifypeer", context_verifypeer},
+	{"getsession", context_getsession},
+	{"setsession", context_setsession},
 	{"export", context_export},
 	{NULL, NULL},
 };
@@ -564,17 +799,41 @@ static const luaL_Reg meta[] = {
 
 void open_context(lua_State *L) { new_type(L, CONTEXT_TYPE, methods, meta); }
 
-int ssl_newcontext(lua_State *L)
+/* A context of the configuration at index 1, with the callbacks that follow. */
+static int new_context(lua_State *L, struct config *config, int fed)
+{
+	char text[MAX_TEXT];
+	struct context *c = new_object(L, CONTEXT_TYPE, sizeof *c);
+	c->mode = hermetic_mode(config->config);
+	c->fed = fed;
+	forget_transport(c);
+	set_callbacks(L, c, 5);
+	push_slot(L, 1, FUNCTIONS);
+	set_slot(L, 5, CONFIG);
+	size_t failed = hermetic_session(config->config, fed, &c->session, text);
+	return failed ? throw_text(L, text, failed) : 1;
+}
+
+static struct config *check_config(lua_State *L)
 {
 	struct config *config = luaL_checkudata(L, 1, CONFIG_TYPE);
 	check_process(L);
 	luaL_argcheck(L, config->config != 0, 1, "config is closed");
+	return config;
+}
+
+int ssl_newcontext(lua_State *L)
+{
+	struct config *config = check_config(L);
 	check_callbacks(L);
-	struct context *c = new_object(L, CONTEXT_TYPE, sizeof *c);
-	c->mode = hermetic_mode(config->config);
-	forget_transport(c);
-	set_callbacks(L, c, 5);
-	char text[MAX_TEXT];
-	size_t failed = hermetic_session(config->config, &c->session, text);
-	return failed ? throw_text(L, text, failed) : 1;
+	return new_context(L, config, 0);
+}
+
+/* newengine(cfg): a context without callbacks, for feed and drain. */
+int ssl_newengine(lua_State *L)
+{
+	struct config *config = check_config(L);
+	lua_settop(L, 1);
+	lua_settop(L, 4);
+	return new_context(L, config, 1);
 }

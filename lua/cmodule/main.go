@@ -29,12 +29,6 @@ import (
 
 func main() {}
 
-// config is the value of a handle of ssl.newconfig.
-type config struct {
-	mode   hermetic.Mode
-	config *hermetic.Config
-}
-
 // view returns C's bytes as a slice, valid during a call.
 func view(b C.bytes) []byte { return unsafe.Slice((*byte)(unsafe.Pointer(b.at)), b.len) }
 
@@ -53,6 +47,7 @@ func text(err error, out *C.char) C.size_t {
 // A cgo Handle would work, but costs a lookup for every record.
 type session struct {
 	mbedtls.Session
+	step   mbedtls.Step
 	pinner runtime.Pinner
 }
 
@@ -62,30 +57,71 @@ func of(s C.session) *session { return (*session)(s) }
 
 //export hermetic_step
 func hermetic_step(c *C.struct_step) {
-	st := mbedtls.Step{
-		Op:      mbedtls.Op(c.op),
-		Head:    view(c.head),
-		Body:    view(c.body),
-		Taken:   int(c.taken),
-		Settled: c.settled != 0,
-		Refused: c.refused != 0,
-		Out:     room(c.out, C.MAX_OUT),
+	s := of(c.session)
+	st := &s.step
+	st.Op, st.Begin, st.Size = mbedtls.Op(c.op), c.begin != 0, int(c.readlen)
+	st.Data, st.Head, st.Body = view(c.write), view(c.head), view(c.body)
+	st.In, st.Out = room(c.in, C.MAX_RECORD), room(c.out, C.MAX_OUTPUT)
+	s.Step(st)
+	c.status, c.n, c.at = C.int(st.Status), C.size_t(st.N), 0
+	switch {
+	case st.Status == mbedtls.Failed:
+		c.n = C.size_t(copy(st.In[:C.MAX_TEXT], st.Text))
+	case len(st.Result) > 0:
+		c.at = C.size_t(uintptr(unsafe.Pointer(&st.Result[0])) - uintptr(unsafe.Pointer(c.in)))
 	}
-	if st.Op == mbedtls.Write || st.Op == mbedtls.WriteEarly {
-		st.Data = view(c.write)
-	} else {
-		st.Data = room(c.read, c.readlen)
-	}
-	of(c.session).Step(&st)
-	c.status = C.int(st.Status)
-	c.n, c.whole = C.size_t(st.N), C.size_t(st.Whole)
-	if st.Status == mbedtls.Failed {
-		c.n = C.size_t(copy(st.Out[:C.MAX_TEXT], st.Text))
-	}
-	if st.Drained {
-		c.drained = 1
-	}
+	c.output, c.ready = C.size_t(len(st.Output)), C.size_t(st.Ready)
 }
+
+//export hermetic_unsent
+func hermetic_unsent(s C.session, op C.int, rest C.bytes) C.int {
+	return truth(of(s).Unsent(mbedtls.Op(op), view(rest)))
+}
+
+func truth(b bool) C.int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+//export hermetic_question
+func hermetic_question(s C.session, function *C.char, chosen *C.int, out *C.char, n C.size_t) C.size_t {
+	name, argument, other := of(s).Question()
+	copy(room(function, 32), name+"\x00")
+	*chosen = truth(other)
+	return write(appendFields(nil, argument), out, n)
+}
+
+//export hermetic_answer
+func hermetic_answer(s C.session, a *C.struct_answer, out *C.char) C.size_t {
+	var value any
+	reason := ""
+	switch a._type {
+	case C.ANSWER_BOOLEAN:
+		value, reason = a.truth != 0, string(view(a.text))
+	case C.ANSWER_STRING:
+		value = string(view(a.text))
+	case C.ANSWER_CONFIG:
+		value = cgo.Handle(a.config).Value()
+	}
+	return text(of(s).Answer(value, reason), out)
+}
+
+//export hermetic_feed
+func hermetic_feed(s C.session, data C.bytes, out *C.char) C.size_t {
+	return text(of(s).Feed(view(data)), out)
+}
+
+//export hermetic_drain
+func hermetic_drain(s C.session, out *C.char, n C.size_t, more *C.int) C.size_t {
+	k, left := of(s).Drain(room(out, n))
+	*more = truth(left)
+	return C.size_t(k)
+}
+
+//export hermetic_pending
+func hermetic_pending(s C.session) C.size_t { return C.size_t(of(s).Pending()) }
 
 //export hermetic_options
 func hermetic_options(table C.int) C.handle {
@@ -100,24 +136,22 @@ func hermetic_option(h C.handle, key, luaType, value C.bytes, out *C.char) C.siz
 
 //export hermetic_config
 func hermetic_config(h C.handle, result *C.handle, out *C.char) C.size_t {
-	options := cgo.Handle(h).Value().(*mbedtls.Options)
-	c, err := options.Config()
+	c, err := cgo.Handle(h).Value().(*mbedtls.Options).Config()
 	if err == nil {
-		*result = C.handle(cgo.NewHandle(&config{options.Mode(), c}))
+		*result = C.handle(cgo.NewHandle(c))
 	}
 	return text(err, out)
 }
 
+func configOf(h C.handle) *mbedtls.Config { return cgo.Handle(h).Value().(*mbedtls.Config) }
+
 //export hermetic_mode
-func hermetic_mode(h C.handle) C.int {
-	return C.int(cgo.Handle(h).Value().(*config).mode - hermetic.TLSClient)
-}
+func hermetic_mode(h C.handle) C.int { return C.int(configOf(h).Mode() - hermetic.TLSClient) }
 
 //export hermetic_session
-func hermetic_session(h C.handle, result *C.session, out *C.char) C.size_t {
-	c := cgo.Handle(h).Value().(*config)
+func hermetic_session(h C.handle, fed C.int, result *C.session, out *C.char) C.size_t {
 	s := new(session)
-	err := s.Init(c.mode, c.config)
+	err := s.Init(configOf(h), fed != 0)
 	if err == nil {
 		live.Store(s, nil)
 		s.pinner.Pin(s)
@@ -167,27 +201,60 @@ func hermetic_export(s C.session, label C.bytes, context *C.bytes, secret *C.cha
 	return text(err, out)
 }
 
-//export hermetic_info
-func hermetic_info(s C.session, out *C.char, n C.size_t) C.size_t {
-	account := appendFields(nil, of(s).Info())
-	copy(room(out, n), account)
-	return C.size_t(len(account))
+//export hermetic_set_session
+func hermetic_set_session(s C.session, saved C.bytes, out *C.char) C.size_t {
+	return text(of(s).SetSession(view(saved)), out)
 }
 
-// appendFields writes fields as push_info in context.c reads them.
+//export hermetic_verify_peer
+func hermetic_verify_peer(s C.session, name C.bytes, out *C.char) C.size_t {
+	return text(of(s).VerifyPeer(string(view(name))), out)
+}
+
+// write writes what there is to say, if there is room for all of it.
+func write(said []byte, out *C.char, n C.size_t) C.size_t {
+	if len(said) <= int(n) {
+		copy(room(out, n), said)
+	}
+	return C.size_t(len(said))
+}
+
+//export hermetic_describe
+func hermetic_describe(s C.session, what C.int, text C.bytes, out *C.char, n C.size_t) C.size_t {
+	var said []byte
+	switch what {
+	case C.INFO:
+		said = appendFields(nil, of(s).Info())
+	case C.CHAIN:
+		said = appendFields(nil, of(s).Chain())
+	case C.SESSION:
+		said, _ = of(s).SavedSession()
+	case C.CERTIFICATE:
+		fields, err := mbedtls.ParseCertificate(view(text))
+		if said = appendFields(nil, fields); err != nil {
+			said = []byte("e" + mbedtls.Text(err))
+		}
+	}
+	return write(said, out, n)
+}
+
+// appendFields writes fields as push_fields in context.c reads them.
 func appendFields(b []byte, fields []mbedtls.Field) []byte {
 	for _, f := range fields {
+		start := len(b)
+		b = append(append(append(b, 0), f.Key...), 0)
 		switch value := f.Value.(type) {
 		case string:
-			b = append(append(append(b, 's'), f.Key...), 0)
+			b[start] = 's'
 			b = append(binary.BigEndian.AppendUint32(b, uint32(len(value))), value...)
+		case int:
+			b[start] = 'n'
+			b = binary.BigEndian.AppendUint64(b, uint64(value))
 		case bool:
-			b = append(append(append(b, 'b'), f.Key...), 0, 0)
-			if value {
-				b[len(b)-1] = 1
-			}
+			b[start] = 'b'
+			b = append(b, byte(truth(value)))
 		case []mbedtls.Field:
-			b = append(append(append(b, '{'), f.Key...), 0)
+			b[start] = '{'
 			b = append(appendFields(b, value), '}')
 		}
 	}
@@ -204,10 +271,7 @@ func hermetic_cookie(peer C.bytes, out *C.char) C.size_t {
 
 //export hermetic_check_cookie
 func hermetic_check_cookie(peer, cookie C.bytes) C.int {
-	if mbedtls.CheckCookie(view(peer), view(cookie)) {
-		return 1
-	}
-	return 0
+	return truth(mbedtls.CheckCookie(view(peer), view(cookie)))
 }
 
 //export hermetic_digest

@@ -91,7 +91,7 @@ int throw_argument(lua_State *L, int arg, const char *text, size_t len)
 
 void *new_object(lua_State *L, const char *type, size_t size)
 {
-	void *object = new_userdata(L, size);
+	void *object = new_slots(L, size);
 	memset(object, 0, size);
 	luaL_getmetatable(L, type);
 	lua_setmetatable(L, -2);
@@ -125,6 +125,17 @@ void *check_self(lua_State *L, const char *type)
 		lua_pop(L, 1);
 	}
 	return own ? object : luaL_checkudata(L, 1, type);
+}
+
+void *test_object(lua_State *L, int i, const char *type)
+{
+	void *object = lua_touserdata(L, i);
+	if (object == NULL || !lua_getmetatable(L, i))
+		return NULL;
+	luaL_getmetatable(L, type);
+	int own = lua_rawequal(L, -1, -2);
+	lua_pop(L, 2);
+	return own ? object : NULL;
 }
 
 int object_tostring(lua_State *L)
@@ -178,6 +189,8 @@ static int ssl_checkcookie(lua_State *L)
 static const luaL_Reg ssl_functions[] = {
 	{"newconfig", ssl_newconfig},
 	{"newcontext", ssl_newcontext},
+	{"newengine", ssl_newengine},
+	{"certificate", ssl_certificate},
 	{"getcookie", ssl_getcookie},
 	{"checkcookie", ssl_checkcookie},
 	{"compat", ssl_compat},

@@ -12,6 +12,8 @@ struct config {
 	handle options, config;
 };
 
+enum { FUNCTIONS = 1 }; /* a configuration's slot: its options that are functions */
+
 /* Throws in a process that forked after it had loaded the module. */
 void check_process(lua_State *L);
 /* Frees *h, once; in such a process it does nothing. */
@@ -26,15 +28,19 @@ bytes check_range(lua_State *L, int arg);
 int throw_text(lua_State *L, const char *text, size_t len);
 int throw_argument(lua_State *L, int arg, const char *text, size_t len);
 
-/* A userdata of a type: zeroed, with its metatable, which is hidden from Lua. */
+/* A userdata of a type: zeroed, with slots, and its metatable, which is hidden from Lua. */
 void *new_object(lua_State *L, const char *type, size_t size);
 void new_type(lua_State *L, const char *type, const luaL_Reg *methods, const luaL_Reg *meta);
 /* The object at index 1 in a method of its type: luaL_checkudata, but quick. */
 void *check_self(lua_State *L, const char *type);
+/* The object at an index, or NULL if it is none of its type. */
+void *test_object(lua_State *L, int i, const char *type);
 int object_tostring(lua_State *L);
 
 int ssl_newconfig(lua_State *L);
 int ssl_newcontext(lua_State *L);
+int ssl_newengine(lua_State *L);
+int ssl_certificate(lua_State *L);
 void open_config(lua_State *L);
 void open_context(lua_State *L);
 

@@ -11,8 +11,8 @@ const configType = "mbedtls.ssl.config"
 
 // config is what ssl.newconfig returns.
 type config struct {
-	mode   hermetic.Mode
-	config *hermetic.Config
+	made      *mbedtls.Config
+	functions *lua.LTable // the options that are functions
 }
 
 // files are the options that may also be arguments after the mode.
@@ -21,6 +21,7 @@ var files = []string{"cacert", "cert"}
 func newConfig(L *lua.LState) int {
 	a := arguments{L, "newconfig", false}
 	var options mbedtls.Options
+	functions := L.NewTable()
 	set := func(key, luaType, value string) {
 		if err := options.Set(key, luaType, value); err != nil {
 			a.bad(1, mbedtls.Text(err))
@@ -33,7 +34,7 @@ func newConfig(L *lua.LState) int {
 			}
 		}
 		options.Table = true
-		setTable(a, table, set)
+		setTable(a, table, functions, set)
 	} else {
 		mode := a.text(1)
 		if _, err := hermetic.ParseMode(mode); err != nil {
@@ -51,7 +52,7 @@ func newConfig(L *lua.LState) int {
 		L.RaiseError("%s", mbedtls.Text(err))
 	}
 	ud := L.NewUserData()
-	ud.Value = &config{options.Mode(), c}
+	ud.Value = &config{c, functions}
 	ud.Metatable = stateOf(L).configs
 	L.Push(ud)
 	return 1
@@ -59,13 +60,20 @@ func newConfig(L *lua.LState) int {
 
 // setTable sets options from a table. An option that is a table is set as one,
 // then for each element of a list, and each field, as "option.field".
-func setTable(a arguments, table *lua.LTable, set func(key, luaType, value string)) {
+func setTable(a arguments, table, functions *lua.LTable, set func(key, luaType, value string)) {
 	one := func(key string, v lua.LValue) {
 		if _, ok := v.(*lua.LTable); ok {
 			set(key, mbedtls.NestedTable, "")
 			return
 		}
 		set(key, v.Type().String(), v.String())
+	}
+	fields := func(key string, table *lua.LTable) {
+		table.ForEach(func(k, v lua.LValue) {
+			if field, ok := k.(lua.LString); ok {
+				one(key+"."+string(field), v)
+			}
+		})
 	}
 	table.ForEach(func(k, v lua.LValue) {
 		key, ok := k.(lua.LString)
@@ -75,16 +83,19 @@ func setTable(a arguments, table *lua.LTable, set func(key, luaType, value strin
 		inner, ok := v.(*lua.LTable)
 		if !ok {
 			one(string(key), v)
+			if v.Type() == lua.LTFunction {
+				functions.RawSetString(string(key), v)
+			}
 			return
 		}
 		set(string(key), "table", "")
 		for i := 1; i <= inner.Len(); i++ {
-			one(string(key), inner.RawGetInt(i))
-		}
-		inner.ForEach(func(k, v lua.LValue) {
-			if field, ok := k.(lua.LString); ok {
-				one(string(key)+"."+string(field), v)
+			element := inner.RawGetInt(i)
+			one(string(key), element)
+			if t, ok := element.(*lua.LTable); ok {
+				fields(string(key), t)
 			}
-		})
+		}
+		fields(string(key), inner)
 	})
 }

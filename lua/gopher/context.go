@@ -1,9 +1,6 @@
 package gopher
 
 import (
-	"errors"
-	"fmt"
-
 	lua "github.com/yuin/gopher-lua"
 
 	"github.com/hermetic-tls/hermetic"
@@ -12,106 +9,102 @@ import (
 
 const contextType = "mbedtls.ssl.context"
 
-// context is what ssl.newcontext returns: a hermetic.Context whose transport
-// is the pair of Lua callbacks.
+// context is what ssl.newcontext returns: a session, and the callbacks that carry its bytes.
 type context struct {
-	*hermetic.Context
-	mode      hermetic.Mode
-	callbacks callbacks
+	mbedtls.Session
+	mode          hermetic.Mode
+	fed           bool // it has no callbacks
+	rcb, wcb, ref lua.LValue
+	config        *config
+	chosen        *config // by the function servername
+	busy          bool    // inside an operation
+	want          string  // what the last operation waits for
 }
 
 // newContext is ssl.newcontext(cfg, rcb, wcb, [ref]).
 func newContext(L *lua.LState) int {
 	a := arguments{L, "newcontext", false}
 	cfg := a.object(1, stateOf(L).configs, configType).(*config)
-	c := &context{mode: cfg.mode}
-	c.callbacks.set(a)
-	var err error
-	if c.Context, err = hermetic.NewContext(cfg.mode, cfg.config, &c.callbacks); err != nil {
-		L.RaiseError("%s", mbedtls.Text(err))
+	c := &context{config: cfg}
+	c.setCallbacks(a)
+	return c.push(a)
+}
+
+// newEngine is ssl.newengine(cfg): a context for feed and drain.
+func newEngine(L *lua.LState) int {
+	a := arguments{L, "newengine", false}
+	cfg := a.object(1, stateOf(L).configs, configType).(*config)
+	return (&context{config: cfg, fed: true}).push(a)
+}
+
+// push makes a userdata of a new context.
+func (c *context) push(a arguments) int {
+	c.mode, c.want = c.config.made.Mode(), "nothing"
+	if err := c.Init(c.config.made, c.fed); err != nil {
+		a.L.RaiseError("%s", mbedtls.Text(err))
 	}
-	ud := L.NewUserData()
+	ud := a.L.NewUserData()
 	ud.Value = c
-	ud.Metatable = stateOf(L).contexts
-	L.Push(ud)
+	ud.Metatable = stateOf(a.L).contexts
+	a.L.Push(ud)
 	return 1
 }
 
+// setCallbacks sets the callbacks from arguments 2, 3 and 4.
+func (c *context) setCallbacks(a arguments) {
+	for n := 2; n <= 3; n++ {
+		if a.absent(n) {
+			// This is an argument of newcontext, too, not only of a method.
+			a.bad(n, "value is nil")
+		}
+	}
+	c.rcb, c.wcb, c.ref = a.L.Get(2), a.L.Get(3), a.L.Get(4)
+}
+
 var methods = map[string]lua.LGFunction{
-	"handshake":   operation("handshake", handshake),
-	"read":        operation("read", read),
-	"write":       operation("write", write),
-	"readearly":   operation("readearly", readEarly),
-	"writeearly":  operation("writeearly", writeEarly),
-	"close":       operation("close", closeNotify),
-	"closenotify": operation("closenotify", closeNotify),
+	"handshake":   method("handshake", handshake),
+	"read":        method("read", read),
+	"write":       method("write", write),
+	"readearly":   method("readearly", readEarly),
+	"writeearly":  method("writeearly", writeEarly),
+	"close":       method("close", closeNotify),
+	"closenotify": method("closenotify", closeNotify),
 	"reset":       method("reset", reset),
 	"setbio":      method("setbio", setBIO),
+	"feed":        method("feed", feed),
+	"drain":       method("drain", drain),
+	"want":        method("want", want),
+	"pending":     method("pending", pending),
 	"setpeerid":   method("setpeerid", setPeerID),
 	"sethostname": method("sethostname", setHostname),
 	"gettimeout":  method("gettimeout", getTimeout),
 	"info":        method("info", info),
+	"peerchain":   method("peerchain", peerChain),
+	"verifypeer":  method("verifypeer", verifyPeer),
+	"getsession":  method("getsession", getSession),
+	"setsession":  method("setsession", setSession),
 	"export":      method("export", export),
 }
 
-// method is a method of a context that is not inside one of its callbacks.
+// method is a method of a context that is not inside one of its operations.
 func method(name string, f func(*context, arguments) int) lua.LGFunction {
 	return func(L *lua.LState) int {
 		a := arguments{L, name, true}
 		c := a.object(1, stateOf(L).contexts, contextType).(*context)
-		if c.callbacks.busy {
+		if c.busy {
 			a.bad(1, mbedtls.Busy)
 		}
 		return f(c, a)
 	}
 }
 
-// operation is a method that may call callbacks. If it fails, it returns nil and an
-// error, or what a callback has raised.
-func operation(name string, f func(*context, arguments) (lua.LValue, error)) lua.LGFunction {
-	return method(name, func(c *context, a arguments) int {
-		c.callbacks.L = a.L
-		result, err := f(c, a)
-		c.callbacks.L = nil
-		if err == nil {
-			a.L.Push(result)
-			return 1
-		}
-		a.L.Push(lua.LNil)
-		var r raised
-		switch {
-		case errors.As(err, &r):
-			a.L.Push(r.value)
-		case err == hermetic.ErrClosed:
-			a.L.Push(stateOf(a.L).closed)
-		case errors.Is(err, hermetic.ErrInvalidOperation):
-			a.L.Push(lua.LString(hermetic.ErrInvalidOperation.Error()))
-		default:
-			a.L.Push(lua.LString(mbedtls.Text(err)))
-		}
-		return 2
-	})
-}
+func handshake(c *context, a arguments) int { return c.operate(a.L, mbedtls.Handshake, 0, nil) }
 
-func handshake(c *context, a arguments) (lua.LValue, error) {
-	return lua.LTrue, c.Handshake()
-}
+func read(c *context, a arguments) int { return c.operate(a.L, mbedtls.Read, a.count(2), nil) }
 
-// maxRead is the most that one read returns.
-const maxRead = 16384
+func write(c *context, a arguments) int { return c.operate(a.L, mbedtls.Write, 0, a.part(2)) }
 
-func read(c *context, a arguments) (lua.LValue, error) {
-	p := make([]byte, min(a.count(2), maxRead))
-	n, err := c.Read(p)
-	return lua.LString(p[:n]), err
-}
-
-func write(c *context, a arguments) (lua.LValue, error) {
-	n, err := c.Write(a.part(2))
-	return lua.LNumber(n), err
-}
-
-func readEarly(c *context, a arguments) (lua.LValue, error) {
+func readEarly(c *context, a arguments) int {
 	size := a.count(2)
 	if c.mode != hermetic.TLSServer {
 		a.bad(1, mbedtls.NotSupported)
@@ -119,30 +112,68 @@ func readEarly(c *context, a arguments) (lua.LValue, error) {
 	if size == 0 {
 		a.bad(2, mbedtls.OutOfRange) // '' means the end
 	}
-	p := make([]byte, min(size, maxRead))
-	n, err := mbedtls.ReadEarlyData(c.Context, p)
-	return lua.LString(p[:n]), err
+	return c.operate(a.L, mbedtls.ReadEarly, size, nil)
 }
 
-func writeEarly(c *context, a arguments) (lua.LValue, error) {
+func writeEarly(c *context, a arguments) int {
 	if c.mode == hermetic.DTLSServer {
 		a.bad(1, mbedtls.NotSupported)
 	}
-	n, err := c.WriteEarlyData(a.part(2))
-	return lua.LNumber(n), err
+	return c.operate(a.L, mbedtls.WriteEarly, 0, a.part(2))
 }
 
-func closeNotify(c *context, a arguments) (lua.LValue, error) {
-	return lua.LTrue, c.Close()
-}
+func closeNotify(c *context, a arguments) int { return c.operate(a.L, mbedtls.Close, 0, nil) }
 
 func reset(c *context, a arguments) int {
+	c.want = "nothing"
 	return returned(a, c.Reset())
 }
 
 func setBIO(c *context, a arguments) int {
-	c.callbacks.set(a)
+	if c.fed {
+		a.bad(1, mbedtls.NotSupported+": the context has no callbacks")
+	}
+	c.setCallbacks(a)
 	return 0
+}
+
+// onlyFed throws unless the context is one of newengine.
+func onlyFed(c *context, a arguments) {
+	if !c.fed {
+		a.bad(1, mbedtls.NotSupported+": the context has callbacks")
+	}
+}
+
+func feed(c *context, a arguments) int {
+	onlyFed(c, a)
+	if err := c.Feed([]byte(a.text(2))); err != nil {
+		return failed(a.L, lua.LString(mbedtls.Text(err)))
+	}
+	a.L.Push(lua.LTrue)
+	return 1
+}
+
+func drain(c *context, a arguments) int {
+	onlyFed(c, a)
+	var all []byte
+	for more := true; more; {
+		var part [4096]byte
+		var n int
+		n, more = c.Drain(part[:])
+		all = append(all, part[:n]...)
+	}
+	a.L.Push(lua.LString(all))
+	return 1
+}
+
+func want(c *context, a arguments) int {
+	a.L.Push(lua.LString(c.want))
+	return 1
+}
+
+func pending(c *context, a arguments) int {
+	a.L.Push(lua.LNumber(c.Pending()))
+	return 1
 }
 
 func setPeerID(c *context, a arguments) int {
@@ -170,6 +201,26 @@ func setHostname(c *context, a arguments) int {
 	return returned(a, c.SetServerName(name))
 }
 
+func setSession(c *context, a arguments) int {
+	session := a.text(2)
+	if c.mode.IsServer() {
+		a.bad(1, mbedtls.NotSupported)
+	}
+	if err := c.SetSession([]byte(session)); err != nil {
+		a.bad(2, mbedtls.Text(err))
+	}
+	return 0
+}
+
+func getSession(c *context, a arguments) int {
+	if session, err := c.SavedSession(); err == nil && session != nil {
+		a.L.Push(lua.LString(session))
+	} else {
+		a.L.Push(lua.LNil)
+	}
+	return 1
+}
+
 // returned throws err, or returns nothing.
 func returned(a arguments, err error) int {
 	if err != nil {
@@ -188,20 +239,60 @@ func getTimeout(c *context, a arguments) int {
 }
 
 func info(c *context, a arguments) int {
-	a.L.Push(fieldTable(a.L, mbedtls.Info(c.Engine().State())))
+	a.L.Push(fieldTable(a.L, c.Info()))
+	return 1
+}
+
+func peerChain(c *context, a arguments) int {
+	if chain := c.Chain(); chain != nil {
+		a.L.Push(fieldTable(a.L, chain))
+	} else {
+		a.L.Push(lua.LNil)
+	}
+	return 1
+}
+
+func verifyPeer(c *context, a arguments) int {
+	var name string
+	if !a.absent(2) {
+		name = a.text(2)
+	}
+	if err := c.VerifyPeer(name); err != nil {
+		return failed(a.L, lua.LString(mbedtls.Text(err)))
+	}
+	a.L.Push(lua.LTrue)
+	return 1
+}
+
+// certificate is ssl.certificate(text).
+func certificate(L *lua.LState) int {
+	a := arguments{L, "certificate", false}
+	fields, err := mbedtls.ParseCertificate([]byte(a.text(1)))
+	if err != nil {
+		a.bad(1, mbedtls.Text(err))
+	}
+	L.Push(fieldTable(L, fields))
 	return 1
 }
 
 func fieldTable(L *lua.LState, fields []mbedtls.Field) *lua.LTable {
 	t := L.NewTable()
 	for _, f := range fields {
+		var v lua.LValue
 		switch value := f.Value.(type) {
 		case string:
-			t.RawSetString(f.Key, lua.LString(value))
+			v = lua.LString(value)
+		case int:
+			v = lua.LNumber(value)
 		case bool:
-			t.RawSetString(f.Key, lua.LBool(value))
+			v = lua.LBool(value)
 		case []mbedtls.Field:
-			t.RawSetString(f.Key, fieldTable(L, value))
+			v = fieldTable(L, value)
+		}
+		if f.Key == "" {
+			t.Append(v)
+		} else {
+			t.RawSetString(f.Key, v)
 		}
 	}
 	return t
@@ -217,91 +308,10 @@ func export(c *context, a arguments) int {
 	if size > maxRead {
 		a.bad(4, mbedtls.OutOfRange)
 	}
-	secret, err := c.Engine().ExportKeyingMaterial(label, with, size)
+	secret, err := c.Export(label, with, size)
 	if err != nil {
-		a.L.Push(lua.LNil)
-		a.L.Push(lua.LString(hermetic.ErrInvalidOperation.Error()))
-		return 2
+		return failed(a.L, lua.LString(hermetic.ErrInvalidOperation.Error()))
 	}
 	a.L.Push(lua.LString(secret))
 	return 1
-}
-
-// callbacks are rcb and wcb as an io.ReadWriter.
-type callbacks struct {
-	rcb, wcb, ref lua.LValue
-	L             *lua.LState // the thread that an operation was called from
-	busy          bool
-}
-
-// set sets the callbacks from arguments 2, 3 and 4.
-func (c *callbacks) set(a arguments) {
-	for n := 2; n <= 3; n++ {
-		if a.absent(n) {
-			// This is an argument of newcontext, too, not only of a method.
-			a.bad(n, "value is nil")
-		}
-	}
-	c.rcb, c.wcb, c.ref = a.L.Get(2), a.L.Get(3), a.L.Get(4)
-}
-
-// raised is a callback's exception.
-type raised struct{ value lua.LValue }
-
-func (r raised) Error() string { return fmt.Sprint("callback raised ", r.value) }
-
-// call calls a callback and returns its first result.
-func (c *callbacks) call(f, argument lua.LValue) (lua.LValue, error) {
-	L := c.L
-	// Without a parent a thread cannot yield: the Go functions below it would be
-	// gone when it is resumed.
-	parent := L.Parent
-	L.Parent = nil
-	c.busy = true
-	defer func() { c.busy, L.Parent = false, parent }()
-	args := []lua.LValue{argument}
-	if c.ref != lua.LNil {
-		args = []lua.LValue{c.ref, argument}
-	}
-	top := L.GetTop()
-	err := L.CallByParam(lua.P{Fn: f, NRet: 1, Protect: true}, args...)
-	if api := (*lua.ApiError)(nil); errors.As(err, &api) {
-		return nil, raised{api.Object}
-	} else if err != nil {
-		return nil, raised{lua.LString(err.Error())}
-	}
-	result := L.Get(-1)
-	L.SetTop(top)
-	return result, nil
-}
-
-// Read calls rcb. A number counts as its text.
-func (c *callbacks) Read(p []byte) (int, error) {
-	result, err := c.call(c.rcb, lua.LNumber(len(p)))
-	if err != nil {
-		return 0, err
-	}
-	switch result.(type) {
-	case lua.LString, lua.LNumber:
-		if data := result.String(); len(data) <= len(p) {
-			return copy(p, data), nil
-		}
-	}
-	return 0, raised{lua.LString(mbedtls.InvalidReadResult)}
-}
-
-// Write calls wcb. A string that is a number counts as one.
-func (c *callbacks) Write(p []byte) (int, error) {
-	result, err := c.call(c.wcb, lua.LString(p))
-	if err != nil {
-		return 0, err
-	}
-	number, ok := result.(lua.LNumber)
-	if text, isText := result.(lua.LString); isText {
-		number, ok = lua.LVAsNumber(text), isNumeral(c.L, text)
-	}
-	if n := int(number); ok && 0 <= n && n <= len(p) && lua.LNumber(n) == number {
-		return n, nil
-	}
-	return 0, raised{lua.LString(mbedtls.InvalidWriteResult)}
 }

@@ -91,6 +91,8 @@ func openSSL(L *lua.LState) int {
 	module, n := open(L, "ssl", map[string]lua.LGFunction{
 		"newconfig":   newConfig,
 		"newcontext":  newContext,
+		"newengine":   newEngine,
+		"certificate": certificate,
 		"getcookie":   getCookie,
 		"checkcookie": checkCookie,
 		"compat":      compat,

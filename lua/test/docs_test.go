@@ -64,6 +64,24 @@ func TestDocs(t *testing.T) {
 				assert(s:write('after the ticket'))
 				assert(ctx:read(100))
 			end`), `early: "hello"`},
+		{"an engine", over(`
+			local socket, ssl = require 'socket', require 'mbedtls.ssl'
+			local sock = assert(socket.connect('127.0.0.1', PORT))
+			local conn = {
+				send = function(_, data) assert(sock:send(data)) end,
+				receive = function()
+					sock:settimeout(0)
+					local data, err, part
+					repeat
+						socket.select({ sock })
+						data, err, part = sock:receive(16384)
+						data = data or part
+					until data ~= '' or err == 'closed'
+					sock:settimeout()
+					return data ~= '' and data or nil
+				end,
+			}
+		`, ""), "hello"},
 		{"callbacks of a socket that does not block", over("", `
 			local socket, ssl = require 'socket', require 'mbedtls.ssl'
 			local sock = assert(socket.connect('127.0.0.1', PORT))

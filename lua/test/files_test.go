@@ -11,8 +11,12 @@ import (
 	"crypto/x509/pkix"
 	"encoding/pem"
 	"math/big"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
+
+	encryption "github.com/youmark/pkcs8"
 )
 
 // authority signs the certificates of the tests.
@@ -38,7 +42,7 @@ func newAuthority(t *testing.T, name string, parent *authority) *authority {
 	a := &authority{t: t, key: key}
 	template := &x509.Certificate{
 		Subject:               pkix.Name{CommonName: name},
-		KeyUsage:              x509.KeyUsageCertSign,
+		KeyUsage:              x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
 		IsCA:                  true,
 		BasicConstraintsValid: true,
 	}
@@ -97,6 +101,55 @@ func pkcs8(t *testing.T, key any) []byte {
 	return block("PRIVATE KEY", der)
 }
 
+// password is what the encrypted keys are encrypted with.
+const password = "correct horse"
+
+func encryptedPKCS8(t *testing.T, key any) []byte {
+	t.Helper()
+	der, err := encryption.MarshalPrivateKey(key, []byte(password), encryption.DefaultOpts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return block("ENCRYPTED PRIVATE KEY", der)
+}
+
+func encryptedSEC1(t *testing.T, der []byte) []byte {
+	t.Helper()
+	//lint:ignore SA1019 the form of OpenSSL's older files
+	b, err := x509.EncryptPEMBlock(rand.Reader, "EC PRIVATE KEY", der, []byte(password), x509.PEMCipherAES128)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pem.EncodeToMemory(b)
+}
+
+// crl is a list of revoked certificates.
+func (a *authority) crl(until time.Time, revoked ...[]byte) []byte {
+	a.t.Helper()
+	list := &x509.RevocationList{Number: big.NewInt(1), ThisUpdate: until.Add(-2 * time.Hour), NextUpdate: until}
+	for _, text := range revoked {
+		b, _ := pem.Decode(text)
+		cert, err := x509.ParseCertificate(b.Bytes)
+		if err != nil {
+			a.t.Fatal(err)
+		}
+		list.RevokedCertificateEntries = append(list.RevokedCertificateEntries,
+			x509.RevocationListEntry{SerialNumber: cert.SerialNumber, RevocationTime: list.ThisUpdate})
+	}
+	der, err := x509.CreateRevocationList(rand.Reader, list, a.cert, a.key)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	return block("X509 CRL", der)
+}
+
+func makeFolder(t *testing.T, dir, name string) {
+	t.Helper()
+	if err := os.Mkdir(filepath.Join(dir, name), 0o700); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // makeFiles writes the certificates, good and bad, that the tests load, and
 // returns their folder.
 func makeFiles(t *testing.T) string {
@@ -137,6 +190,24 @@ func makeFiles(t *testing.T) string {
 	writeFile(t, dir, "other.pem", otherCA.leaf("localhost", x509.ExtKeyUsageServerAuth, key.Public()), keyPEM)
 	writeFile(t, dir, "expired.pem", expiredPEM, keyPEM)
 	writeFile(t, dir, "self.pem", selfPEM, keyPEM)
+
+	writeFile(t, dir, "server.crt", server)
+	writeFile(t, dir, "rsa.crt", rsaServer)
+	writeFile(t, dir, "rsa.key", block("RSA PRIVATE KEY", x509.MarshalPKCS1PrivateKey(rsaKey)))
+	writeFile(t, dir, "wild.pem", ca.leaf("*.example.com", x509.ExtKeyUsageServerAuth, key.Public()), keyPEM)
+	writeFile(t, dir, "encrypted.key", encryptedPKCS8(t, key))
+	writeFile(t, dir, "old.key", encryptedSEC1(t, sec1))
+	writeFile(t, dir, "crl.pem", ca.crl(time.Now().Add(time.Hour)))
+	writeFile(t, dir, "revoked.pem", ca.crl(time.Now().Add(time.Hour), server))
+	writeFile(t, dir, "oldcrl.pem", ca.crl(time.Now().Add(-time.Minute)))
+	writeFile(t, dir, "othercrl.pem", otherCA.crl(time.Now().Add(time.Hour)))
+	makeFolder(t, dir, "ca.d")
+	writeFile(t, dir, "ca.d/one.pem", otherCA.pem)
+	writeFile(t, dir, "ca.d/01234567.0", ca.pem)
+	writeFile(t, dir, "ca.d/README", text)
+	makeFolder(t, dir, "bad.d")
+	writeFile(t, dir, "bad.d/bad.crt", text)
+	makeFolder(t, dir, "empty.d")
 
 	writeFile(t, dir, "empty")
 	writeFile(t, dir, "text", text)

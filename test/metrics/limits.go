@@ -67,7 +67,6 @@ var neverNil = map[string]string{
 	"handshake.offeredPSK.PSK":           "a PSK is what was offered",
 	"suite.key768.DecapsulationKey768":   "mlkem768.newKey makes it",
 	"suite.key1024.DecapsulationKey1024": "mlkem1024.newKey makes it",
-	"gopher.context.Context":             "newContext makes it",
 	"netconn.udp.UDPConn":                "transportOf is given it",
 }
 

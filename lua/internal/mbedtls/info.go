@@ -1,20 +1,26 @@
 package mbedtls
 
 import (
-	"crypto/sha256"
 	"crypto/tls"
-	"encoding/hex"
-	"encoding/pem"
 	"time"
 
 	"github.com/hermetic-tls/hermetic"
 )
 
-// A Field is one field of the table that ctx:info() returns: Value is a string,
-// a bool or []Field.
+// A Field is one field of a table: Value is a string, a bool, an int or []Field. Fields without
+// a key are the elements of a list.
 type Field struct {
 	Key   string
 	Value any
+}
+
+// list makes a list of strings.
+func list(values []string) []Field {
+	fields := make([]Field, 0, len(values))
+	for _, v := range values {
+		fields = append(fields, Field{Value: v})
+	}
+	return fields
 }
 
 // Info describes a connection, as far as the handshake has progressed.
@@ -45,21 +51,20 @@ func Info(state hermetic.ConnectionState) []Field {
 	case state.EarlyDataOffered && state.HandshakeComplete:
 		add("early", "rejected")
 	}
-	if len(state.PeerCertificates) > 0 {
-		leaf := state.PeerCertificates[0]
-		print := sha256.Sum256(leaf.Raw)
-		var chain []byte
-		for _, c := range state.PeerCertificates {
-			chain = append(chain, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Raw})...)
-		}
+	add("srtp", srtpName(state.SRTPProfile))
+	if state.PeerSignatureScheme != 0 {
+		add("signature", state.PeerSignatureScheme.String())
+	}
+	if chain := state.PeerCertificates; len(chain) > 0 {
+		leaf := chain[0]
 		fields = append(fields, Field{"peer", []Field{
 			{"subject", leaf.Subject.String()},
 			{"issuer", leaf.Issuer.String()},
 			{"serial", leaf.SerialNumber.Text(16)},
 			{"notbefore", leaf.NotBefore.UTC().Format(time.RFC3339)},
 			{"notafter", leaf.NotAfter.UTC().Format(time.RFC3339)},
-			{"sha256", hex.EncodeToString(print[:])},
-			{"pem", string(chain)},
+			{"sha256", fingerprint(leaf)},
+			{"pem", chainPEM(chain)},
 		}})
 	}
 	return fields

@@ -20,6 +20,21 @@ func groupID(name string) (tls.CurveID, bool) {
 	return id, ok
 }
 
+// groupNames are all groups, for an error.
+func groupNames() string {
+	var all []string
+	for _, id := range hermetic.Groups() {
+		all = append(all, hermetic.GroupName(id))
+	}
+	return alternatives(all)
+}
+
+func groupsOf(o *Options) *[]tls.CurveID { return &o.crypto.groups }
+func sharesOf(o *Options) *[]tls.CurveID { return &o.crypto.shares }
+func suitesOf(o *Options) *[]uint16      { return &o.crypto.suites }
+
+func schemesOf(o *Options) *[]tls.SignatureScheme { return &o.crypto.schemes }
+
 func suiteID(name string) (uint16, bool) {
 	for _, s := range hermetic.CipherSuites() {
 		if s.Name == name {
@@ -37,4 +52,68 @@ func versionID(name string) (uint16, bool) {
 		return tls.VersionTLS13, true
 	}
 	return 0, false
+}
+
+// schemes are the signature schemes that a configuration may have, by crypto/tls's names.
+var schemes = []tls.SignatureScheme{
+	tls.ECDSAWithP256AndSHA256, tls.ECDSAWithP384AndSHA384, tls.ECDSAWithP521AndSHA512, tls.Ed25519,
+	tls.PSSWithSHA256, tls.PSSWithSHA384, tls.PSSWithSHA512,
+	tls.PKCS1WithSHA256, tls.PKCS1WithSHA384, tls.PKCS1WithSHA512,
+}
+
+func schemeID(name string) (tls.SignatureScheme, bool) {
+	for _, s := range schemes {
+		if strings.EqualFold(s.String(), name) {
+			return s, true
+		}
+	}
+	return 0, false
+}
+
+// schemeNames are all schemes, for an error.
+func schemeNames() string {
+	var all []string
+	for _, s := range schemes {
+		all = append(all, s.String())
+	}
+	return alternatives(all)
+}
+
+// profiles are the protection profiles of SRTP, by the registry's names (RFC 5764, RFC 7714).
+var profiles = []struct {
+	name string
+	id   uint16
+}{
+	{"SRTP_AES128_CM_HMAC_SHA1_80", 0x0001},
+	{"SRTP_AES128_CM_HMAC_SHA1_32", 0x0002},
+	{"SRTP_AEAD_AES_128_GCM", 0x0007},
+	{"SRTP_AEAD_AES_256_GCM", 0x0008},
+}
+
+func srtpID(name string) (uint16, bool) {
+	for _, p := range profiles {
+		if p.name == name {
+			return p.id, true
+		}
+	}
+	return 0, false
+}
+
+// srtpName returns the name of a profile, or "".
+func srtpName(id uint16) string {
+	for _, p := range profiles {
+		if p.id == id {
+			return p.name
+		}
+	}
+	return ""
+}
+
+// srtpNames are all profiles, for an error.
+func srtpNames() string {
+	var all []string
+	for _, p := range profiles {
+		all = append(all, p.name)
+	}
+	return alternatives(all)
 }

@@ -2,16 +2,15 @@ package mbedtls
 
 import (
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"math"
 	"os"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/hermetic-tls/hermetic"
 	"github.com/hermetic-tls/hermetic/filestore"
@@ -23,62 +22,51 @@ import (
 type Options struct {
 	Table bool // newconfig's table form: errors also say why a file does not load
 
-	given        []string // the options that were set
-	mode         hermetic.Mode
-	cacert, cert string
-	nameless     error // the error for an empty file name, which, unlike an unset one, does not load
-	hostname     string
-	verify       string
-	versions     []uint16
-	alpn         []string
-	groups       []tls.CurveID
-	suites       []uint16
-	mtu          int
-	cid          int  // length of our connection IDs
-	cidSet       bool // they are negotiated
-	psk          hermetic.PSK
-	sessions     int
-	session      string // the file of a session
-	early        bool   // clients offer early data
-	maxEarly     int    // how much of it servers accept, in bytes
-	noTickets    bool
-	keylog       string
+	given     []string        // the options that were set
+	functions map[string]bool // those that are functions
+	mode      hermetic.Mode
+	trust     trust
+	own       identities
+	hostname  string
+	verify    string
+	versions  []uint16
+	alpn      []string
+	crypto    cryptography
+	readAhead bool
+	record    int
+	dtls      datagrams
+	psk       hermetic.PSK
+	resume    resumption
+	keylog    string
 }
 
-// verifications are the values of verify.
-var verifications = map[string]string{
-	"none": "none", "false": "none",
-	"optional": "optional",
-	"required": "required", "true": "required",
+// cryptography is what a handshake may use, the preferred first.
+type cryptography struct {
+	groups, shares []tls.CurveID
+	suites         []uint16
+	schemes        []tls.SignatureScheme
 }
 
-// NestedTable is the type of a table where no table is allowed.
-const NestedTable = "nested table"
+// datagrams are the options of DTLS.
+type datagrams struct {
+	mtu    int
+	cid    int  // length of our connection IDs
+	cidSet bool // they are negotiated
+	srtp   []uint16
+	secret []byte // of cookies
+}
 
-// known are the options: the Lua types of their values, and the modes that they are
-// for, if not all.
-var known = map[string]struct{ types, only string }{
-	"mode":         {types: "string"},
-	"cacert":       {types: "string"},
-	"cert":         {types: "string"},
-	"hostname":     {types: "string", only: "clients"},
-	"verify":       {types: "string boolean"},
-	"versions":     {types: "string number table"},
-	"alpn":         {types: "string table"},
-	"groups":       {types: "string table"},
-	"ciphers":      {types: "string table"},
-	"mtu":          {types: "number string", only: "DTLS"},
-	"cid":          {types: "number string", only: "DTLS"},
-	"psk":          {types: "table"},
-	"psk.identity": {types: "string"},
-	"psk.key":      {types: "string"},
-	"psk.import":   {types: "boolean"},
-	"psk.context":  {types: "string"},
-	"sessions":     {types: "number string", only: "clients"},
-	"session":      {types: "string", only: "clients"},
-	"earlydata":    {types: "number string boolean"},
-	"tickets":      {types: "boolean", only: "servers"},
-	"keylog":       {types: "string"},
+// resumption is what continues in the next session.
+type resumption struct {
+	sessions  int    // of how many servers sessions are kept
+	program   bool   // the program keeps them
+	file      string // of a session
+	early     bool   // clients offer early data
+	maxEarly  int    // how much of it servers accept, in bytes
+	noTickets bool
+	tickets   int // of one handshake
+	lifetime  time.Duration
+	keys      []hermetic.TicketKey
 }
 
 // Set sets one option, with the Lua type of its value. The error says what is
@@ -89,13 +77,38 @@ func (o *Options) Set(key, luaType, value string) error {
 		return fmt.Errorf("unknown option '%s'", key)
 	}
 	if types := strings.Fields(option.types); !slices.Contains(types, luaType) {
-		return fmt.Errorf("option '%s' must be a %s, not a %s", key, alternatives(types), luaType)
+		return wrongType(key, luaType, types)
 	}
 	o.given = append(o.given, key)
-	if luaType != "table" && !o.take(key, value) {
-		return fmt.Errorf("invalid option '%s' for '%s'", value, key)
+	switch luaType {
+	case "table":
+		return nil // its elements follow
+	case "function":
+		if o.functions == nil {
+			o.functions = map[string]bool{}
+		}
+		o.functions[key] = true
+		return nil
 	}
-	return nil
+	err := option.take(o, value)
+	switch {
+	case err == nil:
+		return nil
+	case option.secret:
+		return fmt.Errorf("invalid option for '%s': it must be %s", key, option.allows)
+	}
+	return fmt.Errorf("invalid option '%s' for '%s': it must be %s", value, key, option.allows)
+}
+
+// wrongType is the error of a value's type.
+func wrongType(key, luaType string, types []string) error {
+	also := ""
+	if plain := slices.DeleteFunc(slices.Clone(types), func(t string) bool { return t == "function" || t == NestedTable }); len(plain) > 0 {
+		if types = plain; slices.Contains(strings.Fields(known[key].types), "function") {
+			also = "; it may be a function, too"
+		}
+	}
+	return fmt.Errorf("option '%s' must be a %s, not a %s%s", key, alternatives(types), strings.Replace(luaType, "-", " ", 1), also)
 }
 
 // alternatives joins words: "string, number or table".
@@ -105,80 +118,6 @@ func alternatives(words []string) string {
 		return words[0]
 	}
 	return strings.Join(words[:last], ", ") + " or " + words[last]
-}
-
-// take reports whether the value is valid for the option.
-func (o *Options) take(key, value string) (ok bool) {
-	var err error
-	ok = true
-	switch key {
-	case "mode":
-		o.mode, err = hermetic.ParseMode(value)
-		ok = err == nil
-	case "cacert":
-		if o.cacert = value; value == "" {
-			o.nameless = &hermetic.FileError{Problem: "can't parse CA certificate", Err: errNameless}
-		}
-	case "cert":
-		if o.cert = value; value == "" {
-			o.nameless = &hermetic.FileError{Problem: "can't parse certificate", Err: errNameless}
-		}
-	case "hostname":
-		o.hostname, ok = value, len(value) <= maxName
-	case "verify":
-		o.verify, ok = verifications[value]
-	case "mtu":
-		o.mtu, ok = count(value, 1, 1<<16-1)
-	case "cid":
-		o.cid, ok = count(value, 0, 255)
-		o.cidSet = true
-	case "sessions":
-		o.sessions, ok = count(value, 0, 1<<20-1)
-	case "session":
-		o.session, ok = value, value != ""
-	case "earlydata":
-		if o.early = value == "true"; !o.early && value != "false" {
-			o.maxEarly, ok = count(value, 0, math.MaxInt32)
-		}
-	case "tickets":
-		o.noTickets = value == "false"
-	case "keylog":
-		o.keylog, ok = value, value != ""
-	default:
-		return o.takeListed(key, value)
-	}
-	return ok
-}
-
-// takeListed is take for a value in a list, or of a PSK.
-func (o *Options) takeListed(key, value string) (ok bool) {
-	ok = true
-	switch key {
-	case "versions":
-		var id uint16
-		id, ok = versionID(value)
-		o.versions = append(o.versions, id)
-	case "alpn":
-		ok = 0 < len(value) && len(value) < 256
-		o.alpn = append(o.alpn, value)
-	case "groups":
-		var id tls.CurveID
-		id, ok = groupID(value)
-		o.groups = append(o.groups, id)
-	case "ciphers":
-		var id uint16
-		id, ok = suiteID(value)
-		o.suites = append(o.suites, id)
-	case "psk.identity":
-		o.psk.Identity, ok = []byte(value), value != ""
-	case "psk.key":
-		o.psk.Key, ok = []byte(value), value != ""
-	case "psk.import":
-		o.psk.Import = value == "true"
-	case "psk.context":
-		o.psk.Context = []byte(value)
-	}
-	return ok
 }
 
 // maxName is how long a server's name can be.
@@ -199,27 +138,24 @@ func count(value string, least, most int) (n int, ok bool) {
 func (o *Options) Mode() hermetic.Mode { return o.mode }
 
 // Config makes the configuration, reading the files that the options name.
-func (o *Options) Config() (*hermetic.Config, error) {
+func (o *Options) Config() (*Config, error) {
 	if o.mode == 0 {
 		return nil, errors.New("option 'mode' is missing")
 	}
 	if err := o.fit(); err != nil {
 		return nil, err
 	}
-	config, err := o.load()
-	if err != nil {
+	config := &hermetic.Config{ServerNameOptional: true, ReadAhead: o.readAhead, MaxRecordData: o.record}
+	if err := o.load(config); err != nil {
 		return nil, o.fileError(err)
 	}
 	if err := o.verification(config); err != nil {
 		return nil, err
 	}
 	config.NextProtos = o.alpn
-	config.CurvePreferences = o.groups
-	config.CipherSuites = o.suites
-	config.DTLS.MTU = o.mtu
-	config.DTLS.CookieSecret = cookieSecret()
-	config.DTLS.ConnectionIDs, config.DTLS.ConnectionIDLength = o.cidSet, o.cid
-	config.NoTickets = o.noTickets
+	config.CurvePreferences, config.KeyShares = o.crypto.groups, o.crypto.shares
+	config.CipherSuites, config.SignatureSchemes = o.crypto.suites, o.crypto.schemes
+	o.datagrams(config)
 	if err := o.preshared(config); err != nil {
 		return nil, err
 	}
@@ -229,10 +165,13 @@ func (o *Options) Config() (*hermetic.Config, error) {
 		}
 		config.MaxVersion = max(config.MaxVersion, version)
 	}
-	if err := o.resumed(config); err != nil {
+	made := &Config{mode: o.mode, config: config, readAhead: o.readAhead, functions: o.functions}
+	if err := o.resumed(made); err != nil {
 		return nil, err
 	}
+	o.ask(config)
 	if o.keylog != "" {
+		var err error
 		if config.KeyLogWriter, err = openKeyLog(o.keylog); err != nil {
 			return nil, err
 		}
@@ -240,126 +179,90 @@ func (o *Options) Config() (*hermetic.Config, error) {
 	if _, err := hermetic.NewEngine(o.mode, config); err != nil {
 		return nil, optionError(err)
 	}
-	return config, nil
+	return made, nil
 }
 
 // optionOf has the options for fields of a Config.
 var optionOf = map[string]string{
-	"CipherSuites":     "ciphers",
-	"CurvePreferences": "groups",
-	"DTLS.MTU":         "mtu",
-	"PSKs[0]":          "psk",
-	"NextProtos":       "alpn",
-	"Certificates[0]":  "cert",
+	"CipherSuites":      "ciphers",
+	"CurvePreferences":  "groups",
+	"KeyShares":         "keyshares",
+	"SignatureSchemes":  "signatures",
+	"MaxRecordData":     "recordsize",
+	"TicketLifetime":    "ticketlifetime",
+	"TicketKeys":        "ticketkeys",
+	"DTLS.MTU":          "mtu",
+	"DTLS.SRTPProfiles": "srtp",
+	"DTLS.CookieSecret": "cookiesecret",
+	"PSKs[0]":           "psk",
+	"NextProtos":        "alpn",
 }
 
 // optionError names the option in place of the Config's field.
 func optionError(err error) error {
 	var wrong *hermetic.ConfigError
-	if !errors.As(err, &wrong) || optionOf[wrong.Field] == "" {
+	if !errors.As(err, &wrong) {
 		return err
 	}
-	return fmt.Errorf("option '%s': %s", optionOf[wrong.Field], wrong.Reason)
+	option := optionOf[wrong.Field]
+	if field, _, _ := strings.Cut(wrong.Field, "["); option == "" {
+		option = optionOf[field]
+		if field == "Certificates" {
+			option = "cert"
+		}
+	}
+	if option == "" {
+		return err
+	}
+	return fmt.Errorf("option '%s': %s", option, wrong.Reason)
 }
 
 // fit reports an option that is not for the mode.
 func (o *Options) fit() error {
 	for _, key := range o.given {
 		only := known[key].only
-		if only == "clients" && o.mode.IsServer() || only == "servers" && !o.mode.IsServer() || only == "DTLS" && !o.mode.IsDTLS() {
-			return fmt.Errorf("option '%s' is for %s", key, only)
+		if o.functions[key] && key == "alpn" {
+			only = "servers"
+		}
+		for _, word := range strings.Fields(only) {
+			if word == "clients" && o.mode.IsServer() || word == "servers" && !o.mode.IsServer() ||
+				word == "DTLS" && !o.mode.IsDTLS() || word == "TLS" && o.mode.IsDTLS() {
+				if o.functions[key] && key == "alpn" {
+					return errors.New("option 'alpn' must be a string or table, not a function: that is for servers")
+				}
+				return fmt.Errorf("option '%s' is for %s", key, only)
+			}
 		}
 	}
 	return nil
 }
 
-// errNameless is why the file of an empty name does not load.
-var errNameless = errors.New("its name is empty")
-
-// fileError is the error of a file that does not load: the original's text,
-// and in the table form, which the original lacks, the reason.
-func (o *Options) fileError(err error) error {
-	file := (*hermetic.FileError)(nil)
-	if !errors.As(err, &file) {
-		return err
+// ask has the engine ask what functions answer.
+func (o *Options) ask(config *hermetic.Config) {
+	if o.functions["verify"] {
+		config.Async |= hermetic.AsyncVerify
 	}
-	text := file.File + ": " + file.Problem
-	if o.Table {
-		text += ": " + reason(file.Err)
+	if o.functions["alpn"] || o.functions["servername"] {
+		config.Async |= hermetic.AsyncConfig
 	}
-	return errors.New(text)
 }
 
-// reason is the text of an error whose file has been named.
-func reason(err error) string {
-	if path := (*fs.PathError)(nil); errors.As(err, &path) {
-		err = path.Err
+// datagrams applies the options of DTLS. A datagram of a handshake has room in a step.
+func (o *Options) datagrams(config *hermetic.Config) {
+	d := &config.DTLS
+	d.MTU = min(o.dtls.mtu, maxData)
+	d.SRTPProfiles = o.dtls.srtp
+	d.ConnectionIDs, d.ConnectionIDLength = o.dtls.cidSet, o.dtls.cid
+	if d.CookieSecret = o.dtls.secret; d.CookieSecret == nil {
+		d.CookieSecret = cookieSecret()
 	}
-	return err.Error()
-}
-
-// load reads the certificates: from files, or from the options themselves if
-// they hold PEM.
-func (o *Options) load() (*hermetic.Config, error) {
-	if o.nameless != nil {
-		return nil, o.nameless
-	}
-	config := &hermetic.Config{ServerNameOptional: true}
-	if o.cacert == "" {
-		config.InsecureSkipVerify = true // the Lua document's rule; no other Config has it
-	} else {
-		pool, err := authorities(o.cacert)
-		if err != nil {
-			return nil, err
-		}
-		if o.mode.IsServer() {
-			config.ClientCAs, config.ClientAuth = pool, tls.RequireAndVerifyClientCert
-		} else {
-			config.RootCAs = pool
-		}
-	}
-	if o.cert != "" {
-		pair, err := keyPair(o.cert)
-		if err != nil {
-			return nil, err
-		}
-		config.Certificates = []tls.Certificate{pair}
-	}
-	return config, nil
-}
-
-// authorities are the CA certificates in a file, or in the value itself.
-func authorities(value string) (*x509.CertPool, error) {
-	if !isPEM(value) {
-		return hermetic.LoadCertPool(value)
-	}
-	return hermetic.ParseCertPool([]byte(value))
-}
-
-// keyPair is the certificate and its key in a file, or in the value itself.
-func keyPair(value string) (tls.Certificate, error) {
-	if !isPEM(value) {
-		return hermetic.LoadKeyPair(value)
-	}
-	return hermetic.ParseKeyPair([]byte(value))
 }
 
 // verification applies verify and hostname. Without them the document's rule
 // holds: with cacert the peer is verified, without it the peer is not.
 func (o *Options) verification(config *hermetic.Config) error {
 	if o.mode.IsServer() {
-		if o.cacert == "" && (o.verify == "optional" || o.verify == "required") {
-			return errors.New("option 'verify' needs 'cacert': whose certificates clients must have")
-		}
-		switch o.verify {
-		case "none":
-			config.ClientAuth = tls.NoClientCert
-		case "optional":
-			config.ClientAuth = tls.VerifyClientCertIfGiven
-		case "required":
-			config.ClientAuth = tls.RequireAndVerifyClientCert
-		}
-		return nil
+		return o.verifyClients(config)
 	}
 	config.ServerName = o.hostname
 	switch o.verify {
@@ -368,42 +271,90 @@ func (o *Options) verification(config *hermetic.Config) error {
 	case "optional":
 		return errors.New("invalid option 'optional' for 'verify': a client verifies or does not")
 	case "required":
-		if o.hostname == "" && o.cacert == "" {
+		if o.hostname == "" && !o.trust.given() {
 			return errors.New("option 'verify' needs 'cacert' or 'hostname'")
 		}
 		config.InsecureSkipVerify = false
 	}
+	return o.revocations(config)
+}
+
+// verifyClients is verification of a server. A function that verifies needs no authorities: it
+// sees whatever certificate a client shows.
+func (o *Options) verifyClients(config *hermetic.Config) error {
+	if !o.trust.given() && (o.verify == "optional" || o.verify == "required") {
+		return errors.New("option 'verify' needs 'cacert': whose certificates clients must have")
+	}
+	switch {
+	case o.verify == "none":
+		config.ClientAuth = tls.NoClientCert
+	case o.verify == "optional":
+		config.ClientAuth = tls.VerifyClientCertIfGiven
+	case o.verify == "required":
+		config.ClientAuth = tls.RequireAndVerifyClientCert
+	case o.functions["verify"] && o.trust.given():
+		config.ClientAuth = tls.VerifyClientCertIfGiven
+	case o.functions["verify"]:
+		config.ClientAuth = tls.RequestClientCert
+	}
+	return o.revocations(config)
+}
+
+// revocations applies crl.
+func (o *Options) revocations(config *hermetic.Config) error {
+	if len(o.trust.revoked) == 0 {
+		return nil
+	}
+	if !o.trust.given() {
+		return errors.New("option 'crl' needs 'cacert' or 'capath': whose certificates it revokes")
+	}
+	lists := &crls{lists: o.trust.lists, now: time.Now}
+	config.VerifyPeerCertificate = lists.verify
 	return nil
 }
 
-// resumed applies sessions, session and earlydata.
-func (o *Options) resumed(config *hermetic.Config) (err error) {
-	server := o.mode.IsServer()
+// resumed applies sessions, session, tickets and earlydata.
+func (o *Options) resumed(made *Config) (err error) {
+	config, r, server := made.config, &o.resume, o.mode.IsServer()
 	switch {
-	case o.session != "" && slices.Contains(o.given, "sessions"):
+	case r.file != "" && slices.Contains(o.given, "sessions"):
 		return errors.New("options 'session' and 'sessions' exclude each other: a file keeps the session of one server")
-	case o.early && server:
+	case r.early && server:
 		return errors.New("option 'earlydata' of a server is how many bytes it takes")
-	case o.maxEarly > 0 && !server:
+	case r.maxEarly > 0 && !server:
 		return errors.New("option 'earlydata' of a client is true or false")
-	case o.maxEarly > 0 && o.mode.IsDTLS():
+	case r.maxEarly > 0 && o.mode.IsDTLS():
 		return errors.New("option 'earlydata' is for clients and for TLS: a DTLS server asks for a cookie, and rejects what came before it")
-	case o.maxEarly > 0 && o.noTickets:
+	case r.maxEarly > 0 && r.noTickets:
 		return errors.New("options 'earlydata' and 'tickets = false' exclude each other: early data comes with the session of a ticket")
-	case (o.early || o.maxEarly > 0) && config.MaxVersion == tls.VersionTLS12:
+	case (r.early || r.maxEarly > 0) && config.MaxVersion == tls.VersionTLS12:
 		return errors.New("option 'earlydata' needs version 1.3")
-	case o.early && o.session == "" && o.sessions == 0:
+	case r.early && r.file == "" && r.sessions == 0 && !r.program:
 		return errors.New("option 'earlydata' needs 'session' or 'sessions': early data goes with a session")
 	}
-	config.EarlyData, config.MaxEarlyData = o.early, uint32(o.maxEarly)
-	if o.sessions > 0 {
-		config.SessionCache = hermetic.NewSessionCache(o.sessions)
+	config.EarlyData, config.MaxEarlyData = r.early, uint32(r.maxEarly)
+	config.NoTickets, config.Tickets, config.TicketLifetime = r.noTickets, r.tickets, r.lifetime
+	if len(r.keys) > 0 {
+		config.TicketKeys = hermetic.StaticTicketKeys(r.keys...)
 	}
-	if o.session != "" {
-		if config.SessionCache, err = filestore.OpenSessionCache(o.session); err != nil {
+	return o.store(made)
+}
+
+// store makes what keeps a client's sessions.
+func (o *Options) store(made *Config) (err error) {
+	var store hermetic.SessionCache
+	switch r := &o.resume; {
+	case r.file != "":
+		if store, err = filestore.OpenSessionCache(r.file); err != nil {
 			return fmt.Errorf("option 'session': %w", err)
 		}
+	case r.sessions > 0:
+		store = hermetic.NewSessionCache(r.sessions)
+	case !r.program:
+		return nil
 	}
+	made.sessions = &sessions{store: store}
+	made.config.SessionCache = made.sessions
 	return nil
 }
 
@@ -423,7 +374,7 @@ func (o *Options) preshared(config *hermetic.Config) error {
 		return errors.New("option 'psk' and 'cacert' exclude each other, unless 'verify' is 'optional' or 'none': a client with a PSK shows no certificate")
 	}
 	config.PSKs = []hermetic.PSK{o.psk}
-	if !o.mode.IsServer() && o.verify == "" && o.hostname == "" && o.cacert == "" {
+	if !o.mode.IsServer() && o.verify == "" && o.hostname == "" && !o.trust.given() {
 		config.InsecureSkipVerify = false
 	}
 	return nil
@@ -436,11 +387,4 @@ func openKeyLog(name string) (io.Writer, error) {
 		return nil, fmt.Errorf("%s: can't open key log: %s", name, reason(err))
 	}
 	return file, nil
-}
-
-// isPEM distinguishes certificates given as strings from file names. A text of several
-// lines is not a name either: damaged PEM must not be opened as a file, because the
-// error would have its name, a private key.
-func isPEM(value string) bool {
-	return strings.Contains(value, "-----BEGIN ") || strings.ContainsAny(value, "\r\n")
 }

@@ -69,7 +69,7 @@ func TestVersionsAreARange(t *testing.T) {
 	o.Set("versions", "string", "1.3")
 	o.Set("versions", "string", "TLS 1.2")
 	c, err := o.Config()
-	if err != nil || c.MinVersion != tls.VersionTLS12 || c.MaxVersion != tls.VersionTLS13 {
-		t.Errorf("%x to %x, %v", c.MinVersion, c.MaxVersion, err)
+	if err != nil || c.config.MinVersion != tls.VersionTLS12 || c.config.MaxVersion != tls.VersionTLS13 {
+		t.Errorf("%x to %x, %v", c.config.MinVersion, c.config.MaxVersion, err)
 	}
 }

@@ -3,7 +3,7 @@ package mbedtls
 import (
 	"errors"
 	"fmt"
-	"io"
+	"slices"
 	"time"
 
 	"github.com/hermetic-tls/hermetic"
@@ -21,244 +21,657 @@ const (
 	WriteEarly
 )
 
-// Status says why a Step returned.
+// Status says why a Step returned, once its Output is sent.
 type Status int32
 
 const (
-	Done      Status = iota // N: bytes read into Data (ReadEarly: 0 at the end), or taken from it
-	WantRead                // N: bytes to ask rcb for
-	WantWrite               // N: bytes in Out to offer to wcb
-	TryWrite                // the same; if wcb takes none, step again with Refused
-	LastWrite               // the same; step again whatever the result
+	Done       Status = iota // N: bytes read or written (ReadEarly: 0 at the end)
+	WantRead                 // N: bytes to ask rcb for; 0: the operation ends, and is to be repeated
+	WantWrite                // step again when Output is sent
+	WantAnswer               // step again when Question is answered
 	Closed
 	Invalid // an invalid operation: nothing has changed
-	Failed  // Text; the session is over, and the next call starts a new one
+	Failed  // Text; the session is over, and the next operation starts a new one
 )
 
-// A Step is one call into a Session: what the callbacks returned since the last
-// one, and what the operation needs next.
+const (
+	// MaxOutput is the room for output: a record, or a datagram, and more.
+	MaxOutput = maxData + 1024
+	// MaxInput is the room for one record that rcb has returned.
+	MaxInput = 5 + maxData + 2048
+
+	maxData     = 16384
+	maxDatagram = 16717 // what a DTLS context asks rcb for, as the original does
+	aheadSize   = 65536 // what a TLS context with readahead asks for
+
+	// maxTaken is how many datagrams one operation reads: a flood of garbage must not
+	// hold up the caller's loop.
+	maxTaken = 64
+)
+
+// A Step is one call into a Session: what the callbacks returned since the last one, and what
+// the operation needs next. The memory of its slices is lent for the call.
 type Step struct {
 	Op         Op
-	Data       []byte // Read, ReadEarly: the destination; Write, WriteEarly: the data
+	Begin      bool   // the first step of an operation
+	Data       []byte // Write, WriteEarly: the data
+	Size       int    // Read, ReadEarly: how much is read at most
 	Head, Body []byte // what rcb returned, in order
-	Taken      int    // what wcb took of the last Out
-	Settled    bool   // wcb took all of a Write that was Whole, which has returned
-	Refused    bool   // wcb took nothing after TryWrite
-	Out        []byte // room for what is offered to wcb
+	In, Out    []byte // room: MaxInput and MaxOutput bytes
 
-	Status  Status
-	N       int
-	Text    string
-	Drained bool // TLS: the next Read begins with a record's header
-	Whole   int  // WantWrite: bytes of Data that are sent once Out is sent; no further step is needed
+	Status Status
+	N      int
+	Text   string
+	Result []byte // Read, ReadEarly: what was read, in In
+	Output []byte // to be sent before anything else, in Out: what is not, goes to Unsent
+	Ready  int    // not 0: the next Read begins by asking for so many bytes
 }
 
-// A Session is a [hermetic.Context] whose transport is the caller of Step: where
-// the context would call its BIO, Step returns, and the next Step continues. So a
-// callback never runs on top of the engine, and may raise an error or yield.
+// A Session drives an [hermetic.Engine] for an operation of Lua: each Step goes as far as it can
+// without a callback, so that no callback ever runs on top of the engine, and each may raise an
+// error or yield. Its input and output pass through Step or, if it is Fed, through Feed and Drain.
 type Session struct {
-	mode    hermetic.Mode
-	context *hermetic.Context
-	transit transit
-	failure error // to be returned after the alert that was sent as LastWrite
+	mode   hermetic.Mode
+	config *Config
+	engine *hermetic.Engine
+	fed    bool
+	queue  [][]byte // if fed: what is to be drained; over TLS one piece
+
+	in    []byte // received, and not opened yet
+	data  []byte // opened, and not read yet
+	lent  bool   // both are in the step's room
+	early []byte // early data not read yet
+	out   []byte // given back by Unsent
+
+	cookieSeen bool // DTLS servers: a ClientHello with a good cookie has arrived
+	complete   bool // the handshake is over, and all of it is sent
+	fresh      bool // it is since this step
+	closed     bool // the peer's close_notify has been reported
+	saidEarly  bool // WriteEarly has written something
+	closing    bool // close_notify is owed when the handshake is complete
+	closeSaid  bool // close_notify was made
+
+	taken   int    // datagrams that this operation has read
+	held    bool   // this operation offers no output anymore: wcb took none
+	written [2]int // bytes of the data of Write and WriteEarly that out stands for
+	making  *int   // the one that this step's output is of
+	made    int    // and how many bytes
+	failure error  // to be returned when the output is sent
+	peerID  []byte
+	choice  choice
+	keeper  sessionKeeper
 }
 
-// Init makes s a session that has not started.
-func (s *Session) Init(mode hermetic.Mode, config *hermetic.Config) (err error) {
-	s.mode = mode
-	s.context, err = hermetic.NewContext(mode, config, &s.transit)
+// errSend ends a step whose output must be sent first.
+var errSend = errors.New("step again when the output is sent")
+
+// Init makes s a session that has not started. If fed, it has no callbacks.
+func (s *Session) Init(config *Config, fed bool) (err error) {
+	defer recovered(&err)
+	s.mode, s.config, s.fed = config.mode, config, fed
+	s.engine, err = hermetic.NewEngine(config.mode, config.config)
 	return err
 }
 
 // Step performs st.Op as far as possible.
 func (s *Session) Step(st *Step) {
-	t := &s.transit
-	t.head, t.body, t.out = st.Head, st.Body, st.Out
-	t.taken += st.Taken
-	t.asked, t.offered = 0, 0
-	st.N, st.Text, st.Whole = 0, "", 0
-	if st.Settled {
-		s.settle()
+	st.N, st.Text, st.Result, st.Output = 0, "", nil, st.Out[:0]
+	s.fresh, s.making = false, nil
+	if st.Begin {
+		s.taken, s.held = 0, false
 	}
-	fresh := st.Op == Write && s.idle()
-
+	s.config.keeping(s)
+	s.receive(st.Head, st.Body, st.In)
 	var err error
-	if s.failure != nil {
-		err, s.failure = s.failure, nil
-	} else {
-		st.N, err = s.perform(st)
+	switch {
+	case s.failure == nil:
+		err = s.perform(st)
+	case s.failure != hermetic.ErrUnverified:
+		err = s.failure
+	default: // its answer may still have to be sent
+		if err = s.emit(st); err == nil {
+			if err = s.failure; len(st.Output) > 0 {
+				err = errSend
+			}
+		}
 	}
-	st.Status = s.outcome(st, err)
-	if fresh && st.Status == WantWrite && !t.partial {
-		st.Whole = min(len(st.Data), s.context.Engine().MaxData())
-	}
-	t.keep()
-	st.Drained = st.Op == Read && err == nil && st.N < len(st.Data) && len(t.rest) == 0 && !s.mode.IsDTLS()
+	s.conclude(st, err)
+	s.keep(st)
+	st.Ready = s.ready()
 }
 
-// settle lets the context finish a write that its caller knows to be done: what
-// was offered has been sent, and no other data is looked at.
-func (s *Session) settle() { s.perform(&Step{Op: Write}) }
+// conclude sets the status.
+func (s *Session) conclude(st *Step, err error) {
+	switch {
+	case err == nil:
+		st.Status = Done
+	case err == hermetic.ErrWantRead:
+		st.Status = WantRead
+	case err == errSend:
+		st.Status = WantWrite
+	case err == hermetic.ErrPending:
+		st.Status = WantAnswer
+	case err == hermetic.ErrClosed:
+		st.Status = Closed
+	case errors.Is(err, hermetic.ErrInvalidOperation):
+		st.Status = Invalid
+	default:
+		st.Status, st.Text = Failed, Text(err)
+		s.fail(st)
+	}
+}
 
-// idle reports whether nothing waits to be sent, so that what a write offers is
-// its data.
-func (s *Session) idle() bool {
-	e := s.context.Engine()
-	return !s.transit.blocked && e.HandshakeComplete() && !e.HasOutput()
+// fail sends what must be sent after a fatal error, and resets the session.
+func (s *Session) fail(st *Step) {
+	defer func() {
+		recover()
+		s.reset()
+	}()
+	last := s.engine.Output(append(st.Output, s.out...))
+	switch {
+	case s.fed:
+		s.enqueue(last)
+	case len(last) <= cap(st.Out):
+		st.Output = st.Out[:copy(st.Out[:cap(st.Out)], last)]
+	}
+}
+
+// reset forgets the connection, and keeps what was queued: it may be an alert.
+func (s *Session) reset() {
+	s.engine.Reset()
+	*s = Session{mode: s.mode, config: s.config, engine: s.engine, fed: s.fed, queue: s.queue, keeper: s.keeper}
+}
+
+// ready is how much the next Read asks for at first, if it is known that it asks.
+func (s *Session) ready() int {
+	if s.mode.IsDTLS() || s.fed || !s.complete || s.closed || s.failure != nil ||
+		len(s.in)+len(s.data)+len(s.early)+len(s.out) > 0 || s.engine.HasOutput() {
+		return 0
+	}
+	return s.wanted()
 }
 
 // perform is the operation itself. A panic below is our bug, but must not end the
 // whole Lua program: the session ends with an error.
-func (s *Session) perform(st *Step) (n int, err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			err = fmt.Errorf("internal error: %v", r)
-		}
-	}()
+func (s *Session) perform(st *Step) (err error) {
+	defer recovered(&err)
 	switch st.Op {
 	case Handshake:
-		return 0, s.context.Handshake()
+		switch {
+		case s.complete:
+			return nil
+		case s.mode == hermetic.DTLSServer && !s.cookieSeen:
+			return s.welcome(st)
+		}
+		return s.handshake(st)
 	case Read:
-		return s.context.Read(st.Data)
+		return s.read(st)
 	case Write:
-		return s.context.Write(st.Data)
+		if err := s.handshake(st); err != nil {
+			return err
+		}
+		return s.seal(st, 0, s.engine.MaxData(), s.engine.Seal)
 	case ReadEarly:
-		return ReadEarlyData(s.context, st.Data)
+		return s.readEarly(st)
 	case WriteEarly:
-		return s.context.WriteEarlyData(st.Data)
-	default:
-		return 0, s.context.Close()
+		return s.writeEarly(st)
+	}
+	return s.close(st)
+}
+
+// welcome is the first step of a DTLS server: it waits for a ClientHello with a good cookie. A
+// ClientHello without one is answered, and nothing of it is kept.
+func (s *Session) welcome(st *Step) error {
+	for {
+		if len(s.in) == 0 {
+			return s.ask(st)
+		}
+		id := s.peerID
+		if id == nil {
+			return hermetic.ErrInvalidOperation
+		}
+		answer, ok := s.config.config.AnswerHello(nil, id, s.in)
+		if ok {
+			s.cookieSeen = true
+			return nil
+		}
+		s.in = nil
+		if len(answer) > 0 {
+			s.out, s.failure = answer, hermetic.ErrUnverified
+			if err := s.emit(st); err != nil {
+				return err
+			}
+			return errSend
+		}
 	}
 }
 
-// ReadEarlyData is c.ReadEarlyData for ctx:readearly, where the end is not an error.
-func ReadEarlyData(c *hermetic.Context, p []byte) (int, error) {
-	n, err := c.ReadEarlyData(p)
-	if err == io.EOF {
-		err = nil
+// expire tells the engine that time has passed.
+func (s *Session) expire() error {
+	if at, ok := s.engine.Deadline(); ok && !time.Now().Before(at) {
+		return s.engine.Expire()
 	}
-	return n, err
+	return nil
 }
 
-func (s *Session) outcome(st *Step, err error) Status {
-	t := &s.transit
+func (s *Session) handshake(st *Step) error {
+	if s.mode == hermetic.DTLSServer && !s.cookieSeen {
+		if err := s.welcome(st); err != nil {
+			return err
+		}
+	}
+	if s.mode.IsDTLS() {
+		if err := s.expire(); err != nil {
+			return err
+		}
+	}
+	for !s.complete {
+		if err := s.advance(st); err != nil {
+			return err
+		}
+	}
+	return s.emit(st)
+}
+
+// advance sends the handshake's output, and opens a record unless the handshake is over.
+func (s *Session) advance(st *Step) error {
+	if err := s.emit(st); err != nil {
+		return err
+	}
 	switch {
-	case err == nil:
-		return Done
-	case err == hermetic.ErrWantRead && t.offered > 0 && !st.Refused:
-		st.N = t.offered
-		return TryWrite
-	case err == hermetic.ErrWantRead:
-		st.N = t.asked
-		return WantRead
-	case err == hermetic.ErrWantWrite:
-		st.N = t.offered
-		return WantWrite
-	case err == hermetic.ErrClosed:
-		return Closed
-	case errors.Is(err, hermetic.ErrInvalidOperation):
-		return Invalid
-	case t.offered > 0: // the alert, which the context has given up on
-		s.failure = err
-		st.N = t.offered
-		return LastWrite
+	case s.done():
+		s.complete, s.fresh = true, true
+		if s.closing {
+			s.engine.Close()
+		}
+		return nil
+	case s.engine.Pending() != nil:
+		if s.settle() {
+			return s.failure
+		}
+		return hermetic.ErrPending
+	case len(st.Output) > 0 && len(s.in) > 0:
+		return errSend // so that no data comes with output that may fail
 	}
-	s.transit = transit{out: t.out} // the context has reset itself
-	st.Text = Text(err)
-	return Failed
+	return s.fill(st)
+}
+
+// done reports whether the handshake is over. For a DTLS client that is when it waits for
+// nothing anymore, or data arrives: a caller that then stops asking for the timeout does not hang.
+func (s *Session) done() bool {
+	if !s.engine.HandshakeComplete() {
+		return false
+	}
+	return s.mode != hermetic.DTLSClient || s.engine.Acknowledged() || len(s.data) > 0
+}
+
+func (s *Session) read(st *Step) error {
+	switch {
+	case !s.complete:
+		if err := s.handshake(st); err != nil {
+			return err
+		}
+		if len(st.Output) > 0 {
+			return errSend
+		}
+	case s.mode.IsDTLS():
+		if err := s.expire(); err != nil {
+			return err
+		}
+		fallthrough
+	default:
+		if err := s.emitUnlessOwed(st); err != nil {
+			return err
+		}
+	}
+	if len(s.early) > 0 { // the handshake is complete, so it is no replay
+		s.takeEarly(st)
+		return nil
+	}
+	for len(s.data) == 0 {
+		if err := s.fill(st); err != nil {
+			return err
+		}
+	}
+	st.N = min(st.Size, len(s.data))
+	st.Result, s.data = s.data[:st.N], s.data[st.N:]
+	if !s.lent {
+		st.Result = st.In[:copy(st.In, st.Result)]
+	}
+	return nil
+}
+
+// emitUnlessOwed is emit for a reader. Output of a Write or Close that could not send it is left
+// to those, and must not keep a reader from received data.
+func (s *Session) emitUnlessOwed(st *Step) error {
+	if len(s.out) > 0 && (s.written != [2]int{} || s.closeSaid) || s.held {
+		return nil
+	}
+	if err := s.emit(st); err != nil {
+		return err
+	}
+	if len(st.Output) > 0 {
+		return errSend
+	}
+	return nil
+}
+
+// fill opens one record, or asks for more of it.
+func (s *Session) fill(st *Step) error {
+	if s.closed {
+		return hermetic.ErrClosed
+	}
+	if len(s.in) > 0 {
+		o, err := s.engine.Open(s.in)
+		s.in = s.in[o.N:]
+		if o.Kind == hermetic.KindEarlyData {
+			s.early = append(s.early, o.Data...)
+		} else {
+			s.data = o.Data
+		}
+		s.closed = err == hermetic.ErrClosed
+		if err != nil || o.N > 0 {
+			return err
+		}
+	}
+	return s.ask(st)
+}
+
+// ask asks rcb for what is missing.
+func (s *Session) ask(st *Step) error {
+	if s.taken++; s.mode.IsDTLS() && s.taken > maxTaken || s.fed {
+		return hermetic.ErrWantRead
+	}
+	st.N = s.wanted()
+	return hermetic.ErrWantRead
+}
+
+// wanted is how much rcb is asked for.
+func (s *Session) wanted() int {
+	switch {
+	case s.mode.IsDTLS():
+		return maxDatagram
+	case s.config.readAhead:
+		return aheadSize
+	}
+	return s.engine.Missing(s.in)
+}
+
+// receive adds what rcb has returned.
+func (s *Session) receive(head, body, room []byte) {
+	n := len(head) + len(body)
+	if n > 0 && len(s.in)+len(s.data) == 0 && n <= len(room) {
+		s.in, s.lent = room[:0], true
+	}
+	s.in = append(append(s.in, head...), body...)
+}
+
+// keep saves what was not opened or read from the room that was lent, and what does not fit in
+// the room for output.
+func (s *Session) keep(st *Step) {
+	if s.lent {
+		s.in, s.data, s.lent = slices.Clone(s.in), slices.Clone(s.data), false
+	}
+	if len(s.in) == 0 {
+		s.in = nil
+	}
+	if len(s.data) == 0 {
+		s.data = nil
+	}
+}
+
+// emit moves output to the step: over TLS all that fits, in DTLS one datagram. Its error, if
+// there is more, is errSend.
+func (s *Session) emit(st *Step) error {
+	if s.fed {
+		for s.engine.HasOutput() {
+			s.enqueue(s.engine.Output(nil))
+		}
+		return nil
+	}
+	if s.held || len(s.out) == 0 && !s.engine.HasOutput() {
+		return nil
+	}
+	datagrams := s.mode.IsDTLS()
+	if datagrams && len(st.Output) > 0 {
+		return errSend
+	}
+	out := append(st.Output, s.out...)
+	if !datagrams || len(s.out) == 0 {
+		out = s.engine.Output(out)
+	}
+	s.out = nil
+	return s.place(st, out)
+}
+
+// place puts output into the step's room, and keeps what does not fit.
+func (s *Session) place(st *Step, out []byte) error {
+	n := copy(st.Out, out)
+	st.Output = st.Out[:n]
+	if s.out = nil; n < len(out) {
+		s.out = slices.Clone(out[n:])
+	}
+	if len(s.out) > 0 || s.mode.IsDTLS() && s.engine.HasOutput() {
+		return errSend
+	}
+	return nil
+}
+
+// enqueue is place for a session that is fed.
+func (s *Session) enqueue(out []byte) {
+	switch {
+	case len(out) == 0:
+	case s.mode.IsDTLS() || len(s.queue) == 0:
+		s.queue = append(s.queue, out)
+	default:
+		s.queue[0] = append(s.queue[0], out...)
+	}
+}
+
+// seal sends st.Data: over TLS at most most bytes. Until the record has left, s.written[which] is
+// how many bytes of data it has.
+func (s *Session) seal(st *Step, which, most int, seal func(dst, data []byte) ([]byte, error)) error {
+	written := &s.written[which]
+	if *written > 0 || len(st.Data) == 0 {
+		s.making, s.made = written, *written
+		st.N, *written = *written, 0
+		return nil
+	}
+	data := st.Data
+	if !s.mode.IsDTLS() { // a datagram is not split
+		data = data[:min(len(data), most)]
+	} else if len(st.Output) > 0 {
+		return errSend
+	}
+	if s.fed {
+		out, err := seal(nil, data)
+		if err == nil {
+			s.enqueue(out)
+			st.N = len(data)
+		}
+		return err
+	}
+	out, err := seal(st.Output, data)
+	if err != nil {
+		return err
+	}
+	s.making, s.made = written, len(data)
+	st.N = len(data)
+	if s.place(st, out) != nil {
+		*written, st.N = s.made, 0
+		return errSend
+	}
+	return nil
+}
+
+// Unsent gives back what wcb did not take of a step's output. It reports whether the operation
+// continues all the same: reading does not depend on what else must be sent.
+func (s *Session) Unsent(op Op, rest []byte) (goOn bool) {
+	s.out = append(slices.Clone(rest), s.out...)
+	if s.making != nil {
+		*s.making = s.made
+	}
+	if s.fresh {
+		s.complete = false
+	}
+	s.held = op == Read && s.complete
+	return s.held
+}
+
+func (s *Session) readEarly(st *Step) error {
+	if s.mode != hermetic.TLSServer {
+		return hermetic.ErrInvalidOperation
+	}
+	for len(s.early) == 0 {
+		if s.complete {
+			return nil
+		}
+		if err := s.advance(st); err != nil {
+			return err
+		}
+	}
+	s.takeEarly(st)
+	return nil
+}
+
+// takeEarly returns early data that has arrived.
+func (s *Session) takeEarly(st *Step) {
+	st.N = copy(st.In[:min(st.Size, len(st.In))], s.early)
+	if s.lent { // what rcb gave last is in the room
+		s.in, s.lent = slices.Clone(s.in), false
+	}
+	st.Result = st.In[:copy(st.In, s.early[:st.N])]
+	if s.early = s.early[st.N:]; len(s.early) == 0 {
+		s.early = nil
+	}
+}
+
+func (s *Session) writeEarly(st *Step) error {
+	e := s.engine
+	if s.mode == hermetic.DTLSServer {
+		return hermetic.ErrInvalidOperation
+	}
+	if len(s.out) > 0 || s.mode == hermetic.DTLSClient { // over TLS the ClientHello and early data leave together
+		if err := s.emit(st); err != nil {
+			return err
+		}
+	}
+	most := e.MaxData()
+	if room := e.EarlyDataRoom(); room > 0 {
+		most = min(most, room)
+	}
+	err := s.seal(st, 1, most, e.SealEarlyData)
+	s.saidEarly = s.saidEarly || st.N > 0 || err == errSend
+	if errors.Is(err, hermetic.ErrInvalidOperation) && e.Pending() != nil {
+		return hermetic.ErrPending // the answer may be a session, or keys
+	}
+	return err
+}
+
+func (s *Session) close(st *Step) error {
+	if !s.engine.HandshakeComplete() && !(s.saidEarly && s.mode.IsServer()) {
+		s.closing = s.saidEarly
+		return nil
+	}
+	if err := s.emit(st); err != nil {
+		return err
+	}
+	s.engine.Close()
+	s.closeSaid = true
+	return s.emit(st)
 }
 
 // Reset forgets the session.
 func (s *Session) Reset() (err error) {
 	defer recovered(&err)
-	s.transit = transit{}
-	s.failure = nil
-	return s.context.Reset()
+	s.queue = nil
+	s.reset()
+	return nil
 }
 
-// SetPeerID and SetServerName are the context's.
+// SetPeerID sets the peer's identity. Once its cookie was good, none is needed.
 func (s *Session) SetPeerID(id []byte) (err error) {
 	defer recovered(&err)
-	return s.context.SetPeerID(id)
+	if s.cookieSeen {
+		return nil
+	}
+	s.peerID = id
+	return s.engine.SetPeerID(id)
 }
 
+// SetServerName sets the name of the server.
 func (s *Session) SetServerName(name string) (err error) {
 	defer recovered(&err)
-	return s.context.SetServerName(name)
+	return s.engine.SetServerName(name)
 }
 
-// Timeout is the context's.
+// Timeout returns how long the caller may wait before it repeats the unfinished operation. In
+// TLS ok is false.
 func (s *Session) Timeout() (d time.Duration, ok bool) {
 	defer func() { _ = recover() }()
-	return s.context.Timeout()
+	at, ok := s.engine.Deadline()
+	if !ok || s.done() && s.engine.Acknowledged() {
+		return 0, false // only a final flight remains, kept for a peer that has it
+	}
+	return max(0, time.Until(at)), true
+}
+
+// Pending is how many bytes can be read without the transport: bytes of data, or of a record
+// that is complete.
+func (s *Session) Pending() int {
+	n := len(s.data)
+	if s.complete {
+		n += len(s.early)
+	}
+	if len(s.in) > 0 && (s.mode.IsDTLS() || s.engine.Missing(s.in) == 0) {
+		n += len(s.in)
+	}
+	return n
+}
+
+// Feed adds what was received, in DTLS one datagram. Only a session that is fed has it.
+func (s *Session) Feed(data []byte) error {
+	switch {
+	case !s.fed:
+		return hermetic.ErrInvalidOperation
+	case s.mode.IsDTLS() && len(s.in) > 0:
+		return hermetic.ErrInvalidOperation
+	}
+	s.in = append(s.in, data...)
+	return nil
+}
+
+// Drain moves to p what must be sent, as much as fits, in DTLS one datagram. It reports whether
+// there is more of the same.
+func (s *Session) Drain(p []byte) (n int, more bool) {
+	if len(s.queue) == 0 {
+		return 0, false
+	}
+	n = copy(p, s.queue[0])
+	if s.queue[0] = s.queue[0][n:]; len(s.queue[0]) > 0 {
+		return n, true
+	}
+	if s.queue = s.queue[1:]; len(s.queue) == 0 {
+		s.queue = nil
+	}
+	return n, false
 }
 
 // Info describes the session for ctx:info().
 func (s *Session) Info() (fields []Field) {
 	defer func() { _ = recover() }()
-	return Info(s.context.Engine().State())
+	return Info(s.engine.State())
 }
 
 // Export is ctx:export().
 func (s *Session) Export(label string, context []byte, length int) (secret []byte, err error) {
 	defer recovered(&err)
-	return s.context.Engine().ExportKeyingMaterial(label, context, length)
+	return s.engine.ExportKeyingMaterial(label, context, length)
 }
 
-// recovered turns a panic of the engine into an error, as in perform.
+// recovered turns a panic of the engine into an error.
 func recovered(err *error) {
 	if r := recover(); r != nil {
 		*err = fmt.Errorf("internal error: %v", r)
 	}
-}
-
-// transit is the BIO of a session: bytes on their way between two steps.
-type transit struct {
-	head, body []byte // given with this step; C memory, not to be kept
-	rest       []byte // given before and not read yet
-	asked      int    // by the last Read that found nothing
-
-	out     []byte // room for what is offered
-	offered int    // how much of it is, by the last Write that was refused
-	partial bool   // there was more
-	blocked bool   // something was refused, and has not been taken since
-	taken   int    // how much of what is offered next has gone already
-}
-
-// Read gives what came, and notes what is missing.
-func (t *transit) Read(p []byte) (n int, err error) {
-	for _, part := range []*[]byte{&t.rest, &t.head, &t.body} {
-		k := copy(p[n:], *part)
-		*part = (*part)[k:]
-		n += k
-	}
-	if n == 0 {
-		t.asked = len(p)
-	}
-	return n, nil
-}
-
-// Write says that as much has gone as the caller took of it; the rest is
-// refused, and offered to the caller.
-func (t *transit) Write(p []byte) (n int, err error) {
-	if t.taken > 0 {
-		n = min(t.taken, len(p))
-		t.taken -= n
-		t.blocked = n < len(p)
-		return n, nil
-	}
-	t.blocked = true
-	t.offered = copy(t.out, p)
-	t.partial = t.offered < len(p)
-	return 0, nil
-}
-
-// keep saves what the context did not read, for the memory it is in is lent.
-func (t *transit) keep() {
-	if len(t.head)+len(t.body) > 0 {
-		t.rest = append(append(t.rest, t.head...), t.body...)
-	} else if len(t.rest) == 0 {
-		t.rest = nil
-	}
-	t.head, t.body, t.out = nil, nil, nil
 }

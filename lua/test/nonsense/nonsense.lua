@@ -41,7 +41,8 @@ values = {
 local function value() return one_of(values)() end
 
 local methods = { 'handshake', 'read', 'write', 'close', 'closenotify', 'reset', 'setbio', 'setpeerid', 'sethostname',
-  'gettimeout', 'info', 'export', 'readearly', 'writeearly', 'unknown' }
+  'gettimeout', 'info', 'export', 'readearly', 'writeearly', 'feed', 'drain', 'want', 'pending', 'peerchain', 'verifypeer',
+  'getsession', 'setsession', 'unknown' }
 
 local depth, call = 0
 
@@ -96,12 +97,43 @@ end
 local early_client = ssl.newconfig { mode = 'tls-client', sessions = 1, earlydata = true }
 local early_server = ssl.newconfig { mode = 'tls-server', earlydata = 50000 }
 
+-- Functions of a configuration, with the manners of callbacks.
+local function hostile(result)
+  return function(...)
+    depth = depth + 1
+    local ok, odd, value = pcall(mischief)
+    depth = depth - 1
+    if not ok then error(odd, 0) end
+    if odd then return value end
+    if random(5) == 1 then return nil end
+    return result(...)
+  end
+end
+local asking_server
+asking_server = ssl.newconfig { mode = 'tls-server', verify = hostile(function() return random(20) > 1 end),
+  servername = hostile(function() return one_of { true, asking_server, configs[random(10)] } end),
+  alpn = hostile(function(hello) return one_of { hello.alpn[1], false, 'x' } end) }
+local asking_client = ssl.newconfig { mode = 'tls-client', alpn = { 'a', 'b' }, sessions = true, readahead = true,
+  verify = hostile(function(info) return info.peer ~= nil end) }
+
+-- Engines without callbacks.
+local function new_engines()
+  local i = random(9)
+  contexts[i], contexts[i + 1] = ssl.newengine(asking_client), ssl.newengine(asking_server)
+  transports[i], transports[i + 1] = nil, nil
+end
+
 local function new_pair()
+  if random(4) == 1 then return new_engines() end
   local datagrams = dtls and random(2) == 1
   local kind, make = datagrams and 'dtls' or 'tls', datagrams and t.datagrams or t.stream
   local up, down = make(), make()
   local c, s = ssl.newconfig(kind .. '-client'), ssl.newconfig(kind .. '-server')
-  if not datagrams and random(2) == 1 then c, s = early_client, early_server end
+  if not datagrams then
+    local n = random(3)
+    if n == 1 then c, s = early_client, early_server end
+    if n == 2 then c, s = asking_client, asking_server end
+  end
   local crcb, cwcb = callbacks(down, up)
   local srcb, swcb = callbacks(up, down)
   configs[random(10)] = c
@@ -133,16 +165,22 @@ function call()
   elseif n <= 76 then
     ctx:setpeerid('peer')
   elseif n <= 78 then
-    ctx:setbio(transports[i][1], transports[i][2])
+    if transports[i] then
+      ctx:setbio(transports[i][1], transports[i][2])
+    else -- an engine: pass what it has to say to a neighbor
+      local other = contexts[i % 10 + 1] or ctx
+      other:feed(ctx:drain())
+    end
   elseif n <= 90 then
     local f = ctx[one_of(methods)]
     f(random(4) == 1 and value() or ctx, value(), value(), value())
   elseif n <= 94 then
-    local f = one_of { ssl.newconfig, ssl.newcontext, ssl.getcookie, ssl.checkcookie, md.hash, md.hmac, base64.encode, base64.decode }
+    local f = one_of { ssl.newconfig, ssl.newcontext, ssl.newengine, ssl.certificate, ssl.getcookie, ssl.checkcookie, md.hash, md.hmac, base64.encode, base64.decode }
     f(value(), value(), value(), value())
   elseif n <= 96 then
     ssl.newconfig { mode = one_of(modes), [one_of { 'alpn', 'groups', 'ciphers', 'versions', 'verify', 'hostname', 'cacert',
-      'cert', 'mtu', 'earlydata', 'sessions', 'x' }] = one_of { value(), { value(), value(), x = value() } } }
+      'cert', 'mtu', 'earlydata', 'sessions', 'certs', 'key', 'password', 'capath', 'crl', 'servername', 'readahead', 'ticketkeys',
+      'recordsize', 'signatures', 'x' }] = one_of { value(), { value(), value(), x = value() } } }
   elseif n == 97 then
     contexts[i] = false
   elseif n == 98 then
