@@ -12,7 +12,7 @@ var errCCMOpen = errors.New("ccm: message authentication failed")
 
 // ccm is AES-CCM (RFC 3610) with a nonce of 12 bytes, so L = 3, and a tag of
 // 8 or 16. It is not safe for concurrent use: the blocks that it works on stand
-// in it, so that a record costs no allocation.
+// in it, so that a record of at most manyBytes costs no allocation.
 type ccm struct {
 	block   cipher.Block
 	tag     int
@@ -22,6 +22,13 @@ type ccm struct {
 }
 
 const ccmNonce = 12
+
+// manyBytes is from where on counter mode is crypto/cipher's. It encrypts eight blocks at a
+// time, where one by one each waits for the last: 2 µs instead of 17 for 16 KiB. But it
+// allocates 512 bytes for each record, for a copy of the key, since its counter cannot be set.
+// Datagrams are smaller. The CBC-MAC gains nothing from crypto/cipher: each of its blocks
+// needs the one before.
+const manyBytes = 1500
 
 func newCCM(key []byte) cipher.AEAD  { return &ccm{block: newAES(key), tag: 16} }
 func newCCM8(key []byte) cipher.AEAD { return &ccm{block: newAES(key), tag: 8} }
@@ -118,6 +125,13 @@ func (c *ccm) absorb(b []byte) {
 func (c *ccm) crypt(dst, src, nonce []byte) {
 	c.counter[0] = 2
 	copy(c.counter[1:], nonce)
+	if len(src) > manyBytes {
+		c.counter[13], c.counter[14], c.counter[15] = 0, 0, 0
+		ctr := cipher.NewCTR(c.block, c.counter[:])
+		ctr.XORKeyStream(c.mac[:], c.mac[:])
+		ctr.XORKeyStream(dst, src)
+		return
+	}
 	for i := uint32(1); len(src) > 0; i++ {
 		c.setCounter(i)
 		n := subtle.XORBytes(dst, src[:min(16, len(src))], c.stream[:])

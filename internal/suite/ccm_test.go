@@ -68,17 +68,82 @@ func TestCCMWycheproof(t *testing.T) {
 	}
 }
 
-// TestCCMAllocations: none for a record.
+// TestCCMSizes compares sizes around where counter mode changes with RFC 3610, block by block.
+func TestCCMSizes(t *testing.T) {
+	key, nonce, aad := sampleBytes(16, 1), sampleBytes(12, 2), sampleBytes(13, 3)
+	for _, tag := range []int{8, 16} {
+		aead := &ccm{block: newAES(key), tag: tag}
+		for _, size := range []int{0, 1, 15, 16, 17, manyBytes - 1, manyBytes, manyBytes + 1, manyBytes + 15, manyBytes + 16, 4096, 1<<14 + 1} {
+			data := sampleBytes(size, 4)
+			want := referenceCCM(key, nonce, data, aad, tag)
+			inPlace := append(append(make([]byte, 0, size+tag), data...), make([]byte, tag)...)[:size]
+			if got := aead.Seal(inPlace[:0], nonce, inPlace, aad); !bytes.Equal(got, want) {
+				t.Errorf("%d bytes, tag of %d: Seal differs", size, tag)
+			}
+			if got, err := aead.Open(nil, nonce, want, aad); err != nil || !bytes.Equal(got, data) {
+				t.Errorf("%d bytes, tag of %d: Open: %v", size, tag, err)
+			}
+			want[size/2] ^= 1
+			if got, err := aead.Open(want[:0], nonce, want, aad); err == nil || len(got) > 0 {
+				t.Errorf("%d bytes, tag of %d: a forgery is opened", size, tag)
+			}
+		}
+	}
+}
+
+// sampleBytes are n bytes that do not repeat soon.
+func sampleBytes(n int, start byte) []byte {
+	b := make([]byte, n)
+	for i := range b {
+		b[i] = start + byte(i) + byte(i>>8)
+	}
+	return b
+}
+
+// referenceCCM seals by the words of RFC 3610, Section 2, with L = 3.
+func referenceCCM(key, nonce, data, aad []byte, tag int) []byte {
+	block := newAES(key)
+	b := append([]byte{64 | byte((tag-2)/2)<<3 | 2}, nonce...)
+	b = append(b, byte(len(data)>>16), byte(len(data)>>8), byte(len(data)), 0, byte(len(aad)))
+	pad := func(b []byte) []byte { return append(b, make([]byte, (16-len(b)%16)%16)...) }
+	b = append(pad(append(b, aad...)), pad(bytes.Clone(data))...)
+	var mac [16]byte
+	for ; len(b) > 0; b = b[16:] {
+		for i := range mac {
+			mac[i] ^= b[i]
+		}
+		block.Encrypt(mac[:], mac[:])
+	}
+	stream := func(i int) (s [16]byte) {
+		a := append(append([]byte{2}, nonce...), byte(i>>16), byte(i>>8), byte(i))
+		block.Encrypt(s[:], a)
+		return s
+	}
+	sealed := bytes.Clone(data)
+	for i := range sealed {
+		s := stream(i/16 + 1)
+		sealed[i] ^= s[i%16]
+	}
+	s := stream(0)
+	for i := range tag {
+		sealed = append(sealed, mac[i]^s[i])
+	}
+	return sealed
+}
+
+// TestCCMAllocations: none for a record of at most manyBytes, and one for a larger one.
 func TestCCMAllocations(t *testing.T) {
 	aead := newCCM(make([]byte, 16))
-	nonce, aad, buf := make([]byte, 12), make([]byte, 13), make([]byte, 0, 2048)
-	n := testing.AllocsPerRun(100, func() {
-		b := aead.Seal(buf, nonce, buf[:1000], aad)
-		if _, err := aead.Open(b[:0], nonce, b, aad); err != nil {
-			t.Fatal(err)
+	nonce, aad, buf := make([]byte, 12), make([]byte, 13), make([]byte, 0, 20_000)
+	for size, want := range map[int]float64{64: 0, manyBytes: 0, manyBytes + 1: 2, 1 << 14: 2} {
+		n := testing.AllocsPerRun(100, func() {
+			b := aead.Seal(buf, nonce, buf[:size], aad)
+			if _, err := aead.Open(b[:0], nonce, b, aad); err != nil {
+				t.Fatal(err)
+			}
+		})
+		if n != want {
+			t.Errorf("%d bytes: %.0f allocations to seal and open, want %.0f", size, n, want)
 		}
-	})
-	if n != 0 {
-		t.Errorf("%.0f allocations", n)
 	}
 }
