@@ -20,9 +20,9 @@ var (
 	errBadConfig   = "the configuration chosen for this client is invalid"
 )
 
-// answer answers a question of the handshake, or returns it in the form in
+// ask answers a question of the handshake from the Config, or returns it in the form in
 // which the caller is asked.
-func (e *Engine) answer(q handshake.Question) Pending {
+func (e *Engine) ask(q handshake.Question) Pending {
 	switch q := q.(type) {
 	case *handshake.Configure:
 		return e.configure(q)

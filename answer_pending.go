@@ -32,7 +32,7 @@ type ConfigRequest struct {
 // engine's own, and an error ends the handshake. The questions that follow are those of the
 // Config that was chosen.
 func (r *ConfigRequest) Answer(cfg *Config, err error) error {
-	return answer(r.engine, r, "choice of a Config", func(q *handshake.Configure) { r.engine.configured(q, cfg, err) })
+	return reply(r.engine, r, "choice of a Config", func(q *handshake.Configure) { r.engine.configured(q, cfg, err) })
 }
 
 // ChooseRequest asks which certificate to send ([AsyncChoose]).
@@ -49,7 +49,7 @@ type ChooseRequest struct {
 // Answer returns the certificate to the engine. Nil sends none on a client, and leaves the
 // choice to the Config on a server. An error ends the handshake.
 func (r *ChooseRequest) Answer(cert *tls.Certificate, err error) error {
-	return answer(r.engine, r, "choice of a certificate", func(q *handshake.Choose) {
+	return reply(r.engine, r, "choice of a certificate", func(q *handshake.Choose) {
 		switch {
 		case err != nil:
 			q.Err = callbackError(alert.InternalError, err)
@@ -87,7 +87,7 @@ func (r *SignRequest) Sign(source io.Reader, key crypto.Signer) ([]byte, error) 
 // Answer returns the signature to the engine. An error ends the handshake with
 // internal_error.
 func (r *SignRequest) Answer(signature []byte, err error) error {
-	return answer(r.engine, r, "signature", func(q *handshake.Sign) {
+	return reply(r.engine, r, "signature", func(q *handshake.Sign) {
 		q.Signature, q.Err = slices.Clone(signature), err
 	})
 }
@@ -103,7 +103,7 @@ type VerifyRequest struct {
 // Answer returns the verdict to the engine. Nil accepts the peer. An error ends the
 // handshake with bad_certificate, or with the alert of an *[AlertError].
 func (r *VerifyRequest) Answer(err error) error {
-	return answer(r.engine, r, "verdict", func(q *handshake.Verify) {
+	return reply(r.engine, r, "verdict", func(q *handshake.Verify) {
 		if err != nil {
 			q.Err = callbackError(alert.BadCertificate, err)
 		}
@@ -121,7 +121,7 @@ type SessionRequest struct {
 // Answer returns the session to the engine. After nil, or an error, the handshake is a full
 // one.
 func (r *SessionRequest) Answer(s *Session, err error) error {
-	return answer(r.engine, r, "session", func(q *handshake.Offer) {
+	return reply(r.engine, r, "session", func(q *handshake.Offer) {
 		if err == nil {
 			r.engine.offered(q, s)
 		}
@@ -159,7 +159,7 @@ type PSKRequest struct {
 // Answer returns the PSK to the engine, or nil if the identity is unknown. An error ends
 // the handshake.
 func (r *PSKRequest) Answer(p *PSK, err error) error {
-	return answer(r.engine, r, "PSK", func(q *handshake.FindPSK) { r.engine.foundPSK(q, p, err) })
+	return reply(r.engine, r, "PSK", func(q *handshake.FindPSK) { r.engine.foundPSK(q, p, err) })
 }
 
 // ReplayRequest asks a server whether early data is new ([AsyncReplay]).
@@ -177,7 +177,7 @@ type ReplayRequest struct {
 // Answer tells the engine whether ID was never seen before, on any server. If it was, or with an
 // error, the early data is rejected and the handshake continues.
 func (r *ReplayRequest) Answer(unseen bool, err error) error {
-	return answer(r.engine, r, "verdict on a replay", func(q *handshake.Unseen) { q.OK = unseen && err == nil })
+	return reply(r.engine, r, "verdict on a replay", func(q *handshake.Unseen) { q.OK = unseen && err == nil })
 }
 
 // question ties a request to the engine that asked it.
@@ -185,14 +185,14 @@ type question struct{ engine *Engine }
 
 func (question) pending() {}
 
-// answer answers the handshake's question of which r is the public form, and continues,
+// reply answers the handshake's question of which r is the public form, and continues,
 // or returns the error of stale.
-func answer[Q handshake.Question](e *Engine, r Pending, what string, fill func(Q)) error {
+func reply[Q handshake.Question](e *Engine, r Pending, what string, fill func(Q)) error {
 	if e.pending != r {
 		return stale(what)
 	}
 	fill(e.machine.Question().(Q))
-	e.answered()
+	e.proceed()
 	return nil
 }
 

@@ -218,7 +218,7 @@ func (e *Engine) advance() error {
 			e.traceWaiting()
 			return nil
 		}
-		e.pending = e.answer(q)
+		e.pending = e.ask(q)
 		e.traceQuestion(q)
 		if e.pending != nil {
 			e.carrier.Pause()
@@ -230,8 +230,8 @@ func (e *Engine) advance() error {
 	}
 }
 
-// answered continues after the caller's answer.
-func (e *Engine) answered() {
+// proceed continues after the caller's answer.
+func (e *Engine) proceed() {
 	if e.trace.Enter() {
 		defer e.trace.Leave()
 	}
