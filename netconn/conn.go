@@ -9,14 +9,11 @@
 // Connections do not support hermetic.Config.Async: use callbacks. They may block, except on a
 // [PacketListener].
 //
-// net/http serves HTTP/1.1 over these connections, and dials through Transport.DialTLSContext. It
-// speaks HTTP/2 only over connections of crypto/tls: leave "h2" out of NextProtos, or do as
-// examples/http2 does.
+// [Serve] serves HTTP/1.1 and HTTP/2 with net/http, and [Transport] is a client for both.
 package netconn
 
 import (
 	"context"
-	"crypto/tls"
 	"net"
 	"time"
 
@@ -53,18 +50,19 @@ type session interface {
 	control(func(*hermetic.Engine) error) error
 	netConn() net.Conn
 	drops() Drops
+	setProtocols(func(protos []string) []string)
 }
 
 // Client returns a TLS client over a stream. The first use performs the handshake. If cfg cannot
 // be used, all methods return the *hermetic.ConfigError.
 func Client(conn net.Conn, cfg *hermetic.Config) *Conn {
-	return &Conn{newStream(conn, hermetic.TLSClient, cfg)}
+	return &Conn{newStream(conn, hermetic.TLSClient, &handshakes{cfg: cfg})}
 }
 
 // Server returns a TLS server over a stream. The first use performs the handshake. If cfg cannot
 // be used, all methods return the *hermetic.ConfigError.
 func Server(conn net.Conn, cfg *hermetic.Config) *Conn {
-	return &Conn{newStream(conn, hermetic.TLSServer, cfg)}
+	return &Conn{newStream(conn, hermetic.TLSServer, &handshakes{cfg: cfg})}
 }
 
 // DTLSClient returns a DTLS client over a connection that keeps datagrams apart, such as a
@@ -97,6 +95,12 @@ func (c *Conn) Read(p []byte) (int, error) { return c.session.Read(p) }
 // In DTLS it sends one datagram, of at most 16,384 bytes. A longer p is a
 // [hermetic.ErrInvalidOperation], and nothing is sent. A datagram that the transport has not
 // taken at the deadline may still be sent later.
+//
+// A peer that reads nothing, though it may have sent its close_notify, keeps a Write over a stream
+// waiting until the write deadline, as with crypto/tls: set one.
+//
+// After the peers have agreed on the ALPN protocol "h2", a first Write that begins like HTTP/1 is
+// [ErrNotHTTP2], and nothing is sent.
 func (c *Conn) Write(p []byte) (int, error) { return c.session.Write(p) }
 
 // Close sends close_notify, unless it would have to wait for another call, and closes the
@@ -140,22 +144,6 @@ func (c *Conn) State() hermetic.ConnectionState { return c.state() }
 // then sends the engine's output. f must not block, and must not call Open, Seal, SealEarlyData,
 // Output, Close, Reset or Export. Control returns f's error.
 func (c *Conn) Control(f func(*hermetic.Engine) error) error { return c.control(f) }
-
-// stateTimeout is how long ConnectionState waits for a handshake.
-const stateTimeout = 30 * time.Second
-
-// ConnectionState returns State as a crypto/tls type, for net/http and other packages that look for
-// this method. Since net/http calls it once, before it reads, it first performs the handshake if
-// that is not complete, for at most 30 seconds. VerifiedChains is not set.
-func (c *Conn) ConnectionState() tls.ConnectionState {
-	if !c.state().HandshakeComplete {
-		ctx, cancel := context.WithTimeout(context.Background(), stateTimeout)
-		defer cancel()
-		c.handshake(ctx) // the first Read repeats its error
-	}
-	s := c.state()
-	return s.TLS()
-}
 
 // NetConn returns the connection below. It is nil on a [PacketListener], whose peers share a
 // socket. Reading or writing it corrupts the TLS or DTLS connection.

@@ -1,6 +1,7 @@
 package netconn
 
 import (
+	"context"
 	"fmt"
 	"io"
 
@@ -63,11 +64,7 @@ func (s *stream) readEarly(p []byte) (int, error) {
 
 func (s *stream) awaitEarly(p []byte) (int, error) {
 	if !s.done.Load() {
-		if err := s.lock(s.handshaking, bothDeadlines); err != nil {
-			return 0, err
-		}
-		defer s.handshaking.unlock()
-		if err := s.steps(func() bool { return s.early.Load() || s.done.Load() }); err != nil {
+		if err := s.limited(context.Background(), s.shakeUntilEarly); err != nil {
 			return 0, err
 		}
 	}
@@ -79,6 +76,15 @@ func (s *stream) awaitEarly(p []byte) (int, error) {
 		err = io.EOF // another goroutine was faster
 	}
 	return n, err
+}
+
+// shakeUntilEarly is shake, but ends when there is early data.
+func (s *stream) shakeUntilEarly(context.Context) error {
+	if err := s.lock(s.handshaking, bothDeadlines); err != nil {
+		return err
+	}
+	defer s.handshaking.unlock()
+	return s.steps(func() bool { return s.early.Load() || s.done.Load() })
 }
 
 // takeEarly returns early data that has arrived.
@@ -93,11 +99,17 @@ func (s *stream) takeEarly(p []byte, w which) (n int, err error) {
 	return n, err
 }
 
+// sealEarly runs while the engine is guarded: until the handshake begins, setProtocols may replace it.
+func (s *stream) sealEarly(dst, data []byte) ([]byte, error) {
+	s.fed = true
+	return s.engine.SealEarlyData(dst, data)
+}
+
 func (s *stream) writeEarly(p []byte) (int, error) {
 	if s.err != nil {
 		return 0, s.err
 	}
-	n, err := s.write(p, s.engine.SealEarlyData, s.writeBounds())
+	n, err := s.write(p, s.sealEarly, s.writeBounds())
 	if n > 0 {
 		s.spoke.Store(true)
 	}

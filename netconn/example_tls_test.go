@@ -6,6 +6,8 @@ import (
 	"io"
 	"log"
 	"net"
+	"net/http"
+	"os"
 	"time"
 
 	"github.com/hermetic-tls/hermetic"
@@ -121,5 +123,60 @@ func ExampleNewPacketListener() {
 		}
 	}()
 	fmt.Println(echoed(l.Addr()))
+	// Output: hello
+}
+
+// The server and the client of net/http: HTTP/2, or HTTP/1.1.
+func ExampleServe() {
+	l, err := netconn.Listen("tcp", "127.0.0.1:0", &hermetic.Config{}) // with a self-signed certificate
+	if err != nil {
+		log.Fatal(err)
+	}
+	srv := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprintln(w, r.Proto, r.TLS.NegotiatedProtocol)
+	})}
+	defer srv.Close()
+	go netconn.Serve(srv, l)
+
+	client := &http.Client{Transport: netconn.Transport(&hermetic.Config{InsecureSkipVerify: true})}
+	resp, err := client.Get("https://" + l.Addr().String())
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer resp.Body.Close()
+	io.Copy(os.Stdout, resp.Body)
+	// Output: HTTP/2.0 h2
+}
+
+// A Dialer has options, and its DialContext fits where other packages want one.
+func ExampleDialer() {
+	l, err := netconn.Listen("tcp", "127.0.0.1:0", &hermetic.Config{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer l.Close()
+	go func() {
+		conn, err := l.Accept()
+		if err != nil {
+			return
+		}
+		defer conn.Close()
+		io.WriteString(conn, "hello")
+	}()
+	d := &netconn.Dialer{
+		NetDialer:        &net.Dialer{Timeout: time.Minute}, // of the connection and the handshake
+		Config:           &hermetic.Config{InsecureSkipVerify: true},
+		HandshakeTimeout: 10 * time.Second,
+	}
+	conn, err := d.DialContext(context.Background(), "tcp", l.Addr().String())
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer conn.Close()
+	got, err := io.ReadAll(conn)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Printf("%s\n", got)
 	// Output: hello
 }

@@ -11,75 +11,7 @@ import (
 	"github.com/hermetic-tls/hermetic"
 )
 
-// Dial connects and performs the handshake: DTLS if the network is "udp", "udp4" or "udp6", and
-// otherwise TLS. Without cfg.ServerName, the name to verify is the host of address. With cfg.PSKs
-// or cfg.PeerPublicKeys it is not: then no certificate is accepted in their place. If ctx is done
-// before the handshake is complete, the error is that of ctx.
-func Dial(ctx context.Context, network, address string, cfg *hermetic.Config) (*Conn, error) {
-	if cfg == nil {
-		cfg = &hermetic.Config{}
-	}
-	if cfg.ServerName == "" && len(cfg.PSKs)+len(cfg.PeerPublicKeys) == 0 {
-		host, _, err := net.SplitHostPort(address)
-		if err != nil {
-			return nil, err
-		}
-		cfg = cfg.Clone()
-		cfg.ServerName = host
-	}
-	var d net.Dialer
-	conn, err := d.DialContext(ctx, network, address)
-	if err != nil {
-		return nil, err
-	}
-	c := Client(conn, cfg)
-	if isUDP(network) {
-		c = DTLSClient(conn, cfg)
-	}
-	if err := c.HandshakeContext(ctx); err != nil {
-		c.Close()
-		return nil, err
-	}
-	return c, nil
-}
-
 func isUDP(network string) bool { return strings.HasPrefix(network, "udp") }
-
-// Listen listens for DTLS, as [ListenPacket] does, if the network is "udp", "udp4" or "udp6", and
-// otherwise for TLS. Its connections are *[Conn]s.
-func Listen(network, address string, cfg *hermetic.Config) (net.Listener, error) {
-	if isUDP(network) {
-		return ListenPacket(network, address, cfg)
-	}
-	if _, err := newEngine(hermetic.TLSServer, cfg); err != nil {
-		return nil, err
-	}
-	l, err := net.Listen(network, address)
-	if err != nil {
-		return nil, err
-	}
-	return NewListener(l, cfg), nil
-}
-
-// NewListener returns a listener for TLS over the connections of another. Its connections are
-// *[Conn]s, and perform their handshake with the first use.
-func NewListener(inner net.Listener, cfg *hermetic.Config) net.Listener {
-	return &listener{inner, cfg}
-}
-
-type listener struct {
-	net.Listener
-	cfg *hermetic.Config
-}
-
-// Accept returns a connection whose handshake begins with its first use.
-func (l *listener) Accept() (net.Conn, error) {
-	conn, err := l.Listener.Accept()
-	if err != nil {
-		return nil, err
-	}
-	return Server(conn, l.cfg), nil
-}
 
 // PacketConfig holds the options of a [PacketListener]. The zero value is right for most.
 type PacketConfig struct {
@@ -175,9 +107,21 @@ var errListenerClosed = fmt.Errorf("netconn: the listener is closed: %w", net.Er
 
 // Accept returns the next connection whose handshake is complete: a *[Conn]. After Close, or if the
 // socket fails, the error is a net.ErrClosed.
-func (l *PacketListener) Accept() (net.Conn, error) {
+func (l *PacketListener) Accept() (net.Conn, error) { return l.accept(context.Background()) }
+
+// AcceptWithContext is [PacketListener.Accept] until ctx is done; then the error is that of ctx.
+func (l *PacketListener) AcceptWithContext(ctx context.Context) (net.Conn, error) {
+	return l.accept(ctx)
+}
+
+func (l *PacketListener) accept(ctx context.Context) (net.Conn, error) {
 	s := l.socket
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
 	select {
+	case <-ctx.Done():
+		return nil, ctx.Err()
 	case <-s.done:
 	case p := <-s.accept:
 		s.mu.Lock()

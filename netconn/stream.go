@@ -47,6 +47,7 @@ type stream struct {
 	server bool
 	socket bool
 	bounds
+	beginning
 	done  atomic.Bool // the handshake
 	early atomic.Bool // early data is not read yet
 	spoke atomic.Bool // WriteEarlyData has written
@@ -76,14 +77,26 @@ type stream struct {
 	closeErr error
 }
 
-func newStream(conn net.Conn, mode hermetic.Mode, cfg *hermetic.Config) *stream {
+func newStream(conn net.Conn, mode hermetic.Mode, common *handshakes) *stream {
 	s := &stream{conn: conn, server: mode.IsServer(), handshaking: newLock(), reading: newLock(), writing: newLock(), using: newLock()}
 	_, s.socket = conn.(syscall.Conn)
 	s.bounds.transport, s.bounds.ended = conn, make(chan struct{})
-	if s.engine, s.err = newEngine(mode, cfg); s.err == nil && s.server {
-		s.engine.SetConn(conn)
-	}
+	s.common = common
+	s.engine, s.err = s.newEngine(common.cfg)
 	return s
+}
+
+// newEngine returns an engine for this side of the connection.
+func (s *stream) newEngine(cfg *hermetic.Config) (*hermetic.Engine, error) {
+	mode := hermetic.TLSClient
+	if s.server {
+		mode = hermetic.TLSServer
+	}
+	e, err := newEngine(mode, cfg)
+	if err == nil && s.server {
+		e.SetConn(s.conn)
+	}
+	return e, err
 }
 
 func (s *stream) handshake(ctx context.Context) error {
@@ -92,26 +105,8 @@ func (s *stream) handshake(ctx context.Context) error {
 		return nil
 	case s.err != nil:
 		return s.err
-	case ctx.Done() == nil:
-		return s.instead(s.shake(ctx))
-	case ctx.Err() != nil:
-		s.abandon(ctx.Err())
-		return ctx.Err()
 	}
-	stop := context.AfterFunc(ctx, func() { s.abandon(ctx.Err()) })
-	err := s.shake(ctx)
-	if !stop() && err != nil {
-		s.abandon(ctx.Err())
-		return ctx.Err()
-	}
-	return s.instead(err)
-}
-
-// abandon ends the connection when a context is done, unless the handshake is complete.
-func (s *stream) abandon(cause error) {
-	if s.cancel(fmt.Errorf("netconn: the handshake's context is done (%v): %w", cause, net.ErrClosed)) {
-		s.shut()
-	}
+	return s.limited(ctx, s.shake)
 }
 
 // shake performs the handshake, or waits for the goroutine that does.
@@ -152,11 +147,15 @@ func (s *stream) steps(enough func() bool) error {
 // complete. The caller holds reading.
 func (s *stream) step() error {
 	var complete, tickets bool
+	var state hermetic.ConnectionState
 	var pending hermetic.Pending
 	if err := s.use(bothDeadlines, func() {
 		s.engine.HasOutput() // a client starts
 		complete, pending = s.engine.HandshakeComplete(), s.engine.Pending()
-		tickets = complete && s.server && s.engine.State().Version == tls.VersionTLS13
+		if complete {
+			state = s.engine.State()
+			tickets = s.server && state.Version == tls.VersionTLS13
+		}
 	}); err != nil {
 		return err
 	}
@@ -170,6 +169,7 @@ func (s *stream) step() error {
 		if err := s.establish(); err != nil {
 			return err
 		}
+		s.http2.Store(state.NegotiatedProtocol == protoHTTP2)
 		s.done.Store(true)
 		if tickets && !s.socket {
 			go s.flushLater(writeDeadline)
@@ -231,6 +231,7 @@ func (s *stream) Close() error {
 	if !s.end(net.ErrClosed, time.Now().Add(closeTimeout)) {
 		return net.ErrClosed
 	}
+	s.left()
 	// A close_notify cannot follow bytes that the transport does not take.
 	if (s.done.Load() || s.spoke.Load()) && s.writing.try() {
 		if len(s.out) == 0 {
@@ -270,7 +271,10 @@ func (s *stream) control(f func(*hermetic.Engine) error) (err error) {
 	if over := s.over(); errors.Is(over, net.ErrClosed) {
 		return over
 	}
-	if err := s.use(s.writeBounds(), func() { err = f(s.engine) }); err != nil {
+	if err := s.use(s.writeBounds(), func() {
+		s.fed = true
+		err = f(s.engine)
+	}); err != nil {
 		return s.instead(err)
 	}
 	if s.done.Load() {

@@ -71,7 +71,10 @@ func (s *stream) open(w which) error {
 // openRecord calls the engine's Open.
 func (s *stream) openRecord(in []byte, w which) (o hermetic.Opened, missing int, err error) {
 	if err := s.use(w, func() {
-		o, err = s.engine.Open(in)
+		if o, err = s.engine.Open(in); err != nil {
+			err = s.stranger(err)
+		}
+		s.fed = s.fed || o.N > 0
 		missing = s.engine.Missing(in[o.N:])
 		if o.N > 0 && o.Kind == hermetic.KindEarlyData {
 			s.earlyData = append(s.earlyData, o.Data...)
@@ -87,7 +90,8 @@ func (s *stream) openRecord(in []byte, w which) (o hermetic.Opened, missing int,
 	case hermetic.ErrClosed:
 		err = io.EOF
 	default:
-		if s.fail(err, time.Now().Add(closeTimeout)) {
+		_, stranger := err.(*strangerError)
+		if s.fail(err, time.Now().Add(closeTimeout)) && !stranger {
 			s.flushLater(w)
 		}
 	}

@@ -1,6 +1,7 @@
 package netconn
 
 import (
+	"cmp"
 	"context"
 	"io"
 	"os"
@@ -19,7 +20,7 @@ func (s *stream) write(p []byte, seal func(dst, data []byte) ([]byte, error), w 
 		return 0, err
 	}
 	defer s.unlockWriting(w)
-	if err := s.over(); err != nil {
+	if err := cmp.Or(s.over(), s.checkHTTP2(p)); err != nil {
 		return 0, err
 	}
 	for n := 0; ; {

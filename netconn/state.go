@@ -1,0 +1,89 @@
+package netconn
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"time"
+)
+
+// stateTimeout is how long ConnectionState waits for a handshake.
+const stateTimeout = 30 * time.Second
+
+// ConnectionState returns State as a crypto/tls type, for packages that look for this method. All
+// fields are set as crypto/tls sets them. NegotiatedProtocolIsMutual is always true, and ECHAccepted
+// is false.
+//
+// Only crypto/tls can fill in what its ExportKeyingMaterial needs: on this state the method always
+// returns an error. Use [Conn.ExportKeyingMaterial].
+//
+// If the handshake is not complete, it is performed first, for at most 30 seconds: net/http calls
+// this method once, before it reads. A server then does not agree on "h2", since net/http continues
+// with HTTP/1.1: for HTTP/2 use [Serve]. A NextProtos that has nothing but "h2" stays.
+func (c *Conn) ConnectionState() tls.ConnectionState {
+	if !c.state().HandshakeComplete {
+		c.setProtocols(withoutHTTP2)
+		ctx, cancel := context.WithTimeout(context.Background(), stateTimeout)
+		defer cancel()
+		c.handshake(ctx) // the first Read repeats its error
+	}
+	return c.connectionState()
+}
+
+// connectionState does not wait for the handshake.
+func (c *Conn) connectionState() tls.ConnectionState {
+	s, state := c.state(), noExporter()
+	state.Version = s.Version
+	state.HandshakeComplete = s.HandshakeComplete
+	state.DidResume = s.DidResume
+	state.CipherSuite = s.CipherSuite
+	state.CurveID = s.CurveID
+	state.NegotiatedProtocol = s.NegotiatedProtocol
+	state.ServerName = s.ServerName
+	state.PeerCertificates = s.PeerCertificates
+	state.VerifiedChains = s.VerifiedChains
+	state.SignedCertificateTimestamps = s.SignedCertificateTimestamps
+	state.OCSPResponse = s.OCSPResponse
+	state.TLSUnique = s.TLSUnique
+	state.HelloRetryRequest = s.HelloRetryRequest
+	return state
+}
+
+// noExporter returns a state whose ExportKeyingMaterial returns an error: that of the zero value
+// panics, and crypto/tls exports nothing where renegotiation is on. Its NegotiatedProtocolIsMutual is
+// true, as always, and otherwise it is empty.
+func noExporter() tls.ConnectionState {
+	return tls.Client(nil, &tls.Config{Renegotiation: tls.RenegotiateOnceAsClient}).ConnectionState()
+}
+
+// ExportKeyingMaterial returns length bytes that are bound to the connection, label and context
+// (RFC 5705; RFC 9846, Section 7.5). See [hermetic.Engine.ExportKeyingMaterial].
+func (c *Conn) ExportKeyingMaterial(label string, context []byte, length int) ([]byte, error) {
+	s := c.state()
+	return s.ExportKeyingMaterial(label, context, length)
+}
+
+// OCSPResponse returns the OCSP response that the server has stapled, if any (RFC 6066, Section 8).
+func (c *Conn) OCSPResponse() []byte { return c.state().OCSPResponse }
+
+// What VerifyHostname refuses.
+var (
+	errHostOfClient   = errors.New("netconn: VerifyHostname is for the connection of a client")
+	errHostTooEarly   = errors.New("netconn: VerifyHostname before the handshake is complete")
+	errHostUnverified = errors.New("netconn: the handshake did not verify the server's certificate chain")
+)
+
+// VerifyHostname checks that the server's certificate, which the handshake must have verified, is
+// for this host too.
+func (c *Conn) VerifyHostname(host string) error {
+	s := c.state()
+	switch {
+	case s.Mode.IsServer():
+		return errHostOfClient
+	case !s.HandshakeComplete:
+		return errHostTooEarly
+	case len(s.VerifiedChains) == 0:
+		return errHostUnverified
+	}
+	return s.PeerCertificates[0].VerifyHostname(host)
+}
