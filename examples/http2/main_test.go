@@ -1,16 +1,10 @@
 package main
 
-//lint:file-ignore SA1019 net/http speaks HTTP/2 only over conns of crypto/tls
-
 import (
-	"context"
 	"crypto/tls"
 	"io"
-	"net"
 	"net/http"
 	"testing"
-
-	"golang.org/x/net/http2"
 
 	"github.com/hermetic-tls/hermetic"
 	"github.com/hermetic-tls/hermetic/internal/pkitest"
@@ -19,28 +13,23 @@ import (
 
 func TestServe(t *testing.T) {
 	ca := pkitest.CA(t)
-	l, err := netconn.Listen("tcp", "127.0.0.1:0", &hermetic.Config{
-		Certificates: []tls.Certificate{ca.Leaf(t, pkitest.Options{})},
-		NextProtos:   []string{"h2", "http/1.1"},
-	})
+	l, err := netconn.Listen("tcp", "127.0.0.1:0", &hermetic.Config{Certificates: []tls.Certificate{ca.Leaf(t, pkitest.Options{})}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		serve(l, &http.Server{Handler: http.HandlerFunc(describe)})
+		serve(l)
 	}()
-	ours := &hermetic.Config{RootCAs: ca.Pool(), NextProtos: []string{"h2"}}
 	for _, c := range []struct {
 		name, want string
 		transport  http.RoundTripper
 	}{
 		{"net/http, HTTP/2", "HTTP/2.0 over TLS 1.3\n", &http.Transport{TLSClientConfig: &tls.Config{RootCAs: ca.Pool()}, ForceAttemptHTTP2: true}},
 		{"net/http, HTTP/1.1", "HTTP/1.1 over TLS 1.2\n", &http.Transport{TLSClientConfig: &tls.Config{RootCAs: ca.Pool(), MaxVersion: tls.VersionTLS12}}},
-		{"x/net/http2 over netconn", "HTTP/2.0 over TLS 1.3\n", &http2.Transport{DialTLSContext: func(ctx context.Context, network, addr string, _ *tls.Config) (net.Conn, error) {
-			return netconn.Dial(ctx, network, addr, ours)
-		}}},
+		{"netconn, HTTP/2", "HTTP/2.0 over TLS 1.3\n", netconn.Transport(&hermetic.Config{RootCAs: ca.Pool()})},
+		{"netconn, HTTP/1.1", "HTTP/1.1 over TLS 1.3\n", netconn.Transport(&hermetic.Config{RootCAs: ca.Pool(), NextProtos: []string{"http/1.1"}})},
 	} {
 		client := &http.Client{Transport: c.transport}
 		r, err := client.Get("https://" + l.Addr().String() + "/")
