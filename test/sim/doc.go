@@ -1,5 +1,6 @@
 // Package sim is a simulated network with a virtual clock, for DTLS: what happens
-// to a datagram is up to a seed, and the same seed gives the same run.
+// to a datagram is up to a seed, and the same seed gives the same run, and the same
+// bytes of trace. The command has it as hermetic trace sim.
 //
 //	go test ./test/sim -seeds 100000 -first 100001
 //	go test ./test/sim -seeds 100000    # so many runs

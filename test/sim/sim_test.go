@@ -1,11 +1,21 @@
 package sim
 
 import (
+	"crypto/sha256"
 	"flag"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"os/exec"
+	"reflect"
 	"runtime"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
+
+	"github.com/hermetic-tls/hermetic/trace"
 )
 
 var (
@@ -17,7 +27,7 @@ var (
 // TestSim plays seeds, and looks at each of them and at all together.
 func TestSim(t *testing.T) {
 	if *one != 0 {
-		r := newRun(*one)
+		r := newRun(Options{Seed: *one})
 		r.play()
 		t.Logf("%v\n%s", r.plan, r.events.String())
 		for _, p := range r.problems {
@@ -32,10 +42,10 @@ func TestSim(t *testing.T) {
 			t.Run("", func(t *testing.T) {
 				t.Parallel()
 				for seed := *first + shard; seed < *first+*seeds; seed += shards {
-					r := newRun(seed)
+					r := newRun(Options{Seed: seed})
 					r.play()
 					for _, p := range r.problems {
-						t.Errorf("%s\n\t%v\n\tgo test ./test/sim -run Sim -v -seed %d", p, r.plan, seed)
+						t.Errorf("%s\n\t%v\n\tgo test ./test/sim -run Sim -v -seed %d\n\t%s", p, r.plan, seed, Command(seed))
 					}
 					followed.Add(int64(r.followed))
 					done := r.complete(toClient) && r.complete(toServer)
@@ -66,25 +76,101 @@ func TestSim(t *testing.T) {
 	}
 }
 
-// TestSameSeedSameRun: or a seed that fails could not be replayed, in another process
-// with other certificates.
-func TestSameSeedSameRun(t *testing.T) {
-	const count = 50
-	play := func() (runs []*run) {
-		for seed := range uint64(count) {
-			r := newRun(seed)
-			r.play()
-			runs = append(runs, r)
-		}
-		return runs
+// traced plays a seed, and returns its trace.
+func traced(t *testing.T, o Options) (Result, string) {
+	t.Helper()
+	var out strings.Builder
+	w := trace.NewWriter(&out, nil)
+	o.Trace = w.Write
+	result, err := Play(o)
+	if err != nil || w.Err() != nil {
+		t.Fatal(err, w.Err())
 	}
-	first := play()
-	for range 3 {
+	return result, out.String()
+}
+
+// TestSameSeedSameBytes: or a seed that fails could not be replayed, in another process with
+// other certificates.
+func TestSameSeedSameBytes(t *testing.T) {
+	for seed := range uint64(50) {
+		first, text := traced(t, Options{Seed: seed})
 		shared = sync.OnceValue(newCertificates)
-		for seed, r := range play() {
-			if want := first[seed].events.String(); r.events.String() != want {
-				t.Fatalf("seed %d: %v\n%s\n%s", seed, r.plan, want, r.events.String())
+		second, again := traced(t, Options{Seed: seed})
+		if !reflect.DeepEqual(first, second) || text != again {
+			t.Fatalf("seed %d: %s\n%s\n%s", seed, first.Plan, first.Events, second.Events)
+		}
+	}
+}
+
+// TestOtherProcess: the bytes are the same in another process.
+func TestOtherProcess(t *testing.T) {
+	const child = "HERMETIC_SIM_CHILD"
+	loss := 0.2
+	hash := sha256.New()
+	for seed := range uint64(20) {
+		_, text := traced(t, Options{Seed: seed, Loss: &loss})
+		io.WriteString(hash, text)
+	}
+	sum := fmt.Sprintf("the sum is %x", hash.Sum(nil))
+	if os.Getenv(child) != "" {
+		t.Log(sum)
+		return
+	}
+	cmd := exec.Command(os.Args[0], "-test.run=^TestOtherProcess$", "-test.v")
+	cmd.Env = append(os.Environ(), child+"=1")
+	out, err := cmd.CombinedOutput()
+	if err != nil || !strings.Contains(string(out), sum) {
+		t.Errorf("here %s, there %s (%v)", sum, out, err)
+	}
+}
+
+// TestTraceAgrees: what the traces tell is what the engines count, over a bad network.
+func TestTraceAgrees(t *testing.T) {
+	for seed := range uint64(100) {
+		drops := map[trace.Side]map[string]uint64{trace.Client: {}, trace.Server: {}}
+		completed := map[trace.Side]bool{}
+		r := newRun(Options{Seed: seed, Trace: func(e trace.Event) {
+			switch d := e.Data.(type) {
+			case *trace.Drop:
+				drops[e.Side][d.Reason]++
+			case *trace.Completed:
+				completed[e.Side] = true
+			case *trace.Message:
+				if d.Sent && d.Malformed {
+					t.Errorf("seed %d: %s is malformed", seed, d.Type)
+				}
+			}
+		}})
+		r.play()
+		for side, name := range map[int]trace.Side{toClient: trace.Client, toServer: trace.Server} {
+			if e := r.engines[side]; e != nil && r.failed[side] == nil {
+				d := e.Drops()
+				want := map[string]uint64{
+					"malformed": d.Malformed, "foreign": d.Foreign, "no_keys": d.NoKeys, "forged": d.Forged, "replayed": d.Replayed,
+					"unprotected": d.Unprotected, "misplaced": d.Misplaced,
+				}
+				maps.DeleteFunc(want, func(_ string, n uint64) bool { return n == 0 })
+				if !maps.Equal(drops[name], want) {
+					t.Errorf("seed %d: the %s told of %v, and counted %v", seed, name, drops[name], want)
+				}
+			}
+			if r.complete(side) != completed[name] {
+				t.Errorf("seed %d: the %s is complete: %v, and told %v", seed, name, r.complete(side), completed[name])
 			}
 		}
+	}
+}
+
+// TestLoss: a loss that is given takes the place of the seed's.
+func TestLoss(t *testing.T) {
+	all, none, wrong := 1.0, 0.0, 1.5
+	if r, err := Play(Options{Seed: 1, Loss: &all}); err != nil || r.Complete {
+		t.Errorf("everything is lost: %+v, %v", r, err)
+	}
+	if r, err := Play(Options{Seed: 1, Loss: &none}); err != nil || !r.Complete || strings.Contains(r.Events, "lost true") {
+		t.Errorf("nothing is lost: %+v, %v", r, err)
+	}
+	if _, err := Play(Options{Loss: &wrong}); err == nil {
+		t.Error("a loss of 150 % is accepted")
 	}
 }

@@ -190,6 +190,7 @@ func Connections(events []trace.Event) []*Connection {
 // builder makes a Connection of events.
 type builder struct {
 	Connection
+	sending uint64 // the epoch of our sending keys
 	flight  int
 	last    trace.Side // that has sent something, for flights
 	held    []Step     // each a ChangeCipherSpec that goes with what its side sends next
@@ -228,9 +229,13 @@ func (b *builder) add(e trace.Event) {
 		if last := b.lastRecord(); last != nil && !d.Sent && last.Type == "alert" {
 			s.Epoch = last.Epoch
 		} else if d.Sent {
-			s.Epoch = b.epoch()
+			s.Epoch = b.sending
 		}
 		b.step(s)
+	case *trace.KeyChange:
+		if d.Sent {
+			b.sending = d.Epoch
+		}
 	case *trace.Retransmission:
 		b.note(Step{Kind: Retransmission, Label: d.Trigger, Time: e.Time})
 		b.again = len(b.Steps)
@@ -345,16 +350,6 @@ func (b *builder) lastRecord() *trace.Record {
 		return r
 	}
 	return nil
-}
-
-// epoch is that of our sending keys.
-func (b *builder) epoch() uint64 {
-	for i := len(b.Events) - 1; i >= 0; i-- {
-		if k, ok := b.Events[i].Data.(*trace.KeyChange); ok && k.Sent {
-			return k.Epoch
-		}
-	}
-	return 0
 }
 
 // pass accounts for the time since the last event.

@@ -4,11 +4,9 @@ import (
 	"crypto/tls"
 	"fmt"
 	"math/rand/v2"
-	"sync"
 	"time"
 
 	"github.com/hermetic-tls/hermetic"
-	"github.com/hermetic-tls/hermetic/internal/pkitest"
 )
 
 // plan is what a seed decides beforehand.
@@ -78,20 +76,6 @@ func (p plan) String() string {
 		100*p.loss, 100*p.dup, 100*p.flip, p.delay, p.jitter, p.mtu, p.pathMTU, p.narrow, p.client, p.server, p.cookies, p.trusted, p.mutual, p.psk, p.cids, p.moves, 100*p.spoof)
 }
 
-// shared is what all runs have in common. Ed25519's signatures have one length, and so
-// have their datagrams: those of an ECDSA key would make a seed's run vary.
-var shared = sync.OnceValue(newCertificates)
-
-type certificates struct {
-	ca   *pkitest.Authority
-	leaf tls.Certificate
-}
-
-func newCertificates() certificates {
-	ca := pkitest.CAWith(quiet{}, pkitest.Ed25519)
-	return certificates{ca, ca.Leaf(quiet{}, pkitest.Options{Kind: pkitest.Ed25519, NewKey: true})}
-}
-
 // random is the engines' randomness.
 type random struct{ *rand.ChaCha8 }
 
@@ -102,6 +86,8 @@ func (p plan) configs(seed uint64, now func() time.Time) (client, server *hermet
 	}
 	client = &hermetic.Config{Time: now, Rand: source(1), MinVersion: p.client[0], MaxVersion: p.client[1], DTLS: hermetic.DTLSConfig{MTU: p.mtu}, NextProtos: []string{"sim"}}
 	server = &hermetic.Config{Time: now, Rand: source(2), MinVersion: p.server[0], MaxVersion: p.server[1], DTLS: hermetic.DTLSConfig{MTU: p.mtu}, NextProtos: []string{"sim"}}
+	client.KeyExchanges = []hermetic.KeyExchange{fixedExchange}
+	server.KeyExchanges = client.KeyExchanges
 	server.DTLS.TrustAddress = p.trusted
 	if p.cids >= 0 {
 		for _, c := range []*hermetic.Config{client, server} {
@@ -114,7 +100,7 @@ func (p plan) configs(seed uint64, now func() time.Time) (client, server *hermet
 		return client, server
 	}
 	s := shared()
-	client.RootCAs, client.ServerName = s.ca.Pool(), "localhost"
+	client.RootCAs, client.ServerName = s.roots, "localhost"
 	server.Certificates = []tls.Certificate{s.leaf}
 	if p.mutual {
 		client.Certificates, server.ClientAuth, server.ClientCAs = server.Certificates, tls.RequireAndVerifyClientCert, client.RootCAs

@@ -9,19 +9,10 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
-	"testing"
 	"time"
 
 	"github.com/hermetic-tls/hermetic"
-	"github.com/hermetic-tls/hermetic/internal/pkitest"
 )
-
-// quiet is a testing.TB for helpers that cannot fail.
-type quiet struct{ testing.TB }
-
-func (quiet) Helper()                   {}
-func (quiet) Fatal(args ...any)         { panic(fmt.Sprint(args...)) }
-func (quiet) Fatalf(f string, a ...any) { panic(fmt.Sprintf(f, a...)) }
 
 const (
 	toServer = iota
@@ -81,10 +72,14 @@ type run struct {
 	problems []string
 }
 
-func newRun(seed uint64) *run {
-	r := &run{rng: rand.New(rand.NewPCG(seed, 1)), start: pkitest.Now, now: pkitest.Now}
+func newRun(o Options) *run {
+	r := &run{rng: rand.New(rand.NewPCG(o.Seed, 1)), start: began, now: began}
 	r.plan = newPlan(r.rng)
-	client, server := r.plan.configs(seed, func() time.Time { return r.now })
+	if o.Loss != nil {
+		r.loss = *o.Loss
+	}
+	client, server := r.plan.configs(o.Seed, func() time.Time { return r.now })
+	client.Trace, server.Trace = o.Trace, o.Trace
 	r.configs = [2]*hermetic.Config{server, client}
 	r.heard, r.must = [2]map[string]bool{{}, {}}, [2]map[string]bool{{}, {}}
 	r.moved = [2]time.Time{r.now, r.now}
