@@ -23,16 +23,8 @@ import (
 // calls of all methods at once and a stranger that injects, from a seed. Its time is
 // synctest's, where a leaked goroutine is a failure.
 func TestDatagramStates(t *testing.T) {
-	n := *seeds
-	if n == 0 {
-		n = 40
-	}
 	client, server := configs(t)
-	for seed := range n {
-		t.Run(fmt.Sprintf("seed=%d", seed), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) { newStorm(t, uint64(seed), client, server).run() })
-		})
-	}
+	withSeeds(t, 40, func(t *testing.T, seed uint64) { newStorm(t, seed, client, server).run() })
 }
 
 // storm is a network, connections over it, and their users.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"fmt"
 	"io"
 	"math/rand/v2"
 	"net"
@@ -13,7 +12,6 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/hermetic-tls/hermetic"
@@ -24,19 +22,8 @@ import (
 // where a call that ends when its deadline does ends at that very moment, and where a
 // goroutine that is left over is a failure.
 func TestStreamStates(t *testing.T) {
-	n := *seeds
-	if n == 0 {
-		n = 60
-		if testing.Short() {
-			n = 10
-		}
-	}
 	ca := newPlayConfigs(t)
-	for seed := range n {
-		t.Run(fmt.Sprintf("seed=%d", seed), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) { newPlay(t, ca, uint64(seed)).run() })
-		})
-	}
+	withSeeds(t, 60, func(t *testing.T, seed uint64) { newPlay(t, ca, seed).run() })
 }
 
 // playConfigs are what plays choose from.
