@@ -343,9 +343,14 @@ func (c *plan) sizes(p *handshake.Params) error {
 		return configError("DTLS.ConnectionIDLength", fmt.Sprintf("%d is not from 0 to 255", d.ConnectionIDLength))
 	case d.ConnectionIDLength > 0 && !d.ConnectionIDs:
 		return configError("DTLS.ConnectionIDLength", "it has no effect without ConnectionIDs")
+	case d.PathValidation > PathValidationNone:
+		return configError("DTLS.PathValidation", fmt.Sprintf("%d is none of PathValidationBasic, PathValidationEnhanced, PathValidationNone", d.PathValidation))
+	case d.PathTimeout < 0:
+		return configError("DTLS.PathTimeout", fmt.Sprintf("%v is negative", d.PathTimeout))
 	case len(c.cfg.DTLS.CookieSecret) > 0 && len(c.cfg.DTLS.CookieSecret) < minCookieSecret:
 		return configError("DTLS.CookieSecret", fmt.Sprintf("it has %d bytes, less than 16", len(c.cfg.DTLS.CookieSecret)))
 	}
+	p.RRC = d.PathValidation != PathValidationNone
 	p.CIDs, p.CIDLength, p.SRTP = d.ConnectionIDs, d.ConnectionIDLength, d.SRTPProfiles
 	return nil
 }

@@ -1,6 +1,7 @@
 package hermetic
 
 import (
+	"strconv"
 	"time"
 
 	"github.com/hermetic-tls/hermetic/internal/carrier"
@@ -54,6 +55,15 @@ type DTLSConfig struct {
 	// to us.
 	ConnectionIDLength int
 
+	// PathValidation is how a new address of a peer is checked (RFC 9853). With ConnectionIDs it
+	// is negotiated, unless it is [PathValidationNone]. The zero value is [PathValidationBasic].
+	// The caller of an Engine must tell where datagrams come from: see [Engine.OpenFrom].
+	PathValidation PathValidation
+
+	// PathTimeout is how long the answer to a challenge may take: T of RFC 9853, Section 5.5,
+	// which recommends three round trips if those are known. Zero means 1 s.
+	PathTimeout time.Duration
+
 	// MaxBuffered bounds what is kept of incomplete messages, and of records whose keys do not
 	// exist yet, in bytes. A larger message can never be reassembled, and the handshake times
 	// out. Zero means 64 KiB, or what a larger MaxCertificateMessage needs.
@@ -76,12 +86,51 @@ type DTLSConfig struct {
 	GetCookieSecrets func() [][]byte
 }
 
+// PathValidation is how a new address of a peer is checked, before anything else is sent
+// there: RFC 9853, Section 5.
+type PathValidation uint8
+
+const (
+	// PathValidationBasic challenges the peer at its new address. It takes one round trip. An
+	// attacker who sees datagrams and forwards them faster than the network does can draw
+	// the connection to its own address.
+	PathValidationBasic PathValidation = iota
+	// PathValidationEnhanced challenges the peer at its current address before, so that a
+	// peer that is still there is not drawn away. If nobody answers there, as after a NAT
+	// has forgotten the peer, it takes PathTimeout longer.
+	PathValidationEnhanced
+	// PathValidationNone neither checks addresses nor answers challenges: the application has
+	// its own means.
+	PathValidationNone
+)
+
+// String returns the constant's name without "PathValidation", such as "Basic".
+func (v PathValidation) String() string {
+	switch v {
+	case PathValidationBasic:
+		return "Basic"
+	case PathValidationEnhanced:
+		return "Enhanced"
+	case PathValidationNone:
+		return "None"
+	}
+	return "PathValidation(" + strconv.Itoa(int(v)) + ")"
+}
+
 // minMTU is the smallest MTU with which fragments are useful.
 const minMTU = 128
 
 // srtpTimeout: RFC 9147bis, Section 5.8.2: "It is RECOMMENDED that for DTLS-SRTP
 // [RFC5764] a default timeout of 400 ms be used".
 const srtpTimeout = 400 * time.Millisecond
+
+// policy is the policy of checks, if they are negotiated.
+func (v PathValidation) policy() carrier.PathPolicy {
+	if v == PathValidationEnhanced {
+		return carrier.EnhancedCheck
+	}
+	return carrier.BasicCheck
+}
 
 // datagramOptions returns the carrier's options for a role.
 func (c *Config) datagramOptions(server bool) carrier.DatagramOptions {
@@ -103,5 +152,8 @@ func (c *Config) datagramOptions(server bool) carrier.DatagramOptions {
 		MaxCertificate:       c.MaxCertificateMessage,
 		Unproved:             server && !d.TrustAddress,
 		TrustUnprotected:     d.TrustUnprotected,
+		PathPolicy:           d.PathValidation.policy(),
+		PathTimeout:          d.PathTimeout,
+		Rand:                 c.random(),
 	}
 }

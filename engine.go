@@ -28,6 +28,10 @@ const (
 	// KindNewPath is a record under our connection ID that may have come from a new address:
 	// see [Engine.ConnectionIDs]. It may have data; otherwise Data is nil. DTLS only.
 	KindNewPath
+	// KindPathChanged is the peer's proof that it receives what we send to its new address,
+	// which [Engine.Path] returns from now on. It comes only from [Engine.OpenFrom], without
+	// data. DTLS only.
+	KindPathChanged
 )
 
 // String returns the constant's name without "Kind", such as "NewPath".
@@ -41,6 +45,8 @@ func (k Kind) String() string {
 		return "EarlyData"
 	case KindNewPath:
 		return "NewPath"
+	case KindPathChanged:
+		return "PathChanged"
 	}
 	return "Kind(" + strconv.Itoa(int(k)) + ")"
 }
@@ -64,8 +70,9 @@ type Opened struct {
 //
 // Methods for which that is said are for DTLS only: [Engine.SetPeerID], [Engine.SetMTU],
 // [Engine.SetRetransmitTimeout], [Engine.Deadline], [Engine.Expire], [Engine.Acknowledged],
-// [Engine.ConnectionIDs], [Engine.OfferConnectionIDs], [Engine.RequestConnectionIDs] and
-// [Engine.ChangeConnectionID].
+// [Engine.ConnectionIDs], [Engine.OfferConnectionIDs], [Engine.RequestConnectionIDs],
+// [Engine.ChangeConnectionID], [Engine.OpenFrom], [Engine.OutputTo], [Engine.SetPath],
+// [Engine.Path] and [Engine.NewPath].
 type Engine struct {
 	mode       Mode
 	started    bool
@@ -366,6 +373,9 @@ func (e *Engine) Open(in []byte) (Opened, error) {
 		e.sayClosed()
 	case e.complete && e.conn.UpdateDue() && e.mode.IsDTLS():
 		e.conn.SendDueUpdate(e.carrier) // at once: a datagram may be sent at any time
+	}
+	if o.Kind == carrier.PathChanged {
+		e.ChangeConnectionID() // RFC 9853, Section 8: not the same one on two paths
 	}
 	poison.Around(in[:o.N], o.Data)
 	return Opened{Data: o.Data, N: o.N, Kind: Kind(o.Kind)}, nil

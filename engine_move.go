@@ -138,6 +138,9 @@ func ImportEngine(cfg *Config, state []byte, aead cipher.AEAD, opts *ImportOptio
 	if p := conn.Peer; p != nil && p.Chain != nil {
 		p.Verified, _ = e.verifyChain(p.Chain) // the connection continues, as it would have there
 	}
+	if d := e.datagrams(); d != nil && conn.RRC {
+		d.CheckPaths()
+	}
 	return e, nil
 }
 

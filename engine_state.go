@@ -84,6 +84,10 @@ type ConnectionState struct {
 	// 4.2). DTLS only.
 	SRTPProfile uint16
 
+	// PathValidation reports whether the peers check new addresses of each other: see
+	// [DTLSConfig].PathValidation. DTLS only.
+	PathValidation bool
+
 	// Drops counts the records that were dropped silently, by reason. DTLS only.
 	Drops RecordDrops
 
@@ -122,7 +126,7 @@ type RecordDrops struct {
 	// Unprotected records are unencrypted, and either at fault or too late.
 	Unprotected uint64
 	// Misplaced records are authentic but useless at that point, such as data before the
-	// handshake is complete.
+	// handshake is complete, or an answer to a path challenge that we have not sent.
 	Misplaced uint64
 }
 
@@ -164,6 +168,7 @@ func (e *Engine) State() ConnectionState {
 		NegotiatedProtocol:   c.ALPN,
 		DidResume:            c.Resumed,
 		SRTPProfile:          c.SRTP,
+		PathValidation:       c.RRC,
 		Drops:                e.Drops(),
 		EarlyDataOffered:     c.EarlyData != handshake.NoEarlyData,
 		EarlyDataAccepted:    c.EarlyData == handshake.EarlyDataAccepted,

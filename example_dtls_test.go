@@ -3,6 +3,7 @@ package hermetic_test
 import (
 	"fmt"
 	"log"
+	"net/netip"
 	"time"
 
 	"github.com/hermetic-tls/hermetic"
@@ -131,4 +132,71 @@ func ExampleEngine_ConnectionIDs() {
 	// Output:
 	// the server is 1 ID of 4 bytes
 	// from elsewhere, new path true, <nil>
+}
+
+// With connection IDs, the two sides also agree on return routability checks: a server that tells
+// its engine where datagrams come from sends nothing else to a client's new address before the
+// client has answered a challenge there.
+func ExampleEngine_OpenFrom() {
+	client, err := hermetic.NewEngine(hermetic.DTLSClient, &hermetic.Config{
+		InsecureSkipVerify: true,
+		DTLS:               hermetic.DTLSConfig{ConnectionIDs: true},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	server, err := hermetic.NewEngine(hermetic.DTLSServer, &hermetic.Config{
+		DTLS: hermetic.DTLSConfig{ConnectionIDs: true, ConnectionIDLength: 4, TrustAddress: true},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	address := netip.MustParseAddrPort("192.0.2.1:5000") // of the client
+	toServer := func(in []byte) {
+		for len(in) > 0 {
+			o, err := server.OpenFrom(hermetic.Path{Remote: address}, in)
+			if err != nil {
+				log.Fatal(err)
+			}
+			if o.Data != nil {
+				fmt.Printf("%s, from %v\n", o.Data, address)
+			}
+			if o.Kind == hermetic.KindPathChanged {
+				fmt.Println("the client has moved to", server.Path().Remote)
+			}
+			in = in[o.N:]
+		}
+	}
+	for client.HasOutput() || server.HasOutput() {
+		for _, d := range datagrams(client) {
+			toServer(d)
+		}
+		for server.HasOutput() {
+			in, to := server.OutputTo(nil)
+			if to.Remote != netip.MustParseAddrPort("192.0.2.1:5000") {
+				fmt.Println("a challenge for", to.Remote)
+			}
+			for len(in) > 0 {
+				o, err := client.Open(in)
+				if err != nil {
+					log.Fatal(err)
+				}
+				in = in[o.N:]
+			}
+		}
+		if client.HandshakeComplete() && address.Port() == 5000 {
+			address = netip.MustParseAddrPort("192.0.2.1:6000") // another NAT mapping
+			datagram, err := client.Seal(nil, []byte("hello"))
+			if err != nil {
+				log.Fatal(err)
+			}
+			for _, d := range append(datagrams(client), datagram) {
+				toServer(d)
+			}
+		}
+	}
+	// Output:
+	// hello, from 192.0.2.1:6000
+	// a challenge for 192.0.2.1:6000
+	// the client has moved to 192.0.2.1:6000
 }

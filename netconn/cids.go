@@ -1,6 +1,10 @@
 package netconn
 
-import "bytes"
+import (
+	"bytes"
+
+	"github.com/hermetic-tls/hermetic"
+)
 
 // find returns the peer that a datagram is from, and the one that may replace it:
 // by the address, unless a connection ID says that another peer has moved there.
@@ -52,6 +56,7 @@ func (s *socket) forget(p *peer) {
 }
 
 // follow makes a peer's new address its current one, unless PacketConfig.AcceptNewPath refuses.
+// Its caller has set busy.
 func (p *peer) follow(to address) {
 	p.mu.Lock()
 	from := p.addr
@@ -60,12 +65,45 @@ func (p *peer) follow(to address) {
 	if to.key == from.key || may != nil && !may(from.netAddr(), to.netAddr()) {
 		return
 	}
+	if p.where != nil {
+		p.engine.SetPath(to.path())
+	}
+	p.moveTo(to)
+}
+
+// moveTo makes an address the peer's current one.
+func (p *peer) moveTo(to address) {
 	p.locked(func() {
 		if !p.removed {
 			p.addr = to
 			p.socket.move(p, to.key)
 		}
 	})
+}
+
+// whereabouts is what a peer needs whose paths the engine checks. The peer's lock guards it.
+type whereabouts struct {
+	from     address // of the last datagram: where an answer to a challenge goes
+	next     address // where the peer may have moved
+	checking bool    // that it has
+}
+
+// checking reports whether the peer may have moved.
+func (p *peer) checking() bool { return p.where != nil && p.where.checking }
+
+// elsewhere returns the address of a path, or nil if it is the peer's current one.
+func (p *peer) elsewhere(to hermetic.Path) *address {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.where == nil || to == p.addr.path() {
+		return nil
+	}
+	for _, a := range []address{p.where.from, p.where.next} {
+		if to == a.path() {
+			return &a
+		}
+	}
+	return nil
 }
 
 // move enters a peer under its new address, if no other peer has that address: its

@@ -5,18 +5,20 @@ import (
 	"crypto/tls"
 	"net"
 	"testing"
+	"time"
 
 	"github.com/hermetic-tls/hermetic"
+	"github.com/hermetic-tls/hermetic/internal/pkitest"
 )
 
-// TestMoves: a peer with our connection ID is followed to a new address, by what is
-// authentic and new, and by nothing else.
+// TestMoves: a peer with our connection ID that does not take part in checks is followed to
+// a new address, by what is authentic and new, and by nothing else.
 func TestMoves(t *testing.T) {
 	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
 		for _, size := range []int{4, 200} {
 			client, server := configs(t)
 			client.MaxVersion = version
-			client.DTLS.ConnectionIDs = true
+			client.DTLS.ConnectionIDs, client.DTLS.PathValidation = true, hermetic.PathValidationNone
 			server.DTLS.ConnectionIDs, server.DTLS.ConnectionIDLength = true, size
 			w, l := onWire(t, server, PacketConfig{})
 			c, other := w.caller(t, "home", client), w.caller(t, "other", client)
@@ -92,6 +94,158 @@ func TestMoves(t *testing.T) {
 				t.Errorf("%d peers, %d addresses, %d connection IDs after Close", len(s.live), len(s.peers), len(s.cids))
 			}
 		}
+	}
+}
+
+// TestChecks: a peer that takes part in checks is followed once it has answered from its new
+// address; until then its address gets nothing but challenges, and Write waits.
+func TestChecks(t *testing.T) {
+	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
+		for _, policy := range []hermetic.PathValidation{hermetic.PathValidationBasic, hermetic.PathValidationEnhanced} {
+			t.Run(tls.VersionName(version)+", "+policy.String(), func(t *testing.T) { checks(t, version, policy) })
+		}
+	}
+}
+
+func checks(t *testing.T, version uint16, policy hermetic.PathValidation) {
+	client, server := configs(t)
+	client.MaxVersion, client.DTLS.ConnectionIDs = version, true
+	server.DTLS.ConnectionIDs, server.DTLS.ConnectionIDLength = true, 4
+	server.DTLS.PathValidation = policy
+	now := &clock{now: pkitest.Now}
+	client.Time, server.Time = now.time, now.time
+	w, l := onWire(t, server, PacketConfig{})
+	c := w.caller(t, "home", client)
+	c.speak()
+	conn := accept(t, l)
+	say := func(from, words string) {
+		t.Helper()
+		c.addr = from
+		c.say(words)
+		hears(t, conn, words)
+	}
+	at := func(why, want string) {
+		t.Helper()
+		if got := conn.RemoteAddr().String(); got != want {
+			t.Errorf("%s: the peer is at %q, not %q", why, got, want)
+		}
+	}
+	later := func(d time.Duration) {
+		now.pass(d)
+		l.socket.expire()
+	}
+	say("away", "I have moved")
+	at("nothing is proved", "home")
+	written := make(chan error, 1)
+	go func() {
+		_, err := conn.Write([]byte("where are you"))
+		written <- err
+	}()
+	if policy == hermetic.PathValidationEnhanced {
+		if d := w.sent("away"); len(d) > 0 {
+			t.Errorf("%d datagrams go to the new address before its turn", len(d))
+		}
+		if len(w.sent("home")) != 1 { // which is dead
+			t.Error("no challenge goes to the current address")
+		}
+		for range 3 {
+			later(time.Second / 3)
+			w.sent("home")
+		}
+		later(time.Millisecond)
+	}
+	select {
+	case err := <-written:
+		t.Errorf("Write does not wait: %v", err)
+	default:
+	}
+	c.speak()
+	if c.listen(); c.err != nil {
+		t.Fatal(c.err)
+	}
+	for c.HasOutput() { // the answer
+		c.w.send(c.addr, c.Output(nil))
+	}
+	if err := <-written; err != nil {
+		t.Fatal(err)
+	}
+	c.got = nil
+	if c.listen(); string(c.got) != "where are you" {
+		t.Errorf("at the new address came %q", c.got)
+	}
+	at("it has answered", "away")
+
+	// A thief's copies cost a few challenges, and delay Write until the check has failed.
+	before := l.Drops()
+	words, err := c.Seal(nil, []byte("copied"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.send("thief", bytes.Clone(words))
+	hears(t, conn, "copied")
+	for range 20 {
+		w.send("thief", bytes.Clone(words))
+	}
+	go func() {
+		_, err := conn.Write([]byte("still there"))
+		written <- err
+	}()
+	if policy == hermetic.PathValidationEnhanced {
+		c.speak() // the answer from where it is ends the check
+		c.listen()
+		for c.HasOutput() {
+			c.w.send(c.addr, c.Output(nil))
+		}
+	} else {
+		stolen := 0
+		for range 3 {
+			for _, d := range w.sent("thief") {
+				stolen += len(d)
+			}
+			later(time.Second / 3)
+		}
+		later(time.Millisecond)
+		if stolen == 0 || stolen > 3*len(words) {
+			t.Errorf("the thief got %d bytes for one new record of %d", stolen, len(words))
+		}
+	}
+	if err := <-written; err != nil {
+		t.Fatal(err)
+	}
+	c.got = nil
+	if c.listen(); string(c.got) != "still there" {
+		t.Errorf("came %q", c.got)
+	}
+	at("a thief", "away")
+	if got := l.Drops().Records.Replayed - before.Records.Replayed; got != 20 {
+		t.Errorf("%d replays", got)
+	}
+	// To an address that another peer has.
+	other := w.caller(t, "other", client)
+	other.speak()
+	neighbor := accept(t, l)
+	now.pass(time.Second)
+	if policy == hermetic.PathValidationBasic {
+		say("other", "two at one address")
+		c.listen()
+		for c.HasOutput() {
+			c.w.send(c.addr, c.Output(nil))
+		}
+		w.sent("")
+		at("the answer", "other")
+		other.say("I am still here")
+		hears(t, neighbor, "I am still here")
+	}
+	// Close does not wait for a check.
+	now.pass(2 * time.Second)
+	say("abroad", "I am leaving")
+	go func() {
+		_, err := conn.Write([]byte("too late"))
+		written <- err
+	}()
+	conn.Close()
+	if err := <-written; err == nil {
+		t.Error("Write succeeds after Close, to an address that is not proved")
 	}
 }
 

@@ -34,7 +34,11 @@ type PacketConfig struct {
 
 	// AcceptNewPath decides whether a peer is followed to the new address from which its newest
 	// authentic record has come. RFC 9146, Section 6, requires a strategy for ensuring that
-	// the peer receives there. It must not block, nor use the connection. Nil means always.
+	// the peer receives there. It must not block, nor use the connection.
+	//
+	// Nil means that the listener checks whether the peer answers there (RFC 9853), and follows a
+	// peer that does not take part in such checks at once. See
+	// [hermetic.DTLSConfig].PathValidation. With AcceptNewPath, nothing else decides.
 	AcceptNewPath func(from, to net.Addr) bool
 
 	// OnFailure, if set, is called for each failed handshake of a peer whose cookie was good. It
@@ -60,10 +64,12 @@ func (l *PacketConfig) quiet() time.Duration { return cmp.Or(l.CompactAfter, tim
 // new one. The old one fails with [ErrReplaced] when the new handshake is complete.
 //
 // With a cfg.DTLS.ConnectionIDLength, a client whose address changes keeps its connection:
-// RemoteAddr, and where Write sends to, follow the newest authentic record. An attacker that
-// can delay such a record and send it from elsewhere can redirect our datagrams until the
-// client's next record arrives; PacketConfig.AcceptNewPath may refuse. A Config from
-// cfg.GetConfigForClient needs the same ConnectionIDLength, which says where the ID ends.
+// RemoteAddr, and where Write sends to, change once the client has answered a challenge at its new
+// address (RFC 9853). Meanwhile Write waits, at most for one cfg.DTLS.PathTimeout, or two with
+// [hermetic.PathValidationEnhanced]. A client that does not take part in such checks is followed
+// at once: an attacker that can delay its newest record and send it from elsewhere can redirect
+// our datagrams until the client's next record arrives; PacketConfig.AcceptNewPath may refuse. A Config
+// from cfg.GetConfigForClient needs the same ConnectionIDLength, which says where the ID ends.
 type PacketListener struct{ socket *socket }
 
 // ListenPacket listens for DTLS on a UDP socket: the network is "udp", "udp4" or "udp6". For a

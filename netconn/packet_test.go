@@ -747,7 +747,7 @@ func TestPostedWithoutReader(t *testing.T) {
 	p := newSingle(a, hermetic.DTLSClient, client)
 	before := runtime.NumGoroutine()
 	for range 2 * maxPosted {
-		p.post([]byte("datagram"), false)
+		p.post([]byte("datagram"), nil, false)
 	}
 	if n := runtime.NumGoroutine() - before; n > 10 {
 		t.Errorf("%d goroutines", n)

@@ -30,7 +30,8 @@ type peer struct {
 	mu          sync.Mutex
 	wake        sync.Cond
 	addr        address
-	busy        bool // the engine is being used
+	where       *whereabouts // nil: paths are not checked
+	busy        bool         // the engine is being used
 	established bool
 	ended       bool // the peer has sent close_notify
 	closed      bool // on this side
@@ -61,6 +62,9 @@ const (
 func newPeer(s *socket, addr address, mode hermetic.Mode, cfg *hermetic.Config) *peer {
 	p := &peer{socket: s, addr: addr, home: addr.key, index: -1}
 	p.wake.L = &p.mu
+	if s.cidSize > 0 && s.config.AcceptNewPath == nil {
+		p.where = new(whereabouts)
+	}
 	if p.engine, p.err = newEngine(mode, cfg); p.err == nil && mode.IsServer() {
 		p.engine.SetConn(&Conn{p})
 	}
@@ -108,9 +112,12 @@ func (p *peer) open(from address, datagram []byte) error {
 		return nil
 	}
 	for len(datagram) > 0 {
-		o, err := p.engine.Open(datagram)
-		if o.Kind == hermetic.KindNewPath {
-			p.follow(from) // before the data can be answered
+		o, err := p.openRecord(from, datagram)
+		switch o.Kind { // before the data can be answered
+		case hermetic.KindNewPath:
+			p.follow(from)
+		case hermetic.KindPathChanged:
+			p.moveTo(from)
 		}
 		switch {
 		case err == hermetic.ErrClosed:
@@ -128,6 +135,23 @@ func (p *peer) open(from address, datagram []byte) error {
 	return nil
 }
 
+// openRecord opens a record. Where the peers check paths the engine needs to know where it has
+// come from.
+func (p *peer) openRecord(from address, datagram []byte) (hermetic.Opened, error) {
+	if p.where == nil {
+		return p.engine.Open(datagram)
+	}
+	o, err := p.engine.OpenFrom(from.path(), datagram)
+	checked, ok := p.engine.NewPath()
+	p.locked(func() {
+		p.where.from = from
+		if ok && checked == from.path() {
+			p.where.next = from
+		}
+	})
+	return o, err
+}
+
 func (p *peer) locked(f func()) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -138,7 +162,7 @@ func (p *peer) locked(f func()) {
 func (p *peer) welcome(datagram []byte) bool {
 	answer, ok := p.socket.answers.AnswerHello(nil, p.home.id(), datagram)
 	if len(answer) > 0 {
-		p.post(answer, true)
+		p.post(answer, nil, true)
 	}
 	if !ok {
 		p.socket.unwelcome(answer)
@@ -182,6 +206,9 @@ func (p *peer) use(reply bool, f func() error) {
 		return
 	}
 	p.established = after.complete
+	if p.where != nil {
+		p.where.checking = after.checking
+	}
 	if n := len(after.cids); n != p.registered {
 		p.registered = n
 		p.socket.register(p, after.cids)
@@ -193,6 +220,7 @@ func (p *peer) use(reply bool, f func() error) {
 type outcome struct {
 	err      error
 	complete bool
+	checking bool      // a new path
 	deadline time.Time // zero: none
 	cids     [][]byte  // of a listener's peer
 }
@@ -208,9 +236,10 @@ func (p *peer) run(reply bool, f func() error) (after outcome) {
 	after.err = f()
 	for p.engine.HasOutput() {
 		room := writes.Get().(*[]byte)
-		*room = p.engine.Output((*room)[:0])
+		var to hermetic.Path
+		*room, to = p.engine.OutputTo((*room)[:0])
 		if len(*room) > 0 { // there is no room once the keys are exhausted
-			p.post(*room, reply)
+			p.post(*room, p.elsewhere(to), reply)
 		}
 		writes.Put(room)
 	}
@@ -219,6 +248,7 @@ func (p *peer) run(reply bool, f func() error) (after outcome) {
 	}
 	after.complete = p.engine.HandshakeComplete()
 	after.deadline, _ = p.engine.Deadline()
+	_, after.checking = p.engine.NewPath()
 	if !p.dialed {
 		after.cids, _ = p.engine.ConnectionIDs()
 	}

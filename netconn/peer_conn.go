@@ -75,7 +75,8 @@ func (p *peer) dequeue(b []byte) (int, error) {
 }
 
 // Write sends b after the last Write's datagram has left: a datagram that many others
-// overtake looks like a replay to the peer.
+// overtake looks like a replay to the peer. While a new path is checked, it waits: the peer
+// is probably not where it was (RFC 9853, Section 5).
 func (p *peer) Write(b []byte) (int, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -85,7 +86,7 @@ func (p *peer) Write(b []byte) (int, error) {
 			return 0, p.over()
 		case p.late(&p.write):
 			return 0, os.ErrDeadlineExceeded
-		case p.established && !p.busy && p.data == nil:
+		case p.established && !p.busy && p.data == nil && !p.checking():
 			return p.send(b)
 		}
 		p.socket.start()

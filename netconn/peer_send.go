@@ -9,16 +9,21 @@ import (
 // outgoing is a datagram that waits for the transport.
 type outgoing struct {
 	datagram []byte
+	to       *address // nil: the peer's current one
 	done     bool
 	err      error
 }
 
 // post sends a datagram of the engine, or leaves it to a goroutine if the transport
-// may wait. The engine retransmits what is lost, so errors are ignored.
-func (p *peer) post(datagram []byte, reply bool) {
+// may wait. The engine retransmits what is lost, so errors are ignored. A nil address is the
+// peer's current one.
+func (p *peer) post(datagram []byte, elsewhere *address, reply bool) {
 	p.mu.Lock()
 	to, waits := p.addr, p.leaving || p.removed
 	p.mu.Unlock()
+	if elsewhere != nil {
+		to = *elsewhere
+	}
 	if !waits {
 		var taken bool
 		if reply {
@@ -33,7 +38,7 @@ func (p *peer) post(datagram []byte, reply bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if len(p.out) < maxPosted {
-		p.enqueue(&outgoing{datagram: bytes.Clone(datagram)})
+		p.enqueue(&outgoing{datagram: bytes.Clone(datagram), to: elsewhere})
 	}
 }
 
@@ -55,6 +60,9 @@ func (p *peer) leave() {
 	for len(p.out) > 0 {
 		o, to := p.out[0], p.addr
 		p.out[0], p.out = nil, p.out[1:]
+		if o.to != nil {
+			to = *o.to
+		}
 		p.mu.Unlock()
 		err := p.socket.transport.write(to, o.datagram)
 		p.mu.Lock()

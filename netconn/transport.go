@@ -10,6 +10,8 @@ import (
 	"reflect"
 	"syscall"
 	"time"
+
+	"github.com/hermetic-tls/hermetic"
 )
 
 // address is where a peer's datagrams come from and go to.
@@ -31,6 +33,14 @@ func (k key) id() []byte {
 	}
 	b, _ := k.port.AppendBinary(nil)
 	return b
+}
+
+// path is the address as an engine compares it. A name becomes the zone of an address.
+func (k key) path() hermetic.Path {
+	if k.name != "" {
+		return hermetic.Path{Remote: netip.AddrPortFrom(netip.IPv6Unspecified().WithZone(k.name), 0)}
+	}
+	return hermetic.Path{Remote: k.port}
 }
 
 func (a address) netAddr() net.Addr {

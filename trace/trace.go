@@ -310,9 +310,9 @@ func (*Drop) Name() string { return "record_dropped" }
 // Path is a change of what is known of the network path, or of the connection IDs on it. DTLS
 // only.
 type Path struct {
-	// Change is "new_path" for a record that may come from a new address, "mtu" for a
-	// different largest datagram, "validated" for an address that the peer has proved,
-	// "local_cid" for another connection ID of ours, and "peer_cid" for one of the peer's.
+	// Change is "new_path" for a record that may come from a new address, "changed" for a new
+	// address that the peer has proved, "mtu" for a different largest datagram, "validated" for
+	// an address that the peer has proved in the handshake, "local_cid" for another connection ID of ours, and "peer_cid" for one of the peer's.
 	Change string `json:"event_type"`
 
 	// MTU is the largest datagram, if Change is "mtu", in bytes.

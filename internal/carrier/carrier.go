@@ -19,10 +19,11 @@ import (
 type Kind uint8
 
 const (
-	None      Kind = iota // nothing: a handshake message, a ticket, a dropped record
-	Data                  // application data, may be empty
-	EarlyData             // application data under the early traffic secret
-	NewPath               // with our CID, and Data or none: its source may be new (datagrams)
+	None        Kind = iota // nothing: a handshake message, a ticket, a dropped record
+	Data                    // application data, may be empty
+	EarlyData               // application data under the early traffic secret
+	NewPath                 // with our CID, and Data or none: its source may be new (datagrams)
+	PathChanged             // the peer has proved that it is at a new path (datagrams)
 )
 
 // Opened is the result of opening the first record of the input.

@@ -3,6 +3,7 @@ package carrier
 import (
 	"cmp"
 	"errors"
+	"io"
 	"slices"
 	"time"
 
@@ -62,6 +63,12 @@ type DatagramOptions struct {
 	Memory         int
 	MaxCertificate int // largest Certificate message accepted; 0: 64 KiB
 
+	// PathPolicy and PathTimeout, 0 for 1 s, are how a new path is checked, with cookies
+	// from Rand.
+	PathPolicy  PathPolicy
+	PathTimeout time.Duration
+	Rand        io.Reader
+
 	// FirstMessage is 1 on a server whose first ClientHello was answered without
 	// state: at least that many messages were sent and received before.
 	FirstMessage uint16
@@ -77,6 +84,9 @@ type DatagramOptions struct {
 func (o *DatagramOptions) mtu() int { return cmp.Or(o.MTU, defaultMTU) }
 func (o *DatagramOptions) memory() int {
 	return cmp.Or(o.Memory, max(flight.DefaultMemory, o.MaxCertificate+o.MaxCertificate/8))
+}
+func (o *DatagramOptions) pathTimeout() time.Duration {
+	return cmp.Or(o.PathTimeout, defaultPathTimeout)
 }
 func (o *DatagramOptions) maxCertificate() int { return cmp.Or(o.MaxCertificate, maxMessage) }
 
@@ -114,6 +124,7 @@ type Datagram struct {
 	sending  sending
 	cids     cids
 	path     path
+	paths    *paths // nil: there is only one
 	ending   ending
 	early    earlyData
 
@@ -126,10 +137,11 @@ type Datagram struct {
 	count        counts
 	version      uint16 // 0 until the hellos have agreed
 
-	complete  bool // the handshake
-	authentic bool // a record has authenticated: unencrypted ones are not needed any longer
-	asleep    bool // the keys are dropped: see Sleep
-	paused    bool // see Pause
+	complete    bool // the handshake
+	authentic   bool // a record has authenticated: unencrypted ones are not needed any longer
+	asleep      bool // the keys are dropped: see Sleep
+	checksPaths bool // rrc was negotiated
+	paused      bool // see Pause
 }
 
 // sending has the sending keys.
@@ -348,6 +360,7 @@ func (d *Datagram) KeyUpdatesLeft() error {
 
 // Forget drops all keys.
 func (d *Datagram) Forget() {
+	d.stopPaths()
 	d.x, d.sending, d.ending.ended = nil, sending{Sealer: new(record.Clear)}, true
 	d.protocol, d.readers = &undecided{d.opt}, &noReaders{d.opt.Server}
 }
@@ -360,18 +373,26 @@ func (d *Datagram) Acknowledged() bool {
 
 // Deadline returns when Expire must be called.
 func (d *Datagram) Deadline() (t time.Time, ok bool) {
-	if d.x == nil {
-		return t, false
+	earlier := func(u time.Time, due bool) {
+		if due && (!ok || u.Before(t)) {
+			t, ok = u, true
+		}
 	}
-	t, ok = d.x.out.Deadline(d.paused)
-	if u, due := d.x.acks.deadline(d.x.out.Timer.Value()); due && (!ok || u.Before(t)) {
-		return u, true
+	if d.x != nil {
+		earlier(d.x.out.Deadline(d.paused))
+		earlier(d.x.acks.deadline(d.x.out.Timer.Value()))
+	}
+	if d.paths != nil && d.paths.check != nil {
+		earlier(d.paths.check.deadline(), true)
 	}
 	return t, ok
 }
 
 // Expire does what is due.
 func (d *Datagram) Expire(now time.Time) error {
+	if err := d.expirePaths(now); err != nil {
+		return err
+	}
 	switch {
 	case d.x == nil:
 		return nil

@@ -73,12 +73,20 @@ func (d *Datagram) openRecord(now time.Time, in []byte) (Opened, error) {
 			d.trace.ReceivedRecord(r.typ, r.number, r.content, n)
 		}
 		var o Opened
-		if o, err = d.handle(now, &r); err == nil || err == ErrClosed {
+		r.size = n
+		newer := r.cid && r.number.Compare(d.newestRecord) > 0
+		if o, err = d.handle(now, &r, newer); err == nil || err == ErrClosed {
 			d.used(&r)
 		}
 		if err == nil {
-			if o.Kind == NewPath {
+			err = d.arrived(now, r.typ, n, newer)
+		}
+		if err == nil {
+			switch o.Kind {
+			case NewPath:
 				d.trace.Path("new_path", nil)
+			case PathChanged:
+				d.trace.Path("changed", nil)
 			}
 			o.N = n
 			return o, nil
@@ -257,14 +265,18 @@ func (d *Datagram) take() (m wire.Message, ok bool) {
 	return m, true
 }
 
-// handle handles a record by its content type.
-func (d *Datagram) handle(now time.Time, r *opened) (Opened, error) {
-	path := r.cid && r.number.Compare(d.newestRecord) > 0
+// handle handles a record by its content type. newer says that it has our connection ID and is
+// newer than all before it.
+func (d *Datagram) handle(now time.Time, r *opened, newer bool) (Opened, error) {
+	path := newer && d.callerDecides()
 	if r.clear() && d.authentic && r.typ != record.Handshake {
 		return Opened{}, record.Unprotected
 	}
-	if r.typ == record.ApplicationData {
+	switch r.typ {
+	case record.ApplicationData:
 		return d.handleData(r, path)
+	case record.RRC:
+		return d.handleRRC(now, r)
 	}
 	d.begin()
 	err := d.handleOther(now, r)

@@ -571,6 +571,8 @@ func describeContent(typ record.ContentType, content []byte) string {
 			numbers = append(numbers, fmt.Sprintf("%d.%d", ack.At(i).Epoch, ack.At(i).Sequence))
 		}
 		return "ACK[" + strings.Join(numbers, " ") + "]"
+	case record.RRC:
+		return fmt.Sprintf("RRC(%d)", content[0])
 	}
 	var parts []string
 	for b := content; len(b) > 0; {

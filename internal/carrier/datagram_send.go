@@ -106,6 +106,7 @@ func (d *Datagram) SendAlert(description alert.Description) {
 		return
 	}
 	d.ending.ended = true
+	d.stopPaths()
 	d.begin()
 	if description == alert.CloseNotify {
 		d.trace.Alert(true, alertWarning, description)
@@ -141,14 +142,31 @@ func (d *Datagram) alertsDue() bool { return len(d.x.alerts) > 0 && !d.x.out.Pen
 func minRecord(s record.Sealer) int { return s.Overhead() + wire.FragmentHeaderLen + 16 }
 
 // HasOutput reports whether Output has something to append.
-func (d *Datagram) HasOutput() bool {
+func (d *Datagram) HasOutput() bool { return d.hasRRC() || d.hasOutput() }
+
+// hasOutput is HasOutput without messages about paths.
+func (d *Datagram) hasOutput() bool {
 	return d.x != nil && (d.x.acks.due || d.sendable() || d.alertsDue()) && d.room() >= minRecord(d.sending.Sealer)
 }
 
-// Output appends one datagram: the ACK that is due, as much of the flight as
-// fits, and alerts after it.
+// Output appends one datagram. It is for the current path, unless the caller tells paths and
+// asks OutputTo.
 func (d *Datagram) Output(now time.Time, dst []byte) []byte {
-	if !d.HasOutput() {
+	dst, _ = d.OutputTo(now, dst)
+	return dst
+}
+
+// OutputTo appends one datagram, and returns the path that it is for.
+func (d *Datagram) OutputTo(now time.Time, dst []byte) (out []byte, to Path) {
+	if d.hasRRC() {
+		return d.appendRRC(dst)
+	}
+	return d.output(now, dst), d.Path()
+}
+
+// output appends the ACK that is due, as much of the flight as fits, and alerts after it.
+func (d *Datagram) output(now time.Time, dst []byte) []byte {
+	if !d.hasOutput() {
 		return dst
 	}
 	d.Wake()
@@ -250,11 +268,16 @@ func (d *Datagram) Seal(_ time.Time, dst, data []byte) ([]byte, error) {
 		d.traceData(number, data, dst, start)
 	}
 	d.path.sent(size)
+	d.reportExhausted()
+	return dst, nil
+}
+
+// reportExhausted tells the handler, once, that the sending keys approach their limit.
+func (d *Datagram) reportExhausted() {
 	if d.sending.Exhausted() && !d.sending.exhausted && !d.KeyUpdatePending() {
 		d.sending.exhausted = true
 		d.handler.KeysExhausted(false)
 	}
-	return dst, nil
 }
 
 // traceData tells of a datagram with data.

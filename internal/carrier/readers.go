@@ -43,6 +43,7 @@ type opened struct {
 	content    []byte
 	cid        bool             // it has our connection ID
 	replayable bool             // it is early data, and may come from anywhere
+	size       int              // bytes that it had, protected
 	from       *record.Received // of its keys
 }
 

@@ -32,6 +32,7 @@ var (
 	errBusyAnswer    = errors.New("an answer is awaited")
 	errBusyUpdate    = errors.New("the peer has not used its new keys yet")
 	errBusyExchange  = errors.New("a handshake message is in transit")
+	errBusyPath      = errors.New("a new path is being checked: wait for its deadline")
 )
 
 // Sleep gives up the keys.
@@ -89,7 +90,9 @@ func (d *Datagram) Sleep(now time.Time) (State, error) {
 		return State{}, errBusyHandshake
 	case d.paused:
 		return State{}, errBusyAnswer
-	case d.x != nil && d.HasOutput():
+	case d.paths != nil && d.paths.check != nil:
+		return State{}, errBusyPath
+	case d.HasOutput():
 		return State{}, errBusyOutput
 	case d.x != nil:
 		return State{}, errBusyExchange

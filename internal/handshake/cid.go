@@ -21,20 +21,26 @@ const (
 	cidImmediate, cidSpare = 0, 1
 )
 
-// offerCID adds connection_id to a ClientHello: RFC 9146, Section 3.
+// offerCID adds connection_id to a ClientHello: RFC 9146, Section 3. RFC 9853, Section 3:
+// "A client offering the `rrc` extension MUST also offer the `connection_id` extension".
 func (c *clientStart) offerCID() error {
 	if !c.params.CIDs || !c.extensions.Has(wire.ExtConnectionID) {
 		return nil
 	}
 	c.hello.ConnectionID = make([]byte, c.params.CIDLength)
 	c.hello.Has.Add(wire.ExtConnectionID)
+	if c.params.RRC && c.extensions.Has(wire.ExtRRC) {
+		c.hello.Has.Add(wire.ExtRRC)
+	}
 	return c.random(c.hello.ConnectionID)
 }
 
-// acceptCID takes the server's answer to it.
+// acceptCID takes the server's answer to it. An rrc without a connection_id means nothing:
+// there is no new path without connection IDs.
 func (c *clientStart) acceptCID(sh *wire.ServerHello) {
 	if out, ok := c.out.(CIDOutput); ok && sh.Has.Has(wire.ExtConnectionID) && c.hello.Has.Has(wire.ExtConnectionID) {
 		out.SetCIDs(c.hello.ConnectionID, slices.Clone(sh.ConnectionID))
+		c.agreeRRC(out, sh)
 	}
 }
 
@@ -47,7 +53,18 @@ func (s *serverStart) chooseCID(sh *wire.ServerHello) error {
 	sh.ConnectionID = make([]byte, s.params.CIDLength)
 	sh.Has.Add(wire.ExtConnectionID)
 	out.SetCIDs(sh.ConnectionID, slices.Clone(s.hello.ConnectionID))
+	if s.params.RRC && (s.hello.Has & s.extensions).Has(wire.ExtRRC) {
+		sh.Has.Add(wire.ExtRRC)
+	}
+	s.agreeRRC(out, sh)
 	return s.random(sh.ConnectionID)
+}
+
+// agreeRRC notes that both sides check paths, if the ServerHello says so.
+func (m *Machine) agreeRRC(out CIDOutput, sh *wire.ServerHello) {
+	if m.conn.RRC = sh.Has.Has(wire.ExtRRC); m.conn.RRC {
+		out.CheckPaths()
+	}
 }
 
 // onNewConnectionID takes connection IDs for our records: RFC 9147bis, Section 9.

@@ -45,6 +45,7 @@ type Params struct {
 	SRTP      []uint16 // profiles of use_srtp, the preferred first; DTLS only
 	CIDs      bool     // DTLS connection IDs are negotiated
 	CIDLength int      // of ours; 0: the peer's records to us have none
+	RRC       bool     // with CIDs, return routability checks are negotiated too
 
 	AskConfig  bool // a server asks Configure first
 	AskVerify  bool // Verify is asked of a peer without a new certificate too

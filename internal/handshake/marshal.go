@@ -51,7 +51,7 @@ func (f *form) fields(c *codec.Coder) {
 	random(c, &f.in12.randoms.server)
 	c.Uint16((*uint16)(&f.conn.LocalScheme))
 	c.Uint16(&f.conn.SRTP)
-	c.Flags(&f.conn.Retried)
+	c.Flags(&f.conn.Retried, &f.conn.RRC)
 	c.Flags(&f.conn.Resumed)
 	c.Flags(&f.in13.updates.owes, &f.in13.updates.wants, &f.in13.updates.awaits)
 	c.Flags(&f.in13.awaitsCIDs)

@@ -90,6 +90,8 @@ type CIDOutput interface {
 	AddLocalCID(cid []byte)
 	// SetPeerCID changes the connection ID of our records from now on.
 	SetPeerCID(cid []byte)
+	// CheckPaths permits return routability checks: RFC 9853.
+	CheckPaths()
 	// CIDs returns the connection IDs that are in use.
 	CIDs() (local [][]byte, peer []byte)
 }

@@ -21,6 +21,7 @@ const (
 	ApplicationData  ContentType = 23
 	TLS12CID         ContentType = 25 // RFC 9146
 	ACK              ContentType = 26 // RFC 9147bis, Section 7
+	RRC              ContentType = 27 // return_routability_check: RFC 9853, Section 4
 )
 
 const (

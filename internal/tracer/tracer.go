@@ -125,6 +125,7 @@ func (t *Tracer) State(state string, want wire.TypeSet) {
 var contentTypes = map[record.ContentType]string{
 	record.ChangeCipherSpec: "change_cipher_spec", record.Alert: "alert", record.Handshake: "handshake",
 	record.ApplicationData: "application_data", record.TLS12CID: "tls12_cid", record.ACK: "ack",
+	record.RRC: "return_routability_check",
 }
 
 func contentType(c record.ContentType) string {

@@ -185,7 +185,7 @@ func (m *ClientHello) extension(c *coder, e Extension) {
 		c.Vec8(&m.ConnectionID)
 	case ExtRenegotiationInfo:
 		c.Vec8(&m.RenegotiationInfo)
-	case ExtExtendedMainSecret, ExtSCT:
+	case ExtExtendedMainSecret, ExtSCT, ExtRRC:
 		// Empty.
 	default:
 		m.extension13(c, e)

@@ -36,6 +36,7 @@ const (
 	ExtSignatureAlgsCert      Extension = 50
 	ExtKeyShare               Extension = 51
 	ExtConnectionID           Extension = 54
+	ExtRRC                    Extension = 61
 	ExtRenegotiationInfo      Extension = 0xff01
 )
 
@@ -69,6 +70,7 @@ var known = [...]struct {
 	{ExtSignatureAlgsCert, "signature_algorithms_cert"},
 	{ExtKeyShare, "key_share"},
 	{ExtConnectionID, "connection_id"},
+	{ExtRRC, "rrc"},
 	{ExtRenegotiationInfo, "renegotiation_info"},
 }
 
@@ -129,9 +131,9 @@ func (s ExtensionSet) String() string {
 var (
 	InServerHello12 = Extensions(ExtServerName, ExtStatusRequest, ExtSupportedGroups, ExtECPointFormats, ExtALPN, ExtSCT,
 		ExtClientCertificateType, ExtServerCertificateType, ExtExtendedMainSecret, ExtRenegotiationInfo, ExtSessionTicket,
-		ExtConnectionID, ExtUseSRTP)
-	OnlyDatagrams         = Extensions(ExtConnectionID, ExtUseSRTP)
-	InServerHello13       = Extensions(ExtSupportedVersions, ExtKeyShare, ExtPreSharedKey, ExtConnectionID)
+		ExtConnectionID, ExtRRC, ExtUseSRTP)
+	OnlyDatagrams         = Extensions(ExtConnectionID, ExtRRC, ExtUseSRTP)
+	InServerHello13       = Extensions(ExtSupportedVersions, ExtKeyShare, ExtPreSharedKey, ExtConnectionID, ExtRRC)
 	InHelloRetryRequest   = Extensions(ExtSupportedVersions, ExtKeyShare, ExtCookie)
 	InEncryptedExtensions = Extensions(inEncryptedExtensions...)
 	InCertificate         = Extensions(inCertificateEntry...)
@@ -144,9 +146,9 @@ var (
 	inNewSessionTicket = []Extension{ExtEarlyData}
 )
 
-// ofDatagrams are the extensions that only DTLS has: RFC 5764, Section 4.1,
-// and RFC 9146, Section 3.
-var ofDatagrams = Extensions(ExtUseSRTP, ExtConnectionID)
+// ofDatagrams are the extensions that only DTLS has: RFC 5764, Section 4.1, RFC 9146,
+// Section 3, and RFC 9853, Section 3.
+var ofDatagrams = Extensions(ExtUseSRTP, ExtConnectionID, ExtRRC)
 
 // only12 and only13 are the extensions of a ClientHello that only one version has. RFC
 // 9846, Section 1.4, gives supported_versions and signature_algorithms_cert to TLS 1.2

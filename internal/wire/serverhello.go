@@ -40,7 +40,7 @@ type ServerHello struct {
 	ClientCertType    uint8
 	ConnectionID      []byte
 	RenegotiationInfo []byte
-	// server_name, status_request, extended_main_secret and session_ticket
+	// server_name, status_request, extended_main_secret, session_ticket and rrc
 	// are empty in a ServerHello: see Has.
 }
 
@@ -106,7 +106,7 @@ func (m *ServerHello) fields(c *coder) {
 			c.Vec8(&m.ConnectionID)
 		case ExtRenegotiationInfo:
 			c.Vec8(&m.RenegotiationInfo)
-		case ExtServerName, ExtStatusRequest, ExtExtendedMainSecret, ExtSessionTicket:
+		case ExtServerName, ExtStatusRequest, ExtExtendedMainSecret, ExtSessionTicket, ExtRRC:
 			// Empty.
 		default:
 			c.Skip()

@@ -26,6 +26,8 @@ type plan struct {
 	words           int             // datagrams with data, each way
 	moves           []time.Duration // when the client's address changes
 	spoof           float64         // a copy from another address comes first
+	checks          hermetic.PathValidation
+	local           bool // a client that has moved knows it
 }
 
 func newPlan(rng *rand.Rand) plan {
@@ -68,12 +70,13 @@ func newPlan(rng *rand.Rand) plan {
 	if p.client[1] < p.server[0] || p.server[1] < p.client[0] {
 		p.server = p.client
 	}
+	p.checks, p.local = hermetic.PathValidation(rng.IntN(3)), rng.IntN(2) == 0
 	return p
 }
 
 func (p plan) String() string {
-	return fmt.Sprintf("loss %.0f %%, duplicates %.0f %%, bit errors %.0f %%, delay %v+%v, MTU %d, path %d after %v, versions %x %x, cookies %v, trusted %v, mutual %v, PSK %v, CIDs %d, moves %v, spoofed %.0f %%",
-		100*p.loss, 100*p.dup, 100*p.flip, p.delay, p.jitter, p.mtu, p.pathMTU, p.narrow, p.client, p.server, p.cookies, p.trusted, p.mutual, p.psk, p.cids, p.moves, 100*p.spoof)
+	return fmt.Sprintf("loss %.0f %%, duplicates %.0f %%, bit errors %.0f %%, delay %v+%v, MTU %d, path %d after %v, versions %x %x, cookies %v, trusted %v, mutual %v, PSK %v, CIDs %d, moves %v, spoofed %.0f %%, checks %v, moves known %v",
+		100*p.loss, 100*p.dup, 100*p.flip, p.delay, p.jitter, p.mtu, p.pathMTU, p.narrow, p.client, p.server, p.cookies, p.trusted, p.mutual, p.psk, p.cids, p.moves, 100*p.spoof, p.checks, p.local)
 }
 
 // random is the engines' randomness.
@@ -92,6 +95,7 @@ func (p plan) configs(seed uint64, now func() time.Time) (client, server *hermet
 	if p.cids >= 0 {
 		for _, c := range []*hermetic.Config{client, server} {
 			c.DTLS.ConnectionIDs, c.DTLS.ConnectionIDLength = true, p.cids
+			c.DTLS.PathValidation = p.checks
 		}
 	}
 	if p.psk {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -43,6 +44,12 @@ func (q *queue) Pop() any {
 	return d
 }
 
+// traffic is what an address has sent and got, and whether it has proved that a peer is there.
+type traffic struct {
+	in, out int
+	proved  bool
+}
+
 // run is one connection from beginning to end.
 type run struct {
 	plan
@@ -60,6 +67,7 @@ type run struct {
 	heard    [2]map[string]bool
 	must     [2]map[string]bool // what each must receive, since nothing is lost
 	moved    [2]time.Time       // when a side last received or sent something
+	rested   time.Time          // when a check was last seen under way: two may time out, and then it rests
 	in, out  int                // bytes from and to the client before the server has completed
 	flipped  bool
 	proved   bool // the client's address
@@ -67,6 +75,8 @@ type run struct {
 	path     int  // where the server sends to
 	newest   int  // of the client's datagrams that have arrived, by number
 	followed int  // how often the server followed the client
+	proofs   int  // how often the client has proved a new address
+	paths    map[int]*traffic
 	early    bool // the address changed before both had completed
 	events   strings.Builder
 	problems []string
@@ -81,6 +91,7 @@ func newRun(o Options) *run {
 	client, server := r.plan.configs(o.Seed, func() time.Time { return r.now })
 	client.Trace, server.Trace = o.Trace, o.Trace
 	r.configs = [2]*hermetic.Config{server, client}
+	r.paths = map[int]*traffic{}
 	r.heard, r.must = [2]map[string]bool{{}, {}}, [2]map[string]bool{{}, {}}
 	r.moved = [2]time.Time{r.now, r.now}
 	for side, mode := range []hermetic.Mode{hermetic.DTLSServer, hermetic.DTLSClient} {
@@ -141,6 +152,9 @@ func (r *run) move() {
 		r.address++
 		r.early = r.early || !r.complete(toClient) || !r.complete(toServer)
 		r.event("the client moves to address %d", r.address)
+		if r.local {
+			r.engines[toClient].SetPath(hermetic.Path{Local: pathOf(r.address).Remote})
+		}
 	}
 }
 
@@ -148,14 +162,49 @@ func (r *run) move() {
 func (r *run) flush() {
 	for side, e := range r.engines {
 		for e != nil && e.HasOutput() {
-			d := e.Output(nil)
+			d, path := e.OutputTo(nil)
 			if len(d) == 0 {
 				r.problem("HasOutput, and no output")
 				break
 			}
-			r.send(1-side, r.peer(side), d)
+			to := r.peer(side)
+			if side == toServer && path != (hermetic.Path{}) {
+				to = r.answers(path, len(d))
+			}
+			r.send(1-side, to, d)
 		}
 	}
+}
+
+// pathOf is the path to a client's address, and addressOf its inverse.
+func pathOf(address int) hermetic.Path {
+	return hermetic.Path{Remote: netip.AddrPortFrom(netip.AddrFrom4([4]byte{192, 0, 2, byte(address + 1)}), 4433)}
+}
+
+func addressOf(path hermetic.Path) int { return int(path.Remote.Addr().As4()[3]) - 1 }
+
+// answers is where the server sends a datagram of that size: to the client, or to an address
+// that it checks, which gets at most three times what has come from it.
+func (r *run) answers(path hermetic.Path, size int) (to int) {
+	to = addressOf(path)
+	t := r.between(to)
+	if t.out += size; r.complete(toServer) && to != r.path && !t.proved && t.out > 3*t.in {
+		r.problem("address %d, which is not proved, got %d bytes for %d", to, t.out, t.in)
+	}
+	return to
+}
+
+// between is the traffic with an address.
+func (r *run) between(address int) *traffic {
+	if r.paths[address] == nil {
+		r.paths[address] = new(traffic)
+	}
+	return r.paths[address]
+}
+
+// checked reports whether the two sides check paths.
+func (r *run) checked() bool {
+	return r.complete(toServer) && r.engines[toServer].State().PathValidation
 }
 
 // peer is the client's address, as a side sees it.
@@ -254,8 +303,10 @@ func (r *run) arrive(d *datagram) bool {
 		r.welcome(d.peer, d.data)
 		return false
 	case d.peer != r.path:
+		r.between(d.peer).in += len(d.data)
 		return true
 	}
+	r.between(d.peer).in += len(d.data)
 	r.in += len(d.data)
 	r.proved = r.proved || underKeys(d.data)
 	return true
@@ -327,7 +378,11 @@ func (r *run) open(from *datagram) {
 	e := r.engines[side]
 	r.moved[side] = r.now
 	for len(d) > 0 && r.failed[side] == nil && !r.closed[side] {
-		o, err := e.Open(d)
+		path := hermetic.Path{Local: pathOf(from.peer).Remote} // nobody is at another address of the client
+		if side == toServer {
+			path = pathOf(from.peer)
+		}
+		o, err := e.OpenFrom(path, d)
 		switch {
 		case err == hermetic.ErrClosed:
 			r.closed[side] = true
@@ -354,14 +409,38 @@ func (r *run) open(from *datagram) {
 func (r *run) follow(from *datagram, kind hermetic.Kind) {
 	newest := from.nth > r.newest
 	r.newest = max(r.newest, from.nth)
+	_, checks := r.engines[toServer].NewPath()
 	switch {
+	case kind == hermetic.KindPathChanged:
+		r.event("the client has proved that it is at address %d", from.peer)
+		r.path = from.peer
+		r.followed++
+		r.between(from.peer).proved = true
+		r.proofs++
+		if from.peer == spoofed {
+			r.problem("the attacker has proved that it is the client")
+		}
+		if got := r.engines[toServer].Path(); got != pathOf(r.path) {
+			r.problem("the client's path is %v, and the server's %v", pathOf(r.path), got)
+		}
 	case r.path == from.peer:
+	case r.checked():
+		if kind == hermetic.KindNewPath {
+			r.problem("the caller is to decide, and the engine checks")
+		}
+		if kind == hermetic.KindData && newest && !checks && r.now.Sub(r.rested) > 3*time.Second && !r.closed[toServer] {
+			r.problem("the newest record comes from elsewhere, and nobody checks")
+		}
 	case kind == hermetic.KindData && newest:
 		r.problem("the newest record comes from elsewhere, and nobody notices")
 	case kind == hermetic.KindNewPath:
 		r.event("the server follows the client from address %d to %d", r.path, from.peer)
 		r.path = from.peer
 		r.followed++
+		r.engines[toServer].SetPath(pathOf(from.peer))
+	}
+	if checks {
+		r.rested = r.now // at the earliest
 	}
 }
 

@@ -35,7 +35,7 @@ func TestSim(t *testing.T) {
 		}
 		return
 	}
-	var fair, failed, completed, followed atomic.Int64
+	var fair, failed, completed, followed, proofs atomic.Int64
 	t.Run("seeds", func(t *testing.T) {
 		shards := uint64(runtime.GOMAXPROCS(0))
 		for shard := range shards {
@@ -48,6 +48,7 @@ func TestSim(t *testing.T) {
 						t.Errorf("%s\n\t%v\n\tgo test ./test/sim -run Sim -v -seed %d\n\t%s", p, r.plan, seed, Command(seed))
 					}
 					followed.Add(int64(r.followed))
+					proofs.Add(int64(r.proofs))
 					done := r.complete(toClient) && r.complete(toServer)
 					if done {
 						completed.Add(1)
@@ -63,10 +64,10 @@ func TestSim(t *testing.T) {
 			})
 		}
 	})
-	t.Logf("%d of %d handshakes completed; at up to 20 %% loss %d of %d did not; clients were followed to %d addresses",
-		completed.Load(), *seeds, failed.Load(), fair.Load(), followed.Load())
-	if *seeds >= 500 && followed.Load() == 0 {
-		t.Error("no client was ever followed to a new address")
+	t.Logf("%d of %d handshakes completed; at up to 20 %% loss %d of %d did not; clients were followed to %d addresses, and have proved %d of them",
+		completed.Load(), *seeds, failed.Load(), fair.Load(), followed.Load(), proofs.Load())
+	if *seeds >= 500 && (proofs.Load() == 0 || followed.Load() == proofs.Load()) {
+		t.Error("no client was ever followed to a new address, with a proof and without one")
 	}
 	// A flight is sent eight times, the last after a minute. At 20 % loss, an
 	// exchange of two datagrams each way fails with 1-0.8^4, eight times in a row
