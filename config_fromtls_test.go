@@ -630,6 +630,43 @@ func TestClientHelloInfo(t *testing.T) {
 
 type clientAuthKey struct{}
 
+// TestVerifyConnectionAgain: VerifyConnection gets the whole state on both sides, in a full handshake
+// and when the session is resumed, and can end either.
+func TestVerifyConnectionAgain(t *testing.T) {
+	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
+		for _, cache := range []tls.ClientSessionCache{tls.NewLRUClientSessionCache(1), storedCache{}} {
+			o := newTakeover(t)
+			o.client.MaxVersion, o.client.ClientSessionCache = version, cache
+			o.client.Certificates, o.client.NextProtos, o.server.NextProtos = o.server.Certificates, []string{"x"}, []string{"x"}
+			o.server.ClientAuth, o.server.ClientCAs = tls.RequireAndVerifyClientCert, o.ca.Pool()
+			var refusal error
+			resumed, calls := false, 0
+			for _, c := range []*tls.Config{o.client, o.server} {
+				c.VerifyConnection = func(s tls.ConnectionState) error {
+					calls++
+					if s.Version != version || s.DidResume != resumed || s.ServerName != "localhost" || s.NegotiatedProtocol != "x" || s.CipherSuite == 0 ||
+						len(s.PeerCertificates) != 1 || len(s.VerifiedChains) != 1 || len(s.VerifiedChains[0]) != 2 {
+						t.Errorf("%s, resumed %t: the state is %+v", tls.VersionName(version), resumed, s)
+					}
+					return refusal
+				}
+			}
+			client, server := o.ours()
+			for range 2 {
+				newMeeting(t, false, client, server).handshake()
+				resumed = true
+			}
+			if calls != 4 {
+				t.Errorf("%s: VerifyConnection was called %d times in two handshakes", tls.VersionName(version), calls)
+			}
+			refusal = errors.New("no longer welcome")
+			if clientErr, serverErr := newMeeting(t, false, client, server).pump(); !errors.Is(errors.Join(clientErr, serverErr), refusal) {
+				t.Errorf("%s: the errors are %v and %v", tls.VersionName(version), clientErr, serverErr)
+			}
+		}
+	}
+}
+
 // TestConvertedOnce: what GetConfigForClient returns is converted once for each pointer, of which a
 // bounded number is kept.
 func TestConvertedOnce(t *testing.T) {

@@ -371,6 +371,27 @@ func TestAsynchronousKey(t *testing.T) {
 	}
 }
 
+// TestCallbacksSeeThePeer: the callbacks of a tls.Config see the client's address.
+func TestCallbacksSeeThePeer(t *testing.T) {
+	leaf := pkitest.CA(t).Leaf(t, pkitest.Options{})
+	seen := make(chan string, 1)
+	cfg, err := hermetic.FromTLS(&tls.Config{GetCertificate: func(h *tls.ClientHelloInfo) (*tls.Certificate, error) {
+		seen <- h.Conn.RemoteAddr().String()
+		return &leaf, nil
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr, _ := serve(t, &echo{}, &Server{Config: cfg})
+	c := dial(t, addr, &tls.Config{InsecureSkipVerify: true, ServerName: "localhost"})
+	if err := exchange(c, []byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	if got := <-seen; got != c.LocalAddr().String() {
+		t.Errorf("the callback sees %s, and the client is %v", got, c.LocalAddr())
+	}
+}
+
 // TestManyConnections: 5,000 open connections, and not one goroutine more.
 func TestManyConnections(t *testing.T) {
 	const n = 5000

@@ -137,6 +137,7 @@ func (e *events) OnOpen(raw gnet.Conn) ([]byte, gnet.Action) {
 	if err != nil {
 		return nil, gnet.Close // Run has checked the Config: it was modified since
 	}
+	engine.SetConn(raw)
 	e.handshakes.add(c, time.Now())
 	return nil, gnet.None
 }

@@ -1,6 +1,7 @@
 package grpctls
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -238,6 +239,33 @@ func TestHost(t *testing.T) {
 	} {
 		if got := c.host(authority); got != want {
 			t.Errorf("%q: %q, want %q", authority, got, want)
+		}
+	}
+}
+
+// TestResumption: the second connection of a channel's credentials resumes the session of the first,
+// and both sides still see who the other is.
+func TestResumption(t *testing.T) {
+	ca := pkitest.CA(t)
+	leaf := spiffe(t, ca)
+	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
+		address := serve(t, ours(t, &hermetic.Config{Certificates: []tls.Certificate{leaf}, ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: ca.Pool()}))
+		client := ours(t, &hermetic.Config{
+			Certificates: []tls.Certificate{leaf}, RootCAs: ca.Pool(), MaxVersion: version, SessionCache: hermetic.NewSessionCache(1),
+		})
+		var first string
+		for _, resumed := range []bool{false, true} {
+			p := new(peer.Peer)
+			atServer, _, err := call(t, address, client, grpc.Peer(p), grpc.WithAuthority("localhost"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := p.AuthInfo.(credentials.TLSInfo).State.DidResume; got != resumed {
+				t.Errorf("%s: resumed %t, want %t", tls.VersionName(version), got, resumed)
+			}
+			if first = cmp.Or(first, atServer); atServer != first || !strings.Contains(first, "chains:1 localhost spiffe://") {
+				t.Errorf("%s: the server sees %q, and before %q", tls.VersionName(version), atServer, first)
+			}
 		}
 	}
 }

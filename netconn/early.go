@@ -79,12 +79,12 @@ func (s *stream) awaitEarly(p []byte) (int, error) {
 }
 
 // shakeUntilEarly is shake, but ends when there is early data.
-func (s *stream) shakeUntilEarly(context.Context) error {
+func (s *stream) shakeUntilEarly(ctx context.Context) error {
 	if err := s.lock(s.handshaking, bothDeadlines); err != nil {
 		return err
 	}
 	defer s.handshaking.unlock()
-	return s.steps(func() bool { return s.early.Load() || s.done.Load() })
+	return s.steps(ctx, func() bool { return s.early.Load() || s.done.Load() })
 }
 
 // takeEarly returns early data that has arrived.

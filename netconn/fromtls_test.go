@@ -16,6 +16,9 @@ func TestCallbacksSeeThePeer(t *testing.T) {
 	seen := make(chan *tls.ClientHelloInfo, 1)
 	server, err := hermetic.FromTLS(&tls.Config{GetCertificate: func(h *tls.ClientHelloInfo) (*tls.Certificate, error) {
 		h.Conn.LocalAddr() // which must not wait for the handshake
+		if err := h.Context().Err(); err != nil {
+			t.Errorf("the context is done: %v", err)
+		}
 		seen <- h
 		return &plain.Certificates[0], nil
 	}})
@@ -44,6 +47,9 @@ func TestCallbacksSeeThePeer(t *testing.T) {
 	}
 	h := <-seen
 	check("TCP", h, c.LocalAddr())
+	if h.Context().Err() != context.Canceled {
+		t.Errorf("after the handshake the context's error is %v", h.Context().Err())
+	}
 	if h.Conn != rawServer || h.Context().Value(key{}) != "value" {
 		t.Errorf("the connection is %v and the context %v", h.Conn, h.Context())
 	}

@@ -115,18 +115,18 @@ func (s *stream) shake(ctx context.Context) error {
 		return err
 	}
 	defer s.handshaking.unlock()
-	if ctx != context.Background() {
-		if err := s.use(bothDeadlines, func() { s.engine.SetContext(ctx) }); err != nil {
-			return err
-		}
-	}
-	return s.steps(s.done.Load)
+	return s.steps(ctx, s.done.Load)
 }
 
 // steps continues the handshake until enough. The caller holds handshaking.
-func (s *stream) steps(enough func() bool) error {
+func (s *stream) steps(ctx context.Context, enough func() bool) error {
 	if enough() {
 		return nil
+	}
+	ctx, cancel := context.WithCancel(ctx) // that of callbacks ends with the handshake, as in crypto/tls
+	defer cancel()
+	if err := s.use(bothDeadlines, func() { s.engine.SetContext(ctx) }); err != nil {
+		return err
 	}
 	if err := s.lock(s.reading, bothDeadlines); err != nil {
 		return err
