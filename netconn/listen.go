@@ -34,7 +34,7 @@ type ListenConfig struct {
 	// HandshakeTimeout is how long a handshake over a stream may take, from the first use of the
 	// connection. Then the connection is closed, and the error is a net.Error whose Timeout
 	// method returns true. Zero means 30 seconds, negative no limit. For DTLS use
-	// Config.DTLS.Patience.
+	// Config.DTLS.MaxTimeouts and MaxFlightPause.
 	HandshakeTimeout time.Duration
 
 	// OnFailure, if set, is called once for each connection whose handshake has failed, or was
