@@ -244,7 +244,7 @@ func TestHost(t *testing.T) {
 }
 
 // TestResumption: the second connection of a channel's credentials resumes the session of the first,
-// and both sides still see who the other is.
+// and both sides still see the identity of the other.
 func TestResumption(t *testing.T) {
 	ca := pkitest.CA(t)
 	leaf := spiffe(t, ca)
