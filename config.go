@@ -381,8 +381,34 @@ type Config struct {
 	// by which MaxCertificateMessage exceeds 64 KiB.
 	MaxCertificateCost int
 
+	// CertificateCompressors are the algorithms with which certificates are compressed, in
+	// TLS 1.3 and DTLS 1.3, the preferred first (RFC 8879). Ours is compressed with the first
+	// that the peer offers, once, and kept for later handshakes. The peer is offered all of
+	// them for its own.
+	//
+	// Nil means none: a client that offers them lets a server that has not authenticated
+	// cause the work of decompression, which MaxCertificateMessage and MaxCertificateCost
+	// bound. Browsers offer zlib, Brotli or Zstandard.
+	CertificateCompressors []CertificateCompressor
+
+	// RecordSizeLimit is the largest record that we want to receive, in bytes of content: 64
+	// to 16,385. It is sent as record_size_limit (RFC 8449), where TLS 1.3 counts a byte more
+	// than the content. A larger record is a record_overflow, except early data, whose sender
+	// does not know the limit yet. A peer that does not support the extension ignores it.
+	//
+	// Zero means the maximum, which limits nothing but tells the peer that its own limit is
+	// respected. Only a client with MaxFragmentLength then sends none, since servers prefer
+	// this extension.
+	RecordSizeLimit int
+
+	// MaxFragmentLength, on a client, limits the content of the records of both sides: 512,
+	// 1024, 2048 or 4096 bytes. It is sent as max_fragment_length (RFC 6066, Section 4), for
+	// servers without record_size_limit. Zero sends none. A server accepts any client's.
+	MaxFragmentLength int
+
 	// MaxRecordData is the most plaintext that we send in one record, in bytes: 512 to
-	// 16,384. Zero means 16,384. It applies to TLS only.
+	// 16,384. Zero means 16,384. It applies to TLS only. A limit of the peer may lower it: see
+	// [Engine.MaxData].
 	MaxRecordData int
 
 	// DTLS holds the options that only DTLS has. Its zero value is right for most.
@@ -444,6 +470,9 @@ func (c *Config) Clone() *Config {
 		ReadAhead:                   c.ReadAhead,
 		MaxCertificateMessage:       c.MaxCertificateMessage,
 		MaxCertificateCost:          c.MaxCertificateCost,
+		CertificateCompressors:      c.CertificateCompressors,
+		RecordSizeLimit:             c.RecordSizeLimit,
+		MaxFragmentLength:           c.MaxFragmentLength,
 		MaxRecordData:               c.MaxRecordData,
 		DTLS:                        c.DTLS,
 		tickets:                     c.tickets,

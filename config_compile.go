@@ -43,6 +43,7 @@ type plan struct {
 	datagram       [3]carrier.DatagramOptions // client, server, server with cookies
 	identities     []*pki.Identity
 	chains         pki.Cache
+	compressed     handshake.Compressed
 	sessionKeys    [2]string      // of a client of ServerName, by transport
 	roots          *x509.CertPool // a copy of RootCAs, by which it is known to be the same
 	keys           TicketKeySource
@@ -81,7 +82,7 @@ func newPlan(cfg *Config) (*plan, error) {
 		AskVerify:        cfg.VerifyConnection != nil || cfg.asks(AsyncVerify),
 	}
 	for _, part := range []func(*handshake.Params) error{
-		c.repetitions, c.fields, c.versions, c.psks, c.suites, c.exchanges, c.groups, c.schemes, c.alpn, c.sizes, c.certificates, c.authorities, c.sessions,
+		c.repetitions, c.fields, c.versions, c.psks, c.suites, c.exchanges, c.groups, c.schemes, c.alpn, c.sizes, c.limits, c.compressors, c.certificates, c.authorities, c.sessions,
 	} {
 		if err := part(&p); err != nil {
 			return nil, err
@@ -100,13 +101,16 @@ func newPlan(cfg *Config) (*plan, error) {
 		MinVersion:     p.MinVersion,
 		MaxVersion:     p.MaxVersion,
 		MaxRecordData:  cmp.Or(cfg.MaxRecordData, record.MaxPlaintext),
-		MaxCertificate: cmp.Or(cfg.MaxCertificateMessage, 1<<16),
+		MaxCertificate: p.MaxCertificate,
 	}
 	c.stream[0] = stream
 	stream.Server = true
 	c.stream[1] = stream
 	c.datagram = [3]carrier.DatagramOptions{cfg.datagramOptions(false), cfg.datagramOptions(true), cfg.datagramOptions(true)}
 	c.datagram[2].FirstMessage, c.datagram[2].Unproved = 1, false
+	if cfg.RecordSizeLimit == 0 && cfg.MaxFragmentLength > 0 {
+		c.client.SizeLimit = 0
+	}
 	c.client.AskSession = cfg.SessionCache != nil
 	for t := range c.sessionKeys {
 		c.sessionKeys[t] = sessionKey(wire.Transport(t), cfg.ServerName)
@@ -151,6 +155,7 @@ func (c *plan) repetitions(*handshake.Params) error {
 		distinct("NextProtos", c.cfg.NextProtos, strconv.Quote),
 		distinct("CertificateTypes", c.cfg.CertificateTypes, CertificateType.String),
 		distinct("PeerCertificateTypes", c.cfg.PeerCertificateTypes, CertificateType.String),
+		distinct("CertificateCompressors", algorithms(c.cfg.CertificateCompressors), func(a uint16) string { return fmt.Sprintf("algorithm %d", a) }),
 		distinct("DTLS.SRTPProfiles", c.cfg.DTLS.SRTPProfiles, func(p uint16) string { return fmt.Sprintf("profile %#04x", p) }),
 	} {
 		if err != nil {
@@ -351,7 +356,24 @@ func (c *plan) sizes(p *handshake.Params) error {
 		return configError("DTLS.CookieSecret", fmt.Sprintf("it has %d bytes, less than 16", len(c.cfg.DTLS.CookieSecret)))
 	}
 	p.RRC = d.PathValidation != PathValidationNone
+	p.MaxCertificate = cmp.Or(c.cfg.MaxCertificateMessage, 1<<16)
 	p.CIDs, p.CIDLength, p.SRTP = d.ConnectionIDs, d.ConnectionIDLength, d.SRTPProfiles
+	return nil
+}
+
+// maxSizeLimit is the largest RecordSizeLimit: TLS 1.3 counts the content type.
+const maxSizeLimit = record.MaxPlaintext + 1
+
+// limits checks what is negotiated about the sizes of records.
+func (c *plan) limits(p *handshake.Params) error {
+	size, length := c.cfg.RecordSizeLimit, c.cfg.MaxFragmentLength
+	if size != 0 && (size < 64 || size > maxSizeLimit) {
+		return configError("RecordSizeLimit", fmt.Sprintf("%d is not from 64 to %d", size, maxSizeLimit))
+	}
+	if length != 0 && length != 512 && length != 1024 && length != 2048 && length != 4096 {
+		return configError("MaxFragmentLength", fmt.Sprintf("%d is none of 512, 1024, 2048 and 4096", length))
+	}
+	p.SizeLimit, p.FragmentLength = uint16(cmp.Or(size, maxSizeLimit)), uint16(length)
 	return nil
 }
 

@@ -141,6 +141,7 @@ func ImportEngine(cfg *Config, state []byte, aead cipher.AEAD, opts *ImportOptio
 	if d := e.datagrams(); d != nil && conn.RRC {
 		d.CheckPaths()
 	}
+	conn.LimitRecords(e.carrier)
 	return e, nil
 }
 

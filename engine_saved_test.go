@@ -126,6 +126,16 @@ var savedStates = []struct {
 	}},
 	{"TLS 1.2, closed by the client", false, tls.VersionTLS12, nil, savedClosed},
 	{"TLS 1.3, closed by the client", false, tls.VersionTLS13, nil, savedClosed},
+	{"TLS 1.2, sizes", false, tls.VersionTLS12, savedSizes, nil},
+	{"TLS 1.3, sizes", false, tls.VersionTLS13, savedSizes, nil},
+	{"DTLS 1.3, a fragment length", true, tls.VersionTLS13, func(client, _ *Config) { client.MaxFragmentLength = 1024 }, nil},
+	{"TLS 1.3, compressed certificates", false, tls.VersionTLS13, func(client, server *Config) {
+		savedMutual(client, server)
+		server.Certificates[0].Certificate = append(server.Certificates[0].Certificate, server.Certificates[0].Certificate[0])
+		for _, cfg := range []*Config{client, server} {
+			cfg.CertificateCompressors = []CertificateCompressor{ZlibCompressor()}
+		}
+	}, nil},
 	{"DTLS 1.2, forged records", true, tls.VersionTLS12, nil, savedForged},
 	{"DTLS 1.3, forged records", true, tls.VersionTLS13, nil, savedForged},
 }
@@ -133,6 +143,8 @@ var savedStates = []struct {
 func savedMutual(client, server *Config) {
 	client.Certificates, server.ClientAuth, server.ClientCAs = server.Certificates, tls.RequireAndVerifyClientCert, client.RootCAs
 }
+
+func savedSizes(client, server *Config) { client.RecordSizeLimit, server.RecordSizeLimit = 300, 400 }
 
 func savedRaw(client, server *Config) {
 	server.Certificates = []tls.Certificate{{PrivateKey: server.Certificates[0].PrivateKey}}
@@ -201,13 +213,18 @@ func savedForged(t *testing.T, m *meeting, now *clock) {
 	}
 }
 
-// description is what a state says of a connection, in one line.
+// description is what a state says of a connection, in one line. Older states say nothing of
+// sizes and compression.
 func description(e *Engine) string {
 	s := e.State()
 	local, peer := e.ConnectionIDs()
+	sizes := ""
+	if s.PeerRecordSizeLimit+s.MaxFragmentLength > 0 {
+		sizes = fmt.Sprintf(" peer's limit %d fragments %d MaxData %d compressed %d %d", s.PeerRecordSizeLimit, s.MaxFragmentLength, e.MaxData(), s.LocalCertificateCompression, s.PeerCertificateCompression)
+	}
 	return fmt.Sprintf("%v %#04x suite %#04x group %v name %q ALPN %q resumed %v PSK %q early %v %v retried %v EMS %v schemes %#04x %#04x chain of %d key %v SRTP %d CIDs %x %x",
 		s.Mode, s.Version, s.CipherSuite, uint16(s.CurveID), s.ServerName, s.NegotiatedProtocol, s.DidResume, s.PSKIdentity, s.EarlyDataOffered, s.EarlyDataAccepted,
-		s.HelloRetryRequest, s.ExtendedMasterSecret, uint16(s.LocalSignatureScheme), uint16(s.PeerSignatureScheme), len(s.PeerCertificates), s.PeerPublicKey != nil, s.SRTPProfile, local, peer)
+		s.HelloRetryRequest, s.ExtendedMasterSecret, uint16(s.LocalSignatureScheme), uint16(s.PeerSignatureScheme), len(s.PeerCertificates), s.PeerPublicKey != nil, s.SRTPProfile, local, peer) + sizes
 }
 
 // saveStates makes a connection, and saves the states of both its ends.

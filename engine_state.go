@@ -105,6 +105,22 @@ type ConnectionState struct {
 	// SignedCertificateTimestamps are those that the peer has sent, if any (RFC 6962).
 	SignedCertificateTimestamps [][]byte
 
+	// PeerRecordSizeLimit is the record_size_limit that the peer has sent, as on the wire, if
+	// it was negotiated, or 0 (RFC 8449).
+	PeerRecordSizeLimit int
+
+	// MaxFragmentLength is the length that max_fragment_length has negotiated, in bytes, or 0
+	// (RFC 6066, Section 4).
+	MaxFragmentLength int
+
+	// LocalCertificateCompression is the number of the algorithm with which our certificate
+	// was compressed, or 0 (RFC 8879).
+	LocalCertificateCompression uint16
+
+	// PeerCertificateCompression is the same for the peer's certificate. Both are 0 when a
+	// session is resumed.
+	PeerCertificateCompression uint16
+
 	conn *handshake.Connection // for the exporter
 }
 
@@ -177,8 +193,13 @@ func (e *Engine) State() ConnectionState {
 		LocalSignatureScheme: tls.SignatureScheme(c.LocalScheme),
 		PeerSignatureScheme:  tls.SignatureScheme(c.PeerScheme),
 		LocalCertificate:     c.Local,
-		TLSUnique:            slices.Clone(c.Unique()),
-		conn:                 c,
+		PeerRecordSizeLimit:  int(c.PeerSizeLimit),
+		MaxFragmentLength:    int(c.FragmentLength),
+
+		LocalCertificateCompression: c.LocalCompressor,
+		PeerCertificateCompression:  c.PeerCompressor,
+		TLSUnique:                   slices.Clone(c.Unique()),
+		conn:                        c,
 	}
 	if c.Suite != nil {
 		s.CipherSuite = c.Suite.ID

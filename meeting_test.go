@@ -23,7 +23,8 @@ type meeting struct {
 	datagrams          struct{ client, server [][]byte }      // the same, as it came
 	lose               func() bool                            // reports whether a datagram is lost; nil: none is
 	asked              []string
-	answer             func(Pending) // of either side; nil: nothing is asked
+	answer             func(Pending)                  // of either side; nil: nothing is asked
+	tap                func(from *Engine, out []byte) // sees what is sent; nil: nobody does
 }
 
 func newMeeting(t testing.TB, datagram bool, client, server *Config) *meeting {
@@ -122,6 +123,9 @@ func (m *meeting) pass(from, to *Engine) (moved bool, err error) {
 			break
 		}
 		moved = true
+		if m.tap != nil {
+			m.tap(from, out)
+		}
 		switch {
 		case !from.mode.IsDTLS():
 			*way = append(*way, out...)

@@ -136,6 +136,7 @@ type Datagram struct {
 	rest         int32 // bytes of the current datagram that are not opened yet
 	count        counts
 	version      uint16 // 0 until the hellos have agreed
+	limits       limits
 
 	complete    bool // the handshake
 	authentic   bool // a record has authenticated: unencrypted ones are not needed any longer
@@ -297,11 +298,22 @@ func (d *Datagram) AddLocalCID(cid []byte) {
 func (d *Datagram) SetPeerCID(cid []byte) {
 	d.cids.peer = cid
 	d.trace.Path("peer_cid", cid)
-	set := func(s record.Sealer) {
+	d.sealers(func(s record.Sealer) {
 		if e, ok := s.(*record.Writer13); ok {
 			e.CID = cid
 		}
-	}
+	})
+}
+
+// LimitRecords limits the content of records, also of those that are sent again.
+func (d *Datagram) LimitRecords(send, receive int) {
+	d.limits = limits{uint16(send), uint16(receive)}
+	d.sealers(func(s record.Sealer) { s.SetLimit(send) })
+	d.readers.setLimit(receive)
+}
+
+// sealers applies set to the sending keys, and to those of the flight.
+func (d *Datagram) sealers(set func(record.Sealer)) {
 	set(d.sending.Sealer)
 	if d.x != nil {
 		d.x.out.Epochs(set)
@@ -331,7 +343,7 @@ func (d *Datagram) Dropped() record.Drops { return d.dropped }
 // MaxData returns how many bytes of data one record takes now.
 func (d *Datagram) MaxData() int {
 	if d.opt.BoundData {
-		return max(0, min(int(d.path.mtu)-d.sending.Overhead(), record.MaxPlaintext-1))
+		return max(0, min(int(d.path.mtu)-d.sending.Overhead(), record.MaxPlaintext-1, d.sending.MaxData()))
 	}
 	return d.sending.MaxData()
 }

@@ -77,6 +77,7 @@ func (d *Datagram) installWrite(level handshake.Level, k suite.Keys) error {
 			return err
 		}
 	}
+	next.SetLimit(int(d.limits.send))
 	d.sending = sending{Sealer: next, level: level}
 	d.trace.Keys(true, next.Next().Epoch)
 	return nil
@@ -203,7 +204,7 @@ func (d *Datagram) output(now time.Time, dst []byte) []byte {
 func (d *Datagram) appendACK(dst []byte, room int) []byte {
 	keys := d.notEarly()
 	var buf [2 + 16*flight.MaxACK]byte
-	body := d.x.acks.take(buf[:0], room-keys.Overhead())
+	body := d.x.acks.take(buf[:0], min(room-keys.Overhead(), keys.MaxData()))
 	dst, err := d.seal(keys, dst, record.ACK, body)
 	if err != nil {
 		d.x.err = ErrSpent

@@ -23,6 +23,8 @@ type readers interface {
 	readEpoch() uint64
 	// install begins a new epoch. cid is the connection ID that its records have.
 	install(level handshake.Level, k suite.Keys, cid []byte) error
+	// setLimit limits the content of records, except early data.
+	setLimit(n int)
 	// ahead returns the error of a record whose keys are not installed yet.
 	ahead() error
 	// forget drops keys that were kept long enough.
@@ -77,6 +79,7 @@ func (r *noReaders) ahead() error {
 
 func (r *noReaders) readEpoch() uint64                                 { return 0 }
 func (r *noReaders) install(handshake.Level, suite.Keys, []byte) error { return nil }
+func (r *noReaders) setLimit(int)                                      {}
 func (r *noReaders) forget(time.Time)                                  {}
 func (r *noReaders) sleep(*State) bool                                 { return false }
 func (r *noReaders) wake(suite.Keys)                                   {}
@@ -84,7 +87,8 @@ func (r *noReaders) restore(*suite.Suite, *State, []byte)              {}
 
 // readers12 are the reading keys of DTLS 1.2.
 type readers12 struct {
-	keys *record.Reader12 // of epoch 1; nil: not installed yet
+	keys  *record.Reader12 // of epoch 1; nil: not installed yet
+	limit int              // see setLimit
 }
 
 func (r *readers12) openClassic(c record.Classic) (opened, error) {
@@ -111,7 +115,14 @@ func (r *readers12) readEpoch() uint64 {
 
 func (r *readers12) install(_ handshake.Level, k suite.Keys, cid []byte) error {
 	r.keys = record.NewReader12(1, k, cid)
+	r.keys.SetLimit(r.limit)
 	return nil
+}
+
+func (r *readers12) setLimit(n int) {
+	if r.limit = n; r.keys != nil {
+		r.keys.SetLimit(n)
+	}
 }
 
 func (r *readers12) ahead() error     { return errAhead }
@@ -247,8 +258,21 @@ func (r *readers13) install(level handshake.Level, k suite.Keys, _ []byte) error
 	if level == handshake.Application {
 		k.StayAwake()
 	}
-	r.generations = append(r.generations, generation{Reader13: record.NewReader13(epoch, k)})
+	next := record.NewReader13(epoch, k)
+	if len(r.generations) > 0 {
+		next.SetLimit(r.newest().Limit())
+	}
+	r.generations = append(r.generations, generation{Reader13: next})
 	return nil
+}
+
+// setLimit limits what is received, but not early data: its sender cannot know yet.
+func (r *readers13) setLimit(n int) {
+	for _, g := range r.generations {
+		if g.Epoch() != uint64(handshake.EarlyData) {
+			g.SetLimit(n)
+		}
+	}
 }
 
 func (r *readers13) ahead() error { return errAhead }

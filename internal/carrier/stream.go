@@ -70,6 +70,7 @@ type Stream struct {
 	reads     handshake.Level // of the keys in use
 	skip      uint32          // bytes of early data that may still be skipped, plus one; 0: none
 	early     uint32          // bytes of early data that may still be sent or received
+	limits    limits
 	count     counts
 }
 
@@ -97,7 +98,7 @@ func (s *Stream) Missing(in []byte) int {
 // length is what the record header in says.
 func length(in []byte) int { return int(in[3])<<8 | int(in[4]) }
 
-func (s *Stream) MaxData() int  { return s.opt.MaxRecordData }
+func (s *Stream) MaxData() int  { return s.limits.maxData(s.opt.MaxRecordData) }
 func (s *Stream) Overhead() int { return s.out.Overhead() }
 
 // Open consumes one record of in.
@@ -397,7 +398,7 @@ func (s *Stream) checkFlight() error {
 }
 
 func (s *Stream) maxMessage(t wire.Type) int {
-	if t == wire.TypeCertificate {
+	if t.IsCertificate() {
 		return s.opt.MaxCertificate
 	}
 	return maxMessage
@@ -428,7 +429,7 @@ func (s *Stream) flush() {
 		s.Wake()
 	}
 	for rest := s.queued; len(rest) > 0; {
-		n := min(len(rest), s.opt.MaxRecordData)
+		n := min(len(rest), s.MaxData())
 		start := len(s.output)
 		s.output = s.out.Seal(s.output, record.Handshake, rest[:n])
 		if !s.started && s.rules().undecided {
@@ -449,6 +450,7 @@ func (s *Stream) InstallRead(level handshake.Level, k suite.Keys) error {
 	}
 	s.reads = level
 	s.in.Install(k)
+	s.limitReads()
 	s.trace.KeysOfStream(false, uint64(level))
 	return nil
 }
@@ -459,6 +461,19 @@ func (s *Stream) InstallWrite(level handshake.Level, k suite.Keys) {
 	s.out.Install(k)
 	s.write = level
 	s.trace.KeysOfStream(true, uint64(level))
+}
+
+// LimitRecords limits the content of records.
+func (s *Stream) LimitRecords(send, receive int) {
+	s.limits = limits{uint16(send), uint16(receive)}
+	s.limitReads()
+}
+
+// limitReads limits what is received, but not early data: its sender cannot know yet.
+func (s *Stream) limitReads() {
+	if s.reads != handshake.EarlyData {
+		s.in.SetLimit(int(s.limits.receive))
+	}
 }
 
 func (s *Stream) ExpectChangeCipherSpec(k suite.Keys) error {
@@ -583,7 +598,7 @@ func (s *Stream) Seal(now time.Time, dst, data []byte) ([]byte, error) {
 		dst = s.Output(now, dst)
 	}
 	for {
-		n := min(len(data), s.opt.MaxRecordData)
+		n := min(len(data), s.MaxData())
 		start := len(dst)
 		dst = s.out.Seal(dst, record.ApplicationData, data[:n])
 		if s.trace != nil {
@@ -606,14 +621,14 @@ func (s *Stream) SealEarly(now time.Time, dst, data []byte) ([]byte, error) {
 		return dst, ErrNotReady
 	case uint64(len(data)) > uint64(s.early):
 		return dst, ErrDataSize
-	case !s.out.Permits(max(1, (len(data)+s.opt.MaxRecordData-1)/s.opt.MaxRecordData)):
+	case !s.out.Permits(max(1, (len(data)+s.MaxData()-1)/s.MaxData())):
 		return dst, ErrSpent // RFC 9846, Section 5.5: there is no KeyUpdate yet
 	}
 	s.early -= uint32(len(data))
 	s.earlySent = true
 	dst = s.Output(now, dst)
 	for {
-		n := min(len(data), s.opt.MaxRecordData)
+		n := min(len(data), s.MaxData())
 		start := len(dst)
 		dst = s.out.Seal(dst, record.ApplicationData, data[:n])
 		s.traceSent(record.ApplicationData, data[:n], dst[start:])

@@ -61,6 +61,15 @@ func (c *Coder) Uint16(v *uint16) {
 	}
 }
 
+// Uint24 is a 24-bit number.
+func (c *Coder) Uint24(v *int) {
+	if c.Appending {
+		c.Out = AppendUint24(c.Out, *v)
+	} else {
+		*v = c.In.Uint24()
+	}
+}
+
 // Uint32 is a 32-bit number.
 func (c *Coder) Uint32(v *uint32) {
 	if c.Appending {

@@ -191,6 +191,7 @@ func (k *fake) Next() record.Number { return k.next }
 func (k *fake) MaxData() int        { return record.MaxPlaintext }
 func (k *fake) Overhead() int       { return 3 }
 func (k *fake) Exhausted() bool     { return false }
+func (k *fake) SetLimit(int)        {}
 
 // sent is a record as a peer would see it.
 type sent struct {

@@ -12,7 +12,7 @@ import (
 func (f *Flight) Append(dst []byte, room int) ([]byte, error) {
 	for f.Pending() {
 		epoch := f.messages[f.at.message].epoch
-		n := min(room-epoch.Overhead(), record.MaxPlaintext)
+		n := min(room-epoch.Overhead(), epoch.MaxData())
 		first := f.at
 		typ := record.Handshake
 		if f.messages[first.message].ccs {

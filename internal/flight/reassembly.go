@@ -134,7 +134,7 @@ func (r *Reassembly) NextDatagram() { r.datagram++ }
 func (r *Reassembly) Next() int { return r.next }
 
 func (r *Reassembly) limit(t wire.Type) int {
-	if t == wire.TypeCertificate {
+	if t.IsCertificate() {
 		return r.Certificate
 	}
 	return min(r.Limit, r.Certificate)

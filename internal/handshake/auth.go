@@ -22,7 +22,11 @@ var (
 // parseCertificate13 reads the peer's Certificate message of TLS 1.3 into the
 // connection. An empty one leaves Peer nil.
 // offered is the extensions that may answer what we have sent.
-func (m *Machine) parseCertificate13(body []byte, offered wire.ExtensionSet) error {
+func (m *Machine) parseCertificate13(received wire.Message, offered wire.ExtensionSet) error {
+	body, err := m.uncompressed(received)
+	if err != nil {
+		return err
+	}
 	var msg wire.Certificate13
 	if err := msg.Parse(body); err != nil {
 		return err
@@ -140,10 +144,11 @@ func (m *Machine) requested(schemes, schemesCert wire.Uint16s, authorities wire.
 	}}
 }
 
-// sendCertificate13 sends id's chain, or an empty one if id is nil. staple and scts
-// report whether the peer asked for an OCSP response and for certificate timestamps.
-func (m *Machine) sendCertificate13(id *pki.Identity, context []byte, staple, scts bool) {
-	msg := wire.Certificate13{Context: context}
+// sendCertificate13 sends id's chain, or an empty one if id is nil. The peer understands
+// compressors, and staple and scts report whether it asked for an OCSP response and for
+// certificate timestamps.
+func (m *Machine) sendCertificate13(id *pki.Identity, compressors wire.Uint16s, staple, scts bool) error {
+	var msg wire.Certificate13
 	if id != nil {
 		for i, der := range id.Chain() {
 			e := wire.CertificateEntry{Data: der}
@@ -158,7 +163,10 @@ func (m *Machine) sendCertificate13(id *pki.Identity, context []byte, staple, sc
 			msg.Entries = wire.AppendEntry(msg.Entries, &e)
 		}
 	}
-	m.send(msg.Append(m.scratch[:0]))
+	if id == nil {
+		compressors = nil // an empty message only grows
+	}
+	return m.sendCertificateMessage(msg.Append(m.scratch[:0]), compressors)
 }
 
 // sign13 asks for the signature of a CertificateVerify, sends it and continues

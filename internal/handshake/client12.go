@@ -83,6 +83,9 @@ func (c *client12) onServerHello(sh *wire.ServerHello) (step, error) {
 	if err := c.acceptSRTP(sh.Has, sh.SRTP); err != nil {
 		return step{}, err
 	}
+	if err := c.acceptLimits(sh.Has, sh.RecordSizeLimit, sh.MaxFragmentLength); err != nil {
+		return step{}, err
+	}
 	c.conn.EMS = sh.Has.Has(wire.ExtExtendedMainSecret)
 	c.serverHas = sh.Has
 	if resumed {

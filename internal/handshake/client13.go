@@ -42,7 +42,8 @@ type client13 struct {
 	main    *suite.MainSecret
 	secrets *secrets13 // of the application data
 
-	request *Choose // nil: the server requests no certificate
+	request     *Choose      // nil: the server requests no certificate
+	compressors wire.Uint16s // with which ours may be compressed
 }
 
 func newClient13(c *clientStart) *client13 {
@@ -133,6 +134,9 @@ func (c *client13) onEncryptedExtensions(msg wire.Message) (step, error) {
 	if err := c.acceptSRTP(ee.Has, ee.SRTP); err != nil {
 		return step{}, err
 	}
+	if err := c.acceptLimits(ee.Has, ee.RecordSizeLimit, ee.MaxFragmentLength); err != nil {
+		return step{}, err
+	}
 	if err := c.acceptCertTypes(ee.Has, ee.ServerCertType, ee.ClientCertType); err != nil {
 		return step{}, err
 	}
@@ -142,11 +146,11 @@ func (c *client13) onEncryptedExtensions(msg wire.Message) (step, error) {
 	if c.psk != nil {
 		return c.judge(func() (step, error) { return expect(c.onFinished, wire.TypeFinished), nil })
 	}
-	return expect(c.onRequestOrCertificate, wire.TypeCertificateRequest, wire.TypeCertificate), nil
+	return c.expectCertificate(c.onRequestOrCertificate, wire.TypeCertificateRequest), nil
 }
 
 func (c *client13) onRequestOrCertificate(msg wire.Message) (step, error) {
-	if msg.Type == wire.TypeCertificate {
+	if msg.Type != wire.TypeCertificateRequest {
 		return c.onCertificate(msg)
 	}
 	var req wire.CertificateRequest13
@@ -161,11 +165,12 @@ func (c *client13) onRequestOrCertificate(msg wire.Message) (step, error) {
 	}
 	c.transcript.add(msg)
 	c.request = c.requested(req.SignatureSchemes, req.SignatureSchemesCert, req.Authorities)
-	return expect(c.onCertificate, wire.TypeCertificate), nil
+	c.compressors = slices.Clone(req.Compressors)
+	return c.expectCertificate(c.onCertificate), nil
 }
 
 func (c *client13) onCertificate(msg wire.Message) (step, error) {
-	if err := c.parseCertificate13(msg.Body, c.offered); err != nil {
+	if err := c.parseCertificate13(msg, c.offered); err != nil {
 		return step{}, err
 	}
 	if c.conn.Peer == nil {
@@ -201,7 +206,9 @@ func (c *client13) onFinished(msg wire.Message) (step, error) {
 func (c *client13) authenticate() (step, error) {
 	q := c.request
 	return ask(q, func() (step, error) {
-		c.sendCertificate13(q.Identity, nil, false, false)
+		if err := c.sendCertificate13(q.Identity, c.compressors, false, false); err != nil {
+			return step{}, err
+		}
 		if q.Identity == nil {
 			return c.finish13()
 		}

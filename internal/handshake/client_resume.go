@@ -13,7 +13,8 @@ func (c *clientStart) offerable(s *session.Session) bool {
 	old := suite.ByID(s.Suite)
 	return c.offers(s.Version) && s.Transport == c.conn.Transport && old != nil &&
 		old.Version == s.Version && slices.Contains(c.params.Suites, old) && !s.Expired(c.params.Now()) &&
-		(s.EMS || s.Version == wire.VersionTLS13 || !c.params.RequireEMS) && c.params.allows(s)
+		(s.EMS || s.Version == wire.VersionTLS13 || !c.params.RequireEMS) && c.params.allows(s) &&
+		(s.FragmentLength == 0 || s.FragmentLength == c.params.FragmentLength) // see resume12
 }
 
 // allows reports whether a session began with what is accepted now: how the peer has

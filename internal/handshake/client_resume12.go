@@ -36,6 +36,11 @@ func (c *client12) resume12() (step, error) {
 	if err := c.resume(c.old); err != nil {
 		return step{}, err
 	}
+	if c.conn.FragmentLength+c.conn.PeerSizeLimit == 0 {
+		// RFC 6066, Section 4: the session's length applies to its resumptions too.
+		c.conn.FragmentLength = c.old.FragmentLength
+		c.conn.LimitRecords(c.out)
+	}
 	c.transcript.release()
 	c.conn.Group = suite.Group(c.old.Group)
 	c.keys = c.useMainSecret(c.old.Secret)

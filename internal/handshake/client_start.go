@@ -151,6 +151,7 @@ func (c *clientStart) fill() error {
 		h.Has.Add(wire.ExtALPN)
 	}
 	c.fillCertTypes()
+	c.offerLimits()
 	c.offerSRTP()
 	if err := c.offerCID(); err != nil {
 		return err
@@ -188,6 +189,10 @@ func (c *clientStart) fill13() error {
 		h.SupportedVersions = wire.AppendUint16s(h.SupportedVersions, t.Wire(v))
 	}
 	h.Has.Add(wire.ExtSupportedVersions, wire.ExtKeyShare)
+	if len(c.params.lists.compressors) > 0 {
+		h.Compressors = c.params.lists.compressors
+		h.Has.Add(wire.ExtCompressCertificate)
+	}
 	if t == wire.Stream && len(h.SessionID) == 0 {
 		// RFC 9846, Appendix E.4: a session id makes it look like a resumption.
 		if err := c.inventSessionID(); err != nil {

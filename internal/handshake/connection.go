@@ -4,7 +4,6 @@ import (
 	"crypto"
 	"crypto/tls"
 	"crypto/x509"
-	"time"
 
 	"github.com/hermetic-tls/hermetic/internal/pki"
 	"github.com/hermetic-tls/hermetic/internal/session"
@@ -16,27 +15,33 @@ import (
 // which know the version. The order of its fields leaves no gaps: every idle connection
 // has one.
 type Connection struct {
-	Transport   wire.Transport
-	EarlyData   EarlyDataState
-	Version     uint16
-	Group       suite.Group
-	SRTP        uint16 // the profile that was negotiated, or 0
-	Suite       *suite.Suite
-	ServerName  string
-	ALPN        string
-	Peer        *Peer            // nil: it has not shown a certificate
-	Local       *tls.Certificate // nil: we have not shown one
-	PSK         *session.PSK     // the external PSK, of this handshake or of the session's first; nil: none
-	LocalScheme suite.Scheme
-	PeerScheme  suite.Scheme
-	EMS         bool // TLS 1.2 only, see ExtendedMainSecret
-	Retried     bool // by HelloRetryRequest
-	Resumed     bool
-	RRC         bool // return routability checks were negotiated
+	Transport wire.Transport
+	EarlyData EarlyDataState
+	Version   uint16
+	Group     suite.Group
+	SRTP      uint16 // the profile that was negotiated, or 0
+	// SizeLimit and PeerSizeLimit are record_size_limit as it was sent and received, and
+	// FragmentLength is max_fragment_length in bytes; 0: not negotiated.
+	SizeLimit, PeerSizeLimit, FragmentLength uint16
+	// LocalCompressor and PeerCompressor are the algorithms of the compressed certificates;
+	// 0: not compressed.
+	LocalCompressor, PeerCompressor uint16
+	Suite                           *suite.Suite
+	ServerName                      string
+	ALPN                            string
+	Peer                            *Peer            // nil: it has not shown a certificate
+	Local                           *tls.Certificate // nil: we have not shown one
+	PSK                             *session.PSK     // the external PSK, of this handshake or of the session's first; nil: none
+	LocalScheme                     suite.Scheme
+	PeerScheme                      suite.Scheme
+	EMS                             bool // TLS 1.2 only, see ExtendedMainSecret
+	Retried                         bool // by HelloRetryRequest
+	Resumed                         bool
+	RRC                             bool // return routability checks were negotiated
 
 	rawLocal bool             // we have shown a raw public key, in this handshake or the session's first
 	ticket   *session.Session // received and not taken yet, see TakeSession
-	began    time.Time        // when the peers have authenticated, if before this handshake
+	began    int64            // when the peers have authenticated, if before this handshake, in Unix milliseconds
 	secrets  secrets          // nil: not agreed on yet, or forgotten
 }
 

@@ -41,6 +41,11 @@ type Params struct {
 	LocalCertTypes     []uint8 // what we can send, RFC 7250; the preferred first
 	PeerCertTypes      []uint8 // what we accept; the preferred first
 	Chains             *pki.Cache
+	Compressors        []Compressor // of certificates, the preferred first
+	Compressed         *Compressed
+	MaxCertificate     int    // bytes of a Certificate message
+	SizeLimit          uint16 // record_size_limit; 0: a client sends none
+	FragmentLength     uint16 // a client's max_fragment_length, in bytes; 0: none
 
 	SRTP      []uint16 // profiles of use_srtp, the preferred first; DTLS only
 	CIDs      bool     // DTLS connection IDs are negotiated
@@ -71,6 +76,7 @@ type Params struct {
 type lists struct {
 	psks                          [2]map[string]*PSK
 	suites, groups, schemes, srtp wire.Uint16s
+	compressors                   wire.Uint16s // that we decompress
 	alpn                          wire.ALPN
 }
 
@@ -89,6 +95,11 @@ func (p *Params) Prepare() {
 		p.lists.psks[t] = make(map[string]*PSK, len(list))
 		for i := range list {
 			p.lists.psks[t][string(list[i].Identity)] = &list[i]
+		}
+	}
+	for _, c := range p.Compressors {
+		if c.Decompress != nil {
+			p.lists.compressors = wire.AppendUint16s(p.lists.compressors, c.Algorithm)
 		}
 	}
 	p.lists.alpn = wire.AppendALPN(nil, p.ALPN...)

@@ -23,6 +23,7 @@ import (
 type clearOutput struct {
 	sent      [][]byte
 	skips     int               // calls of SkipEarlyData
+	limits    [2]int            // sent and received, see LimitRecords
 	installed func(level Level) // told of new sending keys, unless nil
 	slow      bool              // a KeyUpdate is pending until the test acknowledges it, as over datagrams
 	pending   bool
@@ -31,6 +32,7 @@ type clearOutput struct {
 func (c *clearOutput) Transport() wire.Transport               { return wire.Stream }
 func (c *clearOutput) HasEpochs() bool                         { return false }
 func (c *clearOutput) HelloRoom() int                          { return math.MaxInt }
+func (c *clearOutput) LimitRecords(send, receive int)          { c.limits = [2]int{send, receive} }
 func (c *clearOutput) SetVersion(uint16)                       {}
 func (c *clearOutput) InstallRead(Level, suite.Keys) error     { return nil }
 func (c *clearOutput) ExpectChangeCipherSpec(suite.Keys) error { return nil }
@@ -129,6 +131,7 @@ func (s setting) ends(t testing.TB, id *pki.Identity, chains *pki.Cache) (client
 	p := Params{
 		MinVersion: wire.VersionTLS12, MaxVersion: wire.VersionTLS13, Suites: suite.All()[:9], Schemes: suite.Schemes,
 		Groups: []suite.Group{suite.X25519, suite.P256, suite.X25519MLKEM768}, KeyShares: []suite.Group{suite.X25519}, Chains: chains, Rand: rand.Reader, ALPN: []string{"x"},
+		SizeLimit: 1<<14 + 1, FragmentLength: 512,
 	}
 	cp, sp := p, p
 	cp.MaxVersion = s.version

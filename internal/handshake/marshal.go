@@ -51,7 +51,8 @@ func (f *form) fields(c *codec.Coder) {
 	random(c, &f.in12.randoms.server)
 	c.Uint16((*uint16)(&f.conn.LocalScheme))
 	c.Uint16(&f.conn.SRTP)
-	c.Flags(&f.conn.Retried, &f.conn.RRC)
+	extra := f.conn.hasExtra()
+	c.Flags(&f.conn.Retried, &f.conn.RRC, &extra)
 	c.Flags(&f.conn.Resumed)
 	c.Flags(&f.in13.updates.owes, &f.in13.updates.wants, &f.in13.updates.awaits)
 	c.Flags(&f.in13.awaitsCIDs)
@@ -59,6 +60,25 @@ func (f *form) fields(c *codec.Coder) {
 	c.Require(f.conn.EarlyData <= EarlyDataRejected)
 	codec.List8(c, &f.in13.spareCIDs, c.Optional8)
 	c.Require(len(f.in13.spareCIDs) <= maxCIDs)
+	if extra {
+		f.conn.extraFields(c)
+	}
+}
+
+// hasExtra reports whether a form has fields that most connections do without, and that
+// older forms do not have.
+func (c *Connection) hasExtra() bool {
+	return c.PeerSizeLimit|c.FragmentLength|c.LocalCompressor|c.PeerCompressor != 0
+}
+
+func (c *Connection) extraFields(coder *codec.Coder) {
+	for _, v := range []*uint16{&c.SizeLimit, &c.PeerSizeLimit, &c.FragmentLength, &c.LocalCompressor, &c.PeerCompressor} {
+		coder.Uint16(v)
+	}
+	for _, size := range []uint16{c.SizeLimit, c.PeerSizeLimit, c.FragmentLength} {
+		coder.Require(size == 0 || size >= minSizeLimit)
+	}
+	coder.Require(c.hasExtra() && (c.SizeLimit == 0) == (c.PeerSizeLimit == 0))
 }
 
 // random codes the random of a hello, with its length.
@@ -93,7 +113,7 @@ func (c *Connection) restore(f *form, chains *pki.Cache) (err error) {
 func (c *Connection) recall(s *session.Session) {
 	c.Transport, c.Version, c.Suite, c.Group = s.Transport, s.Version, suite.ByID(s.Suite), suite.Group(s.Group)
 	c.ServerName, c.ALPN, c.PeerScheme = s.ServerName, s.ALPN, suite.Scheme(s.PeerScheme)
-	c.EMS, c.rawLocal, c.PSK, c.began = s.EMS, s.RawLocal, s.PSK, s.Began
+	c.EMS, c.rawLocal, c.PSK, c.began = s.EMS, s.RawLocal, s.PSK, s.Began.UnixMilli()
 }
 
 // Recall returns the connection that resumes a session with that peer, as far as it is

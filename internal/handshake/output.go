@@ -32,6 +32,10 @@ type Output interface {
 	// separates what they protect.
 	HasEpochs() bool
 
+	// LimitRecords sets the most content of a protected record, in bytes, for those that
+	// are sent and those that are received. Early data that is received has no such limit.
+	LimitRecords(send, receive int)
+
 	// SetVersion reports the version that the hellos have agreed on.
 	SetVersion(version uint16)
 

@@ -215,7 +215,7 @@ func RestorePeer(s *session.Session, chains *pki.Cache) (*Peer, error) {
 // resume takes over what the session remembers.
 func (m *Machine) resume(old *session.Session) (err error) {
 	m.conn.Resumed = true
-	m.conn.began, m.conn.rawLocal, m.conn.PSK = old.Began, old.RawLocal, old.PSK
+	m.conn.began, m.conn.rawLocal, m.conn.PSK = old.Began.UnixMilli(), old.RawLocal, old.PSK
 	m.conn.PeerScheme = suite.Scheme(old.PeerScheme)
 	m.conn.Peer, err = RestorePeer(old, m.params.Chains)
 	return err

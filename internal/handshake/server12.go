@@ -168,7 +168,8 @@ func (s *server12) sendServerHello() error {
 		sh.Has.Add(wire.ExtServerCertificateType)
 	}
 	srtp, profiles := s.chooseSRTP()
-	sh.Has, sh.SRTP = sh.Has|srtp, profiles
+	limits, size, code := s.chooseLimits()
+	sh.Has, sh.SRTP, sh.RecordSizeLimit, sh.MaxFragmentLength = sh.Has|srtp|limits, profiles, size, code
 	if err := s.chooseCID(&sh); err != nil {
 		return err
 	}

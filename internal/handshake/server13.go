@@ -262,7 +262,9 @@ func (s *server13) sendServerHello(share wire.KeyShare) (step, error) {
 	if s.requestsCertificate() {
 		s.sendCertificateRequest()
 	}
-	s.sendCertificate13(s.chosen.Identity, nil, s.hello.StatusRequest, s.hello.Has.Has(wire.ExtSCT))
+	if err := s.sendCertificate13(s.chosen.Identity, s.hello.Compressors, s.hello.StatusRequest, s.hello.Has.Has(wire.ExtSCT)); err != nil {
+		return step{}, err
+	}
 	return s.sign13(s.chosen.Identity, s.chosen.Scheme, suite.ServerContext, s.sendFinished)
 }
 
@@ -288,7 +290,8 @@ func (s *server13) sendEncryptedExtensions() {
 		ee.Has.Add(wire.ExtClientCertificateType)
 	}
 	srtp, profiles := s.chooseSRTP()
-	ee.Has, ee.SRTP = ee.Has|srtp, profiles
+	limits, size, code := s.chooseLimits()
+	ee.Has, ee.SRTP, ee.RecordSizeLimit, ee.MaxFragmentLength = ee.Has|srtp|limits, profiles, size, code
 	if s.conn.EarlyData == EarlyDataAccepted {
 		ee.Has.Add(wire.ExtEarlyData)
 	}
@@ -301,6 +304,9 @@ func (s *server13) sendCertificateRequest() {
 		Authorities:      s.params.Authorities,
 	}
 	req.Has.Add(wire.ExtSignatureAlgorithms)
+	if req.Compressors = s.params.lists.compressors; len(req.Compressors) > 0 {
+		req.Has.Add(wire.ExtCompressCertificate)
+	}
 	if len(req.Authorities) > 0 {
 		req.Has.Add(wire.ExtCertificateAuthorities)
 	}
@@ -315,7 +321,7 @@ func (s *server13) sendFinished() (step, error) {
 	next := expect(s.onFinished, wire.TypeFinished)
 	switch {
 	case s.requestsCertificate():
-		return expect(s.onCertificate, wire.TypeCertificate), nil
+		return s.expectCertificate(s.onCertificate), nil
 	case s.conn.EarlyData == EarlyDataAccepted && !s.out.HasEpochs():
 		next = expect(s.onEndOfEarlyData, wire.TypeEndOfEarlyData)
 	}
@@ -326,7 +332,7 @@ func (s *server13) sendFinished() (step, error) {
 }
 
 func (s *server13) onCertificate(msg wire.Message) (step, error) {
-	if err := s.parseCertificate13(msg.Body, 0); err != nil {
+	if err := s.parseCertificate13(msg, 0); err != nil {
 		return step{}, err
 	}
 	s.transcript.add(msg)

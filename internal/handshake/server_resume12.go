@@ -16,7 +16,7 @@ var errLostEMS = alert.New(alert.HandshakeFailure, "the client resumes a session
 func (s *server12) openTicket() (step, error) {
 	q := &FindPSK{Identity: s.hello.SessionTicket, Tickets: true}
 	return ask(q, func() (step, error) {
-		if q.PSK == nil || !s.resumable(q.PSK.Session) {
+		if q.PSK == nil || !s.resumable(q.PSK.Session) || !s.keepsFragments(q.PSK.Session.FragmentLength) {
 			return s.fullHandshake()
 		}
 		old := q.PSK.Session

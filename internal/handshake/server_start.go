@@ -76,6 +76,9 @@ func (s *serverStart) negotiate() (step, error) {
 	if err := s.verifyCookie(); err != nil {
 		return step{}, err
 	}
+	if err := s.checkLimits(); err != nil {
+		return step{}, err
+	}
 	s.out.SetVersion(version)
 	if version == wire.VersionTLS13 {
 		return (&server13{serverStart: s}).onClientHello()

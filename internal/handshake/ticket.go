@@ -21,22 +21,23 @@ var errTicketLife = alert.New(alert.IllegalParameter, "a ticket's lifetime excee
 // session returns what can be resumed of this connection, without the ticket.
 func (c *Connection) session(now time.Time, secret []byte) *session.Session {
 	s := &session.Session{
-		Version:    c.Version,
-		Transport:  c.Transport,
-		Suite:      c.Suite.ID,
-		Group:      uint16(c.Group),
-		Secret:     secret,
-		EMS:        c.EMS,
-		RawLocal:   c.rawLocal,
-		Began:      now.Truncate(time.Millisecond),
-		Created:    now.Truncate(time.Millisecond),
-		ServerName: c.ServerName,
-		ALPN:       c.ALPN,
-		PeerScheme: uint16(c.PeerScheme),
-		PSK:        c.PSK,
+		Version:        c.Version,
+		Transport:      c.Transport,
+		Suite:          c.Suite.ID,
+		Group:          uint16(c.Group),
+		Secret:         secret,
+		EMS:            c.EMS,
+		RawLocal:       c.rawLocal,
+		Began:          now.Truncate(time.Millisecond),
+		Created:        now.Truncate(time.Millisecond),
+		ServerName:     c.ServerName,
+		ALPN:           c.ALPN,
+		PeerScheme:     uint16(c.PeerScheme),
+		FragmentLength: c.FragmentLength,
+		PSK:            c.PSK,
 	}
 	if c.Resumed {
-		s.Began = c.began
+		s.Began = time.UnixMilli(c.began)
 	}
 	if p := c.Peer; p != nil {
 		s.OCSP, s.SCTs, s.Verified = p.OCSP, p.SCTs, p.Verified

@@ -119,6 +119,22 @@ func offerPSK(h *wire.ClientHello, identity string) {
 	h.Has.Add(wire.ExtPreSharedKey)
 }
 
+// onlyFragments answers max_fragment_length, and not record_size_limit.
+func onlyFragments(code uint8) func(*wire.EncryptedExtensions) {
+	return func(m *wire.EncryptedExtensions) {
+		m.MaxFragmentLength = code
+		m.Has = m.Has.Minus(wire.Extensions(wire.ExtRecordSizeLimit)) | wire.Extensions(wire.ExtMaxFragmentLength)
+	}
+}
+
+// withFragments offers max_fragment_length, and not record_size_limit.
+func withFragments(code uint8) func(*wire.ClientHello) {
+	return func(h *wire.ClientHello) {
+		h.MaxFragmentLength = code
+		h.Has = h.Has.Minus(wire.Extensions(wire.ExtRecordSizeLimit)) | wire.Extensions(wire.ExtMaxFragmentLength)
+	}
+}
+
 var (
 	hello13  = setting{"TLS 1.3", wire.VersionTLS13, false, false}
 	mutual13 = setting{"TLS 1.3 mutual", wire.VersionTLS13, true, false}
@@ -178,7 +194,30 @@ var violations = []struct {
 	{"another protocol in TLS 1.2", hello12, wire.TypeServerHello, 1, inServerHello(func(h *wire.ServerHello) { h.ALPN = []byte("y"); h.Has.Add(wire.ExtALPN) }), errALPNChoice},
 	{"a suite for another key", hello12, wire.TypeServerHello, 1, inServerHello(func(h *wire.ServerHello) { h.CipherSuite = 0xc02f }), errKeyForSuite},
 
+	{"a size limit of 63", hello13, wire.TypeEncryptedExtensions, 1, inExtensions(func(m *wire.EncryptedExtensions) { m.RecordSizeLimit = 63 }), errSizeLimit},
+	{"a size limit of 0", hello13, wire.TypeEncryptedExtensions, 1, inExtensions(func(m *wire.EncryptedExtensions) { m.RecordSizeLimit = 0 }), errSizeLimit},
+	{"a size limit of 63 in TLS 1.2", hello12, wire.TypeServerHello, 1, inServerHello(func(h *wire.ServerHello) { h.RecordSizeLimit = 63 }), errSizeLimit},
+	{"a size limit and a fragment length", hello13, wire.TypeEncryptedExtensions, 1, inExtensions(func(m *wire.EncryptedExtensions) {
+		m.MaxFragmentLength = 1
+		m.Has.Add(wire.ExtMaxFragmentLength)
+	}), errBothLimits},
+	{"a size limit and a fragment length in TLS 1.2", hello12, wire.TypeServerHello, 1, inServerHello(func(h *wire.ServerHello) {
+		h.MaxFragmentLength = 1
+		h.Has.Add(wire.ExtMaxFragmentLength)
+	}), errBothLimits},
+	{"another fragment length", hello13, wire.TypeEncryptedExtensions, 1, inExtensions(onlyFragments(2)), errFragmentEcho},
+	{"a fragment length of 0", hello13, wire.TypeEncryptedExtensions, 1, inExtensions(onlyFragments(0)), errFragmentEcho},
+	{"a fragment length of no number", hello13, wire.TypeEncryptedExtensions, 1, inExtensions(onlyFragments(5)), errFragmentEcho},
+	{"another fragment length in TLS 1.2", hello12, wire.TypeServerHello, 1, inServerHello(func(h *wire.ServerHello) {
+		h.MaxFragmentLength = 4
+		h.Has = h.Has.Minus(wire.Extensions(wire.ExtRecordSizeLimit)) | wire.Extensions(wire.ExtMaxFragmentLength)
+	}), errFragmentEcho},
+	{"a size limit in a ServerHello of TLS 1.3", hello13, wire.TypeServerHello, 1, anotherExtension(wire.ExtRecordSizeLimit, "\x40\x01"), errMisplaced},
+	{"a fragment length in a ServerHello of TLS 1.3", hello13, wire.TypeServerHello, 1, anotherExtension(wire.ExtMaxFragmentLength, "\x01"), errMisplaced},
+	{"an answer to certificate compression, which was not offered", hello12, wire.TypeServerHello, 1, anotherExtension(wire.ExtCompressCertificate, "\x02\x00\x01"), errUnsolicited},
+
 	// By a server, with HelloRetryRequest.
+	{"a retry with a size limit", retry13, wire.TypeServerHello, 1, anotherExtension(wire.ExtRecordSizeLimit, "\x40\x01"), errMisplaced},
 	{"another suite than its HelloRetryRequest", retry13, wire.TypeServerHello, 2, inServerHello(func(h *wire.ServerHello) { h.CipherSuite = 0x1303 }), errSuiteChanged},
 	{"a second HelloRetryRequest", retry13, wire.TypeServerHello, 2, inServerHello(func(h *wire.ServerHello) { h.Random = wire.RetryRandom }), errSecondRetry},
 	{"a retry for a share that it has", retry13, wire.TypeServerHello, 1, inServerHello(func(h *wire.ServerHello) { h.KeyShare.Group = uint16(suite.X25519) }), errRetryGroup},
@@ -255,6 +294,19 @@ var violations = []struct {
 	}), errPSKMode},
 	{"a renegotiation by a client", hello12, wire.TypeClientHello, 1, inClientHello(func(h *wire.ClientHello) { h.RenegotiationInfo = []byte{1} }), errRenegInfo},
 	{"no uncompressed points", hello12, wire.TypeClientHello, 1, inClientHello(func(h *wire.ClientHello) { h.PointFormats = []byte{1} }), errPointFormat},
+	{"a size limit of 63 of a client", hello13, wire.TypeClientHello, 1, inClientHello(func(h *wire.ClientHello) { h.RecordSizeLimit = 63 }), errSizeLimit},
+	{"a size limit of 0 of a client", hello13, wire.TypeClientHello, 1, inClientHello(func(h *wire.ClientHello) { h.RecordSizeLimit = 0 }), errSizeLimit},
+	{"a size limit of 63 of a client in TLS 1.2", hello12, wire.TypeClientHello, 1, inClientHello(func(h *wire.ClientHello) { h.RecordSizeLimit = 63 }), errSizeLimit},
+	{"a fragment length of 0 of a client", hello13, wire.TypeClientHello, 1, inClientHello(withFragments(0)), errFragmentLength},
+	{"a fragment length of no number of a client", hello13, wire.TypeClientHello, 1, inClientHello(withFragments(5)), errFragmentLength},
+	{"a fragment length of 255 of a client in TLS 1.2", hello12, wire.TypeClientHello, 1, inClientHello(withFragments(255)), errFragmentLength},
+	{"another size limit", retry13, wire.TypeClientHello, 2, inClientHello(func(h *wire.ClientHello) { h.RecordSizeLimit-- }), errHelloChanged},
+	{"no size limit any more", retry13, wire.TypeClientHello, 2, without(wire.ExtRecordSizeLimit), errHelloChanged},
+	{"another fragment length of a client", retry13, wire.TypeClientHello, 2, inClientHello(func(h *wire.ClientHello) { h.MaxFragmentLength++ }), errHelloChanged},
+	{"certificate compression after all", retry13, wire.TypeClientHello, 2, inClientHello(func(h *wire.ClientHello) {
+		h.Compressors = wire.AppendUint16s(nil, 1)
+		h.Has.Add(wire.ExtCompressCertificate)
+	}), errHelloChanged},
 	{"another random", retry13, wire.TypeClientHello, 2, inClientHello(func(h *wire.ClientHello) { h.Random[0] ^= 1 }), errHelloChanged},
 	{"another session id of a client", retry13, wire.TypeClientHello, 2, inClientHello(func(h *wire.ClientHello) { h.SessionID = nil }), errHelloChanged},
 	{"other suites", retry13, wire.TypeClientHello, 2, inClientHello(func(h *wire.ClientHello) { h.CipherSuites = h.CipherSuites[2:] }), errHelloChanged},

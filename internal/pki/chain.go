@@ -203,6 +203,14 @@ func (c *Cache) RawKey(spki []byte) (crypto.PublicKey, error) {
 	return key, checkKey(key, c.limit())
 }
 
+// Affords returns an error if certificates of that many bytes cost too much to parse.
+func (c *Cache) Affords(bytes int) error {
+	if limit := c.limit(); bytes/costlyBytes > limit {
+		return tooExpensive(limit)
+	}
+	return nil
+}
+
 func (c *Cache) limit() int { return cmp.Or(c.MaxCost, DefaultMaxCost) }
 
 // fingerprint is unambiguous: a certificate says how long it is.

@@ -60,6 +60,8 @@ type Sealer interface {
 	Seal(dst []byte, typ ContentType, data []byte) ([]byte, error)
 	// MaxData is how many bytes of data one record takes.
 	MaxData() int
+	// SetLimit limits them. Zero is the limit of the protocol, MaxPlaintext.
+	SetLimit(n int)
 	// Next is the number of the next record.
 	Next() Number
 	// Overhead is how many bytes a record has in addition to its data.
@@ -72,8 +74,16 @@ type Sealer interface {
 type protection struct {
 	keys  suite.Keys
 	epoch uint64
+	limit uint16   // see SetLimit
 	nonce [12]byte // here, not on the stack, since it escapes through the AEAD
 }
+
+// SetLimit limits the content of records, in bytes. Zero is the limit of the protocol,
+// MaxPlaintext.
+func (p *protection) SetLimit(n int) { p.limit = uint16(n) }
+
+// Limit returns what SetLimit has set.
+func (p *protection) Limit() int { return int(p.limit) }
 
 // Epoch is the epoch's number.
 func (p *protection) Epoch() uint64 { return p.epoch }

@@ -108,12 +108,12 @@ func NewWriter12(epoch uint64, k suite.Keys, cid []byte) *Writer12 {
 func (e *Writer12) Next() Number { return Number{e.epoch, e.next} }
 
 // MaxData: RFC 9146, Section 5: with its type and a connection ID the data "MUST NOT exceed
-// 2^14".
+// 2^14". So the type counts against any other limit too.
 func (e *Writer12) MaxData() int {
 	if len(e.cid) > 0 {
-		return MaxPlaintext - 1
+		return maxContent(e.limit) - 1
 	}
-	return MaxPlaintext
+	return maxContent(e.limit)
 }
 
 func (e *Writer12) Exhausted() bool { return false } // DTLS 1.2 cannot change its keys
@@ -154,7 +154,11 @@ func (e *Reader12) Open(r *Classic) (ContentType, []byte, error) {
 	if err != nil {
 		return 0, nil, e.forged.add(e.keys.Suite.IntegrityLimit)
 	}
-	if len(plain) > MaxPlaintext {
+	most := maxContent(e.limit)
+	if len(e.cid) > 0 && e.limit > 0 {
+		most++ // RFC 8449 does not say whether the type counts
+	}
+	if len(plain) > min(most, MaxPlaintext) {
 		return 0, nil, errOverflow
 	}
 	if len(e.cid) > 0 {

@@ -37,7 +37,7 @@ func NewWriter13(epoch uint64, k suite.Keys, cid []byte) *Writer13 {
 	return &Writer13{protection13: protection13{protection{keys: k, epoch: epoch}}, CID: cid}
 }
 
-func (e *Writer13) MaxData() int { return MaxPlaintext }
+func (e *Writer13) MaxData() int { return maxContent(e.limit) }
 func (e *Writer13) Next() Number { return Number{e.epoch, e.next} }
 
 // Exhausted reports whether the keys approach the limit of what they may protect (RFC
@@ -136,7 +136,7 @@ func (e *Reader13) open(u *Unified) (Number, ContentType, []byte, error) {
 	if !e.window.Fresh(number.Sequence) {
 		return number, 0, nil, Replayed
 	}
-	if len(plain) > MaxPlaintext+1 {
+	if len(plain) > maxContent(e.limit)+1 {
 		return number, 0, nil, errOverflow
 	}
 	typ, content, err := trim(plain)

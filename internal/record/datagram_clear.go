@@ -14,7 +14,8 @@ type Clear struct {
 	// the first ClientHello says it for the sake of old servers.
 	Version uint16
 
-	next uint64 // sequence number of the next record to seal
+	next  uint64 // sequence number of the next record to seal
+	limit uint16 // see SetLimit
 }
 
 // StartAt sets the sequence number of the first record: RFC 6347, Section
@@ -28,7 +29,8 @@ func (c *Clear) StartAt(sequence uint64) {
 
 func (c *Clear) Next() Number    { return Number{Sequence: c.next} }
 func (c *Clear) Overhead() int   { return ClassicHeaderLen }
-func (c *Clear) MaxData() int    { return MaxPlaintext }
+func (c *Clear) MaxData() int    { return maxContent(c.limit) }
+func (c *Clear) SetLimit(n int)  { c.limit = uint16(n) }
 func (c *Clear) Exhausted() bool { return false }
 
 // Open returns what r holds. It drops nothing for its number, which anybody may have

@@ -45,8 +45,9 @@ var (
 // Stream protects the records of one direction of a TLS connection. Its zero
 // value is a connection's start: no protection.
 type Stream struct {
-	keys suite.Keys
-	seq  uint64
+	keys  suite.Keys
+	seq   uint64
+	limit uint16 // see SetLimit
 	// The nonce and the additional data stand here, not on the stack, since
 	// what is passed to an AEAD through its interface escapes to the heap.
 	nonce [12]byte
@@ -64,6 +65,10 @@ func (s *Stream) Sleep() { s.keys = suite.Keys{Suite: s.keys.Suite} }
 
 // Resume puts keys in place, for what comes after sequence records.
 func (s *Stream) Resume(k suite.Keys, sequence uint64) { s.keys, s.seq = k, sequence }
+
+// SetLimit limits the content of protected records to be opened, in bytes. Zero is the
+// limit of the protocol, MaxPlaintext.
+func (s *Stream) SetLimit(n int) { s.limit = uint16(n) }
 
 // Protected reports whether records are encrypted.
 func (s *Stream) Protected() bool { return s.keys.Suite != nil }
@@ -98,6 +103,8 @@ func (s *Stream) MaxLength() int {
 	switch {
 	case s.keys.Suite == nil:
 		return MaxPlaintext
+	case s.limit > 0:
+		return int(s.limit) + s.Overhead() - HeaderLen
 	case s.tls13():
 		return MaxPlaintext + MaxOverhead13
 	}
@@ -131,12 +138,20 @@ func (s *Stream) open13(rec, body []byte) (ContentType, []byte, error) {
 	}
 	s.seq++
 	switch {
-	case len(plain) > MaxPlaintext+1:
+	case len(plain) > maxContent(s.limit)+1:
 		return 0, nil, errOverflow
 	case ContentType(rec[0]) != ApplicationData:
 		return 0, nil, errOuterType
 	}
 	return trim(plain)
+}
+
+// maxContent is how many bytes a record may hold under a limit, which may be zero.
+func maxContent(limit uint16) int {
+	if limit == 0 {
+		return MaxPlaintext
+	}
+	return int(limit)
 }
 
 // trim finds the content and its type in a TLSInnerPlaintext, or in a
@@ -172,7 +187,7 @@ func (s *Stream) open12(typ ContentType, body []byte) (ContentType, []byte, erro
 		return 0, nil, errBadMAC
 	}
 	s.seq++
-	if len(plain) > MaxPlaintext {
+	if len(plain) > maxContent(s.limit) {
 		return 0, nil, errOverflow
 	}
 	return typ, plain, nil

@@ -34,14 +34,15 @@ type Session struct {
 	ID           []byte        // only on a client of TLS 1.2: the session ID, if there is no ticket
 
 	// What the handshake negotiated, and a resumption does not negotiate again.
-	ServerName string
-	ALPN       string
-	PeerScheme uint16
-	PeerChain  [][]byte // DER, leaf first
-	PeerKey    []byte   // a raw public key: SubjectPublicKeyInfo
-	PSK        *PSK     // the external PSK of the original handshake, or nil
-	OCSP       []byte
-	SCTs       []byte
+	ServerName     string
+	ALPN           string
+	PeerScheme     uint16
+	FragmentLength uint16   // max_fragment_length, in bytes; 0: none
+	PeerChain      [][]byte // DER, leaf first
+	PeerKey        []byte   // a raw public key: SubjectPublicKeyInfo
+	PSK            *PSK     // the external PSK of the original handshake, or nil
+	OCSP           []byte
+	SCTs           []byte
 
 	// Verified are the chains that verification has built from PeerChain. They are not
 	// encoded: a session that comes from elsewhere is verified again.
@@ -114,8 +115,8 @@ func Parse(data []byte) (*Session, error) {
 // Fields codes a session.
 func (s *Session) Fields(c *codec.Coder) {
 	c.Const8(format)
-	datagram, psk := s.Transport == version.Datagram, s.PSK != nil
-	c.Flags(&datagram, &s.EMS, &s.RawLocal, &psk)
+	datagram, psk, fragments := s.Transport == version.Datagram, s.PSK != nil, s.FragmentLength != 0
+	c.Flags(&datagram, &s.EMS, &s.RawLocal, &psk, &fragments)
 	if !c.Appending && datagram {
 		s.Transport = version.Datagram
 	}
@@ -141,6 +142,10 @@ func (s *Session) Fields(c *codec.Coder) {
 			s.PSK = new(PSK)
 		}
 		s.PSK.fields(c)
+	}
+	if fragments {
+		c.Uint16(&s.FragmentLength)
+		c.Require(s.FragmentLength != 0)
 	}
 }
 

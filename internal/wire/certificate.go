@@ -9,6 +9,7 @@ type CertificateRequest13 struct {
 	Has                  ExtensionSet
 	SignatureSchemes     Uint16s
 	SignatureSchemesCert Uint16s
+	Compressors          Uint16s // compress_certificate
 	Authorities          Names
 	// status_request and signed_certificate_timestamp are empty: see Has.
 }
@@ -35,6 +36,8 @@ func (m *CertificateRequest13) fields(c *coder) {
 			c.uint16s(&m.SignatureSchemes)
 		case ExtSignatureAlgsCert:
 			c.uint16s(&m.SignatureSchemesCert)
+		case ExtCompressCertificate:
+			c.compressors(&m.Compressors)
 		case ExtCertificateAuthorities:
 			c.names(&m.Authorities)
 			c.Require(len(m.Authorities) > 0)
@@ -66,6 +69,43 @@ func (m *Certificate13) Append(b []byte) []byte {
 func (m *Certificate13) fields(c *coder) {
 	c.Vec8(&m.Context)
 	c.Vec24(&m.Entries)
+}
+
+// CompressedCertificate is RFC 8879, Section 4.
+type CompressedCertificate struct {
+	Algorithm uint16
+	Length    int    // of the Certificate message, without its header
+	Data      []byte // that message, compressed
+}
+
+func (m *CompressedCertificate) Parse(body []byte) error {
+	c := parser("CompressedCertificate", body)
+	m.fields(&c)
+	return c.end()
+}
+
+func (m *CompressedCertificate) Append(b []byte) []byte {
+	c := appender(b, TypeCompressedCertificate)
+	m.fields(&c)
+	return c.message()
+}
+
+func (m *CompressedCertificate) fields(c *coder) {
+	c.Uint16(&m.Algorithm)
+	c.Uint24(&m.Length)
+	c.Vec24(&m.Data)
+	c.Require(len(m.Data) > 0)
+}
+
+// compressors is compress_certificate. RFC 8879 does not mention an algorithm that is
+// listed twice; BoringSSL's runner wants it refused, in every version.
+func (c *coder) compressors(v *Uint16s) {
+	c.Filled8((*[]byte)(v))
+	c.Require(len(*v)%2 == 0)
+	var seen numbers
+	for a := range v.All() {
+		c.Require(seen.add(a))
+	}
 }
 
 // CertificateEntry is one entry of Certificate13: a DER certificate, or a

@@ -21,6 +21,7 @@ type ClientHello struct {
 	Has ExtensionSet // the extensions that the message has
 
 	ServerName           string // host_name
+	MaxFragmentLength    uint8  // RFC 6066, Section 4
 	StatusRequest        bool   // status_type ocsp
 	Groups               Uint16s
 	PointFormats         []byte
@@ -30,6 +31,8 @@ type ClientHello struct {
 	ALPN                 ALPN
 	ClientCertTypes      []byte
 	ServerCertTypes      []byte
+	Compressors          Uint16s // compress_certificate
+	RecordSizeLimit      uint16
 	SessionTicket        []byte // RFC 5077
 	SupportedVersions    Uint16s
 	Cookie               []byte
@@ -161,6 +164,8 @@ func (m *ClientHello) extension(c *coder, e Extension) {
 	switch e {
 	case ExtServerName:
 		c.serverName(&m.ServerName)
+	case ExtMaxFragmentLength:
+		c.Uint8(&m.MaxFragmentLength)
 	case ExtStatusRequest:
 		c.statusRequest(&m.StatusRequest)
 	case ExtSupportedGroups:
@@ -179,6 +184,8 @@ func (m *ClientHello) extension(c *coder, e Extension) {
 		c.certTypes(&m.ClientCertTypes)
 	case ExtServerCertificateType:
 		c.certTypes(&m.ServerCertTypes)
+	case ExtRecordSizeLimit:
+		c.Uint16(&m.RecordSizeLimit)
 	case ExtSessionTicket:
 		c.Rest(&m.SessionTicket)
 	case ExtConnectionID:
@@ -198,6 +205,8 @@ func (m *ClientHello) extension13(c *coder, e Extension) {
 	case ExtSupportedVersions:
 		c.Filled8((*[]byte)(&m.SupportedVersions))
 		c.Require(len(m.SupportedVersions)%2 == 0)
+	case ExtCompressCertificate:
+		c.compressors(&m.Compressors)
 	case ExtCookie:
 		c.Filled16(&m.Cookie)
 	case ExtPSKKeyExchangeModes:

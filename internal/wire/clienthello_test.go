@@ -31,11 +31,11 @@ func TestRFC8448(t *testing.T) {
 	share, _ := hex.DecodeString("99381de560e4bd43d23d8e435a7dbafeb3c06e51c13cae4d5413691e529aaf2c")
 	shares := slices.Collect(ch.KeyShares.All())
 	want := Extensions(ExtServerName, ExtRenegotiationInfo, ExtSupportedGroups, ExtSessionTicket, ExtKeyShare,
-		ExtSupportedVersions, ExtSignatureAlgorithms, ExtPSKKeyExchangeModes) // and record_size_limit
+		ExtSupportedVersions, ExtSignatureAlgorithms, ExtPSKKeyExchangeModes, ExtRecordSizeLimit)
 	switch {
 	case ch.Version != VersionTLS12, ch.Random[0] != 0xcb, len(ch.SessionID) != 0,
 		!slices.Equal(slices.Collect(ch.CipherSuites.All()), []uint16{0x1301, 0x1303, 0x1302}), ch.Has != want,
-		ch.ServerName != "server", ch.Groups.Len() != 9, ch.Groups.At(8) != 0x0104, ch.SignatureSchemes.Len() != 15,
+		ch.ServerName != "server", ch.RecordSizeLimit != 0x4001, ch.Groups.Len() != 9, ch.Groups.At(8) != 0x0104, ch.SignatureSchemes.Len() != 15,
 		len(shares) != 1, shares[0].Group != 29, !bytes.Equal(shares[0].Data, share),
 		!slices.Equal(slices.Collect(ch.SupportedVersions.All()), []uint16{VersionTLS13}), !bytes.Equal(ch.PSKModes, []byte{1}):
 		t.Errorf("%+v", ch)

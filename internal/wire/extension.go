@@ -13,6 +13,7 @@ type Extension uint16
 
 const (
 	ExtServerName             Extension = 0
+	ExtMaxFragmentLength      Extension = 1
 	ExtStatusRequest          Extension = 5
 	ExtSupportedGroups        Extension = 10
 	ExtECPointFormats         Extension = 11
@@ -24,6 +25,8 @@ const (
 	ExtServerCertificateType  Extension = 20
 	ExtPadding                Extension = 21
 	ExtExtendedMainSecret     Extension = 23
+	ExtCompressCertificate    Extension = 27
+	ExtRecordSizeLimit        Extension = 28
 	ExtSessionTicket          Extension = 35
 	ExtPreSharedKey           Extension = 41
 	ExtEarlyData              Extension = 42
@@ -47,6 +50,7 @@ var known = [...]struct {
 	name   string
 }{
 	{ExtServerName, "server_name"},
+	{ExtMaxFragmentLength, "max_fragment_length"},
 	{ExtStatusRequest, "status_request"},
 	{ExtSupportedGroups, "supported_groups"},
 	{ExtECPointFormats, "ec_point_formats"},
@@ -58,6 +62,8 @@ var known = [...]struct {
 	{ExtServerCertificateType, "server_certificate_type"},
 	{ExtPadding, "padding"},
 	{ExtExtendedMainSecret, "extended_main_secret"},
+	{ExtCompressCertificate, "compress_certificate"},
+	{ExtRecordSizeLimit, "record_size_limit"},
 	{ExtSessionTicket, "session_ticket"},
 	{ExtPreSharedKey, "pre_shared_key"},
 	{ExtEarlyData, "early_data"},
@@ -129,19 +135,19 @@ func (s ExtensionSet) String() string {
 // Which extensions a message may have: the table of RFC 9846, Section 4.3, and for
 // TLS 1.2 what their own RFCs say. Lists are in the order in which we send them.
 var (
-	InServerHello12 = Extensions(ExtServerName, ExtStatusRequest, ExtSupportedGroups, ExtECPointFormats, ExtALPN, ExtSCT,
-		ExtClientCertificateType, ExtServerCertificateType, ExtExtendedMainSecret, ExtRenegotiationInfo, ExtSessionTicket,
-		ExtConnectionID, ExtRRC, ExtUseSRTP)
+	InServerHello12 = Extensions(ExtServerName, ExtMaxFragmentLength, ExtStatusRequest, ExtSupportedGroups, ExtECPointFormats, ExtALPN, ExtSCT,
+		ExtClientCertificateType, ExtServerCertificateType, ExtExtendedMainSecret, ExtRecordSizeLimit, ExtRenegotiationInfo,
+		ExtSessionTicket, ExtConnectionID, ExtRRC, ExtUseSRTP)
 	OnlyDatagrams         = Extensions(ExtConnectionID, ExtRRC, ExtUseSRTP)
 	InServerHello13       = Extensions(ExtSupportedVersions, ExtKeyShare, ExtPreSharedKey, ExtConnectionID, ExtRRC)
 	InHelloRetryRequest   = Extensions(ExtSupportedVersions, ExtKeyShare, ExtCookie)
 	InEncryptedExtensions = Extensions(inEncryptedExtensions...)
 	InCertificate         = Extensions(inCertificateEntry...)
 
-	inEncryptedExtensions = []Extension{ExtServerName, ExtSupportedGroups, ExtALPN, ExtUseSRTP, ExtServerCertificateType,
-		ExtClientCertificateType, ExtEarlyData}
+	inEncryptedExtensions = []Extension{ExtServerName, ExtMaxFragmentLength, ExtSupportedGroups, ExtALPN, ExtUseSRTP,
+		ExtServerCertificateType, ExtClientCertificateType, ExtRecordSizeLimit, ExtEarlyData}
 	inCertificateRequest = []Extension{ExtServerName, ExtStatusRequest, ExtSCT, ExtSignatureAlgorithms, ExtSignatureAlgsCert,
-		ExtCertificateAuthorities, ExtOIDFilters}
+		ExtCompressCertificate, ExtCertificateAuthorities, ExtOIDFilters}
 	inCertificateEntry = []Extension{ExtStatusRequest, ExtSCT}
 	inNewSessionTicket = []Extension{ExtEarlyData}
 )

@@ -116,6 +116,7 @@ func TestTypes(t *testing.T) {
 		{new(CertificateRequest13), TypeCertificateRequest},
 		{new(CertificateRequest12), TypeCertificateRequest},
 		{new(Certificate13), TypeCertificate},
+		{new(CompressedCertificate), TypeCompressedCertificate},
 		{new(Certificate12), TypeCertificate},
 		{new(CertificateStatus), TypeCertificateStatus},
 		{new(CertificateVerify), TypeCertificateVerify},

@@ -36,6 +36,8 @@ type ServerHello struct {
 	SCTs              []byte // TLS 1.2: the SignedCertificateTimestampList, length included
 	PointFormats      []byte
 	SRTP              SRTP
+	MaxFragmentLength uint8
+	RecordSizeLimit   uint16
 	ServerCertType    uint8
 	ClientCertType    uint8
 	ConnectionID      []byte
@@ -98,6 +100,10 @@ func (m *ServerHello) fields(c *coder) {
 			c.Filled8(&m.PointFormats)
 		case ExtUseSRTP:
 			c.srtp(&m.SRTP)
+		case ExtMaxFragmentLength:
+			c.Uint8(&m.MaxFragmentLength)
+		case ExtRecordSizeLimit:
+			c.Uint16(&m.RecordSizeLimit)
 		case ExtServerCertificateType:
 			c.Uint8(&m.ServerCertType)
 		case ExtClientCertificateType:
@@ -119,11 +125,13 @@ type EncryptedExtensions struct {
 	Has     ExtensionSet
 	Unknown bool // see ServerHello
 
-	ALPN           []byte
-	Groups         Uint16s // informative
-	SRTP           SRTP
-	ServerCertType uint8
-	ClientCertType uint8
+	ALPN              []byte
+	Groups            Uint16s // informative
+	SRTP              SRTP
+	MaxFragmentLength uint8
+	RecordSizeLimit   uint16
+	ServerCertType    uint8
+	ClientCertType    uint8
 	// server_name and early_data are empty: see Has.
 }
 
@@ -154,6 +162,10 @@ func (m *EncryptedExtensions) fields(c *coder) {
 			c.uint16s(&m.Groups)
 		case ExtUseSRTP:
 			c.srtp(&m.SRTP)
+		case ExtMaxFragmentLength:
+			c.Uint8(&m.MaxFragmentLength)
+		case ExtRecordSizeLimit:
+			c.Uint16(&m.RecordSizeLimit)
 		case ExtServerCertificateType:
 			c.Uint8(&m.ServerCertType)
 		case ExtClientCertificateType:

@@ -31,47 +31,49 @@ const (
 type Type uint8
 
 const (
-	TypeHelloRequest        Type = 0
-	TypeClientHello         Type = 1
-	TypeServerHello         Type = 2
-	TypeHelloVerifyRequest  Type = 3 // DTLS 1.2
-	TypeNewSessionTicket    Type = 4
-	TypeEndOfEarlyData      Type = 5
-	TypeEncryptedExtensions Type = 8
-	TypeRequestConnectionID Type = 9  // DTLS 1.3
-	TypeNewConnectionID     Type = 10 // DTLS 1.3
-	TypeCertificate         Type = 11
-	TypeServerKeyExchange   Type = 12
-	TypeCertificateRequest  Type = 13
-	TypeServerHelloDone     Type = 14
-	TypeCertificateVerify   Type = 15
-	TypeClientKeyExchange   Type = 16
-	TypeFinished            Type = 20
-	TypeCertificateStatus   Type = 22
-	TypeKeyUpdate           Type = 24
-	TypeMessageHash         Type = 254 // only in the transcript
+	TypeHelloRequest          Type = 0
+	TypeClientHello           Type = 1
+	TypeServerHello           Type = 2
+	TypeHelloVerifyRequest    Type = 3 // DTLS 1.2
+	TypeNewSessionTicket      Type = 4
+	TypeEndOfEarlyData        Type = 5
+	TypeEncryptedExtensions   Type = 8
+	TypeRequestConnectionID   Type = 9  // DTLS 1.3
+	TypeNewConnectionID       Type = 10 // DTLS 1.3
+	TypeCertificate           Type = 11
+	TypeServerKeyExchange     Type = 12
+	TypeCertificateRequest    Type = 13
+	TypeServerHelloDone       Type = 14
+	TypeCertificateVerify     Type = 15
+	TypeClientKeyExchange     Type = 16
+	TypeFinished              Type = 20
+	TypeCertificateStatus     Type = 22
+	TypeKeyUpdate             Type = 24
+	TypeCompressedCertificate Type = 25  // RFC 8879
+	TypeMessageHash           Type = 254 // only in the transcript
 )
 
 var typeNames = map[Type]string{
-	TypeHelloRequest:        "HelloRequest",
-	TypeClientHello:         "ClientHello",
-	TypeServerHello:         "ServerHello",
-	TypeHelloVerifyRequest:  "HelloVerifyRequest",
-	TypeNewSessionTicket:    "NewSessionTicket",
-	TypeEndOfEarlyData:      "EndOfEarlyData",
-	TypeEncryptedExtensions: "EncryptedExtensions",
-	TypeRequestConnectionID: "RequestConnectionId",
-	TypeNewConnectionID:     "NewConnectionId",
-	TypeCertificate:         "Certificate",
-	TypeServerKeyExchange:   "ServerKeyExchange",
-	TypeCertificateRequest:  "CertificateRequest",
-	TypeServerHelloDone:     "ServerHelloDone",
-	TypeCertificateVerify:   "CertificateVerify",
-	TypeClientKeyExchange:   "ClientKeyExchange",
-	TypeFinished:            "Finished",
-	TypeCertificateStatus:   "CertificateStatus",
-	TypeKeyUpdate:           "KeyUpdate",
-	TypeMessageHash:         "message_hash",
+	TypeHelloRequest:          "HelloRequest",
+	TypeClientHello:           "ClientHello",
+	TypeServerHello:           "ServerHello",
+	TypeHelloVerifyRequest:    "HelloVerifyRequest",
+	TypeNewSessionTicket:      "NewSessionTicket",
+	TypeEndOfEarlyData:        "EndOfEarlyData",
+	TypeEncryptedExtensions:   "EncryptedExtensions",
+	TypeRequestConnectionID:   "RequestConnectionId",
+	TypeNewConnectionID:       "NewConnectionId",
+	TypeCertificate:           "Certificate",
+	TypeServerKeyExchange:     "ServerKeyExchange",
+	TypeCertificateRequest:    "CertificateRequest",
+	TypeServerHelloDone:       "ServerHelloDone",
+	TypeCertificateVerify:     "CertificateVerify",
+	TypeClientKeyExchange:     "ClientKeyExchange",
+	TypeFinished:              "Finished",
+	TypeCertificateStatus:     "CertificateStatus",
+	TypeKeyUpdate:             "KeyUpdate",
+	TypeCompressedCertificate: "CompressedCertificate",
+	TypeMessageHash:           "message_hash",
 }
 
 // String returns the type's name in the RFC.
@@ -94,6 +96,10 @@ func Types(types ...Type) TypeSet {
 	}
 	return s
 }
+
+// IsCertificate reports whether a message has certificates, for which there is a limit of
+// its own.
+func (t Type) IsCertificate() bool { return t == TypeCertificate || t == TypeCompressedCertificate }
 
 // Has reports whether t, as a peer sent it, is in s.
 func (s TypeSet) Has(t Type) bool { return t < 32 && s&(1<<t) != 0 }
