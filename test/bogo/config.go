@@ -86,6 +86,7 @@ func (o *options) config() (*hermetic.Config, error) {
 	c.MaxVersion = o.version(o.maxVersion, tls.VersionTLS13)
 	c.MaxCertificateMessage = o.maxCertList
 	c.MaxRecordData = o.maxFragment
+	c.CertificateCompressors = o.compressors()
 	c.DTLS = o.datagram()
 	c.RequireSecureRenegotiation = o.noLegacyServer || o.expect.secureRenegotiation
 	c.NoOCSPStapling = !o.ocspStapling

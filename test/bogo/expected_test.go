@@ -12,14 +12,12 @@ type decline struct {
 var (
 	unknownPSK = decline{"an unknown PSK is answered like a wrong key, so that nobody learns which identities exist",
 		"RFC 9846, Section 4.3.11", "the client's PSK is unknown"}
-	clientOrder      = decline{"of several PSKs the client's order counts", "RFC 9846, Section 4.3.11 leaves it to the server", "connection selected a different PSK"}
-	pskFirst         = decline{"a PSK that is known comes before a certificate", "RFC 9846, Section 4.1.1 leaves it to the server", "peer certificate did not match"}
-	noHint           = decline{"a server sends no psk_identity_hint", "RFC 4279, Section 5.2: it is not recommended without an application profile", "unexpected identity"}
-	only13           = decline{"a version without a cipher suite is not offered", "RFC 9846, Section 4.2.2", "did not offer any supported protocol versions"}
-	noNameAck        = decline{"a DTLS 1.2 server does not acknowledge server_name, which pion/dtls cannot read", "RFC 6066, Section 3", "did not acknowledge server_name"}
-	compression      = decline{"certificate compression is not built: the extension is unknown, and ignored", "RFC 9846, Section 4.2.2", "uncompressed certificate"}
-	compressionLists = decline{compression.reason, compression.section, "unexpected success"}
-	ourOrder         = decline{"a server's own order of cipher suites counts, not the client's", "RFC 9846, Section 4.2.2 leaves it to the server", "session reused: true"}
+	clientOrder = decline{"of several PSKs the client's order counts", "RFC 9846, Section 4.3.11 leaves it to the server", "connection selected a different PSK"}
+	pskFirst    = decline{"a PSK that is known comes before a certificate", "RFC 9846, Section 4.1.1 leaves it to the server", "peer certificate did not match"}
+	noHint      = decline{"a server sends no psk_identity_hint", "RFC 4279, Section 5.2: it is not recommended without an application profile", "unexpected identity"}
+	only13      = decline{"a version without a cipher suite is not offered", "RFC 9846, Section 4.2.2", "did not offer any supported protocol versions"}
+	noNameAck   = decline{"a DTLS 1.2 server does not acknowledge server_name, which pion/dtls cannot read", "RFC 6066, Section 3", "did not acknowledge server_name"}
+	ourOrder    = decline{"a server's own order of cipher suites counts, not the client's", "RFC 9846, Section 4.2.2 leaves it to the server", "session reused: true"}
 )
 
 // declines are the tests that do not pass, by name. They run, and must fail for their
@@ -41,19 +39,6 @@ var declines = map[string]decline{
 	"PSK-Server-CertOrPSK-Cert-TLS":                             pskFirst,
 	"PSK-Server-CertOrPSK-Cert-DTLS":                            pskFirst,
 	"Resume-Server-CipherNotPreferred-TLS13":                    ourOrder,
-	"DuplicateCertCompressionExt-TLS12":                         compressionLists,
-	"DuplicateCertCompressionExt-TLS13":                         compressionLists,
-	"DuplicateCertCompressionExt2-TLS12":                        compressionLists,
-	"DuplicateCertCompressionExt2-TLS13":                        compressionLists,
-	"CertCompressionExpands-TLS13":                              compression,
-	"CertCompressionRandom-TLS13":                               compression,
-	"CertCompressionPriority-TLS13":                             compression,
-	"CertCompressionShrinks-TLS13":                              compression,
-	"CertCompressionExpandsClient-TLS13":                        compression,
-	"CertCompressionShrinksClient-TLS13":                        compression,
-	"CertCompressionBadAlgIDClient-TLS13":                       compression,
-	"CertCompressionTooLargeClient-TLS13":                       compression,
-	"CertCompressionTooSmallClient-TLS13":                       compression,
 }
 
 // Why a test has a flag that the shim does not know.

@@ -38,6 +38,8 @@ type options struct {
 	hostName       string
 	maxCertList    int
 	maxFragment    int
+	compressAll    bool
+	compressOne    int
 	noLegacyServer bool
 
 	credential  credential // of the flags before the first -new-…-credential
@@ -181,7 +183,7 @@ func (o *options) flags() *flag.FlagSet {
 		"use-custom-verify-callback": &o.customVerify, "require-any-client-certificate": &o.requireAny,
 		"fail-cert-callback": &o.failCertCB, "use-early-callback": &o.useEarlyCB, "fail-early-callback": &o.failEarlyCB,
 		"use-ocsp-callback": &o.ocspCallback, "decline-ocsp-callback": &o.declineOCSP, "fail-ocsp-callback": &o.failOCSP,
-		"install-cert-compression-algs": &ignored.b, // not built
+		"install-cert-compression-algs": &o.compressAll,
 		"set-ocsp-in-callback":          &ignored.b, "use-old-client-cert-callback": &ignored.b,
 		"enable-ocsp-stapling": &o.ocspStapling, "enable-signed-cert-timestamps": &o.scts,
 		"decline-alpn": &o.declineALPN, "reject-alpn": &o.rejectALPN, "shim-writes-first": &o.writesFirst,
@@ -201,7 +203,7 @@ func (o *options) flags() *flag.FlagSet {
 	for name, p := range map[string]*int{
 		"default-mtu": &o.defaultMTU, "port": &o.port, "shim-id": &o.shimID, "resume-count": &o.resumeCount, "mtu": &o.mtu,
 		"initial-timeout-duration-ms": &o.timeoutMS, "min-version": &o.minVersion, "max-version": &o.maxVersion,
-		"max-cert-list": &o.maxCertList, "max-send-fragment": &o.maxFragment, "read-size": &o.readSize,
+		"max-cert-list": &o.maxCertList, "max-send-fragment": &o.maxFragment, "install-one-cert-compression-alg": &o.compressOne, "read-size": &o.readSize,
 		"export-keying-material": &o.exportLength, "private-key-delay-ms": &o.privateKeyDelay,
 		"repeat-shim-initial-write": &o.repeatWrite, "resumption-delay": &o.resumptionDelay, "early-write-after-message": &o.earlyAfter,
 		"expect-version": &e.version, "expect-cipher": &e.cipher, "expect-curve-id": &e.curve,
@@ -211,8 +213,7 @@ func (o *options) flags() *flag.FlagSet {
 		f.IntVar(p, name, *p, "")
 	}
 	for name, p := range map[string]*string{
-		"install-one-cert-compression-alg": &ignored.s, // not built
-		"api":                              &o.api, "cipher": &o.cipher, "host-name": &o.hostName, "trust-cert": &o.trustCert, "use-client-ca-list": &o.clientCAs,
+		"api": &o.api, "cipher": &o.cipher, "host-name": &o.hostName, "trust-cert": &o.trustCert, "use-client-ca-list": &o.clientCAs,
 		"advertise-alpn": &o.advertiseALPN, "select-alpn": &o.selectALPN, "shim-initial-write": &o.initialWrite,
 		"export-label": &o.exportLabel, "export-context": &o.exportContext,
 		"expect-alpn": &e.alpn, "expect-advertised-alpn": &e.advertisedALPN, "expect-server-name": &e.serverName,
