@@ -176,7 +176,7 @@ func TestRecordOverflow(t *testing.T) {
 						if extra == 0 && (err != nil || len(o.Data) != test.limit) {
 							t.Errorf("%s, to %v, moved %v: %d bytes: %v", test.name, to.mode, kept, test.limit, err)
 						}
-						if a := new(AlertError); extra == 1 && (!errors.As(err, &a) || a.Alert != AlertRecordOverflow) {
+						if extra == 1 && !isAlert(err, AlertRecordOverflow) {
 							t.Errorf("%s, to %v, moved %v: %d bytes: %v", test.name, to.mode, kept, test.limit+1, err)
 						}
 					}
@@ -184,6 +184,11 @@ func TestRecordOverflow(t *testing.T) {
 			}
 		}
 	})
+}
+
+func isAlert(err error, want Alert) bool {
+	var a *AlertError
+	return errors.As(err, &a) && a.Alert == want
 }
 
 // moved exports an engine, and imports it.
@@ -308,6 +313,14 @@ func TestLimitsAndEarlyData(t *testing.T) {
 		}
 		if n := m.client.MaxData(); n != 99 {
 			t.Errorf("datagrams %v: the client's limit is %d", datagram, n)
+		}
+		m.client.carrier.LimitRecords(0, 0) // now it should know better
+		out, err := m.client.Seal(nil, make([]byte, 100))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err = m.server.Open(out); !isAlert(err, AlertRecordOverflow) {
+			t.Errorf("datagrams %v: a record of 101 bytes after early data: %v", datagram, err)
 		}
 	}
 }

@@ -146,18 +146,6 @@ var (
 	errIdleMessages   = alert.New(alert.UnexpectedMessage, "too many handshake messages without application data")
 )
 
-// limits are what the hellos have agreed on for the content of records, in bytes; zero: no
-// limit but the protocol's.
-type limits struct{ send, receive uint16 }
-
-// maxData is how much data a record may have that could have most.
-func (l limits) maxData(most int) int {
-	if l.send == 0 {
-		return most
-	}
-	return min(most, int(l.send))
-}
-
 // counts bound what a peer may send without making progress.
 type counts struct {
 	empty, warnings, ccs, messages uint8

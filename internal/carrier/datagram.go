@@ -136,7 +136,6 @@ type Datagram struct {
 	rest         int32 // bytes of the current datagram that are not opened yet
 	count        counts
 	version      uint16 // 0 until the hellos have agreed
-	limits       limits
 
 	complete    bool // the handshake
 	authentic   bool // a record has authenticated: unencrypted ones are not needed any longer
@@ -307,7 +306,6 @@ func (d *Datagram) SetPeerCID(cid []byte) {
 
 // LimitRecords limits the content of records, also of those that are sent again.
 func (d *Datagram) LimitRecords(send, receive int) {
-	d.limits = limits{uint16(send), uint16(receive)}
 	d.sealers(func(s record.Sealer) { s.SetLimit(send) })
 	d.readers.setLimit(receive)
 }

@@ -77,7 +77,7 @@ func (d *Datagram) installWrite(level handshake.Level, k suite.Keys) error {
 			return err
 		}
 	}
-	next.SetLimit(int(d.limits.send))
+	next.SetLimit(d.sending.Limit())
 	d.sending = sending{Sealer: next, level: level}
 	d.trace.Keys(true, next.Next().Epoch)
 	return nil

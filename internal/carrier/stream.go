@@ -70,7 +70,6 @@ type Stream struct {
 	reads     handshake.Level // of the keys in use
 	skip      uint32          // bytes of early data that may still be skipped, plus one; 0: none
 	early     uint32          // bytes of early data that may still be sent or received
-	limits    limits
 	count     counts
 }
 
@@ -98,7 +97,7 @@ func (s *Stream) Missing(in []byte) int {
 // length is what the record header in says.
 func length(in []byte) int { return int(in[3])<<8 | int(in[4]) }
 
-func (s *Stream) MaxData() int  { return s.limits.maxData(s.opt.MaxRecordData) }
+func (s *Stream) MaxData() int  { return min(s.opt.MaxRecordData, s.out.MaxData()) }
 func (s *Stream) Overhead() int { return s.out.Overhead() }
 
 // Open consumes one record of in.
@@ -450,7 +449,6 @@ func (s *Stream) InstallRead(level handshake.Level, k suite.Keys) error {
 	}
 	s.reads = level
 	s.in.Install(k)
-	s.limitReads()
 	s.trace.KeysOfStream(false, uint64(level))
 	return nil
 }
@@ -463,16 +461,12 @@ func (s *Stream) InstallWrite(level handshake.Level, k suite.Keys) {
 	s.trace.KeysOfStream(true, uint64(level))
 }
 
-// LimitRecords limits the content of records.
+// LimitRecords limits the content of records, but not of early data that is received: its
+// sender cannot know yet.
 func (s *Stream) LimitRecords(send, receive int) {
-	s.limits = limits{uint16(send), uint16(receive)}
-	s.limitReads()
-}
-
-// limitReads limits what is received, but not early data: its sender cannot know yet.
-func (s *Stream) limitReads() {
+	s.out.SetLimit(send)
 	if s.reads != handshake.EarlyData {
-		s.in.SetLimit(int(s.limits.receive))
+		s.in.SetLimit(receive)
 	}
 }
 

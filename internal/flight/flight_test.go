@@ -192,6 +192,7 @@ func (k *fake) MaxData() int        { return record.MaxPlaintext }
 func (k *fake) Overhead() int       { return 3 }
 func (k *fake) Exhausted() bool     { return false }
 func (k *fake) SetLimit(int)        {}
+func (k *fake) Limit() int          { return 0 }
 
 // sent is a record as a peer would see it.
 type sent struct {

@@ -148,7 +148,9 @@ func (s *server13) onEndOfEarlyData(msg wire.Message) (step, error) {
 		return step{}, errEndOfEarlyData
 	}
 	s.transcript.add(msg)
-	return expect(s.onFinished, wire.TypeFinished), s.out.InstallRead(Handshake, s.client.Keys)
+	err := s.out.InstallRead(Handshake, s.client.Keys)
+	s.conn.LimitRecords(s.out) // which do not count for early data
+	return expect(s.onFinished, wire.TypeFinished), err
 }
 
 // skipEarlyData: RFC 9846, Section 4.3.10: a server that does not accept early data skips

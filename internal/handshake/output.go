@@ -33,7 +33,8 @@ type Output interface {
 	HasEpochs() bool
 
 	// LimitRecords sets the most content of a protected record, in bytes, for those that
-	// are sent and those that are received. Early data that is received has no such limit.
+	// are sent and those that are received. A stream does not limit what is received while
+	// the reading keys are those of early data.
 	LimitRecords(send, receive int)
 
 	// SetVersion reports the version that the hellos have agreed on.

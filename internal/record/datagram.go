@@ -62,6 +62,8 @@ type Sealer interface {
 	MaxData() int
 	// SetLimit limits them. Zero is the limit of the protocol, MaxPlaintext.
 	SetLimit(n int)
+	// Limit returns what SetLimit has set.
+	Limit() int
 	// Next is the number of the next record.
 	Next() Number
 	// Overhead is how many bytes a record has in addition to its data.

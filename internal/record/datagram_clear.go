@@ -31,6 +31,7 @@ func (c *Clear) Next() Number    { return Number{Sequence: c.next} }
 func (c *Clear) Overhead() int   { return ClassicHeaderLen }
 func (c *Clear) MaxData() int    { return maxContent(c.limit) }
 func (c *Clear) SetLimit(n int)  { c.limit = uint16(n) }
+func (c *Clear) Limit() int      { return int(c.limit) }
 func (c *Clear) Exhausted() bool { return false }
 
 // Open returns what r holds. It drops nothing for its number, which anybody may have

@@ -66,9 +66,12 @@ func (s *Stream) Sleep() { s.keys = suite.Keys{Suite: s.keys.Suite} }
 // Resume puts keys in place, for what comes after sequence records.
 func (s *Stream) Resume(k suite.Keys, sequence uint64) { s.keys, s.seq = k, sequence }
 
-// SetLimit limits the content of protected records to be opened, in bytes. Zero is the
-// limit of the protocol, MaxPlaintext.
+// SetLimit limits the content of records, in bytes: of all that are sealed, and of protected
+// ones to be opened. Zero is the limit of the protocol, MaxPlaintext. Install keeps it.
 func (s *Stream) SetLimit(n int) { s.limit = uint16(n) }
+
+// MaxData is how many bytes of data one record takes.
+func (s *Stream) MaxData() int { return maxContent(s.limit) }
 
 // Protected reports whether records are encrypted.
 func (s *Stream) Protected() bool { return s.keys.Suite != nil }
