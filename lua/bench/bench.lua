@@ -1,11 +1,18 @@
 -- What the module costs, both sides in one thread, transports in memory:
 --   ./scripts/install-lua --prefix /tmp/lua
 --   LUA_CPATH='/tmp/lua/lib/lua/5.4/?.so' lua5.4 lua/bench/bench.lua [SECONDS]
--- The last column is the original over mbed TLS 2.28 on a machine like those
--- that this one is measured on.
-local ssl = require 'mbedtls.ssl'
+-- SECONDS is how long each row is measured. With HERMETIC_ORIGINAL=FILE.so in the
+-- environment, the original module built for this Lua, both are measured: three times
+-- in turn, each in a process of its own, and the medians are shown. Nothing is shown
+-- that was not measured.
+local seconds, only = tonumber(arg[1]) or 1, arg[2]
+local original = os.getenv('HERMETIC_ORIGINAL')
+if original == '' then original = nil end
 
-local seconds = tonumber(arg and arg[1]) or 1
+if only == 'original' then
+  local open = assert(package.loadlib(original, 'luaopen_mbedtls_ssl'))
+  package.preload['mbedtls.ssl'] = open
+end
 
 local function stream()
   local parts, first, last, offset = {}, 1, 0, 0
@@ -41,26 +48,6 @@ local function datagrams()
   end
 end
 
-local function pair(client, server, transport)
-  local up_r, up_w = transport()
-  local down_r, down_w = transport()
-  return ssl.newcontext(client, down_r, up_w), ssl.newcontext(server, up_r, down_w)
-end
-
-local function shake(c, s, datagram)
-  local a, b, err
-  for _ = 1, 100 do
-    if not a then a, err = c:handshake() end
-    if not b then
-      if datagram and not s:info().complete then pcall(s.setpeerid, s, 'peer') end
-      b, err = s:handshake()
-      if b and datagram then b = s:handshake() end
-    end
-    if a and b then return end
-  end
-  error(err)
-end
-
 -- Calls f until the time is up; returns the CPU time of one call.
 local function measure(f)
   local n, step, start = 0, 1, os.clock()
@@ -73,43 +60,120 @@ local function measure(f)
   return (os.clock() - start) / n
 end
 
-local function show(time)
-  if time >= 1e-3 then return ('%.2f ms'):format(time * 1e3) end
-  return ('%.2f µs'):format(time * 1e6)
-end
+local folder = arg[0]:match('^(.*)/') or '.'
 
-local function row(name, original, f)
-  local ok, time = pcall(measure, f)
-  if ok then
-    print(('%-28s %12s %12s %7.1f×'):format(name, show(time), show(original), original / time))
-  else
-    print(('%-28s %s'):format(name, time))
+-- The rows: a name, and what is measured. The original has no options.
+local function rows()
+  local ssl = require 'mbedtls.ssl'
+  local function config(mode, cert, options)
+    if only == 'original' then return ssl.newconfig(mode, nil, cert) end
+    options = options or {}
+    options.mode, options.cert = mode, cert
+    return ssl.newconfig(options)
   end
+  local function pair(client, server, transport)
+    local up_r, up_w = transport()
+    local down_r, down_w = transport()
+    return ssl.newcontext(client, down_r, up_w), ssl.newcontext(server, up_r, down_w)
+  end
+  local function shake(c, s, datagram)
+    local a, b, err
+    for _ = 1, 100 do
+      if not a then a, err = c:handshake() end
+      if not b then
+        if datagram then pcall(s.setpeerid, s, 'peer') end
+        b, err = s:handshake()
+        if b and datagram then b = s:handshake() end
+      end
+      if a and b then return c, s end
+    end
+    error(err)
+  end
+  local cert = folder .. '/server.pem'
+  local list = {}
+  local function row(name, f) list[#list + 1] = { name, f } end
+  for _, kind in ipairs { 'tls', 'dtls' } do
+    local transport, datagram = kind == 'tls' and stream or datagrams, kind == 'dtls'
+    local client, server = config(kind .. '-client'), config(kind .. '-server')
+    row(kind:upper() .. ' handshake, by default', function()
+      local c, s = pair(client, server, transport)
+      shake(c, s, datagram)
+    end)
+    local x_client, x_server = config(kind .. '-client', nil, { groups = 'X25519' }), config(kind .. '-server', cert)
+    row('  X25519, the same certificate', function()
+      local c, s = pair(x_client, x_server, transport)
+      shake(c, s, datagram)
+    end)
+  end
+  for _, case in ipairs { { '16 KB', 16384 }, { '1 KB', 1024 }, { '64 B', 64 } } do
+    local data = ('x'):rep(case[2])
+    for _, ahead in ipairs { false, true } do
+      local c, s = pair(config('tls-client'), config('tls-server', nil, { readahead = ahead }), stream)
+      shake(c, s)
+      row(ahead and '  readahead' or 'write and read, ' .. case[1], function()
+        c:write(data)
+        assert(#s:read(16384) == #data)
+      end)
+    end
+  end
+  return list
 end
 
-print(('%-28s %12s %12s %8s'):format(_VERSION .. ', ' .. ssl.version, 'hermetic', 'original', ''))
-
-local client, server = ssl.newconfig('tls-client'), ssl.newconfig('tls-server')
-row('TLS handshake, both sides', 9.9e-3, function() shake(pair(client, server, stream)) end)
-
-local quick_client = ssl.newconfig { mode = 'tls-client', groups = 'X25519' }
-row('  the same, X25519 only', 9.9e-3, function() shake(pair(quick_client, server, stream)) end)
-
-local dclient, dserver = ssl.newconfig('dtls-client'), ssl.newconfig('dtls-server')
-local quick_dclient = ssl.newconfig { mode = 'dtls-client', groups = 'X25519' }
-for _, case in ipairs { { 'DTLS handshake, both sides', dclient }, { '  the same, X25519 only', quick_dclient } } do
-  row(case[1], 9.3e-3, function()
-    local c, s = pair(case[2], dserver, datagrams)
-    shake(c, s, true)
-  end)
+if only then -- a process that measures, and prints for the other
+  for _, row in ipairs(rows()) do
+    local ok, time = pcall(measure, row[2])
+    print(row[1] .. '\t' .. (ok and time or tostring(time)))
+  end
+  return
 end
 
-local c, s = pair(client, server, stream)
-shake(c, s)
-for _, case in ipairs { { '16 KB', 16384, 92e-6 }, { '1 KB', 1024, 6.9e-6 }, { '64 B', 64, 1.6e-6 } } do
-  local data = ('x'):rep(case[2])
-  row('write and read, ' .. case[1], case[3], function()
-    c:write(data)
-    assert(#s:read(16384) == #data)
-  end)
+-- The times of one module, by a process of its own, in the order of the rows.
+local function run(module)
+  local n = 0
+  while arg[n - 1] do n = n - 1 end -- the interpreter
+  local command = ("'%s' '%s' %g %s"):format(arg[n], arg[0], seconds, module)
+  local names, times = {}, {}
+  for line in assert(io.popen(command)):lines() do
+    local name, time = line:match('^(.-)\t(.*)$')
+    if not name then error(line) end
+    names[#names + 1], times[#times + 1] = name, tonumber(time) or time
+  end
+  if #names == 0 then error(command .. ' has measured nothing') end
+  return names, times
+end
+
+-- The medians of several runs, or what went wrong in one.
+local function median(runs, row)
+  local list = {}
+  for i, times in ipairs(runs) do
+    if type(times[row]) ~= 'number' then return times[row] end
+    list[i] = times[row]
+  end
+  table.sort(list)
+  return list[(#list + 1) / 2]
+end
+
+local function show(time)
+  if type(time) ~= 'number' then return tostring(time) end
+  if time >= 1e-3 then return ('%.2f ms'):format(time * 1e3) end
+  return ('%.2f us'):format(time * 1e6)
+end
+
+local names
+local mine, theirs = {}, {}
+for i = 1, original and 3 or 1 do
+  names, mine[i] = run('hermetic')
+  if original then _, theirs[i] = run('original') end
+end
+local machine = rawget(_G, 'jit') and jit.version or _VERSION
+print(('%-34s %12s'):format(machine .. ', ' .. require 'mbedtls.ssl'.version, 'hermetic') .. (original and '     original' or ''))
+for i, name in ipairs(names) do
+  local a = median(mine, i)
+  local line = ('%-34s %12s'):format(name, show(a))
+  if original then
+    local b = median(theirs, i)
+    line = line .. (' %12s'):format(show(b))
+    if type(a) == 'number' and type(b) == 'number' then line = line .. ('  %5.1f times'):format(b / a) end
+  end
+  print(line)
 end
