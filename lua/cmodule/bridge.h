@@ -1,4 +1,4 @@
-/* The functions of Go that C calls, and their arguments. */
+/* The functions of the engine, which is Go, that the module calls, and their arguments. */
 #ifndef HERMETIC_BRIDGE_H
 #define HERMETIC_BRIDGE_H
 
@@ -52,41 +52,44 @@ struct answer {
 	bytes text; /* the string, or the reason */
 };
 
-extern void hermetic_step(struct step *step);
-extern int hermetic_unsent(session s, int op, bytes rest); /* whether the operation continues */
-/* Both return the length of what they have to say, which may exceed the room. */
-extern size_t hermetic_question(session s, char *function, int *chosen, char *out, size_t room);
-extern size_t hermetic_describe(session s, int what, bytes text, char *out, size_t room);
-enum { INFO, CHAIN, SESSION, CERTIFICATE }; /* what */
+enum { INFO, CHAIN, SESSION, CERTIFICATE }; /* what to describe */
 
-/* These return the length of an error's text in out, or 0. */
-extern size_t hermetic_option(handle options, bytes key, bytes type, bytes value, char *out);
-extern size_t hermetic_config(handle options, handle *config, char *out);
-extern size_t hermetic_session(handle config, int fed, session *result, char *out);
-extern size_t hermetic_reset(session s, char *out);
-extern size_t hermetic_peer_id(session s, bytes id, char *out);
-extern size_t hermetic_server_name(session s, bytes name, char *out);
-extern size_t hermetic_set_session(session s, bytes saved, char *out);
-extern size_t hermetic_verify_peer(session s, bytes name, char *out);
-extern size_t hermetic_export(session s, bytes label, bytes *context, char *secret, size_t len, char *out);
-extern size_t hermetic_answer(session s, struct answer *answer, char *out);
-extern size_t hermetic_feed(session s, bytes data, char *out);
-
-extern handle hermetic_options(int table); /* newconfig's form */
-extern int hermetic_mode(handle config); /* 0: tls-client, 1: tls-server, 2: dtls-client, 3: dtls-server */
-extern double hermetic_timeout(session s); /* below 0: none */
-extern size_t hermetic_pending(session s);
-extern size_t hermetic_drain(session s, char *out, size_t room, int *more);
-extern void hermetic_free(handle h);
-extern void hermetic_free_session(session s);
-
-extern size_t hermetic_cookie(bytes peer, char *out);
-extern int hermetic_check_cookie(bytes peer, bytes cookie);
-
-/* Length of the result; -1: invalid value. out has room for it. */
-extern ptrdiff_t hermetic_digest(bytes type, bytes *key, bytes data, char *out);
-extern ptrdiff_t hermetic_base64(int decode, bytes data, char *out);
-
-extern char *hermetic_version(void);
+/*
+ * The functions: the type of their result, their name in Go after "hermetic_", and
+ * their parameters.
+ *
+ * unsent says whether the operation continues. question and describe return the
+ * length of what they have to say, which may exceed the room. Those with a text of
+ * MAX_TEXT bytes return the length of an error's text in it, or 0.
+ */
+#define FUNCTIONS_OF_GO(F) \
+	F(void, step, (struct step *)) \
+	F(int, unsent, (session, int op, bytes rest)) \
+	F(size_t, question, (session, char *function, int *chosen, char *out, size_t room)) \
+	F(size_t, describe, (session, int what, bytes of, char *out, size_t room)) \
+	F(size_t, option, (handle options, bytes key, bytes type, bytes value, char *text)) \
+	F(size_t, config, (handle options, handle *config, char *text)) \
+	F(size_t, session, (handle config, int fed, session *result, char *text)) \
+	F(size_t, reset, (session, char *text)) \
+	F(size_t, peer_id, (session, bytes id, char *text)) \
+	F(size_t, server_name, (session, bytes name, char *text)) \
+	F(size_t, set_session, (session, bytes saved, char *text)) \
+	F(size_t, verify_peer, (session, bytes name, char *text)) \
+	F(size_t, export, (session, bytes label, bytes *context, char *secret, size_t len, char *text)) \
+	F(size_t, answer, (session, struct answer *, char *text)) \
+	F(size_t, feed, (session, bytes data, char *text)) \
+	F(handle, options, (int table)) /* newconfig's form */ \
+	F(int, mode, (handle config))   /* 0: tls-client, 1: tls-server, 2: dtls-client, 3: dtls-server */ \
+	F(double, timeout, (session))   /* below 0: none */ \
+	F(size_t, pending, (session)) \
+	F(size_t, drain, (session, char *out, size_t room, int *more)) \
+	F(void, free, (handle)) \
+	F(void, free_session, (session)) \
+	F(size_t, cookie, (bytes peer, char *out)) \
+	F(int, check_cookie, (bytes peer, bytes cookie)) \
+	/* length of the result, for which out has room; -1: invalid value */ \
+	F(ptrdiff_t, digest, (bytes type, bytes *key, bytes data, char *out)) \
+	F(ptrdiff_t, base64, (int decode, bytes data, char *out)) \
+	F(char *, version, (void))
 
 #endif

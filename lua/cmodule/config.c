@@ -17,7 +17,7 @@ static bytes text_of(const char *s)
 static void set_option(lua_State *L, struct config *c, bytes key, const char *type, bytes value)
 {
 	char text[MAX_TEXT];
-	size_t failed = hermetic_option(c->options, key, text_of(type), value, text);
+	size_t failed = go.option(c->options, key, text_of(type), value, text);
 	if (failed)
 		throw_argument(L, 1, text, failed);
 }
@@ -114,7 +114,7 @@ static void check_alone(lua_State *L)
 
 int ssl_newconfig(lua_State *L)
 {
-	check_process(L);
+	need_engine(L);
 	int table = lua_istable(L, 1);
 	if (table) {
 		check_alone(L);
@@ -127,13 +127,13 @@ int ssl_newconfig(lua_State *L)
 	struct config *c = new_object(L, CONFIG_TYPE, sizeof *c);
 	lua_newtable(L); /* the functions among the options */
 	set_slot(L, 4, FUNCTIONS);
-	c->options = hermetic_options(table);
+	c->options = go.options(table);
 	if (table)
 		set_table(L, c);
 	else
 		set_arguments(L, c);
 	char text[MAX_TEXT];
-	size_t failed = hermetic_config(c->options, &c->config, text);
+	size_t failed = go.config(c->options, &c->config, text);
 	if (failed)
 		return throw_text(L, text, failed);
 	free_handle(&c->options);

@@ -157,7 +157,7 @@ static int step(lua_State *L, struct context *c)
 	c->given = c->begin = 0;
 	if (s.session == NULL) /* collected while a callback ran */
 		return fail_collected(L);
-	hermetic_step(&s);
+	go.step(&s);
 	lua_settop(L, base(c));
 	c->status = s.status;
 	c->n = s.n;
@@ -248,7 +248,7 @@ static int give_back(lua_State *L, struct context *c)
 	rest.at = lua_tostring(L, base(c) + 1) + c->offset;
 	rest.len = c->offered - c->offset;
 	c->ready = 0;
-	return c->session != NULL && hermetic_unsent(c->session, c->op, rest);
+	return c->session != NULL && go.unsent(c->session, c->op, rest);
 }
 
 /*
@@ -324,7 +324,7 @@ static int after_question(lua_State *L, struct context *c)
 	}
 	if (c->session == NULL)
 		return fail_collected(L);
-	size_t failed = hermetic_answer(c->session, &a, text);
+	size_t failed = go.answer(c->session, &a, text);
 	if (failed) {
 		lua_pushnil(L);
 		lua_pushlstring(L, text, failed);
@@ -493,7 +493,7 @@ static int context_reset(lua_State *L)
 	struct context *c = check_context(L);
 	char text[MAX_TEXT];
 	forget_transport(c);
-	size_t failed = hermetic_reset(c->session, text);
+	size_t failed = go.reset(c->session, text);
 	return failed ? throw_text(L, text, failed) : 0;
 }
 
@@ -505,7 +505,7 @@ static int context_want(lua_State *L)
 
 static int context_pending(lua_State *L)
 {
-	lua_pushinteger(L, (lua_Integer)hermetic_pending(check_context(L)->session));
+	lua_pushinteger(L, (lua_Integer)go.pending(check_context(L)->session));
 	return 1;
 }
 
@@ -516,7 +516,7 @@ static int context_feed(lua_State *L)
 	char text[MAX_TEXT];
 	luaL_argcheck(L, c->fed, 1, "operation not supported: the context has callbacks");
 	bytes data = check_bytes(L, 2);
-	size_t failed = hermetic_feed(c->session, data, text);
+	size_t failed = go.feed(c->session, data, text);
 	if (failed) {
 		lua_pushnil(L);
 		lua_pushlstring(L, text, failed);
@@ -536,7 +536,7 @@ static int context_drain(lua_State *L)
 	lua_settop(L, 1);
 	c->busy = 1;
 	do {
-		size_t n = hermetic_drain(c->session, out, sizeof out, &more);
+		size_t n = go.drain(c->session, out, sizeof out, &more);
 		lua_pushlstring(L, out, n);
 		if (++parts == 2) {
 			lua_concat(L, 2);
@@ -579,7 +579,7 @@ static int context_setpeerid(lua_State *L)
 	char text[MAX_TEXT];
 	bytes id = check_bytes(L, 2);
 	luaL_argcheck(L, c->mode == 3, 1, "operation not supported");
-	size_t failed = hermetic_peer_id(c->session, id, text);
+	size_t failed = go.peer_id(c->session, id, text);
 	return failed ? throw_text(L, text, failed) : 0;
 }
 
@@ -593,7 +593,7 @@ static int context_sethostname(lua_State *L)
 		name = check_bytes(L, 2);
 	luaL_argcheck(L, c->mode % 2 == 0, 1, "operation not supported");
 	luaL_argcheck(L, name.len <= 255, 2, "value out of range");
-	size_t failed = hermetic_server_name(c->session, name, text);
+	size_t failed = go.server_name(c->session, name, text);
 	return failed ? throw_text(L, text, failed) : 0;
 }
 
@@ -603,14 +603,14 @@ static int context_setsession(lua_State *L)
 	char text[MAX_TEXT];
 	bytes session = check_bytes(L, 2);
 	luaL_argcheck(L, c->mode % 2 == 0, 1, "operation not supported");
-	size_t failed = hermetic_set_session(c->session, session, text);
+	size_t failed = go.set_session(c->session, session, text);
 	return failed ? throw_argument(L, 2, text, failed) : 0;
 }
 
 static int context_gettimeout(lua_State *L)
 {
 	struct context *c = check_context(L);
-	double seconds = is_tls(c) ? -1 : hermetic_timeout(c->session);
+	double seconds = is_tls(c) ? -1 : go.timeout(c->session);
 	if (seconds < 0)
 		lua_pushnil(L);
 	else
@@ -631,7 +631,7 @@ static int context_export(lua_State *L)
 	char *secret = new_userdata(L, len + 1);
 	if (c->session == NULL)
 		return fail_collected(L);
-	size_t failed = hermetic_export(c->session, label, with ? &context : NULL, secret, len, text);
+	size_t failed = go.export(c->session, label, with ? &context : NULL, secret, len, text);
 	if (failed) {
 		lua_pushnil(L);
 		lua_pushlstring(L, text, failed);
@@ -649,7 +649,7 @@ static int context_verifypeer(lua_State *L)
 	bytes name = {"", 0};
 	if (!lua_isnoneornil(L, 2))
 		name = check_bytes(L, 2);
-	size_t failed = hermetic_verify_peer(c->session, name, text);
+	size_t failed = go.verify_peer(c->session, name, text);
 	if (!failed) {
 		lua_pushboolean(L, 1);
 		return 1;
@@ -704,7 +704,7 @@ static char *describe(lua_State *L, session s, int what, bytes text, size_t *len
 {
 	char *at = NULL;
 	size_t room = 0;
-	while ((*len = hermetic_describe(s, what, text, at, room)) > room)
+	while ((*len = go.describe(s, what, text, at, room)) > room)
 		at = new_userdata(L, room = *len);
 	return at;
 }
@@ -732,7 +732,7 @@ static int context_getsession(lua_State *L) { return push_description(L, SESSION
 
 int ssl_certificate(lua_State *L)
 {
-	check_process(L);
+	need_engine(L);
 	bytes text = check_bytes(L, 1);
 	size_t len;
 	char *at = describe(L, NULL, CERTIFICATE, text, &len);
@@ -748,7 +748,7 @@ static int push_question(lua_State *L, struct context *c)
 	int chosen;
 	char *at = NULL;
 	size_t len, room = 0;
-	while ((len = hermetic_question(c->session, function, &chosen, at, room)) > room)
+	while ((len = go.question(c->session, function, &chosen, at, room)) > room)
 		at = new_userdata(L, room = len);
 	push_slot(L, 1, chosen ? CHOSEN : CONFIG);
 	lua_getfield(L, -1, function);
@@ -804,13 +804,13 @@ static int new_context(lua_State *L, struct config *config, int fed)
 {
 	char text[MAX_TEXT];
 	struct context *c = new_object(L, CONTEXT_TYPE, sizeof *c);
-	c->mode = hermetic_mode(config->config);
+	c->mode = go.mode(config->config);
 	c->fed = fed;
 	forget_transport(c);
 	set_callbacks(L, c, 5);
 	push_slot(L, 1, FUNCTIONS);
 	set_slot(L, 5, CONFIG);
-	size_t failed = hermetic_session(config->config, fed, &c->session, text);
+	size_t failed = go.session(config->config, fed, &c->session, text);
 	return failed ? throw_text(L, text, failed) : 1;
 }
 

@@ -1,40 +1,23 @@
 /* The modules, and what all their functions share. */
 #include "module.h"
 
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* Go's threads do not survive a fork: in the child every call would hang. */
-static volatile int forked;
-
-static void in_child(void) { forked = 1; }
-
-__attribute__((constructor)) static void watch_forks(void)
-{
-	pthread_atfork(NULL, NULL, in_child);
-}
-
-void check_process(lua_State *L)
-{
-	if (forked)
-		luaL_error(L, "loaded before fork; require it in the child");
-}
 
 void free_handle(handle *h)
 {
 	handle old = *h;
 	*h = 0;
-	if (old && !forked)
-		hermetic_free(old);
+	if (old && process_is_good())
+		go.free(old);
 }
 
 void free_session(session *s)
 {
 	session old = *s;
 	*s = NULL;
-	if (old && !forked)
-		hermetic_free_session(old);
+	if (old && process_is_good())
+		go.free_session(old);
 }
 
 /* Arguments */
@@ -171,18 +154,18 @@ static int ssl_compat(lua_State *L)
 
 static int ssl_getcookie(lua_State *L)
 {
-	check_process(L);
+	need_engine(L);
 	char cookie[MAX_TEXT];
-	size_t len = hermetic_cookie(check_bytes(L, 1), cookie);
+	size_t len = go.cookie(check_bytes(L, 1), cookie);
 	lua_pushlstring(L, cookie, len);
 	return 1;
 }
 
 static int ssl_checkcookie(lua_State *L)
 {
-	check_process(L);
+	need_engine(L);
 	bytes peer = check_bytes(L, 1), cookie = check_bytes(L, 2);
-	lua_pushboolean(L, hermetic_check_cookie(peer, cookie));
+	lua_pushboolean(L, go.check_cookie(peer, cookie));
 	return 1;
 }
 
@@ -222,6 +205,7 @@ static int publish(lua_State *L, const char *name)
 
 int luaopen_mbedtls_ssl(lua_State *L)
 {
+	find_engine();
 	check_process(L);
 	open_config(L);
 	open_context(L);
@@ -229,7 +213,7 @@ int luaopen_mbedtls_ssl(lua_State *L)
 	set_release(L, compat != NULL && strcmp(compat, releases[1]) == 0);
 	lua_newtable(L);
 	set_functions(L, ssl_functions);
-	lua_pushstring(L, hermetic_version());
+	lua_pushstring(L, HERMETIC_VERSION);
 	lua_setfield(L, -2, "version");
 	return publish(L, "ssl");
 }
@@ -239,7 +223,7 @@ int luaopen_mbedtls_ssl(lua_State *L)
 static int push_digest(lua_State *L, bytes type, bytes *key, bytes data, int raw)
 {
 	char digest[MAX_DIGEST], text[2 * MAX_DIGEST];
-	ptrdiff_t len = hermetic_digest(type, key, data, digest);
+	ptrdiff_t len = go.digest(type, key, data, digest);
 	if (len < 0)
 		return luaL_argerror(L, 1, "invalid value");
 	if (raw) {
@@ -256,14 +240,14 @@ static int push_digest(lua_State *L, bytes type, bytes *key, bytes data, int raw
 
 static int md_hash(lua_State *L)
 {
-	check_process(L);
+	need_engine(L);
 	bytes type = check_bytes(L, 1), data = check_bytes(L, 2);
 	return push_digest(L, type, NULL, data, lua_toboolean(L, 3));
 }
 
 static int md_hmac(lua_State *L)
 {
-	check_process(L);
+	need_engine(L);
 	bytes type = check_bytes(L, 1), key = check_bytes(L, 2), data = check_bytes(L, 3);
 	return push_digest(L, type, &key, data, lua_toboolean(L, 4));
 }
@@ -276,6 +260,7 @@ static const luaL_Reg md_functions[] = {
 
 int luaopen_mbedtls_md(lua_State *L)
 {
+	find_engine();
 	check_process(L);
 	lua_newtable(L);
 	set_functions(L, md_functions);
@@ -286,11 +271,11 @@ int luaopen_mbedtls_md(lua_State *L)
 
 static int push_base64(lua_State *L, int decode)
 {
-	check_process(L);
+	need_engine(L);
 	bytes data = check_range(L, 1);
 	size_t room = decode ? data.len / 4 * 3 + 3 : (data.len + 2) / 3 * 4;
 	char *out = new_userdata(L, room + 1);
-	ptrdiff_t len = hermetic_base64(decode, data, out);
+	ptrdiff_t len = go.base64(decode, data, out);
 	if (len < 0)
 		return luaL_argerror(L, 1, "invalid value");
 	lua_pushlstring(L, out, (size_t)len);
@@ -308,6 +293,7 @@ static const luaL_Reg base64_functions[] = {
 
 int luaopen_mbedtls_base64(lua_State *L)
 {
+	find_engine();
 	check_process(L);
 	lua_newtable(L);
 	set_functions(L, base64_functions);
@@ -334,6 +320,7 @@ static void open_field(lua_State *L, const char *field, const char *name, lua_CF
 
 int luaopen_mbedtls(lua_State *L)
 {
+	find_engine();
 	check_process(L);
 #if LUA_VERSION_NUM < 502
 	lua_getglobal(L, "mbedtls");
@@ -345,7 +332,7 @@ int luaopen_mbedtls(lua_State *L)
 	open_field(L, "base64", "mbedtls.base64", luaopen_mbedtls_base64);
 	lua_pushliteral(L, "mbedtls");
 	lua_setfield(L, -2, "_NAME");
-	lua_pushstring(L, hermetic_version());
+	lua_pushstring(L, HERMETIC_VERSION);
 	lua_setfield(L, -2, "_VERSION");
 #if LUA_VERSION_NUM < 502
 	lua_pushvalue(L, -1);

@@ -5,6 +5,10 @@
 #include "compat.h"
 #include "bridge.h"
 
+#ifndef HERMETIC_VERSION /* scripts/install-lua says which */
+#define HERMETIC_VERSION "hermetic"
+#endif
+
 #define CONFIG_TYPE "mbedtls.ssl.config"
 #define CONTEXT_TYPE "mbedtls.ssl.context"
 
@@ -14,8 +18,22 @@ struct config {
 
 enum { FUNCTIONS = 1 }; /* a configuration's slot: its options that are functions */
 
-/* Throws in a process that forked after it had loaded the module. */
+/* The engine: its functions, all null until need_engine has loaded it. */
+#define POINTER(result, name, parameters) result (*name) parameters;
+struct engine {
+	FUNCTIONS_OF_GO(POINTER)
+};
+#undef POINTER
+extern struct engine go;
+
+/* Remembers where the engine is: beside the module, whatever becomes the current folder. */
+void find_engine(void);
+/* Loads the engine, unless it is loaded. Throws if it cannot be. */
+void need_engine(lua_State *L);
+/* Throws in a process that forked after it had loaded the engine. */
 void check_process(lua_State *L);
+/* Whether it is no such process. */
+int process_is_good(void);
 /* Frees *h, once; in such a process it does nothing. */
 void free_handle(handle *h);
 void free_session(session *s);

@@ -22,6 +22,14 @@ tests['1: required in the child it works there'] = function()
   h.same(native.fork((loadstring or load)(session)), 'fine')
 end
 
+tests['1b: required before the fork, and used first in its children, it works there'] = function()
+  require 'mbedtls'
+  h.same(require 'mbedtls.ssl'.version:find('^hermetic '), 1)
+  local run = (loadstring or load)(session)
+  for _ = 1, 2 do h.same(native.fork(run), 'fine') end
+  h.same(native.fork(function() return native.fork(run) end), 'fine')
+end
+
 tests['2: many states, one after the other and at once'] = function()
   for _, n in ipairs { 1, 1, 8, 3 } do
     local results = native.states(session, n)

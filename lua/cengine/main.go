@@ -1,17 +1,15 @@
 //go:build cmodule
 
-// Command cmodule is the Lua module mbedtls for PUC Lua and LuaJIT: one shared
-// library for each Lua version, made by scripts/install-lua with
-// -buildmode=c-shared and the version's headers. The C files are Lua's side;
-// this file exports the functions that they call.
+// Command cengine is the engine of the Lua module mbedtls for PUC Lua and LuaJIT: a shared
+// library, made by scripts/install-lua with -buildmode=c-shared, that the module in ../cmodule
+// loads at its first use. It exports the functions of bridge.h, and knows no Lua: one serves all
+// versions.
 //
 // No exported function ever calls back into C.
 package main
 
 /*
-#cgo CFLAGS: -std=gnu99 -Wall -Wextra
-#cgo linux LDFLAGS: -Wl,--unresolved-symbols=ignore-all
-#cgo darwin LDFLAGS: -Wl,-undefined,dynamic_lookup
+#cgo CFLAGS: -std=gnu99 -Wall -Wextra -I${SRCDIR}/../cmodule
 #include "bridge.h"
 */
 import "C"
