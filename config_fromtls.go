@@ -2,6 +2,7 @@ package hermetic
 
 import (
 	"crypto/tls"
+	"errors"
 	"reflect"
 	"slices"
 
@@ -54,9 +55,31 @@ func FromTLS(t *tls.Config) (*Config, error) {
 		c.SessionCache = &tlsCache{theirs: t.ClientSessionCache}
 	}
 	if _, err := c.plan(); err != nil {
-		return nil, err
+		return nil, asTLS(err)
 	}
 	return c, nil
+}
+
+// tlsAdvice says what to do about a field that has a value which only crypto/tls has.
+var tlsAdvice = map[string]string{
+	"MinVersion":       "set tls.VersionTLS12, or leave it zero",
+	"MaxVersion":       "set tls.VersionTLS12 or tls.VersionTLS13, or leave it zero",
+	"CipherSuites":     "leave it out, or leave the field nil for all suites that are safe",
+	"CurvePreferences": "leave it out, or leave the field nil for all groups",
+}
+
+// asTLS returns the error of a field that both kinds of Config have as one of a tls.Config.
+func asTLS(err error) error {
+	var fault *ConfigError
+	if !errors.As(err, &fault) || fault.Field == "" {
+		return err
+	}
+	theirs := *fault
+	theirs.ofTLS = true
+	if advice := tlsAdvice[fault.Field]; advice != "" {
+		theirs.Reason += ": " + advice
+	}
+	return &theirs
 }
 
 // unique returns list without repetitions, which crypto/tls permits. An empty list is nil: both

@@ -472,6 +472,62 @@ func TestFromTLS(t *testing.T) {
 	}
 }
 
+// TestFromTLSValues: a value that only crypto/tls has is refused by the name of its field, with what
+// to do.
+func TestFromTLSValues(t *testing.T) {
+	ca := pkitest.CA(t)
+	broken := ca.Leaf(t, pkitest.Options{})
+	broken.PrivateKey = pkitest.Key(t, pkitest.P256, true)
+	for name, test := range map[string]struct {
+		cfg         *tls.Config
+		field, want string
+	}{
+		"TLS 1.0":                {&tls.Config{MinVersion: tls.VersionTLS10}, "MinVersion", "set tls.VersionTLS12, or leave it zero"},
+		"only TLS 1.1":           {&tls.Config{MaxVersion: tls.VersionTLS11}, "MaxVersion", "set tls.VersionTLS12"},
+		"a suite with CBC":       {&tls.Config{CipherSuites: []uint16{tls.TLS_RSA_WITH_AES_128_CBC_SHA}}, "CipherSuites", "TLS_RSA_WITH_AES_128_CBC_SHA is not supported: leave it out"},
+		"an unknown group":       {&tls.Config{CurvePreferences: []tls.CurveID{0x6399}}, "CurvePreferences", "leave it out"},
+		"a key of another":       {&tls.Config{Certificates: []tls.Certificate{broken}}, "Certificates[0]", "key"},
+		"a protocol without end": {&tls.Config{NextProtos: []string{strings.Repeat("x", 256)}}, "NextProtos", "255 bytes"},
+	} {
+		_, err := FromTLS(test.cfg)
+		var fault *ConfigError
+		if !errors.As(err, &fault) || fault.Field != test.field || !strings.HasPrefix(err.Error(), "hermetic: tls.Config."+test.field+": ") || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// TestFromTLSAtOnce: connections may use one conversion at the same time, while ticket keys rotate and
+// GetConfigForClient returns the same Config and new ones.
+func TestFromTLSAtOnce(t *testing.T) {
+	o := newTakeover(t)
+	o.client.ClientSessionCache = tls.NewLRUClientSessionCache(4)
+	inner := o.server.Clone()
+	o.server.GetConfigForClient = func(h *tls.ClientHelloInfo) (*tls.Config, error) {
+		if len(h.Extensions)%2 == 0 {
+			return inner.Clone(), nil
+		}
+		return inner, nil
+	}
+	client, server := o.ours()
+	var done sync.WaitGroup
+	for i := range 4 {
+		done.Go(func() {
+			for n := range 5 {
+				o.server.SetSessionTicketKeys([][32]byte{{byte(n)}, {byte(n - 1)}})
+				inner.SetSessionTicketKeys([][32]byte{{byte(i)}})
+				if clientErr, serverErr := newMeeting(t, false, client, server).pump(); clientErr != nil || serverErr != nil {
+					t.Errorf("%v, %v", clientErr, serverErr)
+				}
+				if _, err := FromTLS(o.server); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	done.Wait()
+}
+
 // tlsMethods are the methods of tls.Config, and what FromTLS makes of them.
 var tlsMethods = map[string]string{
 	"BuildNameToCertificate": "it sets NameToCertificate",
