@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"io"
 	"log"
 	"net"
@@ -145,7 +146,7 @@ func (l *httpListener) Accept() (net.Conn, error) {
 		switch c := conn.(type) {
 		case *Conn:
 			c.setProtocols(l.agreeable)
-			return &httpConn{Conn: c, tls: c, srv: l.srv}, nil
+			return &httpConn{Conn: c, tls: c, srv: l.srv, protos: l.handler.protos}, nil
 		case *tls.Conn:
 			return c, nil
 		}
@@ -176,6 +177,7 @@ type httpConn struct {
 	net.Conn // tls
 	tls      *Conn
 	srv      *http.Server
+	protos   http.Protocols
 	ctx      context.Context // from ConnContext
 
 	once  sync.Once
@@ -213,13 +215,12 @@ func (c *httpConn) handshake() {
 	}
 	c.Conn.SetDeadline(time.Time{})
 	state := c.tls.connectionState()
-	h2 := state.NegotiatedProtocol == protoHTTP2
-	switch {
-	case h2 || state.NegotiatedProtocol == protoHTTP1 || state.NegotiatedProtocol == "":
-	default:
-		c.Conn.Close() // it has another protocol, which nobody speaks
+	if err := c.unfit(&state); err != nil {
+		logf(c.srv, "http: TLS connection from %s: %v", c.Conn.RemoteAddr(), err)
+		c.Conn.Close()
 		return
 	}
+	h2 := state.NegotiatedProtocol == protoHTTP2
 	c.begin.wanted = h2
 	c.state, c.err = &state, nil
 	d := c.srv.ReadHeaderTimeout
@@ -232,6 +233,25 @@ func (c *httpConn) handshake() {
 	if d > 0 {
 		c.Conn.SetReadDeadline(time.Now().Add(d))
 	}
+}
+
+// What is wrong with a connection whose handshake has succeeded.
+var (
+	errUnspoken = errors.New("netconn: the server does not speak the ALPN protocol that was agreed on")
+	errNoECDHE  = errors.New("netconn: HTTP/2 is not permitted without an ephemeral key exchange")
+)
+
+// unfit returns why HTTP is not spoken on the connection, or nil.
+func (c *httpConn) unfit(s *tls.ConnectionState) error {
+	switch proto := s.NegotiatedProtocol; {
+	case proto == protoHTTP2 && !c.protos.HTTP2(), proto != protoHTTP2 && !c.protos.HTTP1():
+		return fmt.Errorf("%w: %.100q", errUnspoken, proto) // Config.GetConfigForClient has another list
+	case proto != protoHTTP2 && proto != protoHTTP1 && proto != "":
+		return fmt.Errorf("%w: %.100q", errUnspoken, proto)
+	case proto == protoHTTP2 && s.Version == tls.VersionTLS12 && s.CurveID == 0 && (c.srv.HTTP2 == nil || !c.srv.HTTP2.PermitProhibitedCipherSuites):
+		return errNoECDHE // RFC 9113, Section 9.2.2
+	}
+	return nil
 }
 
 // refuse tells the log of a failed handshake, and a client that speaks HTTP without TLS.
