@@ -134,7 +134,7 @@ func (p *Writer) flush(s *state) {
 	s.joined.data = nil
 }
 
-// open writes the handshake of TCP, so that a reader knows who is the client.
+// open writes the handshake of TCP, so that the file says which side is the client.
 func (p *Writer) open(s *state, now time.Time) {
 	client := s.client
 	p.packet(now, s.packet(client, flagSYN, nil))
