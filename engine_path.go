@@ -48,6 +48,9 @@ func (e *Engine) OpenFrom(path Path, in []byte) (Opened, error) {
 // [Engine.Path], but challenges of a new path, and answers to the peer's, have one of their
 // own. DTLS only: in TLS the path is zero.
 func (e *Engine) OutputTo(dst []byte) (out []byte, path Path) {
+	if e.trace.Enter() {
+		return e.traceOutputTo(dst)
+	}
 	e.startClient()
 	d := e.datagrams()
 	if d == nil || e.err != nil {

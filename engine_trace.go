@@ -43,6 +43,12 @@ func (e *Engine) traceOutput(dst []byte) []byte {
 	return e.Output(dst)
 }
 
+// traceOutputTo is OutputTo.
+func (e *Engine) traceOutputTo(dst []byte) ([]byte, Path) {
+	defer e.trace.Leave()
+	return e.OutputTo(dst)
+}
+
 // traceWaiting tells which messages the handshake waits for.
 func (e *Engine) traceWaiting() {
 	if e.trace != nil && e.machine != nil && e.machine.Question() == nil {

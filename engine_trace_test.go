@@ -8,6 +8,9 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"fmt"
+	"go/token"
+	"os"
+	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
@@ -757,6 +760,45 @@ func TestTraceOfMovedEngine(t *testing.T) {
 			}
 		}
 	})
+}
+
+// silent are the methods of an Engine that cause no events, or leave them to the next call: those
+// that only read, and those before there is anything to tell.
+var silent = []string{
+	"Missing", "Pending", "HasOutput", "Reset", "HandshakeComplete", "MaxData", "Overhead", "SetServerName", "SetConn", "SetContext", "SetPeerID",
+	"SetRetransmitTimeout", "Deadline", "Acknowledged", "ConnectionIDs", "EarlyDataRoom", "ExportKeyingMaterial", "Compact", "Export",
+	"OpenFrom", "Path", "NewPath", "SetPath", "Drops", "State", // OpenFrom is Open
+}
+
+// TestEveryCallDelivers: a method that causes events delivers them.
+func TestEveryCallDelivers(t *testing.T) {
+	files, err := filepath.Glob("*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := map[string]bool{}
+	for _, name := range files {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, part := range strings.Split(string(text), "\nfunc (e *Engine) ") {
+			method, body, _ := strings.Cut(part, "(")
+			if i == 0 || !token.IsExported(method) {
+				continue
+			}
+			found[method] = true
+			body, _, _ = strings.Cut(body, "\n}\n")
+			if enters := strings.Contains(body, "e.trace.Enter()"); enters == slices.Contains(silent, method) {
+				t.Errorf("%s: %s delivers events: %v", name, method, enters)
+			}
+		}
+	}
+	for _, method := range silent {
+		if !found[method] {
+			t.Errorf("there is no %s any longer", method)
+		}
+	}
 }
 
 // BenchmarkTrace compares records without a trace, and with one that is thrown away.

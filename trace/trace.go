@@ -84,7 +84,7 @@ type Record struct {
 	Sent bool `json:"-"`
 
 	// Type is the content type inside the protection, in the words of the RFC: "handshake",
-	// "alert", "application_data", "change_cipher_spec", "ack".
+	// "alert", "application_data", "change_cipher_spec", "ack", "return_routability_check".
 	Type string `json:"type"`
 
 	// Epoch counts the keys of that direction. In TLS 1.3, DTLS 1.3 and their early data: 0

@@ -304,6 +304,7 @@ func (d *Datagram) takeReply(now time.Time, typ byte, cookie []byte) (taken bool
 		return false, None, nil
 	}
 	w.current, w.check = c.path, nil
+	d.trace.Path("validated", nil)
 	return true, PathChanged, nil
 }
 

@@ -183,11 +183,15 @@ func (t *Tracer) body(p *part, typ wire.Type, m *trace.Message) {
 	}
 }
 
-// afterHandshake reads the messages of an established connection.
+// afterHandshake reads a compressed certificate, and the messages of an established connection.
 func (p *part) afterHandshake(typ wire.Type, is13 bool) {
 	switch typ {
 	case wire.TypeNewSessionTicket:
 		p.newSessionTicket(is13)
+	case wire.TypeCompressedCertificate:
+		p.field("algorithm", 2, named(compressionAlgorithms))
+		p.field("uncompressed_length", 3, decimal)
+		p.vector("compressed_certificate_message", 3, hexOf)
 	case wire.TypeKeyUpdate:
 		p.field("request_update", 1, named(updateRequests))
 	case wire.TypeRequestConnectionID:

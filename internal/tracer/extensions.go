@@ -62,6 +62,10 @@ func (p *part) extension(e wire.Extension, in wire.Type) {
 	case wire.ExtUseSRTP:
 		p.numbers("srtp_protection_profiles", 2, "srtp_protection_profile", 2, hexOf)
 		p.vector("srtp_mki", 1, hexOf)
+	case wire.ExtMaxFragmentLength:
+		p.field("max_fragment_length", 1, named(fragmentLengths))
+	case wire.ExtRecordSizeLimit:
+		p.field("record_size_limit", 2, decimal)
 	case wire.ExtConnectionID:
 		p.vector("cid", 1, hexOf)
 	case wire.ExtRenegotiationInfo:
@@ -104,6 +108,8 @@ func (p *part) extension13(e wire.Extension, in wire.Type) {
 		p.field("selected_identity", 2, decimal)
 	case e == wire.ExtPSKKeyExchangeModes:
 		p.numbers("ke_modes", 1, "ke_mode", 1, named(pskModes))
+	case e == wire.ExtCompressCertificate:
+		p.numbers("algorithms", 1, "algorithm", 2, named(compressionAlgorithms))
 	case e == wire.ExtCookie:
 		p.vector("cookie", 2, hexOf)
 	case e == wire.ExtCertificateAuthorities:

@@ -30,8 +30,7 @@ var (
 		0x081c: "ecdsa_brainpoolP512r1tls13_sha512",
 	}
 	otherExtensions = map[uint64]string{
-		1: "max_fragment_length", 22: "encrypt_then_mac", 27: "compress_certificate", 28: "record_size_limit",
-		34: "delegated_credential", 57: "quic_transport_parameters", 17613: "application_settings", 65037: "encrypted_client_hello",
+		22: "encrypt_then_mac", 34: "delegated_credential", 57: "quic_transport_parameters", 17613: "application_settings", 65037: "encrypted_client_hello",
 	}
 
 	statusTypes      = map[uint64]string{1: "ocsp", 2: "ocsp_multi"}
@@ -41,5 +40,9 @@ var (
 	certificateTypes = map[uint64]string{0: "X509", 1: "OpenPGP", 2: "RawPublicKey"}
 	pskModes         = map[uint64]string{0: "psk_ke", 1: "psk_dhe_ke"}
 	updateRequests   = map[uint64]string{0: "update_not_requested", 1: "update_requested"}
-	cidUsages        = map[uint64]string{0: "cid_immediate", 1: "cid_spare"}
+	fragmentLengths  = map[uint64]string{1: "2^9", 2: "2^10", 3: "2^11", 4: "2^12"}
+
+	compressionAlgorithms = map[uint64]string{1: "zlib", 2: "brotli", 3: "zstd"}
+
+	cidUsages = map[uint64]string{0: "cid_immediate", 1: "cid_spare"}
 )
