@@ -254,6 +254,10 @@ type Config struct {
 	// CipherSuites are the cipher suites of both versions, the preferred first, out of
 	// [CipherSuites]. A version without any suite is neither offered nor accepted. Nil means
 	// all but those with CCM; TLS 1.2 suites with a PSK are included only if there are PSKs.
+	//
+	// The server's order decides, with one exception, as in crypto/tls: a client that lists
+	// ChaCha20-Poly1305 first has no AES instructions, and gets a suite with that if there
+	// is one with the same key exchange and authentication.
 	CipherSuites []uint16
 
 	// CurvePreferences are the key exchange groups, the preferred first, out of [Groups] and

@@ -30,6 +30,8 @@ type serverStart struct {
 	retry  *statelessRetry // from the cookie, or nil
 	chosen *Choose         // our certificate; nil: none is shown
 	space  [8]*suite.Suite // for suites
+
+	withoutAES bool // the client prefers ChaCha20-Poly1305; computed with suites
 }
 
 func (s *serverStart) onClientHello(msg wire.Message) (step, error) {
@@ -107,7 +109,9 @@ func (s *serverStart) offersVersion(v uint16) bool {
 	return v == wire.VersionTLS12 && s.hello.Version >= v
 }
 
-// chooseSuite picks the first of our suites that the client offers and ok accepts.
+// chooseSuite picks the first of our suites that the client offers and ok accepts. If the
+// client prefers ChaCha20-Poly1305, it picks the suite with that which is like the first
+// otherwise, if there is one: the key exchange and the authentication remain our choice.
 func (s *serverStart) chooseSuite(ok func(*suite.Suite) bool) *suite.Suite {
 	if s.suites == nil { // the client's list may be long, and it is searched often
 		s.suites = s.space[:0]
@@ -116,11 +120,32 @@ func (s *serverStart) chooseSuite(ok func(*suite.Suite) bool) *suite.Suite {
 				s.suites = append(s.suites, c)
 			}
 		}
+		s.withoutAES = s.lacksAES()
 	}
-	if i := slices.IndexFunc(s.suites, ok); i >= 0 {
-		return s.suites[i]
+	i := slices.IndexFunc(s.suites, ok)
+	if i < 0 {
+		return nil
 	}
-	return nil
+	first := s.suites[i]
+	if s.withoutAES {
+		for _, c := range s.suites[i:] {
+			if c.WithoutAES && c.KeyExchange == first.KeyExchange && c.Auth == first.Auth && ok(c) {
+				return c
+			}
+		}
+	}
+	return first
+}
+
+// lacksAES reports whether ChaCha20-Poly1305 comes first among the suites of the client
+// that we know, of all versions: it then has no AES instructions.
+func (s *serverStart) lacksAES() bool {
+	for id := range s.hello.CipherSuites.All() {
+		if c := suite.ByID(id); c != nil {
+			return c.WithoutAES
+		}
+	}
+	return false
 }
 
 // chooseALPN: RFC 7301, Section 3.2.

@@ -55,6 +55,7 @@ type Cipher struct {
 	// Section 4.5.3).
 	SealLimit, IntegrityLimit uint64
 	OnRequest                 bool // not offered unless the configuration names it (CCM)
+	WithoutAES                bool // fast on machines without AES instructions (ChaCha20-Poly1305)
 }
 
 // Masker encrypts record numbers (RFC 9147bis, Section 4.2.3): it computes the
