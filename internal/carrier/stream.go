@@ -3,6 +3,7 @@ package carrier
 import (
 	"bytes"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/hermetic-tls/hermetic/internal/alert"
@@ -143,27 +144,28 @@ func (s *Stream) Open(_ time.Time, in []byte) (Opened, error) {
 	if s.trace != nil {
 		s.trace.ReceivedStream(typ, s.in.Protected(), s.in.Sequence()-1, content)
 	}
-	return s.opened(typ, content, n)
-}
-
-// opened handles a record of n bytes by its content type.
-func (s *Stream) opened(typ record.ContentType, content []byte, n int) (Opened, error) {
 	s.skip = 0
 	if err := s.countRecord(typ, content); err != nil {
 		return Opened{}, err
 	}
-	switch typ {
-	case record.ApplicationData:
-		kind, err := s.checkData(content)
-		return Opened{Data: content, N: n, Kind: kind}, err
-	case record.Handshake:
-		return Opened{N: n}, s.handleHandshake(content)
-	case record.Alert:
-		return Opened{N: n}, s.handleAlert(content)
-	case record.ChangeCipherSpec:
-		return Opened{}, errUnexpectedCCS
+	if typ != record.ApplicationData {
+		return Opened{N: n}, s.handle(typ, content)
 	}
-	return Opened{}, errContentType
+	kind, err := s.checkData(content)
+	return Opened{Data: content, N: n, Kind: kind}, err
+}
+
+// handle handles a record that is not data by its content type.
+func (s *Stream) handle(typ record.ContentType, content []byte) error {
+	switch typ {
+	case record.Handshake:
+		return s.handleHandshake(content)
+	case record.Alert:
+		return s.handleAlert(content)
+	case record.ChangeCipherSpec:
+		return errUnexpectedCCS
+	}
+	return errContentType
 }
 
 // sealedCCS reports whether a ChangeCipherSpec is encrypted, as a second one in TLS 1.2
@@ -590,6 +592,9 @@ func (s *Stream) Seal(now time.Time, dst, data []byte) ([]byte, error) {
 	s.Wake()
 	if s.HasOutput() {
 		dst = s.Output(now, dst)
+	}
+	if len(data) > s.opt.MaxRecordData { // room for all records at once
+		dst = slices.Grow(dst, len(data)+(1+len(data)/s.opt.MaxRecordData)*s.out.Overhead())
 	}
 	for {
 		n := min(len(data), s.MaxData())

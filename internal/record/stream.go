@@ -199,10 +199,10 @@ func (s *Stream) open12(typ ContentType, body []byte) (ContentType, []byte, erro
 // Seal appends one record with data, at most MaxPlaintext bytes, which must not
 // overlap dst's spare capacity.
 func (s *Stream) Seal(dst []byte, typ ContentType, data []byte) []byte {
-	dst = slices.Grow(dst, len(data)+s.Overhead())
 	length := len(data) + s.Overhead() - HeaderLen
-	outer := typ
-	if s.tls13() {
+	dst = slices.Grow(dst, HeaderLen+length)
+	outer, tls13 := typ, s.tls13()
+	if tls13 {
 		outer = ApplicationData
 	}
 	start := len(dst)
@@ -210,9 +210,9 @@ func (s *Stream) Seal(dst []byte, typ ContentType, data []byte) []byte {
 	switch {
 	case s.keys.Suite == nil:
 		return append(dst, data...)
-	case s.tls13():
+	case tls13:
 		s.setNonce()
-		copy(s.aad[:], dst[start:])
+		*(*[HeaderLen]byte)(s.aad[:]) = [HeaderLen]byte(dst[start:])
 		dst = append(append(dst, data...), byte(typ))
 		plain := dst[start+HeaderLen:]
 		dst = s.keys.AEAD.Seal(dst[:start+HeaderLen], s.nonce[:], plain, s.aad[:HeaderLen])
