@@ -165,39 +165,45 @@ func (r *readers13) openClassic(record.Classic) (opened, error) { return opened{
 
 // openUnified chooses the keys by the two bits: "implementations SHOULD use the most recent
 // past epoch which has matching bits" (RFC 9147bis, Section 4.2.2).
-func (r *readers13) openUnified(now time.Time, u record.Unified) (opened, error) {
+func (r *readers13) openUnified(now time.Time, u record.Unified) (o opened, err error) {
 	if r.expire != 0 {
 		r.forget(now)
 	}
 	for i := len(r.generations) - 1; i >= 0; i-- {
-		if uint8(r.generations[i].Epoch()&3) == u.EpochBits {
-			return r.open(now, i, &u)
+		g := &r.generations[i]
+		if uint8(g.Epoch()&3) != u.EpochBits {
+			continue
 		}
+		o.from = &g.Received
+		o.number, o.typ, o.content, err = g.Open(&u)
+		o.replayable = o.number.Epoch == uint64(handshake.EarlyData)
+		switch {
+		case err != nil:
+			err = r.refused(i, err)
+		case !g.used:
+			r.use(now, i)
+		}
+		return o, err
 	}
 	if u.EpochBits == uint8(nextEpoch(handshake.Handshake, r.readEpoch())&3) {
-		return opened{}, errAhead
+		return o, errAhead
 	}
-	return opened{}, record.NoKeys
+	return o, record.NoKeys
 }
 
-func (r *readers13) open(now time.Time, i int, u *record.Unified) (opened, error) {
-	g := &r.generations[i]
-	o := opened{from: &g.Received}
-	var err error
-	o.number, o.typ, o.content, err = g.Open(u)
-	o.replayable = o.number.Epoch == uint64(handshake.EarlyData)
-	switch newest := i == len(r.generations)-1; {
-	case err == nil && !g.used:
-		r.use(now, i)
+// refused: a record did not open. It may be one forgery too many.
+func (r *readers13) refused(i int, err error) error {
+	g, newest := &r.generations[i], i == len(r.generations)-1
+	switch {
 	case err == record.Forged && g.Threatened():
 		g.threatened = g.threatened || newest && r.renewer.renewReading()
 	case err == record.ErrForgeries && !newest:
 		// "Once a key update has been initiated, the previous keys can be dropped when
 		// the limit is reached rather than closing the connection."
 		r.drop(i, i+1)
-		err = record.Forged
+		return record.Forged
 	}
-	return o, err
+	return err
 }
 
 // use: a record has arrived under new keys. Those before the previous ones are dropped now,
