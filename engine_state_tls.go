@@ -24,6 +24,7 @@ func (s *ConnectionState) TLS() tls.ConnectionState {
 	t.VerifiedChains = s.VerifiedChains
 	t.SignedCertificateTimestamps = s.SignedCertificateTimestamps
 	t.OCSPResponse = s.OCSPResponse
+	t.TLSUnique = s.TLSUnique
 	t.HelloRetryRequest = s.HelloRetryRequest
 	own := *s
 	setField(&t, "ekm", own.ExportKeyingMaterial)

@@ -11,11 +11,9 @@ import (
 const stateTimeout = 30 * time.Second
 
 // ConnectionState returns State as a crypto/tls type, for packages that look for this method. All
-// fields are set as crypto/tls sets them. NegotiatedProtocolIsMutual is always true, and ECHAccepted
-// is false.
-//
-// Only crypto/tls can fill in what its ExportKeyingMaterial needs: on this state the method always
-// returns an error. Use [Conn.ExportKeyingMaterial].
+// fields are set as crypto/tls sets them: see [hermetic.ConnectionState.TLS].
+// NegotiatedProtocolIsMutual is always true, and ECHAccepted is false. Its ExportKeyingMaterial is
+// that of the connection.
 //
 // If the handshake is not complete, it is performed first, for at most 30 seconds: net/http calls
 // this method once, before it reads. A server then does not agree on "h2", since net/http continues
@@ -32,28 +30,8 @@ func (c *Conn) ConnectionState() tls.ConnectionState {
 
 // connectionState does not wait for the handshake.
 func (c *Conn) connectionState() tls.ConnectionState {
-	s, state := c.state(), noExporter()
-	state.Version = s.Version
-	state.HandshakeComplete = s.HandshakeComplete
-	state.DidResume = s.DidResume
-	state.CipherSuite = s.CipherSuite
-	state.CurveID = s.CurveID
-	state.NegotiatedProtocol = s.NegotiatedProtocol
-	state.ServerName = s.ServerName
-	state.PeerCertificates = s.PeerCertificates
-	state.VerifiedChains = s.VerifiedChains
-	state.SignedCertificateTimestamps = s.SignedCertificateTimestamps
-	state.OCSPResponse = s.OCSPResponse
-	state.TLSUnique = s.TLSUnique
-	state.HelloRetryRequest = s.HelloRetryRequest
-	return state
-}
-
-// noExporter returns a state whose ExportKeyingMaterial returns an error: that of the zero value
-// panics, and crypto/tls exports nothing where renegotiation is on. Its NegotiatedProtocolIsMutual is
-// true, as always, and otherwise it is empty.
-func noExporter() tls.ConnectionState {
-	return tls.Client(nil, &tls.Config{Renegotiation: tls.RenegotiateOnceAsClient}).ConnectionState()
+	s := c.state()
+	return s.TLS()
 }
 
 // ExportKeyingMaterial returns length bytes that are bound to the connection, label and context
