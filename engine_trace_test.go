@@ -240,6 +240,8 @@ func traceAll(t *testing.T, datagram bool, client, server *Config, now *clock, e
 	found.check(t, told.list)
 	if done := of[*trace.Completed](&told, trace.Client); len(done) != 2 || !done[1].Resumed && client.PSKs == nil {
 		t.Errorf("the connections: %+v", done)
+	} else if client.EarlyData && client.MaxVersion == tls.VersionTLS13 && done[1].EarlyData != "accepted" {
+		t.Errorf("early data was not accepted: %+v", done[1])
 	}
 }
 
@@ -687,6 +689,52 @@ func TestTraceSinkCallsBack(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestTraceSinkResets: the sink may even end the connection and begin another.
+func TestTraceSinkResets(t *testing.T) {
+	for _, datagram := range []bool{false, true} {
+		client, server, _ := sessionConfigs(t, tls.VersionTLS13)
+		client.ServerName = "elsewhere.example"
+		var told events
+		var m *meeting
+		client.Trace = func(e trace.Event) {
+			told.add(e)
+			if _, ok := e.Data.(*trace.Failed); ok && e.Conn == 1 {
+				m.client.Reset()
+			}
+		}
+		m = newMeeting(t, datagram, client, server)
+		m.pump()
+		if m.client.Output(nil); told.list[len(told.list)-1].Conn != 2 {
+			t.Errorf("the last event is of connection %d", told.list[len(told.list)-1].Conn)
+		}
+	}
+}
+
+// TestCallbackPanicsWithTrace: a callback of the Config that panics loses no event before it, and
+// the events continue after it.
+func TestCallbackPanicsWithTrace(t *testing.T) {
+	client, server := configs(t)
+	server.GetCertificate = func(*ClientHello) (*tls.Certificate, error) { panic("a fault") }
+	var told events
+	told.watch(server)
+	m := newMeeting(t, false, client, server)
+	hello := m.client.Output(nil)
+	func() {
+		defer func() { recover() }()
+		m.server.Open(hello)
+	}()
+	if len(of[*trace.Message](&told, trace.Server)) != 1 {
+		t.Fatal("the ClientHello is not told of")
+	}
+	before := len(told.list)
+	m.server.Reset()
+	server.GetCertificate = nil
+	m.server.Open(hello)
+	if len(told.list) == before {
+		t.Error("nothing is told any longer")
+	}
 }
 
 // TestTraceNumbersConnections: those of a Config and its Clones, also after Reset.

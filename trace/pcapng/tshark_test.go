@@ -17,14 +17,22 @@ import (
 	"github.com/hermetic-tls/hermetic/trace/pcapng"
 )
 
-// text is what both sides say. It fits a line of a dump.
-const text = "hermetic says hi"
-
-// capture makes a connection, and returns the packets that one side has seen.
+// capture makes a connection on which both sides say text, and returns the packets that one side
+// has seen.
 func capture(t *testing.T, datagram bool, version uint16, secrets bool, observer trace.Side) []byte {
 	t.Helper()
 	var file bytes.Buffer
 	w := pcapng.NewWriter(&file, nil)
+	captureTo(t, w, 0, "hermetic says hi", datagram, version, secrets, observer)
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return file.Bytes()
+}
+
+// captureTo is capture for a file with more than one connection: first is added to their numbers.
+func captureTo(t *testing.T, w *pcapng.Writer, first uint64, text string, datagram bool, version uint16, secrets bool, observer trace.Side) {
+	t.Helper()
 	ca := pkitest.CA(t)
 	now := func() time.Time { return pkitest.Now }
 	client := &hermetic.Config{Time: now, RootCAs: ca.Pool(), ServerName: "localhost", MaxVersion: version, MinVersion: version}
@@ -34,7 +42,10 @@ func capture(t *testing.T, datagram bool, version uint16, secrets bool, observer
 	if observer == trace.Server {
 		observed = server
 	}
-	observed.Trace = w.Write
+	observed.Trace = func(e trace.Event) {
+		e.Conn += first
+		w.Write(e)
+	}
 	if secrets {
 		observed.KeyLogWriter = w.KeyLog()
 	}
@@ -72,14 +83,10 @@ func capture(t *testing.T, datagram bool, version uint16, secrets bool, observer
 		}
 		open(engines[1-i], out)
 	}
-	if err := w.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return file.Bytes()
 }
 
-// tshark dissects a file.
-func tshark(t *testing.T, file []byte, args ...string) string {
+// find finds tshark, which CI must have.
+func find(t *testing.T) string {
 	t.Helper()
 	program, err := exec.LookPath("tshark")
 	if err != nil {
@@ -88,6 +95,13 @@ func tshark(t *testing.T, file []byte, args ...string) string {
 		}
 		t.Skip("tshark is not installed: apt-get install tshark")
 	}
+	return program
+}
+
+// tshark dissects a file.
+func tshark(t *testing.T, file []byte, args ...string) string {
+	t.Helper()
+	program := find(t)
 	name := filepath.Join(t.TempDir(), "trace.pcapng")
 	if err := os.WriteFile(name, file, 0o600); err != nil {
 		t.Fatal(err)
@@ -105,7 +119,7 @@ func tshark(t *testing.T, file []byte, args ...string) string {
 
 // knowsDTLS13 reports whether tshark dissects the unified header.
 func knowsDTLS13(t *testing.T) bool {
-	out, err := exec.Command("tshark", "-G", "fields").Output()
+	out, err := exec.Command(find(t), "-G", "fields").Output()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -127,44 +141,49 @@ func TestTshark(t *testing.T) {
 	for _, protocol := range []string{"ip", "tcp", "udp"} {
 		args = append(args, "-o", protocol+".check_checksum:TRUE")
 	}
-	for _, c := range []struct {
-		name     string
-		datagram bool
-		version  uint16
-	}{
-		{"TLS 1.2", false, tls.VersionTLS12},
-		{"TLS 1.3", false, tls.VersionTLS13},
-		{"DTLS 1.2", true, tls.VersionTLS12},
-		{"DTLS 1.3", true, tls.VersionTLS13},
-	} {
-		for _, observer := range []trace.Side{trace.Client, trace.Server} {
-			if observer == trace.Server && c.datagram {
-				continue // each run takes a second
+	protocols := map[string]protocol{"TLS 1.2 says hi": {false, tls.VersionTLS12}, "TLS 1.3 says hi": {false, tls.VersionTLS13}, "DTLS 1.2 says hi": {true, tls.VersionTLS12}}
+	if knowsDTLS13(t) {
+		protocols["DTLS 1.3 says hi"] = protocol{true, tls.VersionTLS13}
+	} else {
+		t.Log("this tshark does not know DTLS 1.3")
+	}
+	for _, secrets := range []bool{true, false} {
+		var file bytes.Buffer
+		w := pcapng.NewWriter(&file, nil)
+		first := uint64(0)
+		for text, p := range protocols {
+			for _, observer := range []trace.Side{trace.Client, trace.Server} {
+				first += 10
+				captureTo(t, w, first, text, p.datagram, p.version, secrets, observer)
 			}
-			t.Run(c.name+" "+string(observer), func(t *testing.T) {
-				secrets := observer == trace.Client || c.version == tls.VersionTLS13
-				out := tshark(t, capture(t, c.datagram, c.version, secrets, observer), args...)
-				if !strings.Contains(out, "Client Hello") || !strings.Contains(out, "Server Hello") {
-					t.Error("the hellos are not recognized")
-				}
-				if strings.Contains(out, "hecksum status: Bad") || strings.Contains(out, "hecksum Status: Bad") || !strings.Contains(out, "hecksum Status: Good") {
-					t.Error("a checksum is wrong")
-				}
-				if strings.Contains(out, "not seen") || strings.Contains(out, "out-of-order") {
-					t.Error("a sequence number of TCP is wrong")
-				}
-				if c.datagram && c.version == tls.VersionTLS13 && !knowsDTLS13(t) {
-					t.Log("this tshark does not know DTLS 1.3")
-					return
-				}
-				if strings.Contains(out, "Malformed") {
-					t.Error("a packet is malformed")
-				}
-				n := strings.Count(out, fmt.Sprintf("% x", text))
-				if want := map[bool]int{true: 2}[secrets]; n < want || n > 0 && !secrets {
-					t.Errorf("with secrets: %v, and the text is there %d times", secrets, n)
-				}
-			})
+		}
+		if err := w.Close(); err != nil {
+			t.Fatal(err)
+		}
+		out := tshark(t, file.Bytes(), args...)
+		if n := strings.Count(out, "Handshake Type: Client Hello"); n < 2*len(protocols) {
+			t.Errorf("%d ClientHellos are recognized", n)
+		}
+		if strings.Contains(out, "hecksum status: Bad") || strings.Contains(out, "hecksum Status: Bad") || !strings.Contains(out, "hecksum Status: Good") {
+			t.Error("a checksum is wrong")
+		}
+		if strings.Contains(out, "not seen") || strings.Contains(out, "out-of-order") {
+			t.Error("a sequence number of TCP is wrong")
+		}
+		if strings.Contains(out, "Malformed") {
+			t.Error("a packet is malformed")
+		}
+		for text := range protocols {
+			n := strings.Count(out, fmt.Sprintf("% x", text))
+			if want := map[bool]int{true: 4}[secrets]; n < want || n > 0 && !secrets {
+				t.Errorf("with secrets: %v, and %q is there %d times", secrets, text, n)
+			}
 		}
 	}
+}
+
+// protocol is one of the four. What is said on it fits a line of a dump.
+type protocol struct {
+	datagram bool
+	version  uint16
 }
