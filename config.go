@@ -361,7 +361,8 @@ type Config struct {
 	// that, with all events in order. So it may call the engine, whose further events follow
 	// when it has returned. If it panics, the panic is that of the method, whose results are
 	// lost; the connection itself is not damaged, and the remaining events follow with the
-	// next call.
+	// next call. A sink of package netconn's connections must not call those, which hold locks
+	// then.
 	Trace func(trace.Event)
 
 	// ReadAhead lets a [Context] read more from its BIO than the current record still lacks.

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/hermetic-tls/hermetic/internal/pkitest"
+	"github.com/hermetic-tls/hermetic/trace"
 )
 
 // FuzzEngine gives an engine arbitrary bytes in arbitrary pieces: no panic, no
@@ -40,6 +41,10 @@ func FuzzEngine(f *testing.F) {
 		mode, cfg := TLSClient, client
 		if isServer {
 			mode, cfg = TLSServer, server
+		}
+		if piece%2 == 0 {
+			cfg = cfg.Clone()
+			cfg.Trace = func(trace.Event) {}
 		}
 		e, err := NewEngine(mode, cfg)
 		if err != nil {

@@ -125,6 +125,19 @@ func TestOtherProcess(t *testing.T) {
 	}
 }
 
+// TestTraceChangesNothing: a connection is the same with a trace and without.
+func TestTraceChangesNothing(t *testing.T) {
+	for seed := range uint64(100) {
+		without, err := Play(Options{Seed: seed})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if with, _ := traced(t, Options{Seed: seed}); !reflect.DeepEqual(with, without) {
+			t.Errorf("seed %d: %s\n%s\n%s", seed, with.Plan, with.Events, without.Events)
+		}
+	}
+}
+
 // TestTraceAgrees: what the traces tell is what the engines count, over a bad network.
 func TestTraceAgrees(t *testing.T) {
 	for seed := range uint64(100) {
