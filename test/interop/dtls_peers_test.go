@@ -56,6 +56,8 @@ func (datagramOpenSSL) speaks(version uint16) bool { return version == tls.Versi
 
 func (datagramOpenSSL) cannot(c datagramCell, server bool) string {
 	switch {
+	case c.limit != 0:
+		return noLimit
 	case c.cids != "":
 		return noCIDs
 	case server && c.kind == pkitest.Ed25519:
@@ -75,6 +77,9 @@ func (datagramOpenSSL) start(t *testing.T, c datagramCell, f files, server bool,
 		if c.mutual {
 			args = append(args, "-Verify", "2", "-verify_return_error")
 		}
+	}
+	if c.fragments != 0 && !server {
+		args = append(args, "-maxfraglen", fmt.Sprint(c.fragments))
 	}
 	args = append(args, "-dtls1_2", "-quiet", "-cert", f.cert, "-key", f.key, "-CAfile", f.ca)
 	if c.mtu > 0 {
@@ -96,6 +101,10 @@ func (datagramGnuTLS) speaks(version uint16) bool { return version == tls.Versio
 
 func (datagramGnuTLS) cannot(c datagramCell, server bool) string {
 	switch {
+	case c.fragments != 0:
+		return prefersLimit
+	case c.limit == 512:
+		return "reads one record of a datagram, which may have several"
 	case c.cids != "":
 		return noCIDs
 	case c.unproved && !server:
@@ -104,7 +113,12 @@ func (datagramGnuTLS) cannot(c datagramCell, server bool) string {
 	return ""
 }
 
-const noCIDs = "no connection IDs"
+const (
+	noCIDs       = "no connection IDs"
+	noLimit      = "no record_size_limit"
+	noFragments  = "no max_fragment_length"
+	prefersLimit = "prefers record_size_limit"
+)
 
 // noRepeat: with it, a server that does not trust the address waits forever.
 const noRepeat = "does not repeat its hello when it has a part of the answer"
@@ -115,6 +129,7 @@ func (datagramGnuTLS) start(t *testing.T, c datagramCell, f files, server bool, 
 	if c.mtu > 0 {
 		args = append(args, "--mtu", fmt.Sprint(c.mtu))
 	}
+	args = append(args, gnutls{}.sizes(c.cell)...)
 	if !server {
 		args = append(args, "--logfile", "/dev/null")
 		if c.mutual {
@@ -168,6 +183,10 @@ func (p *compiled) speaks(version uint16) bool {
 func (p *compiled) cannot(c datagramCell, server bool) string {
 	isNSS := p.source == "nss"
 	switch {
+	case !isNSS && c.limit != 0:
+		return noLimit
+	case isNSS && c.fragments != 0:
+		return noFragments
 	case (isNSS || p.source == "mbedtls") && c.kind == pkitest.Ed25519:
 		return "no Ed25519"
 	case isNSS && !server && c.unproved && c.version == tls.VersionTLS12:
@@ -232,7 +251,11 @@ func (p *compiled) arguments(c datagramCell, f files, server bool, port int) []s
 		group = "X25519" // an ML-KEM key share makes two datagrams of a hello
 	}
 	bit := map[bool]string{true: "1", false: "0"}
-	return []string{role, fmt.Sprint(port), "ca=" + f.ca, "cert=" + f.cert, "key=" + f.key, "version=" + version, fmt.Sprintf("mtu=%d", c.mtu),
+	fragments := c.fragments
+	if server {
+		fragments = 0 // it answers
+	}
+	return []string{role, fmt.Sprint(port), fmt.Sprintf("limit=%d", c.limit), fmt.Sprintf("fragments=%d", fragments), "ca=" + f.ca, "cert=" + f.cert, "key=" + f.key, "version=" + version, fmt.Sprintf("mtu=%d", c.mtu),
 		"mutual=" + bit[c.mutual], "cookies=" + bit[c.cookies], "suite=" + p.suite(c.suite), "group=" + group}
 }
 

@@ -62,6 +62,12 @@ func datagramCells() (list []datagramCell) {
 			add(fmt.Sprintf("loss %d %%", percent), datagramCell{loss: float64(percent) / 100, mtu: 512, cell: cell{mutual: true}})
 			add(fmt.Sprintf("loss %d %%, cookies", percent), datagramCell{loss: float64(percent) / 100, cookies: true})
 		}
+		for _, n := range []int{512, 2000} {
+			add(fmt.Sprintf("record_size_limit %d", n), datagramCell{cell: cell{limit: n, mutual: true}})
+		}
+		for _, n := range []int{512, 2048} {
+			add(fmt.Sprintf("max_fragment_length %d", n), datagramCell{cell: cell{fragments: n, mutual: true}})
+		}
 		for _, cids := range []string{"ours", "the peer's", "both"} {
 			add("connection IDs: "+cids, datagramCell{cids: cids})
 		}
@@ -204,6 +210,9 @@ func (c datagramCell) converse(t *testing.T, l *udpLink, p *process, echoes bool
 	for i, size := range []int{1, 100, 1000, 200, 800, 1, 1100, 500} {
 		if c.mtu > 0 {
 			size = min(size, c.mtu/2) // some peers refuse data beyond it
+		}
+		if c.limit == 512 || c.fragments == 512 {
+			size = min(size, 400)
 		}
 		if i == 4 && !l.engine.State().Mode.IsServer() && (c.cids == "the peer's" || c.cids == "both") {
 			l.conn = listenUDP(t) // the peer must recognize us by its connection ID

@@ -4,6 +4,7 @@ go 1.26.0
 
 require (
 	github.com/hermetic-tls/hermetic v0.1.0
+	github.com/hermetic-tls/hermetic/certcompress v0.1.0
 	github.com/pion/dtls/v3 v3.1.15
 	github.com/pion/dtls/v4 v4.0.1
 	golang.org/x/sys v0.49.0

@@ -118,6 +118,10 @@ func (openssl) cannot(c cell) string {
 		return "post-quantum groups need OpenSSL 3.5"
 	case c.rawKeys:
 		return "raw public keys need OpenSSL 3.2"
+	case c.limit != 0:
+		return "no record_size_limit"
+	case c.compress != "":
+		return "certificate compression needs OpenSSL 3.2"
 	}
 	return ""
 }
@@ -168,6 +172,9 @@ func (o openssl) serve(t *testing.T, c cell, f files, port int) func() error {
 func (o openssl) connect(t *testing.T, c cell, f files, port int) func() error {
 	args := append([]string{"s_client", "-connect", fmt.Sprintf("127.0.0.1:%d", port), "-servername", "localhost", "-verify_hostname", "localhost",
 		"-verify_return_error", "-alpn", "echo", "-nocommands"}, o.common(c, f)...)
+	if c.fragments != 0 {
+		args = append(args, "-maxfraglen", fmt.Sprint(c.fragments))
+	}
 	p := start(t, "openssl", args...)
 	p.feed()
 	return p.received
@@ -179,8 +186,13 @@ type gnutls struct{}
 func (gnutls) name() string { return "GnuTLS" }
 
 func (gnutls) cannot(c cell) string {
-	if c.group > 1000 {
+	switch {
+	case c.group > 1000:
 		return "post-quantum groups need GnuTLS 3.8.9"
+	case c.fragments != 0:
+		return "prefers record_size_limit"
+	case c.compress != "":
+		return "Debian builds it without certificate compression"
 	}
 	return ""
 }
@@ -220,7 +232,7 @@ func (g gnutls) serve(t *testing.T, c cell, f files, port int) func() error {
 	} else {
 		args = append(args, "--disable-client-cert")
 	}
-	start(t, "gnutls-serv", args...)
+	start(t, "gnutls-serv", append(args, g.sizes(c)...)...)
 	return func() error { return nil } // it echoes: what we receive is what it received
 }
 
@@ -234,9 +246,20 @@ func (g gnutls) connect(t *testing.T, c cell, f files, port int) func() error {
 	if c.mutual {
 		args = append(args, "--x509certfile", f.cert, "--x509keyfile", f.key)
 	}
-	p := start(t, "gnutls-cli", append(args, "localhost")...)
+	p := start(t, "gnutls-cli", append(append(args, g.sizes(c)...), "localhost")...)
 	p.feed()
 	return p.received
+}
+
+// sizes are the arguments that make messages smaller.
+func (gnutls) sizes(c cell) (args []string) {
+	if c.limit != 0 {
+		args = append(args, "--recordsize", fmt.Sprint(c.limit))
+	}
+	if c.compress != "" {
+		args = append(args, "--compress-cert", c.compress)
+	}
+	return args
 }
 
 // rawKeyFile has the public key alone.
@@ -259,6 +282,8 @@ func (goTLS) name() string { return "crypto/tls" }
 
 func (goTLS) cannot(c cell) string {
 	switch {
+	case c.limit != 0 || c.fragments != 0 || c.compress != "":
+		return "crypto/tls has neither limits nor compression"
 	case c.rawKeys:
 		return "crypto/tls has no raw public keys"
 	case strings.Contains(hermetic.CipherSuiteName(c.suite), "CCM"):

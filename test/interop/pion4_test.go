@@ -28,6 +28,10 @@ func (pion4) speaks(uint16) bool { return true }
 
 func (pion4) cannot(c datagramCell, server bool) string {
 	switch {
+	case c.limit != 0:
+		return noLimit
+	case c.fragments != 0:
+		return noFragments
 	case c.suite == 0xc0af || c.suite == 0xc0ad || c.suite == 0x1304 || c.suite == 0x1305:
 		return "no " + hermetic.CipherSuiteName(c.suite)
 	case c.group == tls.CurveP521 || c.kind == pkitest.P521:

@@ -23,6 +23,10 @@ func (pion) speaks(version uint16) bool { return version == tls.VersionTLS12 }
 
 func (pion) cannot(c datagramCell, server bool) string {
 	switch {
+	case c.limit != 0:
+		return noLimit
+	case c.fragments != 0:
+		return noFragments
 	case c.suite == 0xc0af || c.suite == 0xc0ad:
 		return "no AES-256-CCM"
 	case c.group == tls.CurveP521 || c.kind == pkitest.P521:

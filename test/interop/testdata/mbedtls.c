@@ -79,6 +79,12 @@ static void configure(const struct arguments *a)
 			fail(a->suite, "no such cipher suite");
 		mbedtls_ssl_conf_ciphersuites(&config, suite);
 	}
+	if (a->fragments) {
+		unsigned char code = MBEDTLS_SSL_MAX_FRAG_LEN_512;
+		for (int n = 512; n < a->fragments; n *= 2)
+			code++;
+		check("fragments", mbedtls_ssl_conf_max_frag_len(&config, code));
+	}
 	mbedtls_ssl_conf_dtls_cookies(&config, NULL, NULL, NULL);
 	if (a->server && a->cookies) {
 		check("cookies", mbedtls_ssl_cookie_setup(&cookies, mbedtls_ctr_drbg_random, &rng));

@@ -124,6 +124,8 @@ static void authenticate(PRFileDesc *ssl)
 static void remember(PRFileDesc *ssl)
 {
 	check("options", SSL_OptionSet(ssl, SSL_ENABLE_SESSION_TICKETS, !a.ids));
+	if (a.limit)
+		check("limit", SSL_OptionSet(ssl, SSL_RECORD_SIZE_LIMIT, a.limit));
 	if (!*a.early)
 		return;
 	check("options", SSL_OptionSet(ssl, SSL_ENABLE_0RTT_DATA, PR_TRUE));

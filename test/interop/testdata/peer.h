@@ -20,6 +20,8 @@ struct arguments {
 	const char *ca, *cert, *key;
 	const char *version; /* "1.2" or "1.3" */
 	int mtu;             /* 0: the peer's own */
+	int limit;           /* record_size_limit; 0: the peer's own */
+	int fragments;       /* a client's max_fragment_length; 0: none */
 	int mutual, cookies;
 	const char *suite; /* the library's name, or "" */
 	const char *group; /* the library's name, or "" */
@@ -42,7 +44,7 @@ static inline struct arguments parse(int argc, char **argv)
 	struct arguments a = {.ca = "", .cert = "", .key = "", .version = "", .suite = "", .group = "", .early = "", .identity = "", .connections = 1};
 	struct { const char *name; const char **text; int *number; } names[] = {
 		{"ca", &a.ca, NULL}, {"cert", &a.cert, NULL}, {"key", &a.key, NULL}, {"version", &a.version, NULL}, {"suite", &a.suite, NULL},
-		{"group", &a.group, NULL}, {"early", &a.early, NULL}, {"identity", &a.identity, NULL}, {"stream", NULL, &a.stream}, {"mtu", NULL, &a.mtu},
+		{"group", &a.group, NULL}, {"early", &a.early, NULL}, {"identity", &a.identity, NULL}, {"stream", NULL, &a.stream}, {"mtu", NULL, &a.mtu}, {"limit", NULL, &a.limit}, {"fragments", NULL, &a.fragments},
 		{"mutual", NULL, &a.mutual}, {"cookies", NULL, &a.cookies}, {"connections", NULL, &a.connections}, {"ids", NULL, &a.ids},
 	};
 	if (argc < 3)

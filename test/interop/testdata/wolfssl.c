@@ -93,6 +93,12 @@ static WOLFSSL_CTX *configure(void)
 		int group = WOLFSSL_ECC_SECP384R1;
 		check(a.group, wolfSSL_CTX_set_groups(ctx, &group, 1));
 	}
+	if (a.fragments) {
+		int code = WOLFSSL_MFL_2_9;
+		for (int n = 512; n < a.fragments; n *= 2)
+			code++;
+		check("fragments", wolfSSL_CTX_UseMaxFragment(ctx, code));
+	}
 	if (a.server && a.ids)
 		wolfSSL_CTX_set_options(ctx, WOLFSSL_OP_NO_TICKET);
 	return ctx;
