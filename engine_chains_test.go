@@ -152,3 +152,31 @@ func TestTLSUnique(t *testing.T) {
 		t.Errorf("TLS 1.3 has %x", c.TLSUnique)
 	}
 }
+
+// TestVerifiedChainsAfterMove: ImportEngine verifies again, and the connection continues where the
+// chain no longer verifies.
+func TestVerifiedChainsAfterMove(t *testing.T) {
+	ca, other := pkitest.CA(t), pkitest.CA(t)
+	client, server := mutual(t, ca, tls.VersionTLS13)
+	m := newMeeting(t, false, client, server)
+	m.handshake()
+	state, err := m.server.Export(nil, stateAEAD(t, 1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	distrusts := server.Clone()
+	distrusts.ClientCAs = other.Pool()
+	for _, test := range []struct {
+		name string
+		cfg  *Config
+		want int
+	}{{"the same Config", server, 1}, {"a Config of another authority", distrusts, 0}} {
+		e, err := ImportEngine(test.cfg, state, stateAEAD(t, 1), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := e.State(); len(got.VerifiedChains) != test.want || len(got.PeerCertificates) != 1 {
+			t.Errorf("%s: %d chains, want %d", test.name, len(got.VerifiedChains), test.want)
+		}
+	}
+}

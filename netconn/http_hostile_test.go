@@ -526,3 +526,57 @@ func TestHTTPSOCKS(t *testing.T) {
 		}
 	})
 }
+
+// TestServeFlood: clients that stall, vanish, send garbage or flood cost nothing once they are gone
+// and the server is closed, and do not delay others.
+func TestServeFlood(t *testing.T) {
+	before := runtime.NumGoroutine()
+	s := startHTTP(t, httpSides[1], &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "answer") })}, false)
+	s.ErrorLog = logTo(io.Discard)
+	cfg := &tls.Config{RootCAs: s.ca.Pool(), ServerName: "localhost", NextProtos: []string{"h2"}}
+	var open []net.Conn
+	for i := range 100 {
+		c, err := net.Dial("tcp", s.addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		open = append(open, c)
+		switch i % 5 {
+		case 0: // stalls
+		case 1:
+			io.WriteString(c, "\x16\x03\x01\x40\x00\x01") // a part of a record
+		case 2:
+			c.Write(make([]byte, 1<<16))
+			c.Close()
+		case 3:
+			secure := tls.Client(c, cfg)
+			if err := secure.Handshake(); err != nil {
+				t.Fatal(err)
+			}
+			io.WriteString(secure, http2Start+strings.Repeat("\x00\x00\x00\x04\x00\x00\x00\x00\x00", 2000)) // and reads nothing
+		case 4:
+			if err := tls.Client(c, cfg).Handshake(); err != nil {
+				t.Fatal(err)
+			}
+			c.Close() // without a close_notify
+		}
+	}
+	transport := httpSides[1].transport(s.ca.Pool(), nil)
+	if _, body, err := get(t, transport, "https://"+s.addr); body != "answer" {
+		t.Errorf("%q, %v", body, err)
+	}
+	transport.CloseIdleConnections()
+	s.Close()
+	if err := <-s.done; err != http.ErrServerClosed {
+		t.Error(err)
+	}
+	for _, c := range open {
+		c.Close()
+	}
+	for deadline := time.Now().Add(time.Minute); runtime.NumGoroutine() > before; runtime.Gosched() {
+		if time.Now().After(deadline) {
+			buf := make([]byte, 1<<16)
+			t.Fatalf("%d goroutines, %d before\n%s", runtime.NumGoroutine(), before, buf[:runtime.Stack(buf, true)])
+		}
+	}
+}
