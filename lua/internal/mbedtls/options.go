@@ -145,7 +145,7 @@ func (o *Options) Config() (*Config, error) {
 	if err := o.fit(); err != nil {
 		return nil, err
 	}
-	config := &hermetic.Config{ServerNameOptional: true, ReadAhead: o.readAhead, MaxRecordData: o.record}
+	config := &hermetic.Config{ServerNameOptional: true, ReadAhead: o.readAhead, MaxRecordData: o.record, KeyExchanges: exchanges}
 	if err := o.load(config); err != nil {
 		return nil, o.fileError(err)
 	}
