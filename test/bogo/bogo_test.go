@@ -150,7 +150,7 @@ func applicable(t *testing.T) []test {
 }
 
 // moreGroups are the groups of more.tsv that need nothing but the shim.
-var moreGroups = []string{"ocsp-callback", "reverify", "old-cert-callback", "traffic-secrets"}
+var moreGroups = []string{"ocsp-callback", "reverify", "old-cert-callback", "traffic-secrets", "tls-unique"}
 
 // lines reads a file of the lists, sorted.
 func lines(t *testing.T, file string) []string {

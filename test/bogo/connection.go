@@ -92,6 +92,9 @@ func (c *connection) exchange() error {
 	if err := c.exportTrafficSecrets(); err != nil {
 		return err
 	}
+	if err := c.sendUnique(); err != nil {
+		return err
+	}
 	switch {
 	case written:
 	case c.o.unfinishedWrite:

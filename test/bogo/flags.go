@@ -80,6 +80,7 @@ type options struct {
 	unfinishedWrite  bool
 	exportLength     int
 	exportSecrets    bool
+	tlsUnique        bool
 	exportLabel      string
 	exportContext    string
 	useExportContext bool
@@ -196,7 +197,7 @@ func (o *options) flags() *flag.FlagSet {
 		"expect-session-miss": &e.sessionMiss, "expect-ticket-renewal": &e.ticketRenewal,
 		"expect-ticket-supports-early-data": &e.ticketEarlyData, "enable-early-data": &o.earlyData,
 		"expect-accept-early-data": &e.acceptEarly, "expect-reject-early-data": &e.rejectEarly,
-		"expect-no-offer-early-data": &e.noOfferEarly,
+		"expect-no-offer-early-data": &e.noOfferEarly, "tls-unique": &o.tlsUnique,
 	} {
 		f.BoolVar(p, name, false, "")
 	}

@@ -46,3 +46,15 @@ func (c *connection) exportTrafficSecrets() error {
 	}
 	return nil
 }
+
+// sendUnique writes the channel binding tls-unique, which the runner compares.
+func (c *connection) sendUnique() error {
+	if !c.o.tlsUnique {
+		return nil
+	}
+	unique := c.state().TLSUnique
+	if len(unique) == 0 {
+		return errors.New("failed to get tls-unique")
+	}
+	return c.write(unique)
+}
