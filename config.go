@@ -261,9 +261,8 @@ type Config struct {
 	CipherSuites []uint16
 
 	// CurvePreferences are the key exchange groups, the preferred first, out of [Groups] and
-	// KeyExchanges.
-	// Nil means X25519MLKEM768, SecP256r1MLKEM768, SecP384r1MLKEM1024, X25519, P-256, P-384
-	// and P-521.
+	// KeyExchanges. Nil means X25519MLKEM768, SecP256r1MLKEM768, SecP384r1MLKEM1024, X25519,
+	// P-256, P-384 and P-521. [MLKEM1024] is used only if it is named.
 	CurvePreferences []tls.CurveID
 
 	// KeyShares, on a client, are the groups of CurvePreferences that its first ClientHello

@@ -2,6 +2,7 @@ package hermetic
 
 import (
 	"crypto/tls"
+	"slices"
 
 	"github.com/hermetic-tls/hermetic/internal/suite"
 )
@@ -25,11 +26,16 @@ func CipherSuiteName(id uint16) string {
 	return tls.CipherSuiteName(id)
 }
 
-// Groups returns the groups that [Config.CurvePreferences] may have, the preferred first.
+// MLKEM1024 is the group ML-KEM-1024 without a curve (draft-ietf-tls-mlkem). It is used only if
+// [Config.CurvePreferences] or [Config.Policy] has it.
+const MLKEM1024 tls.CurveID = tls.CurveID(suite.MLKEM1024)
+
+// Groups returns the groups that [Config.CurvePreferences] may have, the preferred first. The
+// last, [MLKEM1024], is not used by default.
 func Groups() []tls.CurveID {
-	list := make([]tls.CurveID, len(suite.Groups))
-	for i, g := range suite.Groups {
-		list[i] = tls.CurveID(g)
+	var list []tls.CurveID
+	for _, g := range slices.Concat(suite.Groups, suite.GroupsOnRequest) {
+		list = append(list, tls.CurveID(g))
 	}
 	return list
 }

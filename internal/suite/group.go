@@ -2,7 +2,6 @@ package suite
 
 import (
 	"crypto/ecdh"
-	"crypto/mlkem"
 	"errors"
 	"fmt"
 	"io"
@@ -18,21 +17,26 @@ const (
 	P384               Group = 24
 	P521               Group = 25
 	X25519             Group = 29
+	MLKEM1024          Group = 514
 	SecP256r1MLKEM768  Group = 4587
 	X25519MLKEM768     Group = 4588
 	SecP384r1MLKEM1024 Group = 4589
 )
 
-// Groups are all of them, the preferred first.
-var Groups = []Group{X25519MLKEM768, SecP256r1MLKEM768, SecP384r1MLKEM1024, X25519, P256, P384, P521}
+// Groups are those that are used by default, the preferred first, and GroupsOnRequest those
+// that a configuration must name: ML-KEM without a curve rests on one young algorithm.
+var (
+	Groups          = []Group{X25519MLKEM768, SecP256r1MLKEM768, SecP384r1MLKEM1024, X25519, P256, P384, P521}
+	GroupsOnRequest = []Group{MLKEM1024}
+)
 
 var errShare = alert.New(alert.IllegalParameter, "the peer's key share is not a valid public key of its group")
 
-// groupRow is what a group consists of: a curve, and for the hybrids ML-KEM.
+// groupRow is what a group consists of: a curve, ML-KEM, or both in the hybrids.
 type groupRow struct {
 	name     string
-	curve    ecdh.Curve
-	point    int // size of a public value of curve
+	curve    ecdh.Curve // nil: none
+	point    int        // size of a public value of curve
 	kem      *kem
 	kemFirst bool // ML-KEM's part stands before the curve's
 }
@@ -45,6 +49,7 @@ var groups = map[Group]*groupRow{
 	SecP256r1MLKEM768:  {name: "SecP256r1MLKEM768", curve: ecdh.P256(), point: 65, kem: mlkem768},
 	X25519MLKEM768:     {name: "X25519MLKEM768", curve: ecdh.X25519(), point: 32, kem: mlkem768, kemFirst: true},
 	SecP384r1MLKEM1024: {name: "SecP384r1MLKEM1024", curve: ecdh.P384(), point: 97, kem: mlkem1024},
+	MLKEM1024:          {name: "MLKEM1024", kem: mlkem1024},
 }
 
 // String returns the group's name.
@@ -55,11 +60,8 @@ func (g Group) String() string {
 	return fmt.Sprintf("group %d", uint16(g))
 }
 
-// Supported reports whether g is one of Groups.
+// Supported reports whether g is one of Groups or GroupsOnRequest.
 func (g Group) Supported() bool { return groups[g] != nil }
-
-// Hybrid reports whether g is post-quantum as well; only TLS 1.3 has these.
-func (g Group) Hybrid() bool { return groups[g] != nil && groups[g].kem != nil }
 
 // Curve reports whether g is a curve alone, which TLS 1.2 has too.
 func (g Group) Curve() bool { return groups[g] != nil && groups[g].kem == nil }
@@ -96,6 +98,10 @@ func (g Group) GenerateKey(rand io.Reader) (PrivateKey, error) { return g.Genera
 // ever computed.
 func (g Group) GenerateKeyWith(rand io.Reader, other PrivateKey) (PrivateKey, error) {
 	r := groups[g]
+	if r.curve == nil {
+		dk, err := r.kem.generate(rand)
+		return kemKey{r.kem, dk}, err
+	}
 	key := keyOn(r.curve, other)
 	if key == nil {
 		var err error
@@ -106,13 +112,9 @@ func (g Group) GenerateKeyWith(rand io.Reader, other PrivateKey) (PrivateKey, er
 	if r.kem == nil {
 		return curveKey{r, key}, nil
 	}
-	seed := make([]byte, mlkem.SeedSize)
-	if _, err := io.ReadFull(rand, seed); err != nil {
-		return nil, noKey(err)
-	}
-	dk, err := r.kem.newKey(seed)
+	dk, err := r.kem.generate(rand)
 	if err != nil {
-		return nil, noKey(err)
+		return nil, err
 	}
 	return &hybridKey{curveKey{r, key}, dk}, nil
 }
@@ -138,6 +140,12 @@ func (g Group) Respond(rand io.Reader, peer []byte) (public, secret []byte, err 
 	r := groups[g]
 	if len(peer) != g.KeyShareSize() {
 		return nil, nil, errShare
+	}
+	if r.curve == nil {
+		if secret, public, err = r.kem.encapsulate(peer); err != nil {
+			return nil, nil, errShare
+		}
+		return public, secret, nil
 	}
 	key, err := r.generate(rand)
 	if err != nil {
@@ -241,4 +249,20 @@ func (k *hybridKey) SharedSecret(peer []byte) ([]byte, error) {
 		return nil, errShare
 	}
 	return k.row.join(kemSecret, shared), nil
+}
+
+// kemKey is a PrivateKey of ML-KEM alone.
+type kemKey struct {
+	kem *kem
+	dk  decapsulator
+}
+
+func (k kemKey) Public() []byte { return k.dk.public() }
+
+func (k kemKey) SharedSecret(peer []byte) ([]byte, error) {
+	secret, err := k.dk.Decapsulate(peer) // which checks the size
+	if err != nil {
+		return nil, errShare
+	}
+	return secret, nil
 }

@@ -1,12 +1,28 @@
 package suite
 
-import "crypto/mlkem"
+import (
+	"crypto/mlkem"
+	"io"
+)
 
 // kem is a parameter set of ML-KEM (FIPS 203).
 type kem struct {
 	public, ciphertext int // sizes
 	newKey             func(seed []byte) (decapsulator, error)
 	encapsulate        func(public []byte) (secret, ciphertext []byte, err error)
+}
+
+// generate makes a private key.
+func (k *kem) generate(rand io.Reader) (decapsulator, error) {
+	seed := make([]byte, mlkem.SeedSize)
+	if _, err := io.ReadFull(rand, seed); err != nil {
+		return nil, noKey(err)
+	}
+	dk, err := k.newKey(seed)
+	if err != nil {
+		return nil, noKey(err)
+	}
+	return dk, nil
 }
 
 // decapsulator is a private key. The interfaces of package crypto would be less code,

@@ -11,6 +11,7 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"errors"
+	"slices"
 	"testing"
 
 	"github.com/hermetic-tls/hermetic/internal/alert"
@@ -50,7 +51,7 @@ func TestSuites(t *testing.T) {
 
 // TestGroups: both halves agree, and what is no key share is refused.
 func TestGroups(t *testing.T) {
-	for _, g := range Groups {
+	for _, g := range slices.Concat(Groups, GroupsOnRequest) {
 		key, err := g.GenerateKey(rand.Reader)
 		if err != nil {
 			t.Fatal(err)
@@ -71,8 +72,8 @@ func TestGroups(t *testing.T) {
 			"empty": nil, "short": share[:len(share)-1], "long": append(bytes.Clone(share), 0), "zeros": make([]byte, len(share)),
 			"ones": bytes.Repeat([]byte{0xff}, len(share)),
 		} {
-			if name == "ones" && g == X25519 {
-				continue // any 32 bytes are a point, but those of small order
+			if name == "ones" && g == X25519 || name == "zeros" && g == MLKEM1024 {
+				continue // any 32 bytes are a point, but those of small order; any polynomials are a key
 			}
 			_, _, err := g.Respond(rand.Reader, bad)
 			var fault *alert.Error
@@ -84,6 +85,9 @@ func TestGroups(t *testing.T) {
 			if _, err := key.SharedSecret(bad); err == nil {
 				t.Errorf("%v, an answer that is %s, is accepted", g, name)
 			}
+		}
+		if client, server, size := g.ShareSizes(); client != len(share) || server != len(public) || size != len(secret) {
+			t.Errorf("%v: ShareSizes are %d, %d and %d", g, client, server, size)
 		}
 		if _, err := g.GenerateKey(bytes.NewReader(nil)); err == nil {
 			t.Errorf("%v: a key without randomness", g)

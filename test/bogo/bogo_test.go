@@ -149,8 +149,8 @@ func applicable(t *testing.T) []test {
 	return tests
 }
 
-// moreGroups are the groups of more.tsv that need nothing but the shim.
-var moreGroups = []string{"ocsp-callback", "reverify", "old-cert-callback", "traffic-secrets", "tls-unique"}
+// moreGroups are the groups of more.tsv whose tests apply.
+var moreGroups = []string{"ocsp-callback", "reverify", "old-cert-callback", "traffic-secrets", "tls-unique", "ml-kem-1024"}
 
 // lines reads a file of the lists, sorted.
 func lines(t *testing.T, file string) []string {

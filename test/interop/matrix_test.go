@@ -83,14 +83,17 @@ func cells() (list []cell) {
 	for _, id := range []uint16{0x1304, 0x1305} {
 		add(cell{what: hermetic.CipherSuiteName(id), version: tls.VersionTLS13, suite: id})
 	}
-	for _, g := range []tls.CurveID{tls.X25519MLKEM768, tls.SecP256r1MLKEM768, tls.SecP384r1MLKEM1024} {
-		add(cell{what: g.String(), version: tls.VersionTLS13, group: g})
+	for _, g := range []tls.CurveID{tls.X25519MLKEM768, tls.SecP256r1MLKEM768, tls.SecP384r1MLKEM1024, hermetic.MLKEM1024} {
+		add(cell{what: hermetic.GroupName(g), version: tls.VersionTLS13, group: g})
 	}
 	add(cell{what: "HelloRetryRequest", version: tls.VersionTLS13, group: tls.CurveP384, retry: true})
 	add(cell{what: "KeyUpdate", version: tls.VersionTLS13, keyUpdate: true})
 	add(cell{what: "raw public keys", version: tls.VersionTLS13, rawKeys: true})
 	return list
 }
+
+// postQuantum reports whether the group has ML-KEM.
+func (c cell) postQuantum() bool { return c.group > 500 }
 
 // table collects the results.
 type table struct {

@@ -6,6 +6,8 @@ import (
 	"os"
 	"os/exec"
 	"testing"
+
+	"github.com/hermetic-tls/hermetic"
 )
 
 // node is Node.js, which brings a newer OpenSSL than the system's: it has the
@@ -16,7 +18,7 @@ func (node) name() string { return "Node.js" }
 
 func (node) cannot(c cell) string {
 	switch {
-	case c.what == "X25519" || c.group > 1000:
+	case c.what == "X25519" || c.postQuantum():
 		return ""
 	}
 	return "asked only for what the system's OpenSSL lacks"
@@ -41,7 +43,7 @@ func (n node) run(t *testing.T, role string, c cell, f files, port int) *process
 		version = "TLSv1.2"
 	}
 	if c.group != 0 {
-		group = c.group.String()
+		group = hermetic.GroupName(c.group)
 	}
 	p := start(t, n.program(), "testdata/peer.js", role, fmt.Sprint(port), f.ca, f.cert, f.key, version, group)
 	p.feed()

@@ -114,7 +114,7 @@ func (openssl) name() string { return "OpenSSL" }
 
 func (openssl) cannot(c cell) string {
 	switch {
-	case c.group != 0 && c.group > 1000:
+	case c.postQuantum():
 		return "post-quantum groups need OpenSSL 3.5"
 	case c.rawKeys:
 		return "raw public keys need OpenSSL 3.2"
@@ -187,7 +187,7 @@ func (gnutls) name() string { return "GnuTLS" }
 
 func (gnutls) cannot(c cell) string {
 	switch {
-	case c.group > 1000:
+	case c.postQuantum():
 		return "post-quantum groups need GnuTLS 3.8.9"
 	case c.fragments != 0:
 		return "prefers record_size_limit"
@@ -286,6 +286,8 @@ func (goTLS) cannot(c cell) string {
 		return "crypto/tls has neither limits nor compression"
 	case c.rawKeys:
 		return "crypto/tls has no raw public keys"
+	case c.group == hermetic.MLKEM1024:
+		return "crypto/tls has ML-KEM only in hybrids"
 	case strings.Contains(hermetic.CipherSuiteName(c.suite), "CCM"):
 		return "crypto/tls has no CCM"
 	case c.suite != 0 && c.version == tls.VersionTLS13 && c.suite != tls.TLS_AES_128_GCM_SHA256:
