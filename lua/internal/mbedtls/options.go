@@ -33,11 +33,20 @@ type Options struct {
 	alpn      []string
 	crypto    cryptography
 	readAhead bool
-	record    int
+	records   records
 	dtls      datagrams
 	psk       hermetic.PSK
 	resume    resumption
 	keylog    string
+
+	compressors []hermetic.CertificateCompressor
+}
+
+// records are sizes of records, in bytes.
+type records struct {
+	size     int // of those that we send
+	limit    int // of those that we want
+	fragment int // of both, for servers that know no limits
 }
 
 // cryptography is what a handshake may use, the preferred first.
@@ -145,7 +154,13 @@ func (o *Options) Config() (*Config, error) {
 	if err := o.fit(); err != nil {
 		return nil, err
 	}
-	config := &hermetic.Config{ServerNameOptional: true, ReadAhead: o.readAhead, MaxRecordData: o.record, KeyExchanges: exchanges}
+	config := &hermetic.Config{
+		ServerNameOptional:     true,
+		ReadAhead:              o.readAhead,
+		KeyExchanges:           exchanges,
+		CertificateCompressors: o.compressors,
+	}
+	config.MaxRecordData, config.RecordSizeLimit, config.MaxFragmentLength = o.records.size, o.records.limit, o.records.fragment
 	if err := o.load(config); err != nil {
 		return nil, o.fileError(err)
 	}
@@ -189,6 +204,8 @@ var optionOf = map[string]string{
 	"KeyShares":         "keyshares",
 	"SignatureSchemes":  "signatures",
 	"MaxRecordData":     "recordsize",
+	"RecordSizeLimit":   "recordlimit",
+	"MaxFragmentLength": "maxfragment",
 	"TicketLifetime":    "ticketlifetime",
 	"TicketKeys":        "ticketkeys",
 	"DTLS.MTU":          "mtu",

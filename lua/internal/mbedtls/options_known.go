@@ -147,13 +147,23 @@ var known = map[string]option{
 	"alpn": {types: "string table function", allows: "a name of 1 to 255 bytes", take: named(func(name string) (string, bool) {
 		return name, 0 < len(name) && len(name) < 256
 	}, func(o *Options) *[]string { return &o.alpn })},
-	"groups":     {types: "string table", allows: groupNames(), take: named(groupID, groupsOf)},
-	"keyshares":  {types: "string table", only: "clients", allows: groupNames(), take: named(groupID, sharesOf)},
-	"ciphers":    {types: "string table", allows: "a registered name, such as TLS_AES_128_GCM_SHA256", take: named(suiteID, suitesOf)},
-	"signatures": {types: "string table", allows: schemeNames(), take: named(schemeID, schemesOf)},
-	"readahead":  {types: "boolean", only: "TLS", take: truth(func(o *Options) *bool { return &o.readAhead })},
-	"recordsize": {types: "number string", only: "TLS", allows: "512 to 16384", take: number(512, maxData, func(o *Options) *int { return &o.record })},
-	"mtu":        {types: "number string", only: "DTLS", allows: "128 to 65535", take: number(1, 1<<16-1, func(o *Options) *int { return &o.dtls.mtu })},
+	"groups":      {types: "string table", allows: groupNames(), take: named(groupID, groupsOf)},
+	"keyshares":   {types: "string table", only: "clients", allows: groupNames(), take: named(groupID, sharesOf)},
+	"ciphers":     {types: "string table", allows: "a registered name, such as TLS_AES_128_GCM_SHA256", take: named(suiteID, suitesOf)},
+	"signatures":  {types: "string table", allows: schemeNames(), take: named(schemeID, schemesOf)},
+	"readahead":   {types: "boolean", only: "TLS", take: truth(func(o *Options) *bool { return &o.readAhead })},
+	"recordsize":  {types: "number string", only: "TLS", allows: "512 to 16384", take: number(512, maxData, func(o *Options) *int { return &o.records.size })},
+	"recordlimit": {types: "number string", allows: "64 to 16385", take: number(64, maxData+1, func(o *Options) *int { return &o.records.limit })},
+	"maxfragment": {types: "number string", only: "clients", allows: "512, 1024, 2048 or 4096", take: func(o *Options, value string) error {
+		n, ok := count(value, 512, 4096)
+		o.records.fragment = n
+		return allowed(ok && n&(n-1) == 0)
+	}},
+	"compression": {types: "string table", allows: "zlib", take: func(o *Options, value string) error {
+		o.compressors = append(o.compressors, hermetic.ZlibCompressor())
+		return allowed(value == "zlib")
+	}},
+	"mtu": {types: "number string", only: "DTLS", allows: "128 to 65535", take: number(1, 1<<16-1, func(o *Options) *int { return &o.dtls.mtu })},
 	"cid": {types: "number string", only: "DTLS", allows: "0 to 255", take: func(o *Options, value string) error {
 		o.dtls.cidSet = true
 		return number(0, 255, func(o *Options) *int { return &o.dtls.cid })(o, value)

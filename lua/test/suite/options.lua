@@ -295,6 +295,27 @@ tests['records of a size'] = function()
   h.same(#s:read(5000), 600)
 end
 
+tests['limits of records, and compressed certificates'] = function()
+  local c, s, up, down = t.established(client { recordlimit = 600, compression = 'zlib' }, server { compression = { 'zlib' } })
+  h.results(true)(c:handshake())
+  local n = s:write(('x'):rep(5000))
+  assert(n < 601, n)
+  h.same(#c:read(5000), n)
+  c, s = t.established(client { maxfragment = 1024 }, server {})
+  n = s:write(('x'):rep(5000))
+  assert(n <= 1024, n)
+  h.same(#c:read(5000), n)
+  local function size(compression) -- of what a server sends, with a long chain
+    local _, _, _, from_server = t.established(client { compression = compression }, server { cert = h.file('chain.pem'), compression = compression })
+    return #table.concat(from_server.sent)
+  end
+  assert(size('zlib') < size(nil))
+  h.throws("for 'recordlimit': it must be 64 to 16385", client, { recordlimit = 63 })
+  h.throws("for 'maxfragment': it must be 512, 1024, 2048 or 4096", client, { maxfragment = 600 })
+  h.throws("option 'maxfragment' is for clients", server, { maxfragment = 512 })
+  h.throws("invalid option 'brotli' for 'compression': it must be zlib", client, { compression = 'brotli' })
+end
+
 tests['readahead: one callback brings many records'] = function()
   local c, s, up, down = t.established(nil, server { readahead = true })
   local asked = 0
