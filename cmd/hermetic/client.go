@@ -49,6 +49,7 @@ the input is a datagram.`,
 	f.StringVar(&o.alpn, "alpn", "", "ALPN protocols, separated by commas")
 	f.StringVar(&o.groups, "groups", "", "key exchange groups, in order of preference")
 	f.StringVar(&o.ciphers, "ciphers", "", "cipher suites, in order of preference")
+	f.IntVar(&o.protocol.sizes.fragment, "max-fragment", 0, "ask for records of at most `BYTES`, for servers without --record-size-limit: 512, 1024, 2048 or 4096")
 	f.StringVar(&o.session, "session", "", "resume this server's session in `FILE`, if there is one, and keep the next one there")
 	f.StringVar(&o.early, "early-data", "", "send `FILE` as 0-RTT data, as far as the session permits, and the rest after the handshake")
 	f.StringVar(&o.psk, "psk", "", "external pre-shared key, `IDENTITY:KEY`, the key in hexadecimal; without --servername, no certificate is accepted then")
@@ -336,6 +337,9 @@ func summary(s hermetic.ConnectionState) string {
 	if s.PSKIdentity != nil {
 		line += fmt.Sprintf(" PSK %q", s.PSKIdentity)
 	}
+	for _, size := range sizes(s) {
+		line += ", " + size
+	}
 	return line
 }
 
@@ -378,6 +382,7 @@ func printState(w io.Writer, s hermetic.ConnectionState) {
 	if len(s.OCSPResponse) > 0 {
 		fmt.Fprintf(w, "OCSP staple   %d bytes\n", len(s.OCSPResponse))
 	}
+	printSizes(w, s)
 	fmt.Fprintln(w)
 }
 
@@ -418,12 +423,19 @@ func printJSON(w io.Writer, s hermetic.ConnectionState) error {
 		Resumed      bool          `json:"resumed"`
 		EarlyData    bool          `json:"early_data_accepted"`
 		PSKIdentity  string        `json:"psk_identity,omitempty"`
+		SizeLimit    int           `json:"peer_record_size_limit,omitempty"`
+		Fragment     int           `json:"max_fragment_length,omitempty"`
+		Compression  string        `json:"certificate_compression,omitempty"`
 		Certificates []certificate `json:"certificates"`
 	}{
 		Version: versionName(s), CipherSuite: hermetic.CipherSuiteName(s.CipherSuite), Group: groupName(s.CurveID),
 		ALPN: s.NegotiatedProtocol, ServerName: s.ServerName, Retried: s.HelloRetryRequest,
 		Resumed: s.DidResume, EarlyData: s.EarlyDataAccepted, PSKIdentity: string(s.PSKIdentity),
+		SizeLimit: s.PeerRecordSizeLimit, Fragment: s.MaxFragmentLength,
 		Certificates: []certificate{},
+	}
+	if s.PeerCertificateCompression != 0 {
+		report.Compression = compressorName(s.PeerCertificateCompression)
 	}
 	if s.PeerSignatureScheme != 0 {
 		report.Signature = s.PeerSignatureScheme.String()

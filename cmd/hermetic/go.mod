@@ -4,6 +4,7 @@ go 1.26.0
 
 require (
 	github.com/hermetic-tls/hermetic v0.1.0
+	github.com/hermetic-tls/hermetic/certcompress v0.1.0
 	github.com/hermetic-tls/hermetic/circlgroups v0.1.0
 	github.com/hermetic-tls/hermetic/gnettls v0.1.0
 	github.com/hermetic-tls/hermetic/lua v0.1.0
@@ -16,8 +17,10 @@ require (
 )
 
 require (
+	github.com/andybalholm/brotli v1.3.0 // indirect
 	github.com/cloudflare/circl v1.6.5 // indirect
 	github.com/inconshreveable/mousetrap v1.1.0 // indirect
+	github.com/klauspost/compress v1.20.4 // indirect
 	github.com/mattn/go-runewidth v0.0.16 // indirect
 	github.com/panjf2000/ants/v2 v2.11.3 // indirect
 	github.com/rivo/uniseg v0.4.7 // indirect

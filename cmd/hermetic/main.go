@@ -41,6 +41,7 @@ func rootCommand() *cobra.Command {
 
 // flagOf has the flags for fields of a Config.
 var flagOf = map[string]string{
+	"RecordSizeLimit": "--record-size-limit", "MaxFragmentLength": "--max-fragment",
 	"DTLS.MTU":                "--mtu",
 	"DTLS.ConnectionIDLength": "--cid",
 	"Tickets":                 "--tickets",

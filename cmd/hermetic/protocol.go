@@ -19,6 +19,7 @@ type protocolOptions struct {
 	mtu, cid             int
 	keylog               string
 	fastGroups           bool
+	sizes                sizeOptions
 }
 
 func (o *protocolOptions) addTo(c *cobra.Command) {
@@ -32,6 +33,7 @@ func (o *protocolOptions) addTo(c *cobra.Command) {
 	f.IntVar(&o.cid, "cid", noCID, "negotiate connection IDs; ours have `BYTES` bytes, or are not used if 0 (default: no negotiation)")
 	f.Lookup("cid").DefValue = "0" // so that the help does not say -1
 	f.BoolVar(&o.fastGroups, "fast-groups", false, "key exchange by github.com/cloudflare/circl: faster, but not the standard library's")
+	o.sizes.addTo(f)
 	f.StringVar(&o.keylog, "keylog", "", "append the secrets to `FILE`, for Wireshark")
 }
 
@@ -73,6 +75,9 @@ func (o *protocolOptions) apply(cfg *hermetic.Config) (err error) {
 	}
 	if o.fastGroups {
 		cfg.KeyExchanges = circlgroups.All()
+	}
+	if err := o.sizes.apply(cfg); err != nil {
+		return err
 	}
 	if o.keylog != "" {
 		cfg.KeyLogWriter, err = os.OpenFile(o.keylog, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)

@@ -86,7 +86,7 @@ type browser struct {
 	program string
 	load    func(t *testing.T, program string, leaf tls.Certificate, url string)
 	limit   int               // its record_size_limit; 0: it sends none
-	prefers map[string]uint16 // which algorithm it gets, by who offers what
+	prefers map[string]uint16 // the algorithm that it gets, by what the server has
 }
 
 var browsers = []browser{
