@@ -501,11 +501,12 @@ func (c *Context) SetServerName(name string) error {
 }
 
 // Timeout returns how long the caller may wait for the transport before it repeats the unfinished
-// operation. DTLS only: in TLS ok is false.
+// operation, or calls Read if there is none: after the handshake, an ACK may be due. DTLS only: in
+// TLS ok is false.
 func (c *Context) Timeout() (time.Duration, bool) {
 	at, ok := c.engine.Deadline()
-	if !ok || c.done() && c.engine.Acknowledged() {
-		return 0, false // only a final flight remains, kept for a peer that has it
+	if !ok {
+		return 0, false
 	}
 	return max(0, at.Sub(c.engine.now())), true
 }

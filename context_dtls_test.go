@@ -2,6 +2,7 @@ package hermetic
 
 import (
 	"bytes"
+	"crypto/tls"
 	"errors"
 	"io"
 	"math/rand/v2"
@@ -232,5 +233,47 @@ func TestEndlessGarbage(t *testing.T) {
 	}
 	if err := server.Handshake(); err != ErrWantRead || len(*bios[1].in) != 9*maxTaken {
 		t.Errorf("%v, %d datagrams are left", err, len(*bios[1].in))
+	}
+}
+
+// TestContextTicket: a DTLS 1.3 client that waits before it acknowledges a ticket says how long, and
+// then the next Read does it.
+func TestContextTicket(t *testing.T) {
+	client, server, now, bios := datagramContexts(t, tls.VersionTLS13)
+	cfg := client.Engine().plan.cfg.Clone()
+	cfg.SessionCache = NewSessionCache(1)
+	client, err := NewContext(DTLSClient, cfg, bios[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if client.Handshake() != ErrWantRead || server.SetPeerID([]byte("client")) != nil || server.Handshake() != ErrUnverified ||
+		client.Handshake() != ErrWantRead || server.SetPeerID([]byte("client")) != nil || server.Handshake() != nil {
+		t.Fatal("no cookie")
+	}
+	both(t, client.Handshake, server.Handshake)
+	buf := make([]byte, 100)
+	if _, err := client.Read(buf); err != ErrWantRead {
+		t.Fatal(err)
+	}
+	d, ok := client.Timeout()
+	if !ok || d != time.Second/4 {
+		t.Fatalf("its timeout is %v, %v", d, ok)
+	}
+	if _, ok := server.Timeout(); !ok {
+		t.Error("the server does not wait for an ACK")
+	}
+	*now = now.Add(d)
+	for _, c := range []*Context{client, server, client} {
+		if _, err := c.Read(buf); err != ErrWantRead {
+			t.Fatal(err)
+		}
+	}
+	for _, c := range []*Context{client, server} {
+		if d, ok := c.Timeout(); ok {
+			t.Errorf("a timeout of %v remains", d)
+		}
+	}
+	if len(*bios[0].in)+len(*bios[1].in) > 0 {
+		t.Error("something is sent again")
 	}
 }

@@ -138,9 +138,6 @@ func ImportEngine(cfg *Config, state []byte, aead cipher.AEAD, opts *ImportOptio
 	if p := conn.Peer; p != nil && p.Chain != nil {
 		p.Verified, _ = e.verifyChain(p.Chain) // the connection continues, as it would have there
 	}
-	if d := e.datagrams(); d != nil && conn.RRC {
-		d.CheckPaths()
-	}
 	conn.LimitRecords(e.carrier)
 	return e, nil
 }
@@ -159,7 +156,7 @@ func (s *engineState) fields(c *codec.Coder) {
 	c.Uint8((*uint8)(&s.mode))
 	c.Require(TLSClient <= s.mode && s.mode <= DTLSServer)
 	finished := s.carrier.Finished != nil
-	c.Flags(&s.closed, &s.carrier.Closed, &finished)
+	c.Flags(&s.closed, &s.carrier.Closed, &finished, &s.carrier.ChecksPaths)
 	c.String16(&s.serverName)
 	c.Uint64(&s.carrier.Read.Epoch)
 	c.Uint64(&s.carrier.Read.Sequence)

@@ -80,6 +80,12 @@ func (e *Engine) NewPath() (path Path, ok bool) {
 	return Path{}, false
 }
 
+// checksPaths reports whether the peers have agreed on checks.
+func (e *Engine) checksPaths() bool {
+	d := e.datagrams()
+	return d != nil && d.ChecksPaths()
+}
+
 // SetPath changes the path to the peer without a check, and ends the check of another one. A
 // caller that changes its own address, Path.Local, says so here: if the peer then asks on the
 // old path, it hears that the new one is preferred (path_drop). With spare connection IDs, call

@@ -184,7 +184,7 @@ func (e *Engine) State() ConnectionState {
 		NegotiatedProtocol:   c.ALPN,
 		DidResume:            c.Resumed,
 		SRTPProfile:          c.SRTP,
-		PathValidation:       c.RRC,
+		PathValidation:       e.checksPaths(),
 		Drops:                e.Drops(),
 		EarlyDataOffered:     c.EarlyData != handshake.NoEarlyData,
 		EarlyDataAccepted:    c.EarlyData == handshake.EarlyDataAccepted,

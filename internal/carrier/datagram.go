@@ -390,12 +390,21 @@ func (d *Datagram) Deadline() (t time.Time, ok bool) {
 	}
 	if d.x != nil {
 		earlier(d.x.out.Deadline(d.paused))
-		earlier(d.x.acks.deadline(d.x.out.Timer.Value()))
+		earlier(d.x.acks.deadline(d.ackTimer()))
 	}
 	if d.paths != nil && d.paths.check != nil {
 		earlier(d.paths.check.deadline(), true)
 	}
 	return t, ok
+}
+
+// ackTimer returns the retransmission timer that an ACK must come before. With no flight of ours
+// in transit that is the peer's alone, of a message after the handshake: ours may be longer.
+func (d *Datagram) ackTimer() time.Duration {
+	if d.complete && d.x.out.Empty() {
+		return min(d.x.out.Timer.Initial, flight.DefaultInitial)
+	}
+	return d.x.out.Timer.Value()
 }
 
 // Expire does what is due.
@@ -409,7 +418,7 @@ func (d *Datagram) Expire(now time.Time) error {
 	case d.x.err != nil:
 		return d.x.err
 	}
-	if d.x.acks.expire(now, d.x.out.Timer.Value()) {
+	if d.x.acks.expire(now, d.ackTimer()) {
 		d.trace.Expired(tracer.Acknowledgment)
 	}
 	expired, err := d.x.out.Expire(now, d.paused)
@@ -438,7 +447,7 @@ func (d *Datagram) traceTimers() {
 	var sends, acks, waits bool
 	if d.x != nil {
 		retransmission, sends = d.x.out.Timer.Deadline()
-		ack, acks = d.x.acks.deadline(d.x.out.Timer.Value())
+		ack, acks = d.x.acks.deadline(d.ackTimer())
 		peer, waits = d.x.out.PeerDeadline()
 	}
 	d.trace.Timer(tracer.Retransmission, retransmission, sends)

@@ -88,6 +88,9 @@ func (d *Datagram) ways() *paths {
 // CheckPaths: the hellos have agreed on rrc.
 func (d *Datagram) CheckPaths() { d.checksPaths = true }
 
+// ChecksPaths reports whether CheckPaths was called.
+func (d *Datagram) ChecksPaths() bool { return d.checksPaths }
+
 // From says where the following datagrams come from. The first one of a server's handshake is
 // the path to the peer: its cookie was good, or its address is trusted.
 func (d *Datagram) From(from Path) {

@@ -20,6 +20,7 @@ type State struct {
 	PeerCID     []byte
 	Closed      bool // the peer's close_notify has arrived
 	Ended       bool // ours was sent
+	ChecksPaths bool // datagrams: rrc was negotiated
 	// Finished is a DTLS 1.3 server's: the keys for a repetition of the client's last
 	// flight; nil: there can be none.
 	Finished *record.Rested
@@ -104,6 +105,8 @@ func (d *Datagram) Sleep(now time.Time) (State, error) {
 		LocalCIDs: d.cids.local,
 		PeerCID:   d.cids.peer,
 		Closed:    d.ending.closed,
+
+		ChecksPaths: d.checksPaths,
 	}
 	if !d.readers.sleep(&state) {
 		return State{}, errBusyUpdate
@@ -137,6 +140,7 @@ func (d *Datagram) Restore(c *suite.Suite, s State) {
 	d.nextIn, d.nextOut = int32(s.NextIn), int32(s.NextOut)
 	d.cids = cids{s.LocalCIDs, s.PeerCID}
 	d.path.proved, d.authentic, d.asleep = true, true, true
+	d.checksPaths = s.ChecksPaths
 	d.newestRecord = record.Number{Epoch: s.Read.Epoch - 1, Sequence: record.MaxSequence}
 	if s.Read.Sequence > 0 {
 		d.newestRecord = record.Number{Epoch: s.Read.Epoch, Sequence: s.Read.Sequence - 1}

@@ -40,7 +40,9 @@ func (c *clientStart) offerCID() error {
 func (c *clientStart) acceptCID(sh *wire.ServerHello) {
 	if out, ok := c.out.(CIDOutput); ok && sh.Has.Has(wire.ExtConnectionID) && c.hello.Has.Has(wire.ExtConnectionID) {
 		out.SetCIDs(c.hello.ConnectionID, slices.Clone(sh.ConnectionID))
-		c.agreeRRC(out, sh)
+		if sh.Has.Has(wire.ExtRRC) {
+			out.CheckPaths()
+		}
 	}
 }
 
@@ -55,16 +57,9 @@ func (s *serverStart) chooseCID(sh *wire.ServerHello) error {
 	out.SetCIDs(sh.ConnectionID, slices.Clone(s.hello.ConnectionID))
 	if s.params.RRC && (s.hello.Has & s.extensions).Has(wire.ExtRRC) {
 		sh.Has.Add(wire.ExtRRC)
-	}
-	s.agreeRRC(out, sh)
-	return s.random(sh.ConnectionID)
-}
-
-// agreeRRC notes that both sides check paths, if the ServerHello says so.
-func (m *Machine) agreeRRC(out CIDOutput, sh *wire.ServerHello) {
-	if m.conn.RRC = sh.Has.Has(wire.ExtRRC); m.conn.RRC {
 		out.CheckPaths()
 	}
+	return s.random(sh.ConnectionID)
 }
 
 // onNewConnectionID takes connection IDs for our records: RFC 9147bis, Section 9.

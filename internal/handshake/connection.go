@@ -37,7 +37,6 @@ type Connection struct {
 	EMS                             bool // TLS 1.2 only, see ExtendedMainSecret
 	Retried                         bool // by HelloRetryRequest
 	Resumed                         bool
-	RRC                             bool // return routability checks were negotiated
 
 	rawLocal bool             // we have shown a raw public key, in this handshake or the session's first
 	ticket   *session.Session // received and not taken yet, see TakeSession

@@ -52,7 +52,7 @@ func (f *form) fields(c *codec.Coder) {
 	c.Uint16((*uint16)(&f.conn.LocalScheme))
 	c.Uint16(&f.conn.SRTP)
 	extra := f.conn.hasExtra()
-	c.Flags(&f.conn.Retried, &f.conn.RRC, &extra)
+	c.Flags(&f.conn.Retried, &extra)
 	c.Flags(&f.conn.Resumed)
 	c.Flags(&f.in13.updates.owes, &f.in13.updates.wants, &f.in13.updates.awaits)
 	c.Flags(&f.in13.awaitsCIDs)

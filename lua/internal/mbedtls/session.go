@@ -605,13 +605,13 @@ func (s *Session) SetServerName(name string) (err error) {
 	return s.engine.SetServerName(name)
 }
 
-// Timeout returns how long the caller may wait before it repeats the unfinished operation. In
-// TLS ok is false.
+// Timeout returns how long the caller may wait before it repeats the unfinished operation, or
+// reads: after the handshake, an ACK may be due. In TLS ok is false.
 func (s *Session) Timeout() (d time.Duration, ok bool) {
 	defer func() { _ = recover() }()
 	at, ok := s.engine.Deadline()
-	if !ok || s.done() && s.engine.Acknowledged() {
-		return 0, false // only a final flight remains, kept for a peer that has it
+	if !ok {
+		return 0, false
 	}
 	return max(0, time.Until(at)), true
 }
