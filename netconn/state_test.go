@@ -33,6 +33,7 @@ var stateFields = map[string]string{
 	"TLSUnique":                         "1.2",
 	"ECHAccepted":                       "never", // there is no Encrypted ClientHello
 	"HelloRetryRequest":                 "1.3 full",
+	"LocalCertificate":                  "full",   // since Go 1.27
 	"ekm":                               "always", // else ExportKeyingMaterial panics
 	"testingOnlyPeerSignatureAlgorithm": "never",
 }
@@ -101,9 +102,7 @@ func checkState(t *testing.T, side string, version uint16, resumed bool, ours, t
 	case !resumed && side == "client": // crypto/tls sends shares for all its groups
 		moments["1.3 full"] = true
 	}
-	if resumed {
-		moments["resumed"] = true
-	}
+	moments["resumed"], moments["full"] = resumed, !resumed
 	got := reflect.ValueOf(ours)
 	for i := range got.NumField() {
 		name := got.Type().Field(i).Name
@@ -116,8 +115,15 @@ func checkState(t *testing.T, side string, version uint16, resumed bool, ours, t
 			t.Errorf("%s: %s is set: %v, want %v", side, name, set, moments[when])
 		}
 	}
-	if len(stateFields) != got.NumField() {
-		t.Errorf("%d fields, want %d", got.NumField(), len(stateFields))
+	for name := range stateFields {
+		if !got.FieldByName(name).IsValid() && name != "LocalCertificate" {
+			t.Errorf("tls.ConnectionState has no field %s", name)
+		}
+	}
+	if own := got.FieldByName("LocalCertificate"); own.IsValid() && !resumed {
+		if chain := own.Interface().([][]byte); len(chain) == 0 || !bytes.Equal(chain[0], theirs.PeerCertificates[0].Raw) {
+			t.Errorf("%s: LocalCertificate is %x", side, chain)
+		}
 	}
 	if version == tls.VersionTLS13 && side == "client" && !resumed && !ours.HelloRetryRequest {
 		t.Error("HelloRetryRequest is not set")
