@@ -20,9 +20,7 @@ type Connection struct {
 	Version   uint16
 	Group     suite.Group
 	SRTP      uint16 // the profile that was negotiated, or 0
-	// SizeLimit and PeerSizeLimit are record_size_limit as it was sent and received, and
-	// FragmentLength is max_fragment_length in bytes; 0: not negotiated.
-	SizeLimit, PeerSizeLimit, FragmentLength uint16
+	RecordLimits
 	// LocalCompressor and PeerCompressor are the algorithms of the compressed certificates;
 	// 0: not compressed.
 	LocalCompressor, PeerCompressor uint16
@@ -42,6 +40,13 @@ type Connection struct {
 	ticket   *session.Session // received and not taken yet, see TakeSession
 	began    int64            // when the peers have authenticated, if before this handshake, in Unix milliseconds
 	secrets  secrets          // nil: not agreed on yet, or forgotten
+}
+
+// RecordLimits are the sizes that were negotiated.
+type RecordLimits struct {
+	// SizeLimit and PeerSizeLimit are record_size_limit as it was sent and received, and
+	// FragmentLength is max_fragment_length in bytes; 0: not negotiated.
+	SizeLimit, PeerSizeLimit, FragmentLength uint16
 }
 
 // secrets are what a connection keeps of the key schedule of its version, and what that
