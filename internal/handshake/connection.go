@@ -24,22 +24,23 @@ type Connection struct {
 	// LocalCompressor and PeerCompressor are the algorithms of the compressed certificates;
 	// 0: not compressed.
 	LocalCompressor, PeerCompressor uint16
-	Suite                           *suite.Suite
-	ServerName                      string
-	ALPN                            string
-	Peer                            *Peer            // nil: it has not shown a certificate
-	Local                           *tls.Certificate // nil: we have not shown one
-	PSK                             *session.PSK     // the external PSK, of this handshake or of the session's first; nil: none
 	LocalScheme                     suite.Scheme
 	PeerScheme                      suite.Scheme
 	EMS                             bool // TLS 1.2 only, see ExtendedMainSecret
 	Retried                         bool // by HelloRetryRequest
 	Resumed                         bool
+	rawLocal                        bool // we have shown a raw public key, in this handshake or the session's first
 
-	rawLocal bool             // we have shown a raw public key, in this handshake or the session's first
-	ticket   *session.Session // received and not taken yet, see TakeSession
-	began    int64            // when the peers have authenticated, if before this handshake, in Unix milliseconds
-	secrets  secrets          // nil: not agreed on yet, or forgotten
+	Suite      *suite.Suite
+	ServerName string
+	ALPN       string
+	Peer       *Peer            // nil: it has not shown a certificate
+	Local      *tls.Certificate // nil: we have not shown one
+	PSK        *session.PSK     // the external PSK, of this handshake or of the session's first; nil: none
+
+	ticket  *session.Session // received and not taken yet, see TakeSession
+	began   int64            // when the peers have authenticated, if before this handshake, in Unix milliseconds
+	secrets secrets          // nil: not agreed on yet, or forgotten
 }
 
 // RecordLimits are the sizes that were negotiated.

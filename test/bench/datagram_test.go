@@ -135,7 +135,8 @@ func TestDatagramAllocations(t *testing.T) {
 }
 
 // TestIdleDatagramMemory: an established connection after the first data, and when it
-// has been made small.
+// has been made small. The ciphers of DTLS 1.3 alone take 2,624 bytes: in each direction 768
+// for GCM, and 544 for AES of record numbers, which crypto/aes makes no smaller.
 func TestIdleDatagramMemory(t *testing.T) {
 	ca := pkitest.CA(t)
 	leaf := ca.Leaf(t, pkitest.Options{})
@@ -145,7 +146,10 @@ func TestIdleDatagramMemory(t *testing.T) {
 			"client": func(e *engines) *hermetic.Engine { return e.client },
 			"server": func(e *engines) *hermetic.Engine { return e.server },
 		} {
-			for what, most := range map[string]int{"idle": 4096, "compact": 1536} {
+			for what, most := range map[string]int{"idle": 3072, "compact": 1536} {
+				if what == "idle" && s.version == tls.VersionTLS13 {
+					most = 4096
+				}
 				heap, _ := perConnection(1000, func() any {
 					e := newDatagramEngines(t, client, server)
 					e.transfer(t, []byte("hello"))

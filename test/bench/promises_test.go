@@ -76,8 +76,8 @@ func TestIdleMemory(t *testing.T) {
 	} {
 		n := idle(t, c.s, c.server)
 		t.Logf("%s: %d bytes", c.name, n)
-		if n >= 4096 {
-			t.Errorf("an idle %s costs %d bytes of heap, want less than 4096", c.name, n)
+		if n >= 2816 {
+			t.Errorf("an idle %s costs %d bytes of heap, want less than 2816", c.name, n)
 		}
 	}
 }
