@@ -192,6 +192,8 @@ func (e *Engine) verifyPeer(p *handshake.Peer) (chains [][]*x509.Certificate, er
 	switch {
 	case p == nil:
 		return nil, nil
+	case e.params().Keys.Check(p.PublicKey()) != nil:
+		return nil, e.params().Keys.CheckPeer(p.PublicKey())
 	case p.Chain == nil:
 		return nil, e.verifyRawKey(p.RawKey)
 	}
@@ -208,7 +210,7 @@ func (e *Engine) verifyPeer(p *handshake.Peer) (chains [][]*x509.Certificate, er
 
 func (e *Engine) verifyChain(c *pki.Chain) ([][]*x509.Certificate, error) {
 	cfg := e.plan.cfg
-	v := pki.Verifier{Now: cfg.now()}
+	v := pki.Verifier{Now: cfg.now(), Keys: e.params().Keys}
 	types := e.params().PeerCertTypes
 	switch {
 	case len(types) > 0 && !slices.Contains(types, pki.X509):

@@ -282,6 +282,11 @@ type Config struct {
 	// tls.Certificate.
 	SignatureSchemes []tls.SignatureScheme
 
+	// Policy limits what is negotiated, and the keys of certificates, for compliance: for
+	// example [PolicyFIPS]. A field that contradicts it is an error. Another Config that
+	// GetConfigForClient returns has its own. Nil sets no limits.
+	Policy *Policy
+
 	// RequireExtendedMasterSecret refuses TLS 1.2 without RFC 7627.
 	RequireExtendedMasterSecret bool
 
@@ -454,6 +459,7 @@ func (c *Config) Clone() *Config {
 		KeyShares:                   c.KeyShares,
 		KeyExchanges:                c.KeyExchanges,
 		SignatureSchemes:            c.SignatureSchemes,
+		Policy:                      c.Policy,
 		RequireExtendedMasterSecret: c.RequireExtendedMasterSecret,
 		RequireSecureRenegotiation:  c.RequireSecureRenegotiation,
 		SessionCache:                c.SessionCache,

@@ -37,6 +37,7 @@ type compileOnce struct {
 // computed once is computed once.
 type plan struct {
 	cfg            *Config
+	policy         *Policy // never nil
 	client, server handshake.Params
 	unfit          error                      // what is wrong only for clients
 	stream         [2]carrier.StreamOptions   // a client's, a server's
@@ -82,7 +83,7 @@ func newPlan(cfg *Config) (*plan, error) {
 		AskVerify:        cfg.VerifyConnection != nil || cfg.asks(AsyncVerify),
 	}
 	for _, part := range []func(*handshake.Params) error{
-		c.repetitions, c.fields, c.versions, c.psks, c.suites, c.exchanges, c.groups, c.schemes, c.alpn, c.sizes, c.limits, c.compressors, c.certificates, c.authorities, c.sessions,
+		c.repetitions, c.fields, c.compliance, c.versions, c.psks, c.suites, c.exchanges, c.groups, c.schemes, c.alpn, c.sizes, c.limits, c.compressors, c.certificates, c.authorities, c.sessions,
 	} {
 		if err := part(&p); err != nil {
 			return nil, err
@@ -178,7 +179,7 @@ func distinct[T comparable](field string, list []T, name func(T) string) error {
 }
 
 func (c *plan) versions(p *handshake.Params) error {
-	p.MinVersion = cmp.Or(c.cfg.MinVersion, wire.VersionTLS12)
+	p.MinVersion = cmp.Or(c.cfg.MinVersion, c.policy.minVersion())
 	p.MaxVersion = cmp.Or(c.cfg.MaxVersion, wire.VersionTLS13)
 	for field, v := range map[string]uint16{"MinVersion": p.MinVersion, "MaxVersion": p.MaxVersion} {
 		if v != wire.VersionTLS12 && v != wire.VersionTLS13 {
@@ -196,7 +197,7 @@ func (c *plan) versions(p *handshake.Params) error {
 func (c *plan) suites(p *handshake.Params) error {
 	enabled := func(s *suite.Suite) bool { return p.MinVersion <= s.Version && s.Version <= p.MaxVersion }
 	if c.cfg.CipherSuites == nil {
-		for _, s := range c.byDefault() {
+		for _, s := range c.defaultSuites() {
 			if enabled(s) {
 				p.Suites = append(p.Suites, s)
 			}
@@ -247,8 +248,11 @@ func (c *plan) versionsOf(p *handshake.Params) error {
 }
 
 func (c *plan) groups(p *handshake.Params) error {
-	var err error
-	if p.Groups, err = chosen("CurvePreferences", c.cfg.CurvePreferences, suite.Groups, supports(p)); err != nil {
+	groups, err := c.defaultGroups(p)
+	if err != nil {
+		return err
+	}
+	if p.Groups, err = chosen("CurvePreferences", c.cfg.CurvePreferences, groups, supports(p)); err != nil {
 		return err
 	}
 	if p.MaxVersion == wire.VersionTLS12 {
@@ -289,7 +293,7 @@ func defaultShares(groups []suite.Group) []suite.Group {
 
 func (c *plan) schemes(p *handshake.Params) error {
 	var err error
-	p.Schemes, err = chosen("SignatureSchemes", c.cfg.SignatureSchemes, suite.Schemes, suite.Scheme.Supported)
+	p.Schemes, err = chosen("SignatureSchemes", c.cfg.SignatureSchemes, c.policy.defaultSchemes(), suite.Scheme.Supported)
 	if err == nil && len(p.Schemes) == 0 {
 		return configError("SignatureSchemes", "it is empty, so the peer could not sign: use nil for all")
 	}
@@ -383,6 +387,9 @@ func (c *plan) certificates(p *handshake.Params) error {
 		if err != nil {
 			return configFault(fmt.Sprintf("Certificates[%d]", i), err)
 		}
+		if err := id.Permitted(p.Keys); err != nil {
+			return configFault(fmt.Sprintf("Certificates[%d]", i), err)
+		}
 		if !slices.ContainsFunc(p.Suites, id.Serves) {
 			return configError(fmt.Sprintf("Certificates[%d]", i), "no enabled version and cipher suite can sign with its key, "+id.Kind())
 		}
@@ -449,7 +456,7 @@ func (c *plan) own(server bool) ([]*pki.Identity, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.builtin == nil {
-		cert, err := pki.SelfSigned(c.server.Rand, c.cfg.now())
+		cert, err := pki.SelfSigned(c.server.Rand, c.cfg.now(), c.server.Keys)
 		if err != nil {
 			return nil, err
 		}

@@ -48,6 +48,10 @@ var flagOf = map[string]string{
 	"CipherSuites":            "--ciphers",
 	"CurvePreferences":        "--groups",
 	"NextProtos":              "--alpn",
+	"MaxVersion":              "--tls12, --dtls12",
+	"EarlyData":               "--early-data",
+	"MaxEarlyData":            "--early-data",
+	"Certificates[0]":         "--cert",
 }
 
 // inFlags returns the text of an error, with the flag in place of the Config's field.
@@ -56,7 +60,7 @@ func inFlags(err error) string {
 	if !errors.As(err, &wrong) {
 		return err.Error()
 	}
-	return cmp.Or(flagOf[wrong.Field], "Config."+wrong.Field) + ": " + wrong.Reason
+	return cmp.Or(flagOf[wrong.Field], "Config."+wrong.Field) + ": " + strings.ReplaceAll(wrong.Reason, "Config.Policy", "--policy")
 }
 
 // plainly rewords the error of a flag with an invalid value.

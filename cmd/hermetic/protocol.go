@@ -3,6 +3,7 @@ package main
 import (
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -17,7 +18,7 @@ type protocolOptions struct {
 	tls12, tls13         bool
 	dtls, dtls12, dtls13 bool
 	mtu, cid             int
-	keylog               string
+	keylog, policy       string
 	fastGroups           bool
 	sizes                sizeOptions
 }
@@ -34,6 +35,7 @@ func (o *protocolOptions) addTo(c *cobra.Command) {
 	f.Lookup("cid").DefValue = "0" // so that the help does not say -1
 	f.BoolVar(&o.fastGroups, "fast-groups", false, "key exchange by github.com/cloudflare/circl: faster, but not the standard library's")
 	o.sizes.addTo(f)
+	f.StringVar(&o.policy, "policy", "", "permit only what `NAME` does: fips, wpa3 (192-bit mode), cnsa1 or cnsa2")
 	f.StringVar(&o.keylog, "keylog", "", "append the secrets to `FILE`, for Wireshark")
 }
 
@@ -78,6 +80,11 @@ func (o *protocolOptions) apply(cfg *hermetic.Config) (err error) {
 	}
 	if err := o.sizes.apply(cfg); err != nil {
 		return err
+	}
+	if o.policy != "" {
+		if cfg.Policy, err = hermetic.ParsePolicy(o.policy); err != nil {
+			return fmt.Errorf("--policy: %q is none of fips, wpa3, cnsa1, cnsa2", o.policy)
+		}
 	}
 	if o.keylog != "" {
 		cfg.KeyLogWriter, err = os.OpenFile(o.keylog, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)

@@ -136,6 +136,7 @@ func (m *Machine) checkSignature(cv *wire.CertificateVerify, message []byte) err
 // requested returns the question of which certificate answers a server's request.
 func (m *Machine) requested(schemes, schemesCert wire.Uint16s, authorities wire.Names) *Choose {
 	return &Choose{Criteria: pki.Criteria{
+		Keys:        m.params.Keys,
 		Version:     m.conn.Version,
 		Schemes:     slices.Clone(schemes),
 		SchemesCert: slices.Clone(schemesCert),

@@ -29,6 +29,7 @@ type Params struct {
 	KeyShares              []suite.Group  // a client's first offer, of Groups
 	Exchanges              suite.Exchanges
 	Schemes                []suite.Scheme // accepted from the peer, in certificates too
+	Keys                   *pki.Keys      // what a policy permits; nil: all
 	ALPN                   []string
 	RequireEMS             bool
 	RequireRenegInfo       bool // RFC 5746

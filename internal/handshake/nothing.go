@@ -19,6 +19,14 @@ func nothing(d alert.Description, cause string, ours, theirs iter.Seq[string]) e
 	return alert.New(d, cause+": we support "+list(ours)+"; the client offers "+list(theirs))
 }
 
+// policy names the policy that limits us, for the cause.
+func (s *serverStart) policy() string {
+	if s.params.Keys == nil {
+		return ""
+	}
+	return " under the policy " + s.params.Keys.Policy
+}
+
 // list is a list of names, or of as many as there is room for.
 func list(names iter.Seq[string]) string {
 	var b strings.Builder
@@ -56,7 +64,7 @@ func (s *serverStart) noVersion() error {
 			}
 		}
 	}
-	return nothing(alert.ProtocolVersion, errVersion.Cause, ours, theirs)
+	return nothing(alert.ProtocolVersion, errVersion.Cause+s.policy(), ours, theirs)
 }
 
 func versionName(v uint16) string {
@@ -83,7 +91,7 @@ func (s *serverStart) noGroup(cause string) error {
 			}
 		}
 	}
-	return nothing(alert.HandshakeFailure, cause, ours, theirs)
+	return nothing(alert.HandshakeFailure, cause+s.policy(), ours, theirs)
 }
 
 // fits reports whether the version has g, as far as we know.
@@ -116,7 +124,7 @@ func (s *serverStart) noSuite(usable func(*suite.Suite) bool) error {
 	if s.conn.Version == wire.VersionTLS12 && s.params.OnlyPSK {
 		cause += ", as we have pre-shared keys and no certificate"
 	}
-	return nothing(alert.HandshakeFailure, cause, ours, theirs)
+	return nothing(alert.HandshakeFailure, cause+s.policy(), ours, theirs)
 }
 
 // noALPN names the protocols of both sides. The client's may be anything.

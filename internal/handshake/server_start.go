@@ -207,6 +207,7 @@ func (s *serverStart) chooseCertificate(auth func(suite.Authentication) bool, ne
 	s.chosen = &Choose{
 		Hello: &s.hello,
 		Criteria: pki.Criteria{
+			Keys:        s.params.Keys,
 			Version:     s.conn.Version,
 			Schemes:     s.hello.SignatureSchemes,
 			SchemesCert: s.hello.SignatureSchemesCert,

@@ -83,6 +83,17 @@ func (id *Identity) Serves(s *suite.Suite) bool {
 	return len(id.schemes[0]) > 0 && s.Auth == Authentication(id.Public)
 }
 
+// Permitted returns an error if the policy forbids the key, or all that it could sign with.
+func (id *Identity) Permitted(k *Keys) error {
+	if err := k.Check(id.Public); err != nil {
+		return err
+	}
+	if !slices.ContainsFunc(slices.Concat(id.schemes[0], id.schemes[1]), k.Permits) {
+		return fmt.Errorf("all of its SupportedSignatureAlgorithms are forbidden by the policy %s", k.Policy)
+	}
+	return nil
+}
+
 // Kind describes the key: "RSA with 2048 bits", "ECDSA on P-224".
 func (id *Identity) Kind() string { return kind(id.Public) }
 
@@ -202,6 +213,7 @@ type Criteria struct {
 	Groups      wire.Uint16s // TLS 1.2: the curves for ECDSA keys; nil: any
 	// Auth, in TLS 1.2, says which of the suites left need which key.
 	Auth func(suite.Authentication) bool
+	Keys *Keys // what our policy permits
 }
 
 // Why a certificate does not fit.
@@ -283,8 +295,11 @@ func (id *Identity) Fits(c *Criteria) (suite.Scheme, error) {
 	if c.Version == wire.VersionTLS13 {
 		usable = id.schemes[1]
 	}
+	if err := c.Keys.Check(id.Public); err != nil {
+		return 0, err
+	}
 	for _, s := range usable {
-		if c.Schemes.Contains(uint16(s)) {
+		if c.Schemes.Contains(uint16(s)) && c.Keys.Permits(s) {
 			return s, nil
 		}
 	}

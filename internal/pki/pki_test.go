@@ -161,11 +161,11 @@ func TestLargeChains(t *testing.T) {
 
 // TestSelfSigned: it verifies as what it is, and no two are the same.
 func TestSelfSigned(t *testing.T) {
-	a, err := SelfSigned(rand.Reader, pkitest.Now)
+	a, err := SelfSigned(rand.Reader, pkitest.Now, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	b, err := SelfSigned(rand.Reader, pkitest.Now)
+	b, err := SelfSigned(rand.Reader, pkitest.Now, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,10 +11,14 @@ import (
 	"time"
 )
 
-// SelfSigned makes the certificate of a server that was given none: a fresh
-// P-256 key that exists only in this process.
-func SelfSigned(rand io.Reader, now time.Time) (*tls.Certificate, error) {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand)
+// SelfSigned makes the certificate of a server that was given none: a fresh key that exists
+// only in this process, on P-256, or on P-384 where the policy forbids that.
+func SelfSigned(rand io.Reader, now time.Time, keys *Keys) (*tls.Certificate, error) {
+	curve := elliptic.P256()
+	if keys.Check(&ecdsa.PublicKey{Curve: curve}) != nil {
+		curve = elliptic.P384()
+	}
+	key, err := ecdsa.GenerateKey(curve, rand)
 	if err != nil {
 		return nil, err
 	}

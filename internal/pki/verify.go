@@ -16,6 +16,7 @@ type Verifier struct {
 	Name  string         // empty: any
 	Usage x509.ExtKeyUsage
 	Now   time.Time
+	Keys  *Keys // what our policy permits
 }
 
 var errKeyUsage = alert.New(alert.UnsupportedCertificate, "the peer's certificate may not be used for signatures (its key usage)")
@@ -53,7 +54,7 @@ func (v *Verifier) verify(c *Chain) ([][]*x509.Certificate, error) {
 	if err := c.verifyName(v.Name); err != nil {
 		return nil, alert.Wrap(alert.BadCertificate, "the certificate is not for "+v.Name, err)
 	}
-	return chains, nil
+	return v.Keys.filter(chains)
 }
 
 // verifyName verifies that the leaf is for a name, unless it is the last good one. An empty

@@ -45,6 +45,7 @@ type Options struct {
 	Usage    []x509.ExtKeyUsage // nil: both roles
 	KeyUsage x509.KeyUsage      // 0: digital signature
 	NewKey   bool               // not the shared one of its kind
+	Key      crypto.Signer      // instead of one of Kind
 	URIs     []*url.URL         // besides the names
 }
 
@@ -171,7 +172,10 @@ func (a *Authority) Leaf(t testing.TB, o Options) tls.Certificate {
 	if o.Future {
 		template.NotBefore = Now.AddDate(0, 0, 1)
 	}
-	key := Key(t, o.Kind, o.NewKey)
+	key := o.Key
+	if key == nil {
+		key = Key(t, o.Kind, o.NewKey)
+	}
 	leaf := sign(t, template, a.Certificate, key.Public(), a.key)
 	return tls.Certificate{Certificate: [][]byte{leaf.Raw}, PrivateKey: key, Leaf: leaf}
 }

@@ -104,6 +104,13 @@ func (s Scheme) Usable(public crypto.PublicKey, v uint16) bool {
 	return false
 }
 
+// For reports whether s is a scheme for the key in any version, of ECDSA the one that TLS 1.3
+// has for the curve.
+func (s Scheme) For(public crypto.PublicKey) bool {
+	_, isRSA := public.(*rsa.PublicKey)
+	return s.Usable(public, version.TLS13) || isRSA && s.Usable(public, version.TLS12)
+}
+
 // SchemesFor are the schemes that the key can sign with, in order of
 // preference.
 func SchemesFor(public crypto.PublicKey, v uint16) []Scheme {

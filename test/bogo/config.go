@@ -109,7 +109,11 @@ func (o *options) config() (*hermetic.Config, error) {
 	if o.noKeyShares {
 		c.KeyShares = []tls.CurveID{}
 	}
-	if o.verifyPrefs == nil {
+	if o.policy != nil {
+		// The runner's RSA keys have 2,048 bits, for which BoringSSL's policies have no limit.
+		o.policy.MinRSABits = 0
+		c.Policy, c.MinVersion, c.MaxVersion = o.policy, 0, 0
+	} else if o.verifyPrefs == nil {
 		// BoringSSL does not verify with P-521 and Ed25519 unless told so.
 		o.verifyPrefs = ints{0x0403, 0x0804, 0x0401, 0x0503, 0x0805, 0x0501, 0x0806, 0x0601}
 	}

@@ -17,28 +17,31 @@ var (
 	noHint      = decline{"a server sends no psk_identity_hint", "RFC 4279, Section 5.2: it is not recommended without an application profile", "unexpected identity"}
 	only13      = decline{"a version without a cipher suite is not offered", "RFC 9846, Section 4.2.2", "did not offer any supported protocol versions"}
 	noNameAck   = decline{"a DTLS 1.2 server does not acknowledge server_name, which pion/dtls cannot read", "RFC 6066, Section 3", "did not acknowledge server_name"}
+	staticRSA   = decline{"static RSA has no forward secrecy", "RFC 9325, Section 4.1: MUST NOT", "no cipher suite"}
 	ourOrder    = decline{"a server's own order of cipher suites counts, not the client's", "RFC 9846, Section 4.2.2 leaves it to the server", "session reused: true"}
 )
 
 // declines are the tests that do not pass, by name. They run, and must fail for their
 // reason.
 var declines = map[string]decline{
-	"ServerNameExtensionServer-DTLS-TLS12":                      noNameAck,
-	"PSK-Server-NoCommonPSKs-TLS":                               unknownPSK,
-	"PSK-Server-NoCommonPSKs-DTLS":                              unknownPSK,
-	"PSK-Server-IdentityDoesNotMatch-TLS":                       unknownPSK,
-	"PSK-Server-IdentityDoesNotMatch-DTLS":                      unknownPSK,
-	"PSK-Server-PartialImport-NoMatch-TLS":                      unknownPSK,
-	"PSK-Server-PartialImport-NoMatch-DTLS":                     unknownPSK,
-	"TLS-TLS12-ECDHE_PSK_WITH_CHACHA20_POLY1305_SHA256-server":  noHint,
-	"DTLS-TLS12-ECDHE_PSK_WITH_CHACHA20_POLY1305_SHA256-server": noHint,
-	"PSK-Client-PSKRequired-TLS12-TLS":                          only13,
-	"PSK-Client-PSKRequired-TLS12-DTLS":                         only13,
-	"PSK-Server-ServerPreferenceOrder-TLS":                      clientOrder,
-	"PSK-Server-ServerPreferenceOrder-DTLS":                     clientOrder,
-	"PSK-Server-CertOrPSK-Cert-TLS":                             pskFirst,
-	"PSK-Server-CertOrPSK-Cert-DTLS":                            pskFirst,
-	"Resume-Server-CipherNotPreferred-TLS13":                    ourOrder,
+	"ServerNameExtensionServer-DTLS-TLS12":                           noNameAck,
+	"PSK-Server-NoCommonPSKs-TLS":                                    unknownPSK,
+	"PSK-Server-NoCommonPSKs-DTLS":                                   unknownPSK,
+	"PSK-Server-IdentityDoesNotMatch-TLS":                            unknownPSK,
+	"PSK-Server-IdentityDoesNotMatch-DTLS":                           unknownPSK,
+	"PSK-Server-PartialImport-NoMatch-TLS":                           unknownPSK,
+	"PSK-Server-PartialImport-NoMatch-DTLS":                          unknownPSK,
+	"TLS-TLS12-ECDHE_PSK_WITH_CHACHA20_POLY1305_SHA256-server":       noHint,
+	"DTLS-TLS12-ECDHE_PSK_WITH_CHACHA20_POLY1305_SHA256-server":      noHint,
+	"PSK-Client-PSKRequired-TLS12-TLS":                               only13,
+	"PSK-Client-PSKRequired-TLS12-DTLS":                              only13,
+	"PSK-Server-ServerPreferenceOrder-TLS":                           clientOrder,
+	"PSK-Server-ServerPreferenceOrder-DTLS":                          clientOrder,
+	"PSK-Server-CertOrPSK-Cert-TLS":                                  pskFirst,
+	"PSK-Server-CertOrPSK-Cert-DTLS":                                 pskFirst,
+	"Compliance-cnsa1-202603-TLS-Server-RSA_WITH_AES_256_GCM_SHA384": staticRSA,
+	"Compliance-cnsa1-202603-TLS-Client-RSA_WITH_AES_256_GCM_SHA384": staticRSA,
+	"Resume-Server-CipherNotPreferred-TLS13":                         ourOrder,
 }
 
 // Why a test has a flag that the shim does not know.

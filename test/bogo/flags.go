@@ -8,6 +8,8 @@ import (
 	"io"
 	"strconv"
 	"strings"
+
+	"github.com/hermetic-tls/hermetic"
 )
 
 // options are what the flags of one connection say.
@@ -41,6 +43,7 @@ type options struct {
 	compressAll    bool
 	compressOne    int
 	noLegacyServer bool
+	policy         *hermetic.Policy
 
 	credential  credential // of the flags before the first -new-…-credential
 	credentials []*credential
@@ -235,6 +238,11 @@ func (o *options) flags() *flag.FlagSet {
 		"expect-signed-cert-timestamps": &e.scts, "expect-peer-rpk-sha256": &e.peerKeySHA256,
 	} {
 		f.Var(base64Value{p}, name, "")
+	}
+	for name, preset := range map[string]func() *hermetic.Policy{
+		"fips-202205": hermetic.PolicyFIPS, "wpa-202304": hermetic.PolicyWPA3, "cnsa1-202603": hermetic.PolicyCNSA1, "cnsa2-202603": hermetic.PolicyCNSA2,
+	} {
+		f.BoolFunc(name, "", func(string) error { o.policy = preset(); return nil })
 	}
 	o.credentialFlags(f)
 	return f
