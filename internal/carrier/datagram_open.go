@@ -78,15 +78,12 @@ func (d *Datagram) openRecord(now time.Time, in []byte) (Opened, error) {
 		if o, err = d.handle(now, &r, newer); err == nil || err == ErrClosed {
 			d.used(&r)
 		}
-		if err == nil {
+		if err == nil && d.paths != nil {
 			err = d.arrived(now, r.typ, n, newer)
 		}
 		if err == nil {
-			switch o.Kind {
-			case NewPath:
-				d.trace.Path("new_path", nil)
-			case PathChanged:
-				d.trace.Path("changed", nil)
+			if d.trace != nil {
+				d.traceKind(o.Kind)
 			}
 			o.N = n
 			return o, nil
@@ -102,6 +99,16 @@ func (d *Datagram) openRecord(now time.Time, in []byte) (Opened, error) {
 		err = nil
 	}
 	return Opened{N: n}, err
+}
+
+// traceKind tells what a record says about its path.
+func (d *Datagram) traceKind(k Kind) {
+	switch k {
+	case NewPath:
+		d.trace.Path("new_path", nil)
+	case PathChanged:
+		d.trace.Path("changed", nil)
+	}
 }
 
 // used marks the number of a record that was not dropped, so that it is not accepted again.

@@ -260,7 +260,11 @@ func (d *Datagram) Seal(_ time.Time, dst, data []byte) ([]byte, error) {
 	case d.x != nil && d.x.err != nil:
 		return dst, d.x.err
 	}
-	number, start := d.sending.Next(), len(dst)
+	start := len(dst)
+	var number record.Number // for the trace
+	if d.trace != nil {
+		number = d.sending.Next()
+	}
 	dst, err := d.sending.Seal(dst, record.ApplicationData, data)
 	if err != nil {
 		return dst, ErrSpent
@@ -269,7 +273,9 @@ func (d *Datagram) Seal(_ time.Time, dst, data []byte) ([]byte, error) {
 		d.traceData(number, data, dst, start)
 	}
 	d.path.sent(size)
-	d.reportExhausted()
+	if d.sending.Exhausted() {
+		d.reportExhausted()
+	}
 	return dst, nil
 }
 
