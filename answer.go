@@ -44,6 +44,8 @@ func (e *Engine) ask(q handshake.Question) Pending {
 		return e.offer(q)
 	case *handshake.FindPSK:
 		return e.findPSK(q)
+	case *handshake.Resume:
+		return e.decide(q)
 	case *handshake.SealTicket:
 		return e.sealTicket(q)
 	case *handshake.Unseen:

@@ -210,9 +210,13 @@ func (e *Engine) acceptsSession(s *session.Session, peer *handshake.Peer) bool {
 	case cfg.VerifyConnection == nil || !cfg.EarlyData:
 		return true
 	}
+	return cfg.VerifyConnection(e.recalled(s, peer)) == nil
+}
+
+// recalled returns what a session remembers of its connection.
+func (e *Engine) recalled(s *session.Session, peer *handshake.Peer) ConnectionState {
 	as := &Engine{mode: e.mode, plan: e.plan, carrier: e.carrier, conn: handshake.Recall(s, peer)}
-	state := as.State()
-	return cfg.VerifyConnection(state) == nil
+	return as.State()
 }
 
 // rootsMayDiffer reports whether RootCAs may judge a server otherwise than before: it has a

@@ -171,6 +171,9 @@ func (e *Engine) openTicket(q *handshake.FindPSK) (*session.Session, Pending) {
 
 // sealTicket answers with the ticket of a session.
 func (e *Engine) sealTicket(q *handshake.SealTicket) Pending {
+	if issue := e.plan.cfg.IssueTicket; issue != nil && !issue(e.State()) {
+		return nil
+	}
 	if sealer := e.sealer(); sealer != nil {
 		if !q.At(e.plan.cfg.now()) {
 			return nil

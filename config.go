@@ -314,6 +314,15 @@ type Config struct {
 	// leave the process.
 	TicketKeys TicketKeySource
 
+	// ResumeSession, on a server, decides about each session that a client may resume. It is
+	// called once for a ticket, after that and the client's proof in TLS 1.3, its binder, have
+	// been verified; in TLS 1.2 the proof follows. Nil resumes all sessions.
+	ResumeSession func(*ResumableSession) Resumption
+
+	// IssueTicket, on a server, decides about each ticket before it is made: false issues
+	// none. Nil issues all.
+	IssueTicket func(ConnectionState) bool
+
 	// EarlyData lets a client send 0-RTT data under sessions that permit it: see
 	// [Engine.SealEarlyData]. It needs a SessionCache.
 	EarlyData bool
@@ -467,6 +476,8 @@ func (c *Config) Clone() *Config {
 		Tickets:                     c.Tickets,
 		TicketLifetime:              c.TicketLifetime,
 		TicketKeys:                  c.TicketKeys,
+		ResumeSession:               c.ResumeSession,
+		IssueTicket:                 c.IssueTicket,
 		EarlyData:                   c.EarlyData,
 		MaxEarlyData:                c.MaxEarlyData,
 		ReplayGuard:                 c.ReplayGuard,

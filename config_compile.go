@@ -125,6 +125,7 @@ func newPlan(cfg *Config) (*plan, error) {
 	c.server.ExternalPSK = c.hasPSKs()
 	c.server.OnlyPSK = c.hasPSKs() && !c.hasCertificate()
 	c.server.AcceptPSK = c.server.ExternalPSK || c.server.Tickets > 0
+	c.server.AskResume = cfg.ResumeSession != nil
 	c.server.AskConfig = cfg.GetConfigForClient != nil || cfg.asks(AsyncConfig)
 	c.server.RequestCertificate = cfg.ClientAuth != tls.NoClientCert
 	c.server.RequireCertificate = cfg.ClientAuth == tls.RequireAnyClientCert || cfg.ClientAuth == tls.RequireAndVerifyClientCert

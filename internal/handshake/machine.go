@@ -54,6 +54,7 @@ type Params struct {
 	RRC       bool     // with CIDs, return routability checks are negotiated too
 
 	AskConfig  bool // a server asks Configure first
+	AskResume  bool // a server asks Resume
 	AskVerify  bool // Verify is asked of a peer without a new certificate too
 	AskSession bool // a client asks Offer, and takes tickets
 

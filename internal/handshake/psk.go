@@ -1,6 +1,7 @@
 package handshake
 
 import (
+	"bytes"
 	"crypto"
 	"crypto/subtle"
 	"slices"
@@ -130,10 +131,39 @@ func (s *server13) tryPSK(rest wire.OfferedPSKs, i, asked int, next func() (step
 		if !ok {
 			return step{}, errWrongBinder
 		}
-		s.psk, s.early, s.identity = q.PSK, early, identity.Identity
-		s.selected, s.pskAge = uint16(i), identity.TicketAge
-		return next()
+		return s.askResume(q.PSK.Session, identity.Identity, func(r Resume) (step, error) {
+			if r.Decline {
+				return s.tryPSK(rest, i+1, min(asked+1, maxAsked), next)
+			}
+			s.psk, s.early, s.identity = q.PSK, early, identity.Identity
+			s.selected, s.pskAge = uint16(i), identity.TicketAge
+			return next()
+		})
 	}), nil
+}
+
+// askResume asks whether to resume a session, if the configuration wants to be asked, and
+// continues with next. A ticket that comes again after a HelloRetryRequest has its answer.
+func (s *serverStart) askResume(old *session.Session, ticket []byte, next func(Resume) (step, error)) (step, error) {
+	if old == nil || !s.params.AskResume {
+		return next(Resume{})
+	}
+	for _, a := range s.asked {
+		if bytes.Equal(a.ticket, ticket) {
+			return next(a.answer)
+		}
+	}
+	q := &Resume{Session: old}
+	return ask(q, func() (step, error) {
+		s.asked = append(s.asked, askedTicket{ticket, *q})
+		return next(*q)
+	}), nil
+}
+
+// askedTicket is a ticket and what was decided about it.
+type askedTicket struct {
+	ticket []byte // in the body of a ClientHello
+	answer Resume
 }
 
 // checkBinder compares a binder with that of p.

@@ -88,6 +88,15 @@ type FindPSK struct {
 	outcome
 }
 
+// Resume asks a server whether to resume the session of a ticket that it knows. In TLS 1.3
+// the client has proved that it has the session.
+type Resume struct {
+	Session *session.Session
+	Decline bool // the answer: a full handshake
+	Renew   bool // the answer: a new ticket, in TLS 1.2 too
+	outcome
+}
+
 // SealTicket asks a server for the ticket that holds a session.
 type SealTicket struct {
 	Session *session.Session

@@ -27,8 +27,9 @@ const emptyRenegotiationSCSV = 0x00ff // RFC 5746, Section 3.3
 //	[data]                  <-------> [data]
 type server12 struct {
 	*serverStart
-	key  suite.PrivateKey
-	keys keys12
+	key   suite.PrivateKey
+	keys  keys12
+	renew bool // a resumed session gets a new ticket
 }
 
 // onClientHello continues with a ClientHello that negotiates TLS 1.2.
@@ -94,9 +95,10 @@ func (s *server12) permitted(c *suite.Suite) bool {
 }
 
 // issues reports whether the client gets a ticket: RFC 5077, Section 3.2. A
-// resumed session keeps its ticket, because its main secret must expire.
+// resumed session keeps its ticket unless the caller renews it, because its main secret
+// must expire.
 func (s *server12) issues() bool {
-	return s.params.Tickets > 0 && s.hello.Has.Has(wire.ExtSessionTicket) && !s.conn.Resumed
+	return s.params.Tickets > 0 && s.hello.Has.Has(wire.ExtSessionTicket) && (!s.conn.Resumed || s.renew)
 }
 
 func (s *server12) respond() (step, error) {

@@ -30,14 +30,21 @@ func (s *server12) openTicket() (step, error) {
 			s.conn.Suite = nil
 			return s.fullHandshake()
 		}
-		return s.resume12(old)
+		return s.askResume(old, q.Identity, func(r Resume) (step, error) {
+			if r.Decline {
+				s.conn.Suite = nil
+				return s.fullHandshake()
+			}
+			s.renew = r.Renew
+			return s.resume12(old)
+		})
 	}), nil
 }
 
 // resume12 continues with an abbreviated handshake, with the keys in brackets:
 //
 //	ClientHello             -------->
-//	                        <-------- ServerHello
+//	                        <-------- ServerHello, NewSessionTicket*
 //	                        <-------- ChangeCipherSpec, [Finished]
 //	ChangeCipherSpec, [Finished] ---->
 //	[data]                  <-------> [data]
@@ -55,8 +62,10 @@ func (s *server12) resume12(old *session.Session) (step, error) {
 	}
 	s.keys = s.useMainSecret(slices.Clone(old.Secret))
 	return s.judge(func() (step, error) {
-		s.sendFinished()
-		return s.expectFinished()
+		return s.sendTicket(func() (step, error) {
+			s.sendFinished()
+			return s.expectFinished()
+		})
 	})
 }
 

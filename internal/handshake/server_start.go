@@ -30,6 +30,7 @@ type serverStart struct {
 	retry  *statelessRetry // from the cookie, or nil
 	chosen *Choose         // our certificate; nil: none is shown
 	space  [8]*suite.Suite // for suites
+	asked  []askedTicket   // whose sessions the caller has decided about
 
 	withoutAES bool // the client prefers ChaCha20-Poly1305; computed with suites
 }

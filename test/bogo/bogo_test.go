@@ -150,7 +150,7 @@ func applicable(t *testing.T) []test {
 }
 
 // moreGroups are the groups of more.tsv whose tests apply.
-var moreGroups = []string{"ocsp-callback", "reverify", "old-cert-callback", "traffic-secrets", "tls-unique", "ml-kem-1024", "policy"}
+var moreGroups = []string{"ocsp-callback", "reverify", "old-cert-callback", "traffic-secrets", "tls-unique", "ml-kem-1024", "policy", "ticket-callback"}
 
 // lines reads a file of the lists, sorted.
 func lines(t *testing.T, file string) []string {

@@ -89,6 +89,9 @@ type options struct {
 	useExportContext bool
 
 	noTicket        bool
+	ticketCallback  bool
+	renewTicket     bool
+	skipTicket      bool
 	earlyData       bool
 	earlyAfter      int // a client writes its early data after this message
 	resumptionDelay int
@@ -201,6 +204,7 @@ func (o *options) flags() *flag.FlagSet {
 		"expect-ticket-supports-early-data": &e.ticketEarlyData, "enable-early-data": &o.earlyData,
 		"expect-accept-early-data": &e.acceptEarly, "expect-reject-early-data": &e.rejectEarly,
 		"expect-no-offer-early-data": &e.noOfferEarly, "tls-unique": &o.tlsUnique,
+		"use-ticket-callback": &o.ticketCallback, "use-ticket-aead-callback": &o.ticketCallback, "renew-ticket": &o.renewTicket, "skip-ticket": &o.skipTicket,
 	} {
 		f.BoolVar(p, name, false, "")
 	}

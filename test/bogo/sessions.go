@@ -58,6 +58,9 @@ func (c *connection) keepSessions(cfg *hermetic.Config) {
 	if o.earlyData && !o.dtls { // BoringSSL has none over DTLS
 		cfg.EarlyData, cfg.MaxEarlyData, cfg.ReplayGuard = true, maxEarlyData, trusting{}
 	}
+	if o.ticketCallback {
+		c.ticketCallbacks(cfg)
+	}
 	if o.psk != "" {
 		cfg.PSKs = append(cfg.PSKs, hermetic.PSK{Identity: []byte(o.pskIdentity), Key: []byte(o.psk)})
 	}
@@ -88,6 +91,23 @@ func (c *connection) keepSessions(cfg *hermetic.Config) {
 			cfg.Async |= hermetic.AsyncPSK
 		}
 	}
+}
+
+// ticketCallbacks decides about tickets as the runner's callbacks do.
+func (c *connection) ticketCallbacks(cfg *hermetic.Config) {
+	asked := false
+	cfg.ResumeSession = func(*hermetic.ResumableSession) hermetic.Resumption {
+		switch {
+		case asked:
+			return 99 // it must be called once
+		case c.o.renewTicket:
+			asked = true
+			return hermetic.ResumeRenew
+		}
+		asked = true
+		return hermetic.ResumeAccept
+	}
+	cfg.IssueTicket = func(hermetic.ConnectionState) bool { return !c.o.skipTicket }
 }
 
 // findPSK is the PSK of an identity, for a server that is asked.
