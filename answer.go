@@ -46,6 +46,8 @@ func (e *Engine) ask(q handshake.Question) Pending {
 		return e.findPSK(q)
 	case *handshake.Resume:
 		return e.decide(q)
+	case *handshake.ClientPSK:
+		return e.clientPSK(q)
 	case *handshake.SealTicket:
 		return e.sealTicket(q)
 	case *handshake.Unseen:

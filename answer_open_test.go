@@ -51,6 +51,8 @@ func kindOf(q Pending) Async {
 		return AsyncTicketKeys
 	case *PSKRequest:
 		return AsyncPSK
+	case *ClientPSKRequest:
+		return AsyncClientPSK
 	}
 	return AsyncReplay
 }
@@ -158,6 +160,7 @@ func failedAnswer(t *testing.T, question Async, open func(*testing.T) (*closing,
 	}
 	want, fatal := map[Async]Alert{
 		AsyncConfig: AlertInternalError, AsyncChoose: AlertInternalError, AsyncSign: AlertInternalError, AsyncVerify: AlertBadCertificate, AsyncPSK: AlertInternalError,
+		AsyncClientPSK: AlertInternalError,
 	}[question]
 	if !fatal {
 		c.settle()

@@ -15,8 +15,8 @@ import (
 )
 
 // Pending is a question that an engine waits on: a *[ConfigRequest], *[ChooseRequest],
-// *[SignRequest], *[VerifyRequest], *[SessionRequest], *[TicketKeysRequest], *[PSKRequest] or
-// *[ReplayRequest]. The caller answers it at any later time, from the goroutine that drives
+// *[SignRequest], *[VerifyRequest], *[SessionRequest], *[TicketKeysRequest], *[PSKRequest],
+// *[ClientPSKRequest] or *[ReplayRequest]. The caller answers it at any later time, from the goroutine that drives
 // the engine. A second answer, or one after Reset, is an [ErrInvalidOperation].
 type Pending interface{ pending() }
 
@@ -160,6 +160,21 @@ type PSKRequest struct {
 // the handshake.
 func (r *PSKRequest) Answer(p *PSK, err error) error {
 	return reply(r.engine, r, "PSK", func(q *handshake.FindPSK) { r.engine.foundPSK(q, p, err) })
+}
+
+// ClientPSKRequest asks a client for its external PSK ([AsyncClientPSK]), up to three times in a
+// handshake: see [PSKQuery].
+type ClientPSKRequest struct {
+	// Query says what the PSK is for.
+	Query *PSKQuery
+
+	question
+}
+
+// Answer returns the PSK to the engine, as [Config].GetClientPSK does: nil leaves the choice to
+// PSKs, and an error ends the handshake.
+func (r *ClientPSKRequest) Answer(p *PSK, err error) error {
+	return reply(r.engine, r, "PSK", func(q *handshake.ClientPSK) { r.engine.foundClientPSK(q, p, err) })
 }
 
 // ReplayRequest asks a server whether early data is new ([AsyncReplay]).

@@ -172,6 +172,64 @@ func (e *Engine) askPSK(q *handshake.FindPSK, name []byte) Pending {
 	return nil
 }
 
+// A PSKQuery is what a client knows when it needs an external PSK. It is asked
+//
+//   - before it offers a session that began with a PSK that is not in PSKs: the Identity is that
+//     of the session, which is offered only if the answer has that identity and the same key;
+//   - before a ClientHello that offers TLS 1.3, where servers give no hint: then Version is
+//     tls.VersionTLS13, and without a PSK none is offered;
+//   - when a server has chosen TLS 1.2 and a cipher suite with a PSK: then Version is
+//     tls.VersionTLS12, and without a PSK the handshake fails.
+type PSKQuery struct {
+	// ServerName is the name of the server, or "".
+	ServerName string
+
+	// Version is the version that the PSK is for: tls.VersionTLS12 or tls.VersionTLS13, which
+	// in DTLS mean DTLS 1.2 and DTLS 1.3.
+	Version uint16
+
+	// Hint is the psk_identity_hint of a TLS 1.2 server (RFC 4279, Section 5.2), of up to
+	// 65,535 arbitrary bytes. It is not authenticated. Nil means that there is none.
+	Hint []byte
+
+	// Identity is the identity of the PSK that a session began with. Nil means that the PSK is
+	// for a full handshake.
+	Identity []byte
+}
+
+// clientPSK asks the callback or the caller for a client's PSK.
+func (e *Engine) clientPSK(q *handshake.ClientPSK) Pending {
+	query := &PSKQuery{ServerName: e.serverName, Version: q.Version, Hint: q.Hint}
+	if q.Began != nil {
+		query.Identity = slices.Clone(q.Began.Identity)
+	}
+	if e.plan.cfg.asks(AsyncClientPSK) {
+		return &ClientPSKRequest{Query: query, question: question{e}}
+	}
+	p, err := e.plan.cfg.GetClientPSK(query)
+	e.foundClientPSK(q, p, err)
+	return nil
+}
+
+// foundClientPSK applies the answer of the callback or the caller. Both may reuse the memory of p afterwards.
+func (e *Engine) foundClientPSK(q *handshake.ClientPSK, p *PSK, err error) {
+	switch {
+	case err != nil:
+		q.Err = callbackError(alert.InternalError, err)
+	case p == nil:
+	case p.check() != nil:
+		q.Err = alert.Wrap(alert.InternalError, "the PSK cannot be used", p.check())
+	default:
+		own := &PSK{Identity: slices.Clone(p.Identity), Key: slices.Clone(p.Key), Hash: p.Hash, Import: p.Import, Context: slices.Clone(p.Context)}
+		q.PSKs = own.forms(e.carrier.Transport())
+	}
+}
+
+// mayHavePSK reports whether a client has the PSK that a session began with, or will ask for it.
+func (e *Engine) mayHavePSK(began *session.PSK) bool {
+	return e.hasPSK(began) || began != nil && e.params().AskPSK
+}
+
 // externalPSKs returns the Config's PSKs for the engine's transport.
 func (e *Engine) externalPSKs() []handshake.PSK { return e.params().PSKs[e.carrier.Transport()] }
 

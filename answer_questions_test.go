@@ -76,7 +76,10 @@ func newAsker(t *testing.T, datagram bool, a asking, questions Async) *asker {
 	if a.early {
 		k.client.Async &^= AsyncVerify // a session is then not offered for early data
 	}
-	k.server.Async = questions &^ AsyncSession
+	if a.psk && questions&AsyncClientPSK != 0 {
+		k.client.Async, k.client.PSKs = k.client.Async|AsyncClientPSK, nil
+	}
+	k.server.Async = questions &^ (AsyncSession | AsyncClientPSK)
 	if !a.psk {
 		k.server.Async &^= AsyncPSK
 	}
@@ -112,6 +115,8 @@ func (k *asker) answer(p Pending, fail error) error {
 	case *TicketKeysRequest:
 		return p.Answer(k.keys, fail)
 	case *PSKRequest:
+		return p.Answer(&k.psk, fail)
+	case *ClientPSKRequest:
 		return p.Answer(&k.psk, fail)
 	case *ReplayRequest:
 		return p.Answer(true, fail)
@@ -334,7 +339,7 @@ func (a asking) asks() []Async {
 	case a.resumes:
 		return []Async{AsyncConfig, AsyncVerify, AsyncSession, AsyncTicketKeys}
 	case a.psk:
-		return []Async{AsyncConfig, AsyncVerify, AsyncPSK}
+		return []Async{AsyncConfig, AsyncVerify, AsyncPSK, AsyncClientPSK}
 	}
 	return []Async{AsyncConfig, AsyncChoose, AsyncSign, AsyncVerify}
 }

@@ -177,7 +177,7 @@ func (e *Engine) offered(q *handshake.Offer, s *Session) {
 		return
 	}
 	peer, err := handshake.RestorePeer(s.state, &e.plan.chains)
-	if err != nil || peer == nil && !e.hasPSK(s.state.PSK) {
+	if err != nil || peer == nil && !e.mayHavePSK(s.state.PSK) {
 		return
 	}
 	elsewhere := s.verifiedBy != e.plan || s.name != e.serverName

@@ -98,7 +98,7 @@ func TestEnumerationNames(t *testing.T) {
 		{Async(0), "None"},
 		{AsyncChoose, "Choose"},
 		{AsyncSign | AsyncVerify, "Sign|Verify"},
-		{AsyncSession | AsyncTicketKeys | AsyncPSK | AsyncReplay | AsyncConfig | 1<<15, "Session|TicketKeys|PSK|Replay|Config|0x8000"},
+		{AsyncSession | AsyncTicketKeys | AsyncPSK | AsyncReplay | AsyncConfig | AsyncClientPSK | 1<<15, "Session|TicketKeys|PSK|Replay|Config|ClientPSK|0x8000"},
 		{UpdateRequested, "UpdateRequested"},
 		{UpdateNotRequested, "UpdateNotRequested"},
 		{ConnectionIDSpare, "Spare"},

@@ -90,10 +90,13 @@ const (
 	// AsyncConfig asks a server which Config is for a client, instead of calling
 	// GetConfigForClient: a [ConfigRequest].
 	AsyncConfig
+	// AsyncClientPSK asks a client for its PSK, instead of calling GetClientPSK: a
+	// [ClientPSKRequest].
+	AsyncClientPSK
 )
 
 // asyncNames are in the order of the constants.
-var asyncNames = [...]string{"Choose", "Sign", "Verify", "Session", "TicketKeys", "PSK", "Replay", "Config"}
+var asyncNames = [...]string{"Choose", "Sign", "Verify", "Session", "TicketKeys", "PSK", "Replay", "Config", "ClientPSK"}
 
 // String returns the names of the constants without "Async", such as "Sign|Verify", or "None".
 func (a Async) String() string {
@@ -196,7 +199,7 @@ type Config struct {
 
 	// ServerName, on a client, is the name or IP address that the server's certificate must
 	// have. A name is also sent as server_name (RFC 6066, Section 3). A client must have a
-	// ServerName, InsecureSkipVerify, ServerNameOptional, PSKs or PeerPublicKeys.
+	// ServerName, InsecureSkipVerify, ServerNameOptional, PSKs, GetClientPSK or PeerPublicKeys.
 	ServerName string
 
 	// ServerNameOptional lets a client be made without a ServerName, which SetServerName
@@ -352,6 +355,18 @@ type Config struct {
 	// PSK is resumed it is called again, and must return the same key.
 	GetPSK func(identity []byte) (*PSK, error)
 
+	// GetClientPSK, on a client, returns the PSK for a handshake, which then takes the place of
+	// PSKs. Returning nil, nil leaves the choice to PSKs; an error ends the handshake. It is
+	// called up to three times in a handshake: see [PSKQuery]. Like PSKs, it makes a client
+	// without ServerName accept nothing but a PSK.
+	GetClientPSK func(*PSKQuery) (*PSK, error)
+
+	// PSKIdentityHint, on a server, helps TLS 1.2 clients to choose their identity. It is sent,
+	// unencrypted, with the cipher suites of RFC 4279 and RFC 5489. Nil sends none: RFC 4279,
+	// Section 5.2, recommends a hint only where an application profile defines it. It has
+	// at most 16,384 bytes.
+	PSKIdentityHint []byte
+
 	// NoOCSPStapling, on a client, does not ask for an OCSP response (RFC 6066, Section 8).
 	NoOCSPStapling bool
 
@@ -483,6 +498,8 @@ func (c *Config) Clone() *Config {
 		ReplayGuard:                 c.ReplayGuard,
 		PSKs:                        c.PSKs,
 		GetPSK:                      c.GetPSK,
+		GetClientPSK:                c.GetClientPSK,
+		PSKIdentityHint:             c.PSKIdentityHint,
 		NoOCSPStapling:              c.NoOCSPStapling,
 		NoSCTs:                      c.NoSCTs,
 		Async:                       c.Async,

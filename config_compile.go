@@ -96,6 +96,7 @@ func newPlan(cfg *Config) (*plan, error) {
 	if c.unfit = c.clientSuites(&c.client); c.unfit == nil {
 		c.unfit = c.helloSize(&c.client)
 	}
+	c.serverSuites(&c.server)
 	c.client.Prepare()
 	c.server.Prepare()
 	stream := carrier.StreamOptions{
@@ -121,8 +122,10 @@ func newPlan(cfg *Config) (*plan, error) {
 	}
 	c.client.EarlyData = cfg.EarlyData
 	c.client.OnlyPSK = c.onlyPSKs()
+	c.client.AskPSK = cfg.GetClientPSK != nil || cfg.asks(AsyncClientPSK)
 	c.server.Server = true
 	c.server.ExternalPSK = c.hasPSKs()
+	c.server.PSKHint = cfg.PSKIdentityHint
 	c.server.OnlyPSK = c.hasPSKs() && !c.hasCertificate()
 	c.server.AcceptPSK = c.server.ExternalPSK || c.server.Tickets > 0
 	c.server.AskResume = cfg.ResumeSession != nil
@@ -210,7 +213,7 @@ func (c *plan) suites(p *handshake.Params) error {
 		switch {
 		case s == nil:
 			return configError("CipherSuites", CipherSuiteName(id)+" is not supported")
-		case s.Auth == suite.NoSignature && !c.hasPSKs():
+		case s.Auth == suite.NoSignature && !c.hasPSKs() && !c.hasClientPSKs():
 			return configError("CipherSuites", s.Name+" needs PSKs")
 		case enabled(s):
 			p.Suites = append(p.Suites, s)
@@ -219,15 +222,30 @@ func (c *plan) suites(p *handshake.Params) error {
 	return c.versionsOf(p)
 }
 
-// clientSuites leaves only PSK suites to a client that cannot verify a certificate.
+// clientSuites leaves only PSK suites to a client that cannot verify a certificate, and none
+// to one that has no PSK.
 func (c *plan) clientSuites(p *handshake.Params) error {
-	if c.cfg.CipherSuites != nil || !c.onlyPSKs() {
-		return nil
-	}
+	noCertificate := c.cfg.CipherSuites == nil && c.onlyPSKs()
 	p.Suites = slices.DeleteFunc(slices.Clone(p.Suites), func(s *suite.Suite) bool {
-		return s.Version == wire.VersionTLS12 && s.Auth != suite.NoSignature
+		switch {
+		case s.Version != wire.VersionTLS12:
+			return false
+		case s.Auth == suite.NoSignature:
+			return !c.hasClientPSKs()
+		}
+		return noCertificate
 	})
 	return c.versionsOf(p)
+}
+
+// serverSuites leaves no PSK suites to a server that has no PSK.
+func (c *plan) serverSuites(p *handshake.Params) {
+	if c.hasPSKs() {
+		return
+	}
+	p.Suites = slices.DeleteFunc(slices.Clone(p.Suites), func(s *suite.Suite) bool { return s.Auth == suite.NoSignature && s.Version == wire.VersionTLS12 })
+	// Without any left, the Config is a client's.
+	_ = c.versionsOf(p)
 }
 
 // versionsOf keeps the versions that have a suite.

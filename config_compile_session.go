@@ -88,14 +88,19 @@ func (c *plan) byDefault() (list []*suite.Suite) {
 	return list
 }
 
-// hasPSKs reports whether there are external PSKs.
+// hasClientPSKs reports whether a client has external PSKs, or somebody to ask for one.
+func (c *plan) hasClientPSKs() bool {
+	return len(c.cfg.PSKs) > 0 || c.cfg.GetClientPSK != nil || c.cfg.asks(AsyncClientPSK)
+}
+
+// hasPSKs reports whether a server has external PSKs, or somebody to ask for one.
 func (c *plan) hasPSKs() bool {
 	return len(c.cfg.PSKs) > 0 || c.cfg.GetPSK != nil || c.cfg.asks(AsyncPSK)
 }
 
 // has12PSKs reports whether any may be usable in TLS 1.2.
 func (c *plan) has12PSKs() bool {
-	asked := c.cfg.GetPSK != nil || c.cfg.asks(AsyncPSK)
+	asked := c.cfg.GetPSK != nil || c.cfg.GetClientPSK != nil || c.cfg.asks(AsyncPSK|AsyncClientPSK)
 	return asked || slices.ContainsFunc(c.cfg.PSKs, func(p PSK) bool { return !p.Import })
 }
 
@@ -108,7 +113,7 @@ func (c *plan) hasCertificate() bool {
 // onlyPSKs reports whether a client without a name cannot verify a certificate, and so
 // accepts only PSKs.
 func (c *plan) onlyPSKs() bool {
-	return len(c.cfg.PSKs) > 0 && c.cfg.ServerName == "" && !c.cfg.InsecureSkipVerify && !c.nameless()
+	return c.hasClientPSKs() && c.cfg.ServerName == "" && !c.cfg.InsecureSkipVerify && !c.nameless()
 }
 
 // nameless reports whether a chain without a name is enough: never a chain to the

@@ -16,6 +16,7 @@ const (
 	maxServerName   = 255
 	helloRoom       = 40_000
 	authoritiesRoom = 1<<16 - 1<<10
+	maxHint         = 1 << 14
 	// derivedRoom is the room for names that the Config does not ask to send: many
 	// peers refuse messages of more than 16 KiB.
 	derivedRoom = 1 << 14
@@ -35,6 +36,9 @@ func (c *plan) fields(*handshake.Params) error {
 	}
 	if n := sizeOf(c.cfg.NextProtos, 1); n > helloRoom {
 		return configError("NextProtos", fmt.Sprintf("it takes %d bytes, but a ClientHello has room for %d", n, helloRoom))
+	}
+	if n := len(c.cfg.PSKIdentityHint); n > maxHint {
+		return configError("PSKIdentityHint", fmt.Sprintf("it has %d bytes, more than %d", n, maxHint))
 	}
 	for i, name := range c.cfg.ClientCANames {
 		if len(name) == 0 {

@@ -40,6 +40,7 @@
 //	which session? (client)       SessionCache                          AsyncSession     SessionRequest
 //	which ticket keys? (server)   TicketKeys                            AsyncTicketKeys  TicketKeysRequest
 //	which PSK? (server)           PSKs, GetPSK                          AsyncPSK         PSKRequest
+//	which PSK? (client)           GetClientPSK, PSKs                    AsyncClientPSK   ClientPSKRequest
 //	is early data new? (server)   ReplayGuard                           AsyncReplay      ReplayRequest
 //
 // AsyncVerify asks in addition to the callbacks, and AsyncPSK asks after PSKs; the others ask

@@ -113,7 +113,7 @@ func NewEngine(mode Mode, cfg *Config) (*Engine, error) {
 		if c.unfit != nil {
 			return nil, c.unfit
 		}
-		if cfg.ServerName == "" && !cfg.InsecureSkipVerify && !cfg.ServerNameOptional && len(cfg.PeerPublicKeys)+len(cfg.PSKs) == 0 {
+		if cfg.ServerName == "" && !cfg.InsecureSkipVerify && !cfg.ServerNameOptional && len(cfg.PeerPublicKeys) == 0 && !c.hasClientPSKs() {
 			return nil, configError("ServerName", "a client needs the name of its server, or InsecureSkipVerify")
 		}
 		e.serverName = cfg.ServerName

@@ -71,6 +71,8 @@ func questionName(q handshake.Question) string {
 		return "session"
 	case *handshake.FindPSK:
 		return "psk"
+	case *handshake.ClientPSK:
+		return "psk"
 	case *handshake.SealTicket:
 		return "ticket"
 	}

@@ -27,8 +27,9 @@ const placeholder = "authority.invalid"
 // refused.
 //
 // A client verifies the server by the authority of its channel: the host of the target, unless
-// cfg.ServerName or grpc.WithAuthority says otherwise. With cfg.PSKs or cfg.PeerPublicKeys it
-// does not verify a name, unless cfg has a ServerName: then no certificate is accepted in their place.
+// cfg.ServerName or grpc.WithAuthority says otherwise. With cfg.PSKs, cfg.GetClientPSK or
+// cfg.PeerPublicKeys it does not verify a name, unless cfg has a ServerName: then no certificate is
+// accepted in their place.
 //
 // If cfg cannot be used, the error is a *hermetic.ConfigError. Config.Async is not supported:
 // callbacks may block.
@@ -45,7 +46,7 @@ func New(cfg *hermetic.Config) (credentials.TransportCredentials, error) {
 	}
 	client := forHTTP2(cfg)
 	c := &creds{client: client, server: server, serverName: cfg.ServerName}
-	if c.named = cfg.ServerName != "" || len(cfg.PSKs)+len(cfg.PeerPublicKeys) == 0; c.named {
+	if c.named = cfg.ServerName != "" || len(cfg.PSKs)+len(cfg.PeerPublicKeys) == 0 && cfg.GetClientPSK == nil; c.named {
 		client.ServerName = placeholder
 	}
 	for mode, cfg := range map[hermetic.Mode]*hermetic.Config{hermetic.TLSClient: client, hermetic.TLSServer: server} {

@@ -9,9 +9,10 @@ import (
 )
 
 // Dial connects and performs the handshake: DTLS if the network is "udp", "udp4" or "udp6", and
-// otherwise TLS. Without cfg.ServerName, the name to verify is the host of address. With cfg.PSKs
-// or cfg.PeerPublicKeys it is not: then no certificate is accepted in their place. If ctx is done
-// before the handshake is complete, the error is that of ctx. For options, use a [Dialer].
+// otherwise TLS. Without cfg.ServerName, the name to verify is the host of address. With
+// cfg.PSKs, cfg.GetClientPSK or cfg.PeerPublicKeys it is not: then no certificate is accepted in
+// their place. If ctx is done before the handshake is complete, the error is that of ctx. For
+// options, use a [Dialer].
 func Dial(ctx context.Context, network, address string, cfg *hermetic.Config) (*Conn, error) {
 	return (&Dialer{Config: cfg, HandshakeTimeout: -1}).dial(ctx, network, address)
 }
@@ -86,7 +87,7 @@ func named(cfg *hermetic.Config, address string) (*hermetic.Config, error) {
 	if cfg == nil {
 		cfg = &hermetic.Config{}
 	}
-	if cfg.ServerName != "" || len(cfg.PSKs)+len(cfg.PeerPublicKeys) > 0 {
+	if cfg.ServerName != "" || len(cfg.PSKs)+len(cfg.PeerPublicKeys) > 0 || cfg.GetClientPSK != nil {
 		return cfg, nil
 	}
 	host, _, err := net.SplitHostPort(address)

@@ -32,7 +32,7 @@ import (
 //
 // Config.NextProtos may be empty: then "h2" and "http/1.1" are offered, as Protocols and
 // ForceAttemptHTTP2 permit. Without Config.ServerName the name to verify is that of the URL, unless
-// the Config has PSKs or PeerPublicKeys. Nil means the zero Config.
+// the Config has PSKs, GetClientPSK or PeerPublicKeys. Nil means the zero Config.
 func Transport(cfg *hermetic.Config) *http.Transport {
 	outer := &http.Transport{
 		Proxy:                 http.ProxyFromEnvironment,
@@ -48,7 +48,7 @@ func Transport(cfg *hermetic.Config) *http.Transport {
 	if cfg == nil {
 		cfg = new(hermetic.Config)
 	}
-	t.named = cfg.ServerName == "" && len(cfg.PSKs)+len(cfg.PeerPublicKeys) == 0
+	t.named = cfg.ServerName == "" && len(cfg.PSKs)+len(cfg.PeerPublicKeys) == 0 && cfg.GetClientPSK == nil
 	cfg = cfg.Clone()
 	if t.named {
 		cfg.ServerNameOptional = true // each connection gets its own

@@ -44,6 +44,7 @@ type client12 struct {
 	serverHas    wire.ExtensionSet
 	request      *Choose // nil: no certificate is asked of us
 	psk          *PSK    // of a suite with one
+	hint         []byte  // psk_identity_hint; nil: none
 	ticket       wire.NewSessionTicket12
 	group        suite.Group
 	serverPublic []byte
@@ -95,7 +96,7 @@ func (c *client12) onServerHello(sh *wire.ServerHello) (step, error) {
 		c.id = slices.Clone(sh.SessionID)
 	}
 	if c.conn.Suite.Auth == suite.NoSignature {
-		return c.expectPSK()
+		return c.expectPSKKey(), nil
 	}
 	scts := slices.Clone(sh.SCTs)
 	return expect(func(msg wire.Message) (step, error) { return c.onCertificate(msg, scts) }, wire.TypeCertificate), nil
@@ -154,6 +155,9 @@ func (c *client12) onServerKeyExchange(msg wire.Message) (step, error) {
 		}
 	}
 	c.transcript.add(msg)
+	if c.params.AskPSK && len(ske.Hint) > 0 {
+		c.hint = slices.Clone(ske.Hint)
+	}
 	if !parts.Signed {
 		return expect(c.onServerHelloDone, wire.TypeServerHelloDone), nil
 	}
@@ -200,7 +204,10 @@ func (c *client12) onServerHelloDone(msg wire.Message) (step, error) {
 		return step{}, errHelloDoneBody
 	}
 	c.transcript.add(msg)
-	if c.request == nil {
+	switch {
+	case c.conn.Suite.KeyExchange.PSK:
+		return c.findPSK()
+	case c.request == nil:
 		return c.respond(nil, 0)
 	}
 	q := c.request

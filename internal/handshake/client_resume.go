@@ -47,9 +47,8 @@ func (c *clientStart) fillSession() error {
 	if c.session != nil && c.session.Version == wire.VersionTLS13 {
 		c.addPSK(SessionPSK(c.session))
 	}
-	external := c.params.PSKs[c.conn.Transport]
-	for i := range external {
-		c.addPSK(&external[i])
+	for i := range c.external {
+		c.addPSK(&c.external[i])
 	}
 	c.offerPSKs()
 	if p.AskSession || len(c.psks) > 0 {

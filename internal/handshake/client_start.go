@@ -54,6 +54,7 @@ type clientStart struct {
 	shares     []keyShare
 	psks       []offeredPSK
 	session    *session.Session   // offered; nil: none
+	external   []PSK              // to offer in TLS 1.3
 	early      *suite.EarlySecret // for early data; nil: none is offered
 	sessionID  [32]byte           // if it is not a session's
 	retrySuite uint16             // of the HelloRetryRequest
@@ -65,14 +66,14 @@ func (c *clientStart) start() (step, error) {
 		return step{}, err
 	}
 	if !c.params.AskSession {
-		return c.begin()
+		return c.findPSKs()
 	}
 	q := new(Offer)
 	return ask(q, func() (step, error) {
 		if s := q.Session; s != nil && c.offerable(s) {
 			c.session = s
 		}
-		return c.begin()
+		return c.judgeSession()
 	}), nil
 }
 

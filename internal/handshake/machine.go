@@ -59,6 +59,8 @@ type Params struct {
 	AskSession bool // a client asks Offer, and takes tickets
 
 	PSKs         [2][]PSK      // the external ones for each wire.Transport; a client offers them
+	AskPSK       bool          // a client asks ClientPSK
+	PSKHint      []byte        // a TLS 1.2 server's psk_identity_hint; empty: none
 	AcceptPSK    bool          // a server asks FindPSK
 	ExternalPSK  bool          // FindPSK is asked about external PSKs too
 	OnlyPSK      bool          // a server has no certificate; a client has no name to verify one by

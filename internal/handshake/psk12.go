@@ -8,7 +8,7 @@ import (
 	"github.com/hermetic-tls/hermetic/internal/wire"
 )
 
-var errPSKSuite = alert.New(alert.InternalError, "no PSK for the cipher suite that was selected")
+var errPSKSuite = alert.New(alert.HandshakeFailure, "the server chose a cipher suite with a PSK, and there is none for TLS 1.2 and its hint")
 
 // premainPSK is the premain secret of RFC 4279, Section 2, and RFC 5489, Section
 // 2: the other secret is that of ECDHE, or as many zero bytes as the PSK is long.
@@ -21,7 +21,7 @@ func premainPSK(other, psk []byte) []byte {
 	return append(binary.BigEndian.AppendUint16(b, uint16(len(psk))), psk...)
 }
 
-// expectPSK: a client with a suite of RFC 4279 or 5489. The server may omit
+// expectPSKKey: a client with a suite of RFC 4279 or 5489. The server may omit
 // a key exchange message without content.
 //
 //	                        <-------- ServerHello
@@ -29,22 +29,16 @@ func premainPSK(other, psk []byte) []byte {
 //	                        <-------- ServerHelloDone
 //	ClientKeyExchange
 //	ChangeCipherSpec, [Finished] ---->
-func (c *client12) expectPSK() (step, error) {
-	external := c.params.PSKs[c.conn.Transport]
-	i := slices.IndexFunc(external, func(p PSK) bool { return p.In12 })
-	if i < 0 {
-		return step{}, errPSKSuite
-	}
-	c.psk = &external[i]
+func (c *client12) expectPSKKey() step {
 	if c.conn.Suite.KeyExchange.ECDHE {
-		return c.expectKey(), nil
+		return c.expectKey()
 	}
 	return expect(func(msg wire.Message) (step, error) {
 		if msg.Type == wire.TypeServerKeyExchange {
 			return c.onServerKeyExchange(msg)
 		}
 		return c.onServerHelloDone(msg)
-	}, wire.TypeServerKeyExchange, wire.TypeServerHelloDone), nil
+	}, wire.TypeServerKeyExchange, wire.TypeServerHelloDone)
 }
 
 // respondPSK is a server with such a suite.
@@ -53,11 +47,16 @@ func (s *server12) respondPSK() (step, error) {
 	if err := s.sendServerHello(); err != nil {
 		return step{}, err
 	}
+	var ske wire.ServerKeyExchange
 	if s.conn.Suite.KeyExchange.ECDHE {
-		ske, err := s.newKey()
-		if err != nil {
+		var err error
+		if ske, err = s.newKey(); err != nil {
 			return step{}, err
 		}
+	}
+	ske.Hint = s.params.PSKHint
+	// RFC 4279, Section 2: "If no hint is provided, the ServerKeyExchange message is omitted."
+	if s.conn.Suite.KeyExchange.ECDHE || len(ske.Hint) > 0 {
 		s.send(ske.Append(s.scratch[:0], wire.KeyExchangeParts(s.conn.Suite.KeyExchange)))
 	}
 	s.send(wire.AppendMessage(s.scratch[:0], wire.TypeServerHelloDone, nil))

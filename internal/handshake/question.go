@@ -97,6 +97,15 @@ type Resume struct {
 	outcome
 }
 
+// ClientPSK asks a client for its PSK.
+type ClientPSK struct {
+	Version uint16       // that it is for
+	Hint    []byte       // psk_identity_hint of TLS 1.2; nil: none
+	Began   *session.PSK // of the session that is to be offered; nil: it is for a full handshake
+	PSKs    []PSK        // the answer, the forms of one PSK; none: those of the configuration
+	outcome
+}
+
 // SealTicket asks a server for the ticket that holds a session.
 type SealTicket struct {
 	Session *session.Session

@@ -62,6 +62,8 @@ func (c *connection) answer(p hermetic.Pending) error {
 		return p.Answer(ticketKeys, nil)
 	case *hermetic.PSKRequest:
 		return p.Answer(c.findPSK(p.Identity), nil)
+	case *hermetic.ClientPSKRequest:
+		return p.Answer(&c.asked.psks[0], nil)
 	case *hermetic.ReplayRequest:
 		return p.Answer(true, nil)
 	}

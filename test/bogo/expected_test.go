@@ -14,7 +14,6 @@ var (
 		"RFC 9846, Section 4.3.11", "the client's PSK is unknown"}
 	clientOrder = decline{"of several PSKs the client's order counts", "RFC 9846, Section 4.3.11 leaves it to the server", "connection selected a different PSK"}
 	pskFirst    = decline{"a PSK that is known comes before a certificate", "RFC 9846, Section 4.1.1 leaves it to the server", "peer certificate did not match"}
-	noHint      = decline{"a server sends no psk_identity_hint", "RFC 4279, Section 5.2: it is not recommended without an application profile", "unexpected identity"}
 	only13      = decline{"a version without a cipher suite is not offered", "RFC 9846, Section 4.2.2", "did not offer any supported protocol versions"}
 	noNameAck   = decline{"a DTLS 1.2 server does not acknowledge server_name, which pion/dtls cannot read", "RFC 6066, Section 3", "did not acknowledge server_name"}
 	staticRSA   = decline{"static RSA has no forward secrecy", "RFC 9325, Section 4.1: MUST NOT", "no cipher suite"}
@@ -31,8 +30,6 @@ var declines = map[string]decline{
 	"PSK-Server-IdentityDoesNotMatch-DTLS":                           unknownPSK,
 	"PSK-Server-PartialImport-NoMatch-TLS":                           unknownPSK,
 	"PSK-Server-PartialImport-NoMatch-DTLS":                          unknownPSK,
-	"TLS-TLS12-ECDHE_PSK_WITH_CHACHA20_POLY1305_SHA256-server":       noHint,
-	"DTLS-TLS12-ECDHE_PSK_WITH_CHACHA20_POLY1305_SHA256-server":      noHint,
 	"PSK-Client-PSKRequired-TLS12-TLS":                               only13,
 	"PSK-Client-PSKRequired-TLS12-DTLS":                              only13,
 	"PSK-Server-ServerPreferenceOrder-TLS":                           clientOrder,

@@ -63,6 +63,7 @@ func (c *connection) keepSessions(cfg *hermetic.Config) {
 	}
 	if o.psk != "" {
 		cfg.PSKs = append(cfg.PSKs, hermetic.PSK{Identity: []byte(o.pskIdentity), Key: []byte(o.psk)})
+		cfg.PSKIdentityHint = []byte(o.pskIdentity)
 	}
 	for _, cred := range o.credentials {
 		if p := cred.psk; p != nil {
@@ -89,6 +90,10 @@ func (c *connection) keepSessions(cfg *hermetic.Config) {
 		if o.server && len(cfg.PSKs) > 0 {
 			c.asked.psks, cfg.PSKs = cfg.PSKs, nil
 			cfg.Async |= hermetic.AsyncPSK
+		}
+		if !o.server && len(cfg.PSKs) == 1 {
+			c.asked.psks, cfg.PSKs = cfg.PSKs, nil
+			cfg.Async |= hermetic.AsyncClientPSK
 		}
 	}
 }
