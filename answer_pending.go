@@ -20,7 +20,7 @@ import (
 // the engine. A second answer, or one after Reset, is an [ErrInvalidOperation].
 type Pending interface{ pending() }
 
-// ConfigRequest asks a server which Config is for a client ([AsyncConfig]).
+// ConfigRequest asks a server which Config to use for a client ([AsyncConfig]).
 type ConfigRequest struct {
 	// ClientHello describes the client.
 	ClientHello *ClientHello

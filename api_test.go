@@ -202,12 +202,12 @@ func TestConfigErrorsName(t *testing.T) {
 		call        func() error
 		field, text string
 	}{
-		"nil":                            {engine(nil), "", "hermetic: Config: it is nil"},
-		"nil for an import":              {func() error { _, err := ImportEngine(nil, nil, nil, nil); return err }, "", "hermetic: Config: it is nil"},
+		"nil":                            {engine(nil), "", "hermetic: Config: it is nil: for the defaults, pass &hermetic.Config{}"},
+		"nil for an import":              {func() error { _, err := ImportEngine(nil, nil, nil, nil); return err }, "", "hermetic: Config: it is nil: for the defaults, pass &hermetic.Config{}"},
 		"a cookie secret":                {engine(&Config{DTLS: DTLSConfig{CookieSecret: []byte("short")}}), "DTLS.CookieSecret", "hermetic: Config.DTLS.CookieSecret: it has 5 bytes, less than 16"},
 		"a demand that does not exist":   {engine(&Config{ClientAuth: 5}), "ClientAuth", "hermetic: Config.ClientAuth: 5 is none of the constants of crypto/tls"},
 		"a question that does not exist": {engine(&Config{Async: AsyncSign | 1<<15}), "Async", "hermetic: Config.Async: Sign|0x8000 has a bit that asks nothing"},
-		"FromTLS of nil":                 {from(nil), "", "hermetic: tls.Config: it is nil"},
+		"FromTLS of nil":                 {from(nil), "", "hermetic: tls.Config: it is nil: for the defaults, pass &tls.Config{}"},
 		"FromTLS with renegotiation":     {from(&tls.Config{Renegotiation: tls.RenegotiateOnceAsClient}), "Renegotiation", "hermetic: tls.Config.Renegotiation: it cannot be taken over: renegotiation is never done: leave it tls.RenegotiateNever"},
 		"FromTLS of a bad value":         {from(&tls.Config{MinVersion: 7}), "MinVersion", ""},
 	} {

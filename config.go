@@ -87,7 +87,7 @@ const (
 	AsyncPSK
 	// AsyncReplay asks a server whether early data is new: a [ReplayRequest].
 	AsyncReplay
-	// AsyncConfig asks a server which Config is for a client, instead of calling
+	// AsyncConfig asks a server which Config to use for a client, instead of calling
 	// GetConfigForClient: a [ConfigRequest].
 	AsyncConfig
 	// AsyncClientPSK asks a client for its PSK, instead of calling GetClientPSK: a
@@ -382,15 +382,15 @@ type Config struct {
 	// serialized, and their errors ignored.
 	KeyLogWriter io.Writer
 
-	// Trace receives what happens to each connection: see package trace for what is told, and
-	// for sinks. Nil is off, and costs nothing. It may be called from many goroutines.
+	// Trace receives the events of each connection. Package trace describes them, and names the
+	// functions that log or save them. Nil disables tracing, which then costs nothing. Trace
+	// may be called from many goroutines.
 	//
-	// It is called at the end of a method of the [Engine], on the goroutine that has called
-	// that, with all events in order. So it may call the engine, whose further events follow
-	// when it has returned. If it panics, the panic is that of the method, whose results are
-	// lost; the connection itself is not damaged, and the remaining events follow with the
-	// next call. A sink of package netconn's connections must not call those, which hold locks
-	// then.
+	// A method of the [Engine] calls it just before it returns, on its own goroutine, with all
+	// events in order. Trace may call the engine: the events of that call follow when Trace has
+	// returned. If Trace panics, the method panics and its results are lost. The connection is
+	// not damaged, and the remaining events follow with the next call. With package netconn,
+	// Trace must not call the connection, whose locks are held.
 	Trace func(trace.Event)
 
 	// ReadAhead lets a [Context] read more from its BIO than the current record still lacks.
@@ -405,19 +405,18 @@ type Config struct {
 	// has proved anything. Beyond it nothing is verified, and the alert is bad_certificate.
 	//
 	// The unit is one verification with RSA-2048, about 30 µs. One with P-256 counts 3, with
-	// RSA-4096 11, with P-384 20, with RSA-8192 41 and with P-521 100. The cost adds up each
-	// certificate (1), every 256 bytes of them (1), the signature of the handshake, and each
-	// check that crypto/x509 would make if all signatures were good, of which it makes at
-	// most 100.
+	// RSA-4096 11, with P-384 20, with RSA-8192 41 and with P-521 100. The cost is the sum of 1
+	// for each certificate, 1 for every 256 bytes of them, the signature of the handshake, and
+	// each check that crypto/x509 would make if all signatures were good. It makes at most 100.
 	//
 	// Zero means 500, enough for ten certificates of RSA-4096, and 1 more for every 256 bytes
 	// by which MaxCertificateMessage exceeds 64 KiB.
 	MaxCertificateCost int
 
 	// CertificateCompressors are the algorithms with which certificates are compressed, in
-	// TLS 1.3 and DTLS 1.3, the preferred first (RFC 8879). Ours is compressed with the first
-	// that the peer offers, once, and kept for later handshakes. The peer is offered all of
-	// them for its own.
+	// TLS 1.3 and DTLS 1.3, the preferred first (RFC 8879). Our certificates are compressed with
+	// the first one that the peer offers, once, and the result is kept for later handshakes. All
+	// of them are offered to the peer for its certificates.
 	//
 	// Nil means none: a client that offers them lets a server that has not authenticated
 	// cause the work of decompression, which MaxCertificateMessage and MaxCertificateCost
@@ -430,8 +429,8 @@ type Config struct {
 	// does not know the limit yet. A peer that does not support the extension ignores it.
 	//
 	// Zero means the maximum, which limits nothing but tells the peer that its own limit is
-	// respected. Only a client with MaxFragmentLength then sends none, since servers prefer
-	// this extension.
+	// respected. There is one exception: with zero, a client with MaxFragmentLength does not
+	// send record_size_limit, since servers prefer it to max_fragment_length.
 	RecordSizeLimit int
 
 	// MaxFragmentLength, on a client, limits the content of the records of both sides: 512,

@@ -56,7 +56,7 @@ type plan struct {
 
 func (c *Config) plan() (*plan, error) {
 	if c == nil {
-		return nil, configError("", "it is nil")
+		return nil, configError("", "it is nil: for the defaults, pass &hermetic.Config{}")
 	}
 	c.compile.once.Do(func() { c.compile.result, c.compile.err = newPlan(c) })
 	return c.compile.result, c.compile.err

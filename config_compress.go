@@ -19,18 +19,18 @@ type CertificateCompressor struct {
 	// Name is the name to show to people, such as "zlib". It may be empty.
 	Name string
 
-	// Compress returns the compressed form of a message, which it must not modify, or nil to
-	// send that as it is, because compression gains nothing. An error ends the handshake with
-	// internal_error. The result is kept, so an algorithm may take its time. Nil means that
-	// our own certificates are not compressed with this algorithm.
+	// Compress returns the compressed form of a message, which it must not modify. It returns
+	// nil if compression gains nothing: the message is then sent as it is. An error ends the
+	// handshake with internal_error. The result is kept, so an algorithm may take its time. A
+	// nil Compress means that our own certificates are not compressed with this algorithm.
 	Compress func(message []byte) ([]byte, error)
 
-	// Decompress returns a reader of the message of that length whose compressed form is in r.
-	// It is closed if it is an io.Closer. Of a peer that has not authenticated, it may be
-	// asked anything: it must bound its memory by length. It need not bound or check what it
-	// returns: no more than length bytes and one are read, and an error or another length ends
-	// the handshake with bad_certificate. Nil means that the algorithm is not offered to the
-	// peer.
+	// Decompress returns a reader of the message whose compressed form is in r, and whose length
+	// the peer has declared. The reader is closed if it is an io.Closer. The peer has not
+	// authenticated and may send anything, so Decompress must bound its memory by length. It
+	// need not bound or check what the reader returns: at most length+1 bytes are read, and an
+	// error or another length ends the handshake with bad_certificate. A nil Decompress means
+	// that the algorithm is not offered to the peer.
 	Decompress func(r io.Reader, length int) (io.Reader, error)
 }
 

@@ -37,7 +37,7 @@ func (c *Config) Cookie(peerID []byte) []byte {
 }
 
 // CheckCookie reports whether cookie was made by [Config.Cookie] for peerID within the last minute,
-// of this Config or one with the same secret.
+// by this Config or one with the same secret.
 func (c *Config) CheckCookie(peerID, cookie []byte) bool {
 	if len(cookie) != base64.StdEncoding.EncodedLen(cookieTime+cookieMAC) {
 		return false

@@ -95,7 +95,7 @@ const (
 	// attacker who sees datagrams and forwards them faster than the network does can draw
 	// the connection to its own address.
 	PathValidationBasic PathValidation = iota
-	// PathValidationEnhanced challenges the peer at its current address before, so that a
+	// PathValidationEnhanced first challenges the peer at its current address, so that a
 	// peer that is still there is not drawn away. If nobody answers there, as after a NAT
 	// has forgotten the peer, it takes PathTimeout longer.
 	PathValidationEnhanced

@@ -16,7 +16,7 @@ import (
 //
 // What they return is checked. An error about a key share is the peer's fault, and the alert is
 // illegal_parameter; so is a shared secret of zeros (RFC 9846, Section 7.4.2). A result of
-// another size is the implementation's, and the alert is internal_error.
+// another size is the implementation's fault, and the alert is internal_error.
 type KeyExchange struct {
 	// Group is the group's number in the registry. One of [Groups] has the built-in group's
 	// sizes. Another one is used only in TLS 1.3, and only if CurvePreferences has it.
@@ -35,8 +35,8 @@ type KeyExchange struct {
 	SecretSize int
 
 	// FIPSApproved says that the implementation is part of a validated module. In FIPS 140-3
-	// mode one that is not approved is not used: the built-in one of its group is, and a
-	// group that has none is not supported.
+	// mode an implementation that is not approved is not used. The built-in implementation of
+	// its group takes its place; a group without one is not supported.
 	FIPSApproved bool
 
 	// Generate makes a client's key share, out of Config.Rand, and returns with it the

@@ -21,7 +21,7 @@ import (
 // A server without any certificate ends handshakes, as with crypto/tls: it does not make one.
 func FromTLS(t *tls.Config) (*Config, error) {
 	if t == nil {
-		return nil, tlsError("", "it is nil")
+		return nil, tlsError("", "it is nil: for the defaults, pass &tls.Config{}")
 	}
 	if err := refuse(t); err != nil {
 		return nil, err

@@ -3,6 +3,8 @@ package hermetic
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
+	"io/fs"
 	"os"
 
 	"github.com/hermetic-tls/hermetic/internal/pki"
@@ -21,8 +23,14 @@ type FileError struct {
 	Err error
 }
 
-// Error returns "FILE: PROBLEM: REASON".
-func (e *FileError) Error() string { return e.File + ": " + e.Problem + ": " + e.Err.Error() }
+// Error returns "FILE: PROBLEM: REASON". The reason does not name the file again.
+func (e *FileError) Error() string {
+	reason := e.Err
+	if path := (*fs.PathError)(nil); errors.As(reason, &path) {
+		reason = path.Err
+	}
+	return e.File + ": " + e.Problem + ": " + reason.Error()
+}
 
 // Unwrap returns Err.
 func (e *FileError) Unwrap() error { return e.Err }
@@ -35,7 +43,7 @@ const (
 	problemMismatch    = "certificate/private key mismatch"
 )
 
-// LoadConfig returns a Config of files in PEM. An empty name stands for no file.
+// LoadConfig returns a Config made from files in PEM. An empty name stands for no file.
 //
 // The file cacert holds the CA certificates that the peer is verified by: see
 // [LoadCertPool]. Without it, a client verifies its server by the system's roots, and a

@@ -526,8 +526,7 @@ func (c *Context) KeyUpdate(request KeyUpdateRequest) error {
 	return c.engine.KeyUpdate(request)
 }
 
-// Engine returns the engine below, for what the Context does not have itself: neither needs a
-// lock, so there is no function to pass, as there is for the Control of netconn's Conn. Its Open,
-// Seal, SealEarlyData, Output, Close, Reset and Export must not be called: bytes from the
-// transport and for it are with the Context.
+// Engine returns the engine below, for what the Context does not have itself. Do not call its
+// Open, Seal, SealEarlyData, Output, Close, Reset or Export: the Context does, and holds bytes
+// from the transport and for it.
 func (c *Context) Engine() *Engine { return c.engine }

@@ -4,7 +4,7 @@
 //
 // An [Engine] is one connection. [Engine.Open] decrypts a received record in place;
 // [Engine.Output] and [Engine.Seal] append what must be sent to the caller's slice. A record
-// costs no allocation. [Context] is the same engine behind a non-blocking io.ReadWriter: the
+// costs no allocation. [Context] is the same engine over a non-blocking io.ReadWriter: the
 // callback API of the Lua module mbedtls.ssl, in Go. Package netconn has net.Conn and
 // net.Listener over the engine.
 //
@@ -22,7 +22,7 @@
 //
 // Programs that react to errors use errors.Is and errors.As. An error with neither a variable
 // nor a type, such as that of a BIO whose Read returns an impossible count, is a fault of the
-// program, and its text says what to mend.
+// program, and its text says what to fix.
 //
 // # Waiting for others
 //

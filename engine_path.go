@@ -6,10 +6,10 @@ import (
 	"github.com/hermetic-tls/hermetic/internal/carrier"
 )
 
-// A Path is where a datagram comes from, or goes to. Paths are compared with ==, so use one form
+// A Path is where a datagram comes from or goes to. Paths are compared with ==, so use one form
 // for each address: net.UDPConn.ReadFromUDPAddrPort, for example, may return an IPv4 address
 // as an IPv6 one, which [netip.Addr.Unmap] undoes. A transport with other addresses can number
-// them. The zero Path is that of a connection whose caller tells none.
+// them. The zero Path means that the caller does not say.
 type Path struct {
 	// Local is our address. It matters only on an end that changes its own address: it may
 	// be zero on any other.
@@ -60,8 +60,8 @@ func (e *Engine) OutputTo(dst []byte) (out []byte, path Path) {
 	return out, Path(to)
 }
 
-// Path returns the path to the peer: the one of [Engine.SetPath], or to which the peer has proved
-// to have moved, see [Engine.OpenFrom]. DTLS only.
+// Path returns the path to the peer: the one given to [Engine.SetPath], or the one to which the
+// peer has proved that it has moved, see [Engine.OpenFrom]. DTLS only.
 func (e *Engine) Path() Path {
 	if d := e.datagrams(); d != nil {
 		return Path(d.Path())
@@ -69,9 +69,9 @@ func (e *Engine) Path() Path {
 	return Path{}
 }
 
-// NewPath returns the path that is being checked; ok is false if there is none. What
-// is sealed now goes to the current path, where the peer may not be any longer. Data that can
-// wait for the result, which comes by [Engine.Deadline], is better kept until then. DTLS only.
+// NewPath returns the path that is being checked; ok is false if there is none. Meanwhile, what
+// Seal returns goes to the current path, where the peer may no longer be. Data that can wait is
+// better kept until there is a result, at the latest at the [Engine.Deadline]. DTLS only.
 func (e *Engine) NewPath() (path Path, ok bool) {
 	if d := e.datagrams(); d != nil && e.err == nil {
 		p, ok := d.CheckedPath()
@@ -87,8 +87,8 @@ func (e *Engine) checksPaths() bool {
 }
 
 // SetPath changes the path to the peer without a check, and ends the check of another one. A
-// caller that changes its own address, Path.Local, says so here: if the peer then asks on the
-// old path, it hears that the new one is preferred (path_drop). With spare connection IDs, call
+// caller that changes its own address, Path.Local, says so here: if the peer then sends a
+// challenge on the old path, the answer is that the new one is preferred (path_drop). With spare connection IDs, call
 // [Engine.ChangeConnectionID] too. DTLS only.
 func (e *Engine) SetPath(path Path) error {
 	d := e.datagrams()

@@ -69,9 +69,9 @@ type ConnectionState struct {
 	PeerCertificates []*x509.Certificate
 
 	// VerifiedChains are the chains that verification has built, each from the peer's leaf to
-	// a root. A resumed session has those of its verification, which the server repeats at each
-	// resumption. After [ImportEngine] they are what verifies there and then, or nil. They are
-	// also nil where nothing is verified: with InsecureSkipVerify, with a
+	// a root. A resumed session has the chains of its own verification, which the server repeats
+	// at each resumption. After [ImportEngine] they are the chains that verify at that time, or
+	// nil. They are also nil where nothing is verified: with InsecureSkipVerify, with a
 	// ClientAuth below VerifyClientCertIfGiven, and with raw public keys.
 	VerifiedChains [][]*x509.Certificate
 
@@ -132,8 +132,8 @@ type RecordDrops struct {
 	Malformed uint64
 	// Foreign records have a connection ID that is not ours.
 	Foreign uint64
-	// NoKeys counts records of an epoch whose keys do not exist anymore, or not yet and
-	// without room to keep the record.
+	// NoKeys counts records of an epoch whose keys no longer exist, or do not exist yet when
+	// there is no room to keep the record.
 	NoKeys uint64
 	// Forged records do not authenticate.
 	Forged uint64

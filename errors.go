@@ -37,7 +37,7 @@ var (
 	ErrPending = errors.New("an answer is pending")
 )
 
-// Results of keeping connections and sessions.
+// Errors of saved connections and sessions.
 var (
 	// ErrExported means that [Engine.Export] has exported the engine, whose connection
 	// continues elsewhere. Every call returns it until Reset.
@@ -82,7 +82,7 @@ type ConfigError struct {
 	// Reason says what is wrong with it, in words.
 	Reason string
 
-	// Err is the error that Reason is the text of, such as one of crypto/x509; nil if there
+	// Err is the error that Reason describes, such as one of crypto/x509; nil if there
 	// is none.
 	Err error
 

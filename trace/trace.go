@@ -1,4 +1,4 @@
-// Package trace says what a connection does, as a stream of typed events: records and
+// Package trace describes what a connection does, as a stream of typed events: records and
 // handshake messages with their fields, keys, alerts, timers, retransmissions, drops and
 // questions. It also writes traces as lines of JSON, and reads them back.
 //
@@ -8,6 +8,10 @@
 //	w := trace.NewWriter(file, nil)
 //	cfg.Trace = w.Write
 //
+// Package trace/tracelog logs the events with log/slog, trace/pcapng writes packets for
+// Wireshark, and trace/flow turns a saved trace into the data of a drawing. A function of your
+// own may look at Event.Data, whose dynamic type says what has happened.
+//
 // # What is in a trace
 //
 // No secret is in an event: no key, no traffic secret, no PSK, no ticket that a server issues,
@@ -15,8 +19,8 @@
 // from the network: certificates, protocols, and the names of PSKs. Treat it as you treat a log
 // with the names of your users.
 //
-// [Record.Bytes] are the records as they were on the wire, encrypted. They serve a sink that
-// writes packets, and no other sink has them.
+// [Record.Bytes] are the records as they were on the wire, encrypted. They are for a function
+// that writes packets: JSON and logs do not have them.
 //
 // Text from a peer is quoted and escaped in every field, and cut to a few hundred bytes: it has
 // no control characters. An HTML page must still escape it as HTML.
@@ -36,11 +40,10 @@ type Event struct {
 	// their engines were made or reset. It is 0 for what belongs to no connection.
 	Conn uint64
 
-	// Side is the role of the engine that tells: both ends of a connection may have a trace.
+	// Side is the role of the engine that the event is from: both ends may have a trace.
 	Side Side
 
-	// Data is what has happened: a pointer to one of the types of this package that implement
-	// it.
+	// Data is what has happened: a pointer to one of the types that implement it.
 	Data Data
 }
 
@@ -133,8 +136,8 @@ type Fragment struct {
 	Total int `json:"length"`
 }
 
-// Message is a whole handshake message: one that was queued to be sent, or that was received
-// and is in its turn. What was retransmitted is one message.
+// Message is a whole handshake message, when it is queued to be sent, or when its turn has come
+// after it was received. A retransmission is not another message.
 type Message struct {
 	// Sent says that we sent it. Otherwise we received it.
 	Sent bool `json:"-"`
@@ -154,7 +157,7 @@ type Message struct {
 	Length int `json:"length"`
 
 	// Raw is the message. The ticket in a NewSessionTicket is zeros, since it stands for a
-	// session. Of a message of more than 64 KiB it is the start.
+	// session. For a message of more than 64 KiB it is only the start.
 	Raw Bytes `json:"raw,omitempty"`
 
 	// Fields are the message's fields, in order. A message that does not parse has those
@@ -310,9 +313,10 @@ func (*Drop) Name() string { return "record_dropped" }
 // Path is a change of what is known of the network path, or of the connection IDs on it. DTLS
 // only.
 type Path struct {
-	// Change is "new_path" for a record that may come from a new address, "changed" for a new
-	// address that the peer has proved, "mtu" for a different largest datagram, "validated" for
-	// an address that the peer has proved in the handshake, "local_cid" for another connection ID of ours, and "peer_cid" for one of the peer's.
+	// Change says what has changed: "new_path" is a record that may come from a new address,
+	// "changed" a new address that the peer has proved, "mtu" another size of the largest
+	// datagram, "validated" an address that the peer has proved in the handshake, "local_cid"
+	// another connection ID of ours, and "peer_cid" another one of the peer's.
 	Change string `json:"event_type"`
 
 	// MTU is the largest datagram, if Change is "mtu", in bytes.

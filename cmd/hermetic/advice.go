@@ -3,6 +3,7 @@ package main
 import (
 	"crypto/x509"
 	"errors"
+	"io/fs"
 	"net"
 	"syscall"
 
@@ -19,9 +20,12 @@ func adviceFor(err error) string {
 	var dns *net.DNSError
 	var usage *usageError
 	var slow *slowError
+	var file *hermetic.FileError
 	switch {
 	case errors.As(err, &usage):
 		return "Usage: " + usage.command.UseLine() + "; the flags: " + usage.command.CommandPath() + " --help"
+	case errors.As(err, &file) && errors.Is(err, fs.ErrNotExist):
+		return "Check the name. To make certificates for trials: hermetic cert"
 	case errors.As(err, &unknown):
 		return "We sent the alert unknown_ca. Give the authority's certificate with --cacert FILE, or accept any certificate with --insecure."
 	case errors.As(err, &name):

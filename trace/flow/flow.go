@@ -1,6 +1,6 @@
-// Package flow makes of a trace what a person looks at: for each connection its messages in
-// order and in flights, as in the figures of the RFCs, what was negotiated out of which offers,
-// and where the time went.
+// Package flow turns a trace into what a person looks at. For each connection it has the
+// messages in order and in flights, as in the figures of the RFCs, what was negotiated out of
+// which offers, and where the time went.
 package flow
 
 import (
@@ -10,12 +10,12 @@ import (
 	"github.com/hermetic-tls/hermetic/trace"
 )
 
-// Connection is what one side has told of a connection.
+// Connection is what the trace of one side says about a connection.
 type Connection struct {
 	// Conn is the number of the connection: see [trace.Event].
 	Conn uint64
 
-	// Side is the side that has told.
+	// Side is the side that the trace is from.
 	Side trace.Side
 
 	// Datagrams says that the connection is DTLS.
@@ -39,14 +39,14 @@ type Connection struct {
 	// Failed is how the connection has failed, or nil.
 	Failed *trace.Failed
 
-	// RoundTrips is how often this side has waited for an answer during the handshake.
+	// RoundTrips is how often this side waited for an answer during the handshake.
 	// Retransmissions do not count.
 	RoundTrips int
 
 	// Handshake is how long the handshake took; without its end, until the last event.
 	Handshake time.Duration
 
-	// Times are where Handshake went.
+	// Times say what the time of Handshake was spent on.
 	Times Times
 
 	// Sent is what this side has sent.
@@ -73,16 +73,16 @@ type Volume struct {
 
 // Times are parts of a handshake's time.
 type Times struct {
-	// Peer is the time until something of the peer arrived: the network and its work.
+	// Peer is the time spent waiting for the peer: the network, and the peer's own work.
 	Peer time.Duration
 
-	// Caller is the time until a question was answered, with Config.Async.
+	// Caller is the time spent waiting for answers of the caller, with Config.Async.
 	Caller time.Duration
 
-	// Timers is the time until a timer expired: something was lost.
+	// Timers is the time spent waiting for a timer to expire, because something was lost.
 	Timers time.Duration
 
-	// Local is the rest.
+	// Local is the rest: our own work.
 	Local time.Duration
 }
 

@@ -39,8 +39,8 @@ type Options struct {
 // TCP or UDP headers are made up: the client is 192.0.2.1, and its port says which connection it
 // is; the server is 198.51.100.1, port 443 for TLS and 4433 for DTLS. Segments of TCP are records.
 //
-// Its methods may be called from many goroutines. Give it the events of one side only, or each
-// packet is there twice.
+// Its methods may be called from many goroutines. Give it the events of one side only:
+// otherwise each packet is in the file twice.
 type Writer struct {
 	mu      sync.Mutex
 	w       io.Writer

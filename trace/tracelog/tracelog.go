@@ -11,8 +11,8 @@ import (
 )
 
 // New returns a function for Config.Trace that logs each event: its name is the message, and its
-// fields are attributes with the names that they have in JSON. Of a message the raw bytes and
-// the single fields are left out.
+// fields are attributes with the names that they have in JSON. The raw bytes and the
+// fields of a message are left out.
 //
 // The end of a handshake and of a connection is at level Info, a failure at Warn, and all else
 // at Debug. The time is that of the event.
