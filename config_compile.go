@@ -371,6 +371,8 @@ func (c *plan) sizes(p *handshake.Params) error {
 		return configError("DTLS.ConnectionIDLength", fmt.Sprintf("%d is not from 0 to 255", d.ConnectionIDLength))
 	case d.ConnectionIDLength > 0 && !d.ConnectionIDs:
 		return configError("DTLS.ConnectionIDLength", "it has no effect without ConnectionIDs")
+	case d.MakeConnectionID != nil && d.ConnectionIDLength == 0:
+		return configError("DTLS.MakeConnectionID", "it has no effect without ConnectionIDLength")
 	case d.PathValidation > PathValidationNone:
 		return configError("DTLS.PathValidation", fmt.Sprintf("%d is none of PathValidationBasic, PathValidationEnhanced, PathValidationNone", d.PathValidation))
 	case d.PathTimeout < 0:
@@ -380,7 +382,7 @@ func (c *plan) sizes(p *handshake.Params) error {
 	}
 	p.RRC = d.PathValidation != PathValidationNone
 	p.MaxCertificate = cmp.Or(c.cfg.MaxCertificateMessage, 1<<16)
-	p.CIDs, p.CIDLength, p.SRTP = d.ConnectionIDs, d.ConnectionIDLength, d.SRTPProfiles
+	p.CIDs, p.CIDLength, p.MakeCID, p.SRTP = d.ConnectionIDs, d.ConnectionIDLength, d.MakeConnectionID, d.SRTPProfiles
 	return nil
 }
 

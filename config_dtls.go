@@ -55,6 +55,14 @@ type DTLSConfig struct {
 	// to us.
 	ConnectionIDLength int
 
+	// MakeConnectionID, if set, may overwrite each ID that we give to a peer. It is called with
+	// ConnectionIDLength random bytes, and may put the number of this server in the first of them,
+	// by which a load balancer passes datagrams on: see [PeekDatagram]. IDs travel unencrypted,
+	// and should tell nobody else that two of them are of one peer. Two connections should not
+	// have the same: package netconn's listener calls it again, up to 16 times, for one that
+	// is in use. It may be called from many goroutines, must not block, and must not keep cid.
+	MakeConnectionID func(cid []byte)
+
 	// PathValidation is how a new address of a peer is checked (RFC 9853). With ConnectionIDs it
 	// is negotiated, unless it is [PathValidationNone]. The zero value is [PathValidationBasic].
 	// The caller of an Engine must tell where datagrams come from: see [Engine.OpenFrom].

@@ -26,6 +26,9 @@ type Peeked struct {
 // ID, or by the peer's address, where a new HelloRandom starts a new connection. None of
 // it is authenticated before an engine opens the datagram.
 //
+// A load balancer reads the server's number from the ID, where [DTLSConfig].MakeConnectionID has
+// put it.
+//
 // cidLen is the receiver's [DTLSConfig].ConnectionIDLength. ok is false if the record does
 // not parse: every engine drops such a datagram. The results alias datagram.
 func PeekDatagram(datagram []byte, cidLen int) (p Peeked, ok bool) {

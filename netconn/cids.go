@@ -2,6 +2,9 @@ package netconn
 
 import (
 	"bytes"
+	"cmp"
+	"crypto/rand"
+	"io"
 
 	"github.com/hermetic-tls/hermetic"
 )
@@ -20,6 +23,44 @@ func (s *socket) find(from key, cid []byte) (p, rising *peer) {
 		return moved, nil
 	}
 	return p, rising
+}
+
+// maxIDTries is how often a connection ID is made anew because another peer has it. Then it is
+// given twice: find knows such peers by their addresses.
+const maxIDTries = 16
+
+// withDistinctIDs returns cfg, or one that gives no peer the ID of another while there are
+// enough.
+func (s *socket) withDistinctIDs(cfg *hermetic.Config) *hermetic.Config {
+	if s.cidSize == 0 {
+		return cfg
+	}
+	fill := cfg.DTLS.MakeConnectionID
+	random := cmp.Or[io.Reader](cfg.Rand, rand.Reader)
+	cfg = cfg.Clone()
+	cfg.DTLS.MakeConnectionID = func(cid []byte) {
+		for i := range maxIDTries {
+			if i > 0 {
+				if _, err := io.ReadFull(random, cid); err != nil {
+					return
+				}
+			}
+			if fill != nil {
+				fill(cid)
+			}
+			if !s.uses(cid) {
+				return
+			}
+		}
+	}
+	return cfg
+}
+
+// uses reports whether a peer has that connection ID.
+func (s *socket) uses(cid []byte) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.cids[string(cid)] != nil
 }
 
 // known reports whether a connection ID is one that the peer sends to us. The

@@ -3,6 +3,7 @@ package netconn
 import (
 	"bytes"
 	"crypto/tls"
+	"fmt"
 	"net"
 	"testing"
 	"time"
@@ -299,4 +300,35 @@ func TestControl(t *testing.T) {
 			t.Error("Control after Close")
 		}
 	})
+}
+
+// TestConnectionIDsAreDistinct: IDs of the caller's making are given to one peer each while
+// there are enough, and then every peer is still served.
+func TestConnectionIDsAreDistinct(t *testing.T) {
+	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
+		for _, made := range []bool{false, true} {
+			client, server := configs(t)
+			client.MaxVersion = version
+			client.DTLS.ConnectionIDs = true
+			server.DTLS.ConnectionIDs, server.DTLS.ConnectionIDLength = true, 1
+			const possible = 4
+			if made {
+				server.DTLS.MakeConnectionID = func(cid []byte) { cid[0] %= possible }
+			}
+			w, l := onWire(t, server, PacketConfig{})
+			seen := make(map[byte]int)
+			for i := range possible + 2 {
+				c := w.caller(t, fmt.Sprint("peer ", i), client)
+				c.speak()
+				conn := accept(t, l)
+				_, cid := c.ConnectionIDs()
+				seen[cid[0]]++
+				c.say("words")
+				hears(t, conn, "words")
+			}
+			if n := len(seen); made && (n > possible || n < possible-1) || !made && n != possible+2 {
+				t.Errorf("%#x, made %v: IDs %v", version, made, seen)
+			}
+		}
+	}
 }

@@ -97,13 +97,13 @@ func NewPacketListener(pc net.PacketConn, cfg *hermetic.Config, opts *PacketConf
 		return nil, err
 	}
 	s := newSocket(newTransport(pc), cfg)
-	s.server = cfg
 	if opts != nil {
 		s.config = *opts
 	}
 	if cfg.DTLS.ConnectionIDs {
 		s.cidSize = cfg.DTLS.ConnectionIDLength
 	}
+	s.server = s.withDistinctIDs(cfg)
 	s.accept = make(chan *peer, s.config.backlog())
 	s.start()
 	return &PacketListener{s}, nil

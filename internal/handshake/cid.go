@@ -1,6 +1,7 @@
 package handshake
 
 import (
+	"bytes"
 	"io"
 	"slices"
 
@@ -11,6 +12,7 @@ import (
 var (
 	errNoCIDs    = alert.New(alert.UnexpectedMessage, "a message about connection IDs, which were not negotiated")
 	errCIDUsage  = alert.New(alert.IllegalParameter, "a NewConnectionId has an unknown usage")
+	errCIDsEqual = alert.New(alert.InternalError, "MakeConnectionID makes one connection ID again and again")
 	errCIDRandom = alert.New(alert.InternalError, "the random source failed")
 )
 
@@ -27,12 +29,42 @@ func (c *clientStart) offerCID() error {
 	if !c.params.CIDs || !c.extensions.Has(wire.ExtConnectionID) {
 		return nil
 	}
-	c.hello.ConnectionID = make([]byte, c.params.CIDLength)
+	cid, err := c.params.newCID(c.params.CIDLength)
+	if err != nil {
+		return err
+	}
+	c.hello.ConnectionID = cid
 	c.hello.Has.Add(wire.ExtConnectionID)
 	if c.params.RRC && c.extensions.Has(wire.ExtRRC) {
 		c.hello.Has.Add(wire.ExtRRC)
 	}
-	return c.random(c.hello.ConnectionID)
+	return nil
+}
+
+// newCID makes a connection ID of ours.
+func (p *Params) newCID(size int) ([]byte, error) {
+	cid := make([]byte, size)
+	if _, err := io.ReadFull(p.Rand, cid); err != nil {
+		return nil, errCIDRandom
+	}
+	if p.MakeCID != nil && len(cid) > 0 {
+		p.MakeCID(cid)
+	}
+	return cid, nil
+}
+
+// maxCIDTries is how often an ID is made until it differs from all others of the connection.
+const maxCIDTries = 16
+
+// anotherCID makes a connection ID that is none of those that we have, which have one size.
+func (p *Params) anotherCID(local [][]byte) ([]byte, error) {
+	for range maxCIDTries {
+		cid, err := p.newCID(len(local[0]))
+		if err != nil || !slices.ContainsFunc(local, func(c []byte) bool { return bytes.Equal(c, cid) }) {
+			return cid, err
+		}
+	}
+	return nil, errCIDsEqual
 }
 
 // acceptCID takes the server's answer to it. An rrc without a connection_id means nothing:
@@ -52,14 +84,18 @@ func (s *serverStart) chooseCID(sh *wire.ServerHello) error {
 	if !ok || !s.params.CIDs || !(s.hello.Has & s.extensions).Has(wire.ExtConnectionID) {
 		return nil
 	}
-	sh.ConnectionID = make([]byte, s.params.CIDLength)
+	cid, err := s.params.newCID(s.params.CIDLength)
+	if err != nil {
+		return err
+	}
+	sh.ConnectionID = cid
 	sh.Has.Add(wire.ExtConnectionID)
 	out.SetCIDs(sh.ConnectionID, slices.Clone(s.hello.ConnectionID))
 	if s.params.RRC && (s.hello.Has & s.extensions).Has(wire.ExtRRC) {
 		sh.Has.Add(wire.ExtRRC)
 		out.CheckPaths()
 	}
-	return s.random(sh.ConnectionID)
+	return nil
 }
 
 // onNewConnectionID takes connection IDs for our records: RFC 9147bis, Section 9.
@@ -107,27 +143,50 @@ func (c *Connection) onRequestConnectionID(o Output, p *Params, msg wire.Message
 	if err := m.Parse(msg.Body); err != nil {
 		return err
 	}
-	return c.OfferCIDs(out, p, min(int(m.Count), maxCIDs-len(local)), false)
+	cids, err := p.newCIDs(local, min(int(m.Count), maxCIDs-len(local)))
+	if err != nil && err != errCIDsEqual {
+		return err
+	}
+	offerCIDs(out, cids, cidSpare)
+	return nil
 }
 
 // OfferCIDs sends the peer n new connection IDs for its records to us, to be
 // used at once or as spares.
 func (c *Connection) OfferCIDs(out CIDOutput, p *Params, n int, immediate bool) error {
-	m := wire.NewConnectionID{Usage: cidSpare}
-	if immediate {
-		m.Usage = cidImmediate
-	}
 	local, _ := out.CIDs()
+	cids, err := p.newCIDs(local, n)
+	if err != nil {
+		return err
+	}
+	usage := uint8(cidSpare)
+	if immediate {
+		usage = cidImmediate
+	}
+	offerCIDs(out, cids, usage)
+	return nil
+}
+
+// newCIDs makes n connection IDs, or with an error those before it.
+func (p *Params) newCIDs(local [][]byte, n int) (cids [][]byte, err error) {
+	all := slices.Clone(local)
 	for range n {
-		cid := make([]byte, len(local[0])) // all have one size
-		if _, err := io.ReadFull(p.Rand, cid); err != nil {
-			return errCIDRandom
+		cid, err := p.anotherCID(all)
+		if err != nil {
+			return all[len(local):], err
 		}
+		all = append(all, cid)
+	}
+	return all[len(local):], nil
+}
+
+func offerCIDs(out CIDOutput, cids [][]byte, usage uint8) {
+	m := wire.NewConnectionID{Usage: usage}
+	for _, cid := range cids {
 		out.AddLocalCID(cid)
 		m.CIDs = wire.AppendCID(m.CIDs, cid)
 	}
 	out.Send(m.Append(nil))
-	return nil
 }
 
 // ChangePeerCID uses a spare connection ID from now on, and reports whether there

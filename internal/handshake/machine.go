@@ -48,10 +48,11 @@ type Params struct {
 	SizeLimit          uint16 // record_size_limit; 0: a client sends none
 	FragmentLength     uint16 // a client's max_fragment_length, in bytes; 0: none
 
-	SRTP      []uint16 // profiles of use_srtp, the preferred first; DTLS only
-	CIDs      bool     // DTLS connection IDs are negotiated
-	CIDLength int      // of ours; 0: the peer's records to us have none
-	RRC       bool     // with CIDs, return routability checks are negotiated too
+	SRTP      []uint16         // profiles of use_srtp, the preferred first; DTLS only
+	CIDs      bool             // DTLS connection IDs are negotiated
+	CIDLength int              // of ours; 0: the peer's records to us have none
+	MakeCID   func(cid []byte) // changes random ones of ours; may be nil
+	RRC       bool             // with CIDs, return routability checks are negotiated too
 
 	AskConfig  bool // a server asks Configure first
 	AskResume  bool // a server asks Resume
