@@ -35,7 +35,7 @@ func rootCommand() *cobra.Command {
 		SilenceErrors: true,
 	}
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return &usageError{plainly(err), c} })
-	root.AddCommand(demoCommand(), clientCommand(), serverCommand(), certCommand(), luaCommand())
+	root.AddCommand(demoCommand(), clientCommand(), serverCommand(), certCommand(), luaCommand(), traceCommand())
 	return root
 }
 

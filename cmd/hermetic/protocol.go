@@ -21,6 +21,7 @@ type protocolOptions struct {
 	keylog, policy       string
 	fastGroups           bool
 	sizes                sizeOptions
+	tracing              *tracing // or nil
 }
 
 func (o *protocolOptions) addTo(c *cobra.Command) {
@@ -36,6 +37,7 @@ func (o *protocolOptions) addTo(c *cobra.Command) {
 	f.BoolVar(&o.fastGroups, "fast-groups", false, "key exchange by github.com/cloudflare/circl: faster, but not the standard library's")
 	o.sizes.addTo(f)
 	f.StringVar(&o.policy, "policy", "", "permit only what `NAME` does: fips, wpa3 (192-bit mode), cnsa1 or cnsa2")
+	c.PreRun = func(c *cobra.Command, _ []string) { o.tracing = tracingOf(c) }
 	f.StringVar(&o.keylog, "keylog", "", "append the secrets to `FILE`, for Wireshark")
 }
 
@@ -89,5 +91,6 @@ func (o *protocolOptions) apply(cfg *hermetic.Config) (err error) {
 	if o.keylog != "" {
 		cfg.KeyLogWriter, err = os.OpenFile(o.keylog, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	}
+	o.tracing.apply(cfg)
 	return err
 }

@@ -90,7 +90,6 @@ func choices(events []trace.Event) (list []Choice) {
 	if scheme != "" {
 		add(choose("signature of the server", schemes, scheme))
 	}
-	const alpn = "application_layer_protocol_negotiation"
 	protocols := offered(alpn, "protocol_name_list")
 	protocol := value(h.encrypted, "extensions", alpn, "protocol_name_list", "protocol_name")
 	if protocol == "" {

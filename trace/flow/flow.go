@@ -200,13 +200,6 @@ type builder struct {
 	done    bool       // the handshake is over
 }
 
-func (b *builder) peer() trace.Side {
-	if b.Side == trace.Client {
-		return trace.Server
-	}
-	return trace.Client
-}
-
 func (b *builder) from(sent bool) trace.Side {
 	if sent {
 		return b.Side

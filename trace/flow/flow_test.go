@@ -249,13 +249,21 @@ func FuzzConnections(f *testing.F) {
 		`{"time":3,"name":"question_answered","side":"client","data":{}}` + "\n" + `{"time":4,"name":"alert_received","side":"client","data":{}}` + "\n"))
 	f.Fuzz(func(t *testing.T, in []byte) {
 		events, _ := trace.ReadAll(bytes.NewReader(in))
-		for _, c := range flow.Connections(events) {
+		list := flow.Connections(events)
+		for _, c := range list {
 			for _, s := range c.Steps {
 				if s.Event < 0 || s.Event >= len(c.Events) {
 					t.Errorf("%+v of %d events", s, len(c.Events))
 				}
 				s.Notation()
+				if s.Message != nil {
+					flow.Notes(s.Message)
+				}
 			}
+			flow.Facts(c)
+		}
+		for _, x := range flow.Exchanges(list) {
+			x.Diagnose()
 		}
 	})
 }
