@@ -4,8 +4,8 @@
 //
 //	cfg.CertificateCompressors = certcompress.All()
 //
-// To decompress takes as much memory as the message, and with Brotli its window: up to 16 MiB,
-// if the peer wants that.
+// Decompression takes as much memory as the message. Brotli also takes its window, whose size the
+// peer chooses: up to 16 MiB.
 package certcompress
 
 import (
@@ -69,11 +69,11 @@ func compressZstd(message []byte) ([]byte, error) {
 }
 
 // zstdWindow is the largest window, unless the message is larger. RFC 8878, Section 3.1.1.1.2,
-// recommends to support it.
+// recommends supporting it.
 const zstdWindow = 8 << 20
 
-// decompressZstd decompresses at once, and not as a stream: so the message is its own window,
-// and needs no more memory than it says.
+// decompressZstd decompresses at once, and not as a stream. So the message is its own window, and
+// takes no more memory than the length that it declares.
 func decompressZstd(r io.Reader, length int) (io.Reader, error) {
 	data, err := io.ReadAll(r) // as large as the message that has arrived
 	if err != nil {

@@ -4,11 +4,11 @@
 //
 // It has X25519, ML-KEM-768 and ML-KEM-1024, and the hybrids X25519MLKEM768,
 // SecP256r1MLKEM768 and SecP384r1MLKEM1024. In the hybrids, P-256 and P-384 stay those of the
-// standard library: circl has nothing faster. The groups are the same on the wire, so that the
-// peer does not notice. [hermetic.Config].CurvePreferences still says which are used. ML-KEM
-// alone is not used unless that has it.
+// standard library: circl has nothing faster. The groups are the same on the wire, so the peer
+// does not notice. [hermetic.Config].CurvePreferences still says which groups are used. ML-KEM
+// alone is used only if it is listed there.
 //
-// # What it trades
+// # Trade-offs
 //
 // A handshake takes less time, on amd64 above all, where circl has assembly for X25519 and
 // vector instructions for ML-KEM. In return, the code that meets the peer's key shares and

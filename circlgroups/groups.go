@@ -9,7 +9,7 @@ import (
 	"github.com/hermetic-tls/hermetic"
 )
 
-// The groups that are ML-KEM alone, which crypto/tls has no names for.
+// The groups of ML-KEM alone, for which crypto/tls has no names.
 const (
 	// MLKEM768 is the group ML-KEM-768.
 	MLKEM768 tls.CurveID = 0x0201

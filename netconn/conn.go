@@ -96,8 +96,8 @@ func (c *Conn) Read(p []byte) (int, error) { return c.session.Read(p) }
 // [hermetic.ErrInvalidOperation], and nothing is sent. A datagram that the transport has not
 // taken at the deadline may still be sent later.
 //
-// A peer that reads nothing, though it may have sent its close_notify, keeps a Write over a stream
-// waiting until the write deadline, as with crypto/tls: set one.
+// A peer that does not read, even one that has sent its close_notify, blocks a Write over a stream
+// until the write deadline, as with crypto/tls: set one.
 //
 // After the peers have agreed on the ALPN protocol "h2", a first Write that begins like HTTP/1 is
 // [ErrNotHTTP2], and nothing is sent.

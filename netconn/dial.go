@@ -9,10 +9,10 @@ import (
 )
 
 // Dial connects and performs the handshake: DTLS if the network is "udp", "udp4" or "udp6", and
-// otherwise TLS. Without cfg.ServerName, the name to verify is the host of address. With
-// cfg.PSKs, cfg.GetClientPSK or cfg.PeerPublicKeys it is not: then no certificate is accepted in
-// their place. If ctx is done before the handshake is complete, the error is that of ctx. For
-// options, use a [Dialer].
+// otherwise TLS. Without cfg.ServerName, the name to verify is the host of address, except with
+// cfg.PSKs, cfg.GetClientPSK or cfg.PeerPublicKeys: no certificate is then accepted in their
+// place. If ctx is done before the handshake is complete, the error is that of ctx. For options,
+// use a [Dialer].
 func Dial(ctx context.Context, network, address string, cfg *hermetic.Config) (*Conn, error) {
 	return (&Dialer{Config: cfg, HandshakeTimeout: -1}).dial(ctx, network, address)
 }

@@ -24,8 +24,8 @@ import (
 // http.DefaultTransport. They may be changed before the first request, and mean what they mean with
 // crypto/tls, with these exceptions:
 //
-//   - DialTLSContext, TLSClientConfig and TLSNextProto are not for the user. A TLSClientConfig is
-//     there so that nothing is sent over crypto/tls: its handshakes always fail.
+//   - DialTLSContext, TLSClientConfig and TLSNextProto must not be changed. TLSClientConfig is set
+//     to one whose handshakes always fail, so that nothing is sent over crypto/tls.
 //   - Dial is not used, but DialContext is.
 //   - Clone returns a transport that speaks HTTP/1.1, and not through proxies: call Transport again.
 //   - A request to upgrade the connection, such as a WebSocket's, does not go through a proxy either.

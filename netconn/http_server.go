@@ -23,11 +23,11 @@ import (
 // The connections of l must be *[Conn]s, as those of [Listen] are: to limit or filter connections,
 // wrap the listener below, and pass that to [NewListener]. Others end with an error in the log.
 //
-// Unless the Config has NextProtos, "h2" and "http/1.1" are offered; of those it has, what
-// srv.Protocols rules out is not. HTTP/2 is that of net/http. To be handed the connections, it needs
-// srv.Protocols, Handler, ConnContext and ConnState changed: Serve wraps what it finds there, once,
-// so set them before, and call Serve before srv serves another listener. On a listener without TLS,
-// srv then refuses HTTP/2 as before.
+// The server offers "h2" and "http/1.1", or the Config's NextProtos if there are any, without what
+// srv.Protocols rules out. HTTP/2 is that of net/http. To hand it connections, Serve changes
+// srv.Protocols, Handler, ConnContext and ConnState: it wraps what it finds there, once. So set
+// them before, and call Serve before srv serves another listener. On a listener without TLS, srv
+// then refuses HTTP/2 as before.
 //
 // ConnContext and ConnState get the *Conn. For a handler, [FromContext] returns it. A Hijacker
 // returns a net.Conn that wraps it. TLSNextProto is for connections of crypto/tls: any other

@@ -10,8 +10,8 @@ import (
 )
 
 // Listen listens for DTLS, as [ListenPacket] does, if the network is "udp", "udp4" or "udp6", and
-// otherwise for TLS. Its connections are *[Conn]s, and their handshakes may take 30 seconds. It is a
-// *[Listener] or a *[PacketListener]. For options, use a [ListenConfig].
+// otherwise for TLS. The result is a *[PacketListener] or a *[Listener]. Its connections are *[Conn]s,
+// and their handshakes may take 30 seconds. For options, use a [ListenConfig].
 func Listen(network, address string, cfg *hermetic.Config) (net.Listener, error) {
 	return (&ListenConfig{Config: cfg}).Listen(context.Background(), network, address)
 }
@@ -40,15 +40,15 @@ type ListenConfig struct {
 	// OnFailure, if set, is called once for each connection whose handshake has failed, or was
 	// under way when the connection was closed: then err is net.ErrClosed, or
 	// os.ErrDeadlineExceeded after a deadline has passed. It must not block, nor use the
-	// connection. For DTLS it counts unless Packet.OnFailure is set.
+	// connection. A DTLS listener uses it unless Packet.OnFailure is set.
 	OnFailure func(peer net.Addr, err error)
 
-	// Packet are the further options of a DTLS listener.
+	// Packet holds the options that only a DTLS listener has.
 	Packet PacketConfig
 }
 
 // Listen listens for DTLS if the network is "udp", "udp4" or "udp6", and otherwise for TLS: the
-// listener is a *[PacketListener] or a *[Listener]. ctx counts for the resolution of address. If
+// listener is a *[PacketListener] or a *[Listener]. ctx bounds the resolution of address. If
 // Config cannot be used, the error is a *hermetic.ConfigError.
 func (lc *ListenConfig) Listen(ctx context.Context, network, address string) (net.Listener, error) {
 	sockets := lc.NetListenConfig

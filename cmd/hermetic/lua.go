@@ -13,7 +13,7 @@ func luaCommand() *cobra.Command {
 		Use:   "lua SCRIPT [ARGUMENT]...",
 		Short: "Run a Lua script with mbedtls.ssl and sockets, without installing Lua",
 		Long: `Run a Lua 5.1 script with the modules mbedtls, mbedtls.ssl, mbedtls.md,
-mbedtls.base64 (see docs/lua.md) and socket, which has those words of LuaSocket
+mbedtls.base64 (see docs/lua.md) and socket, which has the functions of LuaSocket
 that non-blocking programs use. SCRIPT may be - for standard input. The
 ARGUMENTs are in the table arg.`,
 		Example: "  hermetic lua examples/lua/echo_server.lua 4433",

@@ -37,7 +37,7 @@ func main() {
 func serve(l net.Listener) error {
 	return netconn.Serve(&http.Server{
 		Handler:           http.HandlerFunc(describe),
-		ReadHeaderTimeout: 10 * time.Second, // also of the handshake
+		ReadHeaderTimeout: 10 * time.Second, // bounds the handshake too
 	}, l)
 }
 

@@ -18,8 +18,8 @@ const (
 	// minRSA and maxRSA bound the RSA keys that we verify with, in bits: crypto/rsa
 	// refuses smaller ones, and the work grows with the square of it.
 	minRSA, maxRSA = 1024, 8192
-	// cacheSize bounds the chains that a Cache holds, and cachedBytes the DER of
-	// each: its sender has proved nothing yet.
+	// cacheSize bounds the number of chains in a Cache, and cachedBytes the size of
+	// each: its sender has not proved anything yet.
 	cacheSize   = 256
 	cachedBytes = 8 << 10
 )
@@ -63,8 +63,8 @@ func (c *Chain) Certificates() []*x509.Certificate {
 	return c.parsed
 }
 
-// forget drops the parsed certificates: a connection with a peer that the cache
-// has no room for keeps the DER.
+// forget drops the parsed certificates. A connection whose peer has no room in the
+// cache keeps only the DER.
 func (c *Chain) forget() {
 	c.mu.Lock()
 	c.parsed, c.cached, c.verdict, c.name = nil, false, nil, ""
@@ -104,8 +104,8 @@ func parse(ders [][]byte) ([]*x509.Certificate, error) {
 	return list, nil
 }
 
-// checkKey refuses keys that TLS has no use for, or whose one signature costs too
-// much.
+// checkKey refuses keys that TLS does not use, and keys with which one verification
+// costs too much.
 func checkKey(public crypto.PublicKey, limit int) error {
 	if verifyCost(public) > limit {
 		return tooExpensive(limit)
@@ -153,7 +153,7 @@ type Cache struct {
 
 	mu     sync.Mutex
 	chains map[[32]byte]*Chain
-	order  [cacheSize][32]byte // the keys, as they came
+	order  [cacheSize][32]byte // the keys, in the order of their arrival
 	next   int
 }
 
@@ -213,7 +213,7 @@ func (c *Cache) Affords(bytes int) error {
 
 func (c *Cache) limit() int { return cmp.Or(c.MaxCost, DefaultMaxCost) }
 
-// fingerprint is unambiguous: a certificate says how long it is.
+// fingerprint is unambiguous, since each certificate contains its length.
 func fingerprint(der [][]byte) [32]byte {
 	if len(der) == 1 {
 		return sha256.Sum256(der[0])

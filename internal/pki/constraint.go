@@ -5,9 +5,9 @@ import (
 	"reflect"
 )
 
-// A pool does not tell whether it has constraints (x509.CertPool.AddCertWithConstraint),
-// which must be asked for each connection, so this looks at the fields of its type. Where
-// these are not those of Go 1.26 everything counts as constrained, and no verdict is
+// A pool does not tell whether it has constraints (x509.CertPool.AddCertWithConstraint).
+// Constraints must be checked for each connection, so this looks at the fields of the pool's
+// type. If they are not those of Go 1.26, everything counts as constrained, and no verdict is
 // remembered.
 var poolByName, poolCerts, certConstraint, poolKnown = poolFields()
 
@@ -47,7 +47,7 @@ func constrained(pool *x509.CertPool, root *x509.Certificate) bool {
 	certs := p.FieldByIndex(poolCerts)
 	indexes := p.FieldByIndex(poolByName).MapIndex(reflect.ValueOf(string(root.RawSubject)))
 	if !indexes.IsValid() {
-		return true // the system's verifier has found it, beside the pool
+		return true // the root is not in the pool: the system's verifier has found it
 	}
 	for i := range indexes.Len() {
 		n := int(indexes.Index(i).Int())

@@ -20,10 +20,11 @@ const (
 	// DefaultMaxCost admits ten certificates of RSA-4096, or three authorities
 	// and a leaf of P-521.
 	DefaultMaxCost = 500
-	// rootCost is assumed for each check of a root's signature: pools do not tell
-	// what is in them. It is about that of RSA-4096.
+	// rootCost is the assumed cost of a verification with a root's key, about that of
+	// RSA-4096: a pool does not tell which keys it has.
 	rootCost = 10
-	// costlyBytes is how many bytes of certificates cost a unit to parse, at worst.
+	// costlyBytes is the number of bytes of certificates whose parsing costs one unit,
+	// in the worst case.
 	costlyBytes = 256
 )
 
@@ -32,8 +33,8 @@ func tooExpensive(limit int) error {
 	return alert.New(alert.BadCertificate, fmt.Sprintf("the peer's certificates cost too much to verify: MaxCertificateCost is %d", limit))
 }
 
-// parseCost is what parsing costs, at worst 10 ms for 64 KiB: of extended key usages,
-// or of mail addresses.
+// parseCost is the cost of parsing. In the worst case, a list of extended key usages or of
+// mail addresses, 64 KiB take 10 ms.
 func parseCost(der [][]byte) int {
 	size := 0
 	for _, d := range der {
@@ -64,9 +65,8 @@ func verifyCost(public crypto.PublicKey) int {
 	return 1 // crypto/x509 verifies nothing with other keys
 }
 
-// rsaCost grows with the square of the modulus, and with the multiplications
-// that the exponent takes: 17 for 65537, 60 for 2^31-1. Ten more make the modulus
-// ready. The standard library has assembly for up to 2048 bits.
+// rsaCost grows with the square of the modulus, and with the number of multiplications
+// for the exponent: 17 for 65537, 60 for 2^31-1. Preparing the modulus takes ten more. The standard library has assembly for up to 2048 bits.
 func rsaCost(key *rsa.PublicKey) int {
 	e := uint64(key.E)
 	steps := 10 + bits.Len64(e) + bits.OnesCount64(e) - 2
@@ -78,10 +78,10 @@ func rsaCost(key *rsa.PublicKey) int {
 	return 1 + steps*size*size*5/(27*64*2)
 }
 
-// affordable reports whether the peer's certificates cost no more than limit,
-// before any of their signatures is verified: one check with the leaf's key, and
-// what crypto/x509 would verify if every signature were good. It also stops at 100 checks, but one with RSA-8192 costs as much as
-// 41 with RSA-2048.
+// affordable reports whether the peer's certificates cost no more than limit, before any of
+// their signatures is verified. They cost one check with the leaf's key, and what crypto/x509
+// would verify if every signature were good. crypto/x509 has a limit of its own, 100 checks,
+// but one check with RSA-8192 costs as much as 41 with RSA-2048.
 func affordable(certs []*x509.Certificate, limit int) bool {
 	s := &search{intermediates: certs[1:], used: make([]bool, len(certs)-1)}
 	s.left = limit - verifyCost(certs[0].PublicKey)

@@ -93,8 +93,8 @@ func (b *Block) certificate() (der, trust []byte, err error) {
 	return der, s, nil
 }
 
-// restricted reports whether an X509_CERT_AUX lists purposes for which the
-// certificate is trusted or rejected. Its other fields are names.
+// restricted reports whether an X509_CERT_AUX lists purposes for which the certificate is
+// trusted or rejected. Its other fields only name things.
 func restricted(aux []byte) bool {
 	if len(aux) == 0 {
 		return false
@@ -118,8 +118,8 @@ const (
 )
 
 // ReadIdentity reads a file with a certificate chain, leaf first, and its private
-// key, in any order. Of the chain only the leaf must be understood. Of several keys
-// the leaf's is used.
+// key, in any order. Only the leaf must parse. If there are several keys, the leaf's is
+// used.
 func ReadIdentity(file []byte) (c tls.Certificate, fault FileFault, err error) {
 	blocks, err := ReadPEM(file)
 	if err != nil {
@@ -177,7 +177,7 @@ type fileBlocks struct {
 	keys []string // described
 }
 
-// explain adds to err what the blocks are.
+// explain adds a description of the blocks to err.
 func (f *fileBlocks) explain(err error, leaf *x509.Certificate) error {
 	const most = 4
 	keys := strings.Join(f.keys[:min(most, len(f.keys))], "; ")
@@ -211,7 +211,7 @@ func match(c tls.Certificate, keys []crypto.Signer, blocks fileBlocks) (tls.Cert
 	return c, MismatchFault, blocks.explain(err, c.Leaf)
 }
 
-// privateKey reads a key by what is in it: its label is often another's.
+// privateKey reads a key by its content: its label is often wrong.
 func (b *Block) privateKey() (crypto.Signer, error) {
 	switch {
 	case b.Label == "ENCRYPTED PRIVATE KEY" || b.Encrypted:
@@ -239,7 +239,7 @@ func parseKey(der []byte) (key any, err error) {
 		return nil, errKeyForm
 	}
 	if !s.Empty() {
-		der = der[:len(der)-len(s)] // OpenSSL takes no notice either
+		der = der[:len(der)-len(s)] // OpenSSL ignores trailing bytes too
 	}
 	switch {
 	case fields.PeekASN1Tag(tag.SEQUENCE):

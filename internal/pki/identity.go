@@ -26,8 +26,8 @@ const (
 	RawPublicKey uint8 = 2
 )
 
-// Identity is a certificate, or a raw public key, with its private key, made
-// ready. What it was made of may be replaced later.
+// Identity is a certificate, or a raw public key, with its private key, checked and ready for
+// use. The tls.Certificate that it was made from may be replaced later.
 type Identity struct {
 	Certificate *tls.Certificate // a copy
 	Type        uint8
@@ -39,9 +39,8 @@ type Identity struct {
 	links   []link            // of each certificate, the leaf's first
 }
 
-// Prepare checks c: its key must fit its leaf, and be of a kind that TLS knows. Of
-// the other certificates of the chain nothing is asked: the peer may understand
-// what we do not.
+// Prepare checks c: its key must match its leaf, and be of a kind that TLS supports. The
+// other certificates of the chain are not checked: the peer may understand what we do not.
 func Prepare(c *tls.Certificate) (*Identity, error) {
 	if c.PrivateKey == nil {
 		return nil, errors.New("it has no private key")
@@ -64,7 +63,7 @@ func Prepare(c *tls.Certificate) (*Identity, error) {
 	return id, id.prepareChain()
 }
 
-// useless says why the key signs nothing.
+// useless says why the key cannot sign.
 func (id *Identity) useless() error {
 	if key, ok := id.Public.(*rsa.PublicKey); ok && key.N.BitLen() < minRSA {
 		return fmt.Errorf("its RSA key has %d bits, and %d are the least that sign", key.N.BitLen(), minRSA)
@@ -83,7 +82,7 @@ func (id *Identity) Serves(s *suite.Suite) bool {
 	return len(id.schemes[0]) > 0 && s.Auth == Authentication(id.Public)
 }
 
-// Permitted returns an error if the policy forbids the key, or all that it could sign with.
+// Permitted returns an error if the policy forbids the key, or every scheme of the key.
 func (id *Identity) Permitted(k *Keys) error {
 	if err := k.Check(id.Public); err != nil {
 		return err
@@ -191,7 +190,7 @@ func (id *Identity) checkSizes() error {
 // first, or one SubjectPublicKeyInfo.
 func (id *Identity) Chain() [][]byte { return id.chain }
 
-// describe tells a certificate from others: by its subject and its key.
+// describe names a certificate by its subject and its key.
 func describe(c *x509.Certificate) string {
 	return fmt.Sprintf("%q with %s", alert.Clean(c.Subject.String()), kind(c.PublicKey))
 }
@@ -202,16 +201,16 @@ func SameKey(a, b crypto.PublicKey) bool {
 	return ok && key.Equal(b)
 }
 
-// Criteria are what a certificate must fit.
+// Criteria are what a peer requires of our certificate.
 type Criteria struct {
 	Version     uint16
 	Schemes     wire.Uint16s // what the peer verifies
 	SchemesCert wire.Uint16s // the same for signatures of certificates; nil: Schemes
 	ServerName  string       // what the client asks for
-	Authorities wire.Names   // what issuers the peer names; empty: any
-	Types       []uint8      // what types it takes, the preferred first
+	Authorities wire.Names   // the issuers that the peer names; empty: any
+	Types       []uint8      // the types that the peer accepts, the preferred first
 	Groups      wire.Uint16s // TLS 1.2: the curves for ECDSA keys; nil: any
-	// Auth, in TLS 1.2, says which of the suites left need which key.
+	// Auth, in TLS 1.2, says which kinds of keys the remaining suites need.
 	Auth func(suite.Authentication) bool
 	Keys *Keys // what our policy permits
 }
@@ -226,9 +225,9 @@ var (
 	ErrIssuer = errors.New("the peer does not accept the issuer of the certificate")
 )
 
-// Choose returns the best of ids that fit, and what to sign with. A certificate
-// whose names, issuer or signatures do not fit is still better than none where we
-// are the server; a client sends only what the server says it accepts.
+// Choose returns the best of ids, and the scheme to sign with. A server prefers a certificate
+// whose names, issuer or signatures do not fit to none. A client sends only what the server
+// says that it accepts.
 func Choose(ids []*Identity, c *Criteria, server bool) (*Identity, suite.Scheme) {
 	var best *Identity
 	var bestScheme suite.Scheme
@@ -250,9 +249,9 @@ func Choose(ids []*Identity, c *Criteria, server bool) (*Identity, suite.Scheme)
 	return best, bestScheme
 }
 
-// rank says how well id suits the peer beyond what must be: by its key usage, then
-// by names and issuer, then by the signatures of its chain. Negative: it must not
-// be sent.
+// rank says how well an id that meets the requirements suits the peer: by its key usage, then
+// by names and issuer, then by the signatures of its chain. A negative rank means that it must
+// not be sent.
 func (id *Identity) rank(c *Criteria, server bool) (rank int) {
 	known, weak := id.chainSignatures(c.forCertificates())
 	issued := id.Issued(c.Authorities)
@@ -280,8 +279,8 @@ func (c *Criteria) forCertificates() wire.Uint16s {
 	return c.Schemes
 }
 
-// Fits returns what id would sign with under c, or why it cannot. Names and
-// issuers are not looked at.
+// Fits returns the scheme that id would sign with under c, or why it cannot. It ignores names
+// and issuers.
 func (id *Identity) Fits(c *Criteria) (suite.Scheme, error) {
 	switch {
 	case !slices.Contains(c.Types, id.Type):
@@ -306,8 +305,8 @@ func (id *Identity) Fits(c *Criteria) (suite.Scheme, error) {
 	return 0, errScheme
 }
 
-// Authentication is which suites of TLS 1.2 a key signs for. EdDSA goes with
-// those of ECDSA (RFC 8422, Section 2.1).
+// Authentication is the kind of TLS 1.2 suites that a key signs for. EdDSA keys sign for those
+// of ECDSA (RFC 8422, Section 2.1).
 func Authentication(public crypto.PublicKey) suite.Authentication {
 	if _, ok := public.(*rsa.PublicKey); ok {
 		return suite.RSA
@@ -342,8 +341,8 @@ func (id *Identity) named(name string) bool {
 	return name == "" || id.Leaf == nil || id.Leaf.VerifyHostname(name) == nil
 }
 
-// Issued reports whether one of authorities has issued a certificate of the
-// chain. No authorities are all of them.
+// Issued reports whether one of authorities has issued a certificate of the chain. An empty
+// list means any authority.
 func (id *Identity) Issued(authorities wire.Names) bool {
 	if len(authorities) == 0 || id.Type == RawPublicKey {
 		return true

@@ -11,16 +11,16 @@ import (
 	"github.com/hermetic-tls/hermetic/internal/suite"
 )
 
-// Keys is what a policy permits of the keys of both sides, and of the signatures on
-// certificates. Nil permits all.
+// Keys says which keys of either side, and which signatures of certificates, a policy permits.
+// Nil permits all.
 type Keys struct {
 	Policy  string         // its name
 	Schemes []suite.Scheme // nil: all
 	MinRSA  int            // bits
 }
 
-// Check returns an error if the policy forbids the key: no scheme is for it, which of ECDSA
-// keys permits the curves of the schemes, or it is too short.
+// Check returns an error if the policy forbids the key: it is too short, or no permitted scheme
+// is for it. An ECDSA key must be on the curve of a permitted scheme.
 func (k *Keys) Check(public crypto.PublicKey) error {
 	if k == nil {
 		return nil
@@ -48,7 +48,7 @@ func (k *Keys) CheckPeer(public crypto.PublicKey) error {
 	return nil
 }
 
-// chain checks the keys of a chain and its signatures, but for that of its root on itself.
+// chain checks the keys and the signatures of a chain, except the root's signature on itself.
 func (k *Keys) chain(chain []*x509.Certificate) error {
 	for i, c := range chain {
 		if err := k.Check(c.PublicKey); err != nil {

@@ -15,7 +15,7 @@ import (
 type Block struct {
 	Label     string // "CERTIFICATE"
 	DER       []byte
-	Encrypted bool // by the headers of RFC 1421
+	Encrypted bool // as the headers of RFC 1421 say
 	number    int  // in the file, the first is 1
 	line      int
 }
@@ -36,7 +36,7 @@ func (b *Block) isTrusted() bool { return b.Label == "TRUSTED CERTIFICATE" }
 // IsPrivateKey reports whether it has the label of a private key, of any kind.
 func (b *Block) IsPrivateKey() bool { return strings.HasSuffix(b.Label, "PRIVATE KEY") }
 
-// foreign are the ends of the labels of what may stand in a file, and is not for us.
+// foreign are the ends of the labels of blocks that we skip.
 var foreign = []string{"PUBLIC KEY", " PARAMETERS", " CRL", "CERTIFICATE REQUEST", "PKCS7", "CMS", "ATTRIBUTE CERTIFICATE", "RPK"}
 
 func (b *Block) known() bool {
@@ -48,7 +48,7 @@ const (
 	begin = "-----BEGIN "
 	end   = "-----END "
 	dash  = "-----"
-	bom   = "\ufeff" // also within a file, where several were joined
+	bom   = "\ufeff" // may also occur within a file that was joined from several
 )
 
 var (
@@ -64,10 +64,10 @@ var (
 	errBoundary   = errors.New("it looks like the BEGIN or END line of a block, and is none")
 )
 
-// ReadPEM returns all blocks of a file. Whatever stands between blocks is text,
-// and is skipped, unless it looks like a part of a block: then the file is damaged,
-// and to continue without that block would hide it. Lines may be indented and end as
-// they like, and a block may begin on the line on which the one before it ends.
+// ReadPEM returns all blocks of a file. Text between blocks is skipped. If it looks like a part
+// of a block, the file is damaged: this is an error, since to skip the block would hide the
+// damage. Lines may be indented and have any line end. A block may begin on the line on which
+// the previous one ends.
 func ReadPEM(file []byte) ([]*Block, error) {
 	switch {
 	case bytes.HasPrefix(file, []byte("\xff\xfe")), bytes.HasPrefix(file, []byte("\xfe\xff")):
@@ -108,8 +108,8 @@ func boundary(line, kind string) (label string, ok bool) {
 	return label, ok
 }
 
-// text refuses lines between blocks that look like parts of one. A comment may say
-// what it likes.
+// text refuses lines between blocks that look like parts of a block. A comment may contain
+// anything.
 func text(line string) error {
 	upper := longDashes.Replace(strings.ToUpper(line))
 	words := strings.FieldsFunc(upper, func(r rune) bool { return r == ' ' || r == '\t' || r == '-' })
@@ -125,12 +125,12 @@ func text(line string) error {
 		strings.HasPrefix(line, begin), strings.HasPrefix(line, end):
 		return errBoundary
 	case len(line) >= 48 && strings.HasPrefix(line, "MII") && !strings.ContainsFunc(line, notBase64):
-		return errNoBegin // DER of 256 bytes or more begins so
+		return errNoBegin // the Base64 of DER of 256 bytes or more begins like this
 	}
 	return nil
 }
 
-// longDashes are those that a word processor makes of two.
+// longDashes are the dashes that a word processor makes of two hyphens.
 var longDashes = strings.NewReplacer("\u2010", "-", "\u2011", "-", "\u2012", "--", "\u2013", "--", "\u2014", "--", "\u2015", "--", "\u2212", "-")
 
 func notBase64(r rune) bool {
@@ -140,7 +140,7 @@ func notBase64(r rune) bool {
 // pemReader reads lines, without the white space around them.
 type pemReader struct {
 	rest string
-	held string // the rest of a line that was taken apart
+	held string // the rest of a line, after a boundary in it
 	line int
 }
 

@@ -13,15 +13,15 @@ import (
 	"github.com/hermetic-tls/hermetic/internal/wire"
 )
 
-// link is what the choice of a certificate needs to know of each one of our
-// chain, which crypto/x509 need not be able to parse.
+// link is what the choice of a certificate needs to know about each certificate of our chain.
+// crypto/x509 need not be able to parse it.
 type link struct {
 	issuer, subject []byte // distinguished names, in DER
 	signature       pkix.AlgorithmIdentifier
 }
 
-// parseLink reads a certificate up to its subject (RFC 5280, Section 4.1). What
-// is something else gives an empty link, which has an unknown signature.
+// parseLink reads a certificate up to its subject (RFC 5280, Section 4.1). For anything else it
+// returns an empty link, which has an unknown signature.
 func parseLink(der []byte) (l link) {
 	var cert, tbs, algorithm, issuer, validity, subject cryptobyte.String
 	s := cryptobyte.String(der)
@@ -82,8 +82,8 @@ var (
 	}
 )
 
-// schemes are those that the certificate's signature is of; none if it is of an
-// algorithm that TLS has no number for.
+// schemes returns the signature schemes of the certificate's signature, or none if TLS has no
+// number for its algorithm.
 func (l *link) schemes() []uint16 {
 	if l.signature.Algorithm.Equal(oidPSS) {
 		for _, h := range pssHashes {
@@ -105,11 +105,10 @@ func (l *link) schemes() []uint16 {
 // any algorithm".
 func (l *link) selfSigned() bool { return l.subject != nil && bytes.Equal(l.issuer, l.subject) }
 
-// chainSignatures reports whether all signatures of the chain are of schemes that
-// the peer has advertised, and whether one has SHA-1 although the peer has not
-// advertised that: such a chain is not even a fallback (RFC 9846, Section 4.5.1.2).
-// SHA-1 of a self-signed certificate counts where it is the leaf, which a peer that
-// does not know it must verify somehow.
+// chainSignatures reports whether the peer has advertised the schemes of all signatures of the
+// chain. It also reports whether one of them uses SHA-1 without being advertised: such a chain
+// is not even a fallback (RFC 9846, Section 4.5.1.2). The signatures of self-signed certificates
+// do not count, except SHA-1 on a leaf, which a peer that does not know it has to verify.
 func (id *Identity) chainSignatures(advertised wire.Uint16s) (known, weak bool) {
 	known = true
 	for i, l := range id.links {

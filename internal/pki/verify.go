@@ -22,8 +22,8 @@ type Verifier struct {
 var errKeyUsage = alert.New(alert.UnsupportedCertificate, "the peer's certificate may not be used for signatures (its key usage)")
 
 // Verify returns the chains to a root, or an *alert.Error with what is wrong.
-// Peers come again: while a chain is in the cache, its signatures are verified
-// once for the same roots and usage, and the name once, but times each time.
+// Peers return: while a chain is in the cache, its signatures and its name are verified once
+// for the same roots and usage, but its times are checked each time.
 func (v *Verifier) Verify(c *Chain) ([][]*x509.Certificate, error) {
 	chains, err := v.verify(c)
 	var fault *alert.Error
@@ -57,8 +57,8 @@ func (v *Verifier) verify(c *Chain) ([][]*x509.Certificate, error) {
 	return v.Keys.filter(chains)
 }
 
-// verifyName verifies that the leaf is for a name, unless it is the last good one. An empty
-// name is any.
+// verifyName verifies that the leaf is for a name, unless that is the last name that was good.
+// An empty name means any.
 func (c *Chain) verifyName(name string) error {
 	c.mu.Lock()
 	known := name == "" || name == c.name
@@ -90,8 +90,8 @@ func (v *Verifier) options(c *Chain) x509.VerifyOptions {
 	return opts
 }
 
-// verdict is what verifying a chain has found, and when it holds: as long as all
-// certificates of all chains are valid.
+// verdict is the result of verifying a chain. It holds as long as all certificates of all
+// chains are valid.
 type verdict struct {
 	roots       *x509.CertPool
 	usage       x509.ExtKeyUsage
@@ -115,9 +115,8 @@ func (c *Chain) verified(v *Verifier) [][]*x509.Certificate {
 	return CloneChains(d.chains)
 }
 
-// trusts reports whether the pool still has the root, and no constraint on it:
-// then it has no further say in a chain whose signatures were good. It verifies no
-// signature.
+// trusts reports whether the pool still has the root, without a constraint on it. Nothing else
+// in the pool matters to a chain whose signatures were good. It verifies no signature.
 func (v *Verifier) trusts(root *x509.Certificate) bool {
 	if Constrained(v.Roots) {
 		return false
@@ -127,8 +126,8 @@ func (v *Verifier) trusts(root *x509.Certificate) bool {
 	return err == nil && len(chains[0]) == 1
 }
 
-// remember keeps a verdict for the next connection with this peer, unless what it
-// depends on may change unseen: what the system trusts, or a constraint.
+// remember keeps a verdict for the next connection with this peer, unless it depends on what may
+// change unnoticed: the system's roots, or a constraint.
 func (c *Chain) remember(v *Verifier, chains [][]*x509.Certificate) {
 	if v.Roots == nil {
 		return
@@ -178,7 +177,7 @@ func checkUsage(leaf *x509.Certificate) error {
 	return nil
 }
 
-// explain says which alert an error of crypto/x509 is, and what to do.
+// explain returns the alert for an error of crypto/x509, and a text that says what to do.
 func (v *Verifier) explain(leaf *x509.Certificate, err error) error {
 	var unknown x509.UnknownAuthorityError
 	var invalid x509.CertificateInvalidError
@@ -207,7 +206,7 @@ func (v *Verifier) expired(c *x509.Certificate) string {
 	return fmt.Sprintf("the certificate of %s expired on %s", name(c), c.NotAfter.Format(time.DateOnly))
 }
 
-// name is what people call the certificate.
+// name returns a name of the certificate for people.
 func name(c *x509.Certificate) string {
 	switch {
 	case len(c.DNSNames) > 1:
