@@ -168,7 +168,8 @@ func (e *Engine) chooseOwn(q *handshake.Choose) {
 func (e *Engine) verify(q *handshake.Verify) Pending {
 	if q.Peer != nil && !q.Resumed { // a resumed peer was verified by offered (client) or admits (server)
 		var err error
-		if q.Peer.Verified, err = e.verifyPeer(q.Peer); err != nil {
+		q.Peer.Verified, err = e.verifyPeer(q.Peer)
+		if q.Peer.Staples = nil; err != nil {
 			q.Err = err
 			return nil
 		}
@@ -202,6 +203,9 @@ func (e *Engine) verifyPeer(p *handshake.Peer) (chains [][]*x509.Certificate, er
 		return nil, e.verifyRawKey(p.RawKey)
 	}
 	if chains, err = e.verifyChain(p.Chain); err != nil {
+		return nil, err
+	}
+	if err := e.checkStaples(p, chains); err != nil {
 		return nil, err
 	}
 	if ask := e.plan.cfg.VerifyPeerCertificate; ask != nil {

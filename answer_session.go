@@ -183,7 +183,7 @@ func (e *Engine) offered(q *handshake.Offer, s *Session) {
 	elsewhere := s.verifiedBy != e.plan || s.name != e.serverName
 	state := *s.state // the cache's may be in use elsewhere
 	switch {
-	case elsewhere || peer != nil && peer.Chain != nil && e.expired(peer):
+	case elsewhere || peer != nil && e.expired(peer):
 		state.Verified, err = e.verifyPeer(peer)
 	case peer != nil && peer.Chain != nil && e.plan.rootsMayDiffer():
 		state.Verified, err = e.verifyChain(peer.Chain)
@@ -226,8 +226,9 @@ func (c *plan) rootsMayDiffer() bool {
 	return pool != nil && (pki.Constrained(pool) || !pool.Equal(c.roots))
 }
 
+// expired reports whether the peer's certificate has expired, or its OCSP response may have.
 func (e *Engine) expired(p *handshake.Peer) bool {
-	return e.plan.cfg.now().After(p.Chain.Certificates()[0].NotAfter)
+	return p.Chain != nil && (e.plan.cfg.OCSPCheck != OCSPCheckNone || e.plan.cfg.now().After(p.Chain.Certificates()[0].NotAfter))
 }
 
 // admits reports whether a server still accepts the client of a session: its

@@ -370,6 +370,11 @@ type Config struct {
 	// NoOCSPStapling, on a client, does not ask for an OCSP response (RFC 6066, Section 8).
 	NoOCSPStapling bool
 
+	// OCSPCheck, on a client, is what it demands of the OCSP responses that the server staples
+	// to its certificates. Zero, OCSPCheckNone, demands nothing: see OCSPResponse in
+	// ConnectionState.
+	OCSPCheck OCSPCheck
+
 	// NoSCTs, on a client, does not ask for signed certificate timestamps (RFC 6962).
 	NoSCTs bool
 
@@ -500,6 +505,7 @@ func (c *Config) Clone() *Config {
 		GetClientPSK:                c.GetClientPSK,
 		PSKIdentityHint:             c.PSKIdentityHint,
 		NoOCSPStapling:              c.NoOCSPStapling,
+		OCSPCheck:                   c.OCSPCheck,
 		NoSCTs:                      c.NoSCTs,
 		Async:                       c.Async,
 		KeyLogWriter:                c.KeyLogWriter,

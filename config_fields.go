@@ -34,6 +34,14 @@ func (c *plan) fields(*handshake.Params) error {
 	if a := c.cfg.Async; a >= 1<<len(asyncNames) {
 		return configError("Async", a.String()+" has a bit that asks nothing")
 	}
+	switch o := c.cfg.OCSPCheck; {
+	case o > OCSPCheckRequire:
+		return configError("OCSPCheck", fmt.Sprintf("%d is none of its constants", o))
+	case o != OCSPCheckNone && c.cfg.NoOCSPStapling:
+		return configError("OCSPCheck", "NoOCSPStapling asks the server for no response")
+	case o != OCSPCheckNone && c.cfg.InsecureSkipVerify:
+		return configError("OCSPCheck", "a response is verified by the issuer, which InsecureSkipVerify does not look for")
+	}
 	if n := sizeOf(c.cfg.NextProtos, 1); n > helloRoom {
 		return configError("NextProtos", fmt.Sprintf("it takes %d bytes, but a ClientHello has room for %d", n, helloRoom))
 	}

@@ -23,6 +23,7 @@ type clientOptions struct {
 	alpn, groups, ciphers        string
 	session, early, psk          string
 	insecure, brief, asJSON, get bool
+	mustStaple                   bool
 	protocol                     protocolOptions
 	patience                     time.Duration // until the handshake is complete
 }
@@ -53,6 +54,7 @@ the input is a datagram.`,
 	f.StringVar(&o.session, "session", "", "resume this server's session in `FILE`, if there is one, and keep the next one there")
 	f.StringVar(&o.early, "early-data", "", "send `FILE` as 0-RTT data, as far as the session permits, and the rest after the handshake")
 	f.StringVar(&o.psk, "psk", "", "external pre-shared key, `IDENTITY:KEY`, the key in hexadecimal; without --servername, no certificate is accepted then")
+	f.BoolVar(&o.mustStaple, "must-staple", false, "verify the server's OCSP staple, and demand one if the certificate does (RFC 7633)")
 	f.BoolVar(&o.insecure, "insecure", false, "accept any certificate")
 	f.BoolVar(&o.brief, "brief", false, "print what was negotiated in one line, and exit")
 	f.BoolVar(&o.asJSON, "json", false, "print what was negotiated as JSON, and exit")
@@ -73,6 +75,8 @@ func (o *clientOptions) check() error {
 		return errors.New("--http and --json exclude each other: the output is either the response or what was negotiated")
 	case o.get && o.brief:
 		return errors.New("--http and --brief exclude each other: the output is either the response or what was negotiated")
+	case o.insecure && o.mustStaple:
+		return errors.New("--insecure and --must-staple exclude each other: a staple is verified by an authority that is trusted")
 	case o.insecure && o.cacert != "":
 		return errors.New("--insecure and --cacert exclude each other: either any certificate is accepted, or those of the authorities")
 	case o.get && dtls:
@@ -90,6 +94,9 @@ func (o *clientOptions) config(host string, notices io.Writer) (*hermetic.Config
 		return nil, err
 	}
 	cfg.InsecureSkipVerify = o.insecure
+	if o.mustStaple {
+		cfg.OCSPCheck = hermetic.OCSPCheckMustStaple
+	}
 	if cfg.ServerName = o.serverName; o.serverName == "" {
 		cfg.ServerName = host
 	}
@@ -379,9 +386,7 @@ func printState(w io.Writer, s hermetic.ConnectionState) {
 	if n := len(s.PeerCertificates); n > 0 {
 		fmt.Fprintf(w, "  issued by   %s\n", fromPeer(s.PeerCertificates[n-1].Issuer.String()))
 	}
-	if len(s.OCSPResponse) > 0 {
-		fmt.Fprintf(w, "OCSP staple   %d bytes\n", len(s.OCSPResponse))
-	}
+	staple(s, time.Now()).print(w)
 	printSizes(w, s)
 	fmt.Fprintln(w)
 }
@@ -427,12 +432,13 @@ func printJSON(w io.Writer, s hermetic.ConnectionState) error {
 		Fragment     int           `json:"max_fragment_length,omitempty"`
 		Compression  string        `json:"certificate_compression,omitempty"`
 		Certificates []certificate `json:"certificates"`
+		OCSP         *stapled      `json:"ocsp,omitempty"`
 	}{
 		Version: versionName(s), CipherSuite: hermetic.CipherSuiteName(s.CipherSuite), Group: groupName(s.CurveID),
 		ALPN: s.NegotiatedProtocol, ServerName: s.ServerName, Retried: s.HelloRetryRequest,
 		Resumed: s.DidResume, EarlyData: s.EarlyDataAccepted, PSKIdentity: string(s.PSKIdentity),
 		SizeLimit: s.PeerRecordSizeLimit, Fragment: s.MaxFragmentLength,
-		Certificates: []certificate{},
+		Certificates: []certificate{}, OCSP: staple(s, time.Now()),
 	}
 	if s.PeerCertificateCompression != 0 {
 		report.Compression = compressorName(s.PeerCertificateCompression)

@@ -50,6 +50,8 @@ func (m *Machine) parseCertificate13(received wire.Message, offered wire.Extensi
 		}
 		if len(chain) == 0 {
 			peer.OCSP, peer.SCTs = slices.Clone(e.OCSP), slices.Clone(e.SCTs)
+		} else {
+			peer.Staples = append(peer.Staples, slices.Clone(e.OCSP))
 		}
 		chain = append(chain, e.Data)
 	}

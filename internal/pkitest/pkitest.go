@@ -11,6 +11,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/asn1"
 	"encoding/pem"
 	"math/big"
 	"net"
@@ -18,6 +19,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"golang.org/x/crypto/ocsp"
 )
 
 // Now is the time at which the certificates are valid.
@@ -46,7 +49,9 @@ type Options struct {
 	KeyUsage x509.KeyUsage      // 0: digital signature
 	NewKey   bool               // not the shared one of its kind
 	Key      crypto.Signer      // instead of one of Kind
-	URIs     []*url.URL         // besides the names
+	// Features is the TLS feature extension (RFC 7633): 5 is must-staple.
+	Features []int
+	URIs     []*url.URL // besides the names
 }
 
 // Authority is a CA.
@@ -116,6 +121,53 @@ func CAWith(t testing.TB, kind string) *Authority {
 	return &Authority{sign(t, template, template, key.Public(), key), key}
 }
 
+// Intermediate makes an authority that a has signed.
+func (a *Authority) Intermediate(t testing.TB, features ...int) *Authority {
+	t.Helper()
+	key := Key(t, P256, true)
+	template := &x509.Certificate{
+		SerialNumber:          nextSerial(),
+		Subject:               pkix.Name{CommonName: "hermetic test intermediate"},
+		NotBefore:             Now.AddDate(-5, 0, 0),
+		NotAfter:              Now.AddDate(50, 0, 0),
+		IsCA:                  true,
+		BasicConstraintsValid: true,
+		KeyUsage:              x509.KeyUsageCertSign,
+	}
+	if features != nil {
+		template.ExtraExtensions = []pkix.Extension{Features(t, features)}
+	}
+	return &Authority{sign(t, template, a.Certificate, key.Public(), a.key), key}
+}
+
+// Features is the TLS feature extension.
+func Features(t testing.TB, list []int) pkix.Extension {
+	t.Helper()
+	der, err := asn1.Marshal(list)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pkix.Extension{Id: asn1.ObjectIdentifier{1, 3, 6, 1, 5, 5, 7, 1, 24}, Value: der}
+}
+
+// OCSP makes an OCSP response about c, which responder signs, or a itself if that is nil.
+func (a *Authority) OCSP(t testing.TB, c *x509.Certificate, response ocsp.Response, responder *tls.Certificate) []byte {
+	t.Helper()
+	if response.SerialNumber == nil {
+		response.SerialNumber = c.SerialNumber
+	}
+	cert, key := a.Certificate, a.key
+	if responder != nil {
+		cert, key = responder.Leaf, responder.PrivateKey.(crypto.Signer)
+		response.Certificate = cert
+	}
+	der, err := ocsp.CreateResponse(a.Certificate, cert, response, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return der
+}
+
 func nextSerial() *big.Int {
 	keysMu.Lock()
 	defer keysMu.Unlock()
@@ -176,6 +228,9 @@ func (a *Authority) Leaf(t testing.TB, o Options) tls.Certificate {
 	if key == nil {
 		key = Key(t, o.Kind, o.NewKey)
 	}
+	if o.Features != nil {
+		template.ExtraExtensions = []pkix.Extension{Features(t, o.Features)}
+	}
 	leaf := sign(t, template, a.Certificate, key.Public(), a.key)
 	return tls.Certificate{Certificate: [][]byte{leaf.Raw}, PrivateKey: key, Leaf: leaf}
 }
@@ -192,3 +247,6 @@ func PEM(t testing.TB, c tls.Certificate) (chain, key []byte) {
 	}
 	return chain, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})
 }
+
+// Key is the authority's.
+func (a *Authority) Key() crypto.Signer { return a.key }
