@@ -336,7 +336,7 @@ func chosen[ID, T ~uint16](field string, ids []ID, all []T, supported func(T) bo
 func (c *plan) alpn(p *handshake.Params) error {
 	for _, name := range c.cfg.NextProtos {
 		if len(name) == 0 || len(name) > 255 {
-			return configError("NextProtos", fmt.Sprintf("%q has not 1 to 255 bytes", name))
+			return configError("NextProtos", fmt.Sprintf("%q must have 1 to 255 bytes", name))
 		}
 	}
 	p.ALPN = c.cfg.NextProtos

@@ -47,7 +47,7 @@ func TestBadConfigs(t *testing.T) {
 		{"only hybrids in TLS 1.2", &Config{CurvePreferences: []tls.CurveID{tls.X25519MLKEM768}, MaxVersion: tls.VersionTLS12}, "Config.CurvePreferences: no group is usable"},
 		{"a share of another group", &Config{KeyShares: []tls.CurveID{tls.X25519}, CurvePreferences: []tls.CurveID{tls.CurveP256}}, "Config.KeyShares: X25519 is not in CurvePreferences"},
 		{"an unknown scheme", &Config{SignatureSchemes: []tls.SignatureScheme{tls.PKCS1WithSHA1}}, "Config.SignatureSchemes: PKCS1WithSHA1 is not supported"},
-		{"an empty protocol", &Config{NextProtos: []string{"h2", ""}}, "Config.NextProtos: \"\" has not 1 to 255 bytes"},
+		{"an empty protocol", &Config{NextProtos: []string{"h2", ""}}, "Config.NextProtos: \"\" must have 1 to 255 bytes"},
 		{"a suite twice", &Config{CipherSuites: []uint16{0x1301, 0x1302, 0x1301}}, "Config.CipherSuites: TLS_AES_128_GCM_SHA256 is listed twice"},
 		{"a group twice", &Config{CurvePreferences: []tls.CurveID{tls.X25519, tls.X25519}}, "Config.CurvePreferences: X25519 is listed twice"},
 		{"a share twice", &Config{KeyShares: []tls.CurveID{tls.X25519, tls.X25519}}, "Config.KeyShares: X25519 is listed twice"},

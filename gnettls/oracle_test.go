@@ -103,8 +103,7 @@ var scripts = []script{
 		}
 	}, client: func(s *stage, p *peer) {
 		p.expect("one two")
-		p.send("ping")
-		p.expect("pong")
+		p.ask("ping", "pong")
 		p.vanish()
 		s.await("close")
 	}},
@@ -149,8 +148,7 @@ var scripts = []script{
 		}}
 	}, client: func(s *stage, p *peer) {
 		p.send("0123456789")
-		p.send("abcdefghij")
-		p.expect("done")
+		p.ask("abcdefghij", "done")
 	}},
 	{name: "reading in part", handler: func(s *stage) *actor {
 		left := ""
@@ -207,8 +205,7 @@ var scripts = []script{
 			return gnet.None
 		}}
 	}, client: func(s *stage, p *peer) {
-		p.send("ping")
-		p.expect("from a reader, and another!")
+		p.ask("ping", "from a reader, and another!")
 	}},
 	{name: "options of the socket", handler: func(s *stage) *actor {
 		return &actor{message: func(c gnet.Conn, m string) gnet.Action {
@@ -222,8 +219,7 @@ var scripts = []script{
 			return gnet.None
 		}}
 	}, client: func(s *stage, p *peer) {
-		p.send("ping")
-		p.expect("pong")
+		p.ask("ping", "pong")
 	}},
 	{name: "asynchronous writes of a worker", handler: func(s *stage) *actor {
 		return &actor{message: func(c gnet.Conn, m string) gnet.Action {
@@ -243,8 +239,7 @@ var scripts = []script{
 			return gnet.None
 		}}
 	}, client: func(s *stage, p *peer) {
-		p.send("ping")
-		p.expect("abcdefgh")
+		p.ask("ping", "abcdefgh")
 		s.await("AsyncWrite without callback")
 	}},
 	{name: "asynchronous writes keep their order", handler: func(s *stage) *actor {
@@ -296,10 +291,8 @@ var scripts = []script{
 			return gnet.None
 		}}
 	}, client: func(s *stage, p *peer) {
-		p.send("wakeup")
-		p.expect("awake")
-		p.send("keepit")
-		p.expect("kept")
+		p.ask("wakeup", "awake")
+		p.ask("keepit", "kept")
 		p.vanish()
 		s.await("close")
 	}},
@@ -360,8 +353,7 @@ var scripts = []script{
 			return gnet.None
 		}}
 	}, client: func(s *stage, p *peer) {
-		p.send("what")
-		p.expect("from the loop")
+		p.ask("what", "from the loop")
 		p.send("ping")
 		p.end()
 		s.await("again")
@@ -404,8 +396,7 @@ var scripts = []script{
 		}
 		other := s.dial(strings.TrimSpace(string(addr[:])))
 		s.await("more false")
-		other.send("ping")
-		other.expect("pong")
+		other.ask("ping", "pong")
 		other.vanish()
 		s.await("close")
 	}},
@@ -424,27 +415,23 @@ var scripts = []script{
 		}
 	}},
 	{name: "the client half-closes", handler: echoing, client: func(s *stage, p *peer) {
-		p.send("ping")
-		p.expect("ping")
+		p.ask("ping", "ping")
 		p.closeWrite()
 		p.end()
 		s.await("close")
 	}},
 	{name: "the client closes", handler: echoing, client: func(s *stage, p *peer) {
-		p.send("ping")
-		p.expect("ping")
+		p.ask("ping", "ping")
 		p.Close()
 		s.await("close")
 	}},
 	{name: "the client closes without close_notify", handler: echoing, client: func(s *stage, p *peer) {
-		p.send("ping")
-		p.expect("ping")
+		p.ask("ping", "ping")
 		p.raw.CloseWrite()
 		s.await("close")
 	}},
 	{name: "the client vanishes", handler: echoing, client: func(s *stage, p *peer) {
-		p.send("ping")
-		p.expect("ping")
+		p.ask("ping", "ping")
 		p.vanish()
 		s.await("close")
 	}},
@@ -459,8 +446,7 @@ var scripts = []script{
 			return gnet.None
 		}}
 	}, client: func(s *stage, p *peer) {
-		p.send("ping")
-		p.expect("pong")
+		p.ask("ping", "pong")
 		p.closeWrite()
 		p.end()
 		s.await("close")
@@ -560,8 +546,7 @@ var scripts = []script{
 			return gnet.None
 		}}
 	}, client: func(s *stage, p *peer) {
-		p.send("ping")
-		p.expect("pong")
+		p.ask("ping", "pong")
 		s.stop()
 		p.end()
 	}},
@@ -584,8 +569,7 @@ var scripts = []script{
 			return gnet.None
 		}}
 	}, client: func(s *stage, p *peer) {
-		p.send("ping")
-		p.expect("pong")
+		p.ask("ping", "pong")
 		s.stop()
 		p.end()
 	}},
@@ -607,8 +591,7 @@ var scripts = []script{
 		}
 		return a
 	}, client: func(s *stage, p *peer) {
-		p.send("ping")
-		p.expect("ping")
+		p.ask("ping", "ping")
 	}},
 	{name: "OnBoot ends it", handler: func(s *stage) *actor {
 		return &actor{boot: func() gnet.Action { return gnet.Shutdown }}
@@ -618,8 +601,7 @@ var scripts = []script{
 		a.boot = func() gnet.Action { return gnet.Close }
 		return a
 	}, client: func(s *stage, p *peer) {
-		p.send("ping")
-		p.expect("ping")
+		p.ask("ping", "ping")
 	}},
 }
 
@@ -645,8 +627,7 @@ func actionScripts() (list []script) {
 					return action
 				}}
 			}, client: func(s *stage, p *peer) {
-				p.send("ping")
-				p.expect("hello")
+				p.ask("ping", "hello")
 				ends(s, p)
 			}},
 			script{name: "OnTraffic for Wake returns " + text, handler: func(s *stage) *actor {
@@ -664,8 +645,7 @@ func actionScripts() (list []script) {
 					return action
 				}}
 			}, client: func(s *stage, p *peer) {
-				p.send("p")
-				p.expect("hello")
+				p.ask("p", "hello")
 				ends(s, p)
 				s.await("woken")
 			}},
@@ -678,8 +658,7 @@ func actionScripts() (list []script) {
 					closed: func(gnet.Conn, error) gnet.Action { return action },
 				}
 			}, client: func(s *stage, p *peer) {
-				p.send("ping")
-				p.expect("hello")
+				p.ask("ping", "hello")
 				p.end()
 			}},
 		)
@@ -809,8 +788,7 @@ func TestLateOperations(t *testing.T) {
 		return gnet.None
 	}})
 	p := s.dial(s.addr)
-	p.send("mine")
-	p.expect("mine")
+	p.ask("mine", "mine")
 	c := <-conns
 	p.vanish()
 	s.await("close")
@@ -819,8 +797,7 @@ func TestLateOperations(t *testing.T) {
 	var others []*peer
 	for range 6 { // one of them has it, at one end or the other
 		o := s.dial(s.addr)
-		o.send("ping")
-		o.expect("ping")
+		o.ask("ping", "ping")
 		others = append(others, o)
 	}
 	for _, o := range lateOperations {
@@ -832,8 +809,7 @@ func TestLateOperations(t *testing.T) {
 		}
 	}
 	for _, o := range others {
-		o.send("ping")
-		o.expect("ping")
+		o.ask("ping", "ping")
 	}
 	s.stop()
 	if err := c.AsyncWrite([]byte("late"), nil); err != gneterrors.ErrEngineInShutdown {
@@ -1157,6 +1133,13 @@ func (p *peer) send(m string) {
 	if _, err := io.WriteString(p, m); err != nil {
 		p.s.t.Error(err)
 	}
+}
+
+// ask sends m, and expects the answer.
+func (p *peer) ask(m, answer string) {
+	p.s.t.Helper()
+	p.send(m)
+	p.expect(answer)
 }
 
 // expect reads m.

@@ -14,9 +14,9 @@ import (
 
 var (
 	errCompressor     = alert.New(alert.IllegalParameter, "the peer's certificate is compressed with an algorithm that was not offered")
-	errCompressedSize = alert.New(alert.BadCertificate, "the peer's certificate is too large without its compression")
-	errDeclaredSize   = alert.New(alert.BadCertificate, "the peer's certificate has another size without its compression than it says")
-	errCompressedTail = alert.New(alert.BadCertificate, "something follows the peer's compressed certificate")
+	errCompressedSize = alert.New(alert.BadCertificate, "the peer's compressed certificate is larger than the limit")
+	errDeclaredSize   = alert.New(alert.BadCertificate, "the peer's compressed certificate declares another size than it has")
+	errCompressedTail = alert.New(alert.BadCertificate, "data follows the end of the peer's compressed certificate")
 )
 
 // Compressor compresses Certificate messages (RFC 8879). Either function may be nil.
