@@ -134,8 +134,8 @@ func TestCompressedViolations(t *testing.T) {
 		{"a length that is one too small", inCompressed(func(m *wire.CompressedCertificate, _ []byte) { m.Length-- }), bad, "another size"},
 		{"a length that is one too large", inCompressed(func(m *wire.CompressedCertificate, _ []byte) { m.Length++ }), bad, "another size"},
 		{"length 0", inCompressed(func(m *wire.CompressedCertificate, _ []byte) { m.Length = 0 }), bad, "another size"},
-		{"a length above the limit", inCompressed(func(m *wire.CompressedCertificate, _ []byte) { m.Length = 1<<16 + 1 }), bad, "too large"},
-		{"the largest length", inCompressed(func(m *wire.CompressedCertificate, _ []byte) { m.Length = 1<<24 - 1 }), bad, "too large"},
+		{"a length above the limit", inCompressed(func(m *wire.CompressedCertificate, _ []byte) { m.Length = 1<<16 + 1 }), bad, "larger than the limit"},
+		{"the largest length", inCompressed(func(m *wire.CompressedCertificate, _ []byte) { m.Length = 1<<24 - 1 }), bad, "larger than the limit"},
 		{"a bomb", inCompressed(func(m *wire.CompressedCertificate, _ []byte) { m.Data = deflate(make([]byte, 1<<20)) }), bad, "another size"},
 		{"a bomb within the limit", inCompressed(func(m *wire.CompressedCertificate, _ []byte) {
 			m.Data, m.Length = deflate(make([]byte, 1<<16)), 1<<16
