@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io/fs"
 	"net"
+	"strings"
 	"syscall"
 
 	"github.com/hermetic-tls/hermetic"
@@ -19,9 +20,14 @@ func adviceFor(err error) string {
 	var name x509.HostnameError
 	var dns *net.DNSError
 	var usage *usageError
+	var config *hermetic.ConfigError
 	var slow *slowError
 	var file *hermetic.FileError
 	switch {
+	case errors.As(err, &config):
+		return choices(config.Field)
+	case errors.As(err, &usage) && usage.command == nil:
+		return ""
 	case errors.As(err, &usage):
 		return "Usage: " + usage.command.UseLine() + "; the flags: " + usage.command.CommandPath() + " --help"
 	case errors.As(err, &file) && errors.Is(err, fs.ErrNotExist):
@@ -44,6 +50,20 @@ func adviceFor(err error) string {
 		return "Check the host name."
 	}
 	return ""
+}
+
+// choices says what the lists of the Config may have, or is "".
+func choices(field string) string {
+	var l nameList
+	switch field {
+	case "CipherSuites":
+		l = suiteList()
+	case "CurvePreferences":
+		l = groupList()
+	default:
+		return ""
+	}
+	return "Choose from " + strings.Join(l.names(), ", ") + "."
 }
 
 // adviceForAlert says which side sent the alert, and what to do about it.

@@ -42,6 +42,9 @@ again the next time.`,
 					return err
 				}
 			}
+			if days < -maxDays || days > maxDays {
+				return misuse("--days: %d is not from %d to %d", days, -maxDays, maxDays)
+			}
 			a, err := openAuthority(dir, days)
 			if err != nil {
 				return err
@@ -67,13 +70,17 @@ again the next time.`,
 	return c
 }
 
+// maxDays is the longest validity. An authority's is four times as long, and must end before the
+// year 10000 (RFC 5280, Section 4.1.2.5).
+const maxDays = 36_500
+
 // checkName refuses a name that no certificate can have, or whose file is the authority's.
 func checkName(name string) error {
 	switch {
 	case strings.EqualFold(name, "ca"), strings.EqualFold(name, "ca-key"):
-		return fmt.Errorf("cert: %s.pem is the authority's own file: choose another name", name)
+		return misuse("cert: %s.pem is the authority's own file: choose another name", name)
 	case net.ParseIP(name) == nil && !isHostName(name):
-		return fmt.Errorf("cert: %q is neither a host name nor an IP address: give one such as localhost or 127.0.0.1", name)
+		return misuse("cert: %q is neither a host name nor an IP address: give one such as localhost or 127.0.0.1", name)
 	}
 	return nil
 }

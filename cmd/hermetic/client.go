@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/tls"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -19,9 +17,10 @@ import (
 
 // clientOptions are the flags of hermetic client.
 type clientOptions struct {
-	cacert, cert, serverName     string
-	alpn, groups, ciphers        string
-	session, early, psk          string
+	identity                     identityOptions
+	psks                         pskOptions
+	serverName, alpn             string
+	session, early               string
 	insecure, brief, asJSON, get bool
 	mustStaple                   bool
 	protocol                     protocolOptions
@@ -29,12 +28,12 @@ type clientOptions struct {
 }
 
 func clientCommand() *cobra.Command {
-	o := clientOptions{patience: dialTimeout}
+	var o clientOptions
 	c := &cobra.Command{
 		Use:   "client HOST:PORT",
 		Short: "Connect, verify, show what was negotiated, then pipe standard input and output",
 		Long: `Connect, verify, show what was negotiated, then pipe standard input and output. With --dtls, each line of
-the input is a datagram.`,
+the input is a datagram. 'hermetic --help' lists the exit codes.`,
 		Example: `  hermetic client example.com:443 --http
   hermetic client localhost:4433 --cacert ca.pem --cert me.pem --alpn h2,http/1.1
   hermetic client localhost:4433 --cacert ca.pem --dtls`,
@@ -44,16 +43,14 @@ the input is a datagram.`,
 		},
 	}
 	f := c.Flags()
-	f.StringVar(&o.cacert, "cacert", "", "`FILE` with the authorities to trust, in PEM (default: the system's)")
-	f.StringVar(&o.cert, "cert", "", "`FILE` with our certificate and its key, in PEM")
+	o.identity.addTo(f, "`FILE` with the authorities to trust, in PEM (default: the system's)")
 	f.StringVar(&o.serverName, "servername", "", "`NAME` to send and to verify (default: the host)")
 	f.StringVar(&o.alpn, "alpn", "", "ALPN protocols, separated by commas")
-	f.StringVar(&o.groups, "groups", "", "key exchange groups, in order of preference")
-	f.StringVar(&o.ciphers, "ciphers", "", "cipher suites, in order of preference")
 	f.IntVar(&o.protocol.sizes.fragment, "max-fragment", 0, "ask for records of at most `BYTES`, for servers without --record-size-limit: 512, 1024, 2048 or 4096")
 	f.StringVar(&o.session, "session", "", "resume this server's session in `FILE`, if there is one, and keep the next one there")
 	f.StringVar(&o.early, "early-data", "", "send `FILE` as 0-RTT data, as far as the session permits, and the rest after the handshake")
-	f.StringVar(&o.psk, "psk", "", "external pre-shared key, `IDENTITY:KEY`, the key in hexadecimal; without --servername, no certificate is accepted then")
+	o.psks.addTo(f, "without --servername, no certificate is accepted then")
+	f.DurationVar(&o.patience, "timeout", dialTimeout, "how long the handshake may take, a `TIME` such as 500ms or 10s")
 	f.BoolVar(&o.mustStaple, "must-staple", false, "verify the server's OCSP staple, and demand one if the certificate does (RFC 7633)")
 	f.BoolVar(&o.insecure, "insecure", false, "accept any certificate")
 	f.BoolVar(&o.brief, "brief", false, "print what was negotiated in one line, and exit")
@@ -69,28 +66,34 @@ func (o *clientOptions) check() error {
 		return err
 	}
 	switch dtls := o.protocol.isDTLS(); {
+	case o.patience <= 0:
+		return misuse("--timeout: %v is not a time above zero, such as 10s", o.patience)
 	case o.asJSON && o.brief:
-		return errors.New("--brief and --json exclude each other: choose one form of output")
+		return misuse("--brief and --json exclude each other: choose one form of output")
 	case o.get && o.asJSON:
-		return errors.New("--http and --json exclude each other: the output is either the response or what was negotiated")
+		return misuse("--http and --json exclude each other: the output is either the response or what was negotiated")
 	case o.get && o.brief:
-		return errors.New("--http and --brief exclude each other: the output is either the response or what was negotiated")
+		return misuse("--http and --brief exclude each other: the output is either the response or what was negotiated")
 	case o.insecure && o.mustStaple:
-		return errors.New("--insecure and --must-staple exclude each other: a staple is verified by an authority that is trusted")
-	case o.insecure && o.cacert != "":
-		return errors.New("--insecure and --cacert exclude each other: either any certificate is accepted, or those of the authorities")
+		return misuse("--insecure and --must-staple exclude each other: a staple is verified by an authority that is trusted")
+	case o.insecure && o.identity.cacert != "":
+		return misuse("--insecure and --cacert exclude each other: either any certificate is accepted, or those of the authorities")
 	case o.get && dtls:
-		return errors.New("--http is for TLS: with DTLS, each line of the standard input is a datagram")
+		return misuse("--http is for TLS: with DTLS, each line of the standard input is a datagram")
 	case o.early != "" && dtls:
-		return errors.New("--early-data is for TLS: leave out --dtls, --dtls12 and --dtls13")
+		return misuse("--early-data is for TLS: leave out --dtls, --dtls12 and --dtls13")
 	}
 	return nil
 }
 
 // config makes the Config that the flags describe. Notices say what it ignores.
 func (o *clientOptions) config(host string, notices io.Writer) (*hermetic.Config, error) {
-	cfg, err := hermetic.LoadConfig(hermetic.TLSClient, o.cacert, o.cert)
-	if err != nil {
+	cfg := new(hermetic.Config)
+	var err error
+	if cfg.RootCAs, err = o.identity.authorities(); err != nil {
+		return nil, err
+	}
+	if cfg.Certificates, err = o.identity.certificates(); err != nil {
 		return nil, err
 	}
 	cfg.InsecureSkipVerify = o.insecure
@@ -107,26 +110,14 @@ func (o *clientOptions) config(host string, notices io.Writer) (*hermetic.Config
 	if err := o.protocol.apply(cfg); err != nil {
 		return nil, err
 	}
-	if o.ciphers != "" {
-		if cfg.CipherSuites, err = parseSuites(o.ciphers); err != nil {
-			return nil, err
-		}
-	}
-	if o.groups != "" {
-		if cfg.CurvePreferences, err = parseGroups(o.groups); err != nil {
-			return nil, err
-		}
-	}
 	if o.session != "" {
 		if cfg.SessionCache, err = openSessionFile(o.session, notices); err != nil {
 			return nil, err
 		}
 	}
 	cfg.EarlyData = o.early != ""
-	if cfg.PSKs, err = parsePSK(o.psk); err != nil {
-		return nil, err
-	}
-	if o.psk != "" && o.serverName == "" {
+	cfg.PSKs = o.psks.keys
+	if len(cfg.PSKs) > 0 && o.serverName == "" {
 		cfg.ServerName, cfg.RootCAs = "", nil // no certificate is accepted at all
 	}
 	return cfg, nil
@@ -220,7 +211,7 @@ func runTLSClient(o *clientOptions, address string, cfg *hermetic.Config, in io.
 		if err := refusal(ctx); err != nil {
 			return fmt.Errorf("%s: %w", address, err)
 		}
-		return o.report(out, state)
+		return o.report(out, state, connectionIDs{})
 	case o.get:
 		printState(info, state)
 		host, _, _ := net.SplitHostPort(address)
@@ -249,11 +240,15 @@ func refusal(conn io.Reader) error {
 }
 
 // report prints what was negotiated, for --brief and --json.
-func (o *clientOptions) report(out io.Writer, state hermetic.ConnectionState) error {
+func (o *clientOptions) report(out io.Writer, state hermetic.ConnectionState, ids connectionIDs) error {
 	if o.asJSON {
-		return printJSON(out, state)
+		return printJSON(out, state, ids)
 	}
-	_, err := fmt.Fprintln(out, summary(state))
+	line := summary(state)
+	if ids.used() {
+		line += ", connection IDs " + ids.String()
+	}
+	_, err := fmt.Fprintln(out, line)
 	return err
 }
 
@@ -324,132 +319,4 @@ func forward(ctx *hermetic.Context, data []byte) error {
 		data = data[n:]
 	}
 	return nil
-}
-
-// summary returns what was negotiated, in one line.
-func summary(s hermetic.ConnectionState) string {
-	line := fmt.Sprintf("%s %s %s", versionName(s), hermetic.CipherSuiteName(s.CipherSuite), groupName(s.CurveID))
-	if s.PeerSignatureScheme != 0 {
-		line += " " + s.PeerSignatureScheme.String()
-	}
-	if s.NegotiatedProtocol != "" {
-		line += " ALPN " + fromPeer(s.NegotiatedProtocol)
-	}
-	if s.DidResume {
-		line += " resumed"
-	}
-	if s.EarlyDataAccepted {
-		line += " with early data"
-	}
-	if s.PSKIdentity != nil {
-		line += fmt.Sprintf(" PSK %q", s.PSKIdentity)
-	}
-	for _, size := range sizes(s) {
-		line += ", " + size
-	}
-	return line
-}
-
-// versionName returns the version's name, with a D for DTLS.
-func versionName(s hermetic.ConnectionState) string {
-	name := tls.VersionName(s.Version)
-	if s.Mode.IsDTLS() {
-		name = "D" + name
-	}
-	return name
-}
-
-// printState prints what was negotiated, for a person.
-func printState(w io.Writer, s hermetic.ConnectionState) {
-	fmt.Fprintf(w, "Version       %s\n", versionName(s))
-	fmt.Fprintf(w, "Cipher suite  %s\n", hermetic.CipherSuiteName(s.CipherSuite))
-	fmt.Fprintf(w, "Group         %s%s\n", groupName(s.CurveID), map[bool]string{true: " (after a HelloRetryRequest)"}[s.HelloRetryRequest])
-	if s.PeerSignatureScheme != 0 {
-		fmt.Fprintf(w, "Signature     %v\n", s.PeerSignatureScheme)
-	}
-	if s.NegotiatedProtocol != "" {
-		fmt.Fprintf(w, "ALPN          %s\n", fromPeer(s.NegotiatedProtocol))
-	}
-	if s.DidResume {
-		fmt.Fprintf(w, "Session       resumed%s\n", map[bool]string{true: ", early data accepted"}[s.EarlyDataAccepted])
-	}
-	if s.PSKIdentity != nil {
-		fmt.Fprintf(w, "PSK           %q\n", s.PSKIdentity)
-	}
-	for i, c := range s.PeerCertificates {
-		label := "Certificate  "
-		if i > 0 {
-			label = "  issued by  "
-		}
-		fmt.Fprintf(w, "%s %s, until %s\n", label, fromPeer(subject(c.DNSNames, c.Subject.String())), c.NotAfter.Format(time.DateOnly))
-	}
-	if n := len(s.PeerCertificates); n > 0 {
-		fmt.Fprintf(w, "  issued by   %s\n", fromPeer(s.PeerCertificates[n-1].Issuer.String()))
-	}
-	staple(s, time.Now()).print(w)
-	printSizes(w, s)
-	fmt.Fprintln(w)
-}
-
-// maxPrinted is how many bytes of a name are printed.
-const maxPrinted = 1000
-
-// fromPeer makes text from the peer safe for a terminal.
-func fromPeer(s string) string {
-	if len(s) > maxPrinted {
-		s = s[:maxPrinted] + "..."
-	}
-	return strings.Map(printable, s)
-}
-
-func subject(names []string, subject string) string {
-	if len(names) == 0 {
-		return subject
-	}
-	return strings.Join(names, ", ")
-}
-
-// printJSON prints what was negotiated, for a program.
-func printJSON(w io.Writer, s hermetic.ConnectionState) error {
-	type certificate struct {
-		Subject  string    `json:"subject"`
-		Issuer   string    `json:"issuer"`
-		Names    []string  `json:"names,omitempty"`
-		NotAfter time.Time `json:"not_after"`
-	}
-	report := struct {
-		Version      string        `json:"version"`
-		CipherSuite  string        `json:"cipher_suite"`
-		Group        string        `json:"group"`
-		Signature    string        `json:"signature,omitempty"`
-		ALPN         string        `json:"alpn,omitempty"`
-		ServerName   string        `json:"server_name,omitempty"`
-		Retried      bool          `json:"hello_retry_request"`
-		Resumed      bool          `json:"resumed"`
-		EarlyData    bool          `json:"early_data_accepted"`
-		PSKIdentity  string        `json:"psk_identity,omitempty"`
-		SizeLimit    int           `json:"peer_record_size_limit,omitempty"`
-		Fragment     int           `json:"max_fragment_length,omitempty"`
-		Compression  string        `json:"certificate_compression,omitempty"`
-		Certificates []certificate `json:"certificates"`
-		OCSP         *stapled      `json:"ocsp,omitempty"`
-	}{
-		Version: versionName(s), CipherSuite: hermetic.CipherSuiteName(s.CipherSuite), Group: groupName(s.CurveID),
-		ALPN: s.NegotiatedProtocol, ServerName: s.ServerName, Retried: s.HelloRetryRequest,
-		Resumed: s.DidResume, EarlyData: s.EarlyDataAccepted, PSKIdentity: string(s.PSKIdentity),
-		SizeLimit: s.PeerRecordSizeLimit, Fragment: s.MaxFragmentLength,
-		Certificates: []certificate{}, OCSP: staple(s, time.Now()),
-	}
-	if s.PeerCertificateCompression != 0 {
-		report.Compression = compressorName(s.PeerCertificateCompression)
-	}
-	if s.PeerSignatureScheme != 0 {
-		report.Signature = s.PeerSignatureScheme.String()
-	}
-	for _, c := range s.PeerCertificates {
-		report.Certificates = append(report.Certificates, certificate{c.Subject.String(), c.Issuer.String(), c.DNSNames, c.NotAfter})
-	}
-	e := json.NewEncoder(w)
-	e.SetIndent("", "  ")
-	return e.Encode(report)
 }

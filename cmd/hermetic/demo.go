@@ -8,11 +8,8 @@ import (
 	"fmt"
 	"io"
 	"runtime"
-	"strings"
 	"time"
 
-	"github.com/jedib0t/go-pretty/v6/table"
-	"github.com/jedib0t/go-pretty/v6/text"
 	"github.com/spf13/cobra"
 
 	"github.com/hermetic-tls/hermetic"
@@ -22,7 +19,7 @@ func demoCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "demo",
 		Short: "Run handshakes and exchanges in every mode, in memory and over loopback, and show what they cost",
-		Args:  cobra.NoArgs,
+		Args:  needs(cobra.NoArgs),
 		RunE:  func(cmd *cobra.Command, _ []string) error { return demo(cmd.OutOrStdout()) },
 	}
 }
@@ -93,13 +90,7 @@ func demo(out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	t := table.NewWriter()
-	t.SetOutputMirror(out)
-	t.SetStyle(table.StyleLight)
-	t.Style().Options.SeparateRows = false
-	t.AppendHeader(table.Row{"Mode", "Over", "Negotiated", "Handshake →", "← bytes", "Records", "Data", "Allocs", "Time", "Waited"})
-	t.SetColumnConfigs([]table.ColumnConfig{{Name: "Records", Align: text.AlignRight}, {Name: "Data", Align: text.AlignRight},
-		{Name: "Allocs", Align: text.AlignRight}, {Name: "Time", Align: text.AlignRight}, {Name: "Waited", Align: text.AlignRight}})
+	var report demoReport
 	failed := 0
 	for _, s := range scenarios() {
 		client := &hermetic.Config{RootCAs: pool, ServerName: "localhost"}
@@ -110,17 +101,10 @@ func demo(out io.Writer) error {
 		r, err := s.run(client, server)
 		if err != nil {
 			failed++
-			t.AppendRow(table.Row{s.name, s.where, text.FgRed.Sprint(err)})
-			continue
 		}
-		t.AppendRow(table.Row{s.name, s.where, negotiated(r.state), r.handshake[0], r.handshake[1], orNothing(r.records), size(r.exchanged), orNothing(r.allocs), r.time.Round(10 * time.Microsecond), orNothing(r.waited)})
+		report = append(report, demoRow{s.name, s.where, r, err})
 	}
-	fmt.Fprintf(out, "hermetic: TLS and DTLS without I/O. Both ends run in one goroutine, except in the last two rows; %s.\n\n", runtime.Version())
-	t.Render()
-	fmt.Fprintln(out, "\nHandshake bytes, records, time and allocations are for one handshake, client and server together, with a P-256"+
-		"\ncertificate that is verified. After it, sealing or opening a record allocates nothing. Where datagrams are lost, the engines'"+
-		"\nclock jumps to their next deadline: Waited is how far. In the last two rows the client changes its port halfway, and the"+
-		"\nserver, with many peers on one socket, finds it by the connection ID in its records. Next: hermetic server localhost:4433")
+	report.print(out, widthOf(out))
 	if failed > 0 {
 		return fmt.Errorf("%d of %d modes failed", failed, len(scenarios()))
 	}
@@ -138,25 +122,6 @@ func demoCertificate() (tls.Certificate, *x509.CertPool, error) {
 	pool.AddCert(a.cert)
 	return cert, pool, err
 }
-
-// orNothing omits what a transport does not count.
-func orNothing[T ~int | ~int64 | ~uint64](n T) any {
-	if n == 0 {
-		return ""
-	}
-	return n
-}
-
-// negotiated returns the cipher, without what the version implies, and the group.
-func negotiated(s hermetic.ConnectionState) string {
-	cipher := strings.TrimPrefix(hermetic.CipherSuiteName(s.CipherSuite), "TLS_")
-	if _, behind, ok := strings.Cut(cipher, "_WITH_"); ok {
-		cipher = behind
-	}
-	return fmt.Sprintf("%s, %s", cipher, groupName(s.CurveID))
-}
-
-func size(n int) string { return fmt.Sprintf("%d KiB", n>>10) }
 
 // demoData is sent each way.
 const demoData = 256 << 10

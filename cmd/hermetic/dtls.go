@@ -17,8 +17,6 @@ import (
 const (
 	// dialTimeout is how long a handshake may take.
 	dialTimeout = 30 * time.Second
-	// idleTimeout is how long a server keeps a silent peer.
-	idleTimeout = 5 * time.Minute
 	// maxLine is how much of a line goes into one datagram.
 	maxLine = 1024
 )
@@ -36,6 +34,11 @@ func runDTLSClient(o *clientOptions, address string, cfg *hermetic.Config, in io
 		return o.unanswered(address, fmt.Errorf("%s: %w", address, err))
 	}
 	defer conn.Close()
+	var ids connectionIDs
+	conn.Control(func(e *hermetic.Engine) error {
+		ids.local, ids.peer = e.ConnectionIDs()
+		return nil
+	})
 	if o.asJSON || o.brief {
 		state := conn.State()
 		conn.CloseWrite()
@@ -43,15 +46,12 @@ func runDTLSClient(o *clientOptions, address string, cfg *hermetic.Config, in io
 		if err := refusal(conn); err != nil {
 			return fmt.Errorf("%s: %w", address, err)
 		}
-		return o.report(out, state)
+		return o.report(out, state, ids)
 	}
 	printState(info, conn.State())
-	conn.Control(func(e *hermetic.Engine) error {
-		if local, peer := e.ConnectionIDs(); len(local)+len(peer) > 0 {
-			fmt.Fprintf(info, "Connection IDs  ours %x, the peer's %x\n\n", local, peer)
-		}
-		return nil
-	})
+	if ids.used() {
+		fmt.Fprintf(info, "Connection IDs  %v\n\n", ids)
+	}
 	sent := make(chan error, 1)
 	go func() {
 		sent <- sendLines(conn, in)
@@ -101,52 +101,6 @@ func receive(conn net.Conn, out io.Writer) error {
 			return nil
 		default:
 			return err
-		}
-	}
-}
-
-// serveDatagrams echoes the datagrams of all peers on one socket, until the process
-// ends.
-func serveDatagrams(address string, cfg *hermetic.Config, out io.Writer, fails failures) error {
-	if _, _, err := hostPort(address); err != nil {
-		return err
-	}
-	pc, err := net.ListenPacket("udp", address)
-	if err != nil {
-		return err
-	}
-	defer pc.Close()
-	l, err := netconn.NewPacketListener(pc, cfg, &netconn.PacketConfig{OnFailure: fails.say})
-	if err != nil {
-		return err
-	}
-	return acceptAll(l, out, echoBack)
-}
-
-// acceptAll handles each connection on its own goroutine, until the process ends.
-func acceptAll(l net.Listener, out io.Writer, handle func(*netconn.Conn)) error {
-	fmt.Fprintf(out, "listening on %s\n", l.Addr())
-	for {
-		conn, err := l.Accept()
-		if err != nil {
-			return err
-		}
-		go handle(conn.(*netconn.Conn))
-	}
-}
-
-// echoBack sends back what it receives.
-func echoBack(conn *netconn.Conn) {
-	defer conn.Close()
-	buf := make([]byte, 1<<14)
-	for {
-		conn.SetReadDeadline(time.Now().Add(idleTimeout))
-		n, err := conn.Read(buf)
-		if err != nil {
-			return
-		}
-		if _, err := conn.Write(buf[:n]); err != nil {
-			return
 		}
 	}
 }

@@ -3,13 +3,12 @@ module github.com/hermetic-tls/hermetic/cmd/hermetic
 go 1.26.0
 
 require (
+	github.com/creack/pty v1.1.24
 	github.com/hermetic-tls/hermetic v0.1.0
 	github.com/hermetic-tls/hermetic/certcompress v0.1.0
 	github.com/hermetic-tls/hermetic/circlgroups v0.1.0
-	github.com/hermetic-tls/hermetic/gnettls v0.1.0
 	github.com/hermetic-tls/hermetic/lua v0.1.0
 	github.com/jedib0t/go-pretty/v6 v6.8.3
-	github.com/panjf2000/gnet/v2 v2.9.7
 	github.com/rogpeppe/go-internal v1.16.0
 	github.com/spf13/cobra v1.10.2
 	github.com/spf13/pflag v1.0.9
@@ -24,15 +23,9 @@ require (
 	github.com/inconshreveable/mousetrap v1.1.0 // indirect
 	github.com/klauspost/compress v1.20.4 // indirect
 	github.com/mattn/go-runewidth v0.0.16 // indirect
-	github.com/panjf2000/ants/v2 v2.11.3 // indirect
 	github.com/rivo/uniseg v0.4.7 // indirect
-	github.com/valyala/bytebufferpool v1.0.0 // indirect
 	github.com/youmark/pkcs8 v0.0.0-20240726163527-a2c0da244d78 // indirect
 	github.com/yuin/gopher-lua v1.1.2 // indirect
-	go.uber.org/multierr v1.11.0 // indirect
-	go.uber.org/zap v1.27.0 // indirect
-	golang.org/x/sync v0.24.0 // indirect
 	golang.org/x/text v0.43.0 // indirect
 	golang.org/x/tools v0.51.0 // indirect
-	gopkg.in/natefinch/lumberjack.v2 v2.2.1 // indirect
 )

@@ -11,7 +11,6 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 
 	"github.com/hermetic-tls/hermetic"
 )
@@ -22,7 +21,7 @@ func main() {
 		if advice := adviceFor(err); advice != "" {
 			fmt.Fprintln(os.Stderr, "  "+advice)
 		}
-		os.Exit(1)
+		os.Exit(exitCode(err))
 	}
 }
 
@@ -30,13 +29,31 @@ func rootCommand() *cobra.Command {
 	root := &cobra.Command{
 		Use:           "hermetic",
 		Short:         "TLS and DTLS without I/O: a demo, a client, a server, certificates, Lua",
+		Long:          "TLS and DTLS without I/O: a demo, a client, a server, certificates, Lua.\n\n" + exitHelp(),
 		Version:       hermetic.Version,
+		Args:          noSuchCommand,
+		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return &usageError{plainly(err), c} })
 	root.AddCommand(demoCommand(), clientCommand(), serverCommand(), certCommand(), luaCommand(), traceCommand())
+	once(root)
 	return root
+}
+
+// noSuchCommand is for the arguments of the command itself, which takes only subcommands.
+func noSuchCommand(c *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	var names []string
+	for _, sub := range c.Commands() {
+		if sub.IsAvailableCommand() {
+			names = append(names, sub.Name())
+		}
+	}
+	return misuse("%s is not a command: choose from %s", shown(args[0]), strings.Join(names, ", "))
 }
 
 // flagOf has the flags for fields of a Config.
@@ -44,14 +61,18 @@ var flagOf = map[string]string{
 	"RecordSizeLimit": "--record-size-limit", "MaxFragmentLength": "--max-fragment",
 	"DTLS.MTU":                "--mtu",
 	"DTLS.ConnectionIDLength": "--cid",
+	"DTLS.SRTPProfiles":       "--srtp",
 	"Tickets":                 "--tickets",
 	"CipherSuites":            "--ciphers",
 	"CurvePreferences":        "--groups",
 	"NextProtos":              "--alpn",
 	"MaxVersion":              "--tls12, --dtls12",
+	"ServerName":              "--servername",
+	"PSKs":                    "--psk",
+	"Certificates":            "--cert",
+	"ClientAuth":              "--client-auth",
 	"EarlyData":               "--early-data",
 	"MaxEarlyData":            "--early-data",
-	"Certificates[0]":         "--cert",
 }
 
 // inFlags returns the text of an error, with the flag in place of the Config's field.
@@ -60,39 +81,14 @@ func inFlags(err error) string {
 	if !errors.As(err, &wrong) {
 		return err.Error()
 	}
-	return cmp.Or(flagOf[wrong.Field], "Config."+wrong.Field) + ": " + strings.ReplaceAll(wrong.Reason, "Config.Policy", "--policy")
-}
-
-// plainly rewords the error of a flag with an invalid value.
-func plainly(err error) error {
-	var invalid *pflag.InvalidValueError
-	if !errors.As(err, &invalid) {
-		return err
-	}
-	wanted := map[string]string{"int": "a number", "uint32": "a number from 0 to 4294967295", "bool": "true or false"}
-	return fmt.Errorf("--%s: %s is not %s", invalid.GetFlag().Name, invalid.GetValue(), wanted[invalid.GetFlag().Value.Type()])
+	field, _, _ := strings.Cut(wrong.Field, "[") // without an index
+	return cmp.Or(flagOf[field], "Config."+wrong.Field) + ": " + strings.ReplaceAll(wrong.Reason, "Config.Policy", "--policy")
 }
 
 // hostPort splits an address.
 func hostPort(address string) (host, port string, err error) {
 	if host, port, err = net.SplitHostPort(address); err != nil {
-		err = fmt.Errorf("%s is not HOST:PORT: %w", address, err)
+		err = misuse("%s is not HOST:PORT: %w", shown(address), err)
 	}
 	return host, port, err
-}
-
-// usageError is a mistake in the arguments of a command.
-type usageError struct {
-	error
-	command *cobra.Command
-}
-
-// needs makes the errors of args a usageError.
-func needs(args cobra.PositionalArgs) cobra.PositionalArgs {
-	return func(c *cobra.Command, given []string) error {
-		if err := args(c, given); err != nil {
-			return &usageError{err, c}
-		}
-		return nil
-	}
 }

@@ -3,11 +3,13 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"net"
 	"os"
 	"os/exec"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -37,6 +39,7 @@ func TestScripts(t *testing.T) {
 			"serve": serveInScript,
 			"until": untilInScript,
 			"said":  saidInScript,
+			"exits": exitsInScript,
 		},
 		Condition: func(cond string) (bool, error) {
 			name, _ := strings.CutPrefix(cond, "exec:")
@@ -78,6 +81,22 @@ func serveInScript(ts *testscript.TestScript, neg bool, args []string) {
 		}
 	}
 	ts.Fatalf("the server does not listen")
+}
+
+// exitsInScript runs a program that must end with an exit code: exits CODE PROGRAM ARGS...
+func exitsInScript(ts *testscript.TestScript, neg bool, args []string) {
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	code := 0
+	var exit *exec.ExitError
+	if err := ts.Exec(args[1], args[2:]...); errors.As(err, &exit) {
+		code = exit.ExitCode()
+	} else {
+		ts.Check(err)
+	}
+	if code != want {
+		ts.Fatalf("exit code %d, want %d", code, want)
+	}
 }
 
 // serverErrors is the key of the last server's standard error.

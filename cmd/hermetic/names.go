@@ -2,6 +2,7 @@ package main
 
 import (
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -18,37 +19,113 @@ func groupName(g tls.CurveID) string {
 	return hermetic.GroupName(g)
 }
 
-// parseSuites reads a list of names, separated by commas or colons.
-func parseSuites(list string) (ids []uint16, err error) {
-	for _, name := range split(list) {
-		all := hermetic.CipherSuites()
-		if i := slices.IndexFunc(all, func(s *tls.CipherSuite) bool { return strings.EqualFold(s.Name, name) }); i >= 0 {
-			ids = append(ids, all[i].ID)
-			continue
-		}
-		n, err := strconv.ParseUint(name, 0, 16)
-		if err != nil {
-			return nil, fmt.Errorf("--ciphers: %s is not a cipher suite: give names such as TLS_AES_128_GCM_SHA256", name)
-		}
-		ids = append(ids, uint16(n))
-	}
-	return ids, nil
+// srtpProfiles are the names and IDs of protection profiles (RFC 5764, Section 4.1.2; RFC 7714,
+// Section 14.2).
+var srtpProfiles = []struct {
+	name string
+	id   uint16
+}{
+	{"SRTP_AES128_CM_HMAC_SHA1_80", 0x0001},
+	{"SRTP_AES128_CM_HMAC_SHA1_32", 0x0002},
+	{"SRTP_AEAD_AES_128_GCM", 0x0007},
+	{"SRTP_AEAD_AES_256_GCM", 0x0008},
 }
 
-func parseGroups(list string) (ids []tls.CurveID, err error) {
-	for _, name := range split(list) {
-		all := hermetic.Groups()
-		i := slices.IndexFunc(all, func(g tls.CurveID) bool { return strings.EqualFold(groupName(g), name) })
-		if i < 0 {
-			var names []string
-			for _, g := range all {
-				names = append(names, groupName(g))
-			}
-			return nil, fmt.Errorf("--groups: %s is not a group: choose from %s", name, strings.Join(names, ", "))
+// srtpName returns a profile's name, or its number.
+func srtpName(id uint16) string {
+	for _, p := range srtpProfiles {
+		if p.id == id {
+			return p.name
 		}
-		ids = append(ids, all[i])
 	}
-	return ids, nil
+	return fmt.Sprintf("%#04x", id)
+}
+
+// nameList is the value of a flag that is a list of names, separated by commas or colons. A name
+// may also be the number in the registry, such as 0x1301, which is checked later.
+type nameList struct {
+	ids  []uint16
+	all  func() []uint16
+	name func(uint16) string
+	one  string // what one of them is, in words
+}
+
+var errEmptyList = errors.New("the list is empty")
+
+func (l *nameList) Type() string   { return "names" }
+func (l *nameList) String() string { return "" }
+
+func (l *nameList) Set(list string) error {
+	names := split(list)
+	if len(names) == 0 {
+		return errEmptyList
+	}
+	for _, name := range names {
+		id, ok := l.find(name)
+		switch {
+		case !ok:
+			return fmt.Errorf("%s is not %s: choose from %s", shown(name), l.one, strings.Join(l.names(), ", "))
+		case slices.Contains(l.ids, id):
+			return fmt.Errorf("%s is given twice", shown(name))
+		}
+		l.ids = append(l.ids, id)
+	}
+	return nil
+}
+
+func (l *nameList) find(name string) (uint16, bool) {
+	for _, id := range l.all() {
+		if strings.EqualFold(l.name(id), name) {
+			return id, true
+		}
+	}
+	number, err := strconv.ParseUint(name, 0, 16)
+	return uint16(number), err == nil
+}
+
+func (l *nameList) names() (names []string) {
+	for _, id := range l.all() {
+		names = append(names, l.name(id))
+	}
+	return names
+}
+
+// suiteList is a list of cipher suites.
+func suiteList() nameList {
+	return nameList{one: "a cipher suite", name: hermetic.CipherSuiteName, all: func() (ids []uint16) {
+		for _, s := range hermetic.CipherSuites() {
+			ids = append(ids, s.ID)
+		}
+		return ids
+	}}
+}
+
+// groupList is a list of key exchange groups.
+func groupList() nameList {
+	return nameList{one: "a group", name: func(id uint16) string { return groupName(tls.CurveID(id)) }, all: func() (ids []uint16) {
+		for _, g := range hermetic.Groups() {
+			ids = append(ids, uint16(g))
+		}
+		return ids
+	}}
+}
+
+// profileList is a list of SRTP protection profiles.
+func profileList() nameList {
+	return nameList{one: "an SRTP profile", name: srtpName, all: func() (ids []uint16) {
+		for _, p := range srtpProfiles {
+			ids = append(ids, p.id)
+		}
+		return ids
+	}}
+}
+
+// groups returns the list as groups.
+func (l *nameList) groups() (groups []tls.CurveID) {
+	for _, id := range l.ids {
+		groups = append(groups, tls.CurveID(id))
+	}
+	return groups
 }
 
 func split(list string) []string {

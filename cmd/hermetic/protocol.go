@@ -2,8 +2,6 @@ package main
 
 import (
 	"crypto/tls"
-	"errors"
-	"fmt"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -18,6 +16,8 @@ type protocolOptions struct {
 	tls12, tls13         bool
 	dtls, dtls12, dtls13 bool
 	mtu, cid             int
+	ciphers, groups      nameList
+	srtp                 nameList
 	keylog, policy       string
 	fastGroups           bool
 	sizes                sizeOptions
@@ -35,6 +35,10 @@ func (o *protocolOptions) addTo(c *cobra.Command) {
 	f.IntVar(&o.cid, "cid", noCID, "negotiate connection IDs; ours have `BYTES` bytes, or are not used if 0 (default: no negotiation)")
 	f.Lookup("cid").DefValue = "0" // so that the help does not say -1
 	f.BoolVar(&o.fastGroups, "fast-groups", false, "key exchange by github.com/cloudflare/circl: faster, but not the standard library's")
+	o.ciphers, o.groups, o.srtp = suiteList(), groupList(), profileList()
+	f.Var(&o.ciphers, "ciphers", "cipher `SUITES`, in order of preference, separated by commas")
+	f.Var(&o.groups, "groups", "key exchange `GROUPS`, in order of preference, separated by commas")
+	f.Var(&o.srtp, "srtp", "SRTP protection `PROFILES` for DTLS, in order of preference, separated by commas")
 	o.sizes.addTo(f)
 	f.StringVar(&o.policy, "policy", "", "permit only what `NAME` does: fips, wpa3 (192-bit mode), cnsa1 or cnsa2")
 	c.PreRun = func(c *cobra.Command, _ []string) { o.tracing = tracingOf(c) }
@@ -51,17 +55,19 @@ func (o *protocolOptions) isDTLS() bool { return o.dtls || o.dtls12 || o.dtls13 
 func (o *protocolOptions) check() error {
 	switch dtls := o.isDTLS(); {
 	case o.tls12 && dtls:
-		return errors.New("--tls12 is for TLS: for DTLS use --dtls12")
+		return misuse("--tls12 is for TLS: for DTLS use --dtls12")
 	case o.tls13 && dtls:
-		return errors.New("--tls13 is for TLS: for DTLS use --dtls13")
+		return misuse("--tls13 is for TLS: for DTLS use --dtls13")
 	case o.tls12 && o.tls13:
-		return errors.New("--tls12 and --tls13 exclude each other: without them both versions are offered")
+		return misuse("--tls12 and --tls13 exclude each other: without them both versions are offered")
 	case o.dtls12 && o.dtls13:
-		return errors.New("--dtls12 and --dtls13 exclude each other: --dtls offers both versions")
+		return misuse("--dtls12 and --dtls13 exclude each other: --dtls offers both versions")
 	case o.mtu != 0 && !dtls:
-		return errors.New("--mtu is for DTLS: add --dtls")
+		return misuse("--mtu is for DTLS: add --dtls")
 	case o.cid != noCID && !dtls:
-		return errors.New("--cid is for DTLS: add --dtls")
+		return misuse("--cid is for DTLS: add --dtls")
+	case len(o.srtp.ids) > 0 && !dtls:
+		return misuse("--srtp is for DTLS: add --dtls")
 	}
 	return nil
 }
@@ -73,7 +79,8 @@ func (o *protocolOptions) apply(cfg *hermetic.Config) (err error) {
 	if o.tls13 || o.dtls13 {
 		cfg.MinVersion = tls.VersionTLS13
 	}
-	cfg.DTLS.MTU = o.mtu
+	cfg.CipherSuites, cfg.CurvePreferences = o.ciphers.ids, o.groups.groups()
+	cfg.DTLS.MTU, cfg.DTLS.SRTPProfiles = o.mtu, o.srtp.ids
 	if o.cid != noCID {
 		cfg.DTLS.ConnectionIDs, cfg.DTLS.ConnectionIDLength = true, o.cid
 	}
@@ -85,12 +92,14 @@ func (o *protocolOptions) apply(cfg *hermetic.Config) (err error) {
 	}
 	if o.policy != "" {
 		if cfg.Policy, err = hermetic.ParsePolicy(o.policy); err != nil {
-			return fmt.Errorf("--policy: %q is none of fips, wpa3, cnsa1, cnsa2", o.policy)
+			return misuse("--policy: %q is none of fips, wpa3, cnsa1, cnsa2", o.policy)
 		}
 	}
 	if o.keylog != "" {
-		cfg.KeyLogWriter, err = os.OpenFile(o.keylog, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+		if cfg.KeyLogWriter, err = os.OpenFile(o.keylog, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600); err != nil {
+			return misuse("--keylog: %w", err)
+		}
 	}
 	o.tracing.apply(cfg)
-	return err
+	return nil
 }

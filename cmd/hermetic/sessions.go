@@ -1,11 +1,8 @@
 package main
 
 import (
-	"encoding/hex"
-	"errors"
 	"fmt"
 	"io"
-	"strings"
 
 	"github.com/hermetic-tls/hermetic"
 	"github.com/hermetic-tls/hermetic/filestore"
@@ -22,7 +19,7 @@ type sessionFile struct {
 func openSessionFile(name string, notices io.Writer) (*sessionFile, error) {
 	f, err := filestore.OpenSessionCache(name)
 	if err != nil {
-		return nil, fmt.Errorf("--session: %w", err)
+		return nil, misuse("--session: %w", err)
 	}
 	return &sessionFile{f, name, f.Key() == "", notices}, nil
 }
@@ -34,20 +31,4 @@ func (f *sessionFile) Get(key string) *hermetic.Session {
 		fmt.Fprintf(f.notices, "--session: %s has a session of %s, which is kept: give another file for %s\n\n", f.name, kept, key)
 	}
 	return f.SessionCache.Get(key)
-}
-
-// parsePSK reads IDENTITY:KEY, the key in hexadecimal.
-func parsePSK(text string) ([]hermetic.PSK, error) {
-	if text == "" {
-		return nil, nil
-	}
-	i := strings.LastIndexByte(text, ':')
-	if i < 1 {
-		return nil, errors.New("--psk is not IDENTITY:KEY")
-	}
-	key, err := hex.DecodeString(text[i+1:])
-	if err != nil || len(key) < 16 {
-		return nil, errors.New("--psk: the key must have at least 32 hexadecimal digits")
-	}
-	return []hermetic.PSK{{Identity: []byte(text[:i]), Key: key}}, nil
 }

@@ -34,7 +34,7 @@ func (o *sizeOptions) apply(cfg *hermetic.Config) error {
 	for _, name := range o.compress {
 		i := slices.IndexFunc(all, func(c hermetic.CertificateCompressor) bool { return c.Name == name })
 		if i < 0 {
-			return fmt.Errorf("--compress: %q is none of %s", name, strings.ReplaceAll(allCompressors, ",", ", "))
+			return misuse("--compress: %q is none of %s", name, strings.ReplaceAll(allCompressors, ",", ", "))
 		}
 		cfg.CertificateCompressors = append(cfg.CertificateCompressors, all[i])
 	}

@@ -74,7 +74,7 @@ func TestStaple(t *testing.T) {
 	}
 	var b bytes.Buffer
 	s := hermetic.ConnectionState{OCSPResponse: response(valid), PeerCertificates: []*x509.Certificate{leaf, ca}}
-	if err := printJSON(&b, s); err != nil || !strings.Contains(b.String(), `"ocsp": {`) || !strings.Contains(b.String(), `"responder": "CN=authority"`) {
+	if err := printJSON(&b, s, connectionIDs{}); err != nil || !strings.Contains(b.String(), `"ocsp": {`) || !strings.Contains(b.String(), `"responder": "CN=authority"`) {
 		t.Errorf("%s, %v", b.Bytes(), err)
 	}
 }

@@ -70,18 +70,18 @@ func (o *traceOptions) addTo(f *pflag.FlagSet, packets bool) {
 func (o *traceOptions) takeJSON(f *pflag.FlagSet) {
 	if own := f.Lookup("json"); own.Value.String() == "true" {
 		o.asJSON = true
-		own.Value.Set("false")
+		override(own, "false")
 	}
 }
 
 func (o *traceOptions) check() error {
 	switch {
 	case o.color != "auto" && o.color != "always" && o.color != "never":
-		return fmt.Errorf("--color: %q is none of auto, always, never", o.color)
+		return misuse("--color: %q is none of auto, always, never", o.color)
 	case o.width != 0 && (o.width < minWidth || o.width > maxWidth):
-		return fmt.Errorf("--width: %d is not from %d to %d", o.width, minWidth, maxWidth)
+		return misuse("--width: %d is not from %d to %d", o.width, minWidth, maxWidth)
 	case o.secrets && o.pcapng == "":
-		return errors.New("--secrets is for the file of --pcapng FILE: add that")
+		return misuse("--secrets is for the file of --pcapng FILE: add that")
 	}
 	return nil
 }
@@ -148,7 +148,7 @@ for a response or --pipe connects it to standard input and output. With --json, 
 			cmd.SetOut(io.Discard)
 		}
 		if get, _ := f.GetBool("http"); !get && !*pipe {
-			f.Set("brief", "true")
+			override(f.Lookup("brief"), "true")
 		}
 		err = runTraced(cmd, args, &tracing{s.write, s.keyLog()}, run)
 		s.blame(err)
@@ -281,7 +281,7 @@ func parseLoss(s string) (float64, error) {
 		p /= 100
 	}
 	if err != nil || !(0 <= p && p <= 1) {
-		return 0, fmt.Errorf("--loss: %q is not from 0%% to 100%%", s)
+		return 0, misuse("--loss: %q is not from 0%% to 100%%", s)
 	}
 	return p, nil
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"slices"
@@ -56,7 +55,7 @@ func newSinks(o *traceOptions, title string, out io.Writer) (*sinks, error) {
 	if o.pcapng != "" {
 		file, err := os.OpenFile(o.pcapng, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
 		if err != nil {
-			return nil, fmt.Errorf("--pcapng: %w", err)
+			return nil, misuse("--pcapng: %w", err)
 		}
 		s.file, s.packets = file, pcapng.NewWriter(file, nil)
 	}
