@@ -305,8 +305,8 @@ func (e *Engine) fail(err error) error {
 	return e.err
 }
 
-// hint is the usual cause of a failure that does not show it. In TLS 1.2 nothing proves a PSK
-// before the Finished, whose record is then under other keys.
+// hint is the usual cause of a failure whose error does not show it. In TLS 1.2 nothing
+// proves a PSK before the Finished, whose record cannot be opened if the PSKs differ.
 func (e *Engine) hint(fault *alert.Error) string {
 	if fault.Description == alert.BadRecordMAC && !e.complete && e.conn != nil && e.conn.Version == wire.VersionTLS12 &&
 		e.conn.Suite != nil && e.conn.Suite.KeyExchange.PSK && !e.conn.Resumed {

@@ -82,9 +82,9 @@ type roundTripper struct {
 // maxRoutes is how many proxies are remembered.
 const maxRoutes = 64
 
-// route is a way to servers: through a proxy, or directly. net/http has no transport that chooses
-// between HTTP/1.1 and HTTP/2 for connections that are not of crypto/tls, so there is one of each,
-// and a connection is handed to the one for its protocol.
+// route is a way to servers: through a proxy, or directly. For connections other than those of
+// crypto/tls, net/http has no transport that chooses between HTTP/1.1 and HTTP/2. So a route has one
+// of each, and hands a connection to the one for its protocol.
 type route struct {
 	transport *roundTripper
 	proxy     *url.URL // nil: directly

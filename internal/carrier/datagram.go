@@ -398,8 +398,9 @@ func (d *Datagram) Deadline() (t time.Time, ok bool) {
 	return t, ok
 }
 
-// ackTimer returns the retransmission timer that an ACK must come before. With no flight of ours
-// in transit that is the peer's alone, of a message after the handshake: ours may be longer.
+// ackTimer returns the retransmission timer that an ACK must precede. If no flight of ours
+// is in transit, that is the peer's timer for a message after the handshake, which may be
+// shorter than ours.
 func (d *Datagram) ackTimer() time.Duration {
 	if d.complete && d.x.out.Empty() {
 		return min(d.x.out.Timer.Initial, flight.DefaultInitial)

@@ -70,8 +70,8 @@ func (m *Machine) expectCertificate(run func(wire.Message) (step, error), or ...
 	return s
 }
 
-// uncompressed returns the body of a Certificate message in either form. Its size has the
-// limits of an ordinary one (RFC 8879, Section 5), which count before any work.
+// uncompressed returns the body of a Certificate message in either form. The limits of an
+// ordinary message apply (RFC 8879, Section 5), and are checked before any work.
 func (m *Machine) uncompressed(msg wire.Message) ([]byte, error) {
 	if msg.Type == wire.TypeCertificate {
 		return msg.Body, nil
@@ -94,7 +94,8 @@ func (m *Machine) uncompressed(msg wire.Message) ([]byte, error) {
 	return decompress(&m.params.Compressors[i], &c)
 }
 
-// decompress decompresses a message, and reads at most one byte more than it says.
+// decompress decompresses a message. It reads at most one byte more than the declared
+// length.
 func decompress(o *Compressor, c *wire.CompressedCertificate) ([]byte, error) {
 	in := bytes.NewReader(c.Data)
 	r, err := o.Decompress(in, c.Length)
@@ -128,7 +129,8 @@ type Compressed struct {
 	next     int
 }
 
-// compressed is one of them. The first handshake that asks makes it, and others wait.
+// compressed is the compressed form of one message. The first handshake that needs it makes
+// it, and others wait.
 type compressed struct {
 	once sync.Once
 	data []byte

@@ -55,8 +55,8 @@ func (c *clientStart) offerLimits() {
 	}
 }
 
-// acceptLimits takes the server's answer to them. A size above the maximum is as good as
-// the maximum.
+// acceptLimits takes the server's answer to them. A size above the maximum means the
+// maximum.
 func (m *Machine) acceptLimits(has wire.ExtensionSet, size uint16, code uint8) error {
 	switch both := has.Has(wire.ExtRecordSizeLimit) && has.Has(wire.ExtMaxFragmentLength); {
 	case both:
@@ -100,7 +100,7 @@ func (s *serverStart) fragments() bool {
 	return s.hello.Has.Has(wire.ExtMaxFragmentLength) && !s.hello.Has.Has(wire.ExtRecordSizeLimit)
 }
 
-// chooseLimits answers what the client asks for, and does it.
+// chooseLimits answers the client's extensions, and applies them.
 func (s *serverStart) chooseLimits() (has wire.ExtensionSet, size uint16, code uint8) {
 	switch {
 	case s.hello.Has.Has(wire.ExtRecordSizeLimit):

@@ -10,8 +10,8 @@ import (
 	"github.com/hermetic-tls/hermetic/internal/wire"
 )
 
-// maxListed is how many bytes of a list an error has: two of them, and a sentence, fit in
-// the 1,000 bytes of an AlertError. What a peer has written may be longer.
+// maxListed bounds the bytes of a list in an error text. Two lists and a sentence fit into
+// the 1,000 bytes of an AlertError. The peer's list may be longer.
 const maxListed = 300
 
 // nothing is the failure of two sides that have nothing in common: it lists what both have.
@@ -27,7 +27,7 @@ func (s *serverStart) policy() string {
 	return " under the policy " + s.params.Keys.Policy
 }
 
-// list is a list of names, or of as many as there is room for.
+// list joins names, as many as there is room for.
 func list(names iter.Seq[string]) string {
 	var b strings.Builder
 	for name := range names {
@@ -146,7 +146,7 @@ func (s *serverStart) noALPN() error {
 	return nothing(alert.NoApplicationProtocol, "no ALPN protocol in common", ours, theirs)
 }
 
-// quote quotes a name of which nothing is known, or its start.
+// quote quotes a name of any length and content, or its start.
 func quote(name string) string {
 	const most = 32
 	if len(name) > most {
@@ -155,5 +155,5 @@ func quote(name string) string {
 	return fmt.Sprintf("%q", name)
 }
 
-// isGREASE reports whether id is one of the values that stand for nothing (RFC 8701).
+// isGREASE reports whether id is one of the values that GREASE reserves (RFC 8701).
 func isGREASE(id uint16) bool { return id&0x0f0f == 0x0a0a && id>>8 == id&0xff }

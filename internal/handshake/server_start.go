@@ -111,8 +111,8 @@ func (s *serverStart) offersVersion(v uint16) bool {
 }
 
 // chooseSuite picks the first of our suites that the client offers and ok accepts. If the
-// client prefers ChaCha20-Poly1305, it picks the suite with that which is like the first
-// otherwise, if there is one: the key exchange and the authentication remain our choice.
+// client prefers ChaCha20-Poly1305, it picks the suite with that cipher and with the same
+// key exchange and authentication, if there is one.
 func (s *serverStart) chooseSuite(ok func(*suite.Suite) bool) *suite.Suite {
 	if s.suites == nil { // the client's list may be long, and it is searched often
 		s.suites = s.space[:0]
@@ -138,8 +138,8 @@ func (s *serverStart) chooseSuite(ok func(*suite.Suite) bool) *suite.Suite {
 	return first
 }
 
-// lacksAES reports whether ChaCha20-Poly1305 comes first among the suites of the client
-// that we know, of all versions: it then has no AES instructions.
+// lacksAES reports whether ChaCha20-Poly1305 is first among the client's suites that we
+// know, of all versions. Such a client has no AES instructions.
 func (s *serverStart) lacksAES() bool {
 	for id := range s.hello.CipherSuites.All() {
 		if c := suite.ByID(id); c != nil {

@@ -65,8 +65,9 @@ func verifyCost(public crypto.PublicKey) int {
 	return 1 // crypto/x509 verifies nothing with other keys
 }
 
-// rsaCost grows with the square of the modulus, and with the number of multiplications
-// for the exponent: 17 for 65537, 60 for 2^31-1. Preparing the modulus takes ten more. The standard library has assembly for up to 2048 bits.
+// rsaCost grows with the square of the modulus, and with the number of multiplications for
+// the exponent: 17 for 65537, 60 for 2^31-1. Preparing the modulus takes ten more. The
+// standard library has assembly for up to 2048 bits.
 func rsaCost(key *rsa.PublicKey) int {
 	e := uint64(key.E)
 	steps := 10 + bits.Len64(e) + bits.OnesCount64(e) - 2

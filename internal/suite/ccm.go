@@ -23,11 +23,11 @@ type ccm struct {
 
 const ccmNonce = 12
 
-// manyBytes is from where on counter mode is crypto/cipher's. It encrypts eight blocks at a
-// time, where one by one each waits for the last: 2 µs instead of 17 for 16 KiB. But it
-// allocates 512 bytes for each record, for a copy of the key, since its counter cannot be set.
-// Datagrams are smaller. The CBC-MAC gains nothing from crypto/cipher: each of its blocks
-// needs the one before.
+// manyBytes is the size above which counter mode is that of crypto/cipher, which encrypts
+// eight blocks at a time: 16 KiB take 2 µs instead of 17. But it allocates 512 bytes for
+// each record, for a copy of the key, since its counter cannot be set. Datagrams are
+// smaller. The CBC-MAC gains nothing from crypto/cipher: each of its blocks needs the
+// previous one.
 const manyBytes = 1500
 
 func newCCM(key []byte) cipher.AEAD  { return &ccm{block: newAES(key), tag: 16} }

@@ -22,7 +22,7 @@ const (
 // HKDF-Expand-Label (RFC 9846, Section 7.1) for outputs of at most one hash,
 // which nearly all are: such an output is one HMAC, T(1) of Section 2.3.
 //
-// The buffers stand here since they escape through hash.Hash: this saves most of the
+// The buffers are fields, since they escape through hash.Hash: this saves most of the
 // allocations of a handshake.
 type expander struct {
 	mac    mac

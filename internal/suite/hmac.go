@@ -52,9 +52,9 @@ type state interface {
 	encoding.BinaryUnmarshaler
 }
 
-// keyedHash is HMAC with two hashes. A handshake has thirty keys, and several results under
-// most: crypto/hmac allocates for each key, and hashes it again for each result, while its
-// two states here serve all keys, and are restored after each result.
+// keyedHash is HMAC with two hashes. A handshake has thirty keys, and computes several
+// results with most of them. crypto/hmac allocates for each key, and hashes the key again
+// for each result. Here two states serve all keys, and are restored after each result.
 type keyedHash struct {
 	inner, outer state
 	keyed        [2][]byte // the states of inner and outer after the key

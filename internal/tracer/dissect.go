@@ -19,8 +19,8 @@ const (
 	maxHex = 64
 )
 
-// A part is a region of a message that is being read into fields. Package wire does not serve
-// here: it skips what it does not know, and does not say where a field is.
+// A part is a region of a message that is being read into fields. Package wire cannot do
+// this: it skips what it does not know, and does not say where a field is.
 type part struct {
 	raw     []byte // the whole message
 	at, end int    // of the region

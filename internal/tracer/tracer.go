@@ -1,6 +1,5 @@
-// Package tracer makes the events of package trace, for the rooms that have something to tell.
-// A nil *Tracer is tracing that is off: on the path of records callers compare it with nil, and
-// elsewhere its methods do nothing.
+// Package tracer makes the events of package trace. A nil *Tracer means that tracing is off:
+// on the path of records callers compare it with nil, and elsewhere its methods do nothing.
 package tracer
 
 import (
@@ -15,8 +14,8 @@ import (
 	"github.com/hermetic-tls/hermetic/trace"
 )
 
-// Tracer has the events of one connection. They are delivered between two calls of the engine,
-// not within one: so a sink that panics, or calls the engine, meets it in a consistent state.
+// Tracer collects the events of one connection. It delivers them at the end of a call of the
+// engine, when a sink that panics, or calls the engine, finds it in a consistent state.
 type Tracer struct {
 	sink func(trace.Event)
 	now  func() time.Time
