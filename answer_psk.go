@@ -172,7 +172,7 @@ func (e *Engine) askPSK(q *handshake.FindPSK, name []byte) Pending {
 	return nil
 }
 
-// A PSKQuery is what a client knows when it needs an external PSK. It is asked
+// A PSKQuery is what a client knows when it needs an external PSK:
 //
 //   - before it offers a session that began with a PSK that is not in PSKs: the Identity is that
 //     of the session, which is offered only if the answer has that identity and the same key;

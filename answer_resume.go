@@ -15,8 +15,8 @@ const (
 	// ResumeAccept resumes the session. In TLS 1.3 the client gets new tickets, in TLS 1.2 it
 	// keeps the ticket that it has.
 	ResumeAccept Resumption = iota
-	// ResumeRenew resumes the session, and issues a new ticket in TLS 1.2 too. It expires at
-	// the latest seven days after the session's full handshake.
+	// ResumeRenew resumes the session, and issues a new ticket in TLS 1.2 too, which expires
+	// at most seven days after the session's full handshake.
 	ResumeRenew
 	// ResumeDecline ignores the ticket: the handshake is a full one, unless the client offers
 	// another session.

@@ -318,8 +318,9 @@ type Config struct {
 	TicketKeys TicketKeySource
 
 	// ResumeSession, on a server, decides about each session that a client may resume. It is
-	// called once for a ticket, after that and the client's proof in TLS 1.3, its binder, have
-	// been verified; in TLS 1.2 the proof follows. Nil resumes all sessions.
+	// called once for each ticket that is valid. In TLS 1.3 the client has proved by its
+	// binder that it has the session; in TLS 1.2 that proof follows. Nil resumes all
+	// sessions.
 	ResumeSession func(*ResumableSession) Resumption
 
 	// IssueTicket, on a server, decides about each ticket before it is made: false issues

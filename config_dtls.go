@@ -56,11 +56,12 @@ type DTLSConfig struct {
 	ConnectionIDLength int
 
 	// MakeConnectionID, if set, may overwrite each ID that we give to a peer. It is called with
-	// ConnectionIDLength random bytes, and may put the number of this server in the first of them,
-	// by which a load balancer passes datagrams on: see [PeekDatagram]. IDs travel unencrypted,
-	// and should tell nobody else that two of them are of one peer. Two connections should not
-	// have the same: package netconn's listener calls it again, up to 16 times, for one that
-	// is in use. It may be called from many goroutines, must not block, and must not keep cid.
+	// ConnectionIDLength random bytes, and may for example set the first to the number of this
+	// server, by which a load balancer forwards datagrams: see [PeekDatagram]. IDs travel
+	// unencrypted, so an observer must not see from them which belong to the same peer. No two
+	// connections should have the same ID: if one is in use, package netconn's listener calls
+	// MakeConnectionID again, up to 16 times. It may be called from many goroutines, must not
+	// block, and must not keep cid.
 	MakeConnectionID func(cid []byte)
 
 	// PathValidation is how a new address of a peer is checked (RFC 9853). With ConnectionIDs it

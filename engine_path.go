@@ -88,8 +88,8 @@ func (e *Engine) checksPaths() bool {
 
 // SetPath changes the path to the peer without a check, and ends the check of another one. A
 // caller that changes its own address, Path.Local, says so here: if the peer then sends a
-// challenge on the old path, the answer is that the new one is preferred (path_drop). With spare connection IDs, call
-// [Engine.ChangeConnectionID] too. DTLS only.
+// challenge on the old path, the answer is that the new one is preferred (path_drop). With spare
+// connection IDs, call [Engine.ChangeConnectionID] too. DTLS only.
 func (e *Engine) SetPath(path Path) error {
 	d := e.datagrams()
 	if d == nil {

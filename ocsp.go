@@ -14,8 +14,9 @@ import (
 )
 
 // OCSPCheck is what a client demands of the OCSP responses that a server staples: see
-// [Config.OCSPCheck]. A response is valid for a certificate if the certificate's issuer, or a
-// responder with its delegation, has signed it and it has not expired. A revoked certificate is
+// [Config.OCSPCheck]. A response is valid for a certificate if it has not expired, and was
+// signed by the certificate's issuer or by a responder that the issuer has delegated to. A
+// revoked certificate is
 // refused with certificate_revoked, and a response that is not valid, or does not know the
 // certificate, with bad_certificate_status_response. In TLS 1.3 the certificates of authorities
 // may have a response too. Raw public keys have none.
@@ -52,7 +53,7 @@ type OCSPStatus struct {
 	// Status is "good", "revoked" or "unknown".
 	Status string
 
-	// ThisUpdate is from when the response is valid.
+	// ThisUpdate is when the response becomes valid.
 	ThisUpdate time.Time
 
 	// NextUpdate is when the response expires.

@@ -25,8 +25,8 @@ func (s *socket) find(from key, cid []byte) (p, rising *peer) {
 	return p, rising
 }
 
-// maxIDTries is how often a connection ID is made anew because another peer has it. Then it is
-// given twice: find knows such peers by their addresses.
+// maxIDTries is how often another connection ID is made because a peer already has that one. After
+// that two peers have the same ID, and find tells them apart by their addresses.
 const maxIDTries = 16
 
 // withDistinctIDs returns cfg, or one that gives no peer the ID of another while there are

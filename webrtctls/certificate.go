@@ -19,8 +19,8 @@ const (
 
 // NewCertificate makes a self-signed certificate with a new ECDSA key on P-256, the kind that
 // every WebRTC endpoint supports (RFC 8827, Section 6.5). Its serial number is random, and its
-// name says nothing. It is valid for 30 days: peers trust it by its [Fingerprint] and do not look
-// at dates, but a user can be recognized by it, so make a new one for each user or call.
+// name says nothing. It is valid for 30 days: peers trust it by its [Fingerprint] and ignore the
+// dates. It identifies a user to peers, so make a new one for each user or call.
 func NewCertificate() (tls.Certificate, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {

@@ -24,9 +24,9 @@ const (
 	SRTPAES256GCM uint16 = 0x0008
 )
 
-// Handshakes are retransmitted soon, since somebody waits for sound and picture: after 100 ms,
-// then 200 ms and so on up to 1.6 s. ICE has already shown that the peer is there. All timeouts
-// together are 33 s, which leaves ICE time for a restart.
+// Handshakes are retransmitted soon, since people wait for sound and picture: after 100 ms, then
+// after 200 ms, and so on up to 1.6 s. ICE has already shown that the peer is there. All timeouts
+// together take 33 s, which leaves ICE time for a restart.
 const (
 	firstTimeout   = 100 * time.Millisecond
 	longestTimeout = 1600 * time.Millisecond

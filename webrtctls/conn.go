@@ -27,7 +27,7 @@ type Conn struct {
 
 // New returns a DTLS client or server over an ICE connection, such as a *ice.Conn of pion: any
 // net.Conn that keeps datagrams apart and whose Read ends after Close. The role follows from the
-// SDP: see [Role]. From now on one goroutine reads conn, until it is closed; nobody else may.
+// SDP: see [Role]. From then on one goroutine reads conn until it is closed, and nothing else may.
 //
 // If role is not [hermetic.DTLSClient] or [hermetic.DTLSServer], it is a server.
 func New(conn net.Conn, role hermetic.Mode, cfg *hermetic.Config) *Conn {

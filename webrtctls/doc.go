@@ -1,6 +1,6 @@
-// Package webrtctls is the DTLS of WebRTC, 1.2 and 1.3: between ICE below, and SCTP and SRTP
-// above. It is made for github.com/pion/ice, pion/sctp and pion/srtp, without being bound to
-// them: ICE is any net.Conn that keeps datagrams apart.
+// Package webrtctls is the DTLS of WebRTC, 1.2 and 1.3, with ICE below it, and SCTP and SRTP
+// above. It is made for github.com/pion/ice, pion/sctp and pion/srtp, but ICE may be any net.Conn
+// that keeps datagrams apart.
 //
 // An endpoint makes a certificate ([NewCertificate]) and announces its [Fingerprint] and a
 // [Setup] in its SDP. From the peer's SDP it reads the same ([ParseFingerprints], [ParseSetup]),
