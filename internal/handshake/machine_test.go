@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"strings"
 	"testing"
 
 	"github.com/hermetic-tls/hermetic/internal/alert"
@@ -61,7 +62,7 @@ func (c *clearOutput) Send(msg []byte) uint16 {
 type end struct {
 	machine *Machine
 	out     clearOutput
-	id      *pki.Identity
+	id      *pki.Identity        // nil: none
 	session *session.Session     // a client's to offer
 	psks    func(id string) *PSK // a server's; nil: none
 }
@@ -91,6 +92,9 @@ func (e *end) answer() error {
 	for q := e.machine.Question(); q != nil; q = e.machine.Question() {
 		switch q := q.(type) {
 		case *Choose:
+			if e.id == nil {
+				break // it has none
+			}
 			if scheme, err := e.id.Fits(&q.Criteria); err == nil {
 				q.Identity, q.Scheme = e.id, scheme
 			}
@@ -126,8 +130,8 @@ var settings = []setting{
 	{"TLS 1.2 mutual", wire.VersionTLS12, true, false},
 }
 
-// ends are a client and a server for a setting.
-func (s setting) ends(t testing.TB, id *pki.Identity, chains *pki.Cache) (client, server *end) {
+// params are those of a client and a server for a setting, to be prepared.
+func (s setting) params(chains *pki.Cache) (client, server Params) {
 	p := Params{
 		MinVersion: wire.VersionTLS12, MaxVersion: wire.VersionTLS13, Suites: suite.All()[:9], Schemes: suite.Schemes,
 		Groups: []suite.Group{suite.X25519, suite.P256, suite.X25519MLKEM768}, KeyShares: []suite.Group{suite.X25519}, Chains: chains, Rand: rand.Reader, ALPN: []string{"x"},
@@ -139,6 +143,12 @@ func (s setting) ends(t testing.TB, id *pki.Identity, chains *pki.Cache) (client
 	if s.retry {
 		sp.Groups = []suite.Group{suite.P256}
 	}
+	return cp, sp
+}
+
+// ends are a client and a server for a setting.
+func (s setting) ends(t testing.TB, id *pki.Identity, chains *pki.Cache) (client, server *end) {
+	cp, sp := s.params(chains)
 	cp.Prepare()
 	sp.Prepare()
 	return newEnd(t, &cp, id), newEnd(t, &sp, id)
@@ -247,6 +257,11 @@ func TestFlippedMessages(t *testing.T) {
 	}
 }
 
+func isUnexpected(err error) bool {
+	var fault *alert.Error
+	return errors.As(err, &fault) && fault.Description == alert.UnexpectedMessage
+}
+
 // TestMisplacedMessages drops, repeats and moves every message.
 func TestMisplacedMessages(t *testing.T) {
 	id := identity(t)
@@ -265,6 +280,9 @@ func TestMisplacedMessages(t *testing.T) {
 					return [][]byte{wire.AppendMessage(nil, wire.TypeFinished, make([]byte, 32)), msg}
 				}, false},
 				{"after a stray KeyUpdate", func(msg []byte) [][]byte { return [][]byte{(&wire.KeyUpdate{}).Append(nil), msg} }, false},
+				{"after a stray EndOfEarlyData", func(msg []byte) [][]byte {
+					return [][]byte{wire.AppendMessage(nil, wire.TypeEndOfEarlyData, nil), msg}
+				}, false},
 				{"after a HelloRequest", func(msg []byte) [][]byte { return [][]byte{wire.AppendMessage(nil, wire.TypeHelloRequest, nil), msg} }, false},
 				{"with a byte more", func(msg []byte) [][]byte {
 					return [][]byte{wire.AppendMessage(nil, wire.Type(msg[0]), append(bytes.Clone(msg[4:]), 0))}
@@ -288,6 +306,10 @@ func TestMisplacedMessages(t *testing.T) {
 				checkOutcome(t, name, client, server, clientErr, serverErr)
 				if clientErr == nil && serverErr == nil && !c.alone {
 					t.Errorf("%s: nobody fails", name)
+				}
+				stray := strings.HasPrefix(c.name, "after a stray") && !(typ == wire.TypeFinished && c.name == "after a stray Finished")
+				if stray && !isUnexpected(clientErr) && !isUnexpected(serverErr) {
+					t.Errorf("%s: client %v, server %v, want unexpected_message", name, clientErr, serverErr)
 				}
 			}
 		}

@@ -110,3 +110,20 @@ func TestChooseByUsage(t *testing.T) {
 		t.Error("there is no other, and it is not sent: some peers do not look at the key usage")
 	}
 }
+
+// TestSignedInsecurely: RFC 9846, Section 4.5.1.3: MD5 and SHA-1 count, but not in what is
+// signed by itself.
+func TestSignedInsecurely(t *testing.T) {
+	leaf := &x509.Certificate{RawSubject: []byte("leaf"), RawIssuer: []byte("authority"), SignatureAlgorithm: x509.SHA256WithRSA}
+	for algorithm := x509.UnknownSignatureAlgorithm; algorithm <= x509.PureEd25519; algorithm++ {
+		want := algorithm == x509.MD5WithRSA || algorithm == x509.SHA1WithRSA || algorithm == x509.ECDSAWithSHA1
+		authority := &x509.Certificate{RawSubject: []byte("authority"), RawIssuer: []byte("root"), SignatureAlgorithm: algorithm}
+		if got := signedInsecurely([]*x509.Certificate{leaf, authority}); got != want {
+			t.Errorf("%v: %v", algorithm, got)
+		}
+		authority.RawIssuer = authority.RawSubject
+		if signedInsecurely([]*x509.Certificate{leaf, authority}) {
+			t.Errorf("%v of a self-signed authority counts", algorithm)
+		}
+	}
+}

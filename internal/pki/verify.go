@@ -1,6 +1,7 @@
 package pki
 
 import (
+	"bytes"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -47,7 +48,7 @@ func (v *Verifier) verify(c *Chain) ([][]*x509.Certificate, error) {
 		}
 		var err error
 		if chains, err = leaf.Verify(v.options(c)); err != nil {
-			return nil, v.explain(leaf, err)
+			return nil, v.explain(leaf, c.Certificates(), err)
 		}
 		c.remember(v, chains)
 	}
@@ -177,12 +178,27 @@ func checkUsage(leaf *x509.Certificate) error {
 	return nil
 }
 
+// signedInsecurely reports whether a chain that did not verify has a signature with MD5 or SHA-1,
+// which crypto/x509 refuses: a bad_certificate (RFC 9846, Section 4.5.1.3). Those of self-signed
+// authorities prove nothing, and do not count.
+func signedInsecurely(chain []*x509.Certificate) bool {
+	return slices.ContainsFunc(chain, func(c *x509.Certificate) bool {
+		switch c.SignatureAlgorithm {
+		case x509.MD5WithRSA, x509.SHA1WithRSA, x509.ECDSAWithSHA1:
+			return !bytes.Equal(c.RawIssuer, c.RawSubject)
+		}
+		return false
+	})
+}
+
 // explain returns the alert for an error of crypto/x509, and a text that says what to do.
-func (v *Verifier) explain(leaf *x509.Certificate, err error) error {
+func (v *Verifier) explain(leaf *x509.Certificate, chain []*x509.Certificate, err error) error {
 	var unknown x509.UnknownAuthorityError
 	var invalid x509.CertificateInvalidError
 	var roots x509.SystemRootsError
 	switch {
+	case errors.As(err, &unknown) && signedInsecurely(chain):
+		return alert.Wrap(alert.BadCertificate, "the certificate of "+name(leaf)+" or one of its authorities is signed with MD5 or SHA-1", err)
 	case errors.As(err, &unknown):
 		return alert.Wrap(alert.UnknownCA, "the certificate of "+name(leaf)+" is signed by an authority that is not trusted", err)
 	case errors.As(err, &roots):

@@ -679,3 +679,21 @@ func unhex(s string) []byte {
 	}
 	return b
 }
+
+// TestShortPlaintexts: RFC 9147bis, Section 4.2.3: "Senders MUST pad short plaintexts out
+// … in order to make a suitable-length ciphertext", of which 16 bytes encrypt the number.
+func TestShortPlaintexts(t *testing.T) {
+	for _, id := range []uint16{0x1301, 0x1303, 0x1305} {
+		for n := range 20 {
+			k := testKeys(suite.ByID(id))
+			w := NewWriter13(2, k, nil)
+			rec := mustSeal(t, w, ApplicationData, sample(n))
+			if got := len(rec) - 5; got < 16 {
+				t.Errorf("%#x: %d bytes of data make %d bytes of ciphertext", id, n, got)
+			}
+			if _, _, content, err := openUnified(NewReader13(2, k), rec, 0); err != nil || len(content) != n {
+				t.Errorf("%#x, %d bytes: got %d, error %v", id, n, len(content), err)
+			}
+		}
+	}
+}

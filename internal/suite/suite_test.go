@@ -208,3 +208,34 @@ func TestSchedule13(t *testing.T) {
 		}
 	}
 }
+
+// TestSaltLength: RFC 9846, Section 4.3.3: "The length of the Salt MUST be equal to the
+// length of the output of the digest algorithm", in what we sign and in what we accept.
+func TestSaltLength(t *testing.T) {
+	key, _ := rsa.GenerateKey(rand.Reader, 2048)
+	message := []byte("message")
+	for s, h := range map[Scheme]crypto.Hash{PSSSHA256: crypto.SHA256, PSSSHA384: crypto.SHA384, PSSSHA512: crypto.SHA512} {
+		digest := h.New()
+		digest.Write(message)
+		sum := digest.Sum(nil)
+		for _, n := range []int{0, 20, h.Size() - 1, h.Size(), h.Size() + 1} {
+			if n == 0 {
+				n = 1 // 0 means as long as possible
+			}
+			signature, err := rsa.SignPSS(rand.Reader, key, h, sum, &rsa.PSSOptions{SaltLength: n})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := s.Verify(key.Public(), message, signature); (err == nil) != (n == h.Size()) {
+				t.Errorf("%v, a salt of %d bytes: %v", s, n, err)
+			}
+		}
+		signature, err := s.Sign(rand.Reader, key, message)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := rsa.VerifyPSS(&key.PublicKey, h, sum, signature, &rsa.PSSOptions{SaltLength: h.Size()}); err != nil {
+			t.Errorf("%v: our salt: %v", s, err)
+		}
+	}
+}
