@@ -325,3 +325,95 @@ func TestConnectionIDMessages(t *testing.T) {
 		}
 	}
 }
+
+// TestSessionIDNotEchoed: RFC 9147bis, Section 5: "DTLS 1.3 servers MUST NOT echo the
+// "legacy_session_id" value from the ClientHello."
+func TestSessionIDNotEchoed(t *testing.T) {
+	client, server := configs(t)
+	m := newMeeting(t, true, client, server)
+	hello := rewrite(t, true, m.client.Output(nil), func(h *wire.ClientHello) { h.SessionID = make([]byte, 32) })
+	if err := m.give(m.server, hello); err != nil {
+		t.Fatal(err)
+	}
+	out := m.server.Output(nil)
+	var sh wire.ServerHello
+	if err := sh.Parse(out[13+wire.FragmentHeaderLen : 13+int(out[11])<<8+int(out[12])]); err != nil {
+		t.Fatal(err)
+	}
+	if sh.SupportedVersion != wire.VersionTLS13 && sh.SupportedVersion != wire.VersionDTLS13 || len(sh.SessionID) != 0 {
+		t.Errorf("version %#04x, session id %x", sh.SupportedVersion, sh.SessionID)
+	}
+}
+
+// TestNoVersionInCommon: RFC 9846, Appendix E.2: a server of TLS 1.3 alone, and a
+// ClientHello without supported_versions, whatever its legacy_version is.
+func TestNoVersionInCommon(t *testing.T) {
+	for _, legacy := range []uint16{0x0300, 0x0301, 0x0302, 0x0303} {
+		client, server := configs(t)
+		server.MinVersion = tls.VersionTLS13
+		m := newMeeting(t, false, client, server)
+		hello := rewrite(t, false, m.client.Output(nil), func(h *wire.ClientHello) {
+			h.Version = legacy
+			h.Has = h.Has.Minus(wire.Extensions(wire.ExtSupportedVersions, wire.ExtKeyShare))
+		})
+		_, err := m.server.Open(hello)
+		wantAlert(t, m.server, err, AlertProtocolVersion)
+	}
+}
+
+// TestOldVersions: RFC 9846, Appendix E.5: neither TLS 1.1 nor anything older is negotiated,
+// and a CLIENT-HELLO of SSL 2.0 is none.
+func TestOldVersions(t *testing.T) {
+	for _, legacy := range []uint16{0x0002, 0x0200, 0x0300, 0x0301, 0x0302} {
+		client, server := configs(t)
+		m := newMeeting(t, false, client, server)
+		hello := rewrite(t, false, m.client.Output(nil), func(h *wire.ClientHello) {
+			h.Version = legacy
+			h.Has = h.Has.Minus(wire.Extensions(wire.ExtSupportedVersions, wire.ExtKeyShare))
+		})
+		_, err := m.server.Open(hello)
+		wantAlert(t, m.server, err, AlertProtocolVersion)
+	}
+	// Versions from 2.0 to TLS 1.3, one cipher suite, no session, a challenge of 16 bytes.
+	for _, version := range []byte{0, 3, 4} {
+		_, server := configs(t)
+		e, err := NewEngine(TLSServer, server)
+		if err != nil {
+			t.Fatal(err)
+		}
+		hello := append([]byte{0x80, 28, 1, 3, version, 0, 3, 0, 0, 0, 16, 0, 0x13, 1}, make([]byte, 16)...)
+		if _, err := e.Open(hello); err == nil || e.State().Version != 0 {
+			t.Errorf("a CLIENT-HELLO of SSL 2.0 for 3.%d: %v", version, err)
+		}
+	}
+}
+
+// TestCompatibilityCCS: RFC 9846, Appendix E.4: the server sends a change_cipher_spec after
+// its first handshake message to a client with a session id, and the client one before its
+// second flight.
+func TestCompatibilityCCS(t *testing.T) {
+	for _, retry := range []bool{false, true} {
+		client, server := configs(t)
+		client.CurvePreferences, client.KeyShares = []tls.CurveID{tls.X25519, tls.CurveP256}, []tls.CurveID{tls.X25519}
+		want := map[Mode]string{TLSClient: "[22 20 23]", TLSServer: "[22 20 23]"}
+		if retry {
+			server.CurvePreferences = []tls.CurveID{tls.CurveP256}
+			want = map[Mode]string{TLSClient: "[22 20 22 23]", TLSServer: "[22 20 22 23]"}
+		}
+		m := newMeeting(t, false, client, server)
+		types := map[Mode][]byte{}
+		m.tap = func(from *Engine, out []byte) {
+			for ; len(out) > 0; out = out[5+int(out[3])<<8+int(out[4]):] {
+				if list := types[from.mode]; len(list) == 0 || list[len(list)-1] != out[0] {
+					types[from.mode] = append(list, out[0])
+				}
+			}
+		}
+		m.handshake()
+		for mode, want := range want {
+			if got := fmt.Sprint(types[mode]); got != want {
+				t.Errorf("retry %v, %v: records of types %s, want %s", retry, mode, got, want)
+			}
+		}
+	}
+}

@@ -348,3 +348,16 @@ func TestNothingUnasked(t *testing.T) {
 		c.serverMessages(&hello, id)
 	}
 }
+
+// TestRawKeyCount: RFC 9846, Section 4.5.1: a Certificate message has one raw public key.
+func TestRawKeyCount(t *testing.T) {
+	id := identity(t)
+	client, _ := hello13.ends(t, id, new(pki.Cache))
+	client.machine.peerCertType = pki.RawPublicKey
+	key := id.Certificate.Leaf.RawSubjectPublicKeyInfo
+	for n, want := range []error{nil, nil, errRawKeyCount} {
+		if err := client.machine.acceptCertificate(new(Peer), slices.Repeat([][]byte{key}, n)); err != want {
+			t.Errorf("%d keys: %v, want %v", n, err, want)
+		}
+	}
+}

@@ -239,3 +239,16 @@ func TestSaltLength(t *testing.T) {
 		}
 	}
 }
+
+// TestUsageLimits: RFC 9846, Section 5.5, and RFC 9147bis, Section 4.5.3: no limit is above
+// the RFC's, and CCM_8, whose forgeries are easy, permits few.
+func TestUsageLimits(t *testing.T) {
+	for id, want := range map[uint16]struct{ seal, forged float64 }{
+		0x1301: {1 << 24 * 1.4143, 1 << 36}, 0x1302: {1 << 24 * 1.4143, 1 << 36}, 0x1303: {1 << 48, 1 << 36},
+		0x1304: {1 << 23, 1 << 23 * 1.4143}, 0x1305: {1 << 23, 1 << 7},
+	} {
+		if s := ByID(id); float64(s.SealLimit) > want.seal || float64(s.IntegrityLimit) > want.forged || s.SealLimit == 0 || s.IntegrityLimit == 0 {
+			t.Errorf("%s: %d records, %d forgeries, want at most %v", s.Name, s.SealLimit, s.IntegrityLimit, want)
+		}
+	}
+}

@@ -113,6 +113,8 @@ BoringSSL's test runner, commit a0689af, tries protocol errors and rare paths th
 tests that applies to hermetic runs through the Engine, through a Context over a transport that would block before each
 byte, and through netconn. [test/bogo](../test/bogo/README.md) says how to run it; these counts are written by it.
 
+[Requirements](requirements.md) lists each MUST and MUST NOT of RFC 9846 and RFC 9147bis, with the test that shows it.
+
 - **passed**: the runner has nothing against it.
 - **by rule**: the result differs from the runner's, as a rule of the pass says. The rules are in test/bogo/expected_test.go:
   an engine without TrustUnprotected drops what anybody may have sent, and our own choice and verification of certificates are
