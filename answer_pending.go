@@ -69,7 +69,7 @@ type SignRequest struct {
 	// Scheme is the signature scheme to use.
 	Scheme tls.SignatureScheme
 
-	// Message is to be hashed and signed. The caller may keep it.
+	// Message is the data to hash and sign. The caller may keep it.
 	Message []byte
 
 	question

@@ -16,7 +16,7 @@ import (
 	"github.com/hermetic-tls/hermetic/trace/flow"
 )
 
-// A drawing may have so many columns.
+// The limits of a drawing's width, in columns.
 const (
 	minWidth, maxWidth, usualWidth = 60, 200, 80
 	timeColumn, sizeColumn         = 10, 11

@@ -15,7 +15,7 @@ import (
 	"github.com/hermetic-tls/hermetic/internal/wire"
 )
 
-// Kind is what an opened record is for the caller.
+// Kind says what an opened record means for the caller.
 type Kind uint8
 
 const (

@@ -138,7 +138,7 @@ func (d *Datagram) callerDecides() bool {
 // new address of ours is our own decision.
 func (w *paths) moved() bool { return w.from.Remote != w.current.Remote }
 
-// arrived notes an authentic record of so many bytes: newer than all before it, or not.
+// arrived notes an authentic record of the given size, and whether it is newer than all before.
 // RFC 9853, Section 3.1: "the receiver SHOULD perform a return routability check".
 func (d *Datagram) arrived(now time.Time, typ record.ContentType, size int, newer bool) error {
 	w := d.paths

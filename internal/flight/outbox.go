@@ -166,7 +166,7 @@ func (o *Outbox) Delivered(now time.Time) (next *suite.Keys) {
 	return next
 }
 
-// Idle reports whether nothing is to be sent or retransmitted.
+// Idle reports whether there is nothing to send or to retransmit.
 func (o *Outbox) Idle() bool { return o.Empty() && len(o.queue) == 0 }
 
 // Settled reports whether the peer has all that it must have after the handshake.

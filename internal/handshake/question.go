@@ -101,7 +101,7 @@ type Resume struct {
 type ClientPSK struct {
 	Version uint16       // that it is for
 	Hint    []byte       // psk_identity_hint of TLS 1.2; nil: none
-	Began   *session.PSK // of the session that is to be offered; nil: it is for a full handshake
+	Began   *session.PSK // of the session that would be offered; nil: it is for a full handshake
 	PSKs    []PSK        // the answer, the forms of one PSK; none: those of the configuration
 	outcome
 }

@@ -23,11 +23,11 @@ type secrets13 struct {
 type keyUpdates struct {
 	owes    bool // the peer has asked for one
 	answers bool // our last one was asked for
-	wants   bool // the peer is to be asked for one
+	wants   bool // the peer must be asked for one
 	awaits  bool // the peer has been asked, and has not answered
 }
 
-// due reports whether one is to be sent, as soon as it may be.
+// due reports whether one must be sent, as soon as that is possible.
 func (u *keyUpdates) due() bool { return u.owes || u.wants }
 
 // trafficKeys are the keys of a traffic secret.

@@ -38,7 +38,7 @@ const (
 // Kinds are all of them.
 var Kinds = []string{P256, P384, P521, RSA2048, Ed25519}
 
-// Options say what a certificate is to be. The zero value is a leaf for
+// Options describe a certificate. The zero value is a leaf for
 // localhost and 127.0.0.1 with a P-256 key.
 type Options struct {
 	Name     string

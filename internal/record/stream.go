@@ -169,7 +169,7 @@ func trim(plain []byte) (ContentType, []byte, error) {
 }
 
 // Foreign reports whether rec was not sealed with the current keys, and leaves
-// it and s as they were: early data that is to be skipped looks like this.
+// it and s as they were: early data that must be skipped looks like this.
 func (s *Stream) Foreign(rec []byte) bool {
 	probe := *s
 	_, _, err := probe.Open(slices.Clone(rec))

@@ -40,7 +40,7 @@ func (b *budget) take() bool {
 	return b.left >= 0
 }
 
-// bytes reads n bytes, or nil if there are not so many.
+// bytes reads n bytes. It returns nil if there are fewer.
 func (p *part) bytes(n int) []byte {
 	if p.of.malformed || n > p.end-p.at {
 		p.of.malformed = true
