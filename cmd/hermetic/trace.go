@@ -22,14 +22,14 @@ import (
 func traceCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "trace",
-		Short: "Show a handshake: on the terminal, as JSON, or for Wireshark",
+		Short: "Show a handshake: on the terminal, as a page, as JSON, or for Wireshark",
 		Long: `Show what a handshake does: its messages in flights, what was negotiated and why, round trips, bytes, and where the
 time went. A failure ends with its cause and what to do.
 
 A trace has no secrets, unless --secrets puts them into a file of packets. But it shows what the network does not see:
 certificates, protocols, and the names of PSKs.`,
 		Example: `  hermetic trace client example.com:443
-  hermetic trace client localhost:4433 --cacert ca.pem
+  hermetic trace client localhost:4433 --cacert ca.pem --html handshake.html
   hermetic trace server localhost:4433 --dtls
   hermetic trace sim --seed 7 --loss 20%`,
 		Args: needs(cobra.NoArgs),
@@ -43,7 +43,7 @@ certificates, protocols, and the names of PSKs.`,
 
 // traceOptions are the flags for what becomes of a trace.
 type traceOptions struct {
-	pcapng          string
+	html, pcapng    string
 	asJSON, secrets bool
 	color           string
 	width           int
@@ -52,6 +52,7 @@ type traceOptions struct {
 // addTo adds the flags. Commands that have --json already keep theirs: see takeJSON.
 func (o *traceOptions) addTo(f *pflag.FlagSet, packets bool) {
 	const asJSON = "print the trace as lines of JSON instead of a drawing: 'hermetic trace show' reads them"
+	f.StringVar(&o.html, "html", "", "write a page with the drawing to `FILE`; it needs no other file")
 	if own := f.Lookup("json"); own != nil {
 		own.Usage = asJSON
 	} else {
@@ -128,7 +129,7 @@ func traceClientCommand() *cobra.Command {
 	c.Long = `Connect like 'hermetic client', with the same flags, and show the handshake. The connection then ends, unless --http asks
 for a response or --pipe connects it to standard input and output. With --json, all output but the trace goes to standard error.`
 	c.Example = `  hermetic trace client example.com:443
-  hermetic trace client localhost:4433 --cacert ca.pem --http
+  hermetic trace client localhost:4433 --cacert ca.pem --http --html handshake.html
   hermetic trace client localhost:4433 --cacert ca.pem --json >trace.jsonl`
 	f := c.Flags()
 	o.addTo(f, true)
@@ -161,10 +162,10 @@ func traceServerCommand() *cobra.Command {
 	var o traceOptions
 	c := serverCommand()
 	c.Short = "Serve like 'hermetic server', and show each handshake"
-	c.Long = `Serve like 'hermetic server', with the same flags, and show each handshake when it has succeeded or failed. With
---json, all output but the trace goes to standard error.`
+	c.Long = `Serve like 'hermetic server', with the same flags, and show each handshake when it has succeeded or failed. The page of --html
+has the last ` + strconv.Itoa(maxKept) + ` of them. With --json, all output but the trace goes to standard error.`
 	c.Example = `  hermetic trace server localhost:4433
-  hermetic trace server :4433 --cert server.pem --dtls`
+  hermetic trace server :4433 --cert server.pem --dtls --html handshakes.html`
 	o.addTo(c.Flags(), true)
 	run := c.RunE
 	c.RunE = func(cmd *cobra.Command, args []string) error {
@@ -237,7 +238,7 @@ func traceSimCommand() *cobra.Command {
 		Short: "Play a DTLS connection over a simulated bad network, and show it",
 		Long: `Play a DTLS connection over a simulated network that loses, delays, repeats and damages datagrams. The seed decides everything:
 the same flags give the same bytes. Both sides tell.`,
-		Example: `  hermetic trace sim --seed 7 --loss 30%`,
+		Example: `  hermetic trace sim --seed 7 --loss 30% --html out.html`,
 		Args:    needs(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			play := sim.Options{Seed: seed}

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"slices"
@@ -9,6 +11,7 @@ import (
 
 	"github.com/hermetic-tls/hermetic/trace"
 	"github.com/hermetic-tls/hermetic/trace/flow"
+	drawn "github.com/hermetic-tls/hermetic/trace/page"
 	"github.com/hermetic-tls/hermetic/trace/pcapng"
 )
 
@@ -52,6 +55,13 @@ func newSinks(o *traceOptions, title string, out io.Writer) (*sinks, error) {
 	if o.asJSON {
 		s.json = trace.NewWriter(out, &trace.WriterOptions{Title: title})
 	}
+	if o.html != "" {
+		file, err := os.OpenFile(o.html, os.O_CREATE|os.O_WRONLY, 0o600) // an error now, not after the handshake
+		if err != nil {
+			return nil, misuse("--html: %w", err)
+		}
+		file.Close()
+	}
 	if o.pcapng != "" {
 		file, err := os.OpenFile(o.pcapng, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
 		if err != nil {
@@ -90,6 +100,7 @@ func (s *sinks) write(e trace.Event) {
 		if s.live && !t.drawn {
 			t.drawn = true
 			s.draw(t.events)
+			s.err = errors.Join(s.err, s.writePage())
 		}
 	}
 }
@@ -175,6 +186,21 @@ func (s *sinks) draw(events []trace.Event) {
 	s.err = errors.Join(s.err, err)
 }
 
+// writePage writes the file of --html, in full or not at all.
+func (s *sinks) writePage() error {
+	if s.options.html == "" {
+		return nil
+	}
+	var b bytes.Buffer
+	if err := drawn.Write(&b, s.all(), &drawn.Options{Title: s.title, Note: s.note}); err != nil {
+		return err
+	}
+	if err := os.WriteFile(s.options.html, b.Bytes(), 0o600); err != nil {
+		return fmt.Errorf("--html: %w", err)
+	}
+	return nil
+}
+
 // finish draws what was not drawn yet, and closes the files.
 func (s *sinks) finish() error {
 	s.mu.Lock()
@@ -182,6 +208,7 @@ func (s *sinks) finish() error {
 	if !s.live {
 		s.draw(s.all())
 	}
+	s.err = errors.Join(s.err, s.writePage())
 	if s.packets != nil {
 		s.err = errors.Join(s.err, s.packets.Close(), s.file.Close())
 	}
