@@ -42,23 +42,29 @@ const maxSkip13 = 1 << 14
 
 var stateLabel = []byte("hermetic engine state")
 
-var errOver = &invalidOperation{"both sides have closed the connection, and its keys are forgotten"}
+var (
+	errOver   = &invalidOperation{"both sides have closed the connection, and its keys are forgotten"}
+	errNoAEAD = &invalidOperation{"the AEAD is nil: the state must be sealed, for example with chacha20poly1305.NewX"}
+)
 
 // Export appends the state of an established connection, sealed by aead, for [ImportEngine] in
-// this process or another. Afterwards the engine returns [ErrExported] until Reset. While anything is under way,
-// as for [Engine.Compact], it is an [ErrInvalidOperation], and nothing has changed. Bytes that
-// were received and not opened yet are the caller's: pass them on with the state.
+// this process or another. Afterwards the engine returns [ErrExported] until Reset. While
+// anything is under way, as for [Engine.Compact], or with a nil aead, it is an
+// [ErrInvalidOperation], and nothing has changed. Bytes that were received and not opened yet
+// are the caller's: pass them on with the state.
 //
 // A state must be imported at most once. Two engines made of one state protect different
 // records with the same nonces, which reveals their contents and the authentication keys:
 // delete the state before it is used. For the same reason, never import an old state after the
 // connection has continued.
 func (e *Engine) Export(dst []byte, aead cipher.AEAD) ([]byte, error) {
-	if e.err != nil {
+	switch {
+	case e.err != nil:
 		return dst, e.err
-	}
-	if e.over {
+	case e.over:
 		return dst, errOver
+	case aead == nil:
+		return dst, errNoAEAD
 	}
 	s, err := e.carrier.Sleep(e.plan.cfg.now())
 	if err != nil {
@@ -89,12 +95,16 @@ type ImportOptions struct {
 // cfg supplies the time, randomness and limits from now on; it should equal the one that the
 // connection was made with. Nil opts means the zero value.
 //
-// If cfg cannot be used, the error is a *[ConfigError]; if opts does not fit the connection, it
-// is an [ErrInvalidOperation]; and if the state cannot be read, it is [ErrBadState].
+// If cfg cannot be used, the error is a *[ConfigError]; if opts does not fit the connection, or
+// aead is nil, it is an [ErrInvalidOperation]; and if the state cannot be read, it is
+// [ErrBadState].
 func ImportEngine(cfg *Config, state []byte, aead cipher.AEAD, opts *ImportOptions) (*Engine, error) {
 	c, err := cfg.plan()
 	if err != nil {
 		return nil, err
+	}
+	if aead == nil {
+		return nil, errNoAEAD
 	}
 	var skip uint64
 	if opts != nil {

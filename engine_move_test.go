@@ -382,6 +382,9 @@ func TestMoveRefusals(t *testing.T) {
 		t.Errorf("Export with output: %v", err)
 	}
 	m.settle(now)
+	if out, err := m.client.Export([]byte("prefix"), nil); !errors.Is(err, ErrInvalidOperation) || string(out) != "prefix" {
+		t.Errorf("Export with a nil AEAD: %q, %v", out, err)
+	}
 	state, err := m.client.Export([]byte("prefix"), aead)
 	if err != nil || string(state[:6]) != "prefix" {
 		t.Fatal(err)
@@ -389,6 +392,9 @@ func TestMoveRefusals(t *testing.T) {
 	state = state[6:]
 	if _, err := ImportEngine(nil, state, aead, nil); err == nil {
 		t.Error("a nil Config is accepted")
+	}
+	if _, err := ImportEngine(client, state, nil, nil); !errors.Is(err, ErrInvalidOperation) {
+		t.Errorf("a nil AEAD is accepted: %v", err)
 	}
 	if _, err := ImportEngine(client, state, stateAEAD(t, 2), nil); err == nil {
 		t.Error("a state opens with another key")

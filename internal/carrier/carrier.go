@@ -36,8 +36,8 @@ type Opened struct {
 var (
 	// ErrClosed: the peer's close_notify has arrived.
 	ErrClosed = errors.New("closed")
-	// ErrNotReady: no application keys to seal with yet.
-	ErrNotReady = errors.New("no application keys yet")
+	// ErrNotReady means that there are no keys for application data yet.
+	ErrNotReady = errors.New("no keys for application data yet: the handshake is under way")
 	// ErrSpent: the protocol permits no further record under these keys.
 	ErrSpent = alert.New(alert.InternalError, "the keys have protected as many records as they may")
 )
