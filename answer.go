@@ -161,6 +161,9 @@ func (e *Engine) chooseOwn(q *handshake.Choose) {
 		return
 	}
 	q.Identity, q.Scheme = pki.Choose(own, &q.Criteria, server)
+	if q.Identity == nil && server {
+		q.Err = pki.OnlyIn13(own, &q.Criteria)
+	}
 }
 
 // verify judges the peer: first verifyPeer, then the callback or the caller, which see

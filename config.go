@@ -280,8 +280,8 @@ type Config struct {
 	KeyExchanges []KeyExchange
 
 	// SignatureSchemes are the signature schemes that the peer may use, the preferred first.
-	// Nil means ECDSA, RSA-PSS and Ed25519, and RSA PKCS #1 in certificates and TLS 1.2. Our
-	// own signatures depend on the peer and on the SupportedSignatureAlgorithms of each
+	// Nil means ECDSA, RSA-PSS and Ed25519, RSA PKCS #1 in certificates and TLS 1.2, and
+	// first of all, if hermetic is built with Go 1.27, ML-DSA in TLS 1.3. Our own signatures depend on the peer and on the SupportedSignatureAlgorithms of each
 	// tls.Certificate.
 	SignatureSchemes []tls.SignatureScheme
 
@@ -411,9 +411,10 @@ type Config struct {
 	// has proved anything. Beyond it nothing is verified, and the alert is bad_certificate.
 	//
 	// The unit is one verification with RSA-2048, about 30 µs. One with P-256 counts 3, with
-	// RSA-4096 11, with P-384 20, with RSA-8192 41 and with P-521 100. The cost is the sum of 1
-	// for each certificate, 1 for every 256 bytes of them, the signature of the handshake, and
-	// each check that crypto/x509 would make if all signatures were good. It makes at most 100.
+	// RSA-4096 11, with ML-DSA-87 14, with P-384 20, with RSA-8192 41 and with P-521 100. The
+	// cost is the sum of 1 for each certificate, 1 for every 256 bytes of them, the signature of
+	// the handshake, and each check that crypto/x509 would make if all signatures were good. It
+	// makes at most 100.
 	//
 	// Zero means 500, enough for ten certificates of RSA-4096, and 1 more for every 256 bytes
 	// by which MaxCertificateMessage exceeds 64 KiB.

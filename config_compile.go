@@ -313,6 +313,12 @@ func defaultShares(groups []suite.Group) []suite.Group {
 func (c *plan) schemes(p *handshake.Params) error {
 	var err error
 	p.Schemes, err = chosen("SignatureSchemes", c.cfg.SignatureSchemes, c.policy.defaultSchemes(), suite.Scheme.Supported)
+	if p.MaxVersion == wire.VersionTLS12 && len(p.Schemes) > 0 {
+		p.Schemes = slices.DeleteFunc(slices.Clone(p.Schemes), func(s suite.Scheme) bool { return !s.In(wire.VersionTLS12) })
+		if len(p.Schemes) == 0 {
+			return configError("SignatureSchemes", "none belongs to an enabled version")
+		}
+	}
 	if err == nil && len(p.Schemes) == 0 {
 		return configError("SignatureSchemes", "it is empty, so the peer could not sign: use nil for all")
 	}

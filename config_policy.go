@@ -98,12 +98,16 @@ func PolicyCNSA1() *Policy {
 }
 
 // PolicyCNSA2 returns the policy of the NSA's CNSA 2.0 (draft-becker-cnsa2-tls-profile): TLS 1.3
-// with AES-256-GCM and ML-KEM-1024. Signatures may still be those of CNSA 1.0.
+// with AES-256-GCM and ML-KEM-1024, and ML-DSA-87 if hermetic is built with Go 1.27. Signatures
+// may still be those of CNSA 1.0.
 func PolicyCNSA2() *Policy {
 	p := cnsa("CNSA 2.0")
 	p.MinVersion = tls.VersionTLS13
 	p.CipherSuites = []uint16{tls.TLS_AES_256_GCM_SHA384}
 	p.CurvePreferences = []tls.CurveID{MLKEM1024}
+	if suite.MLDSA87.Supported() {
+		p.SignatureSchemes = slices.Insert(p.SignatureSchemes, 0, tls.SignatureScheme(suite.MLDSA87))
+	}
 	return p
 }
 

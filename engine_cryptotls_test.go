@@ -77,7 +77,7 @@ func TestCryptoTLS(t *testing.T) {
 	}
 	var cells []cell
 	for _, v := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
-		for _, k := range pkitest.Kinds {
+		for _, k := range pkitest.KindsOf(v) {
 			cells = append(cells, cell{name: k, version: v, kind: k}, cell{name: k + " mutual", version: v, kind: k, mutual: true})
 		}
 		for _, g := range groups {

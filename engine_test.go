@@ -25,7 +25,7 @@ func configs(t testing.TB) (client, server *Config) {
 
 func TestHandshake(t *testing.T) {
 	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
-		for _, kind := range pkitest.Kinds {
+		for _, kind := range pkitest.KindsOf(version) {
 			t.Run(fmt.Sprintf("%s %s", tls.VersionName(version), kind), func(t *testing.T) {
 				ca := pkitest.CA(t)
 				client := &Config{Time: atNow, RootCAs: ca.Pool(), ServerName: "localhost", MaxVersion: version}

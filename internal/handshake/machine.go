@@ -81,6 +81,7 @@ type Params struct {
 type lists struct {
 	psks                          [2]map[string]*PSK
 	suites, groups, schemes, srtp wire.Uint16s
+	schemes12                     wire.Uint16s // of schemes, those that TLS 1.2 has
 	compressors                   wire.Uint16s // that we decompress
 	alpn                          wire.ALPN
 }
@@ -95,6 +96,9 @@ func (p *Params) Prepare() {
 	}
 	for _, s := range p.Schemes {
 		p.lists.schemes = wire.AppendUint16s(p.lists.schemes, uint16(s))
+		if s.In(wire.VersionTLS12) {
+			p.lists.schemes12 = wire.AppendUint16s(p.lists.schemes12, uint16(s))
+		}
 	}
 	for t, list := range p.PSKs {
 		p.lists.psks[t] = make(map[string]*PSK, len(list))

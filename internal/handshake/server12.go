@@ -223,7 +223,7 @@ func (s *server12) sendHelloDone() (step, error) {
 	if s.params.RequestCertificate {
 		req := wire.CertificateRequest12{
 			Types:            []byte{certTypeRSASign, certTypeECDSASign},
-			SignatureSchemes: s.params.lists.schemes,
+			SignatureSchemes: s.params.lists.schemes12,
 			Authorities:      s.params.Authorities,
 		}
 		s.send(req.Append(s.scratch[:0]))

@@ -12,6 +12,7 @@ import (
 	"sync"
 
 	"github.com/hermetic-tls/hermetic/internal/alert"
+	"github.com/hermetic-tls/hermetic/internal/suite"
 )
 
 const (
@@ -121,6 +122,9 @@ func checkKey(public crypto.PublicKey, limit int) error {
 			return nil
 		}
 	case ed25519.PublicKey:
+		return nil
+	}
+	if suite.MLDSA(public) != 0 {
 		return nil
 	}
 	return errKeyKind

@@ -12,6 +12,7 @@ import (
 	"math/bits"
 
 	"github.com/hermetic-tls/hermetic/internal/alert"
+	"github.com/hermetic-tls/hermetic/internal/suite"
 )
 
 // The unit of cost is one verification with RSA-2048 and the exponent 65537,
@@ -61,6 +62,14 @@ func verifyCost(public crypto.PublicKey) int {
 		return 100
 	case ed25519.PublicKey:
 		return 2
+	}
+	switch suite.MLDSA(public) {
+	case suite.MLDSA44: // with Go 1.27
+		return 5
+	case suite.MLDSA65:
+		return 7
+	case suite.MLDSA87:
+		return 14
 	}
 	return 1 // crypto/x509 verifies nothing with other keys
 }

@@ -243,7 +243,9 @@ func parseKey(der []byte) (key any, err error) {
 	}
 	switch {
 	case fields.PeekASN1Tag(tag.SEQUENCE):
-		key, err = x509.ParsePKCS8PrivateKey(der)
+		if key, err = parseMLDSA(der); key == nil && err == nil {
+			key, err = x509.ParsePKCS8PrivateKey(der)
+		}
 	case fields.PeekASN1Tag(tag.INTEGER):
 		key, err = x509.ParsePKCS1PrivateKey(der)
 	case fields.PeekASN1Tag(tag.OCTET_STRING):

@@ -105,6 +105,9 @@ func kind(public crypto.PublicKey) string {
 	case ed25519.PublicKey:
 		return "Ed25519"
 	}
+	if name := suite.MLDSAName(public); name != "" {
+		return name
+	}
 	return fmt.Sprintf("a %T", public)
 }
 
@@ -220,6 +223,7 @@ var (
 	errKind   = errors.New("the peer takes no certificate of this type")
 	errSuite  = errors.New("no cipher suite of the peer is for this kind of key")
 	errCurve  = errors.New("the peer does not support the curve of the key")
+	errOnly13 = errors.New("the key signs only in TLS 1.3")
 	errScheme = errors.New("no signature scheme in common with the peer")
 	// ErrIssuer: the peer names the authorities that it accepts.
 	ErrIssuer = errors.New("the peer does not accept the issuer of the certificate")
@@ -247,6 +251,17 @@ func Choose(ids []*Identity, c *Criteria, server bool) (*Identity, suite.Scheme)
 		}
 	}
 	return best, bestScheme
+}
+
+// OnlyIn13 returns the error of a server that has a certificate for TLS 1.3 only, and a client
+// of TLS 1.2, or nil.
+func OnlyIn13(ids []*Identity, c *Criteria) error {
+	for _, id := range ids {
+		if c.Version == wire.VersionTLS12 && len(id.schemes[0]) == 0 {
+			return alert.New(alert.HandshakeFailure, "no certificate fits what the peer supports: "+id.Kind()+" signs only in TLS 1.3, and this is TLS 1.2")
+		}
+	}
+	return nil
 }
 
 // rank says how well an id that meets the requirements suits the peer: by its key usage, then
@@ -291,8 +306,11 @@ func (id *Identity) Fits(c *Criteria) (suite.Scheme, error) {
 		return 0, errCurve
 	}
 	usable := id.schemes[0]
-	if c.Version == wire.VersionTLS13 {
+	switch {
+	case c.Version == wire.VersionTLS13:
 		usable = id.schemes[1]
+	case len(usable) == 0:
+		return 0, errOnly13
 	}
 	if err := c.Keys.Check(id.Public); err != nil {
 		return 0, err

@@ -51,7 +51,7 @@ const (
 
 // signatures are the algorithms that certificates are signed with, and the schemes
 // that stand for them. RFC 5480 and RFC 4055 define the OIDs, RFC 8410 those of
-// EdDSA.
+// EdDSA, RFC 9881 those of ML-DSA.
 var signatures = []struct {
 	oid     asn1.ObjectIdentifier
 	schemes []uint16
@@ -67,6 +67,9 @@ var signatures = []struct {
 	{asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 13}, []uint16{uint16(suite.PKCS1SHA512)}},
 	{asn1.ObjectIdentifier{1, 3, 101, 112}, []uint16{uint16(suite.Ed25519)}},
 	{asn1.ObjectIdentifier{1, 3, 101, 113}, []uint16{ed448}},
+	{asn1.ObjectIdentifier{2, 16, 840, 1, 101, 3, 4, 3, 17}, []uint16{uint16(suite.MLDSA44)}},
+	{asn1.ObjectIdentifier{2, 16, 840, 1, 101, 3, 4, 3, 18}, []uint16{uint16(suite.MLDSA65)}},
+	{asn1.ObjectIdentifier{2, 16, 840, 1, 101, 3, 4, 3, 19}, []uint16{uint16(suite.MLDSA87)}},
 }
 
 var (

@@ -16,6 +16,7 @@ import (
 	"math/big"
 	"net"
 	"net/url"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -38,6 +39,14 @@ const (
 // Kinds are all of them.
 var Kinds = []string{P256, P384, P521, RSA2048, Ed25519}
 
+// KindsOf are those that a handshake of the version can be signed with.
+func KindsOf(version uint16) []string {
+	if version == tls.VersionTLS12 {
+		return Kinds
+	}
+	return slices.Concat(Kinds, PostQuantum)
+}
+
 // Options describe a certificate. The zero value is a leaf for
 // localhost and 127.0.0.1 with a P-256 key.
 type Options struct {
@@ -58,6 +67,7 @@ type Options struct {
 type Authority struct {
 	Certificate *x509.Certificate
 	key         crypto.Signer
+	kind        string
 }
 
 var (
@@ -88,7 +98,9 @@ func Key(t testing.TB, kind string, fresh bool) crypto.Signer {
 	case Ed25519:
 		_, key, err = ed25519.GenerateKey(rand.Reader)
 	default:
-		t.Fatalf("no kind of key %q", kind)
+		if key, err = postQuantumKey(kind); key == nil && err == nil {
+			t.Fatalf("no kind of key %q", kind)
+		}
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -118,13 +130,13 @@ func CAWith(t testing.TB, kind string) *Authority {
 		BasicConstraintsValid: true,
 		KeyUsage:              x509.KeyUsageCertSign,
 	}
-	return &Authority{sign(t, template, template, key.Public(), key), key}
+	return &Authority{sign(t, template, template, key.Public(), key), key, kind}
 }
 
-// Intermediate makes an authority that a has signed.
+// Intermediate makes an authority that a has signed, with the same kind of key.
 func (a *Authority) Intermediate(t testing.TB, features ...int) *Authority {
 	t.Helper()
-	key := Key(t, P256, true)
+	key := Key(t, a.kind, true)
 	template := &x509.Certificate{
 		SerialNumber:          nextSerial(),
 		Subject:               pkix.Name{CommonName: "hermetic test intermediate"},
@@ -137,7 +149,7 @@ func (a *Authority) Intermediate(t testing.TB, features ...int) *Authority {
 	if features != nil {
 		template.ExtraExtensions = []pkix.Extension{Features(t, features)}
 	}
-	return &Authority{sign(t, template, a.Certificate, key.Public(), a.key), key}
+	return &Authority{sign(t, template, a.Certificate, key.Public(), a.key), key, a.kind}
 }
 
 // Features is the TLS feature extension.

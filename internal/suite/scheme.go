@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 
 	"github.com/hermetic-tls/hermetic/internal/alert"
 	"github.com/hermetic-tls/hermetic/internal/version"
@@ -28,12 +29,23 @@ const (
 	PSSSHA384   Scheme = 0x0805
 	PSSSHA512   Scheme = 0x0806
 	Ed25519     Scheme = 0x0807
+	MLDSA44     Scheme = 0x0904
+	MLDSA65     Scheme = 0x0905
+	MLDSA87     Scheme = 0x0906
 )
 
-// Schemes are all of them, the preferred first.
-var Schemes = []Scheme{
+// Schemes are all that are supported, the preferred first.
+var Schemes = append(postQuantum(),
 	ECDSAP256, PSSSHA256, Ed25519, ECDSAP384, PSSSHA384, ECDSAP521, PSSSHA512,
 	PKCS1SHA256, PKCS1SHA384, PKCS1SHA512,
+)
+
+// postQuantum are the schemes of draft-ietf-tls-mldsa, if the standard library has them.
+func postQuantum() []Scheme {
+	if hasMLDSA {
+		return []Scheme{MLDSA44, MLDSA65, MLDSA87}
+	}
+	return nil
 }
 
 // The context strings of RFC 9846, Section 4.5.2.
@@ -52,6 +64,7 @@ type schemeRow struct {
 	pss   bool
 	pkcs1 bool
 	eddsa bool
+	mldsa bool // TLS 1.3 only
 }
 
 var schemes = map[Scheme]*schemeRow{
@@ -65,6 +78,9 @@ var schemes = map[Scheme]*schemeRow{
 	PSSSHA384:   {name: "rsa_pss_rsae_sha384", hash: crypto.SHA384, pss: true},
 	PSSSHA512:   {name: "rsa_pss_rsae_sha512", hash: crypto.SHA512, pss: true},
 	Ed25519:     {name: "ed25519", eddsa: true},
+	MLDSA44:     {name: "mldsa44", mldsa: true},
+	MLDSA65:     {name: "mldsa65", mldsa: true},
+	MLDSA87:     {name: "mldsa87", mldsa: true},
 }
 
 // String returns the RFC's name.
@@ -75,8 +91,24 @@ func (s Scheme) String() string {
 	return fmt.Sprintf("signature scheme %#04x", uint16(s))
 }
 
+// MLDSAName returns the name of the algorithm of an ML-DSA key, such as "ML-DSA-44", or "" for
+// other keys.
+func MLDSAName(public crypto.PublicKey) string {
+	s := MLDSA(public)
+	if s == 0 {
+		return ""
+	}
+	return "ML-DSA-" + strings.TrimPrefix(s.String(), "mldsa")
+}
+
 // Supported reports whether s is one of Schemes.
-func (s Scheme) Supported() bool { return schemes[s] != nil }
+func (s Scheme) Supported() bool {
+	r := schemes[s]
+	return r != nil && (hasMLDSA || !r.mldsa)
+}
+
+// In reports whether TLS of that version has s, in handshakes or in certificates.
+func (s Scheme) In(v uint16) bool { return v != version.TLS12 || !schemes[s].mldsa }
 
 // Usable reports whether a handshake of version v may be signed with s by the
 // key that public belongs to.
@@ -101,7 +133,8 @@ func (s Scheme) Usable(public crypto.PublicKey, v uint16) bool {
 		}
 		return r.pkcs1 && v == version.TLS12
 	}
-	return false
+	// draft-ietf-tls-mldsa, Section 3.3: they "MUST NOT be used in TLS 1.2".
+	return r.mldsa && v != version.TLS12 && s == MLDSA(public)
 }
 
 // For reports whether s is a scheme for the key in any version, of ECDSA the one that TLS 1.3
@@ -127,7 +160,7 @@ func SchemesFor(public crypto.PublicKey, v uint16) []Scheme {
 func (s Scheme) Sign(rand io.Reader, key crypto.Signer, message []byte) ([]byte, error) {
 	r := schemes[s]
 	switch {
-	case r.eddsa:
+	case r.eddsa || r.mldsa:
 		return key.Sign(rand, message, crypto.Hash(0))
 	case r.pss:
 		return key.Sign(rand, r.digest(message), &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash, Hash: r.hash})
@@ -139,7 +172,7 @@ func (s Scheme) Sign(rand io.Reader, key crypto.Signer, message []byte) ([]byte,
 // signature is a decrypt_error.
 func (s Scheme) Verify(public crypto.PublicKey, message, signature []byte) error {
 	r := schemes[s]
-	ok := false
+	ok := r.mldsa && verifyMLDSA(public, message, signature)
 	switch key := public.(type) {
 	case *ecdsa.PublicKey:
 		ok = ecdsa.VerifyASN1(key, r.digest(message), signature)

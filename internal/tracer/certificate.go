@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/hermetic-tls/hermetic/internal/alert"
+	"github.com/hermetic-tls/hermetic/internal/suite"
 	"github.com/hermetic-tls/hermetic/internal/wire"
 	"github.com/hermetic-tls/hermetic/trace"
 )
@@ -81,6 +82,9 @@ func keyKind(key any) string {
 		return "ECDSA " + key.Curve.Params().Name
 	case ed25519.PublicKey:
 		return "Ed25519"
+	}
+	if name := suite.MLDSAName(key); name != "" {
+		return name
 	}
 	return "unknown"
 }

@@ -25,6 +25,8 @@ var names = []struct {
 	{"the peer takes no certificate of this type", ":UNKNOWN_CERTIFICATE_TYPE:", both},
 	{"no cipher suite of the peer is for this kind of key", ":NO_SHARED_CIPHER:", server},
 	{"no cipher suite of the peer is for this kind of key", ":UNKNOWN_CERTIFICATE_TYPE:", client},
+	{"the key signs only in TLS 1.3", ":NO_SHARED_CIPHER:", server},
+	{"the key signs only in TLS 1.3", ":UNKNOWN_CERTIFICATE_TYPE:", client},
 	{"the peer does not support the curve of the key", ":WRONG_CURVE:", both},
 	{"the peer does not accept the issuer", ":NO_MATCHING_ISSUER:", both},
 	{"ClientHello does not parse", ":CLIENTHELLO_PARSE_FAILED:", both},

@@ -17,6 +17,7 @@ var (
 	only13      = decline{"a version without a cipher suite is not offered", "RFC 9846, Section 4.2.2", "did not offer any supported protocol versions"}
 	noNameAck   = decline{"a DTLS 1.2 server does not acknowledge server_name, which pion/dtls cannot read", "RFC 6066, Section 3", "did not acknowledge server_name"}
 	staticRSA   = decline{"static RSA has no forward secrecy", "RFC 9325, Section 4.1: MUST NOT", "no cipher suite"}
+	mldsa87     = decline{"the signatures of CNSA 2.0 are those of ML-DSA-87", "draft-becker-cnsa2-tls-profile", "unexpected success"}
 	ourOrder    = decline{"a server's own order of cipher suites counts, not the client's", "RFC 9846, Section 4.2.2 leaves it to the server", "session reused: true"}
 )
 
@@ -36,6 +37,8 @@ var declines = map[string]decline{
 	"PSK-Server-ServerPreferenceOrder-DTLS":                          clientOrder,
 	"PSK-Server-CertOrPSK-Cert-TLS":                                  pskFirst,
 	"PSK-Server-CertOrPSK-Cert-DTLS":                                 pskFirst,
+	"Compliance-cnsa2-202603-TLS-Server-ML-DSA-87":                   mldsa87,
+	"Compliance-cnsa2-202603-TLS-Client-ML-DSA-87":                   mldsa87,
 	"Compliance-cnsa1-202603-TLS-Server-RSA_WITH_AES_256_GCM_SHA384": staticRSA,
 	"Compliance-cnsa1-202603-TLS-Client-RSA_WITH_AES_256_GCM_SHA384": staticRSA,
 	"Resume-Server-CipherNotPreferred-TLS13":                         ourOrder,

@@ -86,14 +86,19 @@ func cells() (list []cell) {
 	for _, g := range []tls.CurveID{tls.X25519MLKEM768, tls.SecP256r1MLKEM768, tls.SecP384r1MLKEM1024, hermetic.MLKEM1024} {
 		add(cell{what: hermetic.GroupName(g), version: tls.VersionTLS13, group: g})
 	}
+	for _, kind := range pkitest.PostQuantum {
+		add(cell{what: kind, version: tls.VersionTLS13, kind: kind})
+	}
 	add(cell{what: "HelloRetryRequest", version: tls.VersionTLS13, group: tls.CurveP384, retry: true})
 	add(cell{what: "KeyUpdate", version: tls.VersionTLS13, keyUpdate: true})
 	add(cell{what: "raw public keys", version: tls.VersionTLS13, rawKeys: true})
 	return list
 }
 
-// postQuantum reports whether the group has ML-KEM.
-func (c cell) postQuantum() bool { return c.group > 500 }
+// postQuantum reports whether the group has ML-KEM, or the certificate ML-DSA.
+func (c cell) postQuantum() bool {
+	return c.group > 500 || slices.Contains(pkitest.PostQuantum, c.kind)
+}
 
 // table collects the results.
 type table struct {

@@ -115,7 +115,7 @@ func (openssl) name() string { return "OpenSSL" }
 func (openssl) cannot(c cell) string {
 	switch {
 	case c.postQuantum():
-		return "post-quantum groups need OpenSSL 3.5"
+		return "post-quantum algorithms need OpenSSL 3.5"
 	case c.rawKeys:
 		return "raw public keys need OpenSSL 3.2"
 	case c.limit != 0:
@@ -188,7 +188,7 @@ func (gnutls) name() string { return "GnuTLS" }
 func (gnutls) cannot(c cell) string {
 	switch {
 	case c.postQuantum():
-		return "post-quantum groups need GnuTLS 3.8.9"
+		return "post-quantum algorithms need GnuTLS 3.8.9"
 	case c.fragments != 0:
 		return "prefers record_size_limit"
 	case c.compress != "":
