@@ -3,6 +3,7 @@ package netconn
 import (
 	"cmp"
 	"context"
+	"crypto/cipher"
 	"fmt"
 	"net"
 	"strings"
@@ -41,8 +42,18 @@ type PacketConfig struct {
 	// [hermetic.DTLSConfig].PathValidation. With AcceptNewPath, nothing else decides.
 	AcceptNewPath func(from, to net.Addr) bool
 
-	// OnFailure, if set, is called for each failed handshake of a peer whose cookie was good. It
-	// must not block, nor use the listener.
+	// Import are connections that [PacketListener.Export] has taken from another listener on the
+	// same socket. Accept returns them first, in this order. None may be imported a second time,
+	// anywhere: delete what was saved before. One that cannot be read is lost, and OnFailure is
+	// told. The Config should be like that of the other listener.
+	Import []SavedConn
+
+	// ImportKey is the AEAD that has sealed Import, with the same key.
+	ImportKey cipher.AEAD
+
+	// OnFailure, if set, is called for each failed handshake of a peer whose cookie was good, and
+	// for each connection of Import that cannot be imported. It must not block, nor use the
+	// listener.
 	OnFailure func(peer net.Addr, err error)
 }
 
@@ -96,6 +107,11 @@ func NewPacketListener(pc net.PacketConn, cfg *hermetic.Config, opts *PacketConf
 	if _, err := newEngine(hermetic.DTLSServer, cfg); err != nil {
 		return nil, err
 	}
+	if opts != nil && len(opts.Import) > 0 {
+		if _, ok := pc.(*net.UDPConn); !ok || opts.ImportKey == nil {
+			return nil, errImport
+		}
+	}
 	s := newSocket(newTransport(pc), cfg)
 	if opts != nil {
 		s.config = *opts
@@ -104,7 +120,9 @@ func NewPacketListener(pc net.PacketConn, cfg *hermetic.Config, opts *PacketConf
 		s.cidSize = cfg.DTLS.ConnectionIDLength
 	}
 	s.server = s.withDistinctIDs(cfg)
-	s.accept = make(chan *peer, s.config.backlog())
+	s.accept = make(chan *peer, s.config.backlog()+len(s.config.Import))
+	s.adoptAll(s.config.Import, s.config.ImportKey)
+	s.config.Import = nil
 	s.start()
 	return &PacketListener{s}, nil
 }

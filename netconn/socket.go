@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hermetic-tls/hermetic"
@@ -44,6 +45,10 @@ type socket struct {
 	started   sync.Once
 	ending    sync.Once
 	ended     chan struct{} // closed with the transport
+	draining  atomic.Bool   // Export has begun: no new handshakes
+	progress  chan struct{} // tells Export that a peer has used its engine
+	stop      chan struct{} // closed by Export: nothing more is read
+	stopped   chan struct{} // closed by the goroutine that reads, when it ends
 
 	mu      sync.Mutex
 	live    map[*peer]struct{} // all of them
@@ -64,6 +69,9 @@ func newSocket(t transport, cfg *hermetic.Config) *socket {
 		clock:     time.Now,
 		done:      make(chan struct{}),
 		ended:     make(chan struct{}),
+		progress:  make(chan struct{}, 1),
+		stop:      make(chan struct{}),
+		stopped:   make(chan struct{}),
 		live:      make(map[*peer]struct{}),
 		peers:     make(map[key]*peer),
 		rising:    make(map[key]*peer),
@@ -79,6 +87,7 @@ func newSocket(t transport, cfg *hermetic.Config) *socket {
 func (s *socket) start() { s.started.Do(func() { go s.run() }) }
 
 func (s *socket) run() {
+	defer close(s.stopped)
 	for _, p := range s.all() {
 		p.begin()
 	}
@@ -93,7 +102,7 @@ func (s *socket) run() {
 		idle++
 		err := s.transport.read(take)
 		switch {
-		case idle > 0 && s.isOver():
+		case idle > 0 && s.isOver() || isDone(s.stop):
 			return
 		case err == nil || isTemporary(err):
 		case isFinal(err):
@@ -119,9 +128,11 @@ func (s *socket) run() {
 }
 
 // isOver reports whether the socket is closed, on this side.
-func (s *socket) isOver() bool {
+func (s *socket) isOver() bool { return isDone(s.ended) }
+
+func isDone(c <-chan struct{}) bool {
 	select {
-	case <-s.ended:
+	case <-c:
 		return true
 	default:
 		return false
@@ -199,6 +210,10 @@ func (s *socket) handle(from address, datagram []byte) {
 // meet handles a stranger's datagram: only a ClientHello with a good cookie makes it a
 // peer, and nothing is kept before.
 func (s *socket) meet(from address, random, datagram []byte) {
+	if s.draining.Load() && len(random) > 0 {
+		s.drop(&s.drops.Closed)
+		return
+	}
 	if !s.server.DTLS.TrustAddress {
 		answer, ok := s.server.AnswerHello(nil, from.id(), datagram)
 		if len(answer) > 0 {
