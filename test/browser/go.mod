@@ -1,0 +1,3 @@
+module github.com/hermetic-tls/hermetic/test/browser
+
+go 1.26.0
