@@ -15,7 +15,8 @@ import (
 )
 
 // A Session is what a client keeps of a connection to resume it. It holds secrets: anyone who
-// has it can pose as this client, and read the early data that is sent under it.
+// has it can pose as this client, and read the early data that is sent under it. The zero
+// Session is empty, and never offered.
 type Session struct {
 	state *session.Session
 	// verifiedBy is the configuration that has verified the server. A session of
@@ -25,21 +26,29 @@ type Session struct {
 }
 
 // Version returns tls.VersionTLS12 or tls.VersionTLS13.
-func (s *Session) Version() uint16 { return s.state.Version }
+func (s *Session) Version() uint16 { return s.known().Version }
 
 // ServerName returns the server name that the client used.
-func (s *Session) ServerName() string { return s.state.ServerName }
+func (s *Session) ServerName() string { return s.known().ServerName }
 
 // Expires returns when the session is no longer offered.
-func (s *Session) Expires() time.Time { return s.state.Created.Add(s.state.Lifetime) }
+func (s *Session) Expires() time.Time { return s.known().Created.Add(s.known().Lifetime) }
 
 // MaxEarlyData returns how many bytes of early data the session permits; 0 means none.
-func (s *Session) MaxEarlyData() uint32 { return s.state.MaxEarlyData }
+func (s *Session) MaxEarlyData() uint32 { return s.known().MaxEarlyData }
 
 // SingleUse reports whether a session should be offered only once: in TLS 1.3
 // a second use would tell an observer that it is the same client (RFC 9846,
 // Appendix C.4).
-func (s *Session) SingleUse() bool { return s.state.Version == wire.VersionTLS13 }
+func (s *Session) SingleUse() bool { return s.known().Version == wire.VersionTLS13 }
+
+// known returns what the session remembers: of the zero Session nothing.
+func (s *Session) known() *session.Session {
+	if s.state == nil {
+		return new(session.Session)
+	}
+	return s.state
+}
 
 var errNoSession = &invalidOperation{"hermetic: the session is empty"}
 

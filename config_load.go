@@ -23,9 +23,13 @@ type FileError struct {
 	Err error
 }
 
-// Error returns "FILE: PROBLEM: REASON". The reason does not name the file again.
+// Error returns "FILE: PROBLEM: REASON", or "FILE: PROBLEM" without Err. The reason does not
+// name the file again.
 func (e *FileError) Error() string {
 	reason := e.Err
+	if reason == nil {
+		return e.File + ": " + e.Problem
+	}
 	if path := (*fs.PathError)(nil); errors.As(reason, &path) {
 		reason = path.Err
 	}
