@@ -18,5 +18,5 @@ build = {
   type = 'command',
   -- What it says of package.cpath is of a folder that is gone when LuaRocks has done.
   build_command = './scripts/install-lua --include "$(LUA_INCDIR)" --prefix build.luarocks >/dev/null',
-  install_command = 'mkdir -p "$(LIBDIR)" && mv build.luarocks/lib/lua/*/*.so "$(LIBDIR)/" && rm -r build.luarocks',
+  install_command = 'mkdir -p "$(LIBDIR)" && mv build.luarocks/lib/lua/*/*.so "$(LIBDIR)/" && mkdir -p "$(LUADIR)" && mv build.luarocks/share/lua/*/* "$(LUADIR)/" && rm -r build.luarocks',
 }

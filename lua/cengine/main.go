@@ -209,6 +209,11 @@ func hermetic_verify_peer(s C.session, name C.bytes, out *C.char) C.size_t {
 	return text(of(s).VerifyPeer(string(view(name))), out)
 }
 
+//export hermetic_verify_chain
+func hermetic_verify_chain(chain, authorities C.bytes, out *C.char) C.size_t {
+	return text(mbedtls.VerifyChain(view(chain), view(authorities)), out)
+}
+
 // write writes what there is to say, if there is room for all of it.
 func write(said []byte, out *C.char, n C.size_t) C.size_t {
 	if len(said) <= int(n) {

@@ -75,6 +75,7 @@ enum { INFO, CHAIN, SESSION, CERTIFICATE }; /* what to describe */
 	F(size_t, server_name, (session, bytes name, char *text)) \
 	F(size_t, set_session, (session, bytes saved, char *text)) \
 	F(size_t, verify_peer, (session, bytes name, char *text)) \
+	F(size_t, verify_chain, (bytes chain, bytes authorities, char *text)) \
 	F(size_t, export, (session, bytes label, bytes *context, char *secret, size_t len, char *text)) \
 	F(size_t, answer, (session, struct answer *, char *text)) \
 	F(size_t, feed, (session, bytes data, char *text)) \

@@ -641,6 +641,17 @@ static int context_export(lua_State *L)
 	return 1;
 }
 
+static int push_verdict(lua_State *L, size_t failed, const char *text)
+{
+	if (!failed) {
+		lua_pushboolean(L, 1);
+		return 1;
+	}
+	lua_pushnil(L);
+	lua_pushlstring(L, text, failed);
+	return 2;
+}
+
 /* ctx:verifypeer([name]): true, or nil and why the peer's certificate is not good. */
 static int context_verifypeer(lua_State *L)
 {
@@ -649,14 +660,16 @@ static int context_verifypeer(lua_State *L)
 	bytes name = {"", 0};
 	if (!lua_isnoneornil(L, 2))
 		name = check_bytes(L, 2);
-	size_t failed = go.verify_peer(c->session, name, text);
-	if (!failed) {
-		lua_pushboolean(L, 1);
-		return 1;
-	}
-	lua_pushnil(L);
-	lua_pushlstring(L, text, failed);
-	return 2;
+	return push_verdict(L, go.verify_peer(c->session, name, text), text);
+}
+
+/* ssl.verifychain(chain, authorities): true, or nil and why not. */
+int ssl_verifychain(lua_State *L)
+{
+	need_engine(L);
+	char text[MAX_TEXT];
+	bytes chain = check_bytes(L, 1), authorities = check_bytes(L, 2);
+	return push_verdict(L, go.verify_chain(chain, authorities, text), text);
 }
 
 /*

@@ -174,6 +174,7 @@ static const luaL_Reg ssl_functions[] = {
 	{"newcontext", ssl_newcontext},
 	{"newengine", ssl_newengine},
 	{"certificate", ssl_certificate},
+	{"verifychain", ssl_verifychain},
 	{"getcookie", ssl_getcookie},
 	{"checkcookie", ssl_checkcookie},
 	{"compat", ssl_compat},

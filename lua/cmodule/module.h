@@ -59,6 +59,7 @@ int ssl_newconfig(lua_State *L);
 int ssl_newcontext(lua_State *L);
 int ssl_newengine(lua_State *L);
 int ssl_certificate(lua_State *L);
+int ssl_verifychain(lua_State *L);
 void open_config(lua_State *L);
 void open_context(lua_State *L);
 

@@ -264,6 +264,16 @@ func verifyPeer(c *context, a arguments) int {
 	return 1
 }
 
+// verifyChain is ssl.verifychain(chain, authorities).
+func verifyChain(L *lua.LState) int {
+	a := arguments{L, "verifychain", false}
+	if err := mbedtls.VerifyChain([]byte(a.text(1)), []byte(a.text(2))); err != nil {
+		return failed(L, lua.LString(mbedtls.Text(err)))
+	}
+	L.Push(lua.LTrue)
+	return 1
+}
+
 // certificate is ssl.certificate(text).
 func certificate(L *lua.LState) int {
 	a := arguments{L, "certificate", false}

@@ -93,6 +93,7 @@ func openSSL(L *lua.LState) int {
 		"newcontext":  newContext,
 		"newengine":   newEngine,
 		"certificate": certificate,
+		"verifychain": verifyChain,
 		"getcookie":   getCookie,
 		"checkcookie": checkCookie,
 		"compat":      compat,

@@ -9,8 +9,10 @@ import (
 	"crypto/rsa"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/asn1"
 	"encoding/pem"
 	"math/big"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"testing"
@@ -86,6 +88,47 @@ func leafTemplate(name string, usage x509.ExtKeyUsage) *x509.Certificate {
 		KeyUsage:    x509.KeyUsageDigitalSignature,
 		ExtKeyUsage: []x509.ExtKeyUsage{usage},
 	}
+}
+
+// alternativeNames has names of every kind (RFC 5280, Section 4.2.1.6), also those that crypto/x509
+// cannot write.
+func alternativeNames(t *testing.T) []byte {
+	t.Helper()
+	other := func(text string, id ...int) []byte {
+		return marshal(t, struct {
+			ID   asn1.ObjectIdentifier
+			Text string `asn1:"utf8,explicit,tag:0"`
+		}{id, text})
+	}
+	name := func(tag int, value []byte) asn1.RawValue {
+		return asn1.RawValue{Class: asn1.ClassContextSpecific, Tag: tag, Bytes: value}
+	}
+	compound := func(sequence []byte) asn1.RawValue {
+		var v asn1.RawValue
+		if _, err := asn1.Unmarshal(sequence, &v); err != nil {
+			t.Fatal(err)
+		}
+		return asn1.RawValue{Class: asn1.ClassContextSpecific, Tag: 0, IsCompound: true, Bytes: v.Bytes}
+	}
+	return marshal(t, []asn1.RawValue{
+		name(2, []byte("many.example")),
+		compound(other("me@xmpp.example", 1, 3, 6, 1, 5, 5, 7, 8, 5)),
+		name(1, []byte("me@many.example")),
+		name(2, []byte("*.many.example")),
+		name(6, []byte("https://many.example/")),
+		name(7, []byte{192, 0, 2, 1}),
+		name(7, netip.MustParseAddr("2001:db8::1").AsSlice()),
+		compound(other("_xmpp-server.many.example", 1, 3, 6, 1, 5, 5, 7, 8, 7)),
+	})
+}
+
+func marshal(t *testing.T, value any) []byte {
+	t.Helper()
+	der, err := asn1.Marshal(value)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return der
 }
 
 func block(kind string, der []byte) []byte {
@@ -201,6 +244,13 @@ func makeFiles(t *testing.T) string {
 	writeFile(t, dir, "revoked.pem", ca.crl(time.Now().Add(time.Hour), server))
 	writeFile(t, dir, "oldcrl.pem", ca.crl(time.Now().Add(-time.Minute)))
 	writeFile(t, dir, "othercrl.pem", otherCA.crl(time.Now().Add(time.Hour)))
+	writeFile(t, dir, "otherca.pem", otherCA.pem)
+	writeFile(t, dir, "withcrl.pem", ca.pem, ca.crl(time.Now().Add(time.Hour)))
+	writeFile(t, dir, "withrevoked.pem", ca.pem, ca.crl(time.Now().Add(time.Hour), server))
+	sans := leafTemplate("many.example", x509.ExtKeyUsageServerAuth)
+	sans.DNSNames, sans.ExtraExtensions = nil, []pkix.Extension{{Id: []int{2, 5, 29, 17}, Value: alternativeNames(t)}}
+	_, sansPEM := ca.sign(sans, key.Public())
+	writeFile(t, dir, "sans.pem", sansPEM)
 	makeFolder(t, dir, "ca.d")
 	writeFile(t, dir, "ca.d/one.pem", otherCA.pem)
 	writeFile(t, dir, "ca.d/01234567.0", ca.pem)

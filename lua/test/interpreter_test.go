@@ -62,7 +62,7 @@ func TestInstallSays(t *testing.T) {
 	need(t, "lua5.1")
 	need(t, "luajit")
 	prefix := t.TempDir()
-	folder := prefix + "/lib/lua/5.1"
+	folder, shared := prefix+"/lib/lua/5.1", prefix+"/share/lua/5.1"
 	run := func() string {
 		out, err := exec.Command("../../scripts/install-lua", "--lua", "5.1", "--lua", "jit", "--prefix", prefix).CombinedOutput()
 		if err != nil {
@@ -70,9 +70,9 @@ func TestInstallSays(t *testing.T) {
 		}
 		return string(out)
 	}
-	hint := "  %[1]s does not look there by itself: LUA_CPATH='%[2]s/?.so;;' %[1]s ...\n"
+	hint := "  %[1]s does not look there by itself: LUA_CPATH='%[2]s/?.so;;' LUA_PATH='%[3]s/?.lua;;' %[1]s ...\n"
 	where, same := "lua 5.1: "+folder+"/mbedtls.so\n", "lua jit: "+folder+"/mbedtls.so, the same\n"
-	want := where + fmt.Sprintf(hint, "lua5.1", folder) + same + fmt.Sprintf(hint, "luajit", folder)
+	want := where + fmt.Sprintf(hint, "lua5.1", folder, shared) + same + fmt.Sprintf(hint, "luajit", folder, shared)
 	t.Setenv("LUA_CPATH", "")
 	if got := run(); got != want {
 		t.Errorf("off Lua's path:\n%swant\n%s", got, want)
@@ -80,6 +80,15 @@ func TestInstallSays(t *testing.T) {
 	t.Setenv("LUA_CPATH", folder+"/?.so;;")
 	if got, want := run(), where+same; got != want {
 		t.Errorf("on Lua's path:\n%swant\n%s", got, want)
+	}
+	// LuaSec that is there stays.
+	writeFile(t, shared, "ssl.lua", []byte("return 'LuaSec'\n"))
+	left := "  " + shared + "/ssl.lua is another module's, such as LuaSec: left as it is\n"
+	if got, want := run(), where+left+same; got != want {
+		t.Errorf("over LuaSec:\n%swant\n%s", got, want)
+	}
+	if text, err := os.ReadFile(shared + "/ssl.lua"); string(text) != "return 'LuaSec'\n" {
+		t.Errorf("%q, %v", text, err)
 	}
 }
 

@@ -87,7 +87,7 @@ func (lua interpreter) start(t *testing.T, name string, args ...string) *program
 		cmd = exec.CommandContext(t.Context(), os.Args[0], args...)
 		cmd.Env = append(os.Environ(), runScript+"=1")
 	} else {
-		cmd = lua.cmd(t.Context(), ".", args...)
+		cmd = lua.cmd(t.Context(), "./?.lua;..", args...)
 	}
 	return launch(t, lua.name+" "+name, cmd)
 }

@@ -15,8 +15,6 @@ import (
 	"errors"
 	"fmt"
 	"time"
-
-	"github.com/hermetic-tls/hermetic"
 )
 
 // Chain describes the peer's certificates, the leaf first: the table of ctx:peerchain(). Nil
@@ -40,17 +38,14 @@ func (s *Session) VerifyPeer(name string) (err error) {
 	if len(state.PeerCertificates) == 0 {
 		return errNoChain
 	}
-	c := s.inForce().config
-	options := x509.VerifyOptions{Roots: c.RootCAs, Intermediates: x509.NewCertPool(), DNSName: name, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}}
-	if s.mode.IsServer() {
-		options.Roots, options.KeyUsages = c.ClientCAs, []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
+	c := s.inForce()
+	options := x509.VerifyOptions{Roots: c.roots, DNSName: name, KeyUsages: c.usages}
+	if s.mode.IsServer() && options.Roots == nil {
+		options.Roots = x509.NewCertPool() // the system's are not for clients
 	}
-	for _, c := range state.PeerCertificates[1:] {
-		options.Intermediates.AddCert(c)
-	}
-	chains, err := state.PeerCertificates[0].Verify(options)
-	if err == nil && c.VerifyPeerCertificate != nil {
-		err = c.VerifyPeerCertificate(nil, chains)
+	chains, err := verifyChain(state.PeerCertificates, options)
+	if err == nil && c.config.VerifyPeerCertificate != nil {
+		err = c.config.VerifyPeerCertificate(nil, chains)
 	}
 	return err
 }
@@ -163,78 +158,4 @@ func keyKind(key any) (kind string, bits int) {
 		return "Ed25519", 256
 	}
 	return "unknown", 0
-}
-
-// crls are certificate revocation lists (RFC 5280, Section 5).
-type crls struct {
-	lists []*x509.RevocationList
-	now   func() time.Time
-}
-
-// newCRL parses a list. A critical extension would make it one that does not cover all
-// certificates of its issuer.
-func newCRL(der []byte) (*x509.RevocationList, error) {
-	l, err := x509.ParseRevocationList(der)
-	if err != nil {
-		return nil, err
-	}
-	for _, e := range l.Extensions {
-		if e.Critical {
-			return nil, fmt.Errorf("the critical extension %s is not supported: delta and partial lists are not", e.Id)
-		}
-	}
-	return l, nil
-}
-
-// verify is a VerifyPeerCertificate: one of the chains must have no revoked certificate. The
-// leaf's issuer must have a current list; other authorities may have one.
-func (l *crls) verify(_ [][]byte, chains [][]*x509.Certificate) (err error) {
-	for _, chain := range chains {
-		if err = l.check(chain); err == nil {
-			return nil
-		}
-	}
-	return err
-}
-
-func (l *crls) check(chain []*x509.Certificate) error {
-	for i, c := range chain[:max(0, len(chain)-1)] {
-		current, err := l.of(chain[i+1])
-		switch {
-		case err != nil:
-			return err
-		case current == nil && i == 0:
-			return revocation(hermetic.AlertCertificateUnknown, "no CRL of %q was given", chain[i+1].Subject)
-		case current == nil:
-			continue
-		}
-		for _, entry := range current.RevokedCertificateEntries {
-			if entry.SerialNumber.Cmp(c.SerialNumber) == 0 && entry.ReasonCode != removeFromCRL {
-				return revocation(hermetic.AlertCertificateRevoked, "the certificate of %q is revoked", c.Subject)
-			}
-		}
-	}
-	return nil
-}
-
-// removeFromCRL is the reason of an entry that ends a certificate's suspension (RFC 5280, Section
-// 5.3.1).
-const removeFromCRL = 8
-
-// of returns the newest list that an issuer has signed, or nil. It must not have expired.
-func (l *crls) of(issuer *x509.Certificate) (newest *x509.RevocationList, err error) {
-	for _, r := range l.lists {
-		if string(r.RawIssuer) == string(issuer.RawSubject) && r.CheckSignatureFrom(issuer) == nil &&
-			(newest == nil || r.ThisUpdate.After(newest.ThisUpdate)) {
-			newest = r
-		}
-	}
-	if newest != nil && !newest.NextUpdate.IsZero() && l.now().After(newest.NextUpdate) {
-		return nil, revocation(hermetic.AlertCertificateUnknown, "the CRL of %q has expired", issuer.Subject)
-	}
-	return newest, nil
-}
-
-func revocation(alert hermetic.Alert, format string, name pkix.Name) error {
-	return &hermetic.AlertError{Alert: alert, Cause: fmt.Sprintf(format, name.String())}
 }

@@ -1,6 +1,7 @@
 package mbedtls
 
 import (
+	"crypto/x509"
 	"encoding/binary"
 	"errors"
 
@@ -15,6 +16,8 @@ type Config struct {
 	functions map[string]bool // the options that are functions of Lua
 	sessions  *sessions       // a client's; nil: it keeps none
 	protocols map[string]*hermetic.Config
+	roots     *x509.CertPool     // for VerifyPeer
+	usages    []x509.ExtKeyUsage // what the peer's certificate must be for
 }
 
 // Mode returns the mode.

@@ -31,6 +31,10 @@ type trust struct {
 	capath    string   // a folder
 	revoked   []string // CRLs
 
+	depth      int // how many authorities may be between the leaf and its root
+	depthSet   bool
+	anyPurpose bool // whatever the certificate says that it is for
+
 	lists []*x509.RevocationList // of revoked
 }
 

@@ -2,6 +2,7 @@ package mbedtls
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -180,7 +181,13 @@ func (o *Options) Config() (*Config, error) {
 		}
 		config.MaxVersion = max(config.MaxVersion, version)
 	}
-	made := &Config{mode: o.mode, config: config, readAhead: o.readAhead, functions: o.functions}
+	made := &Config{mode: o.mode, config: config, readAhead: o.readAhead, functions: o.functions, usages: o.usages(), roots: config.RootCAs}
+	if o.mode.IsServer() {
+		made.roots = config.ClientCAs
+	}
+	if o.verify == "request" || o.verify == "require-any" {
+		config.ClientCAs = nil // a client would show no certificate of others
+	}
 	if err := o.resumed(made); err != nil {
 		return nil, err
 	}
@@ -285,15 +292,23 @@ func (o *Options) verification(config *hermetic.Config) error {
 	switch o.verify {
 	case "none":
 		config.InsecureSkipVerify = true
-	case "optional":
-		return errors.New("invalid option 'optional' for 'verify': a client verifies or does not")
+	case "optional", "request", "require-any":
+		return fmt.Errorf("invalid option '%s' for 'verify': a client verifies or does not", o.verify)
+	case "chain":
+		if !o.trust.given() {
+			return errors.New("option 'verify' needs 'cacert': whose certificates servers must have")
+		}
+		config.InsecureSkipVerify = true
 	case "required":
 		if o.hostname == "" && !o.trust.given() {
 			return errors.New("option 'verify' needs 'cacert' or 'hostname'")
 		}
 		config.InsecureSkipVerify = false
 	}
-	return o.revocations(config)
+	if o.trust.anyPurpose && o.verify != "chain" {
+		return errors.New("option 'purpose' of a client needs verify = 'chain'")
+	}
+	return o.judge(config, o.verify == "chain")
 }
 
 // verifyClients is verification of a server. A function that verifies needs no authorities: it
@@ -303,8 +318,16 @@ func (o *Options) verifyClients(config *hermetic.Config) error {
 		return errors.New("option 'verify' needs 'cacert': whose certificates clients must have")
 	}
 	switch {
+	case o.verify == "chain":
+		return errors.New("invalid option 'chain' for 'verify': a server verifies no names; use 'required'")
+	case o.trust.anyPurpose && !o.trust.given():
+		return errors.New("option 'purpose' needs 'cacert'")
 	case o.verify == "none":
 		config.ClientAuth = tls.NoClientCert
+	case o.verify == "request":
+		config.ClientAuth = tls.RequestClientCert
+	case o.verify == "require-any":
+		config.ClientAuth = tls.RequireAnyClientCert
 	case o.verify == "optional":
 		config.ClientAuth = tls.VerifyClientCertIfGiven
 	case o.verify == "required":
@@ -314,20 +337,54 @@ func (o *Options) verifyClients(config *hermetic.Config) error {
 	case o.functions["verify"]:
 		config.ClientAuth = tls.RequestClientCert
 	}
-	return o.revocations(config)
+	own := false
+	if o.trust.anyPurpose && config.ClientAuth >= tls.VerifyClientCertIfGiven {
+		// The engine would want a client's certificate.
+		if own = true; config.ClientAuth == tls.RequireAndVerifyClientCert {
+			config.ClientAuth = tls.RequireAnyClientCert
+		} else {
+			config.ClientAuth = tls.RequestClientCert
+		}
+	}
+	return o.judge(config, own)
 }
 
-// revocations applies crl.
-func (o *Options) revocations(config *hermetic.Config) error {
-	if len(o.trust.revoked) == 0 {
+// judge applies crl, depth, and the verification that is our own.
+func (o *Options) judge(config *hermetic.Config, own bool) error {
+	t := &o.trust
+	if !own && len(t.revoked) == 0 && !t.depthSet {
 		return nil
 	}
-	if !o.trust.given() {
-		return errors.New("option 'crl' needs 'cacert' or 'capath': whose certificates it revokes")
+	if !t.given() {
+		option := "crl"
+		if t.depthSet {
+			option = "depth"
+		}
+		return fmt.Errorf("option '%s' needs 'cacert' or 'capath': whose certificates it is about", option)
 	}
-	lists := &crls{lists: o.trust.lists, now: time.Now}
-	config.VerifyPeerCertificate = lists.verify
+	j := &judge{own: own, roots: config.RootCAs, usages: o.usages(), now: time.Now, depth: -1}
+	if o.mode.IsServer() {
+		j.roots = config.ClientCAs
+	}
+	if t.depthSet {
+		j.depth = t.depth
+	}
+	if len(t.revoked) > 0 {
+		j.revoked = &crls{lists: t.lists, now: time.Now}
+	}
+	config.VerifyPeerCertificate = j.verify
 	return nil
+}
+
+// usages are what the peer's certificate must be for.
+func (o *Options) usages() []x509.ExtKeyUsage {
+	switch {
+	case o.trust.anyPurpose:
+		return []x509.ExtKeyUsage{x509.ExtKeyUsageAny}
+	case o.mode.IsServer():
+		return []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
+	}
+	return []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
 }
 
 // resumed applies sessions, session, tickets and earlydata.

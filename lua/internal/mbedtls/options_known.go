@@ -111,6 +111,8 @@ func ofListed(set func(*identity, string)) func(*Options, string) error {
 var verifications = map[string]string{
 	"none": "none", "false": "none",
 	"optional": "optional",
+	"request":  "request", "require-any": "require-any",
+	"chain":    "chain",
 	"required": "required", "true": "required",
 }
 
@@ -124,7 +126,15 @@ var known = map[string]option{
 		o.trust.cacert, o.trust.cacertSet = value, true
 		return nil
 	}},
-	"capath":         {types: "string", allows: "a folder", take: text(1, func(o *Options) *string { return &o.trust.capath })},
+	"capath": {types: "string", allows: "a folder", take: text(1, func(o *Options) *string { return &o.trust.capath })},
+	"depth": {types: "number string", allows: "0 to 100", take: func(o *Options, value string) error {
+		o.trust.depthSet = true
+		return number(0, 100, func(o *Options) *int { return &o.trust.depth })(o, value)
+	}},
+	"purpose": {types: "string", allows: "any", take: func(o *Options, value string) error {
+		o.trust.anyPurpose = value == "any"
+		return allowed(o.trust.anyPurpose)
+	}},
 	"crl":            {types: "string table", take: lines(func(o *Options) *[]string { return &o.trust.revoked })},
 	"cert":           {types: "string", take: ofIdentity(setCert)},
 	"key":            {types: "string", take: ofIdentity(setKey)},
@@ -137,7 +147,7 @@ var known = map[string]option{
 		o.hostname = value
 		return allowed(len(value) <= maxName)
 	}},
-	"verify": {types: "string boolean function", allows: "required, optional, none, true, false or a function", take: func(o *Options, value string) error {
+	"verify": {types: "string boolean function", allows: "required, chain, optional, request, require-any, none, true, false or a function", take: func(o *Options, value string) error {
 		var ok bool
 		o.verify, ok = verifications[value]
 		return allowed(ok)

@@ -275,7 +275,7 @@ tests['errors say what an option allows'] = function()
     ["invalid option '1.1' for 'versions': it must be 1.2 or 1.3"] = { versions = '1.1' },
     ["for 'groups': it must be X25519MLKEM768,"] = { groups = 'x' },
     ["for 'signatures': it must be ECDSAWithP256AndSHA256,"] = { signatures = 'x' },
-    ["for 'verify': it must be required, optional, none,"] = { verify = 'maybe' },
+    ["for 'verify': it must be required, chain, optional, request, require-any, none,"] = { verify = 'maybe' },
     ["for 'recordsize': it must be 512 to 16384"] = { recordsize = 100 },
     ["for 'sessions': it must be 0 to 1048575, or true"] = { sessions = -1 },
   } do
