@@ -106,7 +106,7 @@ func exitOfCertificate(err error) int {
 func exitOfAlert(a *hermetic.AlertError) int {
 	switch a.Alert {
 	case hermetic.AlertUnknownCA, hermetic.AlertBadCertificate, hermetic.AlertUnsupportedCertificate, hermetic.AlertCertificateRevoked,
-		hermetic.AlertCertificateExpired, hermetic.AlertCertificateUnknown:
+		hermetic.AlertCertificateExpired, hermetic.AlertCertificateUnknown, hermetic.AlertBadCertificateStatusResponse:
 		if !a.Received {
 			return exitUntrusted
 		}

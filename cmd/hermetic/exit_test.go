@@ -35,6 +35,7 @@ func TestExitCodes(t *testing.T) {
 		{x509.UnknownAuthorityError{}, exitUntrusted},
 		{x509.CertificateInvalidError{Reason: x509.NotAuthorizedToSign}, exitUntrusted},
 		{&hermetic.AlertError{Alert: hermetic.AlertBadCertificate}, exitUntrusted},
+		{&hermetic.AlertError{Alert: hermetic.AlertBadCertificateStatusResponse}, exitUntrusted},
 		{x509.HostnameError{}, exitName},
 		{x509.CertificateInvalidError{Reason: x509.Expired}, exitExpired},
 		{&hermetic.AlertError{Alert: hermetic.AlertHandshakeFailure, Received: true}, exitProtocol},

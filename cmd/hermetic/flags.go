@@ -78,6 +78,47 @@ func override(f *pflag.Flag, text string) {
 	f.Value.Set(text)
 }
 
+// filename is the value of a flag that names a file. An empty one is a mistake: in a script, a
+// variable that is not set.
+type filename string
+
+var errNoFile = errors.New("the file's name is empty")
+
+func (f *filename) Type() string   { return "file" }
+func (f *filename) String() string { return string(*f) }
+
+func (f *filename) Set(name string) error {
+	if name == "" {
+		return errNoFile
+	}
+	*f = filename(name)
+	return nil
+}
+
+// cidLength is the value of --cid.
+type cidLength int
+
+// noCID is the value of --cid when it is not given.
+const noCID = -1
+
+// maxCID is the length of the longest connection ID, in bytes (RFC 9146, Section 3).
+const maxCID = 255
+
+func (l *cidLength) Type() string   { return "cid" }
+func (l *cidLength) String() string { return strconv.Itoa(int(*l)) }
+
+func (l *cidLength) Set(text string) error {
+	n, err := strconv.Atoi(text)
+	switch {
+	case errors.Is(err, strconv.ErrSyntax):
+		return notOneOf("a number")
+	case err != nil, n < 0, n > maxCID:
+		return notOneOf(fmt.Sprintf("from 0 to %d", maxCID))
+	}
+	*l = cidLength(n)
+	return nil
+}
+
 // notOneOf is the error for a value: what is allowed.
 type notOneOf string
 

@@ -23,7 +23,7 @@ type identityOptions struct {
 type keyPair struct{ cert, key string } // key: "" if the file cert has it
 
 func (o *identityOptions) addTo(f *pflag.FlagSet, cacert string) {
-	f.StringVar(&o.cacert, "cacert", "", cacert)
+	f.Var((*filename)(&o.cacert), "cacert", cacert)
 	f.Var((*certFlag)(&o.pairs), "cert", "`FILE` with our certificate chain, and its key unless --key has it, in PEM; repeat it for more certificates")
 	f.Var((*keyFlag)(&o.pairs), "key", "`FILE` with the private key of the --cert before it, in PEM")
 }
@@ -44,7 +44,6 @@ func (f *certFlag) Set(file string) error {
 }
 
 var (
-	errNoFile   = errors.New("the file's name is empty")
 	errNoCert   = errors.New("give it after the --cert that it belongs to")
 	errManyKeys = errors.New("the --cert before it has a key already: give each --key after its --cert")
 )

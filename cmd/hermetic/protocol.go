@@ -32,7 +32,8 @@ func (o *protocolOptions) addTo(c *cobra.Command) {
 	f.BoolVar(&o.dtls12, "dtls12", false, "only DTLS 1.2")
 	f.BoolVar(&o.dtls13, "dtls13", false, "only DTLS 1.3")
 	f.IntVar(&o.mtu, "mtu", 0, "the largest datagram of a DTLS handshake, in `BYTES` (default 1200)")
-	f.IntVar(&o.cid, "cid", noCID, "negotiate connection IDs; ours have `BYTES` bytes, or are not used if 0 (default: no negotiation)")
+	o.cid = noCID
+	f.Var((*cidLength)(&o.cid), "cid", "negotiate connection IDs; ours have `BYTES` bytes, or are not used if 0 (default: no negotiation)")
 	f.Lookup("cid").DefValue = "0" // so that the help does not say -1
 	f.BoolVar(&o.fastGroups, "fast-groups", false, "key exchange by github.com/cloudflare/circl: faster, but not the standard library's")
 	o.ciphers, o.groups, o.srtp = suiteList(), groupList(), profileList()
@@ -42,11 +43,8 @@ func (o *protocolOptions) addTo(c *cobra.Command) {
 	o.sizes.addTo(f)
 	f.StringVar(&o.policy, "policy", "", "permit only what `NAME` does: fips, wpa3 (192-bit mode), cnsa1 or cnsa2")
 	c.PreRun = func(c *cobra.Command, _ []string) { o.tracing = tracingOf(c) }
-	f.StringVar(&o.keylog, "keylog", "", "append the secrets to `FILE`, for Wireshark")
+	f.Var((*filename)(&o.keylog), "keylog", "append the secrets to `FILE`, for Wireshark")
 }
-
-// noCID is the value of --cid when it is not given.
-const noCID = -1
 
 // isDTLS reports whether the flags ask for DTLS.
 func (o *protocolOptions) isDTLS() bool { return o.dtls || o.dtls12 || o.dtls13 }
