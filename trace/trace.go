@@ -88,6 +88,7 @@ type Record struct {
 
 	// Type is the content type inside the protection, in the words of the RFC: "handshake",
 	// "alert", "application_data", "change_cipher_spec", "ack", "return_routability_check".
+	// "encrypted" is a record that somebody between the two sides could not decrypt.
 	Type string `json:"type"`
 
 	// Epoch counts the keys of that direction. In TLS 1.3, DTLS 1.3 and their early data: 0
@@ -424,13 +425,15 @@ type Failed struct {
 // Name returns "connection_failed".
 func (*Failed) Name() string { return "connection_failed" }
 
-// End is the last event of a trace that has reached its limit.
+// End is the last event of a trace that does not have the rest.
 type End struct {
-	// Reason is "limit".
+	// Reason is "limit" at the limit of a file. Of one connection that somebody between the
+	// two sides saw, it is "encrypted" if the rest could not be decrypted, and "foreign" if it
+	// is not TLS.
 	Reason string `json:"trigger"`
 
-	// Limit is the limit, in bytes.
-	Limit int64 `json:"limit"`
+	// Limit is the limit, in bytes; zero if that is not the reason.
+	Limit int64 `json:"limit,omitempty"`
 }
 
 // Name returns "trace_ended".

@@ -33,10 +33,13 @@ func TestScripts(t *testing.T) {
 		Dir: "testdata",
 		Setup: func(e *testscript.Env) error {
 			e.Values[serverErrors{}] = new(bufio.Reader)
+			e.Values[backgroundKey{}] = new(background)
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"serve": serveInScript,
+			"start": startInScript,
+			"end":   endInScript,
 			"until": untilInScript,
 			"said":  saidInScript,
 			"exits": exitsInScript,

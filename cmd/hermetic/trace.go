@@ -31,13 +31,14 @@ certificates, protocols, and the names of PSKs.`,
 		Example: `  hermetic trace client example.com:443
   hermetic trace client localhost:4433 --cacert ca.pem --html handshake.html
   hermetic trace server localhost:4433 --dtls
+  hermetic trace proxy localhost:8443 example.com:443 --keylog keys.log
   hermetic trace sim --seed 7 --loss 20%`,
 		Args: needs(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return &usageError{errors.New("what shall be traced? client, server, show or sim"), cmd}
+			return &usageError{errors.New("what shall be traced? client, server, proxy, show or sim"), cmd}
 		},
 	}
-	c.AddCommand(traceClientCommand(), traceServerCommand(), traceShowCommand(), traceSimCommand())
+	c.AddCommand(traceClientCommand(), traceServerCommand(), traceProxyCommand(), traceShowCommand(), traceSimCommand())
 	return c
 }
 

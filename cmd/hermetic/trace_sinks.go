@@ -105,6 +105,26 @@ func (s *sinks) write(e trace.Event) {
 	}
 }
 
+// whole takes all events of a connection that is over.
+func (s *sinks) whole(events []trace.Event) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t := s.of(events[0])
+	for _, e := range events {
+		if s.json != nil {
+			s.json.Write(e)
+		}
+		if s.packets != nil {
+			s.packets.Write(e)
+		}
+		if len(t.events) < maxEvents {
+			t.events = append(t.events, withoutBytes(e))
+		}
+	}
+	s.draw(t.events)
+	s.err = errors.Join(s.err, s.writePage())
+}
+
 // of finds what was told of a connection. Of one that was forgotten, nothing is kept.
 func (s *sinks) of(e trace.Event) *told {
 	if e.Side == "" {

@@ -51,6 +51,12 @@ func (c *Connection) Diagnose() *Diagnosis {
 	switch {
 	case c.Failed != nil && c.Failed.Alert != "":
 		p.alert()
+	case c.Ended == "encrypted":
+		p.Cause = "the outcome is not known: what follows is encrypted"
+		p.Advice = "Give the key log of one of the two sides (--keylog FILE; most programs write it to the file that SSLKEYLOGFILE names)."
+	case c.Ended == "foreign":
+		p.Cause = "this is not TLS"
+		p.Advice = "Check the address and the port. Protocols that begin without TLS, such as SMTP, are not followed."
 	default:
 		p.silence()
 	}

@@ -39,6 +39,9 @@ type Connection struct {
 	// Failed is how the connection has failed, or nil.
 	Failed *trace.Failed
 
+	// Ended is why the trace does not have the rest: see [trace.End]. Empty means that it does.
+	Ended string
+
 	// RoundTrips is how often this side waited for an answer during the handshake.
 	// Retransmissions do not count.
 	RoundTrips int
@@ -251,6 +254,8 @@ func (b *builder) add(e trace.Event) {
 		b.Failed = d
 	case *trace.Timer:
 		b.Datagrams = true
+	case *trace.End:
+		b.Ended = d.Reason
 	}
 }
 
@@ -265,10 +270,13 @@ func (b *builder) record(e trace.Event, r *trace.Record) {
 	b.Datagrams = b.Datagrams || len(r.Fragments) > 0
 	s := Step{Time: e.Time, From: b.from(r.Sent), Epoch: r.Epoch, Records: 1, Bytes: r.DataLength}
 	switch r.Type {
-	case "application_data":
+	case "application_data", "encrypted":
 		v.Data += r.DataLength
 		s.Kind, s.Label = Data, "Application Data"
-		if n := len(b.Steps); n > 0 && b.Steps[n-1].Kind == Data && b.Steps[n-1].From == s.From && b.Steps[n-1].Epoch == s.Epoch {
+		if r.Type == "encrypted" {
+			s.Label, s.Epoch, s.Bytes, r = "encrypted", 0, r.Length, &trace.Record{DataLength: r.Length}
+		}
+		if n := len(b.Steps); n > 0 && b.Steps[n-1].Kind == Data && b.Steps[n-1].From == s.From && b.Steps[n-1].Notation() == s.Notation() {
 			b.Steps[n-1].Records++
 			b.Steps[n-1].Bytes += r.DataLength
 			return
