@@ -6,6 +6,7 @@ require (
 	github.com/hermetic-tls/hermetic v0.1.0
 	github.com/hermetic-tls/hermetic/gnettls v0.1.0
 	github.com/panjf2000/gnet/v2 v2.9.7
+	golang.org/x/crypto v0.58.0
 	golang.org/x/sys v0.49.0
 )
 
@@ -14,7 +15,6 @@ require (
 	github.com/valyala/bytebufferpool v1.0.0 // indirect
 	go.uber.org/multierr v1.11.0 // indirect
 	go.uber.org/zap v1.27.0 // indirect
-	golang.org/x/crypto v0.58.0 // indirect
 	golang.org/x/sync v0.11.0 // indirect
 	gopkg.in/natefinch/lumberjack.v2 v2.2.1 // indirect
 )

@@ -25,9 +25,11 @@ type SavedConn struct {
 	State []byte
 }
 
-var errExportUDP = errors.New("netconn: Export needs a listener on a *net.UDPConn")
-
-var errImport = errors.New("netconn: PacketConfig.Import needs an ImportKey, and a *net.UDPConn")
+var (
+	errExportUDP = errors.New("netconn: Export needs a listener on a *net.UDPConn")
+	errExportKey = errors.New("netconn: Export needs an AEAD")
+	errImport    = errors.New("netconn: PacketConfig.Import needs an ImportKey, and a *net.UDPConn")
+)
 
 // Export ends the listener and hands over its connections, to PacketConfig.Import in this process
 // or another, which continues them. The peers notice nothing.
@@ -48,6 +50,8 @@ func (l *PacketListener) Export(ctx context.Context, aead cipher.AEAD) ([]SavedC
 	switch {
 	case !ok:
 		return nil, errExportUDP
+	case aead == nil:
+		return nil, errExportKey
 	case s.isClosed() || !s.draining.CompareAndSwap(false, true):
 		return nil, net.ErrClosed
 	}

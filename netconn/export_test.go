@@ -362,6 +362,9 @@ func TestExportRefuses(t *testing.T) {
 	w.caller(t, "peer", client).speak()
 	accept(t, l)
 	h := newHandover(t, server)
+	if _, err := h.l.Export(t.Context(), nil); !errors.Is(err, errExportKey) {
+		t.Errorf("without a key: %v", err)
+	}
 	h.export(t.Context())
 	if _, err := h.l.Export(t.Context(), h.aead); !errors.Is(err, net.ErrClosed) {
 		t.Errorf("twice: %v", err)
