@@ -53,11 +53,10 @@ func main() {
 	if len(os.Args) != 2 {
 		log.Fatal("usage: dtls-restart HOST:PORT")
 	}
-	if err := run(os.Args[1]); err != nil {
-		log.Fatal(err)
-	}
+	log.Fatal(run(os.Args[1]))
 }
 
+// run returns only with an error.
 func run(address string) error {
 	l, socket, left, err := start(address)
 	if err != nil {
