@@ -171,8 +171,7 @@ func (e *Engine) chooseOwn(q *handshake.Choose) {
 func (e *Engine) verify(q *handshake.Verify) Pending {
 	if q.Peer != nil && !q.Resumed { // a resumed peer was verified by offered (client) or admits (server)
 		var err error
-		q.Peer.Verified, err = e.verifyPeer(q.Peer)
-		if q.Peer.Staples = nil; err != nil {
+		if q.Peer.Verified, err = e.verifyPeer(q.Peer, q.Staples); err != nil {
 			q.Err = err
 			return nil
 		}
@@ -196,7 +195,7 @@ func (e *Engine) verify(q *handshake.Verify) Pending {
 
 // verifyPeer performs the verification that the Config requires, for a peer of a
 // handshake or of a session.
-func (e *Engine) verifyPeer(p *handshake.Peer) (chains [][]*x509.Certificate, err error) {
+func (e *Engine) verifyPeer(p *handshake.Peer, staples [][]byte) (chains [][]*x509.Certificate, err error) {
 	switch {
 	case p == nil:
 		return nil, nil
@@ -208,7 +207,7 @@ func (e *Engine) verifyPeer(p *handshake.Peer) (chains [][]*x509.Certificate, er
 	if chains, err = e.verifyChain(p.Chain); err != nil {
 		return nil, err
 	}
-	if err := e.checkStaples(p, chains); err != nil {
+	if err := e.checkStaples(p, staples, chains); err != nil {
 		return nil, err
 	}
 	if ask := e.plan.cfg.VerifyPeerCertificate; ask != nil {

@@ -193,7 +193,7 @@ func (e *Engine) offered(q *handshake.Offer, s *Session) {
 	state := *s.state // the cache's may be in use elsewhere
 	switch {
 	case elsewhere || peer != nil && e.expired(peer):
-		state.Verified, err = e.verifyPeer(peer)
+		state.Verified, err = e.verifyPeer(peer, nil)
 	case peer != nil && peer.Chain != nil && e.plan.rootsMayDiffer():
 		state.Verified, err = e.verifyChain(peer.Chain)
 	}
@@ -252,7 +252,7 @@ func (e *Engine) admits(s *session.Session) bool {
 	case !p.RequestCertificate:
 		return false
 	}
-	s.Verified, err = e.verifyPeer(peer)
+	s.Verified, err = e.verifyPeer(peer, nil)
 	return err == nil
 }
 

@@ -96,12 +96,13 @@ func publicError(err error) error {
 	return err
 }
 
-// checkStaples verifies the OCSP responses of a server whose chains have been verified.
-func (e *Engine) checkStaples(p *handshake.Peer, chains [][]*x509.Certificate) error {
+// checkStaples verifies the OCSP responses of a server whose chains have been verified: its own,
+// and those of the certificates after it.
+func (e *Engine) checkStaples(p *handshake.Peer, staples [][]byte, chains [][]*x509.Certificate) error {
 	check := e.plan.cfg.OCSPCheck
 	if check == OCSPCheckNone || e.mode.IsServer() {
 		return nil
 	}
 	s := pki.Stapling{MustStaple: check >= OCSPCheckMustStaple, Require: check == OCSPCheckRequire, Now: e.plan.cfg.now()}
-	return s.Check(p.Chain.Certificates(), append([][]byte{p.OCSP}, p.Staples...), chains)
+	return s.Check(p.Chain.Certificates(), append([][]byte{p.OCSP}, staples...), chains)
 }

@@ -51,7 +51,7 @@ func (m *Machine) parseCertificate13(received wire.Message, offered wire.Extensi
 		if len(chain) == 0 {
 			peer.OCSP, peer.SCTs = slices.Clone(e.OCSP), slices.Clone(e.SCTs)
 		} else {
-			peer.Staples = append(peer.Staples, slices.Clone(e.OCSP))
+			m.staples = append(m.staples, slices.Clone(e.OCSP))
 		}
 		chain = append(chain, e.Data)
 	}
@@ -98,7 +98,7 @@ func (m *Machine) acceptCertificate(peer *Peer, chain [][]byte) (err error) {
 
 // verify asks for the verdict, and continues with next.
 func (m *Machine) verify(next func() (step, error)) step {
-	m.verdict = Verify{Peer: m.conn.Peer, Resumed: m.conn.Resumed}
+	m.verdict = Verify{Peer: m.conn.Peer, Staples: m.staples, Resumed: m.conn.Resumed}
 	return ask(&m.verdict, next)
 }
 

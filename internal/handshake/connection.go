@@ -86,10 +86,7 @@ type Peer struct {
 	Chain  *pki.Chain       // nil for a raw public key
 	RawKey crypto.PublicKey // RFC 7250
 	OCSP   []byte
-	// Staples are the OCSP responses of the certificates after the leaf, until they are
-	// verified. TLS 1.3 only.
-	Staples [][]byte
-	SCTs    []byte // SignedCertificateTimestampList, length included
+	SCTs   []byte // SignedCertificateTimestampList, length included
 
 	// Verified are the chains that verification has built, now or when the session was
 	// accepted; nil: none was demanded.

@@ -153,6 +153,7 @@ type Machine struct {
 	conn       *Connection
 	transcript transcript
 	serverName string            // a client's: to be sent
+	staples    [][]byte          // of the peer, for the verdict
 	verdict    Verify            // the question about the peer
 	jar        CookieJar         // a server's that asks for cookies, else nil
 	extensions wire.ExtensionSet // that the transport has

@@ -66,8 +66,9 @@ func (q *Sign) failure() error {
 // nil, and a server that accepts this is asked nothing.
 type Verify struct {
 	Peer    *Peer
-	Resumed bool // the certificate was verified when the session began
-	outcome      // nil, or an *alert.Error
+	Staples [][]byte // in TLS 1.3, the OCSP responses of the certificates after the leaf
+	Resumed bool     // the certificate was verified when the session began
+	outcome          // nil, or an *alert.Error
 }
 
 // Offer asks a client which session to offer.
