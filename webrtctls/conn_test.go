@@ -179,6 +179,65 @@ func TestOverICE(t *testing.T) {
 	}
 }
 
+// TestPairChange: ICE moves to another pair, without a restart, as when a better path appears.
+func TestPairChange(t *testing.T) {
+	t.Parallel()
+	var nominations atomic.Uint32
+	renomination := ice.WithRenomination(func() uint32 { return nominations.Add(1) })
+	both := []net.IP{loopback(1), loopback(2)}
+	a, b := newSide(t, both, renomination), newSide(t, both, renomination)
+	join(t, a, b)
+	client, server := configs(t)
+	c, s := pair(t, a.conn, b.conn, client, server)
+	establish(t, c, s)
+	exchange(t, c, s)
+	changed := make(chan string, 64)
+	if err := a.OnSelectedCandidatePairChange(func(local, remote ice.Candidate) {
+		changed <- local.Address() + " " + remote.Address()
+	}); err != nil {
+		t.Fatal(err)
+	}
+	before, err := a.GetSelectedCandidatePair()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range a.GetCandidatePairsStats() {
+		local, remote := candidate(t, a.GetLocalCandidates, p.LocalCandidateID), candidate(t, a.GetRemoteCandidates, p.RemoteCandidateID)
+		if p.State != ice.CandidatePairStateSucceeded || local.Address() == before.Local.Address() && remote.Address() == before.Remote.Address() {
+			continue
+		}
+		if err := a.RenominateCandidate(local, remote); err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case got := <-changed:
+			if want := local.Address() + " " + remote.Address(); got != want {
+				t.Errorf("the pair is %s, want %s", got, want)
+			}
+		case <-time.After(patience):
+			t.Fatal("ICE does not change its pair")
+		}
+		exchange(t, c, s)
+		return
+	}
+	t.Fatal("ICE has no other pair")
+}
+
+func candidate(t *testing.T, all func() ([]ice.Candidate, error), id string) ice.Candidate {
+	t.Helper()
+	list, err := all()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range list {
+		if c.ID() == id {
+			return c
+		}
+	}
+	t.Fatalf("no candidate %s", id)
+	return nil
+}
+
 // TestRestartInHandshake: ICE restarts while the handshake is under way; what was lost is sent
 // again on the new pair.
 func TestRestartInHandshake(t *testing.T) {
@@ -392,6 +451,111 @@ func TestGarbage(t *testing.T) {
 				t.Errorf("%d packets of SRTCP are kept", n)
 			}
 		})
+	}
+}
+
+// TestLoss: a handshake and data, whatever the path loses, for many seeds.
+func TestLoss(t *testing.T) {
+	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
+		for seed := range uint64(30) {
+			t.Run(fmt.Sprint(tls.VersionName(version), "/", seed), func(t *testing.T) {
+				t.Parallel()
+				a, b := newPipe()
+				client, server := configs(t)
+				client.MaxVersion = version
+				client.DTLS.RetransmitTimeout, server.DTLS.RetransmitTimeout = time.Millisecond, time.Millisecond
+				for i, p := range []*pipe{a, b} {
+					random, lost := rand.New(rand.NewPCG(seed, uint64(i))), errors.New("lost")
+					p.failWith(func([]byte) error { // one datagram after another
+						if random.IntN(10) < 3 {
+							return lost
+						}
+						return nil
+					})
+				}
+				c, s := pair(t, a, b, client, server)
+				establish(t, c, s)
+				exchange(t, c, s)
+			})
+		}
+	}
+}
+
+// TestStall: a transport whose writes never return keeps nobody after Close, in the handshake and
+// after it.
+func TestStall(t *testing.T) {
+	for _, established := range []bool{false, true} {
+		t.Run(fmt.Sprint("established: ", established), func(t *testing.T) {
+			t.Parallel()
+			a, b := newPipe()
+			client, server := configs(t)
+			c, s := pair(t, a, b, client, server)
+			if established {
+				establish(t, c, s)
+			}
+			writing := make(chan struct{}, 16)
+			a.failWith(func([]byte) error {
+				writing <- struct{}{}
+				<-a.closed
+				return net.ErrClosed
+			})
+			done := make(chan error, 2)
+			go func() {
+				_, err := c.Write([]byte("data"))
+				done <- err
+			}()
+			go func() {
+				_, err := c.SRTP().Write([]byte{0x80, 96})
+				done <- err
+			}()
+			<-writing
+			<-writing
+			if err := c.Close(); err != nil {
+				t.Error(err)
+			}
+			for range 2 {
+				if err := <-done; err == nil {
+					t.Error("a Write succeeds")
+				}
+			}
+		})
+	}
+}
+
+// TestUnused: Close closes the ICE connection of a Conn that was never used, or cannot be.
+func TestUnused(t *testing.T) {
+	good, _ := configs(t)
+	for name, cfg := range map[string]*hermetic.Config{"good": good, "empty": {}, "nil": nil, "without a certificate": NewConfig(tls.Certificate{})} {
+		for _, role := range []hermetic.Mode{hermetic.DTLSClient, hermetic.DTLSServer, 0} {
+			a, _ := newPipe()
+			c := New(a, role, cfg)
+			if name == "without a certificate" {
+				var bad *hermetic.ConfigError
+				if err := c.Handshake(); !errors.As(err, &bad) {
+					t.Errorf("%s, %v: %v", name, role, err)
+				}
+			}
+			c.Close()
+			select {
+			case <-a.closed:
+			case <-time.After(patience):
+				t.Errorf("%s, %v: the ICE connection is open", name, role)
+			}
+		}
+	}
+}
+
+// TestAllocations: what ICE delivers costs no allocation until its protocol reads it.
+func TestAllocations(t *testing.T) {
+	a, _ := newPipe()
+	defer a.Close()
+	m := newMux(a)
+	packet, buf := append([]byte{0x80, 96}, make([]byte, 1000)...), make([]byte, 1500)
+	if n := testing.AllocsPerRun(1000, func() {
+		m.sort(packet)
+		m.srtp.Read(buf)
+	}); n != 0 {
+		t.Errorf("%v allocations", n)
 	}
 }
 

@@ -14,40 +14,45 @@ import (
 // patience is how long a test waits for what must come.
 const patience = time.Minute
 
-// oneAddress is a network with one interface that has one address.
-type oneAddress struct {
+// addresses is a network with one interface that has these addresses.
+type addresses struct {
 	transport.Net
-	ip net.IP
+	ips []net.IP
 }
 
-func (n *oneAddress) Interfaces() ([]*transport.Interface, error) {
+func (n *addresses) Interfaces() ([]*transport.Interface, error) {
 	lo := transport.NewInterface(net.Interface{Index: 1, MTU: 1500, Name: "lo", Flags: net.FlagUp | net.FlagLoopback})
-	lo.AddAddress(&net.IPNet{IP: n.ip, Mask: net.CIDRMask(8, 32)})
+	for _, ip := range n.ips {
+		lo.AddAddress(&net.IPNet{IP: ip, Mask: net.CIDRMask(8, 32)})
+	}
 	return []*transport.Interface{lo}, nil
 }
+
+// loopback is an address on loopback.
+func loopback(last byte) net.IP { return net.IPv4(127, 0, 0, last) }
 
 // A side is an end of a connection of pion/ice on loopback.
 type side struct {
 	*ice.Agent
-	network *oneAddress
+	network *addresses
 	conn    net.Conn
 }
 
-func newSide(t *testing.T) *side {
+func newSide(t *testing.T, ips []net.IP, options ...ice.AgentOption) *side {
 	t.Helper()
 	std, err := stdnet.NewNet()
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &side{network: &oneAddress{std, net.IPv4(127, 0, 0, 1)}}
-	s.Agent, err = ice.NewAgentWithOptions(
+	s := &side{network: &addresses{std, ips}}
+	s.Agent, err = ice.NewAgentWithOptions(append(options,
 		ice.WithNet(s.network),
 		ice.WithIncludeLoopback(),
 		ice.WithNetworkTypes([]ice.NetworkType{ice.NetworkTypeUDP4}),
 		ice.WithMulticastDNSMode(ice.MulticastDNSModeDisabled),
 		ice.WithHostAcceptanceMinWait(0),
 		ice.WithPrflxAcceptanceMinWait(0),
-	)
+	)...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -101,10 +106,17 @@ func (s *side) credentials(t *testing.T) (ufrag, pwd string) {
 	return ufrag, pwd
 }
 
-// connect connects two sides.
+// connect connects two sides that have an address each.
 func connect(t *testing.T) (a, b *side) {
 	t.Helper()
-	a, b = newSide(t), newSide(t)
+	a, b = newSide(t, []net.IP{loopback(1)}), newSide(t, []net.IP{loopback(1)})
+	join(t, a, b)
+	return a, b
+}
+
+// join connects two sides, of which a is the controlling one.
+func join(t *testing.T, a, b *side) {
+	t.Helper()
 	a.add(t, b.gather(t))
 	b.add(t, a.gather(t))
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
@@ -125,10 +137,9 @@ func connect(t *testing.T) (a, b *side) {
 	if err := <-accepted; err != nil {
 		t.Fatal(err)
 	}
-	return a, b
 }
 
-// restart restarts ICE on both sides, with other addresses. Between the halves neither has a
+// restart restarts ICE on both sides, which move to 127.0.0.2. Between the halves neither has a
 // pair, and it calls apart.
 func restart(t *testing.T, a, b *side, apart func()) {
 	t.Helper()
@@ -143,9 +154,7 @@ func restart(t *testing.T, a, b *side, apart func()) {
 		if err := s.OnSelectedCandidatePairChange(func(_, _ ice.Candidate) { selected <- struct{}{} }); err != nil {
 			t.Fatal(err)
 		}
-		if s.network.ip[15]++; s.network.ip[15] == 0 {
-			t.Fatal("too many restarts")
-		}
+		s.network.ips = []net.IP{loopback(2)}
 	}
 	as, bs := a.gather(t), b.gather(t)
 	for _, pair := range [][2]*side{{a, b}, {b, a}} {
