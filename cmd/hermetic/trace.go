@@ -204,7 +204,7 @@ damage, and say where that is.`,
 			if title != "-" {
 				file, err := os.Open(title)
 				if err != nil {
-					return err
+					return misuse("%w", err)
 				}
 				defer file.Close()
 				in = file
