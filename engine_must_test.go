@@ -2,6 +2,7 @@ package hermetic
 
 import (
 	"bytes"
+	"crypto"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -414,6 +415,20 @@ func TestCompatibilityCCS(t *testing.T) {
 			if got := fmt.Sprint(types[mode]); got != want {
 				t.Errorf("retry %v, %v: records of types %s, want %s", retry, mode, got, want)
 			}
+		}
+	}
+}
+
+// TestPSKHash: RFC 9846, Section 4.3.11: the hash of an external PSK is SHA-256 unless it
+// has another one.
+func TestPSKHash(t *testing.T) {
+	key := []byte("0123456789abcdef0123456789abcdef")
+	for hash, want := range map[crypto.Hash]bool{0: true, crypto.SHA256: true, crypto.SHA384: false} {
+		client := &Config{Time: atNow, PSKs: []PSK{{Identity: []byte("device"), Key: key}}, MinVersion: tls.VersionTLS13}
+		server := &Config{Time: atNow, PSKs: []PSK{{Identity: []byte("device"), Key: key, Hash: hash}}, MinVersion: tls.VersionTLS13}
+		m := newMeeting(t, false, client, server)
+		if err := m.run(); (err == nil && m.server.HandshakeComplete()) != want {
+			t.Errorf("a PSK without a hash at the client, and with %v at the server: %v", hash, err)
 		}
 	}
 }

@@ -74,7 +74,7 @@ func TestUnusualMoments(t *testing.T) {
 		{"a CCS before the client's Finished", waits, ccs, nil},
 		{"a CCS in early data", early, ccs, nil},
 		{"a CCS after the handshake", done, ccs, errUnexpectedCCS},
-		{"a CCS of two bytes", client, plain(record.ChangeCipherSpec, 1, 1), errBadCCS},
+		{"a CCS of two bytes", client, plain(record.ChangeCipherSpec, 1, 1), errUnexpectedCCS},
 		{"a CCS of two bytes in TLS 1.3", waits, plain(record.ChangeCipherSpec, 1, 1), errUnexpectedCCS},
 		{"an encrypted CCS in TLS 1.3", waits, sealed(keys13, record.ChangeCipherSpec, 1), errUnexpectedCCS},
 		{"a second CCS in TLS 1.2", old, sealed(keys12, record.ChangeCipherSpec, 1), errUnexpectedCCS},
@@ -137,6 +137,7 @@ func TestUnusualMoments(t *testing.T) {
 				s.SkipEarlyData(test.state.skip)
 			}
 			o, err := u.open(bytes.Clone(test.in))
+			wantNamedAlert(t, test.want)
 			same := err == test.want
 			switch want := test.want.(type) {
 			case *alert.Error:

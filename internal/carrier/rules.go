@@ -26,7 +26,7 @@ type rules struct {
 var (
 	anyWarning = func(alert.Description) bool { return true }
 
-	rulesUndecided = rules{undecided: true, malformedCCS: errBadCCS, maxVersion: 0xffff, warns: anyWarning}
+	rulesUndecided = rules{undecided: true, malformedCCS: errUnexpectedCCS, maxVersion: 0xffff, warns: anyWarning}
 	rules12        = rules{encryptsCCS: true, malformedCCS: errBadCCS, minVersion: wire.VersionTLS12, maxVersion: wire.VersionTLS12, warns: anyWarning}
 	rules13        = rules{
 		dropsCCS: true, malformedCCS: errUnexpectedCCS, refusable: true, maxVersion: wire.VersionTLS13,

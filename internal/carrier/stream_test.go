@@ -184,6 +184,7 @@ func TestStreamViolations(t *testing.T) {
 		{"ChangeCipherSpecs without end", modern, nil, repeat(maxDroppedCCS+1, ccs), errManyCCS},
 		{"empty records between the warnings", complete, nil, [][]byte{warning, warning, warning, warning, rec(record.ApplicationData), warning}, errWarnings},
 	} {
+		wantNamedAlert(t, c.want)
 		for _, late := range []bool{false, true} {
 			u := &updater{handle: c.handle, late: late}
 			u.stream = NewStream(u, &StreamOptions{MaxRecordData: record.MaxPlaintext, MaxCertificate: 1 << 16})

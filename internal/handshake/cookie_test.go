@@ -93,6 +93,7 @@ func TestCookieViolations(t *testing.T) {
 			v.server(&sp)
 		}
 		server, _ := startDatagrams(t, &sp)
+		wantNamedAlert(t, v.want)
 		if err := server.Handle(wire.Message{Type: wire.TypeClientHello, Body: h.Append(nil, wire.Datagram)[4:]}); err != v.want {
 			t.Errorf("%s: %v, want %v", v.name, err, v.want)
 		}

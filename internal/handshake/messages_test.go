@@ -188,12 +188,15 @@ func (c *conversation) clientHello(h *wire.ClientHello, i int, p *Params) {
 	}
 	c.check(h.Has.Minus(permitted) == 0, fmt.Sprintf("extensions %v", h.Has.Minus(permitted)))
 	for s := range h.SignatureSchemes.All() {
-		// SHA-1, MD5, SHA-224, DSA and what was never assigned: Section 4.3.3.
-		c.check(slices.Contains(suite.Schemes, suite.Scheme(s)), fmt.Sprintf("scheme %#04x", s))
+		// Of TLS 1.2: SHA-256 to SHA-512, with RSA or ECDSA; after it: PSS, EdDSA and ML-DSA. Neither
+		// MD5, SHA-1, SHA-224 nor DSA: Section 4.3.3.
+		hash, key := s>>8, s&0xff
+		c.check(hash >= 4 && hash <= 6 && (key == 1 || key == 3) || s >= 0x0804 && s <= 0x080b || s >= 0x0904 && s <= 0x0906, fmt.Sprintf("scheme %#04x", s))
 	}
 	c.check(unique(h.Groups), "a group comes twice")
 	for g := range h.Groups.All() {
-		c.check(suite.Group(g).Supported(), fmt.Sprintf("group %#04x", g)) // Appendix B.3.1.4
+		// Appendix B.3.1.4: obsolete curves, and those of any prime and polynomial.
+		c.check(g >= 0x0017 && g <= 0x0019 || g == 0x001d || g == 0x001e || g >= 0x0100 && g < 0xfe00, fmt.Sprintf("group %#04x", g))
 	}
 	if p.MaxVersion < wire.VersionTLS13 {
 		c.check(!h.Has.Has(wire.ExtSupportedVersions) || !h.SupportedVersions.Contains(wire.VersionTLS13), "TLS 1.3 is offered")

@@ -378,6 +378,7 @@ func TestViolations(t *testing.T) {
 			}
 			return [][]byte{msg}
 		})
+		wantNamedAlert(t, v.want)
 		if clientErr != error(v.want) && serverErr != error(v.want) {
 			t.Errorf("%s: client %v, server %v, want %v", v.name, clientErr, serverErr, v.want)
 		}
@@ -501,6 +502,7 @@ func TestEarlyDataViolations(t *testing.T) {
 			}
 			return [][]byte{msg}
 		})
+		wantNamedAlert(t, v.want)
 		switch {
 		case v.want != nil && err != error(v.want):
 			t.Errorf("%s: client %v, server %v, want %v", v.name, err, serverErr, v.want)
@@ -558,6 +560,7 @@ func TestPSKViolations(t *testing.T) {
 			}
 			return [][]byte{msg}
 		})
+		wantNamedAlert(t, v.want)
 		if err != error(v.want) && serverErr != error(v.want) {
 			t.Errorf("%s: client %v, server %v, want %v", v.name, err, serverErr, v.want)
 		}
@@ -726,6 +729,7 @@ func TestViolationsAfter(t *testing.T) {
 		}
 		err := to.machine.Connection().Handle(&to.out, to.machine.params, wire.Message{Type: wire.Type(v.msg[0]), Body: v.msg[4:]})
 		fault, _ := err.(*alert.Error)
+		wantNamedAlert(t, v.want)
 		switch {
 		case v.want != nil && err != error(v.want):
 			t.Errorf("%s: %v, want %v", v.name, err, v.want)

@@ -2,13 +2,18 @@ package record
 
 import (
 	"bytes"
+	"errors"
 	"testing"
 
+	"github.com/hermetic-tls/hermetic/internal/alert"
 	"github.com/hermetic-tls/hermetic/internal/suite"
 )
 
 // TestStreamContent: what is wrong within a record that authenticates.
 func TestStreamContent(t *testing.T) {
+	named := map[error]alert.Description{ // RFC 9846, Sections 5.2 and 5.4
+		errOverflow: alert.RecordOverflow, errNoContent: alert.UnexpectedMessage, errOuterType: alert.UnexpectedMessage,
+	}
 	inner := func(n int) []byte { return append(bytes.Repeat([]byte{1}, n), byte(Alert)) }
 	for _, test := range []struct {
 		name  string
@@ -26,6 +31,10 @@ func TestStreamContent(t *testing.T) {
 		{"one byte more in TLS 1.2", 0xc02b, Alert, sample(MaxPlaintext + 1), errOverflow},
 	} {
 		t.Run(test.name, func(t *testing.T) {
+			var fault *alert.Error
+			if errors.As(test.want, &fault) && fault.Description != named[test.want] {
+				t.Errorf("%q is %v, want %v", fault.Cause, fault.Description, named[test.want])
+			}
 			var in, out Stream
 			k := testKeys(suite.ByID(test.suite))
 			in.Install(k)

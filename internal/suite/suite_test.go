@@ -68,8 +68,13 @@ func TestGroups(t *testing.T) {
 		if err != nil || !bytes.Equal(ours, secret) {
 			t.Errorf("%v: the two sides disagree: %v", g, err)
 		}
+		offCurve := bytes.Clone(share)
+		if offCurve[10] ^= 1; !slices.Contains([]Group{P256, P384, P521, SecP256r1MLKEM768, SecP384r1MLKEM1024}, g) {
+			offCurve = nil // every string is a point of X25519, and ML-KEM has none
+		}
 		for name, bad := range map[string][]byte{
-			"empty": nil, "short": share[:len(share)-1], "long": append(bytes.Clone(share), 0), "zeros": make([]byte, len(share)),
+			"off the curve": offCurve,
+			"empty":         nil, "short": share[:len(share)-1], "long": append(bytes.Clone(share), 0), "zeros": make([]byte, len(share)),
 			"ones": bytes.Repeat([]byte{0xff}, len(share)),
 		} {
 			if name == "ones" && g == X25519 || name == "zeros" && g == MLKEM1024 {
