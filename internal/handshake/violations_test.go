@@ -279,6 +279,7 @@ var violations = []struct {
 
 	// By a client, in its hellos.
 	{"compression of a client", hello13, wire.TypeClientHello, 1, inClientHello(func(h *wire.ClientHello) { h.Compression = []byte{1, 0} }), errCompression13},
+	{"compression of a client after none", hello13, wire.TypeClientHello, 1, inClientHello(func(h *wire.ClientHello) { h.Compression = []byte{0, 1} }), errCompression13},
 	{"no null compression", hello12, wire.TypeClientHello, 1, inClientHello(func(h *wire.ClientHello) { h.Compression = []byte{1} }), errNoCompression},
 	{"no groups", hello13, wire.TypeClientHello, 1, inClientHello(func(h *wire.ClientHello) { h.Has = h.Has.Minus(wire.Extensions(wire.ExtSupportedGroups)) }), errNoGroups},
 	{"no key shares", hello13, wire.TypeClientHello, 1, inClientHello(func(h *wire.ClientHello) { h.Has = h.Has.Minus(wire.Extensions(wire.ExtKeyShare)) }), errNoKeyShare},

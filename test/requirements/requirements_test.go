@@ -253,12 +253,14 @@ func TestCheck(t *testing.T) {
 		"not applicable: it is for others": 0,
 		"not applicable:":                  1,
 		"not applicable":                   1,
-		"the runner demands otherwise: `Known` has this": 0,
-		"the runner demands otherwise: `Unknown` has it": 1,
-		"the runner demands otherwise: `Known`":          1,
-		"the runner demands otherwise: it has this":      1,
-		"the runner demands otherwise":                   1,
-		"":                                               1,
+		"the runner demands otherwise: `Known` has this":             0,
+		"the runner demands otherwise: `Unknown` has it":             1,
+		"the runner demands otherwise: `Known`":                      1,
+		"the runner demands otherwise: it has this":                  1,
+		"`wire.TestA`; the runner demands otherwise: `Known` has it": 0,
+		"`wire.TestA`; not applicable: ":                             1,
+		"the runner demands otherwise":                               1,
+		"":                                                           1,
 	} {
 		if got := e.check(row{"1", "A client", shown}); len(got) != faults {
 			t.Errorf("%q: %q, want %d", shown, got, faults)

@@ -105,22 +105,22 @@ func (e *evidence) check(r row) (faults []string) {
 	fault := func(format string, args ...any) {
 		faults = append(faults, fmt.Sprintf("Section %s, %q: ", r.section, r.begins)+fmt.Sprintf(format, args...))
 	}
-	if reason, ok := strings.CutPrefix(r.shown, "not applicable:"); ok {
-		if len(strings.Fields(reason)) < 2 {
-			fault("not applicable, without a reason")
-		}
-		return faults
-	}
-	if reason, ok := strings.CutPrefix(r.shown, "the runner demands otherwise:"); ok {
-		name := named.FindStringSubmatch(reason)
-		if name == nil || len(strings.Fields(reason)) < 3 {
-			fault("the runner demands otherwise, without the name of its test and what is in it")
-		} else if err := e.runner(name[1]); err != nil {
-			fault("%v", err)
-		}
-		return faults
-	}
 	for item := range strings.SplitSeq(r.shown, "; ") {
+		if reason, ok := strings.CutPrefix(item, "not applicable:"); ok {
+			if len(strings.Fields(reason)) < 2 {
+				fault("not applicable, without a reason")
+			}
+			continue
+		}
+		if reason, ok := strings.CutPrefix(item, "the runner demands otherwise:"); ok {
+			name := named.FindStringSubmatch(reason)
+			if name == nil || len(strings.Fields(reason)) < 2 {
+				fault("the runner demands otherwise, without the name of its test and what is in it")
+			} else if err := e.runner(name[1]); err != nil {
+				fault("%v", err)
+			}
+			continue
+		}
 		if m := runners.FindStringSubmatch(item); m != nil {
 			if err := e.runner(m[1]); err != nil {
 				fault("%v", err)
