@@ -37,12 +37,14 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"serve": serveInScript,
-			"start": startInScript,
-			"end":   endInScript,
-			"until": untilInScript,
-			"said":  saidInScript,
-			"exits": exitsInScript,
+			"serve":     serveInScript,
+			"start":     startInScript,
+			"openssl":   opensslInScript,
+			"middlebox": middleboxInScript,
+			"end":       endInScript,
+			"until":     untilInScript,
+			"said":      saidInScript,
+			"exits":     exitsInScript,
 		},
 		Condition: func(cond string) (bool, error) {
 			name, _ := strings.CutPrefix(cond, "exec:")

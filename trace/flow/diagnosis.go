@@ -106,6 +106,10 @@ func (p *patient) alert() {
 	if f.Received {
 		p.Cause = fmt.Sprintf("the %s refused with the alert %s", p.sender(), f.Alert)
 	}
+	if f.Received && f.Alert != "certificate_required" && p.offersPSK() && p.message("ServerHello") == nil {
+		p.keysDiffer() // implementations differ in the alert for a binder that does not verify
+		return
+	}
 	switch f.Alert {
 	case "unknown_ca", "bad_certificate", "certificate_expired", "certificate_unknown", "certificate_revoked", "unsupported_certificate":
 		p.certificate()
@@ -202,14 +206,20 @@ func (p *patient) nothingShared() {
 		"permits: CurvePreferences and CipherSuites, or --groups and --ciphers."
 }
 
+// offersPSK reports whether the client offers an external PSK or a session.
+func (p *patient) offersPSK() bool {
+	hello := p.message("ClientHello")
+	return hello != nil && hello.Field("extensions", "pre_shared_key") != nil
+}
+
 // keysDiffer is a signature, a Finished or a PSK's binder that is wrong.
 func (p *patient) keysDiffer() {
-	hello := p.message("ClientHello")
-	if hello != nil && hello.Field("extensions", "pre_shared_key") != nil {
+	if p.offersPSK() {
+		hello := p.message("ClientHello")
 		if id := hello.Field("extensions", "pre_shared_key", "identities", "psk_identity"); id != nil {
 			p.show("The client offered the PSK %s.", or(value(hello, "extensions", "pre_shared_key", "identities", "psk_identity", "identity"), id.Value))
 		}
-		p.Advice = "The keys of the two sides differ, or their hash does. Give both the same key for this identity (--psk IDENTITY:KEY)."
+		p.Advice = "The keys of the two sides differ, or the server does not know this identity. Give both the same key for it (--psk IDENTITY:KEY)."
 		return
 	}
 	p.Advice = "A signature or a Finished message does not verify. The certificate and its key do not belong together, or something between the " +
@@ -250,9 +260,10 @@ func versions(hello *trace.Message) []string {
 	return []string{value(hello, "legacy_version")}
 }
 
-// list joins values for a sentence.
+// list joins values, without their numbers, for a sentence.
 func list(values []string) string {
 	const most = 12
+	values = bare(values)
 	if len(values) == 0 {
 		return "none"
 	}

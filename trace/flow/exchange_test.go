@@ -140,7 +140,7 @@ func TestDiagnose(t *testing.T) {
 		{"expired", func(c, s *hermetic.Config) { c.Time = func() time.Time { return pkitest.Now.AddDate(50, 0, 0) } },
 			"certificate_expired", "It is valid from", "Renew the certificate of the server, or set the clock of the client"},
 		{"no group", func(c, s *hermetic.Config) { s.CurvePreferences = []tls.CurveID{tls.CurveP384} },
-			"the server says: ", "The client offered the groups X25519 (0x001d), P-256 (0x0017).", "--groups"},
+			"the server says: ", "The client offered the groups X25519, P-256.", "--groups"},
 		{"no version", func(c, s *hermetic.Config) { c.MaxVersion, s.MinVersion = tls.VersionTLS12, tls.VersionTLS13 },
 			"protocol_version", "The client offered TLS 1.2", "--tls12"},
 		{"no protocol", func(c, s *hermetic.Config) { s.NextProtos = []string{"h3"} },
@@ -152,6 +152,12 @@ func TestDiagnose(t *testing.T) {
 			s.PSKs = []hermetic.PSK{{Identity: []byte("me"), Key: bytes.Repeat([]byte{2}, 32)}}
 			s.Certificates = nil
 		}, "decrypt_error", `The client offered the PSK "me".`, "Give both the same key"},
+		{"a PSK that only the client has", func(c, s *hermetic.Config) {
+			c.PSKs = []hermetic.PSK{{Identity: []byte("me"), Key: bytes.Repeat([]byte{1}, 32)}}
+			c.ServerName, c.RootCAs = "", nil
+			s.PSKs = []hermetic.PSK{{Identity: []byte("you"), Key: bytes.Repeat([]byte{1}, 32)}}
+			s.Certificates = nil
+		}, "the server says: ", "", "--psk"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r := newRun(t, false, c.change).play()
