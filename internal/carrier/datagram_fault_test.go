@@ -51,6 +51,20 @@ func TestAlerts(t *testing.T) {
 			}
 			p.wantDeadline("it is over", p.server, -1)
 		})
+		t.Run("a warning that is none", func(t *testing.T) {
+			p := newPair(t, playOptions{version: version}, nil)
+			p.connect()
+			epoch := uint64(1)
+			if version == wire.VersionTLS13 {
+				epoch = 3
+			}
+			err := p.input(p.client, p.reseal(p.server, epoch, record.Alert, []byte{1, byte(alert.HandshakeFailure)}))
+			if version == wire.VersionTLS13 {
+				roomtest.WantAlert(t, err, alert.DecodeError) // as BoringSSL's runner wants it
+			} else if err != nil {
+				t.Errorf("DTLS 1.2 has warnings: %v", err)
+			}
+		})
 		t.Run("fatal, unencrypted, about the hello", func(t *testing.T) {
 			p := newPair(t, playOptions{version: version}, nil)
 			p.output(p.client)

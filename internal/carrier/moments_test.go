@@ -82,6 +82,11 @@ func TestUnusualMoments(t *testing.T) {
 
 		// Section 6: alerts.
 		{"a warning that is none", only13, plain(record.Alert, 1, byte(alert.HandshakeFailure)), peer(alert.HandshakeFailure)},
+		// Once the version is known BoringSSL's runner wants a decode_error instead.
+		{"an encrypted warning that is none", done, sealed(keys13, record.Alert, 1, byte(alert.HandshakeFailure)), errBadAlert},
+		{"an encrypted warning that is none, in the handshake", answered, sealed(keys13, record.Alert, 1, byte(alert.UnrecognizedName)), errBadAlert},
+		{"an encrypted warning that nobody knows", done, sealed(keys13, record.Alert, 1, 200), errBadAlert},
+		{"an encrypted user_canceled", answered, sealed(keys13, record.Alert, 1, byte(alert.UserCanceled)), nil},
 		{"a warning that nobody knows", only13, plain(record.Alert, 1, 200), peer(200)},
 		{"a warning that is none, before the ClientHello", state{server: true, min: wire.VersionTLS13, max: wire.VersionTLS13},
 			plain(record.Alert, 1, byte(alert.ProtocolVersion)), peer(alert.ProtocolVersion)},
