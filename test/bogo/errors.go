@@ -77,6 +77,7 @@ var names = []struct {
 	{"no epoch is left", ":TOO_MANY_KEY_UPDATES:", both},
 	{"no message_seq is left", ":overflow:", both},
 	{"timed out", ":READ_TIMEOUT_EXPIRED:", both},
+	{"compressed certificate is larger than the limit", ":UNCOMPRESSED_CERT_TOO_LARGE:", both},
 	{"larger than the limit", ":EXCESSIVE_MESSAGE_SIZE:", both},
 	{"an alert is empty", ":BAD_ALERT:", both},
 	{"a handshake record is empty", ":WRONG_VERSION_NUMBER:", both},

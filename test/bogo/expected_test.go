@@ -14,7 +14,7 @@ var (
 		"RFC 9846, Section 4.3.11", "the client's PSK is unknown"}
 	clientOrder = decline{"of several PSKs the client's order counts", "RFC 9846, Section 4.3.11 leaves it to the server", "connection selected a different PSK"}
 	pskFirst    = decline{"a PSK that is known comes before a certificate", "RFC 9846, Section 4.1.1 leaves it to the server", "peer certificate did not match"}
-	only13      = decline{"a version without a cipher suite is not offered", "RFC 9846, Section 4.2.2", "did not offer any supported protocol versions"}
+	only13      = decline{"a version without a cipher suite is not offered", "RFC 9846, Section 4.2.2", "supported"}
 	noNameAck   = decline{"a DTLS 1.2 server does not acknowledge server_name, which pion/dtls cannot read", "RFC 6066, Section 3", "did not acknowledge server_name"}
 	staticRSA   = decline{"static RSA has no forward secrecy", "RFC 9325, Section 4.1: MUST NOT", "no cipher suite"}
 	mldsa87     = decline{"the signatures of CNSA 2.0 are those of ML-DSA-87", "draft-becker-cnsa2-tls-profile", "unexpected success"}
@@ -119,6 +119,9 @@ func ownChoice(o outcome) string {
 func ownVerification(o outcome) string {
 	if strings.HasPrefix(o.log, "unexpected failure") && strings.Contains(o.log, "signed by an authority that is not trusted") {
 		return "the runner names no authority for the certificate of a retry"
+	}
+	if strings.HasPrefix(o.log, "unexpected failure") && strings.Contains(o.log, "the peer's certificates do not satisfy our policy") {
+		return "the runner's authority signs its certificates with a key that the policy forbids"
 	}
 	return ""
 }
