@@ -24,6 +24,10 @@ func (e *Engine) beginTrace() {
 	e.trace = tracer.New(cfg.Trace, cfg.now, cfg.shared().conns.Add(1), e.mode.IsServer(), transport)
 }
 
+// TraceConn returns the number of the connection in the events of Config.Trace: see [trace.Event].
+// It is 0 without a trace.
+func (e *Engine) TraceConn() uint64 { return e.trace.Conn() }
+
 // traceOpen is Open with the events that it causes. It stands apart, and so do those below,
 // because a deferred call would cost time also when there is no trace.
 func (e *Engine) traceOpen(in []byte) (Opened, error) {

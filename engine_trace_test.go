@@ -751,9 +751,19 @@ func TestTraceNumbersConnections(t *testing.T) {
 		t.Fatal(err)
 	}
 	first.Output(nil)
+	if n := first.TraceConn(); n != 1 {
+		t.Errorf("the first is number %d", n)
+	}
 	first.Reset()
 	first.Output(nil)
 	second.Output(nil)
+	if a, b := first.TraceConn(), second.TraceConn(); a != 3 || b != 2 {
+		t.Errorf("after Reset the numbers are %d and %d", a, b)
+	}
+	client.Trace = nil
+	if quiet, err := NewEngine(TLSClient, client); err != nil || quiet.TraceConn() != 0 {
+		t.Errorf("without a trace the number is %d, %v", quiet.TraceConn(), err)
+	}
 	var got []uint64
 	for _, e := range told.list {
 		if !slices.Contains(got, e.Conn) {

@@ -2,25 +2,31 @@ package main
 
 import (
 	"bytes"
-	"html/template"
+	"fmt"
 	"log"
 	"net"
 	"net/http"
+	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
 
 	"github.com/hermetic-tls/hermetic"
 	"github.com/hermetic-tls/hermetic/netconn"
+	"github.com/hermetic-tls/hermetic/trace"
+	"github.com/hermetic-tls/hermetic/trace/flow"
+	"github.com/hermetic-tls/hermetic/trace/page"
 )
 
 // pages serves the status page.
 type pages struct {
 	started     time.Time
 	open, total atomic.Int64 // connections
+	handshakes  *handshakes
 }
 
-func newPages(now time.Time) *pages { return &pages{started: now} }
+func newPages(now time.Time, h *handshakes) *pages { return &pages{started: now, handshakes: h} }
 
 // maxRequest is the largest request head, in bytes.
 const maxRequest = 16 << 10
@@ -64,21 +70,43 @@ func (p *pages) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if c := netconn.FromContext(r.Context()); c != nil {
 		s = c.State()
 	}
+	var events []trace.Event
+	if c := netconn.FromContext(r.Context()); c != nil {
+		c.Control(func(e *hermetic.Engine) error {
+			events = p.handshakes.of(e.TraceConn())
+			return nil
+		})
+	}
 	var body bytes.Buffer
-	err := page.Execute(&body, map[string]any{
-		"Status": http.StatusText(status), "HTTP": r.Proto, "Version": versionName(s), "Suite": hermetic.CipherSuiteName(s.CipherSuite),
-		"Group": groupName(s.CurveID), "Resumed": s.DidResume, "ALPN": s.NegotiatedProtocol, "Name": s.ServerName, "Peer": r.RemoteAddr,
-		"Certificate": ofClient(s), "PSK": string(s.PSKIdentity),
-		"Open": p.open.Load(), "Total": p.total.Load(), "Since": time.Since(p.started).Round(time.Second),
+	err := page.Write(&body, events, &page.Options{
+		Title: "hermetic: " + http.StatusText(status), Note: "This is the handshake of your own connection, as the server sees it.", Facts: p.facts(r, s),
 	})
 	if err != nil {
 		http.Error(w, "the page cannot be made", http.StatusInternalServerError)
 		return
 	}
+	w.Header().Set("Content-Security-Policy", page.Policy)
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.Header().Set("Content-Length", strconv.Itoa(body.Len()))
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(status)
 	w.Write(body.Bytes()) // net/http omits it from the answer to HEAD
+}
+
+// facts are about the visitor's connection, and the server.
+func (p *pages) facts(r *http.Request, s hermetic.ConnectionState) []flow.Fact {
+	session := ""
+	if s.DidResume {
+		session = "resumed"
+	}
+	all := []flow.Fact{
+		{Name: "Protocol", Value: r.Proto}, {Name: "Version", Value: versionName(s)}, {Name: "Cipher suite", Value: hermetic.CipherSuiteName(s.CipherSuite)},
+		{Name: "Group", Value: groupName(s.CurveID)}, {Name: "ALPN", Value: s.NegotiatedProtocol}, {Name: "Server name", Value: s.ServerName},
+		{Name: "Session", Value: session}, {Name: "Your certificate", Value: ofClient(s)}, {Name: "Your PSK", Value: string(s.PSKIdentity)},
+		{Name: "You", Value: r.RemoteAddr},
+		{Name: "Connections", Value: fmt.Sprintf("%d open, %d in %v", p.open.Load(), p.total.Load(), time.Since(p.started).Round(time.Second))},
+	}
+	return slices.DeleteFunc(all, func(f flow.Fact) bool { return f.Value == "" })
 }
 
 // ofClient describes the client's certificate, or is "".
@@ -103,26 +131,3 @@ func (l httpLog) Write(line []byte) (int, error) {
 	_, err := l.out.Write([]byte(strings.Map(printable, text) + "\n"))
 	return len(line), err
 }
-
-var page = template.Must(template.New("status").Parse(`<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>hermetic</title>
-<style>body{font:16px/1.5 system-ui,sans-serif;max-width:40em;margin:3em auto;padding:0 1em;color:#223}
-h1{font-weight:600}td{padding:.2em 1.5em .2em 0}td:first-child{color:#667}</style></head>
-<body><h1>hermetic: {{.Status}}</h1>
-<table>
-<tr><td>Protocol</td><td>{{.HTTP}}</td></tr>
-<tr><td>Version</td><td>{{.Version}}</td></tr>
-<tr><td>Cipher suite</td><td>{{.Suite}}</td></tr>
-<tr><td>Group</td><td>{{.Group}}</td></tr>
-<tr><td>ALPN</td><td>{{.ALPN}}</td></tr>
-<tr><td>Server name</td><td>{{.Name}}</td></tr>
-{{- if .Resumed}}
-<tr><td>Session</td><td>resumed</td></tr>{{end}}
-{{- if .Certificate}}
-<tr><td>Your certificate</td><td>{{.Certificate}}</td></tr>{{end}}
-{{- if .PSK}}
-<tr><td>Your PSK</td><td>{{.PSK}}</td></tr>{{end}}
-<tr><td>You</td><td>{{.Peer}}</td></tr>
-<tr><td>Connections</td><td>{{.Open}} open, {{.Total}} in {{.Since}}</td></tr>
-</table></body></html>
-`))

@@ -25,6 +25,7 @@ type serverOptions struct {
 	tickets  int
 	early    uint32
 	protocol protocolOptions
+	watched  *handshakes // for the status page, or nil
 }
 
 func serverCommand() *cobra.Command {
@@ -32,8 +33,8 @@ func serverCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "server ADDR",
 		Short: "Serve a status page for browsers and curl, or echo",
-		Long: `Serve a status page over HTTP/1.1 and HTTP/2, or with --echo send back all data. With --dtls, send back each datagram, to
-any number of peers on one socket. Without --cert, use a self-signed certificate made by the process. Of several
+		Long: `Serve a status page over HTTP/1.1 and HTTP/2, on which visitors see their own handshake, or with --echo send back all data.
+With --dtls, send back each datagram, to any number of peers on one socket. Without --cert, use a self-signed certificate made by the process. Of several
 certificates, each client gets the one that fits its key types and the server name it asks for.
 
 With --cacert, clients must have a certificate of those authorities. --client-auth asks for less: with request, a client
@@ -127,7 +128,13 @@ func (o *serverOptions) config() (cfg *hermetic.Config, err error) {
 	if cfg.Certificates, err = o.identity.certificates(); err != nil {
 		return nil, err
 	}
-	return cfg, o.protocol.apply(cfg)
+	if err := o.protocol.apply(cfg); err != nil {
+		return nil, err
+	}
+	if o.servesPages() {
+		o.watched = watch(cfg)
+	}
+	return cfg, nil
 }
 
 // maxPeers is how many DTLS peers a server keeps.
@@ -157,7 +164,7 @@ func (o *serverOptions) listen(address string, cfg *hermetic.Config, fails failu
 func (o *serverOptions) serve(l net.Listener, fails failures) error {
 	switch {
 	case o.servesPages():
-		return netconn.Serve(newPages(time.Now()).server(fails), l)
+		return netconn.Serve(newPages(time.Now(), o.watched).server(fails), l)
 	case o.protocol.isDTLS():
 		return acceptAll(l, fails, echo)
 	}

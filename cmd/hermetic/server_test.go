@@ -72,7 +72,7 @@ func TestPages(t *testing.T) {
 		want          []string // in the answers
 		answers       int
 	}{
-		{"a request", "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", []string{"HTTP/1.1 200 OK\r\n", "\r\nDate: ", "<td>HTTP/1.1</td>", "\r\nContent-Length: "}, 1},
+		{"a request", "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", []string{"HTTP/1.1 200 OK\r\n", "\r\nDate: ", "<dd>HTTP/1.1</dd>", "\r\nContent-Length: "}, 1},
 		{"LF line ends", "GET / HTTP/1.1\nHost: x\nConnection: close\n\n", []string{"200 OK"}, 1},
 		{"HTTP/1.0", "GET / HTTP/1.0\r\n\r\n", []string{"HTTP/1.0 200 OK"}, 0},
 		{"two requests at once", "GET / HTTP/1.1\r\nHost: x\r\n\r\nGET /x HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", []string{"200 OK", "404 Not Found"}, 2},
@@ -123,7 +123,7 @@ func TestPagesHTTP2(t *testing.T) {
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(resp.Body)
-	if err != nil || resp.ProtoMajor != 2 || !bytes.Contains(body, []byte("<td>HTTP/2.0</td>")) || !bytes.Contains(body, []byte("<td>h2</td>")) {
+	if err != nil || resp.ProtoMajor != 2 || !bytes.Contains(body, []byte("<dd>HTTP/2.0</dd>")) || !bytes.Contains(body, []byte("<dd>h2</dd>")) {
 		t.Errorf("%s, %v: %s", resp.Proto, err, body)
 	}
 }

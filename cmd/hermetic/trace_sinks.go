@@ -11,7 +11,7 @@ import (
 
 	"github.com/hermetic-tls/hermetic/trace"
 	"github.com/hermetic-tls/hermetic/trace/flow"
-	drawn "github.com/hermetic-tls/hermetic/trace/page"
+	"github.com/hermetic-tls/hermetic/trace/page"
 	"github.com/hermetic-tls/hermetic/trace/pcapng"
 )
 
@@ -212,7 +212,7 @@ func (s *sinks) writePage() error {
 		return nil
 	}
 	var b bytes.Buffer
-	if err := drawn.Write(&b, s.all(), &drawn.Options{Title: s.title, Note: s.note}); err != nil {
+	if err := page.Write(&b, s.all(), &page.Options{Title: s.title, Note: s.note}); err != nil {
 		return err
 	}
 	if err := os.WriteFile(s.options.html, b.Bytes(), 0o600); err != nil {

@@ -54,6 +54,14 @@ func New(sink func(trace.Event), now func() time.Time, conn uint64, server bool,
 	return &Tracer{sink: sink, now: now, conn: conn, side: side, transport: t}
 }
 
+// Conn returns the connection's number, or 0 if tracing is off.
+func (t *Tracer) Conn() uint64 {
+	if t == nil {
+		return 0
+	}
+	return t.conn
+}
+
 // Enter begins a call of the engine. It reports whether the call is the outermost one: then it
 // ends with Leave.
 func (t *Tracer) Enter() bool {
