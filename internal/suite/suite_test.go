@@ -257,3 +257,35 @@ func TestUsageLimits(t *testing.T) {
 		}
 	}
 }
+
+// TestLeadingZeros: RFC 9846, Section 7.4.2: a shared secret has constant length; "leading
+// zeros found in this octet string MUST NOT be truncated".
+func TestLeadingZeros(t *testing.T) {
+	for g, size := range map[Group]int{P256: 32, P384: 48, P521: 66} {
+		key, err := g.GenerateKey(rand.Reader)
+		if err != nil {
+			t.Fatal(err)
+		}
+		found := false
+		for range 10_000 {
+			public, secret, err := g.Respond(rand.Reader, key.Public())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(secret) != size {
+				t.Fatalf("%v: a secret of %d bytes, want %d", g, len(secret), size)
+			}
+			if secret[0] != 0 {
+				continue
+			}
+			if ours, err := key.SharedSecret(public); err != nil || !bytes.Equal(ours, secret) {
+				t.Errorf("%v: the two sides disagree about %x: %x, %v", g, secret, ours, err)
+			}
+			found = true
+			break
+		}
+		if !found {
+			t.Errorf("%v: no secret begins with a zero", g)
+		}
+	}
+}

@@ -20,7 +20,7 @@ var (
 	obliges = regexp.MustCompile(`\b(MUST|SHALL|REQUIRED)\b`)
 	heading = regexp.MustCompile(`^(#+) +(.*?)(?: *\{#[^}]*\})?$`)
 	// item matches the line that starts an item of a list, or a definition.
-	item = regexp.MustCompile(`^\s*([-*:]|[0-9]+\.)\s+`)
+	item = regexp.MustCompile(`^\s*([-*:]|[1-9][0-9]?\.)\s+`)
 	// end matches what can end a sentence, and the character that the next starts with.
 	end = regexp.MustCompile(`[.?!]["')]*\s+["'({*]*\p{Lu}`)
 	// reference matches a reference to a section or another document.

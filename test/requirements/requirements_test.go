@@ -178,7 +178,8 @@ name:
 | that is not | required |
 1. First, it is REQUIRED.
 2. Then it MUST NOT
-end
+end with the bits
+001. Then it SHALL.
 --- back
 # A
 ## B
@@ -192,7 +193,8 @@ This MUST. That MUST? (And those MUST.)
 		{"1.1", "This field MUST be zero."},
 		{"2", "| a row MUST be | its own |"},
 		{"2", "First, it is REQUIRED."},
-		{"2", "Then it MUST NOT end"},
+		{"2", "Then it MUST NOT end with the bits 001."},
+		{"2", "Then it SHALL."},
 		{"A.1", "This MUST."},
 		{"A.1", "That MUST?"},
 		{"A.1", "(And those MUST.)"},
