@@ -4,7 +4,6 @@ package browser
 import (
 	"bufio"
 	"bytes"
-	"context"
 	"encoding/json"
 	"fmt"
 	"image/png"
@@ -16,6 +15,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -71,6 +71,7 @@ type report struct {
 type example struct {
 	url     string
 	reports chan report
+	ends    chan string // what the program says of a session that has ended
 }
 
 // build builds the example once.
@@ -105,33 +106,46 @@ func start(t *testing.T, program string, args ...string) *example {
 			t.Errorf("the program says %s", s)
 		}
 	})
-	line, err := bufio.NewReader(out).ReadString('\n')
+	lines := bufio.NewScanner(out)
+	if !lines.Scan() {
+		t.Fatal(lines.Err())
+	}
+	target, err := url.Parse(strings.TrimPrefix(lines.Text(), "open "))
 	if err != nil {
 		t.Fatal(err)
 	}
-	target, err := url.Parse(strings.TrimSpace(strings.TrimPrefix(line, "open ")))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return before(t, target)
+	e := before(t, target)
+	go func() {
+		for lines.Scan() {
+			e.ends <- lines.Text()
+		}
+	}()
+	return e
 }
 
 // before is a server before the program. It adds the test to the page, and a picture that
 // arrives with the report: until then the page has not loaded.
 func before(t *testing.T, target *url.URL) *example {
-	e := &example{reports: make(chan report, 1)}
+	e := &example{reports: make(chan report, 1), ends: make(chan string, 16)}
 	done := make(chan struct{})
 	proxy := &httputil.ReverseProxy{
-		Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(target) },
-		ModifyResponse: func(r *http.Response) error {
-			if r.Request.URL.Path != "/" {
-				return nil
+		Rewrite: func(r *httputil.ProxyRequest) {
+			r.SetURL(target)
+			if tampers(r.In, "offer") {
+				r.Out.Body, r.Out.ContentLength = change(t, r.In.Body, otherFingerprint)
 			}
-			page, err := io.ReadAll(r.Body)
-			page = append(page, `<script src="/test/drive.js"></script><img src="/test/done.png" style="display: none">`...)
-			r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(page)), int64(len(page))
-			r.Header.Set("Content-Length", fmt.Sprint(len(page)))
-			return err
+		},
+		ModifyResponse: func(r *http.Response) error {
+			switch {
+			case r.Request.URL.Path == "/":
+				r.Body, r.ContentLength = change(t, r.Body, func(page string) string {
+					return page + `<script src="/test/drive.js"></script><img src="/test/done.png" style="display: none">`
+				})
+			case tampers(r.Request, "answer"):
+				r.Body, r.ContentLength = change(t, r.Body, otherFingerprint)
+			}
+			r.Header.Set("Content-Length", fmt.Sprint(r.ContentLength))
+			return nil
 		},
 	}
 	mux := http.NewServeMux()
@@ -157,8 +171,40 @@ func before(t *testing.T, target *url.URL) *example {
 	return e
 }
 
-// visit runs the browser until it has reported and taken its picture.
-func (b *browser) visit(t *testing.T, e *example, screenshot, query string) report {
+// tampers reports whether the signaling of a page is tampered with, in this direction.
+func tampers(r *http.Request, direction string) bool {
+	page, err := url.Parse(r.Referer())
+	return err == nil && r.URL.Path == "/offer" && page.Query().Get("tamper") == direction
+}
+
+// otherFingerprint changes the fingerprints of a description, as an attacker would to become
+// the peer.
+func otherFingerprint(sdp string) string {
+	return regexp.MustCompile(`a=fingerprint:sha-256 ..`).ReplaceAllStringFunc(sdp, func(s string) string {
+		digit := "0"
+		if strings.HasSuffix(s, "0") {
+			digit = "1"
+		}
+		return s[:len(s)-1] + digit
+	})
+}
+
+// change changes the body of a request or an answer.
+func change(t *testing.T, body io.ReadCloser, f func(string) string) (io.ReadCloser, int64) {
+	defer body.Close()
+	text, err := io.ReadAll(body)
+	if err != nil {
+		t.Error(err)
+	}
+	changed := f(string(text))
+	if changed == string(text) {
+		t.Error("nothing is changed")
+	}
+	return io.NopCloser(strings.NewReader(changed)), int64(len(changed))
+}
+
+// visit runs the browser until it has reported. When it has taken its picture, it ends.
+func (b *browser) visit(t *testing.T, e *example, screenshot, query string) (got report, ended <-chan error) {
 	t.Helper()
 	cmd := b.command(t, b.program, screenshot, e.url+"/?"+query)
 	cmd.Env = append(os.Environ(), "HOME="+t.TempDir())
@@ -168,25 +214,24 @@ func (b *browser) visit(t *testing.T, e *example, screenshot, query string) repo
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	ended := make(chan error, 1)
-	go func() { ended <- cmd.Wait() }()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	defer syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
-	var got report
+	end, over := make(chan error, 1), make(chan struct{})
+	go func() {
+		end <- cmd.Wait()
+		close(over)
+	}()
+	t.Cleanup(func() {
+		syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
+		<-over
+	})
 	select {
 	case got = <-e.reports:
-	case err := <-ended:
+		return got, end
+	case err := <-end:
 		t.Fatalf("%s ends without a report: %v\n%s", b.program, err, out.String())
-	case <-ctx.Done():
-		t.Fatalf("%s has not reported\n%s", b.program, out.String())
+	case <-time.After(patience):
+		t.Fatalf("%s has not reported", b.program)
 	}
-	select {
-	case <-ended:
-	case <-ctx.Done():
-		t.Errorf("%s takes no picture", b.program)
-	}
-	return got
+	panic("not reached")
 }
 
 // TestBrowsers: messages on data channels and video come back, in both roles and versions, over a
@@ -205,11 +250,44 @@ func TestBrowsers(t *testing.T) {
 					seed := fmt.Sprint(1 + 4*i + 2*j + k)
 					e := start(t, program, "--listen", "127.0.0.1:0", "--ip", "127.0.0.1,127.0.0.2", "--loss", "0.05", "--seed", seed)
 					screenshot := filepath.Join(pictures(t), fmt.Sprintf("%s-%s-%s.png", b.program, setup, version))
-					got := b.visit(t, e, screenshot, url.Values{"setup": {setup}, "version": {version}}.Encode())
+					got, ended := b.visit(t, e, screenshot, url.Values{"setup": {setup}, "version": {version}}.Encode())
 					got.check(t, &b, setup, version)
+					select {
+					case <-ended:
+					case <-time.After(patience):
+						t.Fatal("it takes no picture")
+					}
 					checkPicture(t, screenshot)
 				})
 			}
+		}
+	}
+}
+
+// TestTamperedSignaling: a fingerprint that is changed on the way is noticed. If it was in the
+// offer, we refuse the browser; if it was in the answer, the browser refuses us.
+func TestTamperedSignaling(t *testing.T) {
+	program := build(t)
+	for _, b := range browsers {
+		if _, err := exec.LookPath(b.program); err != nil {
+			t.Run(b.program, func(t *testing.T) { missing(t, err) })
+			continue
+		}
+		for tamper, want := range map[string]string{
+			"offer":  "the peer's certificate does not have the fingerprint that was announced",
+			"answer": "peer sent alert ",
+		} {
+			t.Run(b.program+"/"+tamper, func(t *testing.T) {
+				e := start(t, program, "--listen", "127.0.0.1:0", "--ip", "127.0.0.1")
+				query := url.Values{"setup": {"passive"}, "version": {"1.3"}, "tamper": {tamper}}.Encode()
+				got, _ := b.visit(t, e, filepath.Join(t.TempDir(), "page.png"), query)
+				if got.Error != "" || len(got.Received) > 0 {
+					t.Errorf("%s; it has received %q", got.Error, got.Received)
+				}
+				if end := <-e.ends; !strings.Contains(end, want) {
+					t.Errorf("the program says %q, want %q", end, want)
+				}
+			})
 		}
 	}
 }

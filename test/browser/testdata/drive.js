@@ -68,16 +68,21 @@
     $("setup").value = query.get("setup");
     $("version").value = query.get("version");
     $("start").click();
+    if (query.get("tamper")) {
+      await until("the connection fails", () => pc.connectionState == "failed");
+      return;
+    }
     await received("DTLS");
     await received("The program is at 127.0.0.1:");
     await say("hello");
     await flood();
     await watch();
     await stats();
+    const flooding = flood(); // in the middle of which the path changes
     $("restart").click();
     await received("The program is at 127.0.0.2:");
     await say("hello again");
-    await flood();
+    await flooding;
     await watch();
     await stats();
     await until("the connection is shown", () => pc.connectionState == "connected");
@@ -85,7 +90,8 @@
     report.error = report.error || String(error);
     // For the reader of the failure: what the browser knows of the media.
     for (const s of (await pc.getStats()).values()) if (s.type.endsWith("bound-rtp")) report.error += "\n" + JSON.stringify(s);
+  } finally {
+    for (const kind of ["received", "sent", "state"]) report[kind] = lines(kind);
+    await fetch("/test/report", { method: "POST", body: JSON.stringify(report) });
   }
-  for (const kind of ["received", "sent", "state"]) report[kind] = lines(kind);
-  await fetch("/test/report", { method: "POST", body: JSON.stringify(report) });
 })();
