@@ -3,6 +3,7 @@ package handshake
 import (
 	"bytes"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -17,6 +18,7 @@ var (
 	errCompressedSize = alert.New(alert.BadCertificate, "the peer's compressed certificate is larger than the limit")
 	errDeclaredSize   = alert.New(alert.BadCertificate, "the peer's compressed certificate declares another size than it has")
 	errCompressedTail = alert.New(alert.BadCertificate, "data follows the end of the peer's compressed certificate")
+	errNoReader       = errors.New("its function Decompress returned neither a reader nor an error")
 )
 
 // Compressor compresses Certificate messages (RFC 8879). Either function may be nil.
@@ -99,6 +101,9 @@ func (m *Machine) uncompressed(msg wire.Message) ([]byte, error) {
 func decompress(o *Compressor, c *wire.CompressedCertificate) ([]byte, error) {
 	in := bytes.NewReader(c.Data)
 	r, err := o.Decompress(in, c.Length)
+	if r == nil && err == nil {
+		return nil, alert.Wrap(alert.InternalError, "the peer's certificate cannot be decompressed", errNoReader)
+	}
 	var body []byte
 	if err == nil {
 		body, err = io.ReadAll(io.LimitReader(r, int64(c.Length)+1))

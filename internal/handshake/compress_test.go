@@ -270,6 +270,16 @@ func TestDecompressionIsClosed(t *testing.T) {
 	}
 }
 
+// TestDecompressReturnsNothing: an algorithm without a reader or an error is out of order.
+func TestDecompressReturnsNothing(t *testing.T) {
+	c := Compressor{Decompress: func(io.Reader, int) (io.Reader, error) { return nil, nil }}
+	_, err := decompress(&c, &wire.CompressedCertificate{Length: 4, Data: []byte("data")})
+	var fault *alert.Error
+	if !errors.As(err, &fault) || fault.Description != alert.InternalError || !errors.Is(err, errNoReader) {
+		t.Errorf("%v", err)
+	}
+}
+
 type closer struct {
 	io.Reader
 	closed *int
