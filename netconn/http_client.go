@@ -242,14 +242,14 @@ func (r *route) dialHTTP2(ctx context.Context, _, addr string) (net.Conn, error)
 // dial returns a connection with HTTP/2, or one with HTTP/1.1.
 func (r *route) dial(ctx context.Context, addr string, h2 bool) (net.Conn, error) {
 	over, _ := ctx.Value(handoffKey{}).(*handoff)
-	if c := over.take(); c != nil {
+	if c := over.take(h2); c != nil {
 		return c, nil
 	}
 	c, err := r.transport.connect(ctx, r.proxy, addr, r.transport.offered())
 	if err != nil {
 		return nil, err
 	}
-	if got := c.State().NegotiatedProtocol == protoHTTP2; got != h2 {
+	if got := c.speaksHTTP2(); got != h2 {
 		if over != nil {
 			r.learn(over.host, got)
 		}
@@ -290,13 +290,28 @@ func (t *roundTripper) offered() []string {
 	})
 }
 
+var errDialedNothing = errors.New("netconn: the http.Transport's DialContext returned neither a connection nor an error")
+
+// dialer returns the function that makes the connections below.
+func (t *roundTripper) dialer() func(ctx context.Context, network, addr string) (net.Conn, error) {
+	dial := t.outer.DialContext
+	if dial == nil {
+		return new(net.Dialer).DialContext
+	}
+	return func(ctx context.Context, network, addr string) (net.Conn, error) {
+		conn, err := dial(ctx, network, addr)
+		if conn == nil && err == nil {
+			err = errDialedNothing
+		}
+		return conn, err
+	}
+}
+
 // connect dials, through a proxy if there is one, and performs the handshake.
 func (t *roundTripper) connect(ctx context.Context, proxy *url.URL, addr string, protos []string) (*Conn, error) {
-	dial, err := t.outer.DialContext, error(nil)
-	if dial == nil {
-		dial = new(net.Dialer).DialContext
-	}
 	var conn net.Conn
+	var err error
+	dial := t.dialer()
 	if proxy == nil {
 		conn, err = dial(ctx, "tcp", addr)
 	} else {
@@ -366,16 +381,23 @@ func (h *handoff) give(c *Conn) {
 	c.Close() // the request was sent over another one
 }
 
-func (h *handoff) take() *Conn {
+// take returns the connection if it is one with HTTP/2, or one with HTTP/1.1. What another request
+// has learned meanwhile may have sent this one to the transport for the other protocol.
+func (h *handoff) take(h2 bool) *Conn {
 	if h == nil {
 		return nil
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	c := h.conn
+	if c == nil || c.speaksHTTP2() != h2 {
+		return nil
+	}
 	h.conn = nil
 	return c
 }
+
+func (c *Conn) speaksHTTP2() bool { return c.State().NegotiatedProtocol == protoHTTP2 }
 
 // end closes a connection that the request does not need anymore.
 func (h *handoff) end() {
