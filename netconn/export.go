@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"net"
 	"net/netip"
 	"time"
@@ -27,7 +28,7 @@ type SavedConn struct {
 
 var (
 	errExportUDP = errors.New("netconn: Export needs a listener on a *net.UDPConn")
-	errExportKey = errors.New("netconn: Export needs an AEAD")
+	errExportKey = fmt.Errorf("netconn: Export needs an AEAD, and it is nil: %w", hermetic.ErrInvalidOperation)
 	errImport    = errors.New("netconn: PacketConfig.Import needs an ImportKey, and a *net.UDPConn")
 )
 
@@ -43,7 +44,7 @@ var (
 // Datagrams that come after that wait in the socket, if another descriptor of it is open: get one
 // with [net.UDPConn.File] before, and import from it. Use an AEAD with random nonces of 24 bytes, as
 // XChaCha20-Poly1305 has, or a new key for each call. If the listener is closed already, the error is
-// net.ErrClosed.
+// net.ErrClosed. With a nil AEAD it is a [hermetic.ErrInvalidOperation], and nothing has changed.
 func (l *PacketListener) Export(ctx context.Context, aead cipher.AEAD) ([]SavedConn, error) {
 	s := l.socket
 	socket, ok := s.transport.(*udp)
@@ -101,8 +102,11 @@ func (s *socket) drain(ctx context.Context) {
 	}
 }
 
-// tellExport lets drain look again.
+// tellExport lets drain look again: whatever changes what [peer.rests] reports calls it.
 func (s *socket) tellExport() {
+	if !s.draining.Load() {
+		return
+	}
 	select {
 	case s.progress <- struct{}{}:
 	default:

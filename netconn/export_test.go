@@ -362,14 +362,17 @@ func TestExportRefuses(t *testing.T) {
 	w.caller(t, "peer", client).speak()
 	accept(t, l)
 	h := newHandover(t, server)
-	if _, err := h.l.Export(t.Context(), nil); !errors.Is(err, errExportKey) {
-		t.Errorf("without a key: %v", err)
-	}
 	h.export(t.Context())
 	if _, err := h.l.Export(t.Context(), h.aead); !errors.Is(err, net.ErrClosed) {
 		t.Errorf("twice: %v", err)
 	}
 	h = newHandover(t, server)
+	c := h.dial(client)
+	if _, err := h.l.Export(t.Context(), nil); !errors.Is(err, hermetic.ErrInvalidOperation) {
+		t.Errorf("without an AEAD: %v", err)
+	}
+	says(t, c, "still here")
+	hears(t, accept(t, h.l), "still here")
 	h.l.Close()
 	if _, err := h.l.Export(t.Context(), h.aead); !errors.Is(err, net.ErrClosed) {
 		t.Errorf("after Close: %v", err)
@@ -429,4 +432,28 @@ func FuzzSavedPeer(f *testing.F) {
 			t.Errorf("%x becomes %x", b, s.append(nil))
 		}
 	})
+}
+
+// TestExportIsTold: Export, which waits for what is under way, is told of each end of it, also where
+// no engine is used.
+func TestExportIsTold(t *testing.T) {
+	_, server := configs(t)
+	for name, end := range map[string]func(p *peer){
+		"the datagrams that waited have left": func(p *peer) { p.leaving = true; p.leave() },
+		"the connection has failed":           func(p *peer) { p.abort(net.ErrClosed) },
+		"a new handshake replaces it":         func(p *peer) { p.abortHandshake(ErrReplaced) },
+	} {
+		s := newSocket(newTransport(newWire()), server)
+		s.draining.Store(true)
+		p := newPeer(s, address{key: key{name: "peer"}}, hermetic.DTLSServer, server)
+		if p.rests() {
+			t.Fatalf("%s: a handshake under way rests", name)
+		}
+		end(p)
+		select {
+		case <-s.progress:
+		default:
+			t.Errorf("%s: Export waits on", name)
+		}
+	}
 }

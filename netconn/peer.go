@@ -195,9 +195,7 @@ func (p *peer) use(reply bool, f func() error) {
 	p.busy = true
 	p.mu.Unlock()
 	after := p.run(reply, f)
-	if p.socket.draining.Load() {
-		p.socket.tellExport()
-	}
+	p.socket.tellExport()
 	if p.removed {
 		return
 	}

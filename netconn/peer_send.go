@@ -75,6 +75,7 @@ func (p *peer) leave() {
 	p.out, p.leaving = nil, false
 	removed := p.removed
 	p.wake.Broadcast()
+	p.socket.tellExport()
 	p.mu.Unlock()
 	if removed {
 		p.socket.left()
@@ -89,6 +90,7 @@ func (p *peer) finish() {
 	}
 	p.removed = true
 	p.wake.Broadcast()
+	p.socket.tellExport()
 	p.socket.remove(p, p.established, p.leaving)
 	failed, err := p.socket.config.OnFailure, p.err
 	tell := failed != nil && err != nil && !p.established
