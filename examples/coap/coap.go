@@ -35,17 +35,19 @@ var suites = []uint16{
 var certificateSuites = []uint16{0x1301, 0x1305, 0xC02B, 0xC0AE}
 
 // A listener is a DTLS listener as go-coap wants it.
-type listener struct{ *netconn.PacketListener }
+type listener struct{ inner *netconn.PacketListener }
 
 // AcceptWithContext returns go-coap's own error at the end: with any other one, its server tries
 // again at once, forever.
 func (l listener) AcceptWithContext(ctx context.Context) (net.Conn, error) {
-	conn, err := l.PacketListener.AcceptWithContext(ctx)
+	conn, err := l.inner.AcceptWithContext(ctx)
 	if errors.Is(err, net.ErrClosed) {
 		err = coapnet.ErrListenerIsClosed
 	}
 	return conn, err
 }
+
+func (l listener) Close() error { return l.inner.Close() }
 
 // serve answers requests until the listener is closed. A device that is silent for long is
 // forgotten.
