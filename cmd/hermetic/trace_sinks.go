@@ -206,7 +206,7 @@ func (s *sinks) draw(events []trace.Event) {
 	s.err = errors.Join(s.err, err)
 }
 
-// writePage writes the file of --html, in full or not at all.
+// writePage writes the file of --html.
 func (s *sinks) writePage() error {
 	if s.options.html == "" {
 		return nil
