@@ -41,6 +41,10 @@ func answering(t *testing.T, files string) (port string) {
 	return port
 }
 
+func command(t *testing.T, name string, args ...string) *exec.Cmd {
+	return exec.CommandContext(t.Context(), name, args...)
+}
+
 // output runs a command and returns what it prints.
 func output(t *testing.T, cmd *exec.Cmd) string {
 	t.Helper()

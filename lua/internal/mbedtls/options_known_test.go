@@ -44,6 +44,28 @@ func TestEveryOptionIsDocumented(t *testing.T) {
 	}
 }
 
+// TestEveryOptionIsAnnotated: editors know the options that there are.
+func TestEveryOptionIsAnnotated(t *testing.T) {
+	text, err := os.ReadFile("../../meta/mbedtls/ssl.lua")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, class, _ := strings.Cut(string(text), "---@class mbedtls.ssl.options\n")
+	class, _, _ = strings.Cut(class, "\n\n")
+	annotated := map[string]bool{}
+	for _, m := range regexp.MustCompile(`(?m)^---@field ([a-z]+)\??`).FindAllStringSubmatch(class, -1) {
+		annotated[m[1]] = true
+		if _, ok := known[m[1]]; !ok {
+			t.Errorf("an option %s is annotated, which is unknown", m[1])
+		}
+	}
+	for key := range known {
+		if !annotated[key] && !strings.Contains(key, ".") {
+			t.Errorf("lua/meta/mbedtls/ssl.lua lacks the option %s", key)
+		}
+	}
+}
+
 // TestSecretsAreNotQuoted: no error shows a value that is a secret.
 func TestSecretsAreNotQuoted(t *testing.T) {
 	for _, key := range []string{"password", "psk.key", "ticketkeys", "cookiesecret", "certs.password"} {
