@@ -825,7 +825,7 @@ func TestTraceOfMovedEngine(t *testing.T) {
 var silent = []string{
 	"Missing", "Pending", "HasOutput", "Reset", "HandshakeComplete", "MaxData", "Overhead", "SetServerName", "SetConn", "SetContext", "SetPeerID",
 	"SetRetransmitTimeout", "Deadline", "Acknowledged", "ConnectionIDs", "EarlyDataRoom", "ExportKeyingMaterial", "Compact", "Export",
-	"OpenFrom", "Path", "NewPath", "SetPath", "Drops", "State", // OpenFrom is Open
+	"OpenFrom", "Path", "NewPath", "SetPath", "Drops", "State", "TraceConn", // OpenFrom is Open
 }
 
 // TestEveryCallDelivers: a method that causes events delivers them.
