@@ -77,6 +77,8 @@ func questionName(q handshake.Question) string {
 		return "psk"
 	case *handshake.ClientPSK:
 		return "psk"
+	case *handshake.Resume:
+		return "resumption"
 	case *handshake.SealTicket:
 		return "ticket"
 	}

@@ -603,6 +603,38 @@ func TestTraceOfQuestions(t *testing.T) {
 	}
 }
 
+// TestTraceOfResumption: the question whether to resume a session, and its answer.
+func TestTraceOfResumption(t *testing.T) {
+	for answer, failed := range map[Resumption]bool{ResumeAccept: false, ResumeDecline: false, ResumeDecline + 1: true} {
+		client, server, now := sessionConfigs(t, tls.VersionTLS13)
+		newMeeting(t, false, client, server).settle(now)
+		server = server.Clone()
+		server.ResumeSession = func(*ResumableSession) Resumption { return answer }
+		var told events
+		told.watch(server)
+		newMeeting(t, false, client, server).run()
+		var got []string
+		for _, e := range told.list {
+			switch d := e.Data.(type) {
+			case *trace.Question:
+				if d.Question == "replay" {
+					t.Errorf("%v: there is no early data, and the question is %q", answer, d.Question)
+				}
+				if d.Question == "resumption" {
+					got = append(got, fmt.Sprintf("asked %v", d.Async))
+				}
+			case *trace.Answer:
+				if d.Question == "resumption" {
+					got = append(got, fmt.Sprintf("failed %v", d.Failed))
+				}
+			}
+		}
+		if want := fmt.Sprintf("asked false; failed %v", failed); strings.Join(got, "; ") != want {
+			t.Errorf("%v: %q, want %q", answer, got, want)
+		}
+	}
+}
+
 // TestTraceSinkPanics: the caller gets the panic, the engine continues, and no event is lost.
 func TestTraceSinkPanics(t *testing.T) {
 	fourModes(t, func(t *testing.T, datagram bool, version uint16) {

@@ -334,7 +334,7 @@ func (*Path) Name() string { return "path_updated" }
 // good.
 type Question struct {
 	// Question is "config", "certificate", "signature", "verdict", "session", "psk",
-	// "ticket" or "replay".
+	// "resumption", "ticket" or "replay".
 	Question string `json:"question"`
 
 	// Async says that the caller is asked, with Engine.Pending, and the handshake waits.
