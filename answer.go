@@ -86,11 +86,12 @@ func (e *Engine) configured(q *handshake.Configure, cfg *Config, err error) {
 	q.Params = &c.server
 }
 
-// callbackError is a failure of a callback: with the alert that it chose, if
-// it returned an *AlertError.
+// callbackError is a failure of a callback: with the alert that it chose, if it returned an
+// *AlertError. One without an alert has that of close_notify, which would tell the peer of an
+// orderly end.
 func callbackError(otherwise alert.Description, err error) error {
 	var chosen *AlertError
-	if errors.As(err, &chosen) {
+	if errors.As(err, &chosen) && chosen.Alert != AlertCloseNotify {
 		otherwise = alert.Description(chosen.Alert)
 	}
 	return alert.Wrap(otherwise, errCallback, err)
@@ -126,6 +127,9 @@ func (e *Engine) certificate(q *handshake.Choose) (cert *tls.Certificate, asked 
 	switch {
 	case e.mode.IsServer() && cfg.GetCertificate != nil:
 		cert, err = cfg.GetCertificate(newClientHello(e, q.Hello, &q.Criteria))
+		if err == error(errNoCertificates) && len(cfg.Certificates) > 0 {
+			err = nil // they were set after FromTLS
+		}
 		return cert, cert != nil, err
 	case !e.mode.IsServer() && cfg.GetClientCertificate != nil:
 		cert, err = cfg.GetClientCertificate(newCertificateRequest(e, q))

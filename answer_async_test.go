@@ -223,6 +223,24 @@ func TestAsyncFailures(t *testing.T) {
 	wantAlert(t, p.client, err, AlertCertificateRevoked)
 }
 
+// TestErrorWithoutAlert: a callback whose *AlertError names no alert, whose number is that of
+// close_notify, does not tell the peer of an orderly end.
+func TestErrorWithoutAlert(t *testing.T) {
+	fourModes(t, func(t *testing.T, datagram bool, version uint16) {
+		client, server, _ := sessionConfigs(t, version)
+		client.VerifyConnection = func(ConnectionState) error { return &AlertError{Cause: "no"} }
+		m := newMeeting(t, datagram, client, server)
+		clientErr, serverErr := m.pump()
+		var ours, theirs *AlertError
+		if !errors.As(clientErr, &ours) || ours.Alert != AlertBadCertificate || ours.Received {
+			t.Errorf("client: %v", clientErr)
+		}
+		if !errors.As(serverErr, &theirs) || theirs.Alert != AlertBadCertificate || !theirs.Received {
+			t.Errorf("server: %v", serverErr)
+		}
+	})
+}
+
 // TestCallbacks: GetCertificate, GetClientCertificate, GetConfigForClient,
 // VerifyPeerCertificate and VerifyConnection, in both versions.
 func TestCallbacks(t *testing.T) {

@@ -472,6 +472,24 @@ func TestFromTLS(t *testing.T) {
 	}
 }
 
+// TestFromTLSWithoutCertificates: a Config of FromTLS that gets its certificates afterwards uses them.
+// Without any, it still makes none.
+func TestFromTLSWithoutCertificates(t *testing.T) {
+	_, own, _ := sessionConfigs(t, tls.VersionTLS13)
+	for _, certs := range [][]tls.Certificate{nil, own.Certificates} {
+		server, err := FromTLS(new(tls.Config))
+		if err != nil {
+			t.Fatal(err)
+		}
+		server = server.Clone()
+		server.Certificates = certs
+		err = newMeeting(t, false, &Config{InsecureSkipVerify: true}, server).run()
+		if certs == nil && !errors.Is(err, errNoCertificates) || certs != nil && err != nil {
+			t.Errorf("%d certificates: %v", len(certs), err)
+		}
+	}
+}
+
 // TestFromTLSValues: a value that only crypto/tls has is refused by the name of its field, with what
 // to do.
 func TestFromTLSValues(t *testing.T) {

@@ -113,7 +113,7 @@ func configFault(field string, err error) error {
 }
 
 // AlertError is the failure of a connection: the alert, its sender, and the cause. It is fatal.
-// A callback may return one to choose the alert.
+// A callback may return one to choose the alert: any but close_notify, which is not an error.
 type AlertError struct {
 	// Alert is the alert description.
 	Alert Alert
