@@ -167,11 +167,11 @@ func (s *Session) fail(st *Step) {
 		recover()
 		s.reset()
 	}()
-	last := s.engine.Output(append(st.Output, s.out...))
-	switch {
-	case s.fed:
-		s.enqueue(last)
-	case len(last) <= cap(st.Out):
+	if s.fed { // the queue outlives the step, whose room is only lent
+		s.enqueue(s.engine.Output(slices.Clone(s.out)))
+		return
+	}
+	if last := s.engine.Output(append(st.Output, s.out...)); len(last) <= cap(st.Out) {
 		st.Output = st.Out[:copy(st.Out[:cap(st.Out)], last)]
 	}
 }

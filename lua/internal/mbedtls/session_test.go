@@ -2,6 +2,7 @@ package mbedtls
 
 import (
 	"bytes"
+	"fmt"
 	"math/rand/v2"
 	"strings"
 	"testing"
@@ -242,4 +243,49 @@ func TestReset(t *testing.T) {
 		d.in.Reset()
 	}
 	shake(t, client, server)
+}
+
+// A step's room is lent: what is drained later is not in it, and nothing is written to it
+// after the step.
+func TestRoomIsOnlyLent(t *testing.T) {
+	lent := bytes.Repeat([]byte{0xa5}, MaxOutput)
+	for mode := hermetic.TLSClient; mode <= hermetic.DTLSServer; mode++ {
+		for _, received := range []string{"", "HTTP/1.1 400 Bad Request\r\n\r\n", "\x15\x03\x03\x00\x02\x02\x28", "\x16\x03\x03\x00\x04\x08\x00\x00\x00"} {
+			t.Run(fmt.Sprintf("%v, after %q", mode, received), func(t *testing.T) {
+				s := new(Session)
+				if err := s.Init(&Config{mode: mode, config: &hermetic.Config{InsecureSkipVerify: true}}, true); err != nil {
+					t.Fatal(err)
+				}
+				step := func() (st Step, room [2][]byte) {
+					room = [2][]byte{make([]byte, MaxInput), make([]byte, MaxOutput)}
+					st = Step{Op: Handshake, Begin: true, In: room[0], Out: room[1]}
+					s.Step(&st)
+					copy(room[0], lent)
+					copy(room[1], lent)
+					return st, room
+				}
+				s.SetPeerID([]byte("peer"))
+				step()
+				if err := s.Feed([]byte(received)); err != nil {
+					t.Fatal(err)
+				}
+				_, first := step()
+				s.Feed([]byte(received))
+				step() // what it queues is added to what the first has queued
+				if !bytes.Equal(first[1], lent) || !bytes.HasPrefix(first[0], lent[:MaxInput-MaxOutput]) {
+					t.Error("a later step has written to the room of an earlier one")
+				}
+				out := make([]byte, MaxOutput)
+				for {
+					n, more := s.Drain(out)
+					if bytes.Contains(out[:n], lent[:4]) {
+						t.Errorf("what is drained was in the room of a step: %x", out[:n])
+					}
+					if !more && n == 0 {
+						break
+					}
+				}
+			})
+		}
+	}
 }
