@@ -34,6 +34,7 @@ type trust struct {
 	depth      int // how many authorities may be between the leaf and its root
 	depthSet   bool
 	anyPurpose bool // whatever the certificate says that it is for
+	ocsp       hermetic.OCSPCheck
 
 	lists []*x509.RevocationList // of revoked
 }

@@ -55,6 +55,7 @@ type cryptography struct {
 	groups, shares []tls.CurveID
 	suites         []uint16
 	schemes        []tls.SignatureScheme
+	policy         *hermetic.Policy
 }
 
 // datagrams are the options of DTLS.
@@ -171,6 +172,7 @@ func (o *Options) Config() (*Config, error) {
 	config.NextProtos = o.alpn
 	config.CurvePreferences, config.KeyShares = o.crypto.groups, o.crypto.shares
 	config.CipherSuites, config.SignatureSchemes = o.crypto.suites, o.crypto.schemes
+	config.Policy = o.crypto.policy
 	o.datagrams(config)
 	if err := o.preshared(config); err != nil {
 		return nil, err
@@ -180,6 +182,9 @@ func (o *Options) Config() (*Config, error) {
 			config.MinVersion = version
 		}
 		config.MaxVersion = max(config.MaxVersion, version)
+	}
+	if config.OCSPCheck = o.trust.ocsp; o.trust.ocsp != hermetic.OCSPCheckNone && config.InsecureSkipVerify {
+		return nil, errors.New("option 'ocsp' needs a server that is verified, with its name: 'cacert', or verify = true")
 	}
 	made := &Config{mode: o.mode, config: config, readAhead: o.readAhead, functions: o.functions, usages: o.usages(), roots: config.RootCAs}
 	if o.mode.IsServer() {
@@ -219,6 +224,10 @@ var optionOf = map[string]string{
 	"DTLS.SRTPProfiles": "srtp",
 	"DTLS.CookieSecret": "cookiesecret",
 	"PSKs[0]":           "psk",
+	"MinVersion":        "versions",
+	"MaxVersion":        "versions",
+	"EarlyData":         "earlydata",
+	"MaxEarlyData":      "earlydata",
 	"NextProtos":        "alpn",
 }
 
@@ -238,7 +247,7 @@ func optionError(err error) error {
 	if option == "" {
 		return err
 	}
-	return fmt.Errorf("option '%s': %s", option, wrong.Reason)
+	return fmt.Errorf("option '%s': %s", option, strings.ReplaceAll(wrong.Reason, "Config.Policy", "policy"))
 }
 
 // fit reports an option that is not for the mode.

@@ -116,6 +116,13 @@ var verifications = map[string]string{
 	"required": "required", "true": "required",
 }
 
+// stapling are the values of ocsp.
+var stapling = map[string]hermetic.OCSPCheck{
+	"stapled":     hermetic.OCSPCheckStapled,
+	"must-staple": hermetic.OCSPCheckMustStaple,
+	"require":     hermetic.OCSPCheckRequire,
+}
+
 // known are the options.
 var known = map[string]option{
 	"mode": {types: "string", allows: "tls-client, tls-server, dtls-client or dtls-server", take: func(o *Options, value string) (err error) {
@@ -157,10 +164,19 @@ var known = map[string]option{
 	"alpn": {types: "string table function", allows: "a name of 1 to 255 bytes", take: named(func(name string) (string, bool) {
 		return name, 0 < len(name) && len(name) < 256
 	}, func(o *Options) *[]string { return &o.alpn })},
-	"groups":      {types: "string table", allows: groupNames(), take: named(groupID, groupsOf)},
-	"keyshares":   {types: "string table", only: "clients", allows: groupNames(), take: named(groupID, sharesOf)},
-	"ciphers":     {types: "string table", allows: "a registered name, such as TLS_AES_128_GCM_SHA256", take: named(suiteID, suitesOf)},
-	"signatures":  {types: "string table", allows: schemeNames(), take: named(schemeID, schemesOf)},
+	"groups":     {types: "string table", allows: groupNames(), take: named(groupID, groupsOf)},
+	"keyshares":  {types: "string table", only: "clients", allows: groupNames(), take: named(groupID, sharesOf)},
+	"ciphers":    {types: "string table", allows: "a registered name, such as TLS_AES_128_GCM_SHA256", take: named(suiteID, suitesOf)},
+	"signatures": {types: "string table", allows: schemeNames(), take: named(schemeID, schemesOf)},
+	"policy": {types: "string", allows: "fips, wpa3, cnsa1 or cnsa2", take: func(o *Options, value string) (err error) {
+		o.crypto.policy, err = hermetic.ParsePolicy(value)
+		return err
+	}},
+	"ocsp": {types: "string", only: "clients", allows: "stapled, must-staple or require", take: func(o *Options, value string) error {
+		var ok bool
+		o.trust.ocsp, ok = stapling[value]
+		return allowed(ok)
+	}},
 	"readahead":   {types: "boolean", only: "TLS", take: truth(func(o *Options) *bool { return &o.readAhead })},
 	"recordsize":  {types: "number string", only: "TLS", allows: "512 to 16384", take: number(512, maxData, func(o *Options) *int { return &o.records.size })},
 	"recordlimit": {types: "number string", allows: "64 to 16385", take: number(64, maxData+1, func(o *Options) *int { return &o.records.limit })},
@@ -169,11 +185,8 @@ var known = map[string]option{
 		o.records.fragment = n
 		return allowed(ok && n&(n-1) == 0)
 	}},
-	"compression": {types: "string table", allows: "zlib", take: func(o *Options, value string) error {
-		o.compressors = append(o.compressors, hermetic.ZlibCompressor())
-		return allowed(value == "zlib")
-	}},
-	"mtu": {types: "number string", only: "DTLS", allows: "128 to 65535", take: number(1, 1<<16-1, func(o *Options) *int { return &o.dtls.mtu })},
+	"compression": {types: "string table", allows: compressorNames(), take: named(compressorNamed, func(o *Options) *[]hermetic.CertificateCompressor { return &o.compressors })},
+	"mtu":         {types: "number string", only: "DTLS", allows: "128 to 65535", take: number(1, 1<<16-1, func(o *Options) *int { return &o.dtls.mtu })},
 	"cid": {types: "number string", only: "DTLS", allows: "0 to 255", take: func(o *Options, value string) error {
 		o.dtls.cidSet = true
 		return number(0, 255, func(o *Options) *int { return &o.dtls.cid })(o, value)

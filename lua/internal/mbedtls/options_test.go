@@ -4,6 +4,8 @@ import (
 	"crypto/tls"
 	"strings"
 	"testing"
+
+	"github.com/hermetic-tls/hermetic"
 )
 
 func TestOptions(t *testing.T) {
@@ -38,6 +40,22 @@ func TestOptions(t *testing.T) {
 		{"early data without tickets", "mode=tls-server tickets=false earlydata=1", "options 'earlydata' and 'tickets = false' exclude"},
 		{"early data in TLS 1.2", "mode=tls-server versions=1.2 earlydata=1", "option 'earlydata' needs version 1.3"},
 		{"no early data in TLS 1.2", "mode=tls-server versions=1.2 earlydata=0", ""},
+		{"a policy", "mode=tls-client policy=fips", ""},
+		{"a policy of DTLS", "mode=dtls-server policy=cnsa2", ""},
+		{"a policy in capitals", "mode=tls-client policy=FIPS", "invalid option 'FIPS' for 'policy': it must be fips, wpa3, cnsa1 or cnsa2"},
+		{"no policy", "mode=tls-client policy=", "invalid option '' for 'policy'"},
+		{"a policy with what it permits", "mode=tls-client policy=wpa3 groups=P-384 ciphers=TLS_AES_256_GCM_SHA384", ""},
+		{"a policy and groups", "mode=tls-client groups=X25519 policy=fips", "option 'groups': X25519 is forbidden by policy (FIPS 140-3)"},
+		{"a policy and ciphers", "mode=tls-client policy=cnsa1 ciphers=TLS_AES_128_GCM_SHA256", "option 'ciphers': TLS_AES_128_GCM_SHA256 is forbidden by policy"},
+		{"a policy and signatures", "mode=tls-client policy=fips signatures=Ed25519", "option 'signatures': Ed25519 is forbidden by policy"},
+		{"a policy and versions", "mode=tls-client policy=cnsa2 versions=1.2", "option 'versions': TLS 1.2 is forbidden by policy (CNSA 2.0)"},
+		{"a policy and key shares", "mode=tls-client policy=cnsa1 keyshares=X25519", "option 'keyshares'"},
+		{"a policy and early data", "mode=tls-client policy=cnsa1 sessions=1 earlydata=true", "option 'earlydata': it is forbidden by policy (CNSA 1.0)"},
+		{"a policy and a server's early data", "mode=tls-server policy=cnsa1 earlydata=1", "option 'earlydata': it is forbidden by policy"},
+		{"OCSP", "mode=dtls-client ocsp=must-staple hostname=example.com verify=true", ""},
+		{"OCSP of a server that is not verified", "mode=tls-client ocsp=stapled hostname=example.com", "option 'ocsp' needs a server that is verified"},
+		{"OCSP of clients", "mode=tls-server ocsp=require", "option 'ocsp' is for clients"},
+		{"some OCSP", "mode=tls-client ocsp=none", "invalid option 'none' for 'ocsp': it must be stapled, must-staple or require"},
 		{"a key log nowhere", "mode=tls-client keylog=/no/where", "/no/where: can't open key log"},
 	}
 	for _, test := range tests {
@@ -71,5 +89,18 @@ func TestVersionsAreARange(t *testing.T) {
 	c, err := o.Config()
 	if err != nil || c.config.MinVersion != tls.VersionTLS12 || c.config.MaxVersion != tls.VersionTLS13 {
 		t.Errorf("%x to %x, %v", c.config.MinVersion, c.config.MaxVersion, err)
+	}
+}
+
+// TestPoliciesAreThePresets: newconfig's names are those of ParsePolicy, which lists them in its error.
+func TestPoliciesAreThePresets(t *testing.T) {
+	_, err := hermetic.ParsePolicy("")
+	_, presets, ok := strings.Cut(err.Error(), "none of ")
+	if names := strings.Split(presets, ", "); !ok || alternatives(names) != known["policy"].allows {
+		t.Errorf("%v, but the option allows %s", err, known["policy"].allows)
+	}
+	c := made(t, [2]string{"policy", "cnsa2"}, [2]string{"ocsp", "require"}, [2]string{"verify", "true"}, [2]string{"hostname", "localhost"}).config
+	if c.Policy == nil || c.Policy.Name != "CNSA 2.0" || c.OCSPCheck != hermetic.OCSPCheckRequire {
+		t.Errorf("the configuration has the policy %v and OCSPCheck %v", c.Policy, c.OCSPCheck)
 	}
 }

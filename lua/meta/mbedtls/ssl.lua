@@ -28,11 +28,13 @@ local ssl = {}
 ---@field keyshares? string|string[]
 ---@field ciphers? string|string[]
 ---@field signatures? string|string[]
+---@field policy? 'fips'|'wpa3'|'cnsa1'|'cnsa2'
+---@field ocsp? 'stapled'|'must-staple'|'require'
 ---@field readahead? boolean
 ---@field recordsize? integer
 ---@field recordlimit? integer
 ---@field maxfragment? 512|1024|2048|4096
----@field compression? 'zlib'
+---@field compression? 'zlib'|'brotli'|'zstd'|string[]
 ---@field mtu? integer
 ---@field cid? integer
 ---@field srtp? string|string[]

@@ -276,6 +276,9 @@ tests['errors say what an option allows'] = function()
     ["for 'groups': it must be X25519MLKEM768,"] = { groups = 'x' },
     ["for 'signatures': it must be ECDSAWithP256AndSHA256,"] = { signatures = 'x' },
     ["for 'verify': it must be required, chain, optional, request, require-any, none,"] = { verify = 'maybe' },
+    ["invalid option 'strict' for 'policy': it must be fips, wpa3, cnsa1 or cnsa2"] = { policy = 'strict' },
+    ["option 'policy' must be a string, not a table"] = { policy = { 'fips' } },
+    ["for 'ocsp': it must be stapled, must-staple or require"] = { ocsp = 'x' },
     ["for 'recordsize': it must be 512 to 16384"] = { recordsize = 100 },
     ["for 'sessions': it must be 0 to 1048575, or true"] = { sessions = -1 },
   } do
@@ -285,6 +288,40 @@ tests['errors say what an option allows'] = function()
   h.throws("for 'ticketlifetime': it must be 1 to 604800 seconds", server, { ticketlifetime = 0 })
   local _, err = pcall(server, { ticketkeys = 'a secret that is too short' })
   assert(err:find("invalid option for 'ticketkeys': it must be 32 bytes each", 1, true) and not err:find('too short', 1, true), err)
+end
+
+local pem = h.file('server.pem')
+
+tests['a policy: what it permits, what it forbids, and what contradicts it'] = function()
+  local c = t.established(client { policy = 'fips', cacert = trusting.cacert, hostname = trusting.hostname }, server { cert = pem })
+  h.same(c:info().group, 'SecP256r1MLKEM768')
+  h.same(c:info().suite, 'TLS_AES_128_GCM_SHA256')
+  local err = t.shake(t.pair(client { policy = 'fips' }, server { cert = pem, groups = 'X25519' }))
+  assert(err:find('FIPS 140-3', 1, true) or err:find('handshake_failure', 1, true), err)
+  err = t.shake(t.pair(client { groups = 'X25519' }, server { cert = pem, policy = 'fips' }))
+  assert(err:find('no group in common under the policy FIPS 140-3', 1, true), err)
+  -- a key with P-256 is not CNSA's, neither the peer's nor one of our own
+  err = t.shake(t.pair(client { policy = 'cnsa1', cacert = trusting.cacert, hostname = trusting.hostname }, server { cert = pem }))
+  assert(err, 'a key that the policy forbids was accepted')
+  h.throws("option 'cert'", server, { policy = 'cnsa1', cert = pem })
+  h.throws("option 'groups': X25519 is forbidden by policy (CNSA 2.0)", client, { policy = 'cnsa2', groups = 'X25519' })
+  h.throws("option 'versions': TLS 1.2 is forbidden by policy (CNSA 2.0)", client, { policy = 'cnsa2', versions = '1.2' })
+end
+
+tests['MLKEM1024, if it is named'] = function()
+  local c = t.established(client { groups = 'mlkem1024' }, server { cert = pem, groups = { 'X25519', 'MLKEM1024' } })
+  h.same(c:info().group, 'MLKEM1024')
+end
+
+tests['ocsp: a server without a response'] = function()
+  local function checked(ocsp) return client { ocsp = ocsp, cacert = trusting.cacert, hostname = trusting.hostname } end
+  t.established(checked 'stapled', server { cert = pem })
+  t.established(checked 'must-staple', server { cert = pem })
+  local err = t.shake(t.pair(checked 'require', server { cert = pem }))
+  assert(err:find('OCSP', 1, true), err)
+  h.throws("option 'ocsp' needs a server that is verified, with its name: 'cacert', or verify = true", client, { ocsp = 'require' })
+  h.throws("option 'ocsp' needs a server that is verified", client, { ocsp = 'require', cacert = trusting.cacert, verify = 'chain' })
+  h.throws("option 'ocsp' is for clients", server, { ocsp = 'require' })
 end
 
 tests['records of a size'] = function()
@@ -313,7 +350,7 @@ tests['limits of records, and compressed certificates'] = function()
   h.throws("for 'recordlimit': it must be 64 to 16385", client, { recordlimit = 63 })
   h.throws("for 'maxfragment': it must be 512, 1024, 2048 or 4096", client, { maxfragment = 600 })
   h.throws("option 'maxfragment' is for clients", server, { maxfragment = 512 })
-  h.throws("invalid option 'brotli' for 'compression': it must be zlib", client, { compression = 'brotli' })
+  h.throws("invalid option 'brotli' for 'compression': it must be zlib; brotli and zstd need a build with certcompress", client, { compression = 'brotli' })
 end
 
 tests['readahead: one callback brings many records'] = function()
