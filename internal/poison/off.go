@@ -5,6 +5,9 @@
 // in others it does nothing.
 package poison
 
+// Copies reports whether Lend copies, which is an allocation for each result.
+const Copies = false
+
 // Loan is a result that is valid until the next one.
 type Loan struct{}
 

@@ -4,6 +4,8 @@ package poison
 
 import "bytes"
 
+const Copies = true
+
 type Loan struct{ lent []byte }
 
 // Lend returns a copy: b may be where the next result is put together.
