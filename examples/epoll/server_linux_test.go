@@ -50,6 +50,21 @@ func listening(t *testing.T) *server {
 	return s
 }
 
+// dialed is a server that has not begun, on a clock that a test moves, and its first client.
+func dialed(t *testing.T) (s *server, c net.Conn, now *time.Time) {
+	t.Helper()
+	s = listening(t)
+	t.Cleanup(s.close)
+	start := time.Unix(1, 0)
+	s.now = func() time.Time { return start }
+	c, err := net.Dial("tcp", s.address.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	return s, c, &start
+}
+
 // finish stops the server, whose tables and counts can be read then.
 func (r *running) finish() {
 	r.t.Helper()
@@ -329,15 +344,7 @@ func TestHandshakeTimeout(t *testing.T) {
 
 // TestDrops: a ClientHello that comes drop by drop has as much time as one that does not come.
 func TestDrops(t *testing.T) {
-	s := listening(t)
-	defer s.close()
-	now := time.Unix(1, 0)
-	s.now = func() time.Time { return now }
-	c, err := net.Dial("tcp", s.address.String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
+	s, c, now := dialed(t)
 	s.accept()
 	events := make([]unix.EpollEvent, 1)
 	drops := append([]byte{22, 3, 1, 64, 0, 1, 0, 60, 0}, make([]byte, 100)...)
@@ -348,7 +355,7 @@ func TestDrops(t *testing.T) {
 			continue // EINTR
 		}
 		s.event(s.conns[int(events[0].Fd)], events[0].Events)
-		now = now.Add(time.Second)
+		*now = now.Add(time.Second)
 		s.expire()
 		seconds++
 	}
@@ -472,15 +479,7 @@ func TestFull(t *testing.T) {
 
 // TestNoDescriptors: without descriptors the server pauses, and does not spin.
 func TestNoDescriptors(t *testing.T) {
-	s := listening(t)
-	defer s.close()
-	now := time.Unix(1, 0)
-	s.now = func() time.Time { return now }
-	c, err := net.Dial("tcp", s.address.String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
+	s, _, now := dialed(t)
 
 	var before unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &before); err != nil {
@@ -490,8 +489,7 @@ func TestNoDescriptors(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.accept()
-	err = unix.Setrlimit(unix.RLIMIT_NOFILE, &before)
-	if err != nil {
+	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &before); err != nil {
 		t.Fatal(err)
 	}
 	if s.counts.paused != 1 || len(s.conns) != 0 {
@@ -504,7 +502,7 @@ func TestNoDescriptors(t *testing.T) {
 	if wait := s.timeout(); wait != 1000 {
 		t.Errorf("epoll would wait %d ms", wait)
 	}
-	now = now.Add(time.Second)
+	*now = now.Add(time.Second)
 	s.expire()
 	if n, err := unix.EpollWait(s.epoll, events, -1); n != 1 || err != nil {
 		t.Errorf("%d events, %v", n, err)

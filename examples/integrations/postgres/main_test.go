@@ -87,7 +87,7 @@ func start(t *testing.T, ca *pkitest.Authority) string {
 		t.Fatalf("initdb: %v\n%s", err, out)
 	}
 	hba := save("hba.conf", []byte("hostssl all all 127.0.0.1/32 scram-sha-256 clientcert=verify-full\n"))
-	port := freePort(t)
+	port := exampletest.FreePort(t)
 	cmd = exec.Command(postgres, "-D", data, "-F", "-k", dir, "-c", "listen_addresses=127.0.0.1", "-c", "port="+port, "-c", "hba_file="+hba,
 		"-c", "ssl=on", "-c", "ssl_cert_file="+save("server.crt", chain), "-c", "ssl_key_file="+save("server.key", key), "-c", "ssl_ca_file="+save("ca.crt", cas))
 	cmd.SysProcAttr, cmd.Dir = as, dir
@@ -122,17 +122,6 @@ func awaitReady(t *testing.T, log io.Reader) {
 			t.Fatalf("PostgreSQL does not start:\n%s", &said)
 		}
 	}
-}
-
-func freePort(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	_, port, _ := net.SplitHostPort(l.Addr().String())
-	return port
 }
 
 // TestPostgres: the program against a real server, with queries, a canceled one, and refusals.

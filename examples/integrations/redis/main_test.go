@@ -23,7 +23,7 @@ func start(t *testing.T, ca *pkitest.Authority) string {
 		exampletest.Missing(t, "redis-server")
 	}
 	chain, key := pkitest.PEM(t, ca.Leaf(t, pkitest.Options{}))
-	port := freePort(t)
+	port := exampletest.FreePort(t)
 	cmd := exec.Command(path, "--port", "0", "--bind", "127.0.0.1", "--tls-port", port, "--save", "", "--appendonly", "no", "--dir", t.TempDir(),
 		"--tls-cert-file", exampletest.Save(t, chain), "--tls-key-file", exampletest.Save(t, key), "--tls-ca-cert-file", exampletest.CAFile(t, ca))
 	out, err := cmd.StdoutPipe()
@@ -47,17 +47,6 @@ func start(t *testing.T, ca *pkitest.Authority) string {
 	}
 	t.Fatalf("Redis does not start:\n%s", &log)
 	return ""
-}
-
-func freePort(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	_, port, _ := net.SplitHostPort(l.Addr().String())
-	return port
 }
 
 // TestRun: the program sets a key, and Redis refuses a client without a good certificate.

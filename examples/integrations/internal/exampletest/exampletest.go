@@ -3,6 +3,7 @@ package exampletest
 
 import (
 	"crypto/tls"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -38,7 +39,7 @@ func PairFile(t testing.TB, c tls.Certificate) string {
 	return Save(t, slices.Concat(chain, key))
 }
 
-// Save saves data in a file of its own.
+// Save saves data in a new file.
 func Save(t testing.TB, data []byte) string {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "file.pem")
@@ -46,4 +47,16 @@ func Save(t testing.TB, data []byte) string {
 		t.Fatal(err)
 	}
 	return file
+}
+
+// FreePort returns a port that nobody listens at.
+func FreePort(t testing.TB) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	_, port, _ := net.SplitHostPort(l.Addr().String())
+	return port
 }
