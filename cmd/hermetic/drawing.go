@@ -160,9 +160,9 @@ func (d *drawing) connection(c *flow.Connection, choices bool) {
 	result, color := "the handshake is not complete", warning
 	switch {
 	case c.Failed != nil:
-		result, color = "failed after "+milliseconds(c.End.Sub(c.Start)), bad
+		result, color = "failed after "+flow.Duration(c.End.Sub(c.Start)), bad
 	case c.Completed != nil:
-		result, color = c.Completed.Version+" in "+milliseconds(c.Handshake), good
+		result, color = c.Completed.Version+" in "+flow.Duration(c.Handshake), good
 	}
 	d.line(piece{bold, title + ": "}, piece{color, result})
 	d.line()
@@ -189,7 +189,7 @@ func (d *drawing) connection(c *flow.Connection, choices bool) {
 func (d *drawing) step(s *flow.Step, timed bool) {
 	left := ""
 	if timed {
-		left = milliseconds(s.Time.Sub(d.start))
+		left = flow.Duration(s.Time.Sub(d.start))
 	}
 	switch s.Kind {
 	case flow.Message:
@@ -211,25 +211,12 @@ func (d *drawing) step(s *flow.Step, timed bool) {
 	case flow.CCS, flow.ACK:
 		d.arrow(left, s.From, s.Notation(), faint, "")
 	case flow.Retransmission:
-		d.arrow(left, s.From, "sent again: "+triggers(s.Label), warning, fmt.Sprintf("%d B", s.Bytes))
+		d.arrow(left, s.From, "sent again: "+flow.Trigger(s.Label), warning, fmt.Sprintf("%d B", s.Bytes))
 	case flow.Drop:
 		d.remark(left, warning, fmt.Sprintf("✕ the %s drops %s, %d B: %s", s.From, plural(s.Records, "record"), s.Bytes, strings.ReplaceAll(s.Label, "_", " ")))
 	case flow.Wait:
-		d.remark(left, warning, fmt.Sprintf("… the %s waits %s for an answer: %s", s.From, milliseconds(s.Duration), s.Label))
+		d.remark(left, warning, fmt.Sprintf("… the %s waits %s for an answer: %s", s.From, flow.Duration(s.Duration), s.Label))
 	}
-}
-
-// triggers says why something is sent again.
-func triggers(trigger string) string {
-	switch trigger {
-	case "timeout":
-		return "no answer in time"
-	case "peer_repeats":
-		return "the peer repeats its flight"
-	case "partial_ack":
-		return "only a part was acknowledged"
-	}
-	return trigger
 }
 
 func colorOf(s *flow.Step) text.Colors {
@@ -301,7 +288,7 @@ func (d *drawing) times(c *flow.Connection) {
 			continue
 		}
 		bar := strings.Repeat("█", max(1, int(share*min(most, float64(d.width-labelColumn-32))+0.5)))
-		d.line(piece{faint, fit(name, labelColumn)}, piece{plain, fit(part.what, 23) + right(milliseconds(part.time), 8) + " "}, piece{handshake, bar})
+		d.line(piece{faint, fit(name, labelColumn)}, piece{plain, fit(part.what, 23) + right(flow.Duration(part.time), 8) + " "}, piece{handshake, bar})
 		name = ""
 	}
 }
@@ -326,7 +313,7 @@ func (d *drawing) datagrams(x *flow.Exchange) {
 		case "dropped":
 			label, color = "DROPPED ("+strings.ReplaceAll(g.Reason, "_", " ")+") "+label, bad
 		}
-		left := milliseconds(at.Sub(d.start))
+		left := flow.Duration(at.Sub(d.start))
 		size := fmt.Sprintf("%d B", g.Bytes)
 		if g.Fate == "lost" {
 			d.lost(left, g.From, label, size)

@@ -9,7 +9,6 @@ import (
 	"os/signal"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -286,21 +285,4 @@ func parseLoss(s string) (float64, error) {
 		return 0, misuse("--loss: %q is not from 0%% to 100%%", s)
 	}
 	return p, nil
-}
-
-// milliseconds is a time as the drawing shows it.
-func milliseconds(d time.Duration) string {
-	switch {
-	case d >= 10*time.Second:
-		return fmt.Sprintf("%.1f s", d.Seconds())
-	case d >= time.Second:
-		return fmt.Sprintf("%.2f s", d.Seconds())
-	case d >= 10*time.Millisecond:
-		return fmt.Sprintf("%.0f ms", float64(d)/1e6)
-	case d >= time.Millisecond:
-		return fmt.Sprintf("%.1f ms", float64(d)/1e6)
-	case d > 0:
-		return fmt.Sprintf("%.0f µs", float64(d)/1e3)
-	}
-	return "0 ms"
 }

@@ -72,7 +72,7 @@ func newChart(list []flow.Datagram, start time.Time, width int) *chart {
 		}
 		y += gap
 		if i == 0 || m.at.After(last) && (len(c.Ticks) == 0 || y-c.Ticks[len(c.Ticks)-1].Y >= 14) {
-			c.Ticks = append(c.Ticks, tick{y, duration(m.at.Sub(start)), cut})
+			c.Ticks = append(c.Ticks, tick{y, flow.Duration(m.at.Sub(start)), cut})
 		}
 		last = m.at
 		if m.arrive {

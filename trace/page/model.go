@@ -193,7 +193,7 @@ func (m *model) exchange(id string, x *flow.Exchange) exchange {
 func heading(views []*flow.Connection) (text, class string) {
 	for _, c := range views {
 		if c.Failed != nil {
-			return "The handshake failed after " + duration(c.End.Sub(c.Start)), "bad"
+			return "The handshake failed after " + flow.Duration(c.End.Sub(c.Start)), "bad"
 		}
 	}
 	for _, c := range views {
@@ -203,9 +203,9 @@ func heading(views []*flow.Connection) (text, class string) {
 	}
 	c := views[0]
 	if c.Completed.Resumed {
-		return clean(fmt.Sprintf("%s resumed in %s", c.Completed.Version, duration(c.Handshake))), "good"
+		return clean(fmt.Sprintf("%s resumed in %s", c.Completed.Version, flow.Duration(c.Handshake))), "good"
 	}
-	return clean(fmt.Sprintf("%s handshake in %s", c.Completed.Version, duration(c.Handshake))), "good"
+	return clean(fmt.Sprintf("%s handshake in %s", c.Completed.Version, flow.Duration(c.Handshake))), "good"
 }
 
 func newDiagnosis(d *flow.Diagnosis) *diagnosis {
@@ -253,7 +253,7 @@ func (m *model) view(id string, c *flow.Connection) *view {
 		{"Waiting for the peer", c.Times.Peer}, {"Waiting for timers", c.Times.Timers}, {"Waiting for the caller", c.Times.Caller}, {"Own work", c.Times.Local},
 	} {
 		if share := int(100*float64(t.time)/float64(max(c.Handshake, 1)) + 0.5); t.time > 0 && share > 0 {
-			v.Bars = append(v.Bars, bar{t.name, duration(t.time), min(share, 100)})
+			v.Bars = append(v.Bars, bar{t.name, flow.Duration(t.time), min(share, 100)})
 		}
 	}
 	steps := c.Steps
@@ -277,7 +277,7 @@ func (m *model) view(id string, c *flow.Connection) *view {
 // step draws a step.
 func (m *model) step(id string, number int, s *flow.Step, c *flow.Connection) step {
 	d := step{
-		ID: id, Number: fmt.Sprint(number), Class: string(s.Kind), Time: duration(s.Time.Sub(c.Start)),
+		ID: id, Number: fmt.Sprint(number), Class: string(s.Kind), Time: flow.Duration(s.Time.Sub(c.Start)),
 		From: string(s.From), To: other(s.From), Label: clean(s.Notation()),
 	}
 	if s.Bytes > 0 {
@@ -296,7 +296,7 @@ func (m *model) step(id string, number int, s *flow.Step, c *flow.Connection) st
 		d.Size = ""
 	case flow.Retransmission:
 		d.Label = "Sent again"
-		d.Notes = []string{clean(because(s.Label))}
+		d.Notes = []string{clean(flow.Trigger(s.Label))}
 		add("records", fmt.Sprint(s.Records))
 	case flow.Drop:
 		d.To = ""
@@ -305,7 +305,7 @@ func (m *model) step(id string, number int, s *flow.Step, c *flow.Connection) st
 	case flow.Wait:
 		d.To = ""
 		d.Label = fmt.Sprintf("The %s waits for an answer", s.From)
-		d.Notes = []string{clean(s.Label), duration(s.Duration)}
+		d.Notes = []string{clean(s.Label), flow.Duration(s.Duration)}
 	case flow.Data:
 		add("records", fmt.Sprint(s.Records))
 	}
@@ -362,19 +362,6 @@ func records(n int) string {
 	return fmt.Sprintf("%d records", n)
 }
 
-// because says why something is sent again.
-func because(trigger string) string {
-	switch trigger {
-	case "timeout":
-		return "no answer in time"
-	case "peer_repeats":
-		return "the peer repeats its flight"
-	case "partial_ack":
-		return "only a part was acknowledged"
-	}
-	return trigger
-}
-
 // is13 reports whether epochs have the meaning that they have in TLS 1.3.
 func is13(c *flow.Connection) bool {
 	for i := range c.Steps {
@@ -404,23 +391,6 @@ func keys(epoch uint64, c *flow.Connection) string {
 	}[protection(epoch, c)] + fmt.Sprintf(" (epoch %d)", epoch)
 }
 
-// duration is a time as a person reads it.
-func duration(d time.Duration) string {
-	switch {
-	case d >= 10*time.Second:
-		return fmt.Sprintf("%.1f s", d.Seconds())
-	case d >= time.Second:
-		return fmt.Sprintf("%.2f s", d.Seconds())
-	case d >= 10*time.Millisecond:
-		return fmt.Sprintf("%.0f ms", float64(d)/1e6)
-	case d >= time.Millisecond:
-		return fmt.Sprintf("%.1f ms", float64(d)/1e6)
-	case d > 0:
-		return fmt.Sprintf("%.0f µs", float64(d)/1e3)
-	}
-	return "0 ms"
-}
-
 func newRow(d *flow.Datagram, start time.Time) row {
 	r := row{From: string(d.From), Content: clean(strings.Join(d.Labels, ", ")), Size: fmt.Sprintf("%d B", d.Bytes), Fate: d.Fate}
 	if d.Again {
@@ -428,15 +398,15 @@ func newRow(d *flow.Datagram, start time.Time) row {
 	}
 	switch {
 	case d.Sent.IsZero():
-		r.Time = duration(d.Received.Sub(start))
+		r.Time = flow.Duration(d.Received.Sub(start))
 	default:
-		r.Time = duration(d.Sent.Sub(start))
+		r.Time = flow.Duration(d.Sent.Sub(start))
 	}
 	switch {
 	case d.Fate == "dropped":
 		r.Fate = "dropped: " + clean(strings.ReplaceAll(d.Reason, "_", " "))
 	case d.Fate == "received" && !d.Sent.IsZero():
-		r.Fate = "received after " + duration(d.Received.Sub(d.Sent))
+		r.Fate = "received after " + flow.Duration(d.Received.Sub(d.Sent))
 	case d.Fate == "unknown":
 		r.Fate = "sent"
 	}
