@@ -2,6 +2,7 @@ package hermetic
 
 import (
 	"crypto/tls"
+	"fmt"
 	"slices"
 
 	"github.com/hermetic-tls/hermetic/internal/suite"
@@ -46,4 +47,36 @@ func GroupName(id tls.CurveID) string {
 		return g.String()
 	}
 	return id.String()
+}
+
+// srtpProfiles are those of RFC 5764, Section 4.1.2, and RFC 7714, Section 14.2, that encrypt.
+var srtpProfiles = []struct {
+	id   uint16
+	name string
+}{
+	{0x0001, "SRTP_AES128_CM_HMAC_SHA1_80"},
+	{0x0002, "SRTP_AES128_CM_HMAC_SHA1_32"},
+	{0x0007, "SRTP_AEAD_AES_128_GCM"},
+	{0x0008, "SRTP_AEAD_AES_256_GCM"},
+}
+
+// SRTPProfiles returns the SRTP protection profiles whose names [SRTPProfileName] knows.
+// [DTLSConfig].SRTPProfiles may have others as well.
+func SRTPProfiles() []uint16 {
+	list := make([]uint16, len(srtpProfiles))
+	for i, p := range srtpProfiles {
+		list[i] = p.id
+	}
+	return list
+}
+
+// SRTPProfileName returns the registered name of an SRTP protection profile, such as
+// "SRTP_AEAD_AES_128_GCM", or a number such as "0x1a2b" if it is unknown.
+func SRTPProfileName(id uint16) string {
+	for _, p := range srtpProfiles {
+		if p.id == id {
+			return p.name
+		}
+	}
+	return fmt.Sprintf("%#04x", id)
 }

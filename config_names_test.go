@@ -3,6 +3,7 @@ package hermetic_test
 import (
 	"crypto/tls"
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -76,5 +77,16 @@ func TestStaticTicketKeysCopies(t *testing.T) {
 func TestReplayGuardWithoutClock(t *testing.T) {
 	if NewReplayGuard(10, nil).Unseen(make([]byte, 32), time.Time{}) {
 		t.Error("early data was accepted at once")
+	}
+}
+
+func TestSRTPProfileName(t *testing.T) {
+	for _, id := range SRTPProfiles() {
+		if name := SRTPProfileName(id); !strings.HasPrefix(name, "SRTP_A") {
+			t.Errorf("%#04x is called %q", id, name)
+		}
+	}
+	if name := SRTPProfileName(0x1a2b); name != "0x1a2b" {
+		t.Errorf("an unknown profile is called %q", name)
 	}
 }

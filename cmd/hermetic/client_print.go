@@ -44,7 +44,7 @@ func summary(s hermetic.ConnectionState) string {
 		line += fmt.Sprintf(" PSK %q", s.PSKIdentity)
 	}
 	if s.SRTPProfile != 0 {
-		line += " " + srtpName(s.SRTPProfile)
+		line += " " + hermetic.SRTPProfileName(s.SRTPProfile)
 	}
 	for _, size := range sizes(s) {
 		line += ", " + size
@@ -79,7 +79,7 @@ func printState(w io.Writer, s hermetic.ConnectionState) {
 		fmt.Fprintf(w, "PSK           %q\n", s.PSKIdentity)
 	}
 	if s.SRTPProfile != 0 {
-		fmt.Fprintf(w, "SRTP profile  %s\n", srtpName(s.SRTPProfile))
+		fmt.Fprintf(w, "SRTP profile  %s\n", hermetic.SRTPProfileName(s.SRTPProfile))
 	}
 	for i, c := range s.PeerCertificates {
 		label := "Certificate  "
@@ -159,7 +159,7 @@ func printJSON(w io.Writer, s hermetic.ConnectionState, ids connectionIDs) error
 		report.LocalCIDs = append(report.LocalCIDs, hex.EncodeToString(id))
 	}
 	if s.SRTPProfile != 0 {
-		report.SRTPProfile = srtpName(s.SRTPProfile)
+		report.SRTPProfile = hermetic.SRTPProfileName(s.SRTPProfile)
 	}
 	if s.PeerSignatureScheme != 0 {
 		report.Signature = s.PeerSignatureScheme.String()

@@ -19,28 +19,6 @@ func groupName(g tls.CurveID) string {
 	return hermetic.GroupName(g)
 }
 
-// srtpProfiles are the names and IDs of protection profiles (RFC 5764, Section 4.1.2; RFC 7714,
-// Section 14.2).
-var srtpProfiles = []struct {
-	name string
-	id   uint16
-}{
-	{"SRTP_AES128_CM_HMAC_SHA1_80", 0x0001},
-	{"SRTP_AES128_CM_HMAC_SHA1_32", 0x0002},
-	{"SRTP_AEAD_AES_128_GCM", 0x0007},
-	{"SRTP_AEAD_AES_256_GCM", 0x0008},
-}
-
-// srtpName returns a profile's name, or its number.
-func srtpName(id uint16) string {
-	for _, p := range srtpProfiles {
-		if p.id == id {
-			return p.name
-		}
-	}
-	return fmt.Sprintf("%#04x", id)
-}
-
 // nameList is the value of a flag that is a list of names, separated by commas or colons. A name
 // may also be the number in the registry, such as 0x1301, which is checked later.
 type nameList struct {
@@ -112,12 +90,7 @@ func groupList() nameList {
 
 // profileList is a list of SRTP protection profiles.
 func profileList() nameList {
-	return nameList{one: "an SRTP profile", name: srtpName, all: func() (ids []uint16) {
-		for _, p := range srtpProfiles {
-			ids = append(ids, p.id)
-		}
-		return ids
-	}}
+	return nameList{one: "an SRTP profile", name: hermetic.SRTPProfileName, all: hermetic.SRTPProfiles}
 }
 
 // groups returns the list as groups.

@@ -241,16 +241,14 @@ func echo(channel *datachannel.DataChannel) {
 // describe says what was negotiated.
 func describe(conn *webrtctls.Conn) string {
 	state := conn.State()
-	profiles := map[uint16]string{
-		webrtctls.SRTPAES128CM80: "SRTP_AES128_CM_HMAC_SHA1_80",
-		webrtctls.SRTPAES128GCM:  "SRTP_AEAD_AES_128_GCM",
-		webrtctls.SRTPAES256GCM:  "SRTP_AEAD_AES_256_GCM",
-		0:                        "no SRTP",
+	profile := "no SRTP"
+	if state.SRTPProfile != 0 {
+		profile = hermetic.SRTPProfileName(state.SRTPProfile)
 	}
 	role := "client"
 	if state.Mode.IsServer() {
 		role = "server"
 	}
 	return fmt.Sprintf("D%s, and the program is the %s: %s, %s, %s.", tls.VersionName(state.Version), role,
-		hermetic.CipherSuiteName(state.CipherSuite), hermetic.GroupName(state.CurveID), profiles[state.SRTPProfile])
+		hermetic.CipherSuiteName(state.CipherSuite), hermetic.GroupName(state.CurveID), profile)
 }

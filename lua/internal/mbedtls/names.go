@@ -79,41 +79,28 @@ func schemeNames() string {
 	return alternatives(all)
 }
 
-// profiles are the protection profiles of SRTP, by the registry's names (RFC 5764, RFC 7714).
-var profiles = []struct {
-	name string
-	id   uint16
-}{
-	{"SRTP_AES128_CM_HMAC_SHA1_80", 0x0001},
-	{"SRTP_AES128_CM_HMAC_SHA1_32", 0x0002},
-	{"SRTP_AEAD_AES_128_GCM", 0x0007},
-	{"SRTP_AEAD_AES_256_GCM", 0x0008},
-}
-
 func srtpID(name string) (uint16, bool) {
-	for _, p := range profiles {
-		if p.name == name {
-			return p.id, true
+	for _, id := range hermetic.SRTPProfiles() {
+		if hermetic.SRTPProfileName(id) == name {
+			return id, true
 		}
 	}
 	return 0, false
 }
 
-// srtpName returns the name of a profile, or "".
+// srtpName returns the name of a profile, or "" if none was agreed on.
 func srtpName(id uint16) string {
-	for _, p := range profiles {
-		if p.id == id {
-			return p.name
-		}
+	if id == 0 {
+		return ""
 	}
-	return ""
+	return hermetic.SRTPProfileName(id)
 }
 
 // srtpNames are all profiles, for an error.
 func srtpNames() string {
 	var all []string
-	for _, p := range profiles {
-		all = append(all, p.name)
+	for _, id := range hermetic.SRTPProfiles() {
+		all = append(all, hermetic.SRTPProfileName(id))
 	}
 	return alternatives(all)
 }
