@@ -30,7 +30,7 @@ const (
 
 // Cookie returns a cookie for a peer's identity on the transport, such as its address: a peer
 // that returns it can receive there. It is for other protocols over UDP; handshakes have
-// cookies of their own, under other keys: see [Config.AnswerHello]. The result is 44
+// their own cookies, under other keys: see [Config.AnswerHello]. The result is 44
 // characters of Base64.
 func (c *Config) Cookie(peerID []byte) []byte {
 	return base64.StdEncoding.AppendEncode(nil, c.cookie(c.cookieSecrets()[0], peerID, c.now()))

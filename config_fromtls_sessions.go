@@ -91,7 +91,7 @@ func (c *tlsCache) Put(key string, s *Session) {
 // A ticketSealer seals and opens tickets in place of ticket keys.
 type ticketSealer interface {
 	seal(ConnectionState, *session.Session) ([]byte, error)
-	// open returns nil for a ticket that is not one of its own.
+	// open returns nil for a ticket that it has not made.
 	open(ConnectionState, []byte) (*session.Session, error)
 	// explicit reports whether its keys were set, rather than made by itself.
 	explicit() bool

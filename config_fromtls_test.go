@@ -599,7 +599,7 @@ func TestSetSessionTicketKeys(t *testing.T) {
 		connect("an inner Config without keys", must(FromTLS(plain)), true)
 		own.SetSessionTicketKeys([][32]byte{{4}})
 		inner = own
-		connect("an inner Config with keys of its own", must(FromTLS(plain)), false)
+		connect("an inner Config with its own keys", must(FromTLS(plain)), false)
 		connect("those keys again", must(FromTLS(own)), true)
 	}
 }

@@ -232,7 +232,7 @@ func TestPolicyOfBuiltinCertificate(t *testing.T) {
 	}
 }
 
-// TestParsePolicy: the presets have names, and each call returns a policy of its own.
+// TestParsePolicy: the presets have names, and each call returns a new policy.
 func TestParsePolicy(t *testing.T) {
 	for _, preset := range presets {
 		a, err := ParsePolicy(preset.name)

@@ -308,7 +308,7 @@ func fill(f reflect.Value) {
 	}
 }
 
-// TestBuiltInCertificate: a server without a certificate has one of its own,
+// TestBuiltInCertificate: a server without a certificate makes one,
 // fresh in the process.
 func TestBuiltInCertificate(t *testing.T) {
 	seen := map[string]bool{}

@@ -523,7 +523,7 @@ func (e *Engine) newCarrier() {
 	}
 }
 
-// KeyUpdateRequest says whether a KeyUpdate asks the peer for one of its own (RFC 9846,
+// KeyUpdateRequest says whether a KeyUpdate asks the peer for one, too (RFC 9846,
 // Section 4.7.3).
 type KeyUpdateRequest bool
 

@@ -236,7 +236,7 @@ func (c *closing) nothingMore(server, complete bool) {
 	if err := e.KeyUpdate(UpdateRequested); err == nil {
 		c.t.Error("KeyUpdate after Close")
 	}
-	silent("a KeyUpdate of its own")
+	silent("its own KeyUpdate")
 	if complete {
 		c.say(!server, "still here")
 		c.deliver()

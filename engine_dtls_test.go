@@ -351,7 +351,7 @@ func TestCookiesOfOthers(t *testing.T) {
 			t.Errorf("DTLS 1.3 answers a bad cookie with %x, not with an alert", other)
 		}
 		if version == tls.VersionTLS12 {
-			// Another hello of the same peer gets a cookie of its own. DTLS 1.3 has
+			// Another hello of the same peer gets another cookie. DTLS 1.3 has
 			// the first hello's hash in the cookie.
 			const random, verifyRequest = 13 + 12 + 2, 3
 			changed := bytes.Clone(second)

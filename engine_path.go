@@ -45,8 +45,8 @@ func (e *Engine) OpenFrom(path Path, in []byte) (Opened, error) {
 }
 
 // OutputTo is [Engine.Output], and says on which path the datagram must be sent: usually
-// [Engine.Path], but challenges of a new path, and answers to the peer's, have one of their
-// own. DTLS only: in TLS the path is zero.
+// [Engine.Path], but challenges of a new path, and answers to the peer's, have their own.
+// DTLS only: in TLS the path is zero.
 func (e *Engine) OutputTo(dst []byte) (out []byte, path Path) {
 	if e.trace.Enter() {
 		return e.traceOutputTo(dst)

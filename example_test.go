@@ -26,7 +26,7 @@ func move(from, to *hermetic.Engine) {
 
 // Two engines and no network: a whole handshake and a message.
 func ExampleEngine() {
-	server, err := hermetic.NewEngine(hermetic.TLSServer, &hermetic.Config{}) // with a certificate of its own
+	server, err := hermetic.NewEngine(hermetic.TLSServer, &hermetic.Config{}) // with its own certificate
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -39,7 +39,7 @@ func newMeeting(t testing.TB, datagram bool, client, server *Config) *meeting {
 	return meet(t, modes, &clock{pkitest.Now}, client, server)
 }
 
-// newNetwork is a meeting over datagrams with Configs of its own, and their clock.
+// newNetwork is a meeting over datagrams with new Configs, and their clock.
 func newNetwork(t testing.TB, change func(client, server *Config)) *meeting {
 	t.Helper()
 	now := &clock{pkitest.Now}

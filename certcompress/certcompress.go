@@ -1,6 +1,6 @@
 // Package certcompress has the algorithms of RFC 8879 that need more than the standard
 // library: Brotli, which Chromium and Firefox offer, and Zstandard, which Firefox offers too.
-// It is a module of its own, so that the root module needs neither.
+// It is a separate module, so that the root module needs neither.
 //
 //	cfg.CertificateCompressors = certcompress.All()
 //

@@ -336,7 +336,7 @@ var scripts = []script{
 	{name: "EventLoop", handler: func(s *stage) *actor {
 		return &actor{message: func(c gnet.Conn, m string) gnet.Action {
 			if m == "what" {
-				s.log("loop of its own: %v", c.EventLoop() == c.EventLoop())
+				s.log("its own loop: %v", c.EventLoop() == c.EventLoop())
 				s.log("Execute %s", name(c.EventLoop().Execute(s.t.Context(), nil)))
 				_, err := c.EventLoop().Enroll(s.t.Context(), nil)
 				s.log("Enroll: %v", err)

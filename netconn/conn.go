@@ -34,7 +34,7 @@ var errPending error = &hermetic.ConfigError{Field: "Async", Reason: "netconn do
 // Read returns io.EOF after the peer's close_notify, and io.ErrUnexpectedEOF when
 // a stream ends without; after Close everything returns net.ErrClosed.
 //
-// Early data (0-RTT) has methods of its own, ReadEarlyData and WriteEarlyData. They are for
+// Early data (0-RTT) has its own methods, ReadEarlyData and WriteEarlyData. They are for
 // TLS only: over datagrams they are a [hermetic.ErrInvalidOperation], and a server's Config with
 // MaxEarlyData is refused.
 type Conn struct{ session }

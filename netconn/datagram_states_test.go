@@ -32,7 +32,7 @@ type storm struct {
 	*testing.T
 	ether
 	client, server *hermetic.Config
-	l              *PacketListener // nil: each connection has two ends of its own
+	l              *PacketListener // nil: each connection has its own two ends
 	listener       *station
 	over           chan struct{} // no user begins anything from now on
 	actors         sync.WaitGroup

@@ -28,7 +28,7 @@ type Dialer struct {
 	Config *hermetic.Config
 
 	// HandshakeTimeout is how long the handshake may take. Zero means 30 seconds, negative no
-	// limit of its own. Its error is a net.Error whose Timeout method returns true. In DTLS it
+	// limit. Its error is a net.Error whose Timeout method returns true. In DTLS it
 	// counts beside Config.DTLS.MaxTimeouts and MaxFlightPause.
 	HandshakeTimeout time.Duration
 }

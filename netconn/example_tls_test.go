@@ -103,7 +103,7 @@ func ExampleClient() {
 	// Output: hello, <nil>
 }
 
-// A DTLS listener with bounds of its own.
+// A DTLS listener with its own bounds.
 func ExampleNewPacketListener() {
 	pc, err := net.ListenPacket("udp", "127.0.0.1:0")
 	if err != nil {

@@ -141,7 +141,7 @@ func (l *Listener) AcceptWithContext(ctx context.Context) (net.Conn, error) {
 	}
 }
 
-// wait calls inner's Accept on a goroutine of its own, unless such a call is under way: a context
+// wait calls inner's Accept on a separate goroutine, unless such a call is under way: a context
 // cannot end it, and its result must not be lost.
 func (l *Listener) wait() chan accepted {
 	l.mu.Lock()

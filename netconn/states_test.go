@@ -350,7 +350,7 @@ func (s *side) meddle(r *rand.Rand) {
 	s.setDeadline(bothDeadlines, time.Time{})
 }
 
-// act does anything. Actors 0 and 4 read, 1 and 3 write streams of their own, so that
+// act does anything. Actors 0 and 4 read, 1 and 3 write their own streams, so that
 // the order can be checked, and 2 does the rest.
 func (s *side) act(actor byte, r *rand.Rand) {
 	for range 10 + r.IntN(30) {

@@ -13,7 +13,7 @@ import (
 	"github.com/hermetic-tls/hermetic/redisstore"
 )
 
-// A server joins its fleet. Without Redis it starts all the same, with secrets of its own.
+// A server joins its fleet. Without Redis it starts all the same, with its own secrets.
 func Example() {
 	client := redis.NewClient(&redis.Options{Addr: "localhost:1", ContextTimeoutEnabled: true, MaxRetries: -1})
 	defer client.Close()

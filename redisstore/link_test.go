@@ -298,7 +298,7 @@ func TestJoinLate(t *testing.T) {
 	own := ticketKeys(t, late, now.now)
 	cookie := cfg.Cookie(peer)
 	if !cfg.CheckCookie(peer, cookie) || early.CheckCookie(peer, cookie) {
-		t.Error("it has no cookies of its own")
+		t.Error("it has no cookies")
 	}
 	now.now = now.now.Add(48 * time.Hour) // all that while Redis is away
 	if err := late.Refresh(ctx); err == nil {

@@ -24,7 +24,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// server is a real Redis on a socket of its own, which keeps nothing.
+// server is a real Redis on a new socket, which keeps nothing.
 type server struct {
 	t      testing.TB
 	path   string // of the program
@@ -125,8 +125,8 @@ func socketOptions(socket, user, password string) *redis.Options {
 	}
 }
 
-// store is a process's part in the fleet, as if it were one: it has a client of
-// its own.
+// store is a process's part in the fleet, as if it were one: it has its own
+// client.
 func (s *server) store(opt Options) *Store {
 	s.t.Helper()
 	if opt.Timeout == 0 {

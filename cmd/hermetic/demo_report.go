@@ -136,8 +136,8 @@ func orNothing[T ~int | ~int64 | ~uint64](n T) any {
 // negotiated returns the cipher, without what the version implies, and the group.
 func negotiated(s hermetic.ConnectionState) string {
 	cipher := strings.TrimPrefix(hermetic.CipherSuiteName(s.CipherSuite), "TLS_")
-	if _, behind, ok := strings.Cut(cipher, "_WITH_"); ok {
-		cipher = behind
+	if _, rest, ok := strings.Cut(cipher, "_WITH_"); ok {
+		cipher = rest
 	}
 	return fmt.Sprintf("%s, %s", cipher, groupName(s.CurveID))
 }

@@ -286,7 +286,7 @@ func (s *server) meet(fd int) {
 	if err == nil {
 		err = s.control(unix.EPOLL_CTL_ADD, fd, unix.EPOLLIN)
 	}
-	if err != nil { // epoll has a limit of its own, /proc/sys/fs/epoll/max_user_watches
+	if err != nil { // epoll has its own limit, /proc/sys/fs/epoll/max_user_watches
 		s.counts.failed++
 		unix.Close(fd)
 		return

@@ -174,7 +174,7 @@ func TestFaults(t *testing.T) {
 }
 
 // TestForgedACK: anybody can send an ACK unencrypted for records under keys, and
-// NSS does as long as it has no keys of its own.
+// NSS does as long as it has no keys.
 func TestForgedACK(t *testing.T) {
 	for _, strict := range []bool{false, true} {
 		t.Run(fmt.Sprintf("strict %v", strict), func(t *testing.T) {

@@ -591,7 +591,7 @@ func describeContent(typ record.ContentType, content []byte) string {
 	return strings.Join(parts, ",")
 }
 
-// reseal puts content into a record of e's epoch with a number of its own, as a
+// reseal puts content into a record of e's epoch with the next number, as a
 // peer that breaks the rules would.
 func (p *pair) reseal(e *end, epoch uint64, typ record.ContentType, content []byte) []byte {
 	p.t.Helper()

@@ -246,7 +246,7 @@ func (d *Datagram) seal(keys record.Sealer, dst []byte, typ record.ContentType, 
 	return dst, err
 }
 
-// Seal appends data as one record: a datagram of its own.
+// Seal appends data as one record, in its own datagram.
 func (d *Datagram) Seal(_ time.Time, dst, data []byte) ([]byte, error) {
 	d.Wake()
 	size := len(data) + d.sending.Overhead()
@@ -293,8 +293,8 @@ func (d *Datagram) traceData(n record.Number, data, dst []byte, start int) {
 	d.trace.SentRecord(record.ApplicationData, n, data, dst, start)
 }
 
-// SealEarly is Seal for early data. The ClientHello goes before it, in a
-// datagram of its own.
+// SealEarly is Seal for early data. The ClientHello goes before it, in
+// its own datagram.
 func (d *Datagram) SealEarly(_ time.Time, dst, data []byte) ([]byte, error) {
 	switch {
 	case d.EarlyDataRoom() == 0:

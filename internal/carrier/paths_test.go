@@ -373,7 +373,7 @@ func TestRRCOutOfPlace(t *testing.T) {
 		t.Run("after our close_notify", func(t *testing.T) {
 			m := newMovers(t, version, nil)
 			m.mustCome("moves", away, m.data(), Data)
-			m.mustCome("a challenge of its own", home, m.message(m.client, record.RRC, challenge), None)
+			m.mustCome("the peer's own challenge", home, m.message(m.client, record.RRC, challenge), None)
 			m.server.SendAlert(alert.CloseNotify)
 			m.sends("only the end", "alert(1,close_notify) to 192.0.2.1")
 			m.mustCome("a challenge after it", home, m.message(m.client, record.RRC, challenge), None)

@@ -630,8 +630,8 @@ func TestPSKsAfterRetry(t *testing.T) {
 	}
 }
 
-// TestTicketAgeAfterRetry: RFC 9846, Section 4.2.2: the second hello has the age of its
-// own time.
+// TestTicketAgeAfterRetry: RFC 9846, Section 4.2.2: the second hello has the age
+// at its own time.
 func TestTicketAgeAfterRetry(t *testing.T) {
 	now := pkitest.Now.Add(time.Minute)
 	client, server := pskEnds(t, func(c, s *Params) {

@@ -90,7 +90,7 @@ func rsaCost(key *rsa.PublicKey) int {
 
 // affordable reports whether the peer's certificates cost no more than limit, before any of
 // their signatures is verified. They cost one check with the leaf's key, and what crypto/x509
-// would verify if every signature were good. crypto/x509 has a limit of its own, 100 checks,
+// would verify if every signature were good. crypto/x509 has its own limit, 100 checks,
 // but one check with RSA-8192 costs as much as 41 with RSA-2048.
 func affordable(certs []*x509.Certificate, limit int) bool {
 	s := &search{intermediates: certs[1:], used: make([]bool, len(certs)-1)}

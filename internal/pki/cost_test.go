@@ -58,8 +58,8 @@ func ladder(t testing.TB, n int, leaf, authority crypto.PublicKey) [][]byte {
 	return chain
 }
 
-// crowd is a leaf by X, and n authorities that are all called X, with keys of
-// their own.
+// crowd is a leaf by X, and n authorities that are all called X, with
+// their own keys.
 func crowd(t testing.TB, n int, key func() crypto.PublicKey) [][]byte {
 	chain := [][]byte{issued(t, "leaf", "X", pkitest.Key(t, pkitest.P256, false).Public(), false)}
 	for range n {

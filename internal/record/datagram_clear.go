@@ -36,7 +36,7 @@ func (c *Clear) Exhausted() bool { return false }
 
 // Open returns what r holds. It drops nothing for its number, which anybody may have
 // used: a forged record must not shut the genuine one out. A window is for what
-// authenticates (RFC 9147bis, Section 4.5.1), and messages have numbers of their own.
+// authenticates (RFC 9147bis, Section 4.5.1), and messages have their own numbers.
 func (c *Clear) Open(r *Classic) (ContentType, []byte, error) {
 	switch {
 	case r.Number.Epoch != 0:

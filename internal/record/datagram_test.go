@@ -249,7 +249,7 @@ func TestClear(t *testing.T) {
 		t.Errorf("got %q, error %v", content, err)
 	}
 	if _, _, err := openClassic(&in, first, 0); err != nil {
-		t.Errorf("a duplicate: got error %v: its messages have numbers of their own", err)
+		t.Errorf("a duplicate: got error %v: its messages have their own numbers", err)
 	}
 	// A forged number must not shut out those that follow.
 	if _, _, err := openClassic(&in, unhex("16 fefd 0000 ffffffffffff 0000"), 0); err != nil {

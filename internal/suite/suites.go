@@ -16,7 +16,7 @@ import (
 const (
 	gcmSeal       = 1 << 24 // of 2^24.5
 	ccmSeal       = 1 << 23
-	chachaSeal    = 1 << 48 // none of its own: DTLS ends here
+	chachaSeal    = 1 << 48 // no limit: DTLS ends here
 	integrity     = 1 << 36
 	ccmIntegrity  = 1 << 23 // of 2^23.5
 	ccm8Integrity = 1 << 7  // for an advantage below 2^-57

@@ -97,7 +97,7 @@ func TestExtensionBodies(t *testing.T) {
 		{"ClientHello", ExtServerName, "a NUL in the name", block("\x00" + block("local\x00host")), decode},
 		{"ClientHello", ExtServerName, "two host names", block("\x00"+block("a"), "\x00"+block("b")), decode},
 		{"ClientHello", ExtServerName, "a name beyond the list", block("\x00\x00\x02a"), decode},
-		{"ClientHello", ExtServerName, "a name of a type of its own", block("\x07"+block("?"), "\x00"+block("localhost")), good},
+		{"ClientHello", ExtServerName, "a name of an unknown type", block("\x07"+block("?"), "\x00"+block("localhost")), good},
 		{"ClientHello", ExtServerName, "a byte after the list", block("\x00"+block("a")) + "\x00", decode},
 
 		{"ClientHello", ExtStatusRequest, "ocsp with a responder and extensions", "\x01" + block(block("id")) + block("ext"), good},
@@ -410,7 +410,7 @@ func TestExtensionLengths(t *testing.T) {
 	}
 }
 
-// opaque extensions have no length of their own, or none that is looked at.
+// opaque extensions have no inner length, or none that is looked at.
 func opaque(name string, e Extension) bool {
 	switch name {
 	case "ClientHello", "ClientHello of DTLS":

@@ -97,8 +97,7 @@ func Types(types ...Type) TypeSet {
 	return s
 }
 
-// IsCertificate reports whether a message has certificates, for which there is a limit of
-// its own.
+// IsCertificate reports whether a message has certificates, which have their own limit.
 func (t Type) IsCertificate() bool { return t == TypeCertificate || t == TypeCompressedCertificate }
 
 // Has reports whether t, as a peer sent it, is in s.

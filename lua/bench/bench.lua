@@ -3,7 +3,7 @@
 --   LUA_CPATH='/tmp/lua/lib/lua/5.4/?.so' lua5.4 lua/bench/bench.lua [SECONDS]
 -- SECONDS is how long each row is measured. With HERMETIC_ORIGINAL=FILE.so in the
 -- environment, the original module built for this Lua, both are measured: three times
--- in turn, each in a process of its own, and the medians are shown. Nothing is shown
+-- in turn, each in its own process, and the medians are shown. Nothing is shown
 -- that was not measured.
 local seconds, only = tonumber(arg[1]) or 1, arg[2]
 local original = os.getenv('HERMETIC_ORIGINAL')
@@ -127,7 +127,7 @@ if only then -- a process that measures, and prints for the other
   return
 end
 
--- The times of one module, by a process of its own, in the order of the rows.
+-- The times of one module, by its own process, in the order of the rows.
 local function run(module)
   local n = 0
   while arg[n - 1] do n = n - 1 end -- the interpreter

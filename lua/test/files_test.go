@@ -38,7 +38,7 @@ func newKey(t *testing.T) *ecdsa.PrivateKey {
 	return key
 }
 
-// newAuthority makes a CA: of its own, or under parent.
+// newAuthority makes a CA: a root, or under parent.
 func newAuthority(t *testing.T, name string, parent *authority) *authority {
 	key := newKey(t)
 	a := &authority{t: t, key: key}

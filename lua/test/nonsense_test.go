@@ -83,7 +83,7 @@ func TestNonsenseSanitized(t *testing.T) {
 
 // TestNonsenseValgrind is the same under valgrind, which also sees what the C half reads without
 // having written it. What Go does in its own frames is none of valgrind's business. LuaJIT needs
-// a build of its own for valgrind.
+// a special build for valgrind.
 func TestNonsenseValgrind(t *testing.T) {
 	valgrind := need(t, "valgrind")
 	for _, real := range known {

@@ -29,7 +29,7 @@ func runAsScript() {
 	os.Exit(0)
 }
 
-// gopherLua is gopher-lua in a process of its own.
+// gopherLua is gopher-lua in its own process.
 var gopherLua = interpreter{name: "gopher"}
 
 // program is a running process whose output is read line by line.
@@ -179,8 +179,8 @@ func everyLua(t *testing.T) []interpreter {
 	return all
 }
 
-// TestTLSExamples has the client and the echo server talk, each on a Lua of
-// its own, and every Lua in both roles.
+// TestTLSExamples has the client and the echo server talk, each on its
+// own Lua, and every Lua in both roles.
 func TestTLSExamples(t *testing.T) {
 	files := makeFiles(t)
 	all := everyLua(t)

@@ -71,7 +71,7 @@ func listen() (fd, port int, err error) {
 }
 
 // ports are those that peers listen at: below the ones that the system gives to
-// sockets without a port of their own.
+// sockets without a fixed port.
 var ports []int
 
 var nextPort atomic.Uint32

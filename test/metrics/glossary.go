@@ -26,6 +26,7 @@ var glossary = []word{
 	{phrase(`in clear`), "unencrypted, or in the clear", nil},
 	{phrase(`of now`), "current", phrase(`as of now`)},
 	{phrase(`for ever`), "forever", nil},
+	{phrase(`of (its|their) own`), "its own, new, or separate", phrase(`of (its|their) own (algorithms|flight|handshake|later|protocol|verification)`)},
 	{phrase(`(go|goes|going|went|gone) on with`), "continues with", nil},
 	{phrase(`the one that there is`), "name it", nil},
 	{phrase(`whoever`), "for things: what, or that which; for people: anyone who", nil},

@@ -44,7 +44,7 @@ func TestGlossary(t *testing.T) {
 func TestFigures(t *testing.T) {
 	text := `package a
 
-// T has two fields without a comment of their own.
+// T has two fields without their own comments.
 type T struct {
 	// A, B and C share one.
 	A, B, C int

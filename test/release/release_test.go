@@ -42,7 +42,7 @@ func TestOrder(t *testing.T) {
 	}
 }
 
-// TestPublished uses the modules as strangers do, in modules of their own. It needs no
+// TestPublished uses the modules as strangers do, in fresh modules. It needs no
 // host but the module proxy, and that only for modules that are not in the module cache.
 func TestPublished(t *testing.T) {
 	if testing.Short() {

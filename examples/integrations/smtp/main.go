@@ -4,7 +4,7 @@
 //	smtp server localhost:2525 server.pem
 //
 // An empty user stands for no password. It shows how a connection is upgraded in the middle: any
-// protocol with a STARTTLS of its own works alike. The file server.pem has a certificate and its
+// protocol with its own STARTTLS works alike. The file server.pem has a certificate and its
 // key. The server has no passwords, and prints the mail.
 package main
 

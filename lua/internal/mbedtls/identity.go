@@ -41,8 +41,8 @@ type trust struct {
 
 func (t *trust) given() bool { return t.cacertSet || t.capath != "" }
 
-// identity is one of our certificates. Values are files, or the PEM itself; without a key of its
-// own, a certificate has that in the same file.
+// identity is one of our certificates. Values are files, or the PEM itself; a certificate
+// without a key has it in the same file.
 type identity struct {
 	cert, key, password string
 	certSet, separate   bool // cert and key were given

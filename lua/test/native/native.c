@@ -54,7 +54,7 @@ struct state {
 	pthread_t thread;
 };
 
-/* Runs code in a Lua state of its own. */
+/* Runs code in a new Lua state. */
 static void *run_state(void *arg)
 {
 	struct state *s = arg;

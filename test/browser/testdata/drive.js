@@ -24,7 +24,7 @@
     await received(text);
   }
 
-  // flood sends many messages on a channel of its own, of all sizes, and compares what comes back.
+  // flood sends many messages on a new channel, of all sizes, and compares what comes back.
   async function flood() {
     const own = pc.createDataChannel("flood");
     own.binaryType = "arraybuffer";
