@@ -1,6 +1,4 @@
-// Package bench compares hermetic with crypto/tls and pion/dtls, side by side in
-// one run.
-package bench
+package main
 
 import (
 	"bytes"

@@ -1,0 +1,160 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"slices"
+	"strconv"
+
+	"github.com/jedib0t/go-pretty/v6/table"
+	"github.com/jedib0t/go-pretty/v6/text"
+	"golang.org/x/term"
+)
+
+// progress says on a terminal what is being measured.
+type progress struct {
+	out      io.Writer
+	terminal bool
+}
+
+func newProgress(f *os.File) *progress {
+	return &progress{f, term.IsTerminal(int(f.Fd()))}
+}
+
+func (p *progress) now(what string) {
+	if p.terminal {
+		fmt.Fprintf(p.out, "\r\033[K%s", what)
+	}
+}
+
+func (p *progress) done() { p.now("") }
+
+// print writes the table, section by section.
+func (r *result) print(w io.Writer) error {
+	if f, ok := w.(*os.File); !ok || !term.IsTerminal(int(f.Fd())) {
+		text.DisableColors()
+	}
+	m := r.Machine
+	if _, err := fmt.Fprintf(w, "%s, %d cores, %s/%s, %s, commit %s\n", m.CPU, m.Cores, m.OS, m.Arch, m.Go, m.Commit); err != nil {
+		return err
+	}
+	if r.Quick {
+		fmt.Fprintln(w, "--quick: the figures mean little")
+	}
+	for rows := r.Rows; len(rows) > 0; {
+		n := slices.IndexFunc(rows, func(row measuredRow) bool { return row.Section != rows[0].Section })
+		if n < 0 {
+			n = len(rows)
+		}
+		if _, err := fmt.Fprintf(w, "\n%s\n%s\n", text.Bold.Sprint(rows[0].Section), sectionTable(rows[:n])); err != nil {
+			return err
+		}
+		rows = rows[n:]
+	}
+	return nil
+}
+
+// sectionTable has a line for each contestant of each row.
+func sectionTable(rows []measuredRow) string {
+	shown := measuresOf(rows)
+	t := table.NewWriter()
+	t.SetStyle(table.StyleLight)
+	head := table.Row{"work", ""}
+	columns := []table.ColumnConfig{}
+	for i, m := range shown {
+		head = append(head, string(m))
+		columns = append(columns, table.ColumnConfig{Number: i + 3, Align: text.AlignRight})
+	}
+	head = append(head, "ratio")
+	columns = append(columns, table.ColumnConfig{Number: len(head), Align: text.AlignRight})
+	t.AppendHeader(head)
+	t.SetColumnConfigs(columns)
+	for i, row := range rows {
+		if i > 0 {
+			t.AppendSeparator()
+		}
+		first := row.Contestants[0].Figures[row.Measure]
+		for k, c := range row.Contestants {
+			line := table.Row{"", c.Name}
+			if k == 0 {
+				line[0] = row.Name
+			}
+			for _, m := range shown {
+				line = append(line, showFigure(m, c.Figures))
+			}
+			ratio := ""
+			if f, ok := c.Figures[row.Measure]; ok && k > 0 {
+				ratio = showRatio(ratios(first, f).Median)
+			}
+			t.AppendRow(append(line, ratio))
+		}
+	}
+	return t.Render()
+}
+
+// measuresOf are the measures that the rows have.
+func measuresOf(rows []measuredRow) (list []measure) {
+	for _, row := range rows {
+		for _, c := range row.Contestants {
+			for m := range c.Figures {
+				if !slices.Contains(list, m) {
+					list = append(list, m)
+				}
+			}
+		}
+	}
+	slices.SortFunc(list, func(a, b measure) int { return a.order() - b.order() })
+	return list
+}
+
+// showFigure is a figure with its spread, if that is not too small to see.
+func showFigure(m measure, figures map[measure]figure) string {
+	f, ok := figures[m]
+	if !ok {
+		return ""
+	}
+	s := m.show(f.Median)
+	if f.spread() >= f.Median/1000 && f.spread() > 0 {
+		s += fmt.Sprintf(" ± %.1f%%", 100*f.spread()/f.Median)
+	}
+	return s
+}
+
+func showTime(ns float64) string {
+	switch {
+	case ns < 1e3:
+		return threeDigits(ns) + " ns"
+	case ns < 1e6:
+		return threeDigits(ns/1e3) + " µs"
+	case ns < 1e9:
+		return threeDigits(ns/1e6) + " ms"
+	}
+	return threeDigits(ns/1e9) + " s"
+}
+
+func showCount(n float64) string { return strconv.FormatFloat(math.Round(n), 'f', 0, 64) }
+
+func showBytes(n float64) string {
+	switch {
+	case n < 1<<10:
+		return showCount(n) + " B"
+	case n < 1<<20:
+		return threeDigits(n/(1<<10)) + " KB"
+	}
+	return threeDigits(n/(1<<20)) + " MB"
+}
+
+func showRatio(r float64) string { return strconv.FormatFloat(r, 'f', 2, 64) }
+
+// threeDigits shows as many decimals as three digits leave.
+func threeDigits(v float64) string {
+	switch {
+	case v < 9.995:
+		return strconv.FormatFloat(v, 'f', 2, 64)
+	case v < 99.95:
+		return strconv.FormatFloat(v, 'f', 1, 64)
+	}
+	return strconv.FormatFloat(v, 'f', 0, 64)
+}

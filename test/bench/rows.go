@@ -1,0 +1,82 @@
+package main
+
+// A section is a part of the table. Its rows have the same contestants.
+type section struct {
+	name string
+	// oneThread is for work that this process does itself: it is measured in one thread, and
+	// its time is that of the processor.
+	oneThread bool
+	rows      func() []row
+}
+
+// sections are the table.
+func sections() []section {
+	return []section{
+		{name: "Handshakes", oneThread: true, rows: handshakeRows},
+	}
+}
+
+// A row is one piece of work, and its contestants.
+type row struct {
+	name string
+	// measure is what the contestants are compared by.
+	measure measure
+	// rounds is the number of rounds, if it is not that of the flags: for what takes long.
+	rounds int
+	// The first contestant is hermetic's.
+	contestants []contestant
+}
+
+// A contestant does the work of a row.
+type contestant struct {
+	name string
+	// start prepares it, and returns what measures it once. What start leaves behind ends
+	// with [trial.Cleanup].
+	start func(t *trial) round
+}
+
+// A round measures a contestant once, for about the time of [trial.slice]. If it fails, it calls
+// t.Fatal.
+type round func(t *trial) sample
+
+// A sample is what one round measures.
+type sample map[measure]float64
+
+// A measure is one kind of figure.
+type measure string
+
+// The measures.
+const (
+	opTime      measure = "time"        // of one operation
+	allocations measure = "allocations" // of one operation
+	garbage     measure = "garbage"     // bytes that one operation allocates
+	onWire      measure = "wire"        // bytes that one operation sends, in both directions
+	heap        measure = "heap"        // bytes that live
+	rss         measure = "rss"         // bytes of resident memory
+)
+
+// measures are all of them, in the order of the columns.
+var measures = []struct {
+	measure
+	show  func(float64) string
+	large bool // more is better
+}{
+	{opTime, showTime, false},
+	{allocations, showCount, false},
+	{garbage, showBytes, false},
+	{onWire, showCount, false},
+	{heap, showBytes, false},
+	{rss, showBytes, false},
+}
+
+// order is a measure's place in measures.
+func (m measure) order() int {
+	for i := range measures {
+		if measures[i].measure == m {
+			return i
+		}
+	}
+	panic("measures has no " + string(m))
+}
+
+func (m measure) show(v float64) string { return measures[m.order()].show(v) }

@@ -1,0 +1,122 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"regexp"
+	"runtime"
+	"runtime/pprof"
+	"time"
+)
+
+// A runner measures rows.
+type runner struct {
+	rounds int
+	slice  time.Duration
+	quick  bool
+	log    *progress
+}
+
+// run measures the rows whose section and name match.
+func (r *runner) run(ctx context.Context, all []section, wanted *regexp.Regexp) (*result, error) {
+	res := &result{Machine: thisMachine(), Quick: r.quick}
+	defer r.log.done()
+	for _, s := range all {
+		threads := runtime.GOMAXPROCS(0)
+		if s.oneThread {
+			runtime.GOMAXPROCS(1)
+		}
+		for _, row := range s.rows() {
+			if !wanted.MatchString(s.name + ": " + row.name) {
+				continue
+			}
+			r.log.now(s.name + ": " + row.name)
+			measured, err := r.row(ctx, &row)
+			if err != nil {
+				return nil, fmt.Errorf("%s: %s: %w", s.name, row.name, err)
+			}
+			measured.Section = s.name
+			res.Rows = append(res.Rows, *measured)
+		}
+		runtime.GOMAXPROCS(threads)
+	}
+	return res, nil
+}
+
+// row measures a row: the contestants take turns, each second time in the other order.
+func (r *runner) row(ctx context.Context, row *row) (*measuredRow, error) {
+	t := &trial{ctx: ctx, slice: r.slice, quick: r.quick}
+	defer t.clean()
+	rounds := make([]round, len(row.contestants))
+	samples := make([]map[measure][]float64, len(row.contestants))
+	for i, c := range row.contestants {
+		if err := t.try(func() { rounds[i] = c.start(t) }); err != nil {
+			return nil, fmt.Errorf("%s: %w", c.name, err)
+		}
+		samples[i] = map[measure][]float64{}
+	}
+	n := r.rounds
+	if row.rounds > 0 {
+		n = min(n, row.rounds)
+	}
+	for k := range n {
+		for i := range rounds {
+			if k%2 == 1 {
+				i = len(rounds) - 1 - i
+			}
+			var s sample
+			var err error
+			labels := pprof.Labels("row", row.name, "contestant", row.contestants[i].name)
+			pprof.Do(ctx, labels, func(context.Context) { err = t.try(func() { s = rounds[i](t) }) })
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", row.contestants[i].name, err)
+			}
+			for m, v := range s {
+				samples[i][m] = append(samples[i][m], v)
+			}
+		}
+	}
+	res := &measuredRow{Name: row.name, Measure: row.measure}
+	for i, c := range row.contestants {
+		mc := measuredContestant{Name: c.name, Figures: map[measure]figure{}}
+		for m, list := range samples[i] {
+			mc.Figures[m] = newFigure(list)
+		}
+		res.Contestants = append(res.Contestants, mc)
+	}
+	return res, nil
+}
+
+// perOp measures an operation that this process does: time and allocations. It repeats the
+// operation as often as fits into a slice.
+func perOp(t *trial, op func()) round {
+	op() // what is done once only
+	n := 1
+	for elapsed := time.Duration(0); ; {
+		start := cpuTime()
+		for range n {
+			op()
+		}
+		if elapsed = cpuTime() - start; elapsed >= t.slice/2 {
+			n = max(1, int(int64(n)*int64(t.slice)/int64(elapsed)))
+			break
+		}
+		n *= 2
+	}
+	return func(*trial) sample {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		start := cpuTime()
+		for range n {
+			op()
+		}
+		elapsed := cpuTime() - start
+		runtime.ReadMemStats(&after)
+		ops := float64(n)
+		return sample{
+			opTime:      float64(elapsed.Nanoseconds()) / ops,
+			allocations: float64(after.Mallocs-before.Mallocs) / ops,
+			garbage:     float64(after.TotalAlloc-before.TotalAlloc) / ops,
+		}
+	}
+}
