@@ -99,9 +99,9 @@ func (s *stream) takeEarly(p []byte, w which) (n int, err error) {
 	return n, err
 }
 
-// sealEarly runs while the engine is guarded: until the handshake begins, setProtocols may replace it.
+// sealEarly runs while the engine is guarded: until then, setProtocols may replace it.
 func (s *stream) sealEarly(dst, data []byte) ([]byte, error) {
-	s.fed = true
+	s.used = true
 	return s.engine.SealEarlyData(dst, data)
 }
 

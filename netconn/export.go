@@ -37,9 +37,11 @@ var (
 //
 // First, ClientHellos are dropped, which clients send again, and what is under way may end: a
 // handshake, a ticket without its ACK, the last flight of a DTLS 1.2 server before data has come.
-// That takes until ctx is done at most. Then nothing more is read, and every connection is exported
-// that can be. Its methods return [hermetic.ErrExported] from then on, and those of any other one
-// net.ErrClosed, after a close_notify if its handshake was complete. Last, the socket is closed.
+// That takes until ctx is done at most, and without a deadline four minutes where a DTLS 1.2 peer is
+// silent. Then nothing more is read, and every connection is exported
+// that can be. Its methods return [hermetic.ErrExported] from then on, also Close, which has nothing
+// to close. Those of any other one return net.ErrClosed, after a close_notify if its handshake was
+// complete. Last, the socket is closed.
 //
 // Datagrams that come after that wait in the socket, if another descriptor of it is open: get one
 // with [net.UDPConn.File] before, and import from it. Use an AEAD with random nonces of 24 bytes, as
@@ -78,6 +80,10 @@ func (s *socket) isClosed() bool {
 	return s.closed
 }
 
+// settle is how often Export looks again by itself: the wait for data after the last flight of a DTLS
+// 1.2 server ends with time alone.
+const settle = time.Second
+
 // drain waits until nothing is under way.
 func (s *socket) drain(ctx context.Context) {
 	ready := make(map[*peer]bool)
@@ -94,6 +100,7 @@ func (s *socket) drain(ctx context.Context) {
 		}
 		select {
 		case <-s.progress:
+		case <-time.After(settle):
 		case <-s.ended:
 			return
 		case <-ctx.Done():
@@ -164,14 +171,31 @@ func (p *peer) export(aead cipher.AEAD) ([]byte, error) {
 	}
 	saved := savedPeer{random: p.random, ended: p.ended}
 	var err error
+	p.exporting = true
 	p.alone(func() { saved.engine, err = p.engine.Export(nil, aead) })
-	if err != nil {
+	p.exporting = false
+	switch {
+	case err != nil:
 		return nil, err
+	case p.closed: // it took too long
+		return nil, net.ErrClosed
 	}
 	saved.unread = p.queue[p.next:] // Read may have taken some meanwhile
 	p.queue, p.next, p.err = nil, 0, hermetic.ErrExported
 	p.finish()
 	return saved.seal(aead, p.addr.id()), nil
+}
+
+// awaitExport waits until the engine has left or is back, for a moment at most.
+func (p *peer) awaitExport() {
+	if !p.exporting {
+		return
+	}
+	limit := time.Now().Add(moment)
+	defer time.AfterFunc(moment, p.broadcast).Stop()
+	for p.exporting && time.Now().Before(limit) {
+		p.wake.Wait()
+	}
 }
 
 // savedPeer is what a SavedConn holds.

@@ -13,6 +13,7 @@ import (
 	"net/netip"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"golang.org/x/crypto/chacha20poly1305"
@@ -169,8 +170,10 @@ func TestExport(t *testing.T) {
 					if _, err := old.Write([]byte("x")); !errors.Is(err, hermetic.ErrExported) {
 						t.Errorf("Write on the old connection: %v", err)
 					}
-					if err := old.Close(); err != nil {
-						t.Errorf("Close of the old connection: %v", err)
+					for _, want := range []error{hermetic.ErrExported, net.ErrClosed} {
+						if err := old.Close(); err != want {
+							t.Errorf("Close of the old connection: %v, not %v", err, want)
+						}
 					}
 				}
 				if _, err := h.l.Accept(); !errors.Is(err, net.ErrClosed) {
@@ -455,5 +458,90 @@ func TestExportIsTold(t *testing.T) {
 		default:
 			t.Errorf("%s: Export waits on", name)
 		}
+	}
+}
+
+// TestExportOfSilent: a DTLS 1.2 peer that says nothing delays Export for four minutes, and not
+// forever where nothing else looks at idle connections.
+func TestExportOfSilent(t *testing.T) {
+	bubble(t, func(t *testing.T, client, server *hermetic.Config) {
+		client.MaxVersion = tls.VersionTLS12
+		w, l := onWire(t, server, PacketConfig{CompactAfter: -1})
+		w.caller(t, "silent", client).speak()
+		p := accept(t, l).session.(*peer)
+		l.socket.draining.Store(true)
+		start := time.Now()
+		l.socket.drain(t.Context())
+		if waited := time.Since(start); waited < 4*time.Minute || waited > 4*time.Minute+2*settle {
+			t.Errorf("Export waits for %v", waited)
+		}
+		if state, err := p.export(keyOf(t, 1)); err != nil || len(state) == 0 {
+			t.Errorf("then %d bytes, %v", len(state), err)
+		}
+	})
+}
+
+// slowAEAD seals when it is told to.
+type slowAEAD struct {
+	cipher.AEAD
+	seals, goes chan struct{}
+}
+
+func (a *slowAEAD) Seal(dst, nonce, data, ad []byte) []byte {
+	a.seals <- struct{}{}
+	<-a.goes
+	return a.AEAD.Seal(dst, nonce, data, ad)
+}
+
+// TestCloseDuringExport: either the connection is closed, or it has left: never both, and never
+// neither.
+func TestCloseDuringExport(t *testing.T) {
+	for _, slow := range []bool{false, true} {
+		t.Run(fmt.Sprintf("Close is first: %v", slow), func(t *testing.T) {
+			bubble(t, func(t *testing.T, client, server *hermetic.Config) {
+				w, l := onWire(t, server, PacketConfig{})
+				c := w.caller(t, "peer", client)
+				c.speak()
+				conn := accept(t, l)
+				c.say("unread")
+				aead := &slowAEAD{keyOf(t, 1), make(chan struct{}), make(chan struct{})}
+				exported := make(chan error)
+				go func() {
+					state, err := conn.session.(*peer).export(aead)
+					if (len(state) > 0) != (err == nil) {
+						t.Errorf("%d bytes, %v", len(state), err)
+					}
+					exported <- err
+				}()
+				<-aead.seals
+				closed := make(chan error, 2)
+				go func() { closed <- conn.Close() }()
+				synctest.Wait()
+				if slow {
+					time.Sleep(moment)
+					synctest.Wait()
+				}
+				close(aead.goes)
+				if !slow {
+					<-aead.seals // that of netconn, around that of the engine
+				}
+				wantExport, wantClose := error(nil), hermetic.ErrExported
+				if slow {
+					wantExport, wantClose = net.ErrClosed, nil
+				}
+				if err := <-exported; err != wantExport {
+					t.Errorf("the export: %v, not %v", err, wantExport)
+				}
+				if err := <-closed; err != wantClose {
+					t.Errorf("Close: %v, not %v", err, wantClose)
+				}
+				if err := conn.Close(); err != net.ErrClosed {
+					t.Errorf("Close again: %v", err)
+				}
+				if n := len(l.socket.all()); n != 0 {
+					t.Errorf("%d connections are left", n)
+				}
+			})
+		})
 	}
 }

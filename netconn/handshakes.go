@@ -48,8 +48,10 @@ func (h *handshakes) offering(protos []string) *hermetic.Config {
 // beginning is what a stream knows of its handshake, besides the engine.
 type beginning struct {
 	common *handshakes
-	fed    bool        // the engine is in use; guarded as the engine is
-	http2  atomic.Bool // "h2" was agreed on, and nothing has been written yet
+	fed    bool            // the engine has taken a record; guarded as the engine is, like the next two
+	used   bool            // the engine cannot be replaced any longer
+	ctx    context.Context // of the handshake under way
+	http2  atomic.Bool     // "h2" was agreed on, and nothing has been written yet
 
 	begin    sync.Once
 	until    time.Time   // when the handshake is given up, after begin
@@ -144,17 +146,19 @@ func (s *stream) left() {
 	}
 }
 
-// setProtocols changes the ALPN protocols, unless the handshake has begun.
+// setProtocols changes the ALPN protocols, unless a client's are on their way, or a server has seen
+// its peer's. A server that waits for its first record continues with the new engine.
 func (s *stream) setProtocols(change func(protos []string) []string) {
 	if s.err != nil || s.done.Load() || s.lock(s.using, bothDeadlines) != nil {
 		return
 	}
 	defer s.using.unlock()
 	protos := change(s.common.cfg.NextProtos)
-	if s.fed || slices.Equal(protos, s.common.cfg.NextProtos) {
+	if s.used || slices.Equal(protos, s.common.cfg.NextProtos) {
 		return
 	}
 	if e, err := s.newEngine(s.common.offering(protos)); err == nil {
+		e.SetContext(s.ctx)
 		s.engine = e
 	}
 }

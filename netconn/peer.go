@@ -37,6 +37,7 @@ type peer struct {
 	closed      bool // on this side
 	removed     bool // from the socket
 	leaving     bool // a goroutine sends what is in out
+	exporting   bool // the engine is being exported
 	active      bool // a datagram came or went since the last look
 	err         error
 	queue       [][]byte // datagrams not read yet

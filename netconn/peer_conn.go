@@ -130,8 +130,13 @@ func (p *peer) control(f func(*hermetic.Engine) error) (err error) {
 func (p *peer) Close() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.closed {
+	p.awaitExport()
+	switch {
+	case p.closed:
 		return net.ErrClosed
+	case p.err == hermetic.ErrExported:
+		p.close()
+		return p.err
 	}
 	limit := time.Now().Add(moment)
 	defer time.AfterFunc(moment, p.broadcast).Stop()
@@ -171,7 +176,7 @@ func (p *peer) closeUnaccepted() {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if !p.closed {
+	if p.awaitExport(); !p.closed {
 		p.close()
 	}
 }

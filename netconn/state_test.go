@@ -2,6 +2,7 @@ package netconn
 
 import (
 	"bytes"
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -10,6 +11,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"github.com/hermetic-tls/hermetic"
 	"github.com/hermetic-tls/hermetic/internal/pkitest"
@@ -294,4 +296,70 @@ func readyPair(t *testing.T, client, server *hermetic.Config) (c, s *Conn) {
 	t.Helper()
 	c, s = pair(t, client, server)
 	return ready(t, c, s)
+}
+
+// gate is a connection whose reads wait until it is open.
+type gate struct {
+	net.Conn
+	open chan struct{}
+}
+
+func (g *gate) Read(b []byte) (int, error) {
+	<-g.open
+	return g.Conn.Read(b)
+}
+
+// TestConnectionStateDuringHandshake: beside a handshake that waits for its first record,
+// ConnectionState waits for the same one. A server still leaves "h2" out; a client has offered it.
+func TestConnectionStateDuringHandshake(t *testing.T) {
+	for _, side := range []string{"client", "server"} {
+		t.Run(side, func(t *testing.T) {
+			bubble(t, func(t *testing.T, client, server *hermetic.Config) {
+				client.NextProtos, server.NextProtos = []string{"h2", "http/1.1"}, []string{"h2", "http/1.1"}
+				type key struct{}
+				var value any
+				server.GetConfigForClient = func(hello *hermetic.ClientHello) (*hermetic.Config, error) {
+					value = hello.Context().Value(key{})
+					return nil, nil
+				}
+				a, b := net.Pipe()
+				held := &gate{open: make(chan struct{})}
+				ours, theirs, want := (*Conn)(nil), (*Conn)(nil), "h2"
+				if side == "client" {
+					held.Conn = a
+					ours, theirs = Client(held, client), Server(b, server)
+				} else {
+					held.Conn, want = b, "http/1.1"
+					ours, theirs = Server(held, server), Client(a, client)
+				}
+				defer ours.Close()
+				defer theirs.Close()
+				ctx := context.WithValue(t.Context(), key{}, "ours")
+				done := make(chan error, 2)
+				go func() { done <- ours.HandshakeContext(ctx) }()
+				go func() { done <- theirs.HandshakeContext(ctx) }()
+				synctest.Wait()
+				states := make(chan string)
+				for range 2 {
+					go func() { states <- ours.ConnectionState().NegotiatedProtocol }()
+				}
+				synctest.Wait()
+				close(held.open)
+				for range 2 {
+					if err := <-done; err != nil {
+						t.Fatal(err)
+					}
+					if got := <-states; got != want {
+						t.Errorf("the protocol is %q, not %q", got, want)
+					}
+				}
+				if got := theirs.State().NegotiatedProtocol; got != want {
+					t.Errorf("at the peer it is %q, not %q", got, want)
+				}
+				if value != "ours" {
+					t.Errorf("the context has %v", value)
+				}
+			})
+		})
+	}
 }

@@ -125,7 +125,7 @@ func (s *stream) steps(ctx context.Context, enough func() bool) error {
 	}
 	ctx, cancel := context.WithCancel(ctx) // that of callbacks ends with the handshake, as in crypto/tls
 	defer cancel()
-	if err := s.use(bothDeadlines, func() { s.engine.SetContext(ctx) }); err != nil {
+	if err := s.use(bothDeadlines, func() { s.ctx = ctx; s.engine.SetContext(ctx) }); err != nil {
 		return err
 	}
 	if err := s.lock(s.reading, bothDeadlines); err != nil {
@@ -150,10 +150,10 @@ func (s *stream) step() error {
 	var state hermetic.ConnectionState
 	var pending hermetic.Pending
 	if err := s.use(bothDeadlines, func() {
-		s.engine.HasOutput() // a client starts
+		s.used = s.engine.HasOutput() || s.used // a client starts
 		complete, pending = s.engine.HandshakeComplete(), s.engine.Pending()
 		if complete {
-			state = s.engine.State()
+			s.ctx, state = nil, s.engine.State()
 			tickets = s.server && state.Version == tls.VersionTLS13
 		}
 	}); err != nil {
@@ -272,7 +272,7 @@ func (s *stream) control(f func(*hermetic.Engine) error) (err error) {
 		return over
 	}
 	if err := s.use(s.writeBounds(), func() {
-		s.fed = true
+		s.used = true
 		err = f(s.engine)
 	}); err != nil {
 		return s.instead(err)

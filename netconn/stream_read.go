@@ -75,6 +75,7 @@ func (s *stream) openRecord(in []byte, w which) (o hermetic.Opened, missing int,
 			err = s.stranger(err)
 		}
 		s.fed = s.fed || o.N > 0
+		s.used = s.used || s.fed
 		missing = s.engine.Missing(in[o.N:])
 		if o.N > 0 && o.Kind == hermetic.KindEarlyData {
 			s.earlyData = append(s.earlyData, o.Data...)
