@@ -3,7 +3,6 @@ package main
 import (
 	"crypto/tls"
 	"fmt"
-	"io"
 	"testing"
 
 	"github.com/hermetic-tls/hermetic/internal/pkitest"
@@ -35,25 +34,14 @@ var recordSettings = []settings{
 	{version: tls.VersionTLS13, group: tls.X25519, suite: tls.TLS_AES_128_GCM_SHA256},
 	{version: tls.VersionTLS13, group: tls.X25519, suite: tls.TLS_CHACHA20_POLY1305_SHA256},
 	{version: tls.VersionTLS12, group: tls.CurveP256, suite: tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256},
-	{version: tls.VersionTLS13, group: tls.X25519, suite: 0x1304},
+	{version: tls.VersionTLS13, group: tls.X25519, suite: aes128CCM13},
 }
 
 func (s settings) name() string {
-	if s.suite == 0x1304 {
+	if s.suite == aes128CCM13 {
 		return "TLS_AES_128_CCM_SHA256"
 	}
 	return tls.CipherSuiteName(s.suite)
-}
-
-// transfer seals data and opens it on the other side.
-func (e *engines) transfer(tb testing.TB, data []byte) {
-	var err error
-	if e.buf, err = e.client.Seal(e.buf[:0], data); err != nil {
-		tb.Fatal(err)
-	}
-	if n := openAll(tb, e.server, e.buf); n != len(data) {
-		tb.Fatalf("%d bytes of %d came", n, len(data))
-	}
 }
 
 func BenchmarkRecord(b *testing.B) {
@@ -81,24 +69,11 @@ func BenchmarkRecord(b *testing.B) {
 }
 
 func cryptoTLSRecord(b *testing.B, s settings, ca *pkitest.Authority, leaf tls.Certificate, data []byte) {
-	client, server := s.theirs(b, ca, leaf)
-	if s.version == tls.VersionTLS12 {
-		client.CipherSuites = []uint16{s.suite}
-	}
-	// One goroutine writes and reads: the buffer between never blocks.
-	client.DynamicRecordSizingDisabled, server.DynamicRecordSizingDisabled = true, true
-	c, w := newWire(client, server)
-	c.handshake(b)
-	w.detach()
+	c := s.theirTransfers(b, ca, leaf)
 	got := make([]byte, len(data))
 	b.SetBytes(int64(len(data)))
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := c.client.Write(data); err != nil {
-			b.Fatal(err)
-		}
-		if _, err := io.ReadFull(c.server, got); err != nil {
-			b.Fatal(err)
-		}
+		c.transfer(b, data, got)
 	}
 }

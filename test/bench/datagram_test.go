@@ -2,7 +2,6 @@ package main
 
 import (
 	"crypto/tls"
-	"fmt"
 	"testing"
 
 	"github.com/hermetic-tls/hermetic"
@@ -11,61 +10,23 @@ import (
 
 // datagramSettings: pion/dtls has the first.
 var datagramSettings = []settings{
-	{version: tls.VersionTLS12, group: tls.CurveP256, suite: tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256},
-	{version: tls.VersionTLS13, group: tls.X25519, suite: tls.TLS_AES_128_GCM_SHA256},
-}
-
-func (s settings) datagramName() string { return fmt.Sprintf("D%s", tls.VersionName(s.version)) }
-
-// ourDatagrams are s for two engines of DTLS.
-func (s settings) ourDatagrams(tb testing.TB, ca *pkitest.Authority, leaf tls.Certificate) (client, server *hermetic.Config) {
-	client, server = s.ours(tb, ca, leaf)
-	server.DTLS.TrustAddress = true
-	return client, server
-}
-
-func newDatagramEngines(tb testing.TB, client, server *hermetic.Config) *engines {
-	c, err := hermetic.NewEngine(hermetic.DTLSClient, client)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	s, err := hermetic.NewEngine(hermetic.DTLSServer, server)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	e := &engines{client: c, server: s, buf: scratch[:0]}
-	e.settle(tb)
-	if !c.HandshakeComplete() || !s.HandshakeComplete() {
-		tb.Fatal("the handshake is not complete")
-	}
-	return e
-}
-
-// settle lets both send what they have, datagram by datagram.
-func (e *engines) settle(tb testing.TB) {
-	for quiet := 0; quiet < 2; quiet++ {
-		for _, ends := range [][2]*hermetic.Engine{{e.client, e.server}, {e.server, e.client}} {
-			for e.buf = ends[0].Output(e.buf[:0]); len(e.buf) > 0; e.buf = ends[0].Output(e.buf[:0]) {
-				openAll(tb, ends[1], e.buf)
-				quiet = 0
-			}
-		}
-	}
+	{version: tls.VersionTLS12, datagrams: true, group: tls.CurveP256, suite: tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256},
+	{version: tls.VersionTLS13, datagrams: true, group: tls.X25519, suite: tls.TLS_AES_128_GCM_SHA256},
 }
 
 func BenchmarkDatagramHandshake(b *testing.B) {
 	ca := pkitest.CA(b)
 	leaf := ca.Leaf(b, pkitest.Options{})
 	for _, s := range datagramSettings {
-		b.Run(s.datagramName()+"/hermetic", func(b *testing.B) {
-			client, server := s.ourDatagrams(b, ca, leaf)
+		b.Run(s.versionName()+"/hermetic", func(b *testing.B) {
+			client, server := s.ours(b, ca, leaf)
 			b.ReportAllocs()
 			for b.Loop() {
 				newDatagramEngines(b, client, server)
 			}
 		})
 	}
-	b.Run(datagramSettings[0].datagramName()+"/pion", func(b *testing.B) {
+	b.Run(datagramSettings[0].versionName()+"/pion", func(b *testing.B) {
 		p := newPion(b, ca, leaf)
 		b.ReportAllocs()
 		for b.Loop() {
@@ -92,8 +53,8 @@ func BenchmarkDatagram(b *testing.B) {
 		b.ReportMetric(float64(b.N*window)/b.Elapsed().Seconds(), "datagrams/s")
 	}
 	for _, s := range datagramSettings {
-		b.Run(s.datagramName()+"/hermetic", func(b *testing.B) {
-			client, server := s.ourDatagrams(b, ca, leaf)
+		b.Run(s.versionName()+"/hermetic", func(b *testing.B) {
+			client, server := s.ours(b, ca, leaf)
 			e := newDatagramEngines(b, client, server)
 			measure(b, func() {
 				for range window {
@@ -102,7 +63,7 @@ func BenchmarkDatagram(b *testing.B) {
 			})
 		})
 	}
-	b.Run(datagramSettings[0].datagramName()+"/pion", func(b *testing.B) {
+	b.Run(datagramSettings[0].versionName()+"/pion", func(b *testing.B) {
 		client, server := newPion(b, ca, leaf).connect(b)
 		got := make([]byte, 2*size)
 		measure(b, func() {
@@ -125,11 +86,11 @@ func TestDatagramAllocations(t *testing.T) {
 	ca := pkitest.CA(t)
 	leaf := ca.Leaf(t, pkitest.Options{})
 	for _, s := range datagramSettings {
-		client, server := s.ourDatagrams(t, ca, leaf)
+		client, server := s.ours(t, ca, leaf)
 		e := newDatagramEngines(t, client, server)
 		data := make([]byte, 1<<10)
 		if n := testing.AllocsPerRun(100, func() { e.transfer(t, data) }); n != 0 {
-			t.Errorf("%s: %.1f allocations a datagram", s.datagramName(), n)
+			t.Errorf("%s: %.1f allocations a datagram", s.versionName(), n)
 		}
 	}
 }
@@ -141,7 +102,7 @@ func TestIdleDatagramMemory(t *testing.T) {
 	ca := pkitest.CA(t)
 	leaf := ca.Leaf(t, pkitest.Options{})
 	for _, s := range datagramSettings {
-		client, server := s.ourDatagrams(t, ca, leaf)
+		client, server := s.ours(t, ca, leaf)
 		for side, pick := range map[string]func(*engines) *hermetic.Engine{
 			"client": func(e *engines) *hermetic.Engine { return e.client },
 			"server": func(e *engines) *hermetic.Engine { return e.server },
@@ -161,9 +122,9 @@ func TestIdleDatagramMemory(t *testing.T) {
 					}
 					return pick(e)
 				})
-				t.Logf("%s %s %s: %d bytes", what, s.datagramName(), side, heap)
+				t.Logf("%s %s %s: %d bytes", what, s.versionName(), side, heap)
 				if heap >= most {
-					t.Errorf("%s, a %s of %s costs %d bytes of heap, want less than %d", what, side, s.datagramName(), heap, most)
+					t.Errorf("%s, a %s of %s costs %d bytes of heap, want less than %d", what, side, s.versionName(), heap, most)
 				}
 			}
 		}

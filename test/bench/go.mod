@@ -12,6 +12,8 @@ require (
 )
 
 require (
+	github.com/cloudflare/circl v1.6.5
+	github.com/hermetic-tls/hermetic/circlgroups v0.1.0
 	github.com/inconshreveable/mousetrap v1.1.0 // indirect
 	github.com/mattn/go-runewidth v0.0.16 // indirect
 	github.com/pion/logging v0.2.4 // indirect

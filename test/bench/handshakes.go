@@ -1,21 +1,183 @@
 package main
 
-import "github.com/hermetic-tls/hermetic/internal/pkitest"
+import (
+	"crypto/tls"
+	"strings"
 
-func handshakeRows() []row {
-	return []row{{
-		name: "TLS 1.3 handshake", measure: opTime,
-		contestants: []contestant{
-			{"hermetic", func(t *trial) round {
-				ca := pkitest.CA(t)
-				client, server := modern.ours(t, ca, ca.Leaf(t, pkitest.Options{}))
-				return perOp(t, func() { newEngines(t, client, server).handshake(t) })
-			}},
-			{"crypto/tls", func(t *trial) round {
-				ca := pkitest.CA(t)
-				client, server := modern.theirs(t, ca, ca.Leaf(t, pkitest.Options{}))
-				return perOp(t, func() { newConns(client, server).handshake(t) })
-			}},
-		},
-	}}
+	"github.com/hermetic-tls/hermetic"
+	"github.com/hermetic-tls/hermetic/circlgroups"
+	"github.com/hermetic-tls/hermetic/internal/pkitest"
+)
+
+// handshakeSettings are the handshakes of the table. The certificates of authorities have P-256
+// keys. A known chain was verified before: hermetic does not verify its signatures again, crypto/tls
+// does.
+func handshakeSettings() (list []settings) {
+	for _, v := range []settings{
+		{version: tls.VersionTLS13}, {version: tls.VersionTLS12},
+		{version: tls.VersionTLS13, datagrams: true}, {version: tls.VersionTLS12, datagrams: true},
+	} {
+		add := func(change func(*settings)) {
+			s := v
+			s.group, s.kind = tls.X25519, pkitest.P256
+			change(&s)
+			list = append(list, s)
+		}
+		add(func(*settings) {})
+		if v.version == tls.VersionTLS13 {
+			add(func(s *settings) { s.group = tls.X25519MLKEM768 })
+		}
+		add(func(s *settings) { s.fresh = true })
+		add(func(s *settings) { s.kind = pkitest.RSA2048 })
+		add(func(s *settings) { s.kind = pkitest.Ed25519 })
+		add(func(s *settings) { s.mutual = true })
+		add(func(s *settings) { s.resumed = true })
+		if v.version == tls.VersionTLS13 {
+			add(func(s *settings) { s.group, s.resumed = tls.X25519MLKEM768, true })
+		}
+	}
+	return list
+}
+
+func handshakeRows() (rows []row) {
+	for _, s := range handshakeSettings() {
+		circl := s
+		circl.circl = true
+		r := row{name: s.handshakeName(), measure: opTime, contestants: []contestant{
+			{ours, s.handshakes},
+			{oursCircl, circl.handshakes},
+		}, versus: map[string][]string{ours: nil}}
+		add := func(c contestant, versus ...string) {
+			r.contestants = append(r.contestants, c)
+			for _, name := range versus {
+				r.versus[name] = append(r.versus[name], c.name)
+			}
+		}
+		if !s.datagrams {
+			add(contestant{cryptoTLS, s.theirHandshakes}, ours, oursCircl)
+		}
+		if !s.resumed || s.version == tls.VersionTLS13 {
+			add(contestant{floor, s.floor}, ours)
+			add(contestant{floorCircl, circl.floor}, oursCircl)
+		}
+		rows = append(rows, r)
+	}
+	return rows
+}
+
+func (s settings) handshakeName() string {
+	name := []string{s.versionName(), s.group.String()}
+	switch {
+	case s.resumed:
+		return strings.Join(append(name, "resumed"), ", ")
+	case s.kind == pkitest.P256:
+		name = append(name, "P-256")
+	case s.kind == pkitest.RSA2048:
+		name = append(name, "RSA-2048")
+	default:
+		name = append(name, s.kind)
+	}
+	if s.mutual {
+		name = append(name, "mutual")
+	}
+	if s.fresh {
+		name = append(name, "chain never seen")
+	}
+	return strings.Join(name, ", ")
+}
+
+// A supply has more certificates than any cache has room for: it gives each handshake another
+// one, whose chain nobody remembers. The engine's cache has 256 chains; crypto/tls has
+// one for as long as a connection uses it.
+type supply struct {
+	leaves []tls.Certificate
+	next   int
+}
+
+func newSupply(t *trial, ca *pkitest.Authority, kind string) *supply {
+	n := 1024
+	if t.quick {
+		n = 16
+	}
+	s := &supply{leaves: make([]tls.Certificate, n)}
+	for i := range s.leaves {
+		s.leaves[i] = ca.Leaf(t, pkitest.Options{Kind: kind, NewKey: kind != pkitest.RSA2048})
+	}
+	return s
+}
+
+func (s *supply) leaf() (*tls.Certificate, error) {
+	s.next++
+	return &s.leaves[s.next%len(s.leaves)], nil
+}
+
+// handshakes are hermetic's.
+func (s settings) handshakes(t *trial) round {
+	ca := pkitest.CA(t)
+	client, server := s.ours(t, ca, ca.Leaf(t, pkitest.Options{Kind: s.kind}))
+	if s.fresh {
+		supply := newSupply(t, ca, s.kind)
+		server.GetCertificate = func(*hermetic.ClientHello) (*tls.Certificate, error) { return supply.leaf() }
+	}
+	if s.resumed {
+		client.SessionCache = hermetic.NewSessionCache(1)
+	}
+	if s.circl {
+		client.KeyExchanges, server.KeyExchanges = circlgroups.All(), circlgroups.All()
+	}
+	var e *engines
+	op := func() {
+		switch {
+		case s.datagrams:
+			e = newDatagramEngines(t, client, server)
+		case s.resumed:
+			e = newEngines(t, client, server)
+			e.greet(t)
+		default:
+			e = newEngines(t, client, server)
+			e.handshake(t)
+		}
+	}
+	r := perOp(t, op)
+	state := e.client.State()
+	if state.DidResume != s.resumed || state.CurveID != s.group && (s.version == tls.VersionTLS13 || !s.resumed) {
+		t.Fatalf("resumed: %v, group: %v", state.DidResume, state.CurveID)
+	}
+	return r.sending(e.sent)
+}
+
+// theirHandshakes are those of crypto/tls.
+func (s settings) theirHandshakes(t *trial) round {
+	ca := pkitest.CA(t)
+	client, server := s.theirs(t, ca, ca.Leaf(t, pkitest.Options{Kind: s.kind}))
+	if s.fresh {
+		supply := newSupply(t, ca, s.kind)
+		server.GetCertificate = func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return supply.leaf() }
+	}
+	if s.resumed {
+		server.SessionTicketsDisabled = false
+		client.ClientSessionCache = tls.NewLRUClientSessionCache(1)
+	}
+	var c *conns
+	op := func() {
+		c = newConns(client, server)
+		c.handshake(t)
+		if s.resumed {
+			c.greet(t)
+		}
+	}
+	r := perOp(t, op)
+	if state := c.client.ConnectionState(); state.DidResume != s.resumed {
+		t.Fatalf("resumed: %v", state.DidResume)
+	}
+	return r.sending(int(c.sent.Load()))
+}
+
+// sending adds how many bytes the operation sends.
+func (r round) sending(bytes int) round {
+	return func(t *trial) sample {
+		s := r(t)
+		s[onWire] = float64(bytes)
+		return s
+	}
 }

@@ -51,6 +51,7 @@ type options struct {
 	rounds  int
 	quick   bool
 	json    bool
+	check   bool
 	profile string
 }
 
@@ -70,15 +71,19 @@ func rootCommand() *cobra.Command {
 
 The contestants of a row take turns: each works for a moment, again and again, so that whatever
 disturbs the machine disturbs all of them. The table has the median of these rounds and, after ±,
-half the distance between their quartiles. A ratio is the median of the ratios of each round.
-Handshakes and records run in one thread, and their time is that of the processor.
+half the distance between their quartiles. The columns with × have ratios to other contestants:
+the median of the ratios of each round. Handshakes and records run in one thread, and their time is
+that of the processor. The floor is the cryptography that the work needs, and nothing else.
+
+A goal is missed if the better quartile of the rounds does not reach it. If only the median does
+not, it is within the noise.
 
 Exit codes:
    0  success
-   1  a failure
+   1  a failure; with --check, also a goal that is missed
    2  a flag cannot be used`,
-		Example: `  go run ./test/bench --rows 'TLS 1.3 handshake'
-  go run ./test/bench --json > result.json`,
+		Example: `  go run ./test/bench --rows 'TLS 1.3.*resumed'
+  go run ./test/bench --check --json > result.json`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) > 0 {
 				return misuse("there are no arguments, but %q is given", args[0])
@@ -95,6 +100,7 @@ Exit codes:
 	f.IntVar(&o.rounds, "rounds", usualRounds, "the number of rounds")
 	f.BoolVar(&o.quick, "quick", false, fmt.Sprintf("%d very short rounds, to see that everything works; the figures mean little", quickRounds))
 	f.BoolVar(&o.json, "json", false, "print all figures as JSON, instead of the table")
+	f.BoolVar(&o.check, "check", false, "exit with 1 if a goal is missed by more than the noise")
 	f.StringVar(&o.profile, "cpuprofile", "", "write a CPU profile to this `FILE`; its labels are row and contestant")
 	return root
 }
@@ -106,6 +112,9 @@ func (o *options) run(c *cobra.Command) error {
 	}
 	if o.rounds < 1 {
 		return misuse("--rounds: %d is not a number from 1", o.rounds)
+	}
+	if o.check && o.quick {
+		return misuse("--check needs figures that mean something, and those of --quick do not")
 	}
 	r := &runner{rounds: o.rounds, slice: usualSlice, log: newProgress(os.Stderr)}
 	if o.quick {
@@ -129,10 +138,17 @@ func (o *options) run(c *cobra.Command) error {
 	if len(measured.Rows) == 0 {
 		return misuse("--rows: no row matches %q", o.rows)
 	}
+	measured.Goals = measured.judge(goals)
+	if o.check && len(measured.Goals) == 0 {
+		return misuse("--check: there is no goal for these rows")
+	}
 	if o.json {
 		err = measured.writeJSON(c.OutOrStdout())
 	} else {
 		err = measured.print(c.OutOrStdout())
 	}
-	return err
+	if err != nil || !o.check {
+		return err
+	}
+	return check(measured.Goals)
 }

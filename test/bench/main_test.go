@@ -24,11 +24,12 @@ func TestFlags(t *testing.T) {
 		args []string
 		want string
 	}{
-		"no regexp":   {[]string{"--rows", "("}, "--rows: error parsing regexp"},
-		"no row":      {[]string{"--rows", "nothing has this name"}, `no row matches "nothing has this name"`},
-		"no rounds":   {[]string{"--rounds", "0"}, "--rounds: 0 is not"},
-		"an argument": {[]string{"--quick", "records"}, `"records" is given`},
-		"no flag":     {[]string{"--fast"}, "unknown flag: --fast"},
+		"no regexp":                {[]string{"--rows", "("}, "--rows: error parsing regexp"},
+		"no row":                   {[]string{"--rows", "nothing has this name"}, `no row matches "nothing has this name"`},
+		"no rounds":                {[]string{"--rounds", "0"}, "--rounds: 0 is not"},
+		"an argument":              {[]string{"--quick", "records"}, `"records" is given`},
+		"a check of quick figures": {[]string{"--quick", "--check"}, "--check needs figures"},
+		"no flag":                  {[]string{"--fast"}, "unknown flag: --fast"},
 	} {
 		if _, err := run(t, c.args...); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v, want %q", name, err, c.want)
@@ -68,7 +69,7 @@ func TestShow(t *testing.T) {
 
 // TestJSON: what the command prints reads back the same.
 func TestJSON(t *testing.T) {
-	out, err := run(t, "--quick", "--json", "--rows", "TLS 1.3 handshake")
+	out, err := run(t, "--quick", "--json", "--rows", "Handshakes: TLS 1.3, X25519, P-256$")
 	if err != nil {
 		t.Fatal(err)
 	}

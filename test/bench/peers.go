@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/tls"
 	"net"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -13,23 +14,44 @@ import (
 
 func now() time.Time { return pkitest.Now }
 
-// settings are one certificate and one group for both libraries.
+// settings are what both libraries do.
 type settings struct {
-	version uint16
-	group   tls.CurveID
-	suite   uint16 // 0: the default
-	mutual  bool
+	version   uint16
+	datagrams bool // DTLS
+	group     tls.CurveID
+	suite     uint16 // 0: the default
+	kind      string // of the certificate's key: see pkitest
+	mutual    bool
+	resumed   bool // with a new ticket
+	fresh     bool // each handshake has another certificate
+	circl     bool // the groups are circl's
+}
+
+func (s settings) versionName() string {
+	if s.datagrams {
+		return "D" + tls.VersionName(s.version)
+	}
+	return tls.VersionName(s.version)
 }
 
 var modern = settings{version: tls.VersionTLS13, group: tls.X25519}
 
+// offered are a client's groups. In TLS 1.2, P-256 is for the certificate (RFC 8422, Section 5.1.1).
+func (s settings) offered() []tls.CurveID {
+	if s.version == tls.VersionTLS12 && s.group != tls.CurveP256 {
+		return []tls.CurveID{s.group, tls.CurveP256}
+	}
+	return []tls.CurveID{s.group}
+}
+
 // ours returns a client's and a server's Config.
 func (s settings) ours(tb testing.TB, ca *pkitest.Authority, leaf tls.Certificate) (client, server *hermetic.Config) {
-	client = &hermetic.Config{Time: now, RootCAs: ca.Pool(), ServerName: "localhost", MaxVersion: s.version, CurvePreferences: []tls.CurveID{s.group}, NoSCTs: true}
+	client = &hermetic.Config{Time: now, RootCAs: ca.Pool(), ServerName: "localhost", MaxVersion: s.version, CurvePreferences: s.offered(), NoSCTs: true}
 	server = &hermetic.Config{Time: now, Certificates: []tls.Certificate{leaf}, CurvePreferences: []tls.CurveID{s.group}}
 	if s.suite != 0 {
 		client.CipherSuites, server.CipherSuites = []uint16{s.suite}, []uint16{s.suite}
 	}
+	server.DTLS.TrustAddress = s.datagrams
 	if s.mutual {
 		client.Certificates, server.ClientAuth, server.ClientCAs = []tls.Certificate{leaf}, tls.RequireAndVerifyClientCert, ca.Pool()
 	}
@@ -37,7 +59,7 @@ func (s settings) ours(tb testing.TB, ca *pkitest.Authority, leaf tls.Certificat
 }
 
 func (s settings) theirs(tb testing.TB, ca *pkitest.Authority, leaf tls.Certificate) (client, server *tls.Config) {
-	client = &tls.Config{Time: now, RootCAs: ca.Pool(), ServerName: "localhost", MaxVersion: s.version, CurvePreferences: []tls.CurveID{s.group}}
+	client = &tls.Config{Time: now, RootCAs: ca.Pool(), ServerName: "localhost", MaxVersion: s.version, CurvePreferences: s.offered()}
 	server = &tls.Config{Time: now, Certificates: []tls.Certificate{leaf}, CurvePreferences: []tls.CurveID{s.group}, SessionTicketsDisabled: true}
 	if s.mutual {
 		client.Certificates, server.ClientAuth, server.ClientCAs = []tls.Certificate{leaf}, tls.RequireAndVerifyClientCert, ca.Pool()
@@ -52,6 +74,7 @@ var scratch = make([]byte, 0, 1<<15)
 type engines struct {
 	client, server *hermetic.Engine
 	buf            []byte
+	sent           int // bytes of handshakes, in both directions
 }
 
 func newEngines(tb testing.TB, client, server *hermetic.Config) *engines {
@@ -69,8 +92,10 @@ func newEngines(tb testing.TB, client, server *hermetic.Config) *engines {
 func (e *engines) handshake(tb testing.TB) {
 	for !e.client.HandshakeComplete() || !e.server.HandshakeComplete() {
 		e.buf = e.client.Output(e.buf[:0])
+		e.sent += len(e.buf)
 		openAll(tb, e.server, e.buf)
 		e.buf = e.server.Output(e.buf[:0])
+		e.sent += len(e.buf)
 		openAll(tb, e.client, e.buf)
 	}
 }
@@ -87,19 +112,91 @@ func openAll(tb testing.TB, e *hermetic.Engine, in []byte) (n int) {
 	return n
 }
 
+func newDatagramEngines(tb testing.TB, client, server *hermetic.Config) *engines {
+	c, err := hermetic.NewEngine(hermetic.DTLSClient, client)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	s, err := hermetic.NewEngine(hermetic.DTLSServer, server)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	e := &engines{client: c, server: s, buf: scratch[:0]}
+	e.settle(tb)
+	if !c.HandshakeComplete() || !s.HandshakeComplete() {
+		tb.Fatal("the handshake is not complete")
+	}
+	return e
+}
+
+// settle lets both send what they have, datagram by datagram.
+func (e *engines) settle(tb testing.TB) {
+	for quiet := 0; quiet < 2; quiet++ {
+		for _, ends := range [][2]*hermetic.Engine{{e.client, e.server}, {e.server, e.client}} {
+			for e.buf = ends[0].Output(e.buf[:0]); len(e.buf) > 0; e.buf = ends[0].Output(e.buf[:0]) {
+				e.sent += len(e.buf)
+				openAll(tb, ends[1], e.buf)
+				quiet = 0
+			}
+		}
+	}
+}
+
+// greet is a handshake and one byte from the server, after its ticket.
+func (e *engines) greet(tb testing.TB) {
+	e.handshake(tb)
+	var err error
+	if e.buf, err = e.server.Seal(e.buf[:0], []byte{1}); err != nil {
+		tb.Fatal(err)
+	}
+	e.sent += len(e.buf)
+	if n := openAll(tb, e.client, e.buf); n != 1 {
+		tb.Fatalf("%d bytes came", n)
+	}
+}
+
 // conns are two ends of a crypto/tls connection. Its handshake blocks, and so
 // needs a goroutine.
-type conns struct{ client, server *tls.Conn }
+type conns struct {
+	client, server *tls.Conn
+	sent           *atomic.Int64 // bytes, in both directions
+}
 
 func newConns(client, server *tls.Config) *conns {
 	a, b := net.Pipe()
-	return &conns{tls.Client(a, client), tls.Server(b, server)}
+	sent := new(atomic.Int64)
+	return &conns{tls.Client(counted{a, sent}, client), tls.Server(counted{b, sent}, server), sent}
+}
+
+// counted counts what is written.
+type counted struct {
+	net.Conn
+	sent *atomic.Int64
+}
+
+func (c counted) Write(b []byte) (int, error) {
+	c.sent.Add(int64(len(b)))
+	return c.Conn.Write(b)
 }
 
 func (c *conns) handshake(tb testing.TB) {
 	done := make(chan error, 1)
 	go func() { done <- c.server.Handshake() }()
 	if err := c.client.Handshake(); err != nil {
+		tb.Fatal(err)
+	}
+	if err := <-done; err != nil {
+		tb.Fatal(err)
+	}
+}
+
+func (c *conns) greet(tb testing.TB) {
+	done := make(chan error, 1)
+	go func() {
+		_, err := c.server.Write([]byte{1})
+		done <- err
+	}()
+	if _, err := c.client.Read(make([]byte, 1)); err != nil {
 		tb.Fatal(err)
 	}
 	if err := <-done; err != nil {
@@ -133,7 +230,7 @@ type wire struct{ client, server *end }
 func newWire(client, server *tls.Config) (*conns, *wire) {
 	a, b := net.Pipe()
 	w := &wire{&end{Conn: a}, &end{Conn: b}}
-	return &conns{tls.Client(w.client, client), tls.Server(w.server, server)}, w
+	return &conns{client: tls.Client(w.client, client), server: tls.Server(w.server, server)}, w
 }
 
 func (w *wire) detach() {

@@ -7,6 +7,7 @@ import (
 	"os"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/jedib0t/go-pretty/v6/text"
@@ -53,29 +54,32 @@ func (r *result) print(w io.Writer) error {
 		}
 		rows = rows[n:]
 	}
-	return nil
+	return printGoals(w, r.Goals)
 }
 
 // sectionTable has a line for each contestant of each row.
 func sectionTable(rows []measuredRow) string {
-	shown := measuresOf(rows)
+	shown, others := measuresOf(rows), othersOf(rows)
 	t := table.NewWriter()
 	t.SetStyle(table.StyleLight)
+	t.Style().Format.Header = text.FormatDefault
 	head := table.Row{"work", ""}
-	columns := []table.ColumnConfig{}
-	for i, m := range shown {
+	for _, m := range shown {
 		head = append(head, string(m))
-		columns = append(columns, table.ColumnConfig{Number: i + 3, Align: text.AlignRight})
 	}
-	head = append(head, "ratio")
-	columns = append(columns, table.ColumnConfig{Number: len(head), Align: text.AlignRight})
+	for _, name := range others {
+		head = append(head, "× "+name)
+	}
+	var columns []table.ColumnConfig
+	for i := 2; i < len(head); i++ {
+		columns = append(columns, table.ColumnConfig{Number: i + 1, Align: text.AlignRight})
+	}
 	t.AppendHeader(head)
 	t.SetColumnConfigs(columns)
 	for i, row := range rows {
 		if i > 0 {
 			t.AppendSeparator()
 		}
-		first := row.Contestants[0].Figures[row.Measure]
 		for k, c := range row.Contestants {
 			line := table.Row{"", c.Name}
 			if k == 0 {
@@ -84,14 +88,43 @@ func sectionTable(rows []measuredRow) string {
 			for _, m := range shown {
 				line = append(line, showFigure(m, c.Figures))
 			}
-			ratio := ""
-			if f, ok := c.Figures[row.Measure]; ok && k > 0 {
-				ratio = showRatio(ratios(first, f).Median)
+			for _, name := range others {
+				line = append(line, showVersus(c.Ratios, name))
 			}
-			t.AppendRow(append(line, ratio))
+			t.AppendRow(line)
 		}
 	}
 	return t.Render()
+}
+
+// kindOf is a contestant's name without what is after a comma: a floor of circl is a floor.
+func kindOf(name string) string {
+	name, _, _ = strings.Cut(name, ",")
+	return name
+}
+
+// othersOf are the kinds of contestants that others are compared with.
+func othersOf(rows []measuredRow) (list []string) {
+	for _, row := range rows {
+		for _, compared := range row.Contestants {
+			for _, c := range row.Contestants {
+				if _, ok := compared.Ratios[c.Name]; ok && !slices.Contains(list, kindOf(c.Name)) {
+					list = append(list, kindOf(c.Name))
+				}
+			}
+		}
+	}
+	return list
+}
+
+// showVersus shows the ratio to a kind of contestants.
+func showVersus(ratios map[string]figure, kind string) string {
+	for name, f := range ratios {
+		if kindOf(name) == kind {
+			return showRatio(f.Median)
+		}
+	}
+	return ""
 }
 
 // measuresOf are the measures that the rows have.
@@ -116,7 +149,7 @@ func showFigure(m measure, figures map[measure]figure) string {
 		return ""
 	}
 	s := m.show(f.Median)
-	if f.spread() >= f.Median/1000 && f.spread() > 0 {
+	if f.Median > 0 && f.spread() >= f.Median/1000 {
 		s += fmt.Sprintf(" ± %.1f%%", 100*f.spread()/f.Median)
 	}
 	return s

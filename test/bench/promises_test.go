@@ -29,7 +29,7 @@ func TestRecordAllocations(t *testing.T) {
 		e := newEngines(t, client, server)
 		e.handshake(t)
 		for size, want := range map[int]float64{1 << 10: 0, 16 << 10: 0} {
-			if s.suite == 0x1304 && size > 1500 {
+			if s.suite == aes128CCM13 && size > 1500 {
 				want = 2
 			}
 			data := make([]byte, size)

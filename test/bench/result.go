@@ -16,6 +16,7 @@ type result struct {
 	Machine machine       `json:"machine"`
 	Quick   bool          `json:"quick,omitempty"` // the figures mean little
 	Rows    []measuredRow `json:"rows"`
+	Goals   []judgment    `json:"goals"` // those for these rows
 }
 
 // A measuredRow is a row of the table.
@@ -30,6 +31,7 @@ type measuredRow struct {
 type measuredContestant struct {
 	Name    string             `json:"name"`
 	Figures map[measure]figure `json:"figures"`
+	Ratios  map[string]figure  `json:"ratios,omitempty"` // to other contestants, by their names
 }
 
 func (r *result) writeJSON(w io.Writer) error {

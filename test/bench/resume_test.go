@@ -17,32 +17,6 @@ func resumable(tb testing.TB) (client, server *hermetic.Config) {
 	return client, server
 }
 
-// greet is a handshake and one byte from the server, after its ticket.
-func (e *engines) greet(tb testing.TB) {
-	e.handshake(tb)
-	var err error
-	if e.buf, err = e.server.Seal(e.buf[:0], []byte{1}); err != nil {
-		tb.Fatal(err)
-	}
-	if n := openAll(tb, e.client, e.buf); n != 1 {
-		tb.Fatalf("%d bytes came", n)
-	}
-}
-
-func (c *conns) greet(tb testing.TB) {
-	done := make(chan error, 1)
-	go func() {
-		_, err := c.server.Write([]byte{1})
-		done <- err
-	}()
-	if _, err := c.client.Read(make([]byte, 1)); err != nil {
-		tb.Fatal(err)
-	}
-	if err := <-done; err != nil {
-		tb.Fatal(err)
-	}
-}
-
 // BenchmarkResumption: psk_dhe_ke with X25519, both sides, and a new ticket.
 func BenchmarkResumption(b *testing.B) {
 	b.Run("hermetic", func(b *testing.B) {

@@ -13,6 +13,7 @@ type section struct {
 func sections() []section {
 	return []section{
 		{name: "Handshakes", oneThread: true, rows: handshakeRows},
+		{name: "Records", oneThread: true, rows: recordRows},
 	}
 }
 
@@ -22,9 +23,11 @@ type row struct {
 	// measure is what the contestants are compared by.
 	measure measure
 	// rounds is the number of rounds, if it is not that of the flags: for what takes long.
-	rounds int
-	// The first contestant is hermetic's.
+	rounds      int
 	contestants []contestant
+	// versus names, for a contestant, the others that it is compared with. If it is nil, the
+	// first contestant is compared with all others.
+	versus map[string][]string
 }
 
 // A contestant does the work of a row.
@@ -80,3 +83,14 @@ func (m measure) order() int {
 }
 
 func (m measure) show(v float64) string { return measures[m.order()].show(v) }
+
+func (m measure) large() bool { return measures[m.order()].large }
+
+// The contestants of several rows.
+const (
+	ours       = "hermetic"
+	oursCircl  = "hermetic, circl"
+	cryptoTLS  = "crypto/tls"
+	floor      = "floor"
+	floorCircl = "floor, circl"
+)

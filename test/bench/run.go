@@ -76,15 +76,39 @@ func (r *runner) row(ctx context.Context, row *row) (*measuredRow, error) {
 			}
 		}
 	}
-	res := &measuredRow{Name: row.name, Measure: row.measure}
-	for i, c := range row.contestants {
-		mc := measuredContestant{Name: c.name, Figures: map[measure]figure{}}
-		for m, list := range samples[i] {
-			mc.Figures[m] = newFigure(list)
+	return row.measured(samples), nil
+}
+
+// measured makes figures of what the contestants have measured.
+func (r *row) measured(samples []map[measure][]float64) *measuredRow {
+	m := &measuredRow{Name: r.name, Measure: r.measure}
+	for i, c := range r.contestants {
+		figures := map[measure]figure{}
+		for kind, list := range samples[i] {
+			figures[kind] = newFigure(list)
 		}
-		res.Contestants = append(res.Contestants, mc)
+		m.Contestants = append(m.Contestants, measuredContestant{Name: c.name, Figures: figures})
 	}
-	return res, nil
+	for i := range m.Contestants {
+		c := &m.Contestants[i]
+		versus := r.versus[c.Name]
+		if r.versus == nil && i == 0 {
+			for _, other := range m.Contestants[1:] {
+				versus = append(versus, other.Name)
+			}
+		}
+		for _, name := range versus {
+			if other, ok := m.of(name, r.measure); ok {
+				ratio := ratios(c.Figures[r.measure], other)
+				ratio.Samples = nil // those of the figures say it all
+				if c.Ratios == nil {
+					c.Ratios = map[string]figure{}
+				}
+				c.Ratios[name] = ratio
+			}
+		}
+	}
+	return m
 }
 
 // perOp measures an operation that this process does: time and allocations. It repeats the

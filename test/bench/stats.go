@@ -10,7 +10,7 @@ type figure struct {
 	Median  float64   `json:"median"`
 	Q1      float64   `json:"q1"` // the lower quartile
 	Q3      float64   `json:"q3"` // the upper quartile
-	Samples []float64 `json:"samples"`
+	Samples []float64 `json:"samples,omitempty"`
 }
 
 func newFigure(samples []float64) figure {

@@ -1,0 +1,176 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/jedib0t/go-pretty/v6/table"
+	"github.com/jedib0t/go-pretty/v6/text"
+)
+
+// A goal is what a figure should be.
+type goal struct {
+	row, contestant string
+	measure         measure
+	against         string  // the contestant whose figure ours is divided by, or "" for our figure alone
+	bound           float64 // the most, or the least for what should be large
+}
+
+// goals are all goals.
+var goals = []goal{
+	{"TLS 1.3, X25519, P-256", ours, opTime, cryptoTLS, 0.70},
+	{"TLS 1.3, X25519, P-256", ours, opTime, floor, 1.12},
+	{"TLS 1.3, X25519, P-256", ours, allocations, "", 180},
+	{"TLS 1.3, X25519, P-256", oursCircl, opTime, cryptoTLS, 0.55},
+	{"TLS 1.3, X25519MLKEM768, P-256", ours, opTime, cryptoTLS, 0.75},
+	{"TLS 1.3, X25519MLKEM768, P-256", oursCircl, opTime, cryptoTLS, 0.48},
+	{"TLS 1.3, X25519, resumed", ours, opTime, cryptoTLS, 0.72},
+	{"TLS 1.3, X25519, resumed", ours, allocations, "", 120},
+	{"TLS 1.3, X25519, resumed", oursCircl, opTime, cryptoTLS, 0.45},
+	{"TLS 1.3, X25519, P-256, chain never seen", ours, opTime, cryptoTLS, 0.80},
+	{"TLS 1.3, AES-128-GCM, 16 KB", ours, opTime, floor, 1.06},
+	{"TLS 1.3, AES-128-GCM, 64 B", ours, opTime, floor, 1.20},
+}
+
+// asked is what the goal asks for: ≤ 0.70 × crypto/tls.
+func (g goal) asked() string {
+	sign, of := "≤ ", " "+string(g.measure)
+	if g.measure.large() {
+		sign = "≥ "
+	}
+	if g.against != "" {
+		of = " × " + g.against
+	}
+	return sign + g.show(g.bound) + of
+}
+
+// show shows the figure or the ratio that the goal is about.
+func (g goal) show(v float64) string {
+	if g.against == "" {
+		return g.measure.show(v)
+	}
+	return showRatio(v)
+}
+
+// A verdict says whether a goal is reached.
+type verdict string
+
+// The verdicts. Figures have noise: the quartiles of the rounds say how much. A goal is missed if
+// not even the better quartile reaches it.
+const (
+	met         verdict = "met"
+	withinNoise verdict = "within the noise"
+	missed      verdict = "missed"
+)
+
+func (g goal) judge(f figure) verdict {
+	median, better := f.Median, f.Q1
+	bound := g.bound
+	if g.measure.large() {
+		median, better, bound = -median, -f.Q3, -bound
+	}
+	switch {
+	case median <= bound:
+		return met
+	case better <= bound:
+		return withinNoise
+	}
+	return missed
+}
+
+// A judgment is a goal that was measured.
+type judgment struct {
+	Row        string  `json:"row"`
+	Contestant string  `json:"contestant"`
+	Measure    measure `json:"measure"`
+	Against    string  `json:"against,omitempty"`
+	Bound      float64 `json:"bound"`
+	Measured   figure  `json:"measured"`
+	Verdict    verdict `json:"verdict"`
+	goal       goal
+}
+
+// judge compares a result with the goals. Goals about other rows are left out.
+func (r *result) judge(goals []goal) (list []judgment) {
+	for _, g := range goals {
+		if f, ok := r.figureOf(g); ok {
+			list = append(list, judgment{g.row, g.contestant, g.measure, g.against, g.bound, f, g.judge(f), g})
+		}
+	}
+	return list
+}
+
+// figureOf returns the figure or the ratio that a goal is about.
+func (r *result) figureOf(g goal) (figure, bool) {
+	for i := range r.Rows {
+		if r.Rows[i].Name != g.row {
+			continue
+		}
+		f, ok := r.Rows[i].of(g.contestant, g.measure)
+		if g.against == "" || !ok {
+			return f, ok
+		}
+		other, ok := r.Rows[i].of(g.against, g.measure)
+		return ratios(f, other), ok
+	}
+	return figure{}, false
+}
+
+// of returns the figure of a contestant, and whether there is one.
+func (r *measuredRow) of(contestant string, m measure) (figure, bool) {
+	for _, c := range r.Contestants {
+		if c.Name == contestant {
+			f, ok := c.Figures[m]
+			return f, ok
+		}
+	}
+	return figure{}, false
+}
+
+// missedError says which goals are missed.
+type missedError []judgment
+
+func (e missedError) Error() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%d goals are missed:", len(e))
+	if len(e) == 1 {
+		b.Reset()
+		b.WriteString("a goal is missed:")
+	}
+	for _, j := range e {
+		fmt.Fprintf(&b, "\n  %s: %s: %s, wanted %s", j.Row, j.Contestant, j.goal.show(j.Measured.Median), j.goal.asked())
+	}
+	return b.String()
+}
+
+// check returns a missedError if goals are missed.
+func check(list []judgment) error {
+	var failed missedError
+	for _, j := range list {
+		if j.Verdict == missed {
+			failed = append(failed, j)
+		}
+	}
+	if failed == nil {
+		return nil
+	}
+	return failed
+}
+
+// printGoals writes the goals with their verdicts.
+func printGoals(w io.Writer, list []judgment) error {
+	if len(list) == 0 {
+		return nil
+	}
+	t := table.NewWriter()
+	t.SetStyle(table.StyleLight)
+	t.AppendHeader(table.Row{"work", "", "goal", "measured", "quartiles", "verdict"})
+	for _, j := range list {
+		color := map[verdict]text.Color{met: text.FgGreen, withinNoise: text.FgYellow, missed: text.FgRed}[j.Verdict]
+		show := j.goal.show
+		t.AppendRow(table.Row{j.Row, j.Contestant, j.goal.asked(), show(j.Measured.Median), show(j.Measured.Q1) + " to " + show(j.Measured.Q3), color.Sprint(j.Verdict)})
+	}
+	_, err := fmt.Fprintf(w, "\n%s\n%s\n", text.Bold.Sprint("Goals"), t.Render())
+	return err
+}
