@@ -357,14 +357,13 @@ func (e *Engine) Open(in []byte) (Opened, error) {
 		return Opened{}, ErrPending
 	}
 	now := e.now()
-	o, err := e.carrier.Open(now, in)
+	o, n, err := e.carrier.Open(now, in)
 	if err == nil && o.Data == nil { // with data there are no messages
 		err = e.handleMessages(now)
 	}
 	if err != nil {
-		n := 0
-		if err == carrier.ErrClosed {
-			n = o.N
+		if err != carrier.ErrClosed {
+			n = 0
 		}
 		return Opened{N: n}, e.fail(err)
 	}
@@ -377,8 +376,8 @@ func (e *Engine) Open(in []byte) (Opened, error) {
 	if o.Kind == carrier.PathChanged {
 		e.ChangeConnectionID() // RFC 9853, Section 8: not the same one on two paths
 	}
-	poison.Around(in[:o.N], o.Data)
-	return Opened{Data: o.Data, N: o.N, Kind: Kind(o.Kind)}, nil
+	poison.Around(in[:n], o.Data)
+	return Opened{Data: o.Data, N: n, Kind: Kind(o.Kind)}, nil
 }
 
 // Missing returns how many bytes the record at in[0] still lacks, as far as that is known: with
@@ -424,7 +423,7 @@ func (e *Engine) Seal(dst, data []byte) ([]byte, error) {
 	case e.complete && e.conn.UpdateDue():
 		e.conn.SendDueUpdate(e.carrier)
 	}
-	out, err := e.carrier.Seal(e.now(), dst, data)
+	out, err := e.carrier.Seal(dst, data)
 	if err != nil {
 		return dst, e.sealError(err, len(data))
 	}

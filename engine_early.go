@@ -35,7 +35,7 @@ func (e *Engine) SealEarlyData(dst, data []byte) ([]byte, error) {
 	case server:
 		return e.Seal(dst, data)
 	}
-	out, err := e.carrier.SealEarly(e.now(), dst, data)
+	out, err := e.carrier.SealEarly(dst, data)
 	switch err {
 	case nil:
 		return out, nil

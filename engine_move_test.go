@@ -227,7 +227,7 @@ func TestMoveKeepsNewest(t *testing.T) {
 			hears(m.client.Output(nil), KindNone, ErrClosed)
 			m.server = move(t, m.server, 0)
 			hears(lost, KindData, nil)
-			behind, err := m.client.carrier.Seal(now.now, nil, []byte("after the end"))
+			behind, err := m.client.carrier.Seal(nil, []byte("after the end"))
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -26,10 +26,10 @@ const (
 	PathChanged             // the peer has proved that it is at a new path (datagrams)
 )
 
-// Opened is the result of opening the first record of the input.
+// Opened is what an opened record means for the caller. With one more word it would not stay
+// in registers.
 type Opened struct {
 	Data []byte // aliases the input
-	N    int    // bytes of the input used; 0: incomplete (streams)
 	Kind Kind
 }
 
@@ -69,9 +69,9 @@ type Carrier interface {
 	// Trace sets where to tell what happens, before anything has.
 	Trace(*tracer.Tracer)
 
-	// Open consumes one record of in, decrypting in place. Its handshake messages
-	// are then in Next.
-	Open(now time.Time, in []byte) (Opened, error)
+	// Open consumes one record of in, decrypting in place, and returns how many bytes it
+	// has; 0: it is incomplete (streams). Its handshake messages are then in Next.
+	Open(now time.Time, in []byte) (o Opened, n int, err error)
 
 	// Next returns the next handshake message. Its body is valid until the next
 	// call. The caller asks after each Resume and each Open without data, and after each
@@ -84,10 +84,10 @@ type Carrier interface {
 	Resume(now time.Time)
 
 	// Seal appends what Output would, then data as protected records.
-	Seal(now time.Time, dst, data []byte) ([]byte, error)
+	Seal(dst, data []byte) ([]byte, error)
 
 	// SealEarly is Seal for early data.
-	SealEarly(now time.Time, dst, data []byte) ([]byte, error)
+	SealEarly(dst, data []byte) ([]byte, error)
 	// EarlyDataRoom returns how many more bytes SealEarly takes.
 	EarlyDataRoom() int
 

@@ -333,7 +333,7 @@ func TestFullACK(t *testing.T) {
 	if !c.waiting {
 		t.Fatal("the client does not wait for its signature")
 	}
-	if _, err := c.open(p.now, make([]byte, 20)); err != errPending {
+	if _, _, err := c.open(p.now, make([]byte, 20)); err != errPending {
 		t.Errorf("got error %v, want %v", err, errPending)
 	}
 	p.want("the flight is not whole", c, p.output(c))

@@ -125,7 +125,7 @@ func TestExhaustedKeys(t *testing.T) {
 	if p.client.exhaust != 1 {
 		t.Errorf("the handler was told %d times, want once", p.client.exhaust)
 	}
-	_, err := p.client.Seal(p.now, nil, []byte("x"))
+	_, err := p.client.Seal(nil, []byte("x"))
 	roomtest.WantAlert(t, err, alert.InternalError)
 }
 
@@ -204,7 +204,7 @@ func TestMessageNumbersEnd(t *testing.T) {
 	}
 	p.client.Send(message(false, wire.TypeNewSessionTicket, 0x10000, 5))
 	roomtest.WantAlert(t, p.client.Expire(p.now), alert.InternalError)
-	_, err := p.client.open(p.now, nil)
+	_, _, err := p.client.open(p.now, nil)
 	roomtest.WantAlert(t, err, alert.InternalError)
 }
 

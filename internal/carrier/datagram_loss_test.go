@@ -78,13 +78,14 @@ func (l *lossy) next() (more bool, err error) {
 		l.flying = append(l.flying[:which], l.flying[which+1:]...)
 		for in := f.d; len(in) > 0 && err == nil; {
 			var o Opened
-			if o, err = f.to.open(l.now, in); err == nil && f.to.waiting {
+			var n int
+			if o, n, err = f.to.open(l.now, in); err == nil && f.to.waiting {
 				err = f.to.answer(l.now)
 			}
 			if o.Data != nil {
 				f.to.data = append(f.to.data, string(o.Data))
 			}
-			in = in[o.N:]
+			in = in[n:]
 		}
 		l.send(f.to)
 	default:
@@ -230,14 +231,14 @@ func FuzzDatagramOpen(f *testing.F) {
 		for _, e := range []*end{p.client, p.server} {
 			rest := bytes.Clone(in)
 			for len(rest) > 0 {
-				o, err := e.open(p.now, rest)
+				_, n, err := e.open(p.now, rest)
 				if err != nil {
 					break
 				}
-				if o.N <= 0 || o.N > len(rest) {
-					t.Fatalf("%d of %d bytes are used", o.N, len(rest))
+				if n <= 0 || n > len(rest) {
+					t.Fatalf("%d of %d bytes are used", n, len(rest))
 				}
-				rest = rest[o.N:]
+				rest = rest[n:]
 			}
 			for range 100 {
 				if !e.HasOutput() {
@@ -258,11 +259,11 @@ func TestDatagramAllocations(t *testing.T) {
 		p.connect()
 		data, buf := make([]byte, 1000), make([]byte, 0, 2000)
 		n := testing.AllocsPerRun(100, func() {
-			d, err := p.client.Seal(p.now, buf, data)
+			d, err := p.client.Seal(buf, data)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if o, err := p.server.open(p.now, d); err != nil || len(o.Data) != len(data) {
+			if o, _, err := p.server.open(p.now, d); err != nil || len(o.Data) != len(data) {
 				t.Fatal(o, err)
 			}
 		})

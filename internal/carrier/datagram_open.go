@@ -21,25 +21,25 @@ type receipt struct {
 // Open consumes one record of in, the rest of a datagram. A record that is not
 // authentic, not for us or not expected now is dropped. If a record cannot be
 // parsed, the rest of the datagram is dropped too.
-func (d *Datagram) Open(now time.Time, in []byte) (Opened, error) {
+func (d *Datagram) Open(now time.Time, in []byte) (Opened, int, error) {
 	switch {
 	case d.x != nil && d.x.err != nil:
-		return Opened{}, d.x.err
+		return Opened{}, 0, d.x.err
 	case len(in) == 0:
-		return Opened{}, nil
+		return Opened{}, 0, nil
 	}
 	d.Wake()
 	if d.rest == 0 || int(d.rest) != len(in) {
 		d.nextDatagram()
 	}
-	o, err := d.openRecord(now, in)
-	d.trace.Consumed(o.N)
-	d.rest = int32(len(in) - o.N)
-	d.path.received(o.N)
+	o, n, err := d.openRecord(now, in)
+	d.trace.Consumed(n)
+	d.rest = int32(len(in) - n)
+	d.path.received(n)
 	if err == ErrClosed {
 		d.end()
 	}
-	return o, err
+	return o, n, err
 }
 
 // nextDatagram starts another datagram: none may use the room of all.
@@ -62,7 +62,7 @@ func (d *Datagram) Resume(now time.Time) {
 }
 
 // openRecord consumes one record.
-func (d *Datagram) openRecord(now time.Time, in []byte) (Opened, error) {
+func (d *Datagram) openRecord(now time.Time, in []byte) (Opened, int, error) {
 	if d.trace != nil {
 		d.trace.Opening(in)
 	}
@@ -85,20 +85,19 @@ func (d *Datagram) openRecord(now time.Time, in []byte) (Opened, error) {
 			if d.trace != nil {
 				d.traceKind(o.Kind)
 			}
-			o.N = n
-			return o, nil
+			return o, n, nil
 		}
 	}
 	if err == errAhead {
 		d.keepAhead(now, in[:n]) // the next record may be under other keys
-		return Opened{N: n}, nil
+		return Opened{}, n, nil
 	}
 	if why, ok := err.(record.Drop); ok {
 		d.dropped[why]++
 		d.trace.Dropped(why, n)
 		err = nil
 	}
-	return Opened{N: n}, err
+	return Opened{}, n, err
 }
 
 // traceKind tells what a record says about its path.
@@ -227,12 +226,12 @@ func (d *Datagram) Next(now time.Time) (m wire.Message, ok bool, err error) {
 		}
 		d.nextDatagram()
 		x.ahead.opening = true
-		o, err := d.openRecord(now, in)
+		_, n, err := d.openRecord(now, in)
 		x.ahead.opening = false
 		if err != nil {
 			return m, false, err
 		}
-		x.ahead.back(in[o.N:])
+		x.ahead.back(in[n:])
 	}
 	if d.trace != nil {
 		d.traceTimers()

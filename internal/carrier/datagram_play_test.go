@@ -162,15 +162,15 @@ func (p *play) answer(now time.Time) error {
 var errPending = errors.New("pending")
 
 // open opens a record and handles its messages, as the engine does.
-func (p *play) open(now time.Time, in []byte) (Opened, error) {
+func (p *play) open(now time.Time, in []byte) (Opened, int, error) {
 	if p.waiting {
-		return Opened{}, errPending
+		return Opened{}, 0, errPending
 	}
-	o, err := p.d.Open(now, in)
+	o, n, err := p.d.Open(now, in)
 	if err == nil {
 		err = p.handleMessages(now)
 	}
-	return o, err
+	return o, n, err
 }
 
 func (p *play) handleMessages(now time.Time) error {
@@ -409,17 +409,17 @@ func (p *pair) input(e *end, datagrams ...[]byte) error {
 	p.t.Helper()
 	for _, d := range datagrams {
 		for in := bytes.Clone(d); len(in) > 0; {
-			o, err := e.open(p.now, in)
+			o, n, err := e.open(p.now, in)
 			if err != nil {
 				return err
 			}
-			if o.N <= 0 || o.N > len(in) {
-				p.t.Fatalf("the %s uses %d of %d bytes", e.name, o.N, len(in))
+			if n <= 0 || n > len(in) {
+				p.t.Fatalf("the %s uses %d of %d bytes", e.name, n, len(in))
 			}
 			if o.Data != nil {
 				e.data, e.kinds = append(e.data, string(o.Data)), append(e.kinds, o.Kind)
 			}
-			in = in[o.N:]
+			in = in[n:]
 		}
 	}
 	return nil
@@ -471,7 +471,7 @@ func (p *pair) passTime(d time.Duration) {
 // seal is a datagram with data from e.
 func (p *pair) seal(e *end, data string) []byte {
 	p.t.Helper()
-	d, err := e.Seal(p.now, nil, []byte(data))
+	d, err := e.Seal(nil, []byte(data))
 	if err != nil {
 		p.t.Fatalf("the %s: %v", e.name, err)
 	}

@@ -247,7 +247,7 @@ func (d *Datagram) seal(keys record.Sealer, dst []byte, typ record.ContentType, 
 }
 
 // Seal appends data as one record, in its own datagram.
-func (d *Datagram) Seal(_ time.Time, dst, data []byte) ([]byte, error) {
+func (d *Datagram) Seal(dst, data []byte) ([]byte, error) {
 	d.Wake()
 	size := len(data) + d.sending.Overhead()
 	switch {
@@ -295,7 +295,7 @@ func (d *Datagram) traceData(n record.Number, data, dst []byte, start int) {
 
 // SealEarly is Seal for early data. The ClientHello goes before it, in
 // its own datagram.
-func (d *Datagram) SealEarly(_ time.Time, dst, data []byte) ([]byte, error) {
+func (d *Datagram) SealEarly(dst, data []byte) ([]byte, error) {
 	switch {
 	case d.EarlyDataRoom() == 0:
 		return dst, ErrNotReady

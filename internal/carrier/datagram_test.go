@@ -83,7 +83,7 @@ func TestHandshakeFlights(t *testing.T) {
 func TestApplicationData(t *testing.T) {
 	versions(t, func(t *testing.T, version uint16) {
 		p := newPair(t, playOptions{version: version}, nil)
-		if _, err := p.client.Seal(p.now, nil, nil); err != ErrNotReady {
+		if _, err := p.client.Seal(nil, nil); err != ErrNotReady {
 			t.Errorf("before the handshake: got error %v, want %v", err, ErrNotReady)
 		}
 		p.connect()
@@ -100,7 +100,7 @@ func TestApplicationData(t *testing.T) {
 			}
 		}
 		dst := []byte("kept")
-		if got, err := p.client.Seal(p.now, dst, make([]byte, record.MaxPlaintext+1)); err != ErrDataSize || string(got) != "kept" {
+		if got, err := p.client.Seal(dst, make([]byte, record.MaxPlaintext+1)); err != ErrDataSize || string(got) != "kept" {
 			t.Errorf("too much data: got %q, error %v", got, err)
 		}
 	})
@@ -113,7 +113,7 @@ func TestBoundData(t *testing.T) {
 	if d := p.seal(p.client, strings.Repeat("x", n)); len(d) != defaultMTU {
 		t.Errorf("the largest datagram has %d bytes, want %d", len(d), defaultMTU)
 	}
-	if _, err := p.client.Seal(p.now, nil, make([]byte, n+1)); err != ErrDataSize {
+	if _, err := p.client.Seal(nil, make([]byte, n+1)); err != ErrDataSize {
 		t.Errorf("got error %v, want %v", err, ErrDataSize)
 	}
 }
@@ -136,7 +136,7 @@ func TestLargestData(t *testing.T) {
 			if len(p.server.data) != 1 || len(p.server.data[0]) != want {
 				t.Errorf("with CID %x: they do not come", cid)
 			}
-			if _, err := p.client.Seal(p.now, nil, make([]byte, want+1)); err != ErrDataSize {
+			if _, err := p.client.Seal(nil, make([]byte, want+1)); err != ErrDataSize {
 				t.Errorf("with CID %x: a byte more: error %v, want %v", cid, err, ErrDataSize)
 			}
 		})
@@ -181,7 +181,7 @@ func TestEarlyDataLimit(t *testing.T) {
 	d.InstallWrite(handshake.EarlyData, limited.TrafficKeys(suite.DTLS, make([]byte, 32)))
 	d.LimitEarlyData(1 << 20)
 	for n := range 100 {
-		out, err := d.SealEarly(p.now, []byte("kept"), []byte("x"))
+		out, err := d.SealEarly([]byte("kept"), []byte("x"))
 		if err == nil {
 			continue
 		}
@@ -350,11 +350,11 @@ func TestUnprovedHalfRTT(t *testing.T) {
 	p := newPair(t, playOptions{version: wire.VersionTLS13, certificate: 100}, func(_, server *DatagramOptions) { server.Unproved = true })
 	p.mustInput(p.server, p.output(p.client)...)
 	p.output(p.server)
-	if _, err := p.server.Seal(p.now, nil, make([]byte, 1000)); err != errUnproved {
+	if _, err := p.server.Seal(nil, make([]byte, 1000)); err != errUnproved {
 		t.Errorf("got error %v, want %v", err, errUnproved)
 	}
 	p.server.path.proved = true
-	if _, err := p.server.Seal(p.now, nil, make([]byte, 1000)); err != nil {
+	if _, err := p.server.Seal(nil, make([]byte, 1000)); err != nil {
 		t.Error(err)
 	}
 }

@@ -141,7 +141,7 @@ func TestUnusualMoments(t *testing.T) {
 			if test.state.skip > 0 {
 				s.SkipEarlyData(test.state.skip)
 			}
-			o, err := u.open(bytes.Clone(test.in))
+			_, n, err := u.open(bytes.Clone(test.in))
 			wantNamedAlert(t, test.want)
 			same := err == test.want
 			switch want := test.want.(type) {
@@ -155,8 +155,8 @@ func TestUnusualMoments(t *testing.T) {
 			if !same {
 				t.Errorf("%v, want %v", err, test.want)
 			}
-			if err == nil && o.N != len(test.in) {
-				t.Errorf("%d bytes are used of %d", o.N, len(test.in))
+			if err == nil && n != len(test.in) {
+				t.Errorf("%d bytes are used of %d", n, len(test.in))
 			}
 		})
 	}

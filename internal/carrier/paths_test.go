@@ -64,7 +64,7 @@ func (m movers) comes(from Path, datagram []byte) (Kind, error) {
 	m.t.Helper()
 	m.server.From(from)
 	defer m.server.From(Path{})
-	o, err := m.server.open(m.now, bytes.Clone(datagram))
+	o, _, err := m.server.open(m.now, bytes.Clone(datagram))
 	return o.Kind, err
 }
 

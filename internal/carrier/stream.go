@@ -102,22 +102,22 @@ func (s *Stream) MaxData() int  { return min(s.opt.MaxRecordData, s.out.MaxData(
 func (s *Stream) Overhead() int { return s.out.Overhead() }
 
 // Open consumes one record of in.
-func (s *Stream) Open(_ time.Time, in []byte) (Opened, error) {
+func (s *Stream) Open(_ time.Time, in []byte) (Opened, int, error) {
 	switch {
 	case s.closed:
-		return Opened{}, ErrClosed
+		return Opened{}, 0, ErrClosed
 	case len(in) < record.HeaderLen:
-		return Opened{}, nil
+		return Opened{}, 0, nil
 	}
 	s.Wake()
 	if err := s.checkHeader(in); err != nil {
 		fault := *err
 		fault.Header = bytes.Clone(in[:record.HeaderLen])
-		return Opened{}, &fault
+		return Opened{}, 0, &fault
 	}
 	n := record.HeaderLen + length(in)
 	if len(in) < n {
-		return Opened{}, nil
+		return Opened{}, 0, nil
 	}
 	rec := in[:n:n]
 	if s.trace != nil {
@@ -126,33 +126,33 @@ func (s *Stream) Open(_ time.Time, in []byte) (Opened, error) {
 	switch {
 	case record.ContentType(rec[0]) == record.ChangeCipherSpec && !s.sealedCCS(rec):
 		s.traceClear(rec)
-		return Opened{N: n}, s.handleCCS(rec[record.HeaderLen:])
+		return Opened{}, n, s.handleCCS(rec[record.HeaderLen:])
 	case s.refusesHello(rec):
 		s.traceClear(rec)
-		return Opened{N: n}, s.handleAlert(rec[record.HeaderLen:])
+		return Opened{}, n, s.handleAlert(rec[record.HeaderLen:])
 	}
 	if s.skip > 0 {
 		if skipped, err := s.skipRecord(rec); skipped {
-			return Opened{N: n}, err
+			return Opened{}, n, err
 		}
 	}
 	typ, content, err := s.in.Open(rec)
 	if err != nil {
 		s.trace.Dropped(record.Forged, n)
-		return Opened{}, err
+		return Opened{}, 0, err
 	}
 	if s.trace != nil {
 		s.trace.ReceivedStream(typ, s.in.Protected(), s.in.Sequence()-1, content)
 	}
 	s.skip = 0
 	if err := s.countRecord(typ, content); err != nil {
-		return Opened{}, err
+		return Opened{}, 0, err
 	}
 	if typ != record.ApplicationData {
-		return Opened{N: n}, s.handle(typ, content)
+		return Opened{}, n, s.handle(typ, content)
 	}
 	kind, err := s.checkData(content)
-	return Opened{Data: content, N: n, Kind: kind}, err
+	return Opened{content, kind}, n, err
 }
 
 // handle handles a record that is not data by its content type.
@@ -570,7 +570,9 @@ func (s *Stream) traceClear(rec []byte) {
 }
 
 // Output appends everything that must be sent.
-func (s *Stream) Output(_ time.Time, dst []byte) []byte {
+func (s *Stream) Output(_ time.Time, dst []byte) []byte { return s.appendOutput(dst) }
+
+func (s *Stream) appendOutput(dst []byte) []byte {
 	s.flush()
 	dst = append(dst, s.output...)
 	if s.complete {
@@ -585,13 +587,13 @@ func (s *Stream) Output(_ time.Time, dst []byte) []byte {
 func (s *Stream) HasOutput() bool { return len(s.output)+len(s.queued) > 0 }
 
 // Seal appends the output and then data as records.
-func (s *Stream) Seal(now time.Time, dst, data []byte) ([]byte, error) {
+func (s *Stream) Seal(dst, data []byte) ([]byte, error) {
 	if s.write != handshake.Application {
 		return dst, ErrNotReady
 	}
 	s.Wake()
 	if s.HasOutput() {
-		dst = s.Output(now, dst)
+		dst = s.appendOutput(dst)
 	}
 	if len(data) > s.opt.MaxRecordData { // room for all records at once
 		dst = slices.Grow(dst, len(data)+(1+len(data)/s.opt.MaxRecordData)*s.out.Overhead())
@@ -605,7 +607,7 @@ func (s *Stream) Seal(now time.Time, dst, data []byte) ([]byte, error) {
 		}
 		if s.out.Exhausted() {
 			s.handler.KeysExhausted(false)
-			dst = s.Output(now, dst)
+			dst = s.appendOutput(dst)
 		}
 		if data = data[n:]; len(data) == 0 {
 			return dst, nil
@@ -614,7 +616,7 @@ func (s *Stream) Seal(now time.Time, dst, data []byte) ([]byte, error) {
 }
 
 // SealEarly is Seal for early data.
-func (s *Stream) SealEarly(now time.Time, dst, data []byte) ([]byte, error) {
+func (s *Stream) SealEarly(dst, data []byte) ([]byte, error) {
 	switch {
 	case s.write != handshake.EarlyData:
 		return dst, ErrNotReady
@@ -625,7 +627,7 @@ func (s *Stream) SealEarly(now time.Time, dst, data []byte) ([]byte, error) {
 	}
 	s.early -= uint32(len(data))
 	s.earlySent = true
-	dst = s.Output(now, dst)
+	dst = s.appendOutput(dst)
 	for {
 		n := min(len(data), s.MaxData())
 		start := len(dst)

@@ -71,13 +71,13 @@ func TestOurStreamRecords(t *testing.T) {
 	take()
 	stream.InstallWrite(handshake.Application, keys(2))
 	stream.Complete()
-	data, err := stream.Seal(now, nil, make([]byte, record.MaxPlaintext))
+	data, err := stream.Seal(nil, make([]byte, record.MaxPlaintext))
 	if err != nil {
 		t.Fatal(err)
 	}
 	stream.SendKeyUpdate((&wire.KeyUpdate{}).Append(nil), keys(3))
 	sent = append(sent, append(data, stream.Output(now, nil)...))
-	data, err = stream.Seal(now, nil, []byte("data"))
+	data, err = stream.Seal(nil, []byte("data"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -199,10 +199,10 @@ func (e *Writer12) Seal(dst []byte, typ ContentType, data []byte) ([]byte, error
 // Section 2).
 func (e *protection12) setNonce(seq uint64) {
 	number := e.epoch<<48 | seq
-	e.nonce = e.keys.IV
 	if e.keys.Suite.ExplicitLen == 0 {
-		number ^= binary.BigEndian.Uint64(e.nonce[4:])
+		number ^= binary.BigEndian.Uint64(e.keys.IV[4:])
 	}
+	*(*[4]byte)(e.nonce[:]) = [4]byte(e.keys.IV[:])
 	binary.BigEndian.PutUint64(e.nonce[4:], number)
 }
 

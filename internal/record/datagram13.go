@@ -152,6 +152,7 @@ func (e *Writer13) Seal(dst []byte, typ ContentType, data []byte) ([]byte, error
 	padding := max(0, minCiphertext-e.keys.Suite.TagLen-1-len(data))
 	length := len(data) + 1 + padding + e.keys.Suite.TagLen
 	dst = slices.Grow(dst, e.Overhead()+len(data)+padding)
+	e.setNonce(e.next) // early: a processor waits when it reads soon what it has written in parts
 	start := len(dst)
 	dst = e.appendHeader(dst, length)
 	body := len(dst)
@@ -159,7 +160,6 @@ func (e *Writer13) Seal(dst []byte, typ ContentType, data []byte) ([]byte, error
 	for range padding {
 		dst = append(dst, 0)
 	}
-	e.setNonce(e.next)
 	dst = e.keys.AEAD.Seal(dst[:body], e.nonce[:], dst[body:], dst[start:body])
 	number := start + 1 + len(e.CID)
 	e.mask(dst[number:number+2], dst[body:])
@@ -189,9 +189,8 @@ func (e *protection13) mask(number, ciphertext []byte) {
 
 // setNonce: RFC 9846, Section 5.3; RFC 9147bis, Section 4: "unlike DTLS 1.2, the epoch is not included".
 func (e *protection13) setNonce(seq uint64) {
-	e.nonce = e.keys.IV
-	tail := e.nonce[4:]
-	binary.BigEndian.PutUint64(tail, binary.BigEndian.Uint64(tail)^seq)
+	*(*[4]byte)(e.nonce[:]) = [4]byte(e.keys.IV[:])
+	binary.BigEndian.PutUint64(e.nonce[4:], binary.BigEndian.Uint64(e.keys.IV[4:])^seq)
 }
 
 var _ Sealer = (*Writer13)(nil)

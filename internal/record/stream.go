@@ -50,21 +50,21 @@ type Stream struct {
 	limit uint16 // see SetLimit
 	// The nonce and the additional data stand here, not on the stack, since
 	// what is passed to an AEAD through its interface escapes to the heap.
-	nonce [12]byte
+	nonce [12]byte // of the next record: see setNumber
 	aad   [13]byte
 }
 
 // Install changes the keys. The sequence number starts again at zero.
-func (s *Stream) Install(k suite.Keys) {
-	s.keys = k
-	s.seq = 0
-}
+func (s *Stream) Install(k suite.Keys) { s.Resume(k, 0) }
 
 // Sleep drops the cipher, which is most of a stream's memory, until Resume.
 func (s *Stream) Sleep() { s.keys = suite.Keys{Suite: s.keys.Suite} }
 
 // Resume puts keys in place, for what comes after sequence records.
-func (s *Stream) Resume(k suite.Keys, sequence uint64) { s.keys, s.seq = k, sequence }
+func (s *Stream) Resume(k suite.Keys, sequence uint64) {
+	s.keys = k
+	s.setNumber(sequence)
+}
 
 // SetLimit limits the content of records, in bytes: of all that are sealed, and of protected
 // ones to be opened. Zero is the limit of the protocol, MaxPlaintext. Install keeps it.
@@ -133,13 +133,11 @@ func (s *Stream) Open(rec []byte) (ContentType, []byte, error) {
 
 // open13: RFC 9846, Section 5.2.
 func (s *Stream) open13(rec, body []byte) (ContentType, []byte, error) {
-	s.setNonce()
-	copy(s.aad[:], rec[:HeaderLen])
-	plain, err := s.keys.AEAD.Open(body[:0], s.nonce[:], body, s.aad[:HeaderLen])
+	plain, err := s.keys.AEAD.Open(body[:0], s.nonce[:], body, rec[:HeaderLen])
 	if err != nil {
 		return 0, nil, errBadMAC
 	}
-	s.seq++
+	s.setNumber(s.seq + 1)
 	switch {
 	case len(plain) > maxContent(s.limit)+1:
 		return 0, nil, errOverflow
@@ -182,14 +180,13 @@ func (s *Stream) open12(typ ContentType, body []byte) (ContentType, []byte, erro
 	if len(body) < overhead {
 		return 0, nil, errBadMAC
 	}
-	s.setNonce()
 	n := copy(s.nonce[12-s.keys.Suite.ExplicitLen:], body[:s.keys.Suite.ExplicitLen])
 	s.setAAD12(typ, len(body)-overhead)
 	plain, err := s.keys.AEAD.Open(body[n:n], s.nonce[:], body[n:], s.aad[:])
 	if err != nil {
 		return 0, nil, errBadMAC
 	}
-	s.seq++
+	s.setNumber(s.seq + 1)
 	if len(plain) > maxContent(s.limit) {
 		return 0, nil, errOverflow
 	}
@@ -200,47 +197,47 @@ func (s *Stream) open12(typ ContentType, body []byte) (ContentType, []byte, erro
 // overlap dst's spare capacity.
 func (s *Stream) Seal(dst []byte, typ ContentType, data []byte) []byte {
 	length := len(data) + s.Overhead() - HeaderLen
-	dst = slices.Grow(dst, HeaderLen+length)
-	outer, tls13 := typ, s.tls13()
-	if tls13 {
-		outer = ApplicationData
-	}
 	start := len(dst)
-	dst = append(dst, byte(outer), 3, 3, byte(length>>8), byte(length))
+	dst = slices.Grow(dst, HeaderLen+length)[:start+HeaderLen]
+	header := (*[HeaderLen]byte)(dst[start:])
 	switch {
 	case s.keys.Suite == nil:
+		putHeader(header, typ, length)
 		return append(dst, data...)
-	case tls13:
-		s.setNonce()
-		*(*[HeaderLen]byte)(s.aad[:]) = [HeaderLen]byte(dst[start:])
+	case s.tls13():
+		putHeader(header, ApplicationData, length)
 		dst = append(append(dst, data...), byte(typ))
-		plain := dst[start+HeaderLen:]
-		dst = s.keys.AEAD.Seal(dst[:start+HeaderLen], s.nonce[:], plain, s.aad[:HeaderLen])
+		dst = s.keys.AEAD.Seal(dst[:start+HeaderLen], s.nonce[:], dst[start+HeaderLen:], header[:])
 	default:
-		s.setNonce()
+		putHeader(header, typ, length)
+		s.setAAD12(typ, len(data))
 		// The sequence number serves as the explicit nonce: it never repeats
 		// (RFC 5288, Section 3).
 		explicit := s.nonce[12-s.keys.Suite.ExplicitLen:]
-		if len(explicit) > 0 {
-			binary.BigEndian.PutUint64(explicit, s.seq)
-		}
-		s.setAAD12(typ, len(data))
 		dst = s.keys.AEAD.Seal(append(dst, explicit...), s.nonce[:], data, s.aad[:])
 	}
-	s.seq++
+	s.setNumber(s.seq + 1)
 	return dst
 }
 
-// setNonce computes the nonce of RFC 9846, Section 5.3, and RFC 7905. The
-// suites of TLS 1.2 with an explicit nonce overwrite its last part.
-func (s *Stream) setNonce() {
-	s.nonce = s.keys.IV
-	tail := s.nonce[4:]
-	binary.BigEndian.PutUint64(tail, binary.BigEndian.Uint64(tail)^s.seq)
+// putHeader writes a record's header. A processor that reads four bytes soon after they were
+// written has to wait, unless they were written at once.
+func putHeader(header *[HeaderLen]byte, typ ContentType, length int) {
+	binary.BigEndian.PutUint32(header[:], uint32(typ)<<24|uint32(wire.VersionTLS12)<<8|uint32(length)>>8)
+	header[4] = byte(length)
+}
+
+// setNumber sets the number of the next record, and its nonce: RFC 9846, Section 5.3, and
+// RFC 7905. Where TLS 1.2 has an explicit nonce, the IV has zeros in its place. The nonce is
+// computed when the previous record is done, not when it is needed, because a processor has to
+// wait when it reads 12 bytes that it has written in two parts just before.
+func (s *Stream) setNumber(sequence uint64) {
+	s.seq = sequence
+	*(*[4]byte)(s.nonce[:]) = [4]byte(s.keys.IV[:])
+	binary.BigEndian.PutUint64(s.nonce[4:], binary.BigEndian.Uint64(s.keys.IV[4:])^sequence)
 }
 
 func (s *Stream) setAAD12(typ ContentType, n int) {
 	binary.BigEndian.PutUint64(s.aad[:], s.seq)
-	s.aad[8], s.aad[9], s.aad[10] = byte(typ), 3, 3
-	binary.BigEndian.PutUint16(s.aad[11:], uint16(n))
+	putHeader((*[HeaderLen]byte)(s.aad[8:]), typ, n)
 }

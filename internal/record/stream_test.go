@@ -55,6 +55,5 @@ func sealRaw(s *Stream, outer ContentType, plain []byte) []byte {
 	}
 	n := len(plain) + s.keys.Suite.TagLen
 	header := []byte{byte(outer), 3, 3, byte(n >> 8), byte(n)}
-	s.setNonce()
 	return s.keys.AEAD.Seal(header, s.nonce[:], plain, header)
 }
