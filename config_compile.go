@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/hermetic-tls/hermetic/internal/carrier"
+	"github.com/hermetic-tls/hermetic/internal/codec"
 	"github.com/hermetic-tls/hermetic/internal/handshake"
 	"github.com/hermetic-tls/hermetic/internal/pki"
 	"github.com/hermetic-tls/hermetic/internal/record"
@@ -135,11 +136,13 @@ func newPlan(cfg *Config) (*plan, error) {
 	return c, nil
 }
 
+// random returns the source of randomness. The library's own is not wrapped: the FIPS 140-3 module
+// knows it by its type.
 func (c *Config) random() io.Reader {
-	if c.Rand != nil {
-		return c.Rand
+	if c.Rand == nil || c.Rand == rand.Reader {
+		return rand.Reader
 	}
-	return rand.Reader
+	return codec.Steady(c.Rand)
 }
 
 func (c *Config) now() time.Time {

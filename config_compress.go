@@ -29,7 +29,8 @@ type CertificateCompressor struct {
 	// the peer has declared. The reader is closed if it is an io.Closer. The peer has not
 	// authenticated and may send anything, so Decompress must bound its memory by length. It
 	// need not bound or check what the reader returns: at most length+1 bytes are read, and an
-	// error or another length ends the handshake with bad_certificate. A nil Decompress means
+	// error, another length or a hundred empty reads in a row end the handshake with
+	// bad_certificate. A nil Decompress means
 	// that the algorithm is not offered to the peer.
 	Decompress func(r io.Reader, length int) (io.Reader, error)
 }

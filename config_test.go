@@ -473,3 +473,36 @@ func prime(t *testing.T, bits int) *big.Int {
 	}
 	return p
 }
+
+// silentReader never returns anything, nor an error.
+type silentReader struct{}
+
+func (silentReader) Read([]byte) (int, error) { return 0, nil }
+
+// TestSilentRand: a source of randomness that never returns anything fails the handshake, and does not
+// hang it.
+func TestSilentRand(t *testing.T) {
+	for _, datagram := range []bool{false, true} {
+		for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
+			for _, side := range []string{"client", "server"} {
+				client, server := configs(t)
+				client.MaxVersion = version
+				if side == "client" {
+					client.Rand = silentReader{}
+				} else {
+					server.Rand = silentReader{}
+				}
+				m := newMeeting(t, datagram, client, server)
+				m.run()
+				e := m.client
+				if side == "server" {
+					e = m.server
+				}
+				var alert *AlertError
+				if _, err := e.Open(nil); !errors.As(err, &alert) || alert.Alert != AlertInternalError || !errors.Is(err, io.ErrNoProgress) {
+					t.Errorf("%s of %s, over datagrams %v: %v", side, tls.VersionName(version), datagram, err)
+				}
+			}
+		}
+	}
+}

@@ -7,6 +7,7 @@ import (
 	"io"
 
 	"github.com/hermetic-tls/hermetic"
+	"github.com/hermetic-tls/hermetic/internal/codec"
 )
 
 // find returns the peer that a datagram is from, and the one that may replace it:
@@ -36,7 +37,7 @@ func (s *socket) withDistinctIDs(cfg *hermetic.Config) *hermetic.Config {
 		return cfg
 	}
 	fill := cfg.DTLS.MakeConnectionID
-	random := cmp.Or[io.Reader](cfg.Rand, rand.Reader)
+	random := codec.Steady(cmp.Or[io.Reader](cfg.Rand, rand.Reader))
 	cfg = cfg.Clone()
 	cfg.DTLS.MakeConnectionID = func(cid []byte) {
 		for i := range maxIDTries {

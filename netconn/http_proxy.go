@@ -13,6 +13,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/hermetic-tls/hermetic/internal/codec"
 )
 
 // proxyTimeout is how long a proxy may take for a tunnel, as in net/http.
@@ -128,7 +130,7 @@ func exchange(conn net.Conn, msg, reply []byte) error {
 	if _, err := conn.Write(msg); err != nil {
 		return err
 	}
-	_, err := io.ReadFull(conn, reply)
+	_, err := io.ReadFull(codec.Steady(conn), reply)
 	return err
 }
 
@@ -137,7 +139,7 @@ func skipAddress(conn net.Conn, kind byte) error {
 	size := map[byte]int64{1: net.IPv4len, 4: net.IPv6len}[kind]
 	if kind == 3 {
 		var n [1]byte
-		if _, err := io.ReadFull(conn, n[:]); err != nil {
+		if _, err := io.ReadFull(codec.Steady(conn), n[:]); err != nil {
 			return err
 		}
 		size = int64(n[0])
@@ -145,6 +147,6 @@ func skipAddress(conn net.Conn, kind byte) error {
 	if size == 0 && kind != 3 {
 		return errSOCKS
 	}
-	_, err := io.CopyN(io.Discard, conn, size+2)
+	_, err := io.CopyN(io.Discard, codec.Steady(conn), size+2)
 	return err
 }

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/pion/ice/v4"
@@ -707,5 +708,58 @@ func TestEndpoints(t *testing.T) {
 	}
 	if m.srtp.LocalAddr() != nil || m.srtp.RemoteAddr() != nil {
 		t.Error("addresses that ICE does not have")
+	}
+}
+
+// idleConn returns at once from each Read: nothing, unless there is a datagram.
+type idleConn struct {
+	net.Conn
+	err   error // with nothing
+	reads atomic.Int64
+	next  chan []byte
+}
+
+func (c *idleConn) Read(p []byte) (int, error) {
+	c.reads.Add(1)
+	select {
+	case datagram, ok := <-c.next:
+		if !ok {
+			return 0, io.EOF
+		}
+		return copy(p, datagram), nil
+	default:
+		return 0, c.err
+	}
+}
+
+// TestIdleReads: a connection below whose reads bring nothing, without waiting, costs no processor,
+// and what it brings later arrives.
+func TestIdleReads(t *testing.T) {
+	for name, err := range map[string]error{"no error": nil, "too large": io.ErrShortBuffer} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				conn := &idleConn{err: err, next: make(chan []byte)}
+				m := newMux(conn)
+				time.Sleep(time.Minute)
+				synctest.Wait()
+				if most := int64(maxEmpty + time.Minute/pause + 1); conn.reads.Load() > most {
+					t.Errorf("%d reads in a minute, more than %d", conn.reads.Load(), most)
+				}
+				for range 2 * maxEmpty {
+					select {
+					case conn.next <- []byte{22, 1, 2}:
+					case <-time.After(time.Minute):
+						t.Fatal("nothing is read")
+					}
+					if n, err := m.dtls.Read(make([]byte, 10)); n != 3 || err != nil {
+						t.Fatalf("Read: %d, %v", n, err)
+					}
+				}
+				close(conn.next)
+				if _, err := m.dtls.Read(make([]byte, 10)); err != io.EOF {
+					t.Errorf("at the end: %v", err)
+				}
+			})
+		})
 	}
 }

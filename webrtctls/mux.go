@@ -39,6 +39,14 @@ const (
 // maxDatagram is the largest datagram that netconn takes.
 const maxDatagram = 16896
 
+// After maxEmpty reads in a row that bring nothing of use, each further one is delayed: a connection
+// whose reads do not wait must not keep a processor busy. It must not end either, since anybody may
+// send datagrams that are empty or too large.
+const (
+	maxEmpty = 100
+	pause    = 10 * time.Millisecond
+)
+
 // maxErrors is how many errors a connection may return in a row before it is over.
 const maxErrors = 16
 
@@ -69,8 +77,13 @@ func newMux(conn net.Conn) *mux {
 func (m *mux) run() {
 	defer m.end()
 	buf := make([]byte, maxDatagram+1)
-	for failures := 0; failures < maxErrors; {
+	for failures, empty := 0, 0; failures < maxErrors; {
 		n, err := m.conn.Read(buf)
+		if empty++; n > 0 && n <= maxDatagram {
+			empty = 0
+		} else if empty > maxEmpty {
+			time.Sleep(pause)
+		}
 		switch {
 		case n > maxDatagram || errors.Is(err, io.ErrShortBuffer):
 			m.oversized.Add(1)

@@ -297,10 +297,11 @@ func pipe(ctx *hermetic.Context, conn net.Conn, in io.Reader, out io.Writer, wai
 
 func readAll(in io.Reader, to chan<- []byte) {
 	defer close(to)
-	for {
+	for empty := 0; empty < 100; { // the bound of bufio
 		buf := make([]byte, 16<<10)
 		n, err := in.Read(buf)
-		if n > 0 {
+		if empty++; n > 0 {
+			empty = 0
 			to <- buf[:n]
 		}
 		if err != nil {

@@ -42,3 +42,25 @@ func TestNoAnswer(t *testing.T) {
 		}
 	}
 }
+
+// TestReadAllEnds: input that never brings anything ends, and short pauses do not end it.
+func TestReadAllEnds(t *testing.T) {
+	for name, reads := range map[string][]int{"nothing": {0}, "pauses": {99, 99, 99}} {
+		in, out := &pauses{reads}, make(chan []byte, 10)
+		readAll(in, out)
+		if got, want := len(out), len(reads)-1; got != want {
+			t.Errorf("%s: %d reads bring something, want %d", name, got, want)
+		}
+	}
+}
+
+// pauses returns a byte after each number of reads that return nothing, and nothing after the last.
+type pauses struct{ left []int }
+
+func (p *pauses) Read(b []byte) (int, error) {
+	if p.left[0]--; p.left[0] >= 0 || len(p.left) == 1 {
+		return 0, nil
+	}
+	p.left = p.left[1:]
+	return copy(b, "x"), nil
+}

@@ -312,15 +312,19 @@ type peer struct {
 	server net.Conn
 }
 
+// maxFailures is how many errors of a socket in a row are no reason to give up.
+const maxFailures = 1000
+
 // answers passes the server's datagrams on, until the connection is silent.
 func (p *proxy) answers(pc net.PacketConn, to net.Addr, c *peer) {
 	defer c.server.Close()
 	defer context.AfterFunc(p.ctx, func() { c.server.Close() })()
 	buf := make([]byte, maxDatagramSize)
-	for {
+	for failures := 0; failures < maxFailures; failures++ { // in a row: a server that restarts causes some
 		n, err := c.server.Read(buf)
 		switch {
 		case err == nil:
+			failures = 0
 			c.add(trace.Server, buf[:n])
 			c.server.SetReadDeadline(time.Now().Add(p.options.idle))
 			pc.WriteTo(buf[:n], to)

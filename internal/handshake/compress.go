@@ -10,6 +10,7 @@ import (
 	"sync"
 
 	"github.com/hermetic-tls/hermetic/internal/alert"
+	"github.com/hermetic-tls/hermetic/internal/codec"
 	"github.com/hermetic-tls/hermetic/internal/wire"
 )
 
@@ -106,7 +107,7 @@ func decompress(o *Compressor, c *wire.CompressedCertificate) ([]byte, error) {
 	}
 	var body []byte
 	if err == nil {
-		body, err = io.ReadAll(io.LimitReader(r, int64(c.Length)+1))
+		body, err = io.ReadAll(io.LimitReader(codec.Steady(r), int64(c.Length)+1))
 		if closer, ok := r.(io.Closer); ok {
 			closer.Close()
 		}

@@ -395,3 +395,21 @@ func FuzzUncompressed(f *testing.F) {
 		}
 	})
 }
+
+// TestDecompressionIsSilent: a reader that returns nothing and no error forever does not hang the
+// handshake, and one that counts wrong does not end the process.
+func TestDecompressionIsSilent(t *testing.T) {
+	for name, n := range map[string]int{"nothing": 0, "less than nothing": -1, "more than there is room": 1 << 20} {
+		c := Compressor{Decompress: func(io.Reader, int) (io.Reader, error) { return counts(n), nil }}
+		_, err := decompress(&c, &wire.CompressedCertificate{Length: 4, Data: []byte("data")})
+		var fault *alert.Error
+		if !errors.As(err, &fault) || fault.Description != alert.BadCertificate || errors.Is(err, io.ErrNoProgress) != (n == 0) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// counts is a reader that always returns that count.
+type counts int
+
+func (c counts) Read([]byte) (int, error) { return int(c), nil }
