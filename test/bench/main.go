@@ -56,8 +56,8 @@ type options struct {
 }
 
 const (
-	usualRounds = 15
-	usualSlice  = 50 * time.Millisecond
+	usualRounds = 31
+	usualSlice  = 20 * time.Millisecond
 	quickRounds = 3
 	quickSlice  = time.Millisecond
 )

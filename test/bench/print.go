@@ -97,9 +97,9 @@ func sectionTable(rows []measuredRow) string {
 	return t.Render()
 }
 
-// kindOf is a contestant's name without what is after a comma: a floor of circl is a floor.
+// kindOf is what a contestant is: a floor with circl is a floor.
 func kindOf(name string) string {
-	name, _, _ = strings.Cut(name, ",")
+	name, _, _ = strings.Cut(name, " with ")
 	return name
 }
 

@@ -89,8 +89,8 @@ func (m measure) large() bool { return measures[m.order()].large }
 // The contestants of several rows.
 const (
 	ours       = "hermetic"
-	oursCircl  = "hermetic, circl"
+	oursCircl  = "hermetic with circl"
 	cryptoTLS  = "crypto/tls"
 	floor      = "floor"
-	floorCircl = "floor, circl"
+	floorCircl = "floor with circl"
 )
