@@ -100,11 +100,11 @@ func TestDisturbedRound(t *testing.T) {
 
 // TestRows: every row of this process works.
 func TestRows(t *testing.T) {
-	out, err := run(t, "--quick", "--rows", "^(Handshakes|Records)")
+	out, err := run(t, "--quick", "--rows", "^(Handshakes|Records|Memory)")
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"DTLS 1.2, X25519, resumed", "TLS 1.3, AES-128-CCM, 16 KB", "× crypto/tls", "× floor", "Goals", "wire"} {
+	for _, want := range []string{"DTLS 1.2, X25519, resumed", "TLS 1.3, AES-128-CCM, 16 KB", "× crypto/tls", "× floor", "Goals", "wire", "half-open", "compact RSS"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("the table has no %q", want)
 		}

@@ -126,19 +126,12 @@ func (s settings) handshakes(t *trial) round {
 		client.KeyExchanges, server.KeyExchanges = circlgroups.All(), circlgroups.All()
 	}
 	var e *engines
-	op := func() {
-		switch {
-		case s.datagrams:
-			e = newDatagramEngines(t, client, server)
-		case s.resumed:
-			e = newEngines(t, client, server)
+	r := perOp(t, func() {
+		e = s.connect(t, client, server)
+		if s.resumed && !s.datagrams {
 			e.greet(t)
-		default:
-			e = newEngines(t, client, server)
-			e.handshake(t)
 		}
-	}
-	r := perOp(t, op)
+	})
 	state := e.client.State()
 	if state.DidResume != s.resumed || state.CurveID != s.group && (s.version == tls.VersionTLS13 || !s.resumed) {
 		t.Fatalf("resumed: %v, group: %v", state.DidResume, state.CurveID)
@@ -159,14 +152,13 @@ func (s settings) theirHandshakes(t *trial) round {
 		client.ClientSessionCache = tls.NewLRUClientSessionCache(1)
 	}
 	var c *conns
-	op := func() {
+	r := perOp(t, func() {
 		c = newConns(client, server)
 		c.handshake(t)
 		if s.resumed {
 			c.greet(t)
 		}
-	}
-	r := perOp(t, op)
+	})
 	if state := c.client.ConnectionState(); state.DidResume != s.resumed {
 		t.Fatalf("resumed: %v", state.DidResume)
 	}

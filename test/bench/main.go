@@ -23,6 +23,7 @@ const (
 )
 
 func main() {
+	crowdChild()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	err := rootCommand().ExecuteContext(ctx)
 	stop()
@@ -58,7 +59,7 @@ type options struct {
 const (
 	usualRounds = 31
 	usualSlice  = 20 * time.Millisecond
-	quickRounds = 3
+	quickRounds = 2
 	quickSlice  = time.Millisecond
 )
 

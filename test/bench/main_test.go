@@ -8,6 +8,11 @@ import (
 	"testing"
 )
 
+func TestMain(m *testing.M) {
+	crowdChild()
+	m.Run()
+}
+
 // run runs the command.
 func run(t *testing.T, args ...string) (stdout string, err error) {
 	t.Helper()

@@ -78,11 +78,15 @@ type engines struct {
 }
 
 func newEngines(tb testing.TB, client, server *hermetic.Config) *engines {
-	c, err := hermetic.NewEngine(hermetic.TLSClient, client)
+	return enginesOf(tb, hermetic.TLSClient, client, hermetic.TLSServer, server)
+}
+
+func enginesOf(tb testing.TB, clientMode hermetic.Mode, client *hermetic.Config, serverMode hermetic.Mode, server *hermetic.Config) *engines {
+	c, err := hermetic.NewEngine(clientMode, client)
 	if err != nil {
 		tb.Fatal(err)
 	}
-	s, err := hermetic.NewEngine(hermetic.TLSServer, server)
+	s, err := hermetic.NewEngine(serverMode, server)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -112,18 +116,28 @@ func openAll(tb testing.TB, e *hermetic.Engine, in []byte) (n int) {
 	return n
 }
 
+// pair returns two engines before their handshake.
+func (s settings) pair(tb testing.TB, client, server *hermetic.Config) *engines {
+	if !s.datagrams {
+		return newEngines(tb, client, server)
+	}
+	return enginesOf(tb, hermetic.DTLSClient, client, hermetic.DTLSServer, server)
+}
+
+// connect returns two engines after their handshake.
+func (s settings) connect(tb testing.TB, client, server *hermetic.Config) *engines {
+	if s.datagrams {
+		return newDatagramEngines(tb, client, server)
+	}
+	e := newEngines(tb, client, server)
+	e.handshake(tb)
+	return e
+}
+
 func newDatagramEngines(tb testing.TB, client, server *hermetic.Config) *engines {
-	c, err := hermetic.NewEngine(hermetic.DTLSClient, client)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	s, err := hermetic.NewEngine(hermetic.DTLSServer, server)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	e := &engines{client: c, server: s, buf: scratch[:0]}
+	e := enginesOf(tb, hermetic.DTLSClient, client, hermetic.DTLSServer, server)
 	e.settle(tb)
-	if !c.HandshakeComplete() || !s.HandshakeComplete() {
+	if !e.client.HandshakeComplete() || !e.server.HandshakeComplete() {
 		tb.Fatal("the handshake is not complete")
 	}
 	return e
@@ -142,9 +156,8 @@ func (e *engines) settle(tb testing.TB) {
 	}
 }
 
-// greet is a handshake and one byte from the server, after its ticket.
+// greet lets the server send one byte, after its ticket.
 func (e *engines) greet(tb testing.TB) {
-	e.handshake(tb)
 	var err error
 	if e.buf, err = e.server.Seal(e.buf[:0], []byte{1}); err != nil {
 		tb.Fatal(err)

@@ -3,7 +3,6 @@ package main
 import (
 	"crypto/tls"
 	"net"
-	"runtime"
 	"sync"
 	"testing"
 	"time"
@@ -108,36 +107,3 @@ func (e *queueEnd) LocalAddr() net.Addr              { return queueAddr{} }
 func (e *queueEnd) SetDeadline(time.Time) error      { return nil }
 func (e *queueEnd) SetReadDeadline(time.Time) error  { return nil }
 func (e *queueEnd) SetWriteDeadline(time.Time) error { return nil }
-
-// perConnection is what n things made by connect cost each, in heap and in
-// goroutines' stacks. It is the least of three: what the runtime allocates
-// meanwhile, for a thread or another processor, belongs to no connection.
-func perConnection(n int, connect func() any) (heap, stack int) {
-	connect()
-	for round := range 3 {
-		h, s := perConnectionOnce(n, connect)
-		if round == 0 {
-			heap, stack = h, s
-		}
-		heap, stack = min(heap, h), min(stack, s)
-	}
-	return heap, stack
-}
-
-func perConnectionOnce(n int, connect func() any) (heap, stack int) {
-	keep := make([]any, n)
-	before := memory()
-	for i := range keep {
-		keep[i] = connect()
-	}
-	after := memory()
-	runtime.KeepAlive(keep)
-	return int(after.HeapAlloc-before.HeapAlloc) / n, int(after.StackInuse-before.StackInuse) / n
-}
-
-func memory() (m runtime.MemStats) {
-	runtime.GC()
-	runtime.GC()
-	runtime.ReadMemStats(&m)
-	return m
-}

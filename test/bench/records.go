@@ -80,13 +80,7 @@ func recordRows() (rows []row) {
 func (s settings) records(t *trial, size int) round {
 	ca := pkitest.CA(t)
 	client, server := s.ours(t, ca, ca.Leaf(t, pkitest.Options{}))
-	var e *engines
-	if s.datagrams {
-		e = newDatagramEngines(t, client, server)
-	} else {
-		e = newEngines(t, client, server)
-		e.handshake(t)
-	}
+	e := s.connect(t, client, server)
 	if suite := e.server.State().CipherSuite; suite != s.suite {
 		t.Fatalf("the suite is %x", suite)
 	}

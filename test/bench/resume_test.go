@@ -13,8 +13,15 @@ func resumable(tb testing.TB) (client, server *hermetic.Config) {
 	ca := pkitest.CA(tb)
 	client, server = modern.ours(tb, ca, ca.Leaf(tb, pkitest.Options{}))
 	client.SessionCache = hermetic.NewSessionCache(1)
-	newEngines(tb, client, server).greet(tb)
+	welcome(tb, client, server)
 	return client, server
+}
+
+// welcome is a handshake, a ticket and a byte.
+func welcome(tb testing.TB, client, server *hermetic.Config) *engines {
+	e := modern.connect(tb, client, server)
+	e.greet(tb)
+	return e
 }
 
 // BenchmarkResumption: psk_dhe_ke with X25519, both sides, and a new ticket.
@@ -24,8 +31,7 @@ func BenchmarkResumption(b *testing.B) {
 		b.ReportAllocs()
 		var e *engines
 		for b.Loop() {
-			e = newEngines(b, client, server)
-			e.greet(b)
+			e = welcome(b, client, server)
 		}
 		if !e.client.State().DidResume {
 			b.Fatal("not resumed")
@@ -52,7 +58,7 @@ func BenchmarkResumption(b *testing.B) {
 // TestResumptionAllocations: both sides, with the ticket that comes with it.
 func TestResumptionAllocations(t *testing.T) {
 	client, server := resumable(t)
-	n := testing.AllocsPerRun(100, func() { newEngines(t, client, server).greet(t) })
+	n := testing.AllocsPerRun(100, func() { welcome(t, client, server) })
 	t.Logf("%.0f allocations", n)
 	if n > 120 {
 		t.Errorf("a resumption makes %.0f allocations on both sides, want at most 120", n)

@@ -14,6 +14,7 @@ func sections() []section {
 	return []section{
 		{name: "Handshakes", oneThread: true, rows: handshakeRows},
 		{name: "Records", oneThread: true, rows: recordRows},
+		{name: "Memory", oneThread: true, rows: memoryRows},
 	}
 }
 
@@ -54,7 +55,11 @@ const (
 	allocations measure = "allocations" // of one operation
 	garbage     measure = "garbage"     // bytes that one operation allocates
 	onWire      measure = "wire"        // bytes that one operation sends, in both directions
-	heap        measure = "heap"        // bytes that live
+	idleHeap    measure = "idle"        // bytes of heap that an established connection keeps
+	compactHeap measure = "compact"     // the same once it is made small
+	openHeap    measure = "half-open"   // the same while it waits for its peer's next flight
+	idleRSS     measure = "idle RSS"    // resident memory of an established connection
+	compactRSS  measure = "compact RSS" // the same once it is made small
 	rss         measure = "rss"         // bytes of resident memory
 )
 
@@ -68,7 +73,11 @@ var measures = []struct {
 	{allocations, showCount, false},
 	{garbage, showBytes, false},
 	{onWire, showCount, false},
-	{heap, showBytes, false},
+	{idleHeap, showBytes, false},
+	{compactHeap, showBytes, false},
+	{openHeap, showBytes, false},
+	{idleRSS, showBytes, false},
+	{compactRSS, showBytes, false},
 	{rss, showBytes, false},
 }
 
