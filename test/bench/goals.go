@@ -7,6 +7,8 @@ import (
 
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/jedib0t/go-pretty/v6/text"
+
+	"github.com/hermetic-tls/hermetic/test/bench/process"
 )
 
 // A goal is what a figure should be.
@@ -31,6 +33,8 @@ var goals = []goal{
 	{"TLS 1.3, X25519, P-256, chain never seen", ours, opTime, cryptoTLS, 0.80},
 	{"TLS 1.3, AES-128-GCM, 16 KB", ours, opTime, floor, 1.06},
 	{"TLS 1.3, AES-128-GCM, 64 B", ours, opTime, floor, 1.20},
+	{"full handshakes, X25519, P-256", process.Gnettls, perCPU, process.Nginx, 1},
+	{"2 KB answers, 64 connections", process.Gnettls, perCPU, process.NetHTTP, 2},
 }
 
 // asked is what the goal asks for: ≤ 0.70 × crypto/tls.
@@ -62,6 +66,7 @@ const (
 	met         verdict = "met"
 	withinNoise verdict = "within the noise"
 	missed      verdict = "missed"
+	unmeasured  verdict = "not measured" // a contestant is missing
 )
 
 func (g goal) judge(f figure) verdict {
@@ -88,15 +93,22 @@ type judgment struct {
 	Bound      float64 `json:"bound"`
 	Measured   figure  `json:"measured"`
 	Verdict    verdict `json:"verdict"`
+	Missing    string  `json:"missing,omitempty"` // why it is not measured
 	goal       goal
 }
 
 // judge compares a result with the goals. Goals about other rows are left out.
 func (r *result) judge(goals []goal) (list []judgment) {
 	for _, g := range goals {
+		j := judgment{Row: g.row, Contestant: g.contestant, Measure: g.measure, Against: g.against, Bound: g.bound, goal: g}
 		if f, ok := r.figureOf(g); ok {
-			list = append(list, judgment{g.row, g.contestant, g.measure, g.against, g.bound, f, g.judge(f), g})
+			j.Measured, j.Verdict = f, g.judge(f)
+		} else if j.Missing = r.lacks(g); j.Missing != "" {
+			j.Verdict = unmeasured
+		} else {
+			continue
 		}
+		list = append(list, j)
 	}
 	return list
 }
@@ -115,6 +127,18 @@ func (r *result) figureOf(g goal) (figure, bool) {
 		return ratios(f, other), ok
 	}
 	return figure{}, false
+}
+
+// lacks says why a contestant of a goal is missing, if it is.
+func (r *result) lacks(g goal) string {
+	for _, row := range r.Rows {
+		for _, c := range row.Contestants {
+			if row.Name == g.row && (c.Name == g.contestant || c.Name == g.against) && c.Missing != "" {
+				return c.Missing
+			}
+		}
+	}
+	return ""
 }
 
 // of returns the figure of a contestant, and whether there is one.
@@ -139,7 +163,11 @@ func (e missedError) Error() string {
 		b.WriteString("a goal is missed:")
 	}
 	for _, j := range e {
-		fmt.Fprintf(&b, "\n  %s: %s: %s, wanted %s", j.Row, j.Contestant, j.goal.show(j.Measured.Median), j.goal.asked())
+		got := j.goal.show(j.Measured.Median)
+		if j.Missing != "" {
+			got = j.Missing
+		}
+		fmt.Fprintf(&b, "\n  %s: %s: %s, wanted %s", j.Row, j.Contestant, got, j.goal.asked())
 	}
 	return b.String()
 }
@@ -148,7 +176,7 @@ func (e missedError) Error() string {
 func check(list []judgment) error {
 	var failed missedError
 	for _, j := range list {
-		if j.Verdict == missed {
+		if j.Verdict == missed || j.Verdict == unmeasured {
 			failed = append(failed, j)
 		}
 	}
@@ -169,6 +197,10 @@ func printGoals(w io.Writer, list []judgment) error {
 	for _, j := range list {
 		color := map[verdict]text.Color{met: text.FgGreen, withinNoise: text.FgYellow, missed: text.FgRed}[j.Verdict]
 		show := j.goal.show
+		if j.Verdict == unmeasured {
+			t.AppendRow(table.Row{j.Row, j.Contestant, j.goal.asked(), "", "", j.Verdict})
+			continue
+		}
 		t.AppendRow(table.Row{j.Row, j.Contestant, j.goal.asked(), show(j.Measured.Median), show(j.Measured.Q1) + " to " + show(j.Measured.Q3), color.Sprint(j.Verdict)})
 	}
 	_, err := fmt.Fprintf(w, "\n%s\n%s\n", text.Bold.Sprint("Goals"), t.Render())

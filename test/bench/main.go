@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/hermetic-tls/hermetic/test/bench/process"
 )
 
 // The exit codes, besides 0 for success.
@@ -24,6 +26,7 @@ const (
 
 func main() {
 	crowdChild()
+	process.Child()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	err := rootCommand().ExecuteContext(ctx)
 	stop()

@@ -6,10 +6,13 @@ import (
 	"math"
 	"strings"
 	"testing"
+
+	"github.com/hermetic-tls/hermetic/test/bench/process"
 )
 
 func TestMain(m *testing.M) {
 	crowdChild()
+	process.Child()
 	m.Run()
 }
 

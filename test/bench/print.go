@@ -52,6 +52,9 @@ func (r *result) print(w io.Writer) error {
 		if _, err := fmt.Fprintf(w, "\n%s\n%s\n", text.Bold.Sprint(rows[0].Section), sectionTable(rows[:n])); err != nil {
 			return err
 		}
+		for _, reason := range missingFrom(rows[:n]) {
+			fmt.Fprintln(w, reason)
+		}
 		rows = rows[n:]
 	}
 	return printGoals(w, r.Goals)
@@ -95,6 +98,18 @@ func sectionTable(rows []measuredRow) string {
 		}
 	}
 	return t.Render()
+}
+
+// missingFrom says which contestants are missing, and why.
+func missingFrom(rows []measuredRow) (list []string) {
+	for _, row := range rows {
+		for _, c := range row.Contestants {
+			if line := c.Name + ": " + c.Missing; c.Missing != "" && !slices.Contains(list, line) {
+				list = append(list, line)
+			}
+		}
+	}
+	return list
 }
 
 // kindOf is what a contestant is: a floor with circl is a floor.

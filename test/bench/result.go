@@ -31,7 +31,8 @@ type measuredRow struct {
 type measuredContestant struct {
 	Name    string             `json:"name"`
 	Figures map[measure]figure `json:"figures"`
-	Ratios  map[string]figure  `json:"ratios,omitempty"` // to other contestants, by their names
+	Ratios  map[string]figure  `json:"ratios,omitempty"`  // to other contestants, by their names
+	Missing string             `json:"missing,omitempty"` // why there are no figures
 }
 
 func (r *result) writeJSON(w io.Writer) error {

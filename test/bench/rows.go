@@ -15,6 +15,7 @@ func sections() []section {
 		{name: "Handshakes", oneThread: true, rows: handshakeRows},
 		{name: "Records", oneThread: true, rows: recordRows},
 		{name: "Memory", oneThread: true, rows: memoryRows},
+		{name: "Processes", rows: processRows},
 	}
 }
 
@@ -51,16 +52,20 @@ type measure string
 
 // The measures.
 const (
-	opTime      measure = "time"        // of one operation
-	allocations measure = "allocations" // of one operation
-	garbage     measure = "garbage"     // bytes that one operation allocates
-	onWire      measure = "wire"        // bytes that one operation sends, in both directions
-	idleHeap    measure = "idle"        // bytes of heap that an established connection keeps
-	compactHeap measure = "compact"     // the same once it is made small
-	openHeap    measure = "half-open"   // the same while it waits for its peer's next flight
-	idleRSS     measure = "idle RSS"    // resident memory of an established connection
-	compactRSS  measure = "compact RSS" // the same once it is made small
-	rss         measure = "rss"         // bytes of resident memory
+	opTime      measure = "time"           // of one operation
+	allocations measure = "allocations"    // of one operation
+	garbage     measure = "garbage"        // bytes that one operation allocates
+	onWire      measure = "wire"           // bytes that one operation sends, in both directions
+	idleHeap    measure = "idle"           // bytes of heap that an established connection keeps
+	compactHeap measure = "compact"        // the same once it is made small
+	openHeap    measure = "half-open"      // the same while it waits for its peer's next flight
+	idleRSS     measure = "idle RSS"       // resident memory of an established connection
+	compactRSS  measure = "compact RSS"    // the same once it is made small
+	rss         measure = "rss"            // bytes of resident memory
+	perCPU      measure = "per CPU second" // operations, for a second of the processor that a server took
+	p50         measure = "p50"            // the time that half of the operations do not exceed
+	p99         measure = "p99"
+	p999        measure = "p99.9"
 )
 
 // measures are all of them, in the order of the columns.
@@ -79,6 +84,10 @@ var measures = []struct {
 	{idleRSS, showBytes, false},
 	{compactRSS, showBytes, false},
 	{rss, showBytes, false},
+	{perCPU, showCount, true},
+	{p50, showTime, false},
+	{p99, showTime, false},
+	{p999, showTime, false},
 }
 
 // order is a measure's place in measures.

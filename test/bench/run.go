@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"regexp"
 	"runtime"
@@ -49,9 +50,14 @@ func (r *runner) row(ctx context.Context, row *row) (*measuredRow, error) {
 	defer t.clean()
 	rounds := make([]round, len(row.contestants))
 	samples := make([]map[measure][]float64, len(row.contestants))
+	absent := make([]string, len(row.contestants)) // why
 	for i, c := range row.contestants {
-		if err := t.try(func() { rounds[i] = c.start(t) }); err != nil {
+		err := t.try(func() { rounds[i] = c.start(t) })
+		var missing *missingError
+		if err != nil && !errors.As(err, &missing) {
 			return nil, fmt.Errorf("%s: %w", c.name, err)
+		} else if missing != nil {
+			absent[i] = missing.reason
 		}
 		samples[i] = map[measure][]float64{}
 	}
@@ -63,6 +69,9 @@ func (r *runner) row(ctx context.Context, row *row) (*measuredRow, error) {
 		for i := range rounds {
 			if k%2 == 1 {
 				i = len(rounds) - 1 - i
+			}
+			if rounds[i] == nil {
+				continue
 			}
 			var s sample
 			var err error
@@ -76,7 +85,11 @@ func (r *runner) row(ctx context.Context, row *row) (*measuredRow, error) {
 			}
 		}
 	}
-	return row.measured(samples), nil
+	m := row.measured(samples)
+	for i := range m.Contestants {
+		m.Contestants[i].Missing = absent[i]
+	}
+	return m, nil
 }
 
 // measured makes figures of what the contestants have measured.

@@ -26,6 +26,12 @@ func (t *trial) Fatal(args ...any)        { panic(failure(fmt.Sprint(args...))) 
 
 func (t *trial) Fatalf(format string, args ...any) { panic(failure(fmt.Sprintf(format, args...))) }
 
+// missing is what Skip panics with.
+type missing string
+
+// Skip ends a contestant that cannot work here.
+func (t *trial) Skip(args ...any) { panic(missing(fmt.Sprint(args...))) }
+
 // Cleanup calls f at the end of the row, the last one first.
 func (t *trial) Cleanup(f func()) { t.cleanups = append(t.cleanups, f) }
 
@@ -42,6 +48,8 @@ func (t *trial) try(f func()) (err error) {
 		case nil:
 		case failure:
 			err = fmt.Errorf("%s", string(v))
+		case missing:
+			err = &missingError{string(v)}
 		default:
 			panic(v)
 		}
@@ -49,3 +57,8 @@ func (t *trial) try(f func()) (err error) {
 	f()
 	return t.ctx.Err()
 }
+
+// missingError says why a contestant cannot work here.
+type missingError struct{ reason string }
+
+func (e *missingError) Error() string { return e.reason }
