@@ -46,10 +46,8 @@ func runNetHTTP(leaf tls.Certificate, ready func(address string)) error {
 
 // runGnet serves HTTP/1.1 without TLS.
 func runGnet(ready func(address string)) error {
-	return gnet.Run(&handler{ready: ready}, "tcp://"+loopback, oneLoop)
+	return gnet.Run(&handler{ready: ready}, "tcp://"+loopback, gnet.WithNumEventLoop(1), gnet.WithTicker(true))
 }
-
-var oneLoop = gnet.WithNumEventLoop(1)
 
 // runGnettls serves HTTP/1.1 with gnettls.
 func runGnettls(leaf tls.Certificate, groups []hermetic.KeyExchange, ready func(address string)) error {
@@ -60,7 +58,7 @@ func runGnettls(leaf tls.Certificate, groups []hermetic.KeyExchange, ready func(
 		CipherSuites:     []uint16{tls.TLS_AES_128_GCM_SHA256},
 		KeyExchanges:     groups,
 	}
-	return gnettls.Run(&handler{ready: ready}, "tcp://"+loopback, config, oneLoop)
+	return gnettls.Run(&handler{ready: ready}, "tcp://"+loopback, config, gnet.WithNumEventLoop(1), gnet.WithTicker(true))
 }
 
 // handler is a small server of HTTP/1.1 (RFC 9112) on gnet. It answers pipelined requests, reads
@@ -68,11 +66,20 @@ func runGnettls(leaf tls.Certificate, groups []hermetic.KeyExchange, ready func(
 type handler struct {
 	gnet.BuiltinEventEngine
 	ready func(address string)
-	date  atomic.Pointer[date]
+	date  atomic.Pointer[string]
+}
+
+// OnTick keeps the date of the answers.
+func (h *handler) OnTick() (time.Duration, gnet.Action) {
+	now := time.Now()
+	date := now.UTC().Format(http.TimeFormat)
+	h.date.Store(&date)
+	return time.Second - time.Duration(now.Nanosecond()), gnet.None
 }
 
 // OnBoot tells where the engine listens.
 func (h *handler) OnBoot(e gnet.Engine) gnet.Action {
+	h.OnTick()
 	fd, err := e.Dup()
 	if err != nil {
 		return gnet.Shutdown
@@ -133,7 +140,7 @@ func (h *handler) answer(b []byte, r request) []byte {
 	b = append(b, ' ')
 	b = append(b, http.StatusText(r.status)...)
 	b = append(b, "\r\nDate: "...)
-	b = append(b, h.now()...)
+	b = append(b, *h.date.Load()...)
 	b = append(b, "\r\nContent-Type: text/plain\r\nContent-Length: "...)
 	b = strconv.AppendInt(b, int64(len(content)), 10)
 	if r.closing {
@@ -144,22 +151,6 @@ func (h *handler) answer(b []byte, r request) []byte {
 		return b
 	}
 	return append(b, content...)
-}
-
-// date is the text of a second.
-type date struct {
-	second int64
-	text   string
-}
-
-func (h *handler) now() string {
-	now := time.Now()
-	d := h.date.Load()
-	if d == nil || d.second != now.Unix() {
-		d = &date{now.Unix(), now.UTC().Format(http.TimeFormat)}
-		h.date.Store(d)
-	}
-	return d.text
 }
 
 // request is what the answer to a request depends on.
@@ -227,7 +218,7 @@ func (r *request) fields(header []byte, version byte) (content, status int) {
 		if !ok || len(name) == 0 || bytes.ContainsAny(name, " \t") {
 			return 0, http.StatusBadRequest
 		}
-		value = bytes.Trim(value, " \t")
+		value = bytes.TrimSpace(value)
 		switch {
 		case is(name, "Host"):
 			host++

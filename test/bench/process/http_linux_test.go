@@ -73,6 +73,7 @@ func FuzzRequest(f *testing.F) {
 
 func TestAnswer(t *testing.T) {
 	h := new(handler)
+	h.OnTick()
 	answer := func(r request) string { return string(h.answer(nil, r)) }
 	length := fmt.Sprintf("\r\nContent-Length: %d\r\n", len(body))
 	if got := answer(request{status: 200}); !strings.HasPrefix(got, "HTTP/1.1 200 OK\r\nDate: ") || !strings.Contains(got, length) || !strings.HasSuffix(got, "\r\n\r\n"+string(body)) {
