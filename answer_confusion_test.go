@@ -198,11 +198,11 @@ func TestResumptionAndEMS(t *testing.T) {
 	// A session that began without, offered by a client that has it now.
 	s := client.SessionCache.Get("tls:localhost")
 	keys := []TicketKey{{1}}
-	sealed := openTicket(keys, s.state.Ticket)
+	sealed := server.compile.result.tickets.open(keys, s.state.Ticket)
 	sealed.EMS = false
 	old := *s.state
 	old.EMS = false
-	if old.Ticket, err = keys[0].seal(client.random(), sealed.Append(nil)); err != nil {
+	if old.Ticket, err = server.compile.result.tickets.seal(&keys[0], client.random(), sealed.Append(nil)); err != nil {
 		t.Fatal(err)
 	}
 	client = client.Clone()
@@ -231,7 +231,8 @@ func TestTicketOfAnotherVersion(t *testing.T) {
 			newMeeting(t, datagram, client, server).finish()
 			state := *client.SessionCache.Get("").state
 			var err error
-			if state.Ticket, err = key.seal(client.random(), change(openTicket([]TicketKey{key}, state.Ticket))); err != nil {
+			form := server.compile.result.tickets
+			if state.Ticket, err = form.seal(&key, client.random(), change(form.open([]TicketKey{key}, state.Ticket))); err != nil {
 				t.Fatal(err)
 			}
 			client.SessionCache = always{&Session{state: &state}}

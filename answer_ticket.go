@@ -1,6 +1,10 @@
 package hermetic
 
 import (
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/fips140"
+	"crypto/hkdf"
 	"crypto/sha256"
 	"io"
 	"slices"
@@ -12,10 +16,16 @@ import (
 	"github.com/hermetic-tls/hermetic/internal/alert"
 	"github.com/hermetic-tls/hermetic/internal/handshake"
 	"github.com/hermetic-tls/hermetic/internal/session"
+	"github.com/hermetic-tls/hermetic/internal/suite"
 )
 
 // A TicketKey seals session tickets. Anyone who has it can resume all sessions that were sealed
 // with it, and decrypt recorded TLS 1.2 connections of those.
+//
+// Tickets are sealed with XChaCha20-Poly1305. With GODEBUG=fips140=on, and under a [Policy] whose
+// CipherSuites leave out ChaCha20-Poly1305, as those of all presets do, it is AES-256-GCM, with a key
+// for each ticket (HKDF-SHA256) and a random nonce from crypto/cipher. A server declines tickets that
+// were sealed in the other way: the handshake is a full one.
 type TicketKey [32]byte
 
 // A TicketKeySource has the ticket keys of a server, which may change. Its method may be called
@@ -75,49 +85,91 @@ func (r *rotatingKeys) TicketKeys(now time.Time) ([]TicketKey, error) {
 	return r.keys, nil
 }
 
-// A ticket is the name of its key, a nonce, and the sealed session. The nonce is
-// long enough to be drawn at random for any number of tickets.
+// A ticket is the name of its key, a salt, and the sealed session. The salt is long enough to be drawn
+// at random for any number of tickets.
 const (
 	keyNameLen = 8
-	ticketHead = keyNameLen + chacha20poly1305.NonceSizeX
+	ticketSalt = chacha20poly1305.NonceSizeX
+	ticketHead = keyNameLen + ticketSalt
 )
 
-func (k *TicketKey) name() [keyNameLen]byte {
-	var b [56]byte
-	sum := sha256.Sum256(append(append(b[:0], "hermetic ticket key name"...), k[:]...))
+// A ticketForm is how keys seal. Each form has its own names for keys, so that a server sees tickets
+// of another form as those of unknown keys: a full handshake.
+type ticketForm struct {
+	label string // of the key's name
+	aead  func(k *TicketKey, salt []byte) (aead cipher.AEAD, nonce []byte, err error)
+}
+
+// xchachaTickets are sealed with XChaCha20-Poly1305, whose nonce is the salt. It is fast without AES
+// instructions too, and takes the same time for all keys there.
+var xchachaTickets = &ticketForm{"hermetic ticket key name", func(k *TicketKey, salt []byte) (cipher.AEAD, []byte, error) {
+	aead, err := chacha20poly1305.NewX(k[:])
+	return aead, salt, err
+}}
+
+// gcmTickets are for the rules of FIPS 140-3: AES-256-GCM with a random nonce that the library makes
+// (NIST SP 800-38D, Section 8.2.2). Each ticket has its own key, from the salt, since with one key
+// such nonces are good for 2^32 tickets only.
+var gcmTickets = &ticketForm{"hermetic ticket key name, AES-256-GCM", func(k *TicketKey, salt []byte) (cipher.AEAD, []byte, error) {
+	key, err := hkdf.Expand(sha256.New, k[:], "hermetic ticket, AES-256-GCM "+string(salt), 32)
+	if err != nil {
+		return nil, nil, err
+	}
+	block, err := aes.NewCipher(key)
+	if err != nil {
+		return nil, nil, err
+	}
+	aead, err := cipher.NewGCMWithRandomNonce(block)
+	return aead, nil, err
+}}
+
+// ticketForm returns how tickets are sealed: by the rules of FIPS 140-3 in that mode, and where the
+// policy does not know ChaCha20-Poly1305.
+func (p *Policy) ticketForm() *ticketForm {
+	chacha := func(id uint16) bool { return suite.ByID(id).WithoutAES }
+	if fips140.Enabled() || p.CipherSuites != nil && !slices.ContainsFunc(p.CipherSuites, chacha) {
+		return gcmTickets
+	}
+	return xchachaTickets
+}
+
+func (f *ticketForm) name(k *TicketKey) [keyNameLen]byte {
+	var b [80]byte
+	sum := sha256.Sum256(append(append(b[:0], f.label...), k[:]...))
 	return [keyNameLen]byte(sum[:])
 }
 
-func (k *TicketKey) seal(source io.Reader, plain []byte) ([]byte, error) {
-	name := k.name()
-	ticket := make([]byte, ticketHead, ticketHead+len(plain)+chacha20poly1305.Overhead)
-	copy(ticket, name[:])
-	if _, err := io.ReadFull(source, ticket[keyNameLen:]); err != nil {
+func (f *ticketForm) seal(k *TicketKey, source io.Reader, plain []byte) ([]byte, error) {
+	name := f.name(k)
+	var salt [ticketSalt]byte
+	if _, err := io.ReadFull(source, salt[:]); err != nil {
 		return nil, err
 	}
-	aead, err := chacha20poly1305.NewX(k[:])
+	aead, nonce, err := f.aead(k, salt[:])
 	if err != nil {
 		return nil, err
 	}
-	return aead.Seal(ticket, ticket[keyNameLen:ticketHead], plain, name[:]), nil
+	ticket := make([]byte, 0, ticketHead+len(plain)+aead.Overhead())
+	ticket = append(append(ticket, name[:]...), salt[:]...)
+	return aead.Seal(ticket, nonce, plain, name[:]), nil
 }
 
-// openTicket returns the session in a ticket, or nil when none of keys opens it.
-func openTicket(keys []TicketKey, ticket []byte) *session.Session {
+// open returns the session in a ticket, or nil when none of keys opens it.
+func (f *ticketForm) open(keys []TicketKey, ticket []byte) *session.Session {
 	if len(ticket) < ticketHead {
 		return nil
 	}
 	for i := range keys {
 		k := &keys[i]
-		name := k.name()
+		name := f.name(k)
 		if name != [keyNameLen]byte(ticket) {
 			continue
 		}
-		aead, err := chacha20poly1305.NewX(k[:])
+		aead, nonce, err := f.aead(k, ticket[keyNameLen:ticketHead])
 		if err != nil {
 			return nil
 		}
-		plain, err := aead.Open(nil, ticket[keyNameLen:ticketHead], ticket[ticketHead:], name[:])
+		plain, err := aead.Open(nil, nonce, ticket[ticketHead:], name[:])
 		if err != nil {
 			return nil
 		}
@@ -157,7 +209,7 @@ func (e *Engine) openTicket(q *handshake.FindPSK) (*session.Session, Pending) {
 		if asked != nil {
 			return nil, asked
 		}
-		return openTicket(keys, q.Identity), nil
+		return e.plan.tickets.open(keys, q.Identity), nil
 	case q.Own:
 		return nil, nil // a client must not make us ask any number of times
 	}
@@ -186,7 +238,7 @@ func (e *Engine) sealTicket(q *handshake.SealTicket) Pending {
 	}
 	keys, asked := e.ticketKeys()
 	if len(keys) > 0 && q.At(e.plan.cfg.now()) {
-		q.Ticket, _ = keys[0].seal(e.params().Rand, q.Session.Append(nil)) // on an error there is no ticket
+		q.Ticket, _ = e.plan.tickets.seal(&keys[0], e.params().Rand, q.Session.Append(nil)) // on an error there is no ticket
 	}
 	return asked
 }

@@ -1,7 +1,12 @@
 package hermetic
 
 import (
+	"bytes"
+	"cmp"
+	"crypto/fips140"
+	"crypto/rand"
 	"crypto/tls"
+	"encoding/hex"
 	"errors"
 	"github.com/hermetic-tls/hermetic/internal/roomtest"
 	"testing"
@@ -17,7 +22,7 @@ func TestForgedTickets(t *testing.T) {
 		ticket := s.state.Ticket
 		keys, _ := server.compile.result.keys.TicketKeys(now.now)
 		for n := range ticket {
-			if openTicket(keys, ticket[:n]) != nil {
+			if server.compile.result.tickets.open(keys, ticket[:n]) != nil {
 				t.Errorf("%s: %d of %d bytes are a ticket", tls.VersionName(version), n, len(ticket))
 			}
 		}
@@ -226,4 +231,108 @@ func TestTicketsAreFresh(t *testing.T) {
 			t.Errorf("%d tickets have %d values of ticket_age_add, %d secrets, %d contents", n, len(ages), len(secrets), len(tickets))
 		}
 	})
+}
+
+// savedGCMTicket is a ticket of gcmTickets by the key {1}: servers of several versions share keys, so
+// the form stays the same.
+const savedGCMTicket = "41d264df1b2fa3539a4ed6549c92eebf0a4b0ef65d83adc1b028895976d40b03cc00ad7b779fbac7d4043fae99ef09e594a3a7b680de44474e9bd88904081e1d3d00b128d71b6cc0f5a086d2b0fc" +
+	"1858c5dd35bdd50553ce9c6fa3bc471fab050fa0b54259660e91739df416d26df8681cb9c43f499be438840fa1e6e6d08079369ad54705ba4b9f4d6c39afb16415334f206dcaf0e963ba937ac9cd"
+
+// TestTicketForms: how tickets are sealed under each policy, and what becomes of them at a server that
+// has the same key and another policy: it resumes, or there is a full handshake.
+func TestTicketForms(t *testing.T) {
+	custom := func(ids ...uint16) *Policy { return &Policy{Name: "custom", CipherSuites: ids} }
+	policies := []struct {
+		name   string
+		policy *Policy
+		gcm    bool
+	}{
+		{"none", nil, false},
+		{"one that permits all suites", custom(), false},
+		{"one with ChaCha20-Poly1305", custom(tls.TLS_AES_128_GCM_SHA256, tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, tls.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256), false},
+		{"one without", custom(tls.TLS_AES_128_GCM_SHA256, tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256), true},
+		{"FIPS 140-3", PolicyFIPS(), true},
+		{"WPA3", PolicyWPA3(), true},
+		{"CNSA 1.0", PolicyCNSA1(), true},
+		{"CNSA 2.0", PolicyCNSA2(), true},
+	}
+	for _, p := range policies {
+		if got, want := (cmp.Or(p.policy, none).ticketForm() == gcmTickets), p.gcm || fips140.Enabled(); got != want {
+			t.Errorf("%s: AES-256-GCM %v, want %v", p.name, got, want)
+		}
+	}
+	fourModes(t, func(t *testing.T, datagram bool, version uint16) {
+		for _, from := range policies[:5] {
+			for _, to := range policies[:5] {
+				client, server, _ := sessionConfigs(t, version)
+				client.CurvePreferences = []tls.CurveID{tls.CurveP256}
+				server.TicketKeys, server.MaxEarlyData, client.EarlyData = StaticTicketKeys(TicketKey{1}), 100, !datagram
+				next := server.Clone()
+				server.Policy, next.Policy = from.policy, to.policy
+				for range 2 {
+					newMeeting(t, datagram, client, server).finish()
+				}
+				m := newMeeting(t, datagram, client, next)
+				m.finish()
+				if got, want := m.server.State().DidResume, from.gcm == to.gcm || fips140.Enabled(); got != want {
+					t.Errorf("from the policy %q to %q: resumed %v", from.name, to.name, got)
+				}
+			}
+		}
+	})
+}
+
+// TestTicketsOfForms: in each form a ticket is new each time, opens with its key only, and not when
+// it was changed or has lost its end.
+func TestTicketsOfForms(t *testing.T) {
+	client, server, _ := sessionConfigs(t, tls.VersionTLS13)
+	server.TicketKeys = StaticTicketKeys(TicketKey{1})
+	newMeeting(t, false, client, server).finish()
+	plain := server.compile.result.tickets.open([]TicketKey{{1}}, client.SessionCache.Get("tls:localhost").state.Ticket).Append(nil)
+	key, other := TicketKey{1}, TicketKey{2}
+	forms := []*ticketForm{xchachaTickets, gcmTickets}
+	for i, f := range forms {
+		seen := map[string]bool{}
+		for range 10 {
+			ticket, err := f.seal(&key, bytes.NewReader(make([]byte, ticketSalt)), plain) // salts that repeat
+			if err != nil {
+				t.Fatal(err)
+			}
+			seen[string(ticket)] = true
+		}
+		if f == gcmTickets && len(seen) != 10 {
+			t.Errorf("form %d: %d different tickets with one salt", i, len(seen))
+		}
+		ticket, err := f.seal(&key, rand.Reader, plain)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if s := f.open([]TicketKey{other, key}, ticket); s == nil || !bytes.Equal(s.Append(nil), plain) {
+			t.Errorf("form %d: it does not open", i)
+		}
+		if f.open([]TicketKey{other}, ticket) != nil || forms[1-i].open([]TicketKey{key}, ticket) != nil {
+			t.Errorf("form %d: another key or form opens it", i)
+		}
+		for at := range ticket {
+			changed := bytes.Clone(ticket)
+			changed[at] ^= 0x80
+			if f.open([]TicketKey{key}, changed) != nil || f.open([]TicketKey{key}, ticket[:at]) != nil {
+				t.Errorf("form %d: changed or cut off at %d, it opens", i, at)
+			}
+		}
+		if _, err := f.seal(&key, bytes.NewReader(make([]byte, ticketSalt-1)), plain); err == nil {
+			t.Errorf("form %d: a ticket without randomness", i)
+		}
+	}
+}
+
+// TestSavedGCMTicket: a ticket that an earlier version has sealed opens.
+func TestSavedGCMTicket(t *testing.T) {
+	ticket, err := hex.DecodeString(savedGCMTicket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s := gcmTickets.open([]TicketKey{{1}}, ticket); s == nil || s.ServerName != "localhost" {
+		t.Errorf("it has the session %+v", s)
+	}
 }

@@ -39,6 +39,7 @@ type compileOnce struct {
 type plan struct {
 	cfg            *Config
 	policy         *Policy // never nil
+	tickets        *ticketForm
 	client, server handshake.Params
 	unfit          error                      // what is wrong only for clients
 	stream         [2]carrier.StreamOptions   // a client's, a server's

@@ -3,6 +3,7 @@ package hermetic
 import (
 	"cmp"
 	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"slices"
 
@@ -20,7 +21,8 @@ import (
 // The keys of certificates are limited too, also where the peer is not verified: an ECDSA key
 // must be on the curve of one of the SignatureSchemes, and an RSA key have MinRSABits. In a
 // verified chain that holds for each key, and each signature must be of one of the
-// SignatureSchemes, but for that of the root on itself.
+// SignatureSchemes, but for that of the root on itself. The same holds for OCSP responses and their
+// responders, where [Config.OCSPCheck] verifies them.
 type Policy struct {
 	// Name is the policy's name in error texts.
 	Name string
@@ -151,13 +153,14 @@ var none = new(Policy)
 func (c *plan) compliance(p *handshake.Params) error {
 	c.policy = none
 	if c.cfg.Policy == nil {
+		c.tickets = c.policy.ticketForm()
 		return nil
 	}
 	c.policy = c.cfg.Policy
 	if err := c.policy.check(); err != nil {
 		return err
 	}
-	p.Keys = &pki.Keys{Policy: c.policy.Name, Schemes: listAs[suite.Scheme](c.policy.SignatureSchemes), MinRSA: c.policy.MinRSABits}
+	p.Keys, c.tickets = c.policy.keys(), c.policy.ticketForm()
 	p.RequireEMS = p.RequireEMS || c.policy.RequireExtendedMasterSecret
 	for _, v := range []struct {
 		field   string
@@ -188,6 +191,32 @@ func (c *plan) compliance(p *handshake.Params) error {
 		return c.forbidden("MaxEarlyData", "it")
 	}
 	return nil
+}
+
+// keys are the rules for certificates.
+func (p *Policy) keys() *pki.Keys {
+	return &pki.Keys{Policy: p.Name, Schemes: listAs[suite.Scheme](p.SignatureSchemes), MinRSA: p.MinRSABits}
+}
+
+// CheckChain returns an error if the policy forbids the key of a certificate, or a signature on one,
+// but for that on the last. [Config.Policy] does so with each chain that hermetic verifies: this is
+// for callbacks and [AsyncVerify] that verify one themselves, and for the responder and the issuer
+// after [VerifyOCSP]. A nil Policy permits all.
+func (p *Policy) CheckChain(chain []*x509.Certificate) error {
+	if p == nil {
+		return nil
+	}
+	return p.keys().CheckChain(chain)
+}
+
+// CheckSignature returns an error if the policy forbids the algorithm, for callbacks that verify
+// what is neither a handshake nor a certificate: OCSP responses and revocation lists. A nil Policy
+// permits all.
+func (p *Policy) CheckSignature(algorithm x509.SignatureAlgorithm) error {
+	if p == nil {
+		return nil
+	}
+	return p.keys().CheckSignature(algorithm)
 }
 
 // forbidden is the error for a field that Policy contradicts.

@@ -1,16 +1,21 @@
 package hermetic
 
 import (
+	"cmp"
 	"crypto"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"reflect"
 	"strings"
 	"testing"
 
+	"golang.org/x/crypto/ocsp"
+
 	"github.com/hermetic-tls/hermetic/internal/pkitest"
+	"github.com/hermetic-tls/hermetic/internal/suite"
 )
 
 // TestPolicyConflicts: a field that contradicts the policy is an error that names both, and so
@@ -248,6 +253,92 @@ func TestParsePolicy(t *testing.T) {
 	for _, bad := range []string{"", "FIPS", "cnsa"} {
 		if _, err := ParsePolicy(bad); !errors.Is(err, ErrInvalidOperation) {
 			t.Errorf("%q: %v", bad, err)
+		}
+	}
+}
+
+// TestPolicyOnOCSP: the policy counts for the responder that says that a certificate is good, and for
+// how that is signed.
+func TestPolicyOnOCSP(t *testing.T) {
+	ca := pkitest.CAWith(t, pkitest.P384)
+	leaf := ca.Leaf(t, pkitest.Options{Kind: pkitest.P384})
+	signing := []x509.ExtKeyUsage{x509.ExtKeyUsageOCSPSigning}
+	responder := func(kind string) *tls.Certificate {
+		c := ca.Leaf(t, pkitest.Options{Name: "responder", Kind: kind, NewKey: true, Usage: signing})
+		return &c
+	}
+	weak := responder(pkitest.P384) // its certificate is signed with SHA-256
+	template := *weak.Leaf
+	template.SignatureAlgorithm = x509.ECDSAWithSHA256
+	der, err := x509.CreateCertificate(rand.Reader, &template, ca.Certificate, weak.Leaf.PublicKey, ca.Key())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if weak.Leaf, err = x509.ParseCertificate(der); err != nil {
+		t.Fatal(err)
+	}
+	with := func(a x509.SignatureAlgorithm) ocsp.Response {
+		r := validOCSP()
+		r.SignatureAlgorithm = a
+		return r
+	}
+	for _, c := range []struct {
+		name      string
+		response  ocsp.Response
+		responder *tls.Certificate // nil: the issuer
+		want      string
+	}{
+		{"the issuer, with SHA-384", with(x509.ECDSAWithSHA384), nil, ""},
+		{"the issuer, with SHA-256", with(x509.ECDSAWithSHA256), nil, "a signature by ECDSA-SHA256 is forbidden by the policy CNSA 1.0"},
+		{"a responder on P-384", with(x509.ECDSAWithSHA384), responder(pkitest.P384), ""},
+		{"a responder on P-384, with SHA-256", with(x509.ECDSAWithSHA256), responder(pkitest.P384), "a signature by ECDSA-SHA256 is forbidden by the policy CNSA 1.0"},
+		{"a responder on P-256", with(x509.ECDSAWithSHA256), responder(pkitest.P256), "ECDSA on P-256 is forbidden by the policy CNSA 1.0"},
+		{"a responder with a short RSA key", with(x509.SHA384WithRSA), responder(pkitest.RSA2048), "RSA with 2048 bits is forbidden by the policy CNSA 1.0"},
+		{"a responder whose certificate is signed with SHA-256", with(x509.ECDSAWithSHA384), weak, `the signature on the certificate of "responder", ECDSA-SHA256, is forbidden`},
+	} {
+		cert := leaf
+		cert.OCSPStaple = ca.OCSP(t, leaf.Leaf, c.response, c.responder)
+		for _, version := range versions {
+			client := &Config{Time: atNow, RootCAs: ca.Pool(), ServerName: "localhost", MaxVersion: version, OCSPCheck: OCSPCheckRequire}
+			server := &Config{Time: atNow, Certificates: []tls.Certificate{cert}}
+			if err := newMeeting(t, false, client, server).run(); err != nil {
+				t.Errorf("%s, without a policy: %v", c.name, err)
+			}
+			client = client.Clone()
+			client.Policy = PolicyCNSA1()
+			err := newMeeting(t, false, client, server).run()
+			var fault *AlertError
+			if refused := errors.As(err, &fault) && fault.Alert == AlertBadCertificateStatusResponse && strings.Contains(err.Error(), c.want); (c.want == "") != (err == nil) || err != nil && !refused {
+				t.Errorf("%s, %s: %v, want %q", c.name, tls.VersionName(version), err, c.want)
+			}
+		}
+		// The same by the functions for callbacks.
+		status, err := VerifyOCSP(cert.OCSPStaple, leaf.Leaf, ca.Certificate, pkitest.Now)
+		if err != nil {
+			t.Fatalf("%s: %v", c.name, err)
+		}
+		for _, p := range []*Policy{nil, {Name: "all"}, PolicyCNSA1()} {
+			err := cmp.Or(p.CheckChain([]*x509.Certificate{status.Responder, ca.Certificate}), p.CheckSignature(status.SignatureAlgorithm))
+			if want := p != nil && p.SignatureSchemes != nil && c.want != ""; (err != nil) != want || err != nil && !strings.Contains(err.Error(), c.want) {
+				t.Errorf("%s: the policy %+v says %v", c.name, p, err)
+			}
+		}
+	}
+}
+
+// TestPolicyOnSignatures: each algorithm of crypto/x509 is one of the schemes, or forbidden.
+func TestPolicyOnSignatures(t *testing.T) {
+	for algorithm, want := range map[x509.SignatureAlgorithm]tls.SignatureScheme{
+		x509.SHA256WithRSA: tls.PKCS1WithSHA256, x509.SHA384WithRSA: tls.PKCS1WithSHA384, x509.SHA512WithRSA: tls.PKCS1WithSHA512,
+		x509.SHA256WithRSAPSS: tls.PSSWithSHA256, x509.SHA384WithRSAPSS: tls.PSSWithSHA384, x509.SHA512WithRSAPSS: tls.PSSWithSHA512,
+		x509.ECDSAWithSHA256: tls.ECDSAWithP256AndSHA256, x509.ECDSAWithSHA384: tls.ECDSAWithP384AndSHA384, x509.ECDSAWithSHA512: tls.ECDSAWithP521AndSHA512,
+		x509.PureEd25519: tls.Ed25519, x509.SHA1WithRSA: 0, x509.ECDSAWithSHA1: 0, x509.MD5WithRSA: 0, x509.UnknownSignatureAlgorithm: 0, 99: 0,
+	} {
+		for _, scheme := range listAs[tls.SignatureScheme](suite.Schemes) {
+			p := &Policy{Name: "one", SignatureSchemes: []tls.SignatureScheme{scheme}}
+			if err := p.CheckSignature(algorithm); (err == nil) != (scheme == want) {
+				t.Errorf("%v where only %v is permitted: %v", algorithm, scheme, err)
+			}
 		}
 	}
 }

@@ -68,14 +68,17 @@ type OCSPStatus struct {
 	// Responder is the certificate of the key that has signed the response: the issuer's, or
 	// that of a responder that the issuer has delegated to.
 	Responder *x509.Certificate
+
+	// SignatureAlgorithm is what the response is signed with, for [Policy.CheckSignature].
+	SignatureAlgorithm x509.SignatureAlgorithm
 }
 
 // VerifyOCSP verifies an OCSP response about the certificate at that time: RFC 6960, Section 3.2.
-// It is what [Config.OCSPCheck] does, for callbacks and [AsyncVerify]. The error is an
-// *[AlertError], and there is one for a revoked certificate too. The status is nil only if the
-// response is not authentic.
+// It is what [Config.OCSPCheck] does, for callbacks and [AsyncVerify], except that it knows no
+// [Config.Policy]: see [Policy.CheckChain]. The error is an *[AlertError], and there is one for a
+// revoked certificate too. The status is nil only if the response is not authentic.
 func VerifyOCSP(response []byte, certificate, issuer *x509.Certificate, now time.Time) (*OCSPStatus, error) {
-	o, err := pki.VerifyOCSP(response, certificate, issuer, now)
+	o, err := pki.VerifyOCSP(response, certificate, issuer, now, nil)
 	if o == nil {
 		return nil, publicError(err)
 	}
@@ -84,6 +87,7 @@ func VerifyOCSP(response []byte, certificate, issuer *x509.Certificate, now time
 	return &OCSPStatus{
 		Status: status[r.Status], ThisUpdate: r.ThisUpdate, NextUpdate: r.NextUpdate,
 		RevokedAt: r.RevokedAt, RevocationReason: r.RevocationReason, Responder: o.Responder,
+		SignatureAlgorithm: r.SignatureAlgorithm,
 	}, publicError(err)
 }
 
@@ -103,6 +107,6 @@ func (e *Engine) checkStaples(p *handshake.Peer, staples [][]byte, chains [][]*x
 	if check == OCSPCheckNone || e.mode.IsServer() {
 		return nil
 	}
-	s := pki.Stapling{MustStaple: check >= OCSPCheckMustStaple, Require: check == OCSPCheckRequire, Now: e.plan.cfg.now()}
+	s := pki.Stapling{MustStaple: check >= OCSPCheckMustStaple, Require: check == OCSPCheckRequire, Now: e.plan.cfg.now(), Keys: e.params().Keys}
 	return s.Check(p.Chain.Certificates(), append([][]byte{p.OCSP}, staples...), chains)
 }

@@ -3,6 +3,7 @@ package netconn
 import (
 	"bytes"
 	"context"
+	"crypto/aes"
 	"crypto/cipher"
 	"crypto/tls"
 	"encoding/json"
@@ -422,6 +423,40 @@ func TestBadImports(t *testing.T) {
 	hears(t, conn, "still here")
 	if n := len(h.l.socket.all()); n != 1 {
 		t.Errorf("%d connections", n)
+	}
+}
+
+// TestSavedPeerAEADs: a saved peer opens with its key, for its address, and not if it was changed. An
+// AEAD may make its nonces itself, as the one does that FIPS 140-3 approves.
+func TestSavedPeerAEADs(t *testing.T) {
+	block, err := aes.NewCipher(make([]byte, 32))
+	if err != nil {
+		t.Fatal(err)
+	}
+	gcm, err := cipher.NewGCMWithRandomNonce(block)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, aead := range map[string]cipher.AEAD{"XChaCha20-Poly1305": keyOf(t, 1), "AES-256-GCM with random nonces": gcm} {
+		saved := savedPeer{engine: []byte("engine"), unread: [][]byte{[]byte("unread")}}
+		sealed := saved.seal(aead, []byte("here"))
+		if again := saved.seal(aead, []byte("here")); bytes.Equal(again, sealed) {
+			t.Errorf("%s: sealed the same twice", name)
+		}
+		var opened savedPeer
+		if err := opened.open(sealed, aead, []byte("here")); err != nil || string(opened.engine) != "engine" || len(opened.unread) != 1 {
+			t.Errorf("%s: %+v, %v", name, opened, err)
+		}
+		if err := opened.open(sealed, aead, []byte("there")); err == nil {
+			t.Errorf("%s: it opens at another address", name)
+		}
+		for i := range sealed {
+			changed := bytes.Clone(sealed)
+			changed[i] ^= 1
+			if opened.open(changed, aead, []byte("here")) == nil || opened.open(sealed[:i], aead, []byte("here")) == nil {
+				t.Errorf("%s: changed or cut off at %d, it opens", name, i)
+			}
+		}
 	}
 }
 

@@ -3,6 +3,7 @@ package redisstore
 import (
 	"bytes"
 	"context"
+	"crypto/aes"
 	"crypto/cipher"
 	"errors"
 	"fmt"
@@ -570,5 +571,31 @@ func TestNewAEAD(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestSealWithoutNonces: an AEAD may make its nonces itself, as the one does that FIPS 140-3 approves.
+func TestSealWithoutNonces(t *testing.T) {
+	block, err := aes.NewCipher(make([]byte, 32))
+	if err != nil {
+		t.Fatal(err)
+	}
+	aead, err := cipher.NewGCMWithRandomNonce(block)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &Store{opt: Options{AEAD: aead}}
+	plain := bytes.Repeat([]byte("s"), secretLen)
+	value := string(s.seal("name", plain))
+	if got, stale, err := s.open("name", value); err != nil || stale || !bytes.Equal(got, plain) {
+		t.Errorf("%q, %v, %v", got, stale, err)
+	}
+	if _, _, err := s.open("another name", value); err == nil {
+		t.Error("it opens under another name")
+	}
+	for n := range value {
+		if _, _, err := s.open("name", value[:n]); err == nil {
+			t.Errorf("%d bytes of it open", n)
+		}
 	}
 }

@@ -48,8 +48,20 @@ func (k *Keys) CheckPeer(public crypto.PublicKey) error {
 	return nil
 }
 
-// chain checks the keys and the signatures of a chain, except the root's signature on itself.
-func (k *Keys) chain(chain []*x509.Certificate) error {
+// CheckSignature returns an error if the policy forbids an algorithm that something besides a
+// certificate is signed with, such as an OCSP response.
+func (k *Keys) CheckSignature(a x509.SignatureAlgorithm) error {
+	if k == nil || k.Schemes == nil || slices.ContainsFunc(algorithms[a], func(s uint16) bool { return k.Permits(suite.Scheme(s)) }) {
+		return nil
+	}
+	return fmt.Errorf("a signature by %v is forbidden by the policy %s", a, k.Policy)
+}
+
+// CheckChain checks the keys and the signatures of a chain, except the root's signature on itself.
+func (k *Keys) CheckChain(chain []*x509.Certificate) error {
+	if k == nil {
+		return nil
+	}
 	for i, c := range chain {
 		if err := k.Check(c.PublicKey); err != nil {
 			return fmt.Errorf("the key of %s, %w", name(c), err)
@@ -74,7 +86,7 @@ func (k *Keys) filter(chains [][]*x509.Certificate) ([][]*x509.Certificate, erro
 	}
 	var fault error
 	permitted := slices.DeleteFunc(chains, func(chain []*x509.Certificate) bool {
-		err := k.chain(chain)
+		err := k.CheckChain(chain)
 		if fault == nil {
 			fault = err
 		}

@@ -5,12 +5,21 @@ package pki
 import (
 	"crypto"
 	"crypto/mldsa"
+	"crypto/x509"
 	"encoding/asn1"
 	"errors"
 
 	"golang.org/x/crypto/cryptobyte"
 	tag "golang.org/x/crypto/cryptobyte/asn1"
+
+	"github.com/hermetic-tls/hermetic/internal/suite"
 )
+
+func init() {
+	algorithms[x509.MLDSA44] = []uint16{uint16(suite.MLDSA44)}
+	algorithms[x509.MLDSA65] = []uint16{uint16(suite.MLDSA65)}
+	algorithms[x509.MLDSA87] = []uint16{uint16(suite.MLDSA87)}
+}
 
 var errNoSeed = errors.New("the ML-DSA key is only in its expanded form: its 32-byte seed is needed")
 

@@ -40,8 +40,9 @@ type OCSP struct {
 
 // VerifyOCSP verifies an OCSP response about cert, which issuer has signed: RFC 6960, Section
 // 3.2. The result is not nil if the response is authentic, whatever it says: a certificate
-// that is not good is an error too.
-func VerifyOCSP(response []byte, cert, issuer *x509.Certificate, now time.Time) (*OCSP, error) {
+// that is not good is an error too. A policy counts for the signature on the response, and for the key
+// and the certificate of a responder that is not the issuer.
+func VerifyOCSP(response []byte, cert, issuer *x509.Certificate, now time.Time, keys *Keys) (*OCSP, error) {
 	if len(response) > maxOCSP {
 		return nil, badStaple(cert, fmt.Errorf("it has %d bytes, more than %d", len(response), maxOCSP))
 	}
@@ -55,9 +56,14 @@ func VerifyOCSP(response []byte, cert, issuer *x509.Certificate, now time.Time) 
 	o := &OCSP{r, issuer}
 	if r.Certificate != nil && !bytes.Equal(r.Certificate.Raw, issuer.Raw) {
 		o.Responder = r.Certificate
-		err = delegated(r.Certificate, issuer, now)
+		if err = delegated(r.Certificate, issuer, now); err == nil {
+			err = keys.CheckChain([]*x509.Certificate{r.Certificate, issuer})
+		}
 	} else {
 		err = r.CheckSignatureFrom(issuer)
+	}
+	if err == nil {
+		err = keys.CheckSignature(r.SignatureAlgorithm)
 	}
 	if err != nil {
 		return nil, badStaple(cert, err)
@@ -249,6 +255,7 @@ type Stapling struct {
 	MustStaple bool // certificates that ask for it have one (RFC 7633)
 	Require    bool // the leaf has one
 	Now        time.Time
+	Keys       *Keys // what our policy permits
 }
 
 // Check verifies the OCSP responses that were stapled to certificates, the leaf's first, by one
@@ -282,7 +289,7 @@ func (s *Stapling) check(chain, shown []*x509.Certificate, staples [][]byte, lea
 		if len(staple) == 0 || at < 0 {
 			continue
 		}
-		if _, err := VerifyOCSP(staple, chain[at], chain[at+1], s.Now); err != nil {
+		if _, err := VerifyOCSP(staple, chain[at], chain[at+1], s.Now, s.Keys); err != nil {
 			return err
 		}
 	}

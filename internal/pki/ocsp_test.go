@@ -67,7 +67,7 @@ func TestHugeResponder(t *testing.T) {
 	responder := ca.Leaf(t, pkitest.Options{Name: "responder", Usage: []x509.ExtKeyUsage{x509.ExtKeyUsageOCSPSigning}, Key: publicOnly{public: &rsa.PublicKey{N: n, E: 65537}}})
 	signed := tls.Certificate{Leaf: responder.Leaf, PrivateKey: ca.Key()}
 	response := ca.OCSP(t, leaf, ocsp.Response{ThisUpdate: pkitest.Now, NextUpdate: pkitest.Now.Add(time.Hour)}, &signed)
-	if _, err := VerifyOCSP(response, leaf, ca.Certificate, pkitest.Now); err == nil || !strings.Contains(err.Error(), "larger than 8192 bits") {
+	if _, err := VerifyOCSP(response, leaf, ca.Certificate, pkitest.Now, nil); err == nil || !strings.Contains(err.Error(), "larger than 8192 bits") {
 		t.Error(err)
 	}
 }

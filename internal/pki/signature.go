@@ -2,6 +2,7 @@ package pki
 
 import (
 	"bytes"
+	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
 	"slices"
@@ -70,6 +71,20 @@ var signatures = []struct {
 	{asn1.ObjectIdentifier{2, 16, 840, 1, 101, 3, 4, 3, 17}, []uint16{uint16(suite.MLDSA44)}},
 	{asn1.ObjectIdentifier{2, 16, 840, 1, 101, 3, 4, 3, 18}, []uint16{uint16(suite.MLDSA65)}},
 	{asn1.ObjectIdentifier{2, 16, 840, 1, 101, 3, 4, 3, 19}, []uint16{uint16(suite.MLDSA87)}},
+}
+
+// algorithms are the schemes that stand for crypto/x509's algorithms. Go 1.27 adds those of ML-DSA.
+var algorithms = map[x509.SignatureAlgorithm][]uint16{
+	x509.SHA256WithRSA:    {uint16(suite.PKCS1SHA256)},
+	x509.SHA384WithRSA:    {uint16(suite.PKCS1SHA384)},
+	x509.SHA512WithRSA:    {uint16(suite.PKCS1SHA512)},
+	x509.SHA256WithRSAPSS: {uint16(suite.PSSSHA256), pssPSSSHA256},
+	x509.SHA384WithRSAPSS: {uint16(suite.PSSSHA384), pssPSSSHA384},
+	x509.SHA512WithRSAPSS: {uint16(suite.PSSSHA512), pssPSSSHA512},
+	x509.ECDSAWithSHA256:  {uint16(suite.ECDSAP256)},
+	x509.ECDSAWithSHA384:  {uint16(suite.ECDSAP384)},
+	x509.ECDSAWithSHA512:  {uint16(suite.ECDSAP521)},
+	x509.PureEd25519:      {uint16(suite.Ed25519)},
 }
 
 var (

@@ -128,7 +128,7 @@ func CAWith(t testing.TB, kind string) *Authority {
 		NotAfter:              Now.AddDate(50, 0, 0),
 		IsCA:                  true,
 		BasicConstraintsValid: true,
-		KeyUsage:              x509.KeyUsageCertSign,
+		KeyUsage:              x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
 	}
 	return &Authority{sign(t, template, template, key.Public(), key), key, kind}
 }

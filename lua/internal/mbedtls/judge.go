@@ -65,12 +65,16 @@ type judge struct {
 	now     func() time.Time
 	depth   int   // below 0: any
 	revoked *crls // nil: none
+	policy  *hermetic.Policy
 }
 
 // verify is a VerifyPeerCertificate.
 func (j *judge) verify(raw [][]byte, chains [][]*x509.Certificate) (err error) {
 	if j.own && len(raw) > 0 {
 		if chains, err = j.chains(raw); err != nil {
+			return err
+		}
+		if chains, err = j.permitted(chains); err != nil {
 			return err
 		}
 	}
@@ -103,6 +107,23 @@ func (j *judge) chains(raw [][]byte) ([][]*x509.Certificate, error) {
 	return chains, nil
 }
 
+// permitted leaves the chains that the policy permits: the engine knows only those that it has
+// verified.
+func (j *judge) permitted(chains [][]*x509.Certificate) (kept [][]*x509.Certificate, err error) {
+	for _, chain := range chains {
+		fault := j.policy.CheckChain(chain)
+		if fault == nil {
+			kept = append(kept, chain)
+		} else if err == nil {
+			err = &hermetic.AlertError{Alert: hermetic.AlertBadCertificate, Cause: "the peer's certificates do not satisfy our policy: " + fault.Error()}
+		}
+	}
+	if len(kept) > 0 {
+		return kept, nil
+	}
+	return nil, err
+}
+
 // short leaves the chains that are not too deep.
 func (j *judge) short(chains [][]*x509.Certificate) (kept [][]*x509.Certificate) {
 	for _, chain := range chains {
@@ -128,8 +149,9 @@ func alertFor(err error) hermetic.Alert {
 
 // crls are certificate revocation lists (RFC 5280, Section 5).
 type crls struct {
-	lists []*x509.RevocationList
-	now   func() time.Time
+	lists  []*x509.RevocationList
+	now    func() time.Time
+	policy *hermetic.Policy
 }
 
 // newCRL parses a list. A critical extension would make it one that does not cover all
@@ -188,6 +210,12 @@ func (l *crls) of(issuer *x509.Certificate) (newest *x509.RevocationList, err er
 		if string(r.RawIssuer) == string(issuer.RawSubject) && r.CheckSignatureFrom(issuer) == nil &&
 			(newest == nil || r.ThisUpdate.After(newest.ThisUpdate)) {
 			newest = r
+		}
+	}
+	if newest != nil {
+		if err := l.policy.CheckSignature(newest.SignatureAlgorithm); err != nil {
+			return nil, &hermetic.AlertError{Alert: hermetic.AlertCertificateUnknown,
+				Cause: fmt.Sprintf("the CRL of %q does not satisfy our policy: %v", issuer.Subject.String(), err)}
 		}
 	}
 	if newest != nil && !newest.NextUpdate.IsZero() && l.now().After(newest.NextUpdate) {

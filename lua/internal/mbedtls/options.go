@@ -371,7 +371,7 @@ func (o *Options) judge(config *hermetic.Config, own bool) error {
 		}
 		return fmt.Errorf("option '%s' needs 'cacert' or 'capath': whose certificates it is about", option)
 	}
-	j := &judge{own: own, roots: config.RootCAs, usages: o.usages(), now: time.Now, depth: -1}
+	j := &judge{own: own, roots: config.RootCAs, usages: o.usages(), now: time.Now, depth: -1, policy: o.crypto.policy}
 	if o.mode.IsServer() {
 		j.roots = config.ClientCAs
 	}
@@ -379,7 +379,7 @@ func (o *Options) judge(config *hermetic.Config, own bool) error {
 		j.depth = t.depth
 	}
 	if len(t.revoked) > 0 {
-		j.revoked = &crls{lists: t.lists, now: time.Now}
+		j.revoked = &crls{lists: t.lists, now: time.Now, policy: o.crypto.policy}
 	}
 	config.VerifyPeerCertificate = j.verify
 	return nil
