@@ -272,9 +272,10 @@ func (c *Context) fill() error {
 	}
 }
 
-// open opens the first buffered record. It returns false if that is incomplete.
+// open opens the first buffered record, and the small ones after it. It returns false if the
+// first one is incomplete.
 func (c *Context) open() (bool, error) {
-	o, err := c.engine.Open(c.in[c.from:c.to])
+	o, err := c.engine.OpenAll(c.in[c.from:c.to])
 	c.from += o.N
 	if o.Kind == KindEarlyData {
 		c.early = append(c.early, o.Data...)

@@ -349,12 +349,18 @@ func (e *Engine) Open(in []byte) (Opened, error) {
 	if e.trace.Enter() {
 		return e.traceOpen(in)
 	}
+	data, n, kind, err := e.open(in)
+	return Opened{Data: data, N: n, Kind: kind}, err
+}
+
+// open is Open. Its results, unlike an Opened, stay in registers.
+func (e *Engine) open(in []byte) (data []byte, n int, kind Kind, err error) {
 	e.start()
 	if e.err != nil {
-		return Opened{}, e.err
+		return nil, 0, KindNone, e.err
 	}
 	if e.pending != nil {
-		return Opened{}, ErrPending
+		return nil, 0, KindNone, ErrPending
 	}
 	now := e.now()
 	o, n, err := e.carrier.Open(now, in)
@@ -365,7 +371,7 @@ func (e *Engine) Open(in []byte) (Opened, error) {
 		if err != carrier.ErrClosed {
 			n = 0
 		}
-		return Opened{N: n}, e.fail(err)
+		return nil, n, KindNone, e.fail(err)
 	}
 	switch {
 	case e.closed:
@@ -377,7 +383,7 @@ func (e *Engine) Open(in []byte) (Opened, error) {
 		e.ChangeConnectionID() // RFC 9853, Section 8: not the same one on two paths
 	}
 	poison.Around(in[:n], o.Data)
-	return Opened{Data: o.Data, N: n, Kind: Kind(o.Kind)}, nil
+	return o.Data, n, Kind(o.Kind), nil
 }
 
 // Missing returns how many bytes the record at in[0] still lacks, as far as that is known: with
@@ -414,20 +420,28 @@ func (e *Engine) Seal(dst, data []byte) ([]byte, error) {
 	if e.trace.Enter() {
 		return e.traceSeal(dst, data)
 	}
-	e.startClient()
-	switch {
-	case e.err != nil:
-		return dst, e.err
-	case e.closed:
-		return dst, errWriteClosed
-	case e.complete && e.conn.UpdateDue():
-		e.conn.SendDueUpdate(e.carrier)
+	if err := e.beginSeal(); err != nil {
+		return dst, err
 	}
 	out, err := e.carrier.Seal(dst, data)
 	if err != nil {
 		return dst, e.sealError(err, len(data))
 	}
 	return out, nil
+}
+
+// beginSeal does what comes before data, or returns an error if none may come.
+func (e *Engine) beginSeal() error {
+	e.startClient()
+	switch {
+	case e.err != nil:
+		return e.err
+	case e.closed:
+		return errWriteClosed
+	case e.complete && e.conn.UpdateDue():
+		e.conn.SendDueUpdate(e.carrier)
+	}
+	return nil
 }
 
 // sealError returns why that many bytes of data were not sealed: the caller's mistake, or a

@@ -35,10 +35,22 @@ func (e *Engine) traceOpen(in []byte) (Opened, error) {
 	return e.Open(in)
 }
 
+// traceOpenAll is OpenAll.
+func (e *Engine) traceOpenAll(in []byte) (Opened, error) {
+	defer e.trace.Leave()
+	return e.OpenAll(in)
+}
+
 // traceSeal is Seal.
 func (e *Engine) traceSeal(dst, data []byte) ([]byte, error) {
 	defer e.trace.Leave()
 	return e.Seal(dst, data)
+}
+
+// traceSealBuffers is SealBuffers.
+func (e *Engine) traceSealBuffers(dst []byte, data [][]byte) ([]byte, error) {
+	defer e.trace.Leave()
+	return e.SealBuffers(dst, data)
 }
 
 // traceOutput is Output.

@@ -47,6 +47,35 @@ func ExampleEngine() {
 	// Output: hello, <nil>, TLS 1.3
 }
 
+// A header and a body are sealed without joining them, and many small records are opened with one
+// call.
+func ExampleEngine_OpenAll() {
+	server, err := hermetic.NewEngine(hermetic.TLSServer, &hermetic.Config{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	client, err := hermetic.NewEngine(hermetic.TLSClient, &hermetic.Config{InsecureSkipVerify: true})
+	if err != nil {
+		log.Fatal(err)
+	}
+	for !client.HandshakeComplete() || !server.HandshakeComplete() {
+		move(client, server)
+		move(server, client)
+	}
+	in, err := client.SealBuffers(nil, [][]byte{[]byte("header, "), []byte("body")})
+	for _, word := range []string{"; more", " and", " more"} {
+		if err == nil {
+			in, err = client.Seal(in, []byte(word))
+		}
+	}
+	if err != nil {
+		log.Fatal(err)
+	}
+	opened, err := server.OpenAll(in) // four records
+	fmt.Printf("%s, %v, all of it: %v\n", opened.Data, err, opened.N == len(in))
+	// Output: header, body; more and more, <nil>, all of it: true
+}
+
 // A constrained device and its server: DTLS with a shared key, and CCM-8 by its name.
 func ExamplePSK() {
 	cfg := &hermetic.Config{PSKs: []hermetic.PSK{{Identity: []byte("sensor 17"), Key: []byte("sixteen random b")}}}

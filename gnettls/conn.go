@@ -118,7 +118,7 @@ func (c *conn) open(in []byte) (used int, action gnet.Action) {
 	var err error
 	for {
 		var o hermetic.Opened
-		o, err = c.engine.Open(in[used:])
+		o, err = c.engine.OpenAll(in[used:])
 		used += o.N
 		if err == nil && o.Kind == hermetic.KindEarlyData {
 			err = errEarlyData
@@ -129,7 +129,7 @@ func (c *conn) open(in []byte) (used int, action gnet.Action) {
 		if err != nil {
 			break
 		}
-		plain = append(plain, o.Data...) // never overlaps what is read next
+		plain = gather(plain, o.Data)
 		if !c.opened && c.engine.HandshakeComplete() {
 			if action = c.begin(); action != gnet.None || c.closed {
 				return used, action
@@ -153,6 +153,16 @@ func (c *conn) open(in []byte) (used int, action gnet.Action) {
 		used = len(in)
 	}
 	return used, action
+}
+
+// gather appends data to plain, which lies before it in the same buffer. Data that is in its place
+// already is not moved.
+func gather(plain, data []byte) []byte {
+	n := len(plain)
+	if len(data) > 0 && &plain[:n+1][n] == &data[0] {
+		return plain[:n+len(data)]
+	}
+	return append(plain, data...)
 }
 
 // fatal reports whether no more records are opened after err.

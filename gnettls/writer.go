@@ -16,10 +16,21 @@ const chunk = 64 << 10
 
 // Write seals p and sends it. Like all methods that write, except the
 // asynchronous ones, it must be called on the event loop.
-func (c *conn) Write(p []byte) (int, error) { return c.Writev([][]byte{p}) }
+func (c *conn) Write(p []byte) (int, error) {
+	if c.closed {
+		return 0, net.ErrClosed
+	}
+	buf := scratch.Get().(*[]byte)
+	defer scratch.Put(buf)
+	*buf = (*buf)[:0]
+	if err := c.seal(buf, p); err != nil {
+		return 0, err
+	}
+	return c.send(buf, len(p))
+}
 
-// Writev seals the slices of bs, each in its own records, and sends them
-// together.
+// Writev seals the slices of bs and sends them together. Up to 64 KiB are sealed as if they were
+// joined; of more, each slice has its own records.
 func (c *conn) Writev(bs [][]byte) (n int, err error) {
 	if c.closed {
 		return 0, net.ErrClosed
@@ -29,23 +40,44 @@ func (c *conn) Writev(bs [][]byte) (n int, err error) {
 	*buf = (*buf)[:0]
 	for _, b := range bs {
 		n += len(b)
-		for len(b) > 0 {
-			part := b[:min(len(b), chunk)]
-			b = b[len(part):]
-			if *buf, err = c.engine.Seal(*buf, part); err != nil {
-				return 0, err
+	}
+	if 0 < n && n <= chunk {
+		*buf, err = c.engine.SealBuffers(*buf, bs)
+	} else {
+		for _, b := range bs {
+			if err = c.seal(buf, b); err != nil {
+				break
 			}
-			if len(*buf) < chunk {
-				continue
-			}
-			if _, err = c.Conn.Write(*buf); err != nil {
-				return 0, err // gnet has closed the connection
+		}
+	}
+	if err != nil {
+		return 0, err
+	}
+	return c.send(buf, n)
+}
+
+// seal adds p to buf, and sends what would make that large.
+func (c *conn) seal(buf *[]byte, p []byte) (err error) {
+	for len(p) > 0 {
+		part := p[:min(len(p), chunk)]
+		p = p[len(part):]
+		if *buf, err = c.engine.Seal(*buf, part); err != nil {
+			return err
+		}
+		if len(*buf) >= chunk {
+			if _, err = c.send(buf, 0); err != nil {
+				return err
 			}
 			*buf = (*buf)[:0]
 		}
 	}
+	return nil
+}
+
+// send writes buf and returns n, or an error: then gnet has closed the connection.
+func (c *conn) send(buf *[]byte, n int) (int, error) {
 	if len(*buf) > 0 {
-		if _, err = c.Conn.Write(*buf); err != nil {
+		if _, err := c.Conn.Write(*buf); err != nil {
 			return 0, err
 		}
 	}

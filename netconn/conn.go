@@ -14,6 +14,7 @@ package netconn
 
 import (
 	"context"
+	"io"
 	"net"
 	"time"
 
@@ -45,6 +46,8 @@ type session interface {
 	handshake(context.Context) error
 	readEarly(p []byte) (int, error)
 	writeEarly(p []byte) (int, error)
+	writeBuffers(data [][]byte) (int, error)
+	WriteTo(w io.Writer) (int64, error)
 	closeWrite() error
 	state() hermetic.ConnectionState
 	control(func(*hermetic.Engine) error) error
@@ -102,6 +105,19 @@ func (c *Conn) Read(p []byte) (int, error) { return c.session.Read(p) }
 // After the peers have agreed on the ALPN protocol "h2", a first Write that begins like HTTP/1 is
 // [ErrNotHTTP2], and nothing is sent.
 func (c *Conn) Write(p []byte) (int, error) { return c.session.Write(p) }
+
+// WriteBuffers is Write for data that stands in several slices, such as a header and a body, or a
+// net.Buffers. They are sealed and written as if they were joined, without another copy and with
+// one call of the connection below for up to 64 KiB. In DTLS they are one datagram. The slices
+// are not modified; net.Buffers.WriteTo, in contrast, would call Write for each.
+func (c *Conn) WriteBuffers(data [][]byte) (int, error) { return c.writeBuffers(data) }
+
+// WriteTo reads data from the peer and writes it to w until the peer's close_notify, which is not
+// an error. io.Copy uses it: data is not copied in between. Until it returns, Read waits. Data
+// that w does not take is left to Read.
+//
+// In DTLS, each datagram is one Write.
+func (c *Conn) WriteTo(w io.Writer) (int64, error) { return c.session.WriteTo(w) }
 
 // Close sends close_notify, unless it would have to wait for another call, and closes the
 // connection below. It interrupts Read and Write. In DTLS it takes at most a second.

@@ -109,7 +109,7 @@ func (s *stream) writeEarly(p []byte) (int, error) {
 	if s.err != nil {
 		return 0, s.err
 	}
-	n, err := s.write(p, s.sealEarly, s.writeBounds())
+	n, err := s.write(p, len(p), s.writeBounds(), func(dst []byte, from, to int) ([]byte, error) { return s.sealEarly(dst, p[from:to]) })
 	if n > 0 {
 		s.spoke.Store(true)
 	}

@@ -182,6 +182,9 @@ const protoHTTP2 = "h2"
 // ALPN protocol "h2". Serve with [Serve], dial through [Transport], or leave "h2" out of NextProtos.
 var ErrNotHTTP2 = errors.New(`netconn: the peers have agreed on "h2", and this is HTTP/1: use Serve or Transport, or leave "h2" out of NextProtos`)
 
+// headLen is how many bytes are enough to tell HTTP/1 from HTTP/2.
+const headLen = 32
+
 // checkHTTP2 looks at the first bytes that are written under "h2" (RFC 9113, Section 3.2: HTTP/2 is
 // then what both speak).
 func (s *stream) checkHTTP2(p []byte) error {
@@ -197,7 +200,7 @@ func (s *stream) checkHTTP2(p []byte) error {
 
 // looksLikeHTTP1 reports whether a server's p begins a response, or a client's a request.
 func looksLikeHTTP1(p []byte, server bool) bool {
-	text := string(p[:min(len(p), 32)])
+	text := string(p[:min(len(p), headLen)])
 	if server {
 		return strings.HasPrefix(text, "HTTP/1.")
 	}

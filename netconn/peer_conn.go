@@ -1,6 +1,7 @@
 package netconn
 
 import (
+	"bytes"
 	"context"
 	"io"
 	"net"
@@ -60,6 +61,31 @@ func (p *peer) Read(b []byte) (int, error) {
 
 func (p *peer) readEarly([]byte) (int, error)  { return 0, errEarlyDatagrams }
 func (p *peer) writeEarly([]byte) (int, error) { return 0, errEarlyDatagrams }
+
+// WriteTo is a loop of Read and Write: w may have a ReadFrom, but that has room for a stream, not
+// for a datagram.
+func (p *peer) WriteTo(w io.Writer) (n int64, err error) {
+	buf := make([]byte, maxDatagram)
+	for {
+		size, err := p.Read(buf)
+		switch {
+		case err == io.EOF:
+			return n, nil
+		case err != nil:
+			return n, err
+		}
+		m, err := w.Write(buf[:size])
+		if n += int64(m); err == nil && m < size {
+			err = io.ErrShortWrite
+		}
+		if err != nil {
+			return n, err
+		}
+	}
+}
+
+// writeBuffers joins a datagram, which is small.
+func (p *peer) writeBuffers(data [][]byte) (int, error) { return p.Write(bytes.Join(data, nil)) }
 
 func (p *peer) dequeue(b []byte) (int, error) {
 	d := p.queue[p.next]

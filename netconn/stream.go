@@ -60,6 +60,8 @@ type stream struct {
 	from    int              // buffer()[from:to] is not opened yet
 	to      int
 	data    []byte        // plaintext not read yet: aliases the buffer
+	more    bool          // the next record is in the buffer
+	filled  bool          // by the transport's last read: there may be more
 	readErr error         // the transport's, final
 	flight  chan struct{} // closed when the write of the handshake's flight has ended; nil: there is none
 

@@ -32,18 +32,77 @@ func (s *stream) read(p []byte) (int, error) {
 	if err := s.over(); err != nil {
 		return 0, err
 	}
-	for len(s.data) == 0 {
+	for n := 0; ; {
+		m := copy(p[n:], s.data)
+		n, s.data = n+m, s.data[m:]
+		if n == len(p) || n > 0 && !s.more {
+			s.release()
+			return n, nil
+		}
 		if err := s.open(readDeadline); err != nil {
+			if n > 0 {
+				return n, nil // the next call meets the error again
+			}
 			return 0, err
 		}
 	}
-	n := copy(p, s.data)
-	s.data = s.data[n:]
-	s.release()
-	return n, nil
 }
 
-// open waits for the next record and opens it. The caller holds reading.
+// WriteTo writes data to w from the buffer in which it was opened.
+func (s *stream) WriteTo(w io.Writer) (n int64, err error) {
+	if err := s.handshake(context.Background()); err != nil {
+		return 0, err
+	}
+	var early [512]byte
+	for s.early.Load() {
+		m, err := s.takeEarly(early[:], readDeadline)
+		if err == nil {
+			m, err = w.Write(early[:m])
+		}
+		if n += int64(m); err != nil {
+			return n, s.instead(err)
+		}
+	}
+	m, err := s.writeTo(w)
+	if err = s.instead(err); err == io.EOF {
+		err = nil
+	}
+	return n + m, err
+}
+
+// writeTo keeps other readers out until the end.
+func (s *stream) writeTo(w io.Writer) (n int64, err error) {
+	if err := s.lock(s.reading, readDeadline); err != nil {
+		return 0, err
+	}
+	defer s.reading.unlock()
+	for {
+		if err := s.over(); err != nil {
+			return n, err
+		}
+		if len(s.data) == 0 {
+			if err := s.open(readDeadline); err != nil {
+				return n, err
+			}
+			continue
+		}
+		m, err := w.Write(s.data)
+		switch {
+		case m < 0 || m > len(s.data):
+			m, err = 0, errCount
+		case err == nil && m < len(s.data):
+			err = io.ErrShortWrite
+		}
+		n, s.data = n+int64(m), s.data[m:]
+		s.release()
+		if err != nil {
+			return n, err
+		}
+	}
+}
+
+// open waits for the next record and opens it, and the small ones after it that have arrived
+// too. The caller holds reading.
 //
 // The engine's output is left to the next call that writes, because a reader must not
 // wait for a peer that does not read. An alert is the exception: no call writes after
@@ -59,6 +118,7 @@ func (s *stream) open(w which) error {
 			if o.Kind != hermetic.KindEarlyData {
 				s.data = o.Data
 			}
+			s.more = missing == 0
 			s.release()
 			return nil
 		}
@@ -68,10 +128,10 @@ func (s *stream) open(w which) error {
 	}
 }
 
-// openRecord calls the engine's Open.
+// openRecord calls the engine's OpenAll.
 func (s *stream) openRecord(in []byte, w which) (o hermetic.Opened, missing int, err error) {
 	if err := s.use(w, func() {
-		if o, err = s.engine.Open(in); err != nil {
+		if o, err = s.engine.OpenAll(in); err != nil {
 			err = s.stranger(err)
 		}
 		s.fed = s.fed || o.N > 0
@@ -105,7 +165,7 @@ func (s *stream) receive(missing int) error {
 		return s.readErr
 	}
 	buf := s.buffer()
-	if s.large == nil && s.to-s.from+missing > smallRead {
+	if s.large == nil && (s.filled || s.to-s.from+missing > smallRead) {
 		s.large = largeReads.Get().(*[largeRead]byte)
 		s.to = copy(s.large[:], buf[s.from:s.to])
 		s.from = 0
@@ -120,6 +180,7 @@ func (s *stream) receive(missing int) error {
 			n, err = 0, errCount
 		}
 		s.to += n
+		s.filled = n > 0 && n == len(room)
 		if err == io.EOF {
 			err = io.ErrUnexpectedEOF
 		}

@@ -1,6 +1,7 @@
 package netconn
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"io"
@@ -11,33 +12,67 @@ func (s *stream) Write(p []byte) (int, error) {
 	if err := s.handshake(context.Background()); err != nil {
 		return 0, err
 	}
-	n, err := s.write(p, s.engine.Seal, writeDeadline)
+	n, err := s.write(p, len(p), writeDeadline, func(dst []byte, from, to int) ([]byte, error) { return s.engine.Seal(dst, p[from:to]) })
 	return n, s.instead(err)
 }
 
-func (s *stream) write(p []byte, seal func(dst, data []byte) ([]byte, error), w which) (int, error) {
+func (s *stream) writeBuffers(data [][]byte) (int, error) {
+	if err := s.handshake(context.Background()); err != nil {
+		return 0, err
+	}
+	size := 0
+	for _, b := range data {
+		size += len(b)
+	}
+	var head []byte
+	if s.http2.Load() {
+		head = bytes.Join(within(data, 0, headLen), nil)
+	}
+	n, err := s.write(head, size, writeDeadline, func(dst []byte, from, to int) ([]byte, error) {
+		if from == 0 && to == size {
+			return s.engine.SealBuffers(dst, data)
+		}
+		return s.engine.SealBuffers(dst, within(data, from, to))
+	})
+	return n, s.instead(err)
+}
+
+// within returns the bytes of data from one offset to another.
+func within(data [][]byte, from, to int) (parts [][]byte) {
+	for _, b := range data {
+		if part := b[min(from, len(b)):max(0, min(to, len(b)))]; len(part) > 0 {
+			parts = append(parts, part)
+		}
+		from, to = max(0, from-len(b)), to-len(b)
+	}
+	return parts
+}
+
+// write seals and writes data of that size, which begins with head. seal seals the part from one
+// offset to another.
+func (s *stream) write(head []byte, size int, w which, seal func(dst []byte, from, to int) ([]byte, error)) (int, error) {
 	if err := s.lockWriting(w); err != nil {
 		return 0, err
 	}
 	defer s.unlockWriting(w)
-	if err := cmp.Or(s.over(), s.checkHTTP2(p)); err != nil {
+	if err := cmp.Or(s.over(), s.checkHTTP2(head)); err != nil {
 		return 0, err
 	}
 	for n := 0; ; {
 		if err := s.push(); err != nil {
 			return n, err
 		}
-		if n == len(p) {
+		if n == size {
 			return n, nil
 		}
 		if s.passed(w) {
 			return n, os.ErrDeadlineExceeded // a sealed record must leave
 		}
-		part := p[n:min(len(p), n+chunk)]
-		if err := s.make(w, func(dst []byte) ([]byte, error) { return seal(dst, part) }); err != nil {
+		end := min(size, n+chunk)
+		if err := s.make(w, func(dst []byte) ([]byte, error) { return seal(dst, n, end) }); err != nil {
 			return n, err
 		}
-		n += len(part)
+		n = end
 	}
 }
 

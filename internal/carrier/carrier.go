@@ -86,6 +86,9 @@ type Carrier interface {
 	// Seal appends what Output would, then data as protected records.
 	Seal(dst, data []byte) ([]byte, error)
 
+	// SealParts is Seal for data that stands in several places.
+	SealParts(dst []byte, parts [][]byte) ([]byte, error)
+
 	// SealEarly is Seal for early data.
 	SealEarly(dst, data []byte) ([]byte, error)
 	// EarlyDataRoom returns how many more bytes SealEarly takes.

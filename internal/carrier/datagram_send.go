@@ -2,6 +2,7 @@ package carrier
 
 import (
 	"math"
+	"slices"
 	"time"
 
 	"github.com/hermetic-tls/hermetic/internal/alert"
@@ -15,6 +16,9 @@ import (
 // maxQueued bounds the messages that wait for their turn. Our own are few. The others answer
 // a peer that requests connection IDs before its last request is fulfilled.
 const maxQueued = 32
+
+// maxPadding is how much a short record of DTLS 1.3 is padded at most.
+const maxPadding = 16
 
 var errQueue = alert.New(alert.UnexpectedMessage, "the peer keeps requesting connection IDs, and acknowledges none")
 
@@ -277,6 +281,20 @@ func (d *Datagram) Seal(dst, data []byte) ([]byte, error) {
 		d.reportExhausted()
 	}
 	return dst, nil
+}
+
+// SealParts is Seal for data that stands in several places. It is joined where the record will
+// not stand.
+func (d *Datagram) SealParts(dst []byte, parts [][]byte) ([]byte, error) {
+	d.Wake()
+	data := record.NewParts(parts)
+	n := data.Len()
+	if n > d.MaxData() {
+		return dst, ErrDataSize
+	}
+	room := d.sending.Overhead() + n + maxPadding
+	dst = slices.Grow(dst, room+n)
+	return d.Seal(dst, data.Append(dst[len(dst)+room:len(dst)+room], n))
 }
 
 // reportExhausted tells the handler, once, that the sending keys approach their limit.

@@ -95,6 +95,9 @@ func (s *Stream) Missing(in []byte) int {
 	return max(0, record.HeaderLen+length(in)-len(in))
 }
 
+// Length returns the size of the record at in[0], whose header is complete.
+func (s *Stream) Length(in []byte) int { return record.HeaderLen + length(in) }
+
 // length is what the record header in says.
 func length(in []byte) int { return int(in[3])<<8 | int(in[4]) }
 
@@ -610,6 +613,36 @@ func (s *Stream) Seal(dst, data []byte) ([]byte, error) {
 			dst = s.appendOutput(dst)
 		}
 		if data = data[n:]; len(data) == 0 {
+			return dst, nil
+		}
+	}
+}
+
+// SealParts is Seal for data that stands in several places. Records do not end where the parts do.
+func (s *Stream) SealParts(dst []byte, parts [][]byte) ([]byte, error) {
+	if s.write != handshake.Application {
+		return dst, ErrNotReady
+	}
+	s.Wake()
+	if s.HasOutput() {
+		dst = s.appendOutput(dst)
+	}
+	data := record.NewParts(parts)
+	dst = slices.Grow(dst, data.Len()+(1+data.Len()/s.opt.MaxRecordData)*s.out.Overhead())
+	for {
+		var content []byte // for the trace
+		start, n := len(dst), min(data.Len(), s.MaxData())
+		if s.trace != nil {
+			ahead := data
+			content = ahead.Append(nil, n)
+		}
+		dst = s.out.SealParts(dst, record.ApplicationData, &data, n)
+		s.traceSent(record.ApplicationData, content, dst[start:])
+		if s.out.Exhausted() {
+			s.handler.KeysExhausted(false)
+			dst = s.appendOutput(dst)
+		}
+		if data.Len() == 0 {
 			return dst, nil
 		}
 	}

@@ -196,26 +196,52 @@ func (s *Stream) open12(typ ContentType, body []byte) (ContentType, []byte, erro
 // Seal appends one record with data, at most MaxPlaintext bytes, which must not
 // overlap dst's spare capacity.
 func (s *Stream) Seal(dst []byte, typ ContentType, data []byte) []byte {
-	length := len(data) + s.Overhead() - HeaderLen
 	start := len(dst)
-	dst = slices.Grow(dst, HeaderLen+length)[:start+HeaderLen]
-	header := (*[HeaderLen]byte)(dst[start:])
-	switch {
-	case s.keys.Suite == nil:
-		putHeader(header, typ, length)
-		return append(dst, data...)
-	case s.tls13():
-		putHeader(header, ApplicationData, length)
-		dst = append(append(dst, data...), byte(typ))
-		dst = s.keys.AEAD.Seal(dst[:start+HeaderLen], s.nonce[:], dst[start+HeaderLen:], header[:])
-	default:
-		putHeader(header, typ, length)
-		s.setAAD12(typ, len(data))
-		// The sequence number serves as the explicit nonce: it never repeats
-		// (RFC 5288, Section 3).
-		explicit := s.nonce[12-s.keys.Suite.ExplicitLen:]
-		dst = s.keys.AEAD.Seal(append(dst, explicit...), s.nonce[:], data, s.aad[:])
+	dst = slices.Grow(dst, len(data)+s.Overhead())[:start+HeaderLen]
+	if s.keys.Suite == nil || s.tls13() {
+		return s.finish(append(dst, data...), start, typ)
 	}
+	return s.seal12(dst, start, typ, data)
+}
+
+// SealParts is Seal for the next n bytes of data, at most MaxPlaintext.
+func (s *Stream) SealParts(dst []byte, typ ContentType, data *Parts, n int) []byte {
+	start := len(dst)
+	prefix := HeaderLen
+	if s.keys.Suite != nil {
+		prefix += s.keys.Suite.ExplicitLen
+	}
+	dst = data.Append(slices.Grow(dst, n+s.Overhead())[:start+prefix], n)
+	if s.keys.Suite == nil || s.tls13() {
+		return s.finish(dst, start, typ)
+	}
+	return s.seal12(dst[:start+HeaderLen], start, typ, dst[start+prefix:])
+}
+
+// finish protects the record at dst[start:], which ends with its data.
+func (s *Stream) finish(dst []byte, start int, typ ContentType) []byte {
+	header := (*[HeaderLen]byte)(dst[start:])
+	length := len(dst) - start + s.Overhead() - 2*HeaderLen
+	if s.keys.Suite == nil {
+		putHeader(header, typ, length)
+		return dst
+	}
+	putHeader(header, ApplicationData, length)
+	dst = append(dst, byte(typ))
+	dst = s.keys.AEAD.Seal(dst[:start+HeaderLen], s.nonce[:], dst[start+HeaderLen:], header[:])
+	s.setNumber(s.seq + 1)
+	return dst
+}
+
+// seal12 completes the record of which the header's room is at dst[start:]. data may stand where
+// its ciphertext will.
+func (s *Stream) seal12(dst []byte, start int, typ ContentType, data []byte) []byte {
+	putHeader((*[HeaderLen]byte)(dst[start:]), typ, len(data)+s.Overhead()-HeaderLen)
+	s.setAAD12(typ, len(data))
+	// The sequence number serves as the explicit nonce: it never repeats (RFC 5288,
+	// Section 3).
+	explicit := s.nonce[12-s.keys.Suite.ExplicitLen:]
+	dst = s.keys.AEAD.Seal(append(dst, explicit...), s.nonce[:], data, s.aad[:])
 	s.setNumber(s.seq + 1)
 	return dst
 }

@@ -356,13 +356,13 @@ func (s *Session) emitUnlessOwed(st *Step) error {
 	return nil
 }
 
-// fill opens one record, or asks for more of it.
+// fill opens one record and the small ones after it, or asks for more of it.
 func (s *Session) fill(st *Step) error {
 	if s.closed {
 		return hermetic.ErrClosed
 	}
 	if len(s.in) > 0 {
-		o, err := s.engine.Open(s.in)
+		o, err := s.engine.OpenAll(s.in)
 		s.in = s.in[o.N:]
 		if o.Kind == hermetic.KindEarlyData {
 			s.early = append(s.early, o.Data...)
