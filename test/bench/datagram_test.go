@@ -8,7 +8,6 @@ import (
 	"github.com/hermetic-tls/hermetic/internal/pkitest"
 )
 
-// datagramSettings: pion/dtls has the first.
 var datagramSettings = []settings{
 	{version: tls.VersionTLS12, datagrams: true, group: tls.CurveP256, suite: tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256},
 	{version: tls.VersionTLS13, datagrams: true, group: tls.X25519, suite: tls.TLS_AES_128_GCM_SHA256},
@@ -26,19 +25,9 @@ func BenchmarkDatagramHandshake(b *testing.B) {
 			}
 		})
 	}
-	b.Run(datagramSettings[0].versionName()+"/pion", func(b *testing.B) {
-		p := newPion(b, ca, leaf)
-		b.ReportAllocs()
-		for b.Loop() {
-			client, server := p.connect(b)
-			client.Close()
-			server.Close()
-		}
-	})
 }
 
-// BenchmarkDatagram seals and opens datagrams of 1 KB. Several are on their way
-// at a time, so that pion/dtls need not change goroutines for each.
+// BenchmarkDatagram seals and opens datagrams of 1 KB.
 func BenchmarkDatagram(b *testing.B) {
 	const size, window = 1 << 10, 16
 	ca := pkitest.CA(b)
@@ -63,22 +52,6 @@ func BenchmarkDatagram(b *testing.B) {
 			})
 		})
 	}
-	b.Run(datagramSettings[0].versionName()+"/pion", func(b *testing.B) {
-		client, server := newPion(b, ca, leaf).connect(b)
-		got := make([]byte, 2*size)
-		measure(b, func() {
-			for range window {
-				if _, err := client.Write(data); err != nil {
-					b.Fatal(err)
-				}
-			}
-			for range window {
-				if n, err := server.Read(got); err != nil || n != size {
-					b.Fatalf("%d bytes, %v", n, err)
-				}
-			}
-		})
-	})
 }
 
 // TestDatagramAllocations: sealing and opening a datagram, none.
@@ -129,10 +102,4 @@ func TestIdleDatagramMemory(t *testing.T) {
 			}
 		}
 	}
-	p := newPion(t, ca, leaf)
-	heap, stack := perConnection(200, func() any {
-		client, server := p.connect(t)
-		return [2]any{client, server}
-	})
-	t.Logf("pion/dtls: %d bytes of heap and %d of stacks, mean of client and server", heap/2, stack/2)
 }

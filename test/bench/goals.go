@@ -33,6 +33,8 @@ var goals = []goal{
 	{"TLS 1.3, X25519, P-256, chain never seen", ours, opTime, cryptoTLS, 0.80},
 	{"TLS 1.3, AES-128-GCM, 16 KB", ours, opTime, floor, 1.06},
 	{"TLS 1.3, AES-128-GCM, 64 B", ours, opTime, floor, 1.20},
+	{"DTLS 1.2, handshake and close", ours, opTime, pionV3, 0.45},
+	{"DTLS 1.3, handshake and close", ours, opTime, pionV4, 0.45},
 	{"full handshakes, X25519, P-256", process.Gnettls, perCPU, process.Nginx, 1},
 	{"2 KB answers, 64 connections", process.Gnettls, perCPU, process.NetHTTP, 2},
 }

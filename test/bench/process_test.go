@@ -5,17 +5,13 @@ import (
 	"errors"
 	"math"
 	"os"
-	"runtime"
 	"strings"
 	"testing"
 )
 
-// TestProcesses: in each row every server does something.
-func TestProcesses(t *testing.T) {
-	if runtime.GOOS != "linux" {
-		t.Skip("there are no such rows")
-	}
-	out, err := run(t, "--quick", "--json", "--rows", "^Processes")
+// TestPeers: in each row every server, and every library, does something.
+func TestPeers(t *testing.T) {
+	out, err := run(t, "--quick", "--json", "--rows", "^(Processes|DTLS beside pion)")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -23,8 +19,8 @@ func TestProcesses(t *testing.T) {
 	if err := json.Unmarshal([]byte(out), &r); err != nil {
 		t.Fatal(err)
 	}
-	if len(r.Rows) != len(processRows()) {
-		t.Errorf("%d rows, want %d", len(r.Rows), len(processRows()))
+	if want := len(processRows()) + len(pionRows()); len(r.Rows) != want {
+		t.Errorf("%d rows, want %d", len(r.Rows), want)
 	}
 	for _, row := range r.Rows {
 		for _, c := range row.Contestants {

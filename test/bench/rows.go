@@ -15,6 +15,7 @@ func sections() []section {
 		{name: "Handshakes", oneThread: true, rows: handshakeRows},
 		{name: "Records", oneThread: true, rows: recordRows},
 		{name: "Memory", oneThread: true, rows: memoryRows},
+		{name: "DTLS beside pion", oneThread: true, rows: pionRows},
 		{name: "Processes", rows: processRows},
 	}
 }
@@ -59,6 +60,7 @@ const (
 	idleHeap    measure = "idle"           // bytes of heap that an established connection keeps
 	compactHeap measure = "compact"        // the same once it is made small
 	openHeap    measure = "half-open"      // the same while it waits for its peer's next flight
+	stacks      measure = "stacks"         // bytes of goroutines' stacks that an established connection keeps
 	idleRSS     measure = "idle RSS"       // resident memory of an established connection
 	compactRSS  measure = "compact RSS"    // the same once it is made small
 	rss         measure = "rss"            // bytes of resident memory
@@ -81,6 +83,7 @@ var measures = []struct {
 	{idleHeap, showBytes, false},
 	{compactHeap, showBytes, false},
 	{openHeap, showBytes, false},
+	{stacks, showBytes, false},
 	{idleRSS, showBytes, false},
 	{compactRSS, showBytes, false},
 	{rss, showBytes, false},
