@@ -13,22 +13,32 @@ var errCCMOpen = errors.New("ccm: message authentication failed")
 // ccm is AES-CCM (RFC 3610) with a nonce of 12 bytes, so L = 3, and a tag of
 // 8 or 16. It is not safe for concurrent use: the blocks that it works on stand
 // in it, so that a record of at most manyBytes costs no allocation.
+//
+// Each block of the CBC-MAC needs the previous one, so that most of a processor waits. In that
+// time it encrypts counters, which need nothing, if they come block by block in between: a MAC
+// of 1 KiB alone takes 1.04 µs, with the encryption 1.3. A counter is written long before it is
+// read, because a processor that reads 16 bytes soon after it has written some of them waits for
+// everything before that.
 type ccm struct {
-	block   cipher.Block
-	tag     int
-	mac     [16]byte // the current CBC-MAC
-	counter [16]byte // A_i
-	stream  [16]byte // S_i
+	block    cipher.Block
+	tag      int
+	mac      [16]byte         // the current CBC-MAC
+	mask     [16]byte         // S_0, which encrypts the MAC
+	counters [lanes * 16]byte // the next A_i of each lane
+	stream   [lanes * 16]byte // S_i
 }
 
-const ccmNonce = 12
-
-// manyBytes is the size above which counter mode is that of crypto/cipher, which encrypts
-// eight blocks at a time: 16 KiB take 2 µs instead of 17. But it allocates 512 bytes for
-// each record, for a copy of the key, since its counter cannot be set. Datagrams are
-// smaller. The CBC-MAC gains nothing from crypto/cipher: each of its blocks needs the
-// previous one.
-const manyBytes = 1500
+const (
+	ccmNonce = 12
+	// lanes is how many blocks are encrypted before they are used.
+	lanes = 4
+	// manyBytes is the size above which counter mode is that of crypto/cipher, which encrypts
+	// eight blocks at a time: 16 KiB take 1.7 µs, in addition to 16.6 for the MAC, where those
+	// in between add 3.6. But it allocates 512 bytes for each record, for a copy of the key,
+	// since its counter cannot be set. Datagrams are smaller. The CBC-MAC gains nothing from
+	// crypto/cipher.
+	manyBytes = 1500
+)
 
 func newCCM(key []byte) cipher.AEAD  { return &ccm{block: newAES(key), tag: 16} }
 func newCCM8(key []byte) cipher.AEAD { return &ccm{block: newAES(key), tag: 8} }
@@ -41,9 +51,9 @@ func (c *ccm) Seal(dst, nonce, plaintext, additional []byte) []byte {
 	c.check(nonce, len(plaintext))
 	n := len(dst)
 	dst = slices.Grow(dst, len(plaintext)+c.tag)[:n+len(plaintext)+c.tag]
-	c.authenticate(nonce, plaintext, additional)
-	c.crypt(dst[n:n+len(plaintext)], plaintext, nonce)
-	copy(dst[n+len(plaintext):], c.mac[:c.tag])
+	c.begin(nonce, len(plaintext), additional)
+	c.seal(dst[n:n+len(plaintext)], plaintext)
+	subtle.XORBytes(dst[n+len(plaintext):], c.mac[:c.tag], c.mask[:])
 	return dst
 }
 
@@ -58,11 +68,9 @@ func (c *ccm) Open(dst, nonce, ciphertext, additional []byte) ([]byte, error) {
 	n := len(dst)
 	dst = slices.Grow(dst, len(ciphertext))[:n+len(ciphertext)]
 	plain := dst[n:]
-	c.mac = [16]byte{}
-	c.crypt(plain, ciphertext, nonce)
-	mask := c.mac // S_0, which the tag is encrypted with
-	c.authenticate(nonce, plain, additional)
-	subtle.XORBytes(c.mac[:], c.mac[:], mask[:])
+	c.begin(nonce, len(plain), additional)
+	c.open(plain, ciphertext)
+	subtle.XORBytes(c.mac[:], c.mac[:], c.mask[:])
 	if subtle.ConstantTimeCompare(c.mac[:c.tag], sealed) != 1 {
 		clear(plain)
 		return nil, errCCMOpen
@@ -79,19 +87,28 @@ func (c *ccm) check(nonce []byte, n int) {
 	}
 }
 
-// authenticate computes the CBC-MAC: RFC 3610, Section 2.2.
-func (c *ccm) authenticate(nonce, plaintext, additional []byte) {
-	c.mac[0] = byte((c.tag-2)/2)<<3 | 2
+// begin computes what comes before the message: S_0, the counters of S_1 and those after it, and
+// the MAC of the nonce, the message's length and the additional data (RFC 3610, Sections 2.2 and
+// 2.3).
+func (c *ccm) begin(nonce []byte, length int, additional []byte) {
+	copy(c.mask[1:13], nonce)
+	c.mask[0], c.mask[13], c.mask[14], c.mask[15] = 2, 0, 0, 0
+	for lane := range lanes {
+		counter := c.counters[16*lane:][:16]
+		copy(counter, c.mask[:15])
+		counter[15] = byte(1 + lane)
+	}
+	c.mac = c.mask
+	c.mac[0] |= byte((c.tag-2)/2) << 3
 	if len(additional) > 0 {
 		c.mac[0] |= 1 << 6
 	}
-	copy(c.mac[1:], nonce)
-	c.mac[13], c.mac[14], c.mac[15] = byte(len(plaintext)>>16), byte(len(plaintext)>>8), byte(len(plaintext))
+	c.mac[13], c.mac[14], c.mac[15] = byte(length>>16), byte(length>>8), byte(length)
 	c.block.Encrypt(c.mac[:], c.mac[:])
+	c.block.Encrypt(c.mask[:], c.mask[:])
 	if len(additional) > 0 {
 		c.absorbAdditional(additional)
 	}
-	c.absorb(plaintext)
 }
 
 // absorbAdditional: a short length has two bytes, a longer one, which no record
@@ -120,28 +137,58 @@ func (c *ccm) absorb(b []byte) {
 	}
 }
 
-// crypt encrypts or decrypts src into dst, in counter mode from S_1 on, and
-// encrypts the MAC with S_0: RFC 3610, Section 2.3.
-func (c *ccm) crypt(dst, src, nonce []byte) {
-	c.counter[0] = 2
-	copy(c.counter[1:], nonce)
+// seal encrypts src into dst, and adds it to the MAC.
+func (c *ccm) seal(dst, src []byte) {
 	if len(src) > manyBytes {
-		c.counter[13], c.counter[14], c.counter[15] = 0, 0, 0
-		ctr := cipher.NewCTR(c.block, c.counter[:])
-		ctr.XORKeyStream(c.mac[:], c.mac[:])
-		ctr.XORKeyStream(dst, src)
+		c.absorb(src)
+		c.cryptMany(dst, src)
 		return
 	}
-	for i := uint32(1); len(src) > 0; i++ {
-		c.setCounter(i)
-		n := subtle.XORBytes(dst, src[:min(16, len(src))], c.stream[:])
+	for len(src) > 0 {
+		n := min(len(src), len(c.stream))
+		for i := 0; i < n; i += 16 {
+			c.next(i)
+			c.absorb(src[i:min(n, i+16)])
+		}
+		subtle.XORBytes(dst, src[:n], c.stream[:])
 		dst, src = dst[n:], src[n:]
 	}
-	c.setCounter(0)
-	subtle.XORBytes(c.mac[:], c.mac[:], c.stream[:])
 }
 
-func (c *ccm) setCounter(i uint32) {
-	c.counter[13], c.counter[14], c.counter[15] = byte(i>>16), byte(i>>8), byte(i)
-	c.block.Encrypt(c.stream[:], c.counter[:])
+// open decrypts src into dst, and adds that to the MAC: behind by as many blocks as are decrypted
+// together, because they must be ready.
+func (c *ccm) open(dst, src []byte) {
+	if len(src) > manyBytes {
+		c.cryptMany(dst, src)
+		c.absorb(dst)
+		return
+	}
+	var last []byte
+	for len(src) > 0 {
+		n := min(len(src), len(c.stream))
+		for i := 0; i < n; i += 16 {
+			c.next(i)
+			if len(last) > 0 {
+				c.absorb(last[i : i+16])
+			}
+		}
+		if len(last) > 0 {
+			c.absorb(last[(n+15)&^15:])
+		}
+		subtle.XORBytes(dst, src[:n], c.stream[:])
+		last, dst, src = dst[:n], dst[n:], src[n:]
+	}
+	c.absorb(last)
+}
+
+// next computes the S_i of the lane at that offset, and its next counter.
+func (c *ccm) next(offset int) {
+	counter := c.counters[offset:][:16]
+	c.block.Encrypt(c.stream[offset:][:16], counter)
+	binary.BigEndian.PutUint32(counter[12:], binary.BigEndian.Uint32(counter[12:])+lanes)
+}
+
+// cryptMany encrypts or decrypts a long message.
+func (c *ccm) cryptMany(dst, src []byte) {
+	cipher.NewCTR(c.block, c.counters[:16]).XORKeyStream(dst, src)
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"os"
+	"strconv"
 	"testing"
 )
 
@@ -68,12 +69,16 @@ func TestCCMWycheproof(t *testing.T) {
 	}
 }
 
-// TestCCMSizes compares sizes around where counter mode changes with RFC 3610, block by block.
+// TestCCMSizes compares sizes around where something changes with RFC 3610, block by block.
 func TestCCMSizes(t *testing.T) {
 	key, nonce, aad := sampleBytes(16, 1), sampleBytes(12, 2), sampleBytes(13, 3)
 	for _, tag := range []int{8, 16} {
 		aead := &ccm{block: newAES(key), tag: tag}
-		for _, size := range []int{0, 1, 15, 16, 17, manyBytes - 1, manyBytes, manyBytes + 1, manyBytes + 15, manyBytes + 16, 4096, 1<<14 + 1} {
+		sizes := []int{manyBytes - 1, manyBytes, manyBytes + 1, manyBytes + 15, manyBytes + 16, 4096, 1<<14 + 1}
+		for size := range 4 * len(aead.stream) { // around each block, and each time that the lanes are used up
+			sizes = append(sizes, size)
+		}
+		for _, size := range sizes {
 			data := sampleBytes(size, 4)
 			want := referenceCCM(key, nonce, data, aad, tag)
 			inPlace := append(append(make([]byte, 0, size+tag), data...), make([]byte, tag)...)[:size]
@@ -82,6 +87,10 @@ func TestCCMSizes(t *testing.T) {
 			}
 			if got, err := aead.Open(nil, nonce, want, aad); err != nil || !bytes.Equal(got, data) {
 				t.Errorf("%d bytes, tag of %d: Open: %v", size, tag, err)
+			}
+			inPlace = append(inPlace[:0], want...)
+			if got, err := aead.Open(inPlace[:0], nonce, inPlace, aad); err != nil || !bytes.Equal(got, data) {
+				t.Errorf("%d bytes, tag of %d: Open in place: %v", size, tag, err)
 			}
 			want[size/2] ^= 1
 			if got, err := aead.Open(want[:0], nonce, want, aad); err == nil || len(got) > 0 {
@@ -145,5 +154,21 @@ func TestCCMAllocations(t *testing.T) {
 		if n != want {
 			t.Errorf("%d bytes: %.0f allocations to seal and open, want %.0f", size, n, want)
 		}
+	}
+}
+
+func BenchmarkCCM(b *testing.B) {
+	aead := newCCM(make([]byte, 16))
+	nonce, aad, buf := make([]byte, 12), make([]byte, 5), make([]byte, 0, 20_000)
+	for _, size := range []int{64, 256, 1 << 10, 1 << 14} {
+		b.Run(strconv.Itoa(size), func(b *testing.B) {
+			b.SetBytes(int64(size))
+			for b.Loop() {
+				out := aead.Seal(buf, nonce, buf[:size], aad)
+				if _, err := aead.Open(out[:0], nonce, out, aad); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
 	}
 }
