@@ -155,8 +155,8 @@ func (c *ccm) seal(dst, src []byte) {
 	}
 }
 
-// open decrypts src into dst, and adds that to the MAC: behind by as many blocks as are decrypted
-// together, because they must be ready.
+// open decrypts src into dst, and adds that to the MAC. The MAC takes the blocks that the previous
+// turn has decrypted, while this turn's counters are encrypted.
 func (c *ccm) open(dst, src []byte) {
 	if len(src) > manyBytes {
 		c.cryptMany(dst, src)
