@@ -991,3 +991,84 @@ func TestFamilies(t *testing.T) {
 		s.Close()
 	}
 }
+
+// TestReplyBesideKeyUpdate: while the application replies, the listener goes on reading. So a reply to
+// data beside a KeyUpdate is under the old keys or the new ones, as the ACK of our own KeyUpdate comes
+// after it or before (RFC 9147bis, Section 8), or is lost: the peer can read it in each order.
+func TestReplyBesideKeyUpdate(t *testing.T) {
+	for _, order := range []string{"reply, ACK", "ACK, reply", "reply, the ACK is lost", "the ACK is lost, reply"} {
+		t.Run(order, func(t *testing.T) {
+			now, client, w, l := quietListener(t, tls.VersionTLS13, PacketConfig{})
+			c := w.caller(t, "c", client)
+			c.speak()
+			conn := accept(t, l)
+			c.say("hello")
+			hears(t, conn, "hello")
+			c.speak()
+			reply := func(words string, epoch byte) {
+				t.Helper()
+				if _, err := conn.Write([]byte(words)); err != nil {
+					t.Fatal(err)
+				}
+				for _, d := range w.sent("c") {
+					if d[0]&0xe0 != 0x20 || d[0]&3 != epoch&3 {
+						t.Errorf("%q begins with %#x, not in epoch %d", words, d[0], epoch)
+					}
+					o, err := c.Open(d)
+					if err != nil || string(o.Data) != words {
+						t.Errorf("the peer reads %q, %v, not %q", o.Data, err, words)
+					}
+				}
+			}
+			for round := range byte(3) {
+				epoch := 3 + round
+				if err := c.KeyUpdate(hermetic.UpdateRequested); err != nil {
+					t.Fatal(err)
+				}
+				w.send("c", c.Output(nil))
+				c.listen() // a KeyUpdate
+				now.pass(300 * time.Millisecond)
+				l.socket.expire()
+				c.listen() // and the ACK
+				if err := c.Expire(); err != nil {
+					t.Fatal(err)
+				}
+				var ack []byte
+				for c.HasOutput() {
+					ack = c.Output(ack[:0])
+				}
+				if c.say("request"); ack == nil {
+					t.Fatal("there is no ACK")
+				}
+				hears(t, conn, "request")
+				switch order {
+				case "reply, ACK":
+					reply("reply", epoch)
+					w.send("c", ack)
+					w.sent("")
+				case "ACK, reply":
+					w.send("c", ack)
+					w.sent("") // it is worked on
+					reply("reply", epoch+1)
+				case "reply, the ACK is lost":
+					reply("reply", epoch)
+				}
+				if strings.Contains(order, "lost") {
+					reply("in between", epoch)
+					now.pass(time.Second)
+					l.socket.expire()
+					c.listen() // the KeyUpdate again
+					now.pass(300 * time.Millisecond)
+					if err := c.Expire(); err != nil {
+						t.Fatal(err)
+					}
+					c.speak() // its ACK
+				}
+				reply("at last", epoch+1)
+				if c.err != nil {
+					t.Fatal(c.err)
+				}
+			}
+		})
+	}
+}

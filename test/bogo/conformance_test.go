@@ -117,8 +117,8 @@ byte, and through netconn. [test/bogo](../test/bogo/README.md) says how to run i
 
 - **passed**: the runner has nothing against it.
 - **by rule**: the result differs from the runner's, as a rule of the pass says. The rules are in test/bogo/expected_test.go:
-  an engine without TrustUnprotected drops what anybody may have sent, and our own choice and verification of certificates are
-  not the runner's callbacks.
+  an engine without TrustUnprotected drops what anybody may have sent, our own choice and verification of certificates are
+  not the runner's callbacks, and netconn reads while its user writes.
 - **excluded**: the API has no such thing: netconn has the system's clock, not the runner's, and no unfinished writes.
 - **declined** and **not built** are listed below, by name. What is declined runs, and must fail for its reason.
 
