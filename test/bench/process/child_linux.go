@@ -31,9 +31,7 @@ func Child() {
 }
 
 func work(command string, text []byte) error {
-	if err := raiseFiles(); err != nil {
-		return err
-	}
+	raiseFiles()
 	if command == serveCommand {
 		var spec serverSpec
 		if err := json.Unmarshal(text, &spec); err != nil {
@@ -119,18 +117,26 @@ func pick(set unix.CPUSet, n int) int {
 // maxFiles is how many descriptors a process of ours may have: more than connections.
 const maxFiles = MaxConns + 500
 
-// raiseFiles raises the limit of descriptors. Only root can raise it beyond the hard limit.
-func raiseFiles() error {
+// raiseFiles raises the limit of descriptors as far as it can. Only root can raise it beyond the
+// hard limit.
+func raiseFiles() {
+	var limit unix.Rlimit
+	if unix.Getrlimit(unix.RLIMIT_NOFILE, &limit) != nil || limit.Cur >= maxFiles {
+		return
+	}
+	if unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: maxFiles, Max: max(limit.Max, maxFiles)}) != nil {
+		unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: limit.Max, Max: limit.Max})
+	}
+}
+
+// enoughFiles is an error if so many connections are more than the limit allows.
+func enoughFiles(conns int) error {
 	var limit unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
 		return err
 	}
-	if limit.Cur >= maxFiles {
-		return nil
-	}
-	limit.Cur, limit.Max = maxFiles, max(limit.Max, maxFiles)
-	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
-		return fmt.Errorf("%d descriptors are needed, and the limit cannot be raised: ulimit -n %d: %w", maxFiles, maxFiles, err)
+	if need := uint64(conns + 100); limit.Cur < need {
+		return fmt.Errorf("%d connections need %d descriptors, and the limit is %d: raise it with ulimit -n", conns, need, limit.Cur)
 	}
 	return nil
 }

@@ -83,6 +83,9 @@ type client struct {
 
 // generate is the child that generates load.
 func generate(spec loadSpec) (*loadResult, error) {
+	if err := enoughFiles(spec.Conns); err != nil {
+		return nil, err
+	}
 	g, err := newGenerator(spec)
 	if err != nil {
 		return nil, err

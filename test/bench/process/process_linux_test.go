@@ -272,6 +272,16 @@ func TestAnswerComplete(t *testing.T) {
 	}
 }
 
+// TestFiles: the limit of descriptors is named before connections fail one by one.
+func TestFiles(t *testing.T) {
+	if err := enoughFiles(1); err != nil {
+		t.Error(err)
+	}
+	if err := enoughFiles(1 << 40); err == nil || !strings.Contains(err.Error(), "ulimit -n") {
+		t.Error(err)
+	}
+}
+
 // TestChildSpecs: what a child cannot do is an error.
 func TestChildSpecs(t *testing.T) {
 	for _, c := range [][2]string{{serveCommand, "{"}, {loadCommand, "{"}, {serveCommand, "{}"}, {loadCommand, "{}"}} {
