@@ -54,11 +54,11 @@ var live sync.Map // of *session
 func of(s C.session) *session { return (*session)(s) }
 
 //export hermetic_step
-func hermetic_step(c *C.struct_step) {
-	s := of(c.session)
+func hermetic_step(h C.session, c *C.struct_step) {
+	s := of(h)
 	st := &s.step
-	st.Op, st.Begin, st.Size = mbedtls.Op(c.op), c.begin != 0, int(c.readlen)
-	st.Data, st.Head, st.Body = view(c.write), view(c.head), view(c.body)
+	st.Op, st.Begin, st.Size = mbedtls.Op(c.op), c.begin != 0, int(c.size)
+	st.Data, st.Head, st.Body = view(c.data), int(c.head), view(c.body)
 	st.In, st.Out = room(c.in, C.MAX_RECORD), room(c.out, C.MAX_OUTPUT)
 	s.Step(st)
 	c.status, c.n, c.at = C.int(st.Status), C.size_t(st.N), 0

@@ -25,14 +25,14 @@ enum {
 	MAX_DIGEST = 64,
 };
 
-/* mbedtls.Step */
+/* mbedtls.Step, in a context's memory. */
 struct step {
-	session session;
 	int op;
 	int begin;
-	bytes write;
-	size_t readlen;
-	bytes head, body;
+	size_t size;    /* READ, READ_EARLY */
+	bytes data;     /* WRITE, WRITE_EARLY */
+	size_t head;    /* bytes of `in` that rcb has returned before the body */
+	bytes body;
 	char *in, *out; /* MAX_RECORD and MAX_OUTPUT bytes */
 
 	int status;
@@ -63,7 +63,7 @@ enum { INFO, CHAIN, SESSION, CERTIFICATE }; /* what to describe */
  * MAX_TEXT bytes return the length of an error's text in it, or 0.
  */
 #define FUNCTIONS_OF_GO(F) \
-	F(void, step, (struct step *)) \
+	F(void, step, (session, struct step *)) \
 	F(int, unsent, (session, int op, bytes rest)) \
 	F(size_t, question, (session, char *function, int *chosen, char *out, size_t room)) \
 	F(size_t, describe, (session, int what, bytes of, char *out, size_t room)) \

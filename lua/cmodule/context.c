@@ -17,6 +17,7 @@ enum { HEADER = 5 };
 enum { RCB = 1, WCB, REF, CONFIG, CHOSEN };
 
 struct context {
+	const void *kind; /* KIND: see check_context */
 	session session;
 	int mode; /* index in the modes of newconfig */
 	int busy; /* inside an operation, or a callback */
@@ -24,26 +25,18 @@ struct context {
 	int fed;  /* there are no callbacks */
 	int want; /* what the last operation waits for */
 
-	/* The operation in progress. */
-	int op;
-	int begin;          /* its first step */
-	enum { STEP, ASK, OFFER, QUESTION, RESULT } next;
-	size_t size;        /* READ, READ_EARLY: how much */
-	size_t at, len;     /* WRITE, WRITE_EARLY: which part of the string at index 2 */
-	size_t asked;       /* ASK: how much rcb may give */
-	size_t offered;     /* OFFER: the length of the string below the call */
-	size_t offset;      /* OFFER: how much of it wcb has taken */
-	int status;         /* of the last step, once its output is sent */
-	size_t n;           /* and its number */
-	int given;          /* STEP: what rcb gave is on the top of the stack */
+	/* The operation in progress. Its data are the string at index 2. */
+	struct step step;
+	enum { STEP, ASK, OFFER, QUESTION } next;
+	size_t asked;   /* ASK: how much rcb may give */
+	size_t offset;  /* OFFER: how much of the step's output wcb has taken */
+	size_t ready;   /* the next READ asks for so much; 0: Go says */
 
 	/*
 	 * TLS: to call Go once for a record, its header is asked for here, and passed on
 	 * with the rest.
 	 */
-	size_t ready;           /* the next READ asks for so much; 0: Go says */
-	int heading;            /* this ASK is for a header, or for what follows one */
-	size_t have;            /* bytes of the header */
+	int heading;    /* this ASK is for a header, or for what follows one */
 	unsigned char head[HEADER];
 };
 
@@ -51,14 +44,16 @@ struct context {
 enum { NOTHING, READING, WRITING, ANSWERING };
 static const char *const wants[] = {"nothing", "read", "write", "answer"};
 
+#define KIND ((const void *)wants)
+
 static int is_tls(const struct context *c) { return c->mode < 2; }
-static int reads(const struct context *c) { return c->op == READ || c->op == READ_EARLY; }
-static int writes(const struct context *c) { return c->op == WRITE || c->op == WRITE_EARLY; }
+static int reads(const struct context *c) { return c->step.op == READ || c->step.op == READ_EARLY; }
+static int writes(const struct context *c) { return c->step.op == WRITE || c->step.op == WRITE_EARLY; }
 
 static void forget_transport(struct context *c)
 {
-	c->ready = c->have = 0;
-	c->heading = c->given = 0;
+	c->ready = c->heading = 0;
+	c->step.head = c->step.body.len = 0;
 	c->want = NOTHING;
 }
 
@@ -86,16 +81,19 @@ static int fail_closed(lua_State *L)
 
 static int fail_collected(lua_State *L) { return fail(L, "context is closed"); }
 
-/* The arguments end here; above is what passes between Go and callbacks. */
+/*
+ * The arguments end here; above is what passes between Go and callbacks. What else was
+ * given is dropped with it.
+ */
 static int base(const struct context *c) { return writes(c) ? 2 : 1; }
 
 /* The step's number, or what was read, is the operation's result. */
 static int push_done(lua_State *L, struct context *c, const char *data)
 {
 	if (reads(c))
-		lua_pushlstring(L, data, c->n);
+		lua_pushlstring(L, data, c->step.n);
 	else if (writes(c))
-		lua_pushinteger(L, (lua_Integer)c->n);
+		lua_pushinteger(L, (lua_Integer)c->step.n);
 	else
 		lua_pushboolean(L, 1);
 	return 1;
@@ -104,14 +102,15 @@ static int push_done(lua_State *L, struct context *c, const char *data)
 /* What follows the step's output. Returns the number of results, or 0 to continue. */
 static int conclude(lua_State *L, struct context *c, const char *data)
 {
-	switch (c->status) {
-	case DONE:
+	if (c->step.status == DONE)
 		return push_done(L, c, data);
+	lua_settop(L, base(c));
+	switch (c->step.status) {
 	case WANT_READ:
-		if (c->n == 0)
+		if (c->step.n == 0)
 			return wait_for(L, c, READING);
 		c->next = ASK;
-		c->asked = c->n;
+		c->asked = c->step.n;
 		c->heading = 0;
 		return 0;
 	case WANT_WRITE:
@@ -127,49 +126,32 @@ static int conclude(lua_State *L, struct context *c, const char *data)
 	}
 	forget_transport(c);
 	lua_pushnil(L);
-	lua_pushlstring(L, data, c->n);
+	lua_pushlstring(L, data, c->step.n);
 	return 2;
 }
 
 /* Calls Go. Returns the number of results, or 0 to continue. */
 static int step(lua_State *L, struct context *c)
 {
+	struct step *s = &c->step;
 	char in[MAX_RECORD], out[MAX_OUTPUT];
-	struct step s;
-	memset(&s, 0, sizeof s);
-	s.session = c->session;
-	s.op = c->op;
-	s.begin = c->begin;
-	s.readlen = reads(c) ? c->size : 0;
-	s.in = in;
-	s.out = out;
-	if (writes(c)) {
-		s.write.at = lua_tostring(L, 2) + c->at;
-		s.write.len = c->len;
-	}
-	if (c->have == HEADER) {
-		s.head.at = (const char *)c->head;
-		s.head.len = HEADER;
-		c->have = 0;
-	}
-	if (c->given)
-		s.body.at = lua_tolstring(L, -1, &s.body.len);
-	c->given = c->begin = 0;
-	if (s.session == NULL) /* collected while a callback ran */
+	if (c->session == NULL) /* collected while a callback ran */
 		return fail_collected(L);
-	go.step(&s);
+	memcpy(in, c->head, sizeof c->head);
+	s->in = in;
+	s->out = out;
+	go.step(c->session, s);
+	s->begin = 0;
+	s->head = s->body.len = 0;
+	c->ready = s->ready;
+	if (s->output == 0)
+		return conclude(L, c, in + s->at);
 	lua_settop(L, base(c));
-	c->status = s.status;
-	c->n = s.n;
-	c->ready = s.ready;
-	if (s.output == 0)
-		return conclude(L, c, in + s.at);
 	c->next = OFFER;
-	c->offered = s.output;
 	c->offset = 0;
-	if (s.status == FAILED) /* its text stays below what is offered */
-		lua_pushlstring(L, in + s.at, s.n);
-	lua_pushlstring(L, out, s.output);
+	if (s->status == FAILED) /* its text stays below what is offered */
+		lua_pushlstring(L, in + s->at, s->n);
+	lua_pushlstring(L, out, s->output);
 	return 0;
 }
 
@@ -191,12 +173,12 @@ static int push_ask(lua_State *L, struct context *c)
 
 static int push_offer(lua_State *L, struct context *c)
 {
-	int offered = base(c) + (c->status == FAILED ? 2 : 1);
+	int offered = base(c) + (c->step.status == FAILED ? 2 : 1);
 	int args = push_callback(L, c, WCB);
 	if (c->offset == 0)
 		lua_pushvalue(L, offered);
 	else
-		lua_pushlstring(L, lua_tostring(L, offered) + c->offset, c->offered - c->offset);
+		lua_pushlstring(L, lua_tostring(L, offered) + c->offset, c->step.output - c->offset);
 	return args + 1;
 }
 
@@ -218,25 +200,23 @@ static void ask_rest(struct context *c)
 /* rcb's result is at the top of the stack. */
 static int after_ask(lua_State *L, struct context *c)
 {
+	struct step *s = &c->step;
 	size_t len;
-	int type = lua_type(L, -1);
-	if (type != LUA_TSTRING && type != LUA_TNUMBER)
-		return fail(L, "invalid read result");
 	const char *data = lua_tolstring(L, -1, &len);
-	if (len > c->asked)
+	if (data == NULL || len > c->asked)
 		return fail(L, "invalid read result");
 	if (len == 0)
 		return wait_for(L, c, READING);
-	if (c->heading && c->have < HEADER) {
-		memcpy(c->head + c->have, data, len);
-		c->have += len;
+	if (c->heading && s->head < HEADER) {
+		memcpy(c->head + s->head, data, len);
+		s->head += len;
 		c->asked -= len;
-		lua_settop(L, base(c));
-		if (c->have == HEADER)
+		if (s->head == HEADER)
 			ask_rest(c);
-		return 0;
+		return 0; /* it stays on the stack: there are HEADER of it at most */
 	}
-	c->given = 1;
+	s->body.at = data; /* as long as it is on the stack */
+	s->body.len = len;
 	c->next = STEP;
 	return 0;
 }
@@ -246,9 +226,9 @@ static int give_back(lua_State *L, struct context *c)
 {
 	bytes rest;
 	rest.at = lua_tostring(L, base(c) + 1) + c->offset;
-	rest.len = c->offered - c->offset;
+	rest.len = c->step.output - c->offset;
 	c->ready = 0;
-	return c->session != NULL && go.unsent(c->session, c->op, rest);
+	return c->session != NULL && go.unsent(c->session, c->step.op, rest);
 }
 
 /*
@@ -259,14 +239,13 @@ static int after_output(lua_State *L, struct context *c)
 {
 	if (c->session == NULL)
 		return fail_collected(L);
-	if (c->status == FAILED) {
+	if (c->step.status == FAILED) {
 		lua_settop(L, base(c) + 1);
 		forget_transport(c);
 		lua_pushnil(L);
 		lua_insert(L, -2);
 		return 2;
 	}
-	lua_settop(L, base(c));
 	return conclude(L, c, "");
 }
 
@@ -275,14 +254,14 @@ static int after_offer(lua_State *L, struct context *c)
 {
 	int good;
 	lua_Number n = to_number(L, -1, &good);
-	good = good && 0 <= n && n <= (lua_Number)(c->offered - c->offset) && n == (lua_Number)(size_t)n;
+	good = good && 0 <= n && n <= (lua_Number)(c->step.output - c->offset) && n == (lua_Number)(size_t)n;
 	if (good && n > 0) {
-		c->offset = is_tls(c) ? c->offset + (size_t)n : c->offered; /* a datagram leaves whole */
-		if (c->offset < c->offered) {
+		c->offset = is_tls(c) ? c->offset + (size_t)n : c->step.output; /* a datagram leaves whole */
+		if (c->offset < c->step.output) {
 			lua_pop(L, 1);
 			return 0;
 		}
-	} else if (c->status != FAILED) {
+	} else if (c->step.status != FAILED) {
 		int go_on = give_back(L, c);
 		if (!good)
 			return fail(L, "invalid write result");
@@ -338,7 +317,7 @@ static int after_question(lua_State *L, struct context *c)
 /* A callback has raised an error, which is at the top of the stack. */
 static int after_error(lua_State *L, struct context *c)
 {
-	if (c->next == OFFER && c->status == FAILED) {
+	if (c->next == OFFER && c->step.status == FAILED) {
 		lua_pop(L, 1);
 		return after_output(L, c); /* the alert is dropped: its reason is the result */
 	}
@@ -406,16 +385,17 @@ static int drive(lua_State *L, struct context *c)
 
 static int operate(lua_State *L, struct context *c, int op)
 {
-	c->op = op;
-	c->begin = c->busy = 1;
-	c->given = 0;
+	struct step *s = &c->step;
+	s->op = op;
+	s->begin = c->busy = 1;
+	s->body.len = 0;
 	c->want = NOTHING;
 	c->next = STEP;
 	if (op == READ && c->ready > 0) {
-		c->begin = 0; /* Go has nothing to do before rcb */
+		s->begin = 0; /* Go has nothing to do before rcb */
 		c->next = ASK;
-		c->asked = c->ready - c->have;
-		if ((c->heading = c->ready == HEADER) && c->have == HEADER)
+		c->asked = c->ready - s->head;
+		if ((c->heading = c->ready == HEADER) && s->head == HEADER)
 			ask_rest(c);
 	}
 	return drive(L, c);
@@ -423,9 +403,16 @@ static int operate(lua_State *L, struct context *c, int op)
 
 /* Methods */
 
+/*
+ * The context at index 1. luaL_checkudata would cost a tenth of a small record's time: a
+ * userdata of this size that begins with the address of our own constant is a context, as
+ * nothing in Lua can write into a userdata.
+ */
 static struct context *check_context(lua_State *L)
 {
-	struct context *c = check_self(L, CONTEXT_TYPE);
+	struct context *c = lua_touserdata(L, 1);
+	if (c == NULL || lua_rawlen(L, 1) != sizeof *c || c->kind != KIND)
+		c = luaL_checkudata(L, 1, CONTEXT_TYPE);
 	check_process(L);
 	luaL_argcheck(L, c->session != NULL, 1, "context is closed");
 	luaL_argcheck(L, !c->busy, 1, "context is busy");
@@ -434,15 +421,12 @@ static struct context *check_context(lua_State *L)
 
 static int context_handshake(lua_State *L)
 {
-	struct context *c = check_context(L);
-	lua_settop(L, 1);
-	return operate(L, c, HANDSHAKE);
+	return operate(L, check_context(L), HANDSHAKE);
 }
 
 static int operate_reading(lua_State *L, struct context *c, int op, size_t size)
 {
-	c->size = size < MAX_DATA ? size : MAX_DATA;
-	lua_settop(L, 1);
+	c->step.size = size < MAX_DATA ? size : MAX_DATA;
 	return operate(L, c, op);
 }
 
@@ -466,9 +450,7 @@ static int operate_writing(lua_State *L, struct context *c, int op)
 	bytes part = check_range(L, 2);
 	/* A number has become a string, so a finalizer may have left a callback running. */
 	luaL_argcheck(L, !c->busy, 1, "context is busy");
-	c->at = (size_t)(part.at - lua_tostring(L, 2));
-	c->len = part.len;
-	lua_settop(L, 2);
+	c->step.data = part;
 	return operate(L, c, op);
 }
 
@@ -483,9 +465,7 @@ static int context_writeearly(lua_State *L)
 
 static int context_close(lua_State *L)
 {
-	struct context *c = check_context(L);
-	lua_settop(L, 1);
-	return operate(L, c, CLOSE);
+	return operate(L, check_context(L), CLOSE);
 }
 
 static int context_reset(lua_State *L)
@@ -818,8 +798,8 @@ static int new_context(lua_State *L, struct config *config, int fed)
 	char text[MAX_TEXT];
 	struct context *c = new_object(L, CONTEXT_TYPE, sizeof *c);
 	c->mode = go.mode(config->config);
+	c->kind = KIND;
 	c->fed = fed;
-	forget_transport(c);
 	set_callbacks(L, c, 5);
 	push_slot(L, 1, FUNCTIONS);
 	set_slot(L, 5, CONFIG);

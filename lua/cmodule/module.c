@@ -25,14 +25,19 @@ void free_session(session *s)
 bytes check_bytes(lua_State *L, int arg)
 {
 	bytes b;
-	b.at = luaL_checklstring(L, arg, &b.len);
+	b.at = lua_tolstring(L, arg, &b.len);
+	if (b.at == NULL)
+		luaL_checktype(L, arg, LUA_TSTRING);
 	return b;
 }
 
 size_t check_count(lua_State *L, int arg)
 {
 #if LUA_VERSION_NUM >= 503
-	lua_Integer n = luaL_checkinteger(L, arg);
+	int good;
+	lua_Integer n = lua_tointegerx(L, arg, &good);
+	if (!good)
+		luaL_checkinteger(L, arg); /* says what is wrong */
 #else
 	lua_Number n = luaL_checknumber(L, arg); /* fractions are cut off */
 	luaL_argcheck(L, n == n, arg, "value out of range");
@@ -46,6 +51,8 @@ size_t check_count(lua_State *L, int arg)
 bytes check_range(lua_State *L, int arg)
 {
 	bytes b = check_bytes(L, arg);
+	if (lua_gettop(L) == arg)
+		return b;
 	size_t pos = lua_isnoneornil(L, arg + 1) ? 1 : check_count(L, arg + 1);
 	luaL_argcheck(L, 1 <= pos && pos <= b.len + 1, arg + 1, "value out of range");
 	size_t rest = b.len - (pos - 1);
@@ -90,24 +97,9 @@ void new_type(lua_State *L, const char *type, const luaL_Reg *methods, const lua
 	lua_pushboolean(L, 0);
 	lua_setfield(L, -2, "__metatable");
 	lua_newtable(L);
-	for (; methods->name; methods++) {
-		lua_pushvalue(L, -2);
-		lua_pushcclosure(L, methods->func, 1);
-		lua_setfield(L, -2, methods->name);
-	}
+	set_functions(L, methods);
 	lua_setfield(L, -2, "__index");
 	lua_pop(L, 1);
-}
-
-void *check_self(lua_State *L, const char *type)
-{
-	void *object = lua_touserdata(L, 1);
-	int own = 0;
-	if (object != NULL && lua_getmetatable(L, 1)) {
-		own = lua_rawequal(L, -1, lua_upvalueindex(1));
-		lua_pop(L, 1);
-	}
-	return own ? object : luaL_checkudata(L, 1, type);
 }
 
 void *test_object(lua_State *L, int i, const char *type)

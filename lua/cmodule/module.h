@@ -9,6 +9,8 @@
 #define HERMETIC_VERSION "hermetic"
 #endif
 
+#define EXPORT __attribute__((visibility("default"))) /* all else is hidden: scripts/install-lua */
+
 #define CONFIG_TYPE "mbedtls.ssl.config"
 #define CONTEXT_TYPE "mbedtls.ssl.context"
 
@@ -49,8 +51,6 @@ int throw_argument(lua_State *L, int arg, const char *text, size_t len);
 /* A userdata of a type: zeroed, with slots, and its metatable, which is hidden from Lua. */
 void *new_object(lua_State *L, const char *type, size_t size);
 void new_type(lua_State *L, const char *type, const luaL_Reg *methods, const luaL_Reg *meta);
-/* The object at index 1 in a method of its type: luaL_checkudata, but quick. */
-void *check_self(lua_State *L, const char *type);
 /* The object at an index, or NULL if it is none of its type. */
 void *test_object(lua_State *L, int i, const char *type);
 int object_tostring(lua_State *L);
@@ -63,9 +63,9 @@ int ssl_verifychain(lua_State *L);
 void open_config(lua_State *L);
 void open_context(lua_State *L);
 
-int luaopen_mbedtls(lua_State *L);
-int luaopen_mbedtls_ssl(lua_State *L);
-int luaopen_mbedtls_md(lua_State *L);
-int luaopen_mbedtls_base64(lua_State *L);
+EXPORT int luaopen_mbedtls(lua_State *L);
+EXPORT int luaopen_mbedtls_ssl(lua_State *L);
+EXPORT int luaopen_mbedtls_md(lua_State *L);
+EXPORT int luaopen_mbedtls_base64(lua_State *L);
 
 #endif

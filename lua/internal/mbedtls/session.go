@@ -52,12 +52,13 @@ const (
 // A Step is one call into a Session: what the callbacks returned since the last one, and what
 // the operation needs next. The memory of its slices is lent for the call.
 type Step struct {
-	Op         Op
-	Begin      bool   // the first step of an operation
-	Data       []byte // Write, WriteEarly: the data
-	Size       int    // Read, ReadEarly: how much is read at most
-	Head, Body []byte // what rcb returned, in order
-	In, Out    []byte // room: MaxInput and MaxOutput bytes
+	Op      Op
+	Begin   bool   // the first step of an operation
+	Data    []byte // Write, WriteEarly: the data
+	Size    int    // Read, ReadEarly: how much is read at most
+	Head    int    // bytes of In that rcb returned before Body
+	Body    []byte // what rcb returned last
+	In, Out []byte // room: MaxInput and MaxOutput bytes
 
 	Status Status
 	N      int
@@ -93,7 +94,7 @@ type Session struct {
 
 	taken   int    // datagrams that this operation has read
 	held    bool   // this operation offers no output anymore: wcb took none
-	written [2]int // bytes of the data of Write and WriteEarly that out stands for
+	written [2]int // bytes of ordinary and early data that out stands for
 	making  *int   // the one that this step's output is of
 	made    int    // and how many bytes
 	failure error  // to be returned when the output is sent
@@ -101,6 +102,12 @@ type Session struct {
 	choice  choice
 	keeper  sessionKeeper
 }
+
+// The two kinds of data that are sent: by Write, and by WriteEarly.
+const (
+	ordinary = iota
+	early
+)
 
 // errSend ends a step whose output must be sent first.
 var errSend = errors.New("step again when the output is sent")
@@ -121,7 +128,9 @@ func (s *Session) Step(st *Step) {
 		s.taken, s.held = 0, false
 	}
 	s.config.keeping(s)
-	s.receive(st.Head, st.Body, st.In)
+	if st.Head+len(st.Body) > 0 {
+		s.receive(st.In[:st.Head], st.Body, st.In)
+	}
 	var err error
 	switch {
 	case s.failure == nil:
@@ -136,7 +145,7 @@ func (s *Session) Step(st *Step) {
 		}
 	}
 	s.conclude(st, err)
-	s.keep(st)
+	s.keep()
 	st.Ready = s.ready()
 }
 
@@ -182,10 +191,15 @@ func (s *Session) reset() {
 	*s = Session{mode: s.mode, config: s.config, engine: s.engine, fed: s.fed, queue: s.queue, keeper: s.keeper}
 }
 
+// streams reports whether this is TLS between the handshake and the end, with nothing left over
+// that must be sent first.
+func (s *Session) streams() bool {
+	return s.complete && !s.mode.IsDTLS() && !s.fed && len(s.out) == 0
+}
+
 // ready is how much the next Read asks for at first, if it is known that it asks.
 func (s *Session) ready() int {
-	if s.mode.IsDTLS() || s.fed || !s.complete || s.closed || s.failure != nil ||
-		len(s.in)+len(s.data)+len(s.early)+len(s.out) > 0 || s.engine.HasOutput() {
+	if !s.streams() || s.closed || s.failure != nil || len(s.in)+len(s.data)+len(s.early) > 0 || s.engine.HasOutput() {
 		return 0
 	}
 	return s.wanted()
@@ -207,10 +221,12 @@ func (s *Session) perform(st *Step) (err error) {
 	case Read:
 		return s.read(st)
 	case Write:
-		if err := s.handshake(st); err != nil {
-			return err
+		if !s.streams() { // Seal sends what is due before the data
+			if err := s.handshake(st); err != nil {
+				return err
+			}
 		}
-		return s.seal(st, 0, s.engine.MaxData(), s.engine.Seal)
+		return s.seal(st, ordinary, s.engine.MaxData())
 	case ReadEarly:
 		return s.readEarly(st)
 	case WriteEarly:
@@ -397,27 +413,30 @@ func (s *Session) wanted() int {
 	return s.engine.Missing(s.in)
 }
 
-// receive adds what rcb has returned.
+// receive adds what rcb has returned: head, which is in the room that is lent, and body.
 func (s *Session) receive(head, body, room []byte) {
-	n := len(head) + len(body)
-	if n > 0 && len(s.in)+len(s.data) == 0 && n <= len(room) {
-		s.in, s.lent = room[:0], true
+	if len(s.in)+len(s.data) == 0 && len(head)+len(body) <= len(room) {
+		s.in, s.lent = append(head, body...), true
+		return
 	}
 	s.in = append(append(s.in, head...), body...)
 }
 
 // keep saves what was not opened or read from the room that was lent, and what does not fit in
 // the room for output.
-func (s *Session) keep(st *Step) {
-	if s.lent {
-		s.in, s.data, s.lent = slices.Clone(s.in), slices.Clone(s.data), false
+func (s *Session) keep() {
+	s.in, s.data = s.kept(s.in), s.kept(s.data)
+	s.lent = false
+}
+
+func (s *Session) kept(b []byte) []byte {
+	switch {
+	case len(b) == 0:
+		return nil
+	case s.lent:
+		return slices.Clone(b)
 	}
-	if len(s.in) == 0 {
-		s.in = nil
-	}
-	if len(s.data) == 0 {
-		s.data = nil
-	}
+	return b
 }
 
 // emit moves output to the step: over TLS all that fits, in DTLS one datagram. Its error, if
@@ -446,10 +465,13 @@ func (s *Session) emit(st *Step) error {
 
 // place puts output into the step's room, and keeps what does not fit.
 func (s *Session) place(st *Step, out []byte) error {
-	n := copy(st.Out, out)
-	st.Output = st.Out[:n]
-	if s.out = nil; n < len(out) {
-		s.out = slices.Clone(out[n:])
+	if s.out = nil; len(out) > 0 && &out[0] == &st.Out[0] {
+		st.Output = out
+	} else {
+		n := copy(st.Out, out)
+		if st.Output = st.Out[:n]; n < len(out) {
+			s.out = slices.Clone(out[n:])
+		}
 	}
 	if len(s.out) > 0 || s.mode.IsDTLS() && s.engine.HasOutput() {
 		return errSend
@@ -470,7 +492,7 @@ func (s *Session) enqueue(out []byte) {
 
 // seal sends st.Data: over TLS at most most bytes. Until the record has left, s.written[which] is
 // how many bytes of data it has.
-func (s *Session) seal(st *Step, which, most int, seal func(dst, data []byte) ([]byte, error)) error {
+func (s *Session) seal(st *Step, which, most int) error {
 	written := &s.written[which]
 	if *written > 0 || len(st.Data) == 0 {
 		s.making, s.made = written, *written
@@ -484,14 +506,14 @@ func (s *Session) seal(st *Step, which, most int, seal func(dst, data []byte) ([
 		return errSend
 	}
 	if s.fed {
-		out, err := seal(nil, data)
+		out, err := s.record(which, nil, data)
 		if err == nil {
 			s.enqueue(out)
 			st.N = len(data)
 		}
 		return err
 	}
-	out, err := seal(st.Output, data)
+	out, err := s.record(which, st.Output, data)
 	if err != nil {
 		return err
 	}
@@ -502,6 +524,13 @@ func (s *Session) seal(st *Step, which, most int, seal func(dst, data []byte) ([
 		return errSend
 	}
 	return nil
+}
+
+func (s *Session) record(which int, dst, data []byte) ([]byte, error) {
+	if which == early {
+		return s.engine.SealEarlyData(dst, data)
+	}
+	return s.engine.Seal(dst, data)
 }
 
 // Unsent gives back what wcb did not take of a step's output. It reports whether the operation
@@ -536,11 +565,9 @@ func (s *Session) readEarly(st *Step) error {
 
 // takeEarly returns early data that has arrived.
 func (s *Session) takeEarly(st *Step) {
+	s.keep() // what rcb gave last is in the room
 	st.N = copy(st.In[:min(st.Size, len(st.In))], s.early)
-	if s.lent { // what rcb gave last is in the room
-		s.in, s.lent = slices.Clone(s.in), false
-	}
-	st.Result = st.In[:copy(st.In, s.early[:st.N])]
+	st.Result = st.In[:st.N]
 	if s.early = s.early[st.N:]; len(s.early) == 0 {
 		s.early = nil
 	}
@@ -560,7 +587,7 @@ func (s *Session) writeEarly(st *Step) error {
 	if room := e.EarlyDataRoom(); room > 0 {
 		most = min(most, room)
 	}
-	err := s.seal(st, 1, most, e.SealEarlyData)
+	err := s.seal(st, early, most)
 	s.saidEarly = s.saidEarly || st.N > 0 || err == errSend
 	if errors.Is(err, hermetic.ErrInvalidOperation) && e.Pending() != nil {
 		return hermetic.ErrPending // the answer may be a session, or keys

@@ -14,7 +14,7 @@ import (
 // steps. Its transport takes and gives pieces of random sizes, or nothing.
 type driver struct {
 	*Session
-	t        *testing.T
+	t        testing.TB
 	rand     *rand.Rand
 	in, out  *bytes.Buffer
 	inRoom   [MaxInput]byte
@@ -29,7 +29,7 @@ func newDrivers(t *testing.T, seed uint64, maxPiece int) (client, server *driver
 	return newDriversOf(t, seed, maxPiece, config, config)
 }
 
-func newDriversOf(t *testing.T, seed uint64, maxPiece int, cc, sc *hermetic.Config) (client, server *driver) {
+func newDriversOf(t testing.TB, seed uint64, maxPiece int, cc, sc *hermetic.Config) (client, server *driver) {
 	t.Helper()
 	up, down := new(bytes.Buffer), new(bytes.Buffer)
 	make := func(mode hermetic.Mode, config *hermetic.Config, in, out *bytes.Buffer) *driver {
@@ -57,7 +57,7 @@ func (d *driver) perform(op Op, data []byte) (Status, []byte) {
 	for range 100000 {
 		d.steps++
 		d.Step(&st)
-		st.Begin, st.Head, st.Body = false, nil, nil
+		st.Begin, st.Head, st.Body = false, 0, nil
 		for rest := st.Output; len(rest) > 0; {
 			n := d.piece(len(rest))
 			d.out.Write(rest[:n])
@@ -78,7 +78,7 @@ func (d *driver) perform(op Op, data []byte) (Status, []byte) {
 				return WantRead, nil
 			}
 			cut := d.rand.IntN(len(got) + 1)
-			st.Head, st.Body = bytes.Clone(got[:cut]), bytes.Clone(got[cut:])
+			st.Head, st.Body = copy(st.In, got[:cut]), bytes.Clone(got[cut:])
 		case WantWrite:
 		case Done:
 			if op == Read || op == ReadEarly {
@@ -93,7 +93,7 @@ func (d *driver) perform(op Op, data []byte) (Status, []byte) {
 	return 0, nil
 }
 
-func shake(t *testing.T, client, server *driver) {
+func shake(t testing.TB, client, server *driver) {
 	t.Helper()
 	for range 100000 {
 		a, text := client.perform(Handshake, nil)
@@ -195,6 +195,32 @@ func TestNoEarlyByteIsLostWhateverTheTransportTakes(t *testing.T) {
 	}
 }
 
+// TestEarlyDataLeaveWhatFollows: early data that had to wait for the handshake is returned through
+// the room where what followed it in one piece still is.
+func TestEarlyDataLeaveWhatFollows(t *testing.T) {
+	cc := &hermetic.Config{InsecureSkipVerify: true, SessionCache: hermetic.NewSessionCache(1), EarlyData: true}
+	once := func(state hermetic.ConnectionState) bool { return !state.DidResume } // nothing to send then
+	sc := &hermetic.Config{MaxEarlyData: 5000, IssueTicket: once}
+	first, ticket := newDriversOf(t, 1, 0, cc, sc)
+	shake(t, first, ticket)
+	first.perform(Read, nil)
+
+	client, server := newDriversOf(t, 1, 0, cc, sc)
+	server.config.readAhead = true
+	early, late := bytes.Repeat([]byte("early"), 1000), bytes.Repeat([]byte("late"), 1000)
+	client.perform(WriteEarly, early)
+	if status, text := server.perform(Read, nil); status != WantRead {
+		t.Fatalf("before the end of the handshake: %v %q", status, text)
+	}
+	client.perform(Handshake, nil)
+	client.perform(Write, late)
+	for _, want := range [][]byte{early, late} {
+		if status, got := server.perform(Read, nil); status != Done || !bytes.Equal(got, want) {
+			t.Fatalf("%v, %d bytes: %.20q…, want %d: %.20q…", status, len(got), got, len(want), want)
+		}
+	}
+}
+
 // TestARecordCrossesOnce: what the C half does for a record of usual size: a write is one step,
 // and a read is one, because it knows how much to ask for.
 func TestARecordCrossesOnce(t *testing.T) {
@@ -208,7 +234,7 @@ func TestARecordCrossesOnce(t *testing.T) {
 			t.Errorf("a write of %d bytes: status %d, %d steps", size, status, client.steps)
 		}
 		st := Step{Op: Read, Size: maxData, In: server.inRoom[:], Out: server.room[:]}
-		st.Head, st.Body = bytes.Clone(client.out.Next(5)), bytes.Clone(client.out.Next(1<<20))
+		st.Head, st.Body = copy(st.In, client.out.Next(5)), bytes.Clone(client.out.Next(1<<20))
 		if server.Step(&st); st.Status != Done || st.N != size || st.Ready != 5 {
 			t.Errorf("a read of %d bytes: status %d, %d bytes, then %d are asked for", size, st.Status, st.N, st.Ready)
 		}

@@ -70,6 +70,29 @@ tests['a write between the header of a record and the rest changes no size'] = f
   h.same(table.concat(asked, ' '), ('5 %d %d'):format(rest, rest))
 end
 
+tests['an operation between the pieces of a header loses none'] = function()
+  for have = 1, 4 do
+    for _, operation in ipairs { 'write', 'refused', 'handshake', 'close' } do
+      local c, s, up, down = t.established()
+      s:read(1)
+      c:write 'hello'
+      local rest = up.data:sub(have + 1)
+      up.data = up.data:sub(1, have)
+      h.results(nil, 'want-read')(s:read(100))
+      if operation == 'refused' then
+        down.piece = 0
+        h.results(nil, 'want-write')(s:write 'answer')
+        h.results(nil, 'want-read')(s:read(100))
+        down.piece = math.huge
+      else
+        assert(s[operation](s, operation == 'write' and 'answer' or nil))
+      end
+      up.data = rest
+      h.results('hello')(s:read(100))
+    end
+  end
+end
+
 tests['sizes are integers'] = function()
   local c = ssl.newcontext(ssl.newconfig('tls-client'), function(size)
     h.same(tostring(size), '5')
