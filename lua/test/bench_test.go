@@ -19,7 +19,7 @@ func TestBenchmark(t *testing.T) {
 		}
 		out := lua.run(t, ".", "../bench/bench.lua", seconds)
 		lines := strings.Split(strings.TrimSpace(out), "\n")
-		if len(lines) != 11 {
+		if len(lines) != 13 {
 			t.Errorf("rows are missing:\n%s", out)
 		}
 		for _, line := range lines[1:] {
