@@ -20,6 +20,9 @@ import (
 //
 // A fragmented ClientHello must have its cookie in the first fragments, those that this datagram
 // has without a gap. A datagram without the start of a ClientHello gets no answer. DTLS only.
+//
+// [Config.Trace] is told of each ClientHello that gets an answer, and of the answer, as of
+// connection 0: anyone may send any number of these.
 func (c *Config) AnswerHello(dst, peerID, datagram []byte) (answer []byte, ok bool) {
 	plan, err := c.plan()
 	if err != nil {
@@ -41,13 +44,16 @@ func (c *Config) AnswerHello(dst, peerID, datagram []byte) (answer []byte, ok bo
 	case handshake.Welcome:
 		return dst, h.seq > 0 // the first hello cannot have our cookie
 	case handshake.Refuse:
-		return appendClear(dst, record.Alert, h.number, message), false
+		answer = appendClear(dst, record.Alert, h.number, message)
+		c.traceHello(datagram, &h, message, answer, len(dst))
+		return answer, false
 	case handshake.Answer:
 		// The answer has the hello's message_seq: a client whose cookie has expired
 		// would take message_seq 0 for a repetition of the first answer.
 		header := wire.FragmentHeader{Type: wire.Type(message[0]), Seq: h.seq, Length: len(message) - 4, FragmentLength: len(message) - 4}
 		out := appendClear(dst, record.Handshake, h.number, append(header.Append(nil), message[4:]...))
 		if len(out)-len(dst) <= len(datagram) {
+			c.traceHello(datagram, &h, message, out, len(dst))
 			return out, false
 		}
 	}

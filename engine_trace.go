@@ -5,6 +5,7 @@ import (
 
 	"github.com/hermetic-tls/hermetic/internal/alert"
 	"github.com/hermetic-tls/hermetic/internal/handshake"
+	"github.com/hermetic-tls/hermetic/internal/record"
 	"github.com/hermetic-tls/hermetic/internal/suite"
 	"github.com/hermetic-tls/hermetic/internal/tracer"
 	"github.com/hermetic-tls/hermetic/internal/wire"
@@ -22,6 +23,44 @@ func (e *Engine) beginTrace() {
 		transport = wire.Datagram
 	}
 	e.trace = tracer.New(cfg.Trace, cfg.now, cfg.shared().conns.Add(1), e.mode.IsServer(), transport)
+}
+
+// maxTraced bounds the records of a stranger's datagram in a trace.
+const maxTraced = 64
+
+// traceHello tells of a ClientHello that is answered without an engine, and of the answer, which out
+// has from at on: a handshake message, or an alert.
+func (c *Config) traceHello(datagram []byte, h *foundHello, answer, out []byte, at int) {
+	if c.Trace == nil {
+		return
+	}
+	t := tracer.New(c.Trace, c.now, 0, true, wire.Datagram)
+	t.Enter()
+	defer t.Leave()
+	for range maxTraced {
+		r, n, ok := record.ParseClassic(datagram, 0)
+		if !ok {
+			break
+		}
+		t.Opening(datagram[:n])
+		t.ReceivedRecord(r.Type, r.Number, r.Body, n)
+		t.Consumed(n)
+		datagram = datagram[n:]
+	}
+	if len(h.start) == h.length {
+		t.MessageReceived(wire.Message{Type: wire.TypeClientHello, Body: h.start, Seq: h.seq})
+	}
+	typ, content := record.Handshake, answer
+	if len(answer) == 2 {
+		typ = record.Alert
+		t.Alert(true, answer[0], alert.Description(answer[1]))
+	} else {
+		t.MessageSent(answer, h.seq)
+		header := wire.FragmentHeader{Type: wire.Type(answer[0]), Seq: h.seq, Length: len(answer) - 4, FragmentLength: len(answer) - 4}
+		content = append(header.Append(nil), answer[4:]...)
+	}
+	t.BeginDatagram(at)
+	t.SentRecord(typ, h.number, content, out, at)
 }
 
 // TraceConn returns the number of the connection in the events of Config.Trace: see [trace.Event].

@@ -949,3 +949,113 @@ func TestTraceOffIsFree(t *testing.T) {
 		}
 	})
 }
+
+// TestTraceOfAnsweredHellos: what AnswerHello answers, without an engine, is told as of connection 0.
+func TestTraceOfAnsweredHellos(t *testing.T) {
+	hello := func(change func(*Config)) []byte {
+		client, _ := configs(t)
+		client.CurvePreferences = []tls.CurveID{tls.X25519}
+		if change != nil {
+			change(client)
+		}
+		e, err := NewEngine(DTLSClient, client)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return bytes.Clone(e.Output(nil))
+	}
+	version := func(v uint16) func(*Config) { return func(c *Config) { c.MinVersion, c.MaxVersion = v, v } }
+	full := hello(version(tls.VersionTLS13))
+	many := bytes.Clone(full)
+	for range 1000 {
+		many = append(many, 20, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 0, 9, 0, 1, 1)
+	}
+	for _, c := range []struct {
+		name     string
+		datagram []byte
+		want     []string // the names of the events, with what matters; nil: any number
+		total    int      // if not that of want
+	}{
+		{"DTLS 1.2", hello(version(tls.VersionTLS12)), []string{"record_received", "message_received ClientHello", "message_sent HelloVerifyRequest", "record_sent"}, 0},
+		{"DTLS 1.3", full, []string{"record_received", "message_received ClientHello", "message_sent HelloRetryRequest", "record_sent"}, 0},
+		{"no suite in common", hello(func(c *Config) {
+			c.MinVersion, c.CipherSuites = tls.VersionTLS13, []uint16{tls.TLS_CHACHA20_POLY1305_SHA256}
+		}), []string{"record_received", "message_received ClientHello", "alert_sent handshake_failure", "record_sent"}, 0},
+		{"1,000 records after it", many, nil, maxTraced + 3},
+		{"garbage", []byte("garbage"), []string{}, 0},
+		{"nothing", nil, []string{}, 0},
+		{"a record of another kind", []byte{23, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1}, []string{}, 0},
+	} {
+		_, server := configs(t)
+		server.CipherSuites = []uint16{tls.TLS_AES_128_GCM_SHA256, tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256}
+		silent, _ := server.AnswerHello(nil, []byte("peer"), bytes.Clone(c.datagram))
+		server = server.Clone()
+		server.Time = atNow
+		log := new(events)
+		log.watch(server)
+		prefix := []byte("prefix")
+		answer, ok := server.AnswerHello(prefix, []byte("peer"), bytes.Clone(c.datagram))
+		if answer = answer[len(prefix):]; ok || len(answer) != len(silent) {
+			t.Errorf("%s: %d bytes answer, %v, and %d without a trace", c.name, len(answer), ok, len(silent))
+		}
+		var got []string
+		var sent, received []byte
+		for _, e := range log.list {
+			name := e.Data.Name()
+			switch d := e.Data.(type) {
+			case *trace.Message:
+				name += " " + d.Type
+			case *trace.Alert:
+				name += " " + d.Description
+			case *trace.Record:
+				if d.Sent {
+					sent = append(sent, d.Bytes...)
+				} else {
+					received = append(received, d.Bytes...)
+				}
+			}
+			if got = append(got, name); e.Conn != 0 || e.Side != trace.Server || !e.Time.Equal(atNow()) {
+				t.Errorf("%s: connection %d, the %s, at %v", c.name, e.Conn, e.Side, e.Time)
+			}
+		}
+		if c.want != nil && !slices.Equal(got, c.want) || c.want == nil && len(got) != c.total {
+			t.Errorf("%s: %d events, %q, want %q", c.name, len(got), got, c.want)
+		}
+		if !bytes.Equal(sent, answer) || !bytes.HasPrefix(c.datagram, received) || len(got) > 0 && len(received) < len(full)/2 {
+			t.Errorf("%s: the records have %d bytes received, %d sent", c.name, len(received), len(sent))
+		}
+	}
+
+	// A good cookie is the engine's affair, and a sink that panics damages nothing.
+	client, server := configs(t)
+	log := new(events)
+	log.watch(server)
+	e, err := NewEngine(DTLSClient, client)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer, _ := server.AnswerHello(nil, []byte("peer"), e.Output(nil))
+	if _, err := e.Open(answer); err != nil {
+		t.Fatal(err)
+	}
+	second := e.Output(nil)
+	before := len(log.list)
+	if _, ok := server.AnswerHello(nil, []byte("peer"), bytes.Clone(second)); !ok || len(log.list) != before {
+		t.Errorf("a good cookie: %v, %d events", ok, len(log.list)-before)
+	}
+	server = server.Clone()
+	server.Trace = func(trace.Event) { panic("full") }
+	for range 2 {
+		func() {
+			defer func() {
+				if recover() == nil {
+					t.Error("the sink's panic is gone")
+				}
+			}()
+			server.AnswerHello(nil, []byte("other"), bytes.Clone(second))
+		}()
+	}
+	if _, ok := server.AnswerHello(nil, []byte("peer"), second); !ok {
+		t.Error("after a panic of the sink the cookie is not good")
+	}
+}

@@ -37,7 +37,8 @@ type Event struct {
 	Time time.Time
 
 	// Conn numbers the connections of a Config and its Clones, from 1, in the order in which
-	// their engines were made or reset. It is 0 for what belongs to no connection.
+	// their engines were made or reset. It is 0 for what belongs to no connection: the end of a
+	// trace, and the ClientHellos that Config.AnswerHello answers, which have no engine.
 	Conn uint64
 
 	// Side is the role of the engine that the event is from: both ends may have a trace.

@@ -127,7 +127,7 @@ func (s *sinks) whole(events []trace.Event) {
 
 // of finds what was told of a connection. Of one that was forgotten, nothing is kept.
 func (s *sinks) of(e trace.Event) *told {
-	if e.Side == "" {
+	if e.Side == "" || e.Conn == 0 {
 		return nil
 	}
 	i := slices.IndexFunc(s.conns, func(t *told) bool { return t.conn == e.Conn && t.side == e.Side })

@@ -162,7 +162,8 @@ func (s *Step) Notation() string {
 	return "[" + s.Label + "]"
 }
 
-// Connections returns the connections of a trace, in the order of their first events.
+// Connections returns the connections of a trace, in the order of their first events. What belongs to
+// none is left out, such as the ClientHellos that Config.AnswerHello has answered.
 func Connections(events []trace.Event) []*Connection {
 	type key struct {
 		conn uint64
@@ -171,7 +172,7 @@ func Connections(events []trace.Event) []*Connection {
 	known := map[key]*builder{}
 	var order []*builder
 	for _, e := range events {
-		if e.Side == "" {
+		if e.Side == "" || e.Side == trace.Server && e.Conn == 0 {
 			continue
 		}
 		k := key{e.Conn, e.Side}

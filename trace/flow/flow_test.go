@@ -267,3 +267,13 @@ func FuzzConnections(f *testing.F) {
 		}
 	})
 }
+
+// TestHellosWithoutEngine: what belongs to no connection is none, and is no part of others.
+func TestHellosWithoutEngine(t *testing.T) {
+	answered := trace.Event{Side: trace.Server, Data: &trace.Message{Type: "ClientHello"}}
+	own := trace.Event{Conn: 1, Side: trace.Server, Data: &trace.Message{Type: "ClientHello", Sequence: 1}}
+	list := flow.Connections([]trace.Event{answered, own, answered})
+	if len(list) != 1 || list[0].Conn != 1 || len(list[0].Events) != 1 {
+		t.Errorf("%d connections: %+v", len(list), list)
+	}
+}
