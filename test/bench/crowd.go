@@ -16,6 +16,20 @@ import (
 	"github.com/hermetic-tls/hermetic/internal/pkitest"
 )
 
+// crowdRows are what a connection costs among many.
+func crowdRows() (rows []row) {
+	for _, s := range []crowd{{Version: tls.VersionTLS13}, {Version: tls.VersionTLS13, Datagrams: true}} {
+		name := settings{version: s.Version, datagrams: s.Datagrams}.versionName()
+		r := row{name: "100,000 servers of " + name, measure: idleRSS, rounds: 1, contestants: []contestant{{ours, s.start}}}
+		if !s.Datagrams {
+			s.CryptoTLS = true
+			r.contestants = append(r.contestants, contestant{cryptoTLS, s.start})
+		}
+		rows = append(rows, r)
+	}
+	return rows
+}
+
 // A crowd is many servers in a process with nothing else in it.
 type crowd struct {
 	Version   uint16

@@ -100,7 +100,7 @@ func TestDisturbedRound(t *testing.T) {
 
 // TestRows: every row of this process works.
 func TestRows(t *testing.T) {
-	out, err := run(t, "--quick", "--rows", "^(Handshakes|Records|Memory)")
+	out, err := run(t, "--quick", "--rows", "^(Handshakes|Records|Memory|Resident memory)")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -81,7 +81,7 @@ func (s settings) handshakeName() string {
 		name = append(name, "mutual")
 	}
 	if s.fresh {
-		name = append(name, "chain never seen")
+		name = append(name, "fresh chain")
 	}
 	return strings.Join(name, ", ")
 }

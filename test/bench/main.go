@@ -57,6 +57,9 @@ type options struct {
 	json    bool
 	check   bool
 	profile string
+	from    string
+	docs    string
+	charts  string
 }
 
 const (
@@ -105,21 +108,76 @@ Exit codes:
 	f.BoolVar(&o.quick, "quick", false, fmt.Sprintf("%d very short rounds, to see that everything works; the figures mean little", quickRounds))
 	f.BoolVar(&o.json, "json", false, "print all figures as JSON, instead of the table")
 	f.BoolVar(&o.check, "check", false, "exit with 1 if a goal is missed by more than the noise")
+	f.StringVar(&o.from, "from", "", "measure nothing: take the figures from this `FILE`, which --json has written")
+	f.StringVar(&o.docs, "docs", "", "write the tables of whole sections into this Markdown `FILE`: docs/performance.md")
+	f.StringVar(&o.charts, "charts", "", "write charts as SVG into this `FOLDER`: docs/performance")
 	f.StringVar(&o.profile, "cpuprofile", "", "write a CPU profile to this `FILE`; its labels are row and contestant")
 	return root
 }
 
 func (o *options) run(c *cobra.Command) error {
-	wanted, err := regexp.Compile(o.rows)
+	r, err := o.result(c.Context())
 	if err != nil {
-		return misuse("--rows: %w", err)
+		return err
 	}
-	if o.rounds < 1 {
-		return misuse("--rounds: %d is not a number from 1", o.rounds)
+	r.Goals = r.judge(goals)
+	if err := o.allowed(r); err != nil {
+		return err
 	}
-	if o.check && o.quick {
-		return misuse("--check needs figures that mean something, and those of --quick do not")
+	if o.json {
+		err = r.writeJSON(c.OutOrStdout())
+	} else {
+		err = r.print(c.OutOrStdout())
 	}
+	if err == nil && o.docs != "" {
+		err = r.writeDocs(o.docs, sections())
+	}
+	if err == nil && o.charts != "" {
+		err = r.writeCharts(o.charts, allCharts())
+	}
+	if err == nil && o.check {
+		err = check(r.Goals)
+	}
+	return err
+}
+
+// result measures, or reads what was measured.
+func (o *options) result(ctx context.Context) (*result, error) {
+	wanted, err := regexp.Compile(o.rows)
+	switch {
+	case err != nil:
+		return nil, misuse("--rows: %w", err)
+	case o.rounds < 1:
+		return nil, misuse("--rounds: %d is not a number from 1", o.rounds)
+	case o.quick && (o.check || o.docs != "" || o.charts != ""):
+		return nil, misuse("--check, --docs and --charts need figures that mean something, and those of --quick do not")
+	}
+	var r *result
+	if o.from != "" {
+		if r, err = readResult(o.from); err == nil {
+			r.keep(wanted)
+		}
+	} else {
+		r, err = o.measure(ctx, wanted)
+	}
+	if err == nil && len(r.Rows) == 0 {
+		err = misuse("--rows: no row matches %q", o.rows)
+	}
+	return r, err
+}
+
+// allowed refuses flags that the result is not good for.
+func (o *options) allowed(r *result) error {
+	switch {
+	case r.Quick && (o.check || o.docs != "" || o.charts != ""):
+		return misuse("--from: %s was measured with --quick: its figures mean nothing", o.from)
+	case o.check && len(r.Goals) == 0:
+		return misuse("--check: there is no goal for these rows")
+	}
+	return nil
+}
+
+func (o *options) measure(ctx context.Context, wanted *regexp.Regexp) (*result, error) {
 	r := &runner{rounds: o.rounds, slice: usualSlice, log: newProgress(os.Stderr)}
 	if o.quick {
 		r.rounds, r.slice, r.quick = quickRounds, quickSlice, true
@@ -127,32 +185,13 @@ func (o *options) run(c *cobra.Command) error {
 	if o.profile != "" {
 		file, err := os.Create(o.profile)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		defer file.Close()
 		if err := pprof.StartCPUProfile(file); err != nil {
-			return err
+			return nil, err
 		}
 		defer pprof.StopCPUProfile()
 	}
-	measured, err := r.run(c.Context(), sections(), wanted)
-	if err != nil {
-		return err
-	}
-	if len(measured.Rows) == 0 {
-		return misuse("--rows: no row matches %q", o.rows)
-	}
-	measured.Goals = measured.judge(goals)
-	if o.check && len(measured.Goals) == 0 {
-		return misuse("--check: there is no goal for these rows")
-	}
-	if o.json {
-		err = measured.writeJSON(c.OutOrStdout())
-	} else {
-		err = measured.print(c.OutOrStdout())
-	}
-	if err != nil || !o.check {
-		return err
-	}
-	return check(measured.Goals)
+	return r.run(ctx, sections(), wanted)
 }

@@ -36,7 +36,7 @@ func TestFlags(t *testing.T) {
 		"no row":                   {[]string{"--rows", "nothing has this name"}, `no row matches "nothing has this name"`},
 		"no rounds":                {[]string{"--rounds", "0"}, "--rounds: 0 is not"},
 		"an argument":              {[]string{"--quick", "records"}, `"records" is given`},
-		"a check of quick figures": {[]string{"--quick", "--check"}, "--check needs figures"},
+		"a check of quick figures": {[]string{"--quick", "--check"}, "--check, --docs and --charts need figures"},
 		"no flag":                  {[]string{"--fast"}, "unknown flag: --fast"},
 	} {
 		if _, err := run(t, c.args...); err == nil || !strings.Contains(err.Error(), c.want) {

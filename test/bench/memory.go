@@ -30,15 +30,6 @@ func memoryRows() (rows []row) {
 			rows = append(rows, r)
 		}
 	}
-	for _, s := range []crowd{{Version: tls.VersionTLS13}, {Version: tls.VersionTLS13, Datagrams: true}} {
-		name := settings{version: s.Version, datagrams: s.Datagrams}.versionName()
-		r := row{name: "100,000 servers of " + name, measure: idleRSS, rounds: 1, contestants: []contestant{{ours, s.start}}}
-		if !s.Datagrams {
-			s.CryptoTLS = true
-			r.contestants = append(r.contestants, contestant{cryptoTLS, s.start})
-		}
-		rows = append(rows, r)
-	}
 	return rows
 }
 

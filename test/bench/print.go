@@ -37,8 +37,7 @@ func (r *result) print(w io.Writer) error {
 	if f, ok := w.(*os.File); !ok || !term.IsTerminal(int(f.Fd())) {
 		text.DisableColors()
 	}
-	m := r.Machine
-	if _, err := fmt.Fprintf(w, "%s, %d cores, %s/%s, %s, commit %s\n", m.CPU, m.Cores, m.OS, m.Arch, m.Go, m.Commit); err != nil {
+	if _, err := fmt.Fprintln(w, r.Machine); err != nil {
 		return err
 	}
 	if r.Quick {
@@ -62,29 +61,52 @@ func (r *result) print(w io.Writer) error {
 
 // sectionTable has a line for each contestant of each row.
 func sectionTable(rows []measuredRow) string {
-	shown, others := measuresOf(rows), othersOf(rows)
+	lines := sectionLines(rows)
+	t := newTable(lines[0])
+	for i, line := range lines[1:] {
+		if i > 0 && line[0] != "" {
+			t.AppendSeparator()
+		}
+		t.AppendRow(cells(line))
+	}
+	return t.Render()
+}
+
+// newTable returns a table whose columns are aligned to the right, but the first two.
+func newTable(head []string) table.Writer {
 	t := table.NewWriter()
 	t.SetStyle(table.StyleLight)
 	t.Style().Format.Header = text.FormatDefault
-	head := table.Row{"work", ""}
+	var columns []table.ColumnConfig
+	for i := 2; i < len(head); i++ {
+		columns = append(columns, table.ColumnConfig{Number: i + 1, Align: text.AlignRight})
+	}
+	t.SetColumnConfigs(columns)
+	t.AppendHeader(cells(head))
+	return t
+}
+
+func cells(line []string) (row table.Row) {
+	for _, s := range line {
+		row = append(row, s)
+	}
+	return row
+}
+
+// sectionLines are the lines of a section's table, the head first. The first of a row has its name.
+func sectionLines(rows []measuredRow) [][]string {
+	shown, others := measuresOf(rows), othersOf(rows)
+	head := []string{"work", ""}
 	for _, m := range shown {
 		head = append(head, string(m))
 	}
 	for _, name := range others {
 		head = append(head, "× "+name)
 	}
-	var columns []table.ColumnConfig
-	for i := 2; i < len(head); i++ {
-		columns = append(columns, table.ColumnConfig{Number: i + 1, Align: text.AlignRight})
-	}
-	t.AppendHeader(head)
-	t.SetColumnConfigs(columns)
-	for i, row := range rows {
-		if i > 0 {
-			t.AppendSeparator()
-		}
+	lines := [][]string{head}
+	for _, row := range rows {
 		for k, c := range row.Contestants {
-			line := table.Row{"", c.Name}
+			line := []string{"", c.Name}
 			if k == 0 {
 				line[0] = row.Name
 			}
@@ -94,10 +116,10 @@ func sectionTable(rows []measuredRow) string {
 			for _, name := range others {
 				line = append(line, showVersus(c.Ratios, name))
 			}
-			t.AppendRow(line)
+			lines = append(lines, line)
 		}
 	}
-	return t.Render()
+	return lines
 }
 
 // missingFrom says which contestants are missing, and why.

@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"encoding/json"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -41,6 +42,24 @@ func (r *result) writeJSON(w io.Writer) error {
 	return e.Encode(r)
 }
 
+// readResult reads what writeJSON has written.
+func readResult(file string) (*result, error) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	r := new(result)
+	if err := json.Unmarshal(text, r); err != nil {
+		return nil, fmt.Errorf("%s is not the output of --json: %w", file, err)
+	}
+	for _, row := range r.Rows {
+		if len(row.Contestants) == 0 {
+			return nil, fmt.Errorf("%s is not the output of --json: the row %q has no contestants", file, row.Name)
+		}
+	}
+	return r, nil
+}
+
 // A machine is what the figures depend on. It does not name the host.
 type machine struct {
 	CPU    string `json:"cpu"`
@@ -53,6 +72,10 @@ type machine struct {
 
 func thisMachine() machine {
 	return machine{CPU: cpuName(), Cores: runtime.NumCPU(), OS: runtime.GOOS, Arch: runtime.GOARCH, Go: runtime.Version(), Commit: commit()}
+}
+
+func (m machine) String() string {
+	return fmt.Sprintf("%s, %d cores, %s/%s, %s, commit %s", m.CPU, m.Cores, m.OS, m.Arch, m.Go, m.Commit)
 }
 
 // cpuName is the processor's name, where Linux tells it.

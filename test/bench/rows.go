@@ -6,7 +6,9 @@ type section struct {
 	// oneThread is for work that this process does itself: it is measured in one thread, and
 	// its time is that of the processor.
 	oneThread bool
-	rows      func() []row
+	// detailed sections have a line for each contestant in the documentation, not one for each row.
+	detailed bool
+	rows     func() []row
 }
 
 // sections are the table.
@@ -15,8 +17,9 @@ func sections() []section {
 		{name: "Handshakes", oneThread: true, rows: handshakeRows},
 		{name: "Records", oneThread: true, rows: recordRows},
 		{name: "Memory", oneThread: true, rows: memoryRows},
-		{name: "DTLS beside pion", oneThread: true, rows: pionRows},
-		{name: "Processes", rows: processRows},
+		{name: "Resident memory", oneThread: true, detailed: true, rows: crowdRows},
+		{name: "DTLS beside pion", oneThread: true, detailed: true, rows: pionRows},
+		{name: "Processes", detailed: true, rows: processRows},
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"runtime"
 	"runtime/pprof"
+	"slices"
 	"time"
 )
 
@@ -28,13 +29,13 @@ func (r *runner) run(ctx context.Context, all []section, wanted *regexp.Regexp) 
 			runtime.GOMAXPROCS(1)
 		}
 		for _, row := range s.rows() {
-			if !wanted.MatchString(s.name + ": " + row.name) {
+			if !wanted.MatchString(title(s.name, row.name)) {
 				continue
 			}
-			r.log.now(s.name + ": " + row.name)
+			r.log.now(title(s.name, row.name))
 			measured, err := r.row(ctx, &row)
 			if err != nil {
-				return nil, fmt.Errorf("%s: %s: %w", s.name, row.name, err)
+				return nil, fmt.Errorf("%s: %w", title(s.name, row.name), err)
 			}
 			measured.Section = s.name
 			res.Rows = append(res.Rows, *measured)
@@ -42,6 +43,14 @@ func (r *runner) run(ctx context.Context, all []section, wanted *regexp.Regexp) 
 		runtime.GOMAXPROCS(threads)
 	}
 	return res, nil
+}
+
+// title is what --rows matches.
+func title(section, row string) string { return section + ": " + row }
+
+// keep drops the rows that do not match.
+func (r *result) keep(wanted *regexp.Regexp) {
+	r.Rows = slices.DeleteFunc(r.Rows, func(m measuredRow) bool { return !wanted.MatchString(title(m.Section, m.Name)) })
 }
 
 // row measures a row: the contestants take turns, each second time in the other order.
