@@ -189,3 +189,30 @@ func textOf(t *testing.T, svg []byte) string {
 		}
 	}
 }
+
+// TestPerformancePage: docs/performance.md has a place for every section, with figures in it, and shows every
+// chart.
+func TestPerformancePage(t *testing.T) {
+	const docs = "../../docs"
+	text, err := os.ReadFile(filepath.Join(docs, "performance.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range sections() {
+		_, rest, _ := strings.Cut(string(text), docsStart(s.name)+"\n")
+		table, _, _ := strings.Cut(rest, docsEnd)
+		for _, row := range s.rows() {
+			if !strings.Contains(table, "| "+row.name+" |") {
+				t.Errorf("%s has no figures of %q: go run ./test/bench --docs writes them", s.name, row.name)
+			}
+		}
+	}
+	for _, c := range allCharts() {
+		for _, theme := range themes {
+			file := "performance/" + c.file + "-" + theme.name + ".svg"
+			if _, err := os.Stat(filepath.Join(docs, file)); err != nil || !strings.Contains(string(text), `"`+file+`"`) {
+				t.Errorf("%s is not shown: %v", file, err)
+			}
+		}
+	}
+}

@@ -50,7 +50,7 @@ func (s settings) floor(t *trial) round {
 		for range signatures {
 			signAndVerify(t, leaf)
 		}
-		if s.fresh && !ecdsa.VerifyASN1(issuer, signed[:], leaf.Leaf.Signature) {
+		if s.fresh != nil && !ecdsa.VerifyASN1(issuer, signed[:], leaf.Leaf.Signature) {
 			t.Fatal("the authority's signature is wrong")
 		}
 	})

@@ -27,7 +27,7 @@ func handshakeSettings() (list []settings) {
 		if v.version == tls.VersionTLS13 {
 			add(func(s *settings) { s.group = tls.X25519MLKEM768 })
 		}
-		add(func(s *settings) { s.fresh = true })
+		add(func(s *settings) { s.fresh = new(supply) })
 		add(func(s *settings) { s.kind = pkitest.RSA2048 })
 		add(func(s *settings) { s.kind = pkitest.Ed25519 })
 		add(func(s *settings) { s.mutual = true })
@@ -80,7 +80,7 @@ func (s settings) handshakeName() string {
 	if s.mutual {
 		name = append(name, "mutual")
 	}
-	if s.fresh {
+	if s.fresh != nil {
 		name = append(name, "fresh chain")
 	}
 	return strings.Join(name, ", ")
@@ -88,36 +88,53 @@ func (s settings) handshakeName() string {
 
 // A supply has more certificates than any cache has room for: it gives each handshake another
 // one, whose chain nobody remembers. The engine's cache has 256 chains; crypto/tls has
-// one for as long as a connection uses it.
+// one for as long as a connection uses it. The contestants share a supply: each collection of
+// garbage visits all of it.
 type supply struct {
+	ca     *pkitest.Authority
 	leaves []tls.Certificate
-	next   int
 }
 
-func newSupply(t *trial, ca *pkitest.Authority, kind string) *supply {
-	n := 1024
+// fill makes the certificates, which last for one row.
+func (s *supply) fill(t *trial, kind string) *pkitest.Authority {
+	n := 320
 	if t.quick {
 		n = 16
 	}
-	s := &supply{leaves: make([]tls.Certificate, n)}
-	for i := range s.leaves {
-		s.leaves[i] = ca.Leaf(t, pkitest.Options{Kind: kind, NewKey: kind != pkitest.RSA2048})
+	if s.leaves == nil {
+		s.ca = pkitest.CA(t)
+		for range n {
+			s.leaves = append(s.leaves, s.ca.Leaf(t, pkitest.Options{Kind: kind, NewKey: true}))
+		}
+		t.Cleanup(func() { s.leaves = nil })
 	}
-	return s
+	return s.ca
 }
 
-func (s *supply) leaf() (*tls.Certificate, error) {
-	s.next++
-	return &s.leaves[s.next%len(s.leaves)], nil
+// order returns a function that gives one certificate after the other. Each contestant goes through all of
+// them: if they took turns, each would meet a part of them too soon again.
+func (s *supply) order() func() (*tls.Certificate, error) {
+	next := 0
+	return func() (*tls.Certificate, error) {
+		next++
+		return &s.leaves[next%len(s.leaves)], nil
+	}
+}
+
+func (s settings) authority(t *trial) *pkitest.Authority {
+	if s.fresh != nil {
+		return s.fresh.fill(t, s.kind)
+	}
+	return pkitest.CA(t)
 }
 
 // handshakes are hermetic's.
 func (s settings) handshakes(t *trial) round {
-	ca := pkitest.CA(t)
+	ca := s.authority(t)
 	client, server := s.ours(t, ca, ca.Leaf(t, pkitest.Options{Kind: s.kind}))
-	if s.fresh {
-		supply := newSupply(t, ca, s.kind)
-		server.GetCertificate = func(*hermetic.ClientHello) (*tls.Certificate, error) { return supply.leaf() }
+	if s.fresh != nil {
+		next := s.fresh.order()
+		server.GetCertificate = func(*hermetic.ClientHello) (*tls.Certificate, error) { return next() }
 	}
 	if s.resumed {
 		client.SessionCache = hermetic.NewSessionCache(1)
@@ -141,11 +158,11 @@ func (s settings) handshakes(t *trial) round {
 
 // theirHandshakes are those of crypto/tls.
 func (s settings) theirHandshakes(t *trial) round {
-	ca := pkitest.CA(t)
+	ca := s.authority(t)
 	client, server := s.theirs(t, ca, ca.Leaf(t, pkitest.Options{Kind: s.kind}))
-	if s.fresh {
-		supply := newSupply(t, ca, s.kind)
-		server.GetCertificate = func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return supply.leaf() }
+	if s.fresh != nil {
+		next := s.fresh.order()
+		server.GetCertificate = func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return next() }
 	}
 	if s.resumed {
 		server.SessionTicketsDisabled = false

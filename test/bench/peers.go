@@ -22,9 +22,9 @@ type settings struct {
 	suite     uint16 // 0: the default
 	kind      string // of the certificate's key: see pkitest
 	mutual    bool
-	resumed   bool // with a new ticket
-	fresh     bool // each handshake has another certificate
-	circl     bool // the groups are circl's
+	resumed   bool    // with a new ticket
+	fresh     *supply // each handshake has another certificate
+	circl     bool    // the groups are circl's
 }
 
 func (s settings) versionName() string {
