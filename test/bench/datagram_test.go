@@ -84,7 +84,7 @@ func TestIdleDatagramMemory(t *testing.T) {
 				if what == "idle" && s.version == tls.VersionTLS13 {
 					most = 4096
 				}
-				heap, _ := perConnection(1000, func() any {
+				heap, _ := perConnection(300, func() any {
 					e := newDatagramEngines(t, client, server)
 					e.transfer(t, []byte("hello"))
 					e.settle(t)

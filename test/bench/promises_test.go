@@ -49,7 +49,7 @@ func idle(t testing.TB, s settings, server bool) int {
 func idleAfter(t testing.TB, s settings, server bool, then func(*hermetic.Engine)) int {
 	ca := pkitest.CA(t)
 	clientCfg, serverCfg := s.ours(t, ca, ca.Leaf(t, pkitest.Options{}))
-	heap, _ := perConnection(1000, func() any {
+	heap, _ := perConnection(300, func() any {
 		e := newEngines(t, clientCfg, serverCfg)
 		e.handshake(t)
 		kept := e.client

@@ -161,7 +161,7 @@ func perOp(t *trial, op func()) round {
 		ops := float64(n)
 		return sample{
 			opTime:      float64(elapsed.Nanoseconds()) / ops,
-			allocations: float64(after.Mallocs-before.Mallocs) / ops,
+			allocations: float64((after.Mallocs - before.Mallocs) / uint64(n)), // whole ones, as testing.AllocsPerRun
 			garbage:     float64(after.TotalAlloc-before.TotalAlloc) / ops,
 		}
 	}
