@@ -172,7 +172,7 @@ func Connections(events []trace.Event) []*Connection {
 	known := map[key]*builder{}
 	var order []*builder
 	for _, e := range events {
-		if e.Side == "" || e.Side == trace.Server && e.Conn == 0 {
+		if e.Side == "" {
 			continue
 		}
 		k := key{e.Conn, e.Side}
@@ -185,10 +185,21 @@ func Connections(events []trace.Event) []*Connection {
 	}
 	list := make([]*Connection, 0, len(order))
 	for _, b := range order {
+		if b.answersOnly() {
+			continue
+		}
 		b.finish()
 		list = append(list, &b.Connection)
 	}
 	return list
+}
+
+// answersOnly reports whether b has what belongs to no connection. An engine says that it has started.
+func (b *builder) answersOnly() bool {
+	return b.Conn == 0 && b.Side == trace.Server && !slices.ContainsFunc(b.Events, func(e trace.Event) bool {
+		_, started := e.Data.(*trace.State)
+		return started
+	})
 }
 
 // builder makes a Connection of events.
