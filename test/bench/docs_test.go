@@ -138,7 +138,9 @@ func TestFrom(t *testing.T) {
 	if _, err := run(t, "--from", saved(t, r), "--check", "--rows", "^Memory"); err == nil || !strings.Contains(err.Error(), "no goal") {
 		t.Errorf("--check without goals: %v", err)
 	}
-	for name, text := range map[string]string{"no JSON": "# Title", "no contestants": `{"rows":[{"name":"work"}]}`} {
+	for name, text := range map[string]string{"no JSON": "# Title", "no rows": "null", "no contestants": `{"rows":[{"name":"work"}]}`,
+		"a measure that does not exist": `{"rows":[{"name":"work","measure":"time","contestants":[{"name":"we","figures":{"color":{}}}]}]}`,
+		"no measure":                    `{"rows":[{"name":"work","contestants":[{"name":"we"}]}]}`} {
 		if _, err := run(t, "--from", pageFile(t, text)); err == nil || !strings.Contains(err.Error(), "is not the output of --json") {
 			t.Errorf("%s: %v", name, err)
 		}

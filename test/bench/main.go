@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/hermetic-tls/hermetic/test/bench/process"
 )
@@ -101,7 +102,7 @@ Exit codes:
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{plainly(err)} })
 	f := root.Flags()
 	f.StringVar(&o.rows, "rows", "", "measure only the rows whose section and name match this `REGEXP`")
 	f.IntVar(&o.rounds, "rounds", usualRounds, "the number of rounds")
@@ -115,7 +116,37 @@ Exit codes:
 	return root
 }
 
+// plainly rewords the error of a flag with an invalid value.
+func plainly(err error) error {
+	var invalid *pflag.InvalidValueError
+	if !errors.As(err, &invalid) {
+		return err
+	}
+	f := invalid.GetFlag()
+	wanted := map[string]string{"int": "a number", "bool": "true or false"}[f.Value.Type()]
+	return fmt.Errorf("--%s: %q is not %s", f.Name, invalid.GetValue(), wanted)
+}
+
+// consistent refuses flags that exclude each other, and names of files that are empty: in a script, a
+// variable that is not set.
+func (o *options) consistent(f *pflag.FlagSet) error {
+	for _, name := range []string{"from", "docs", "charts", "cpuprofile"} {
+		if f.Changed(name) && f.Lookup(name).Value.String() == "" {
+			return misuse("--%s: the name is empty", name)
+		}
+	}
+	for _, name := range []string{"rounds", "quick", "cpuprofile"} {
+		if o.from != "" && f.Changed(name) {
+			return misuse("--%s and --from exclude each other: --from measures nothing", name)
+		}
+	}
+	return nil
+}
+
 func (o *options) run(c *cobra.Command) error {
+	if err := o.consistent(c.Flags()); err != nil {
+		return err
+	}
 	r, err := o.result(c.Context())
 	if err != nil {
 		return err

@@ -37,6 +37,10 @@ func TestFlags(t *testing.T) {
 		"no rounds":                {[]string{"--rounds", "0"}, "--rounds: 0 is not"},
 		"an argument":              {[]string{"--quick", "records"}, `"records" is given`},
 		"a check of quick figures": {[]string{"--quick", "--check"}, "--check, --docs and --charts need figures"},
+		"no number":                {[]string{"--rounds", "many"}, `--rounds: "many" is not a number`},
+		"no name":                  {[]string{"--docs", ""}, "--docs: the name is empty"},
+		"to measure, and not to":   {[]string{"--from", "x.json", "--rounds", "3"}, "--rounds and --from exclude each other"},
+		"no file":                  {[]string{"--from", "nothing.json"}, "nothing.json: no such file"},
 		"no flag":                  {[]string{"--fast"}, "unknown flag: --fast"},
 	} {
 		if _, err := run(t, c.args...); err == nil || !strings.Contains(err.Error(), c.want) {

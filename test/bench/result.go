@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -52,12 +53,33 @@ func readResult(file string) (*result, error) {
 	if err := json.Unmarshal(text, r); err != nil {
 		return nil, fmt.Errorf("%s is not the output of --json: %w", file, err)
 	}
-	for _, row := range r.Rows {
-		if len(row.Contestants) == 0 {
-			return nil, fmt.Errorf("%s is not the output of --json: the row %q has no contestants", file, row.Name)
-		}
+	if err := r.valid(); err != nil {
+		return nil, fmt.Errorf("%s is not the output of --json: %w", file, err)
 	}
 	return r, nil
+}
+
+// valid refuses what --json never writes.
+func (r *result) valid() error {
+	if len(r.Rows) == 0 {
+		return errors.New("it has no rows")
+	}
+	for _, row := range r.Rows {
+		if len(row.Contestants) == 0 {
+			return fmt.Errorf("the row %q has no contestants", row.Name)
+		}
+		for _, c := range row.Contestants {
+			for m := range c.Figures {
+				if !m.known() {
+					return fmt.Errorf("nobody measures %q", m)
+				}
+			}
+		}
+		if !row.Measure.known() {
+			return fmt.Errorf("nobody measures %q", row.Measure)
+		}
+	}
+	return nil
 }
 
 // A machine is what the figures depend on. It does not name the host.

@@ -98,13 +98,23 @@ var measures = []struct {
 
 // order is a measure's place in measures.
 func (m measure) order() int {
+	i := m.find()
+	if i < 0 {
+		panic("measures has no " + string(m))
+	}
+	return i
+}
+
+func (m measure) find() int {
 	for i := range measures {
 		if measures[i].measure == m {
 			return i
 		}
 	}
-	panic("measures has no " + string(m))
+	return -1
 }
+
+func (m measure) known() bool { return m.find() >= 0 }
 
 func (m measure) show(v float64) string { return measures[m.order()].show(v) }
 

@@ -24,25 +24,33 @@ func (r *runner) run(ctx context.Context, all []section, wanted *regexp.Regexp) 
 	res := &result{Machine: thisMachine(), Quick: r.quick}
 	defer r.log.done()
 	for _, s := range all {
-		threads := runtime.GOMAXPROCS(0)
-		if s.oneThread {
-			runtime.GOMAXPROCS(1)
+		rows, err := r.section(ctx, s, wanted)
+		if err != nil {
+			return nil, err
 		}
-		for _, row := range s.rows() {
-			if !wanted.MatchString(title(s.name, row.name)) {
-				continue
-			}
-			r.log.now(title(s.name, row.name))
-			measured, err := r.row(ctx, &row)
-			if err != nil {
-				return nil, fmt.Errorf("%s: %w", title(s.name, row.name), err)
-			}
-			measured.Section = s.name
-			res.Rows = append(res.Rows, *measured)
-		}
-		runtime.GOMAXPROCS(threads)
+		res.Rows = append(res.Rows, rows...)
 	}
 	return res, nil
+}
+
+func (r *runner) section(ctx context.Context, s section, wanted *regexp.Regexp) (list []measuredRow, err error) {
+	if s.oneThread {
+		defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	}
+	for _, row := range s.rows() {
+		name := title(s.name, row.name)
+		if !wanted.MatchString(name) {
+			continue
+		}
+		r.log.now(name)
+		measured, err := r.row(ctx, &row)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+		measured.Section = s.name
+		list = append(list, *measured)
+	}
+	return list, nil
 }
 
 // title is what --rows matches.
