@@ -7,6 +7,8 @@ import (
 	"slices"
 
 	"github.com/go-analyze/charts"
+
+	"github.com/hermetic-tls/hermetic/test/bench/process"
 )
 
 // A chart is a picture of several rows, with a bar for each series.
@@ -76,6 +78,22 @@ func allCharts() []chart {
 			},
 			series: []series{
 				{"hermetic", ours, idleHeap, oursColor}, {"hermetic, compact", ours, compactHeap, paleColor}, {"crypto/tls", cryptoTLS, idleHeap, theirColor},
+			},
+		},
+		{
+			file: "server-handshakes", title: "Full handshakes for a second of the server's CPU: more is better", show: showCount,
+			rows: []labeled{{"X25519, P-256", "full handshakes, X25519, P-256"}},
+			series: []series{
+				{"gnettls", process.Gnettls, perCPU, oursColor}, {"gnettls with circl", process.GnettlsCircl, perCPU, paleColor},
+				{"net/http", process.NetHTTP, perCPU, theirColor}, {"nginx", process.Nginx, perCPU, floorColor},
+			},
+		},
+		{
+			file: "server-answers", title: "Answers of 2 KB for a second of the server's CPU: more is better", show: showCount,
+			rows: []labeled{{"64 connections", "2 KB answers, 64 connections"}, {"1,000 connections", "2 KB answers, 1,000 connections"}},
+			series: []series{
+				{"gnettls", process.Gnettls, perCPU, oursColor}, {"gnet without TLS", process.Gnet, perCPU, paleColor},
+				{"net/http", process.NetHTTP, perCPU, theirColor}, {"nginx", process.Nginx, perCPU, floorColor},
 			},
 		},
 	}

@@ -112,7 +112,7 @@ Exit codes:
 	f.StringVar(&o.from, "from", "", "measure nothing: take the figures from this `FILE`, which --json has written")
 	f.StringVar(&o.docs, "docs", "", "write the tables of whole sections into this Markdown `FILE`: docs/performance.md")
 	f.StringVar(&o.charts, "charts", "", "write charts as SVG into this `FOLDER`: docs/performance")
-	f.StringVar(&o.profile, "cpuprofile", "", "write a CPU profile to this `FILE`; its labels are row and contestant")
+	f.StringVar(&o.profile, "cpuprofile", "", "write a CPU profile to this `FILE`, labeled with row and contestant, and those of Go servers of the last row to FILE.NAME")
 	return root
 }
 
@@ -209,7 +209,7 @@ func (o *options) allowed(r *result) error {
 }
 
 func (o *options) measure(ctx context.Context, wanted *regexp.Regexp) (*result, error) {
-	r := &runner{rounds: o.rounds, slice: usualSlice, log: newProgress(os.Stderr)}
+	r := &runner{rounds: o.rounds, slice: usualSlice, profile: o.profile, log: newProgress(os.Stderr)}
 	if o.quick {
 		r.rounds, r.slice, r.quick = quickRounds, quickSlice, true
 	}

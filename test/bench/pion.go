@@ -37,15 +37,23 @@ var pionSettings = []settings{
 // pionRows are DTLS beside pion/dtls. A server asks for no cookie, in all of them.
 func pionRows() (rows []row) {
 	for _, s := range pionSettings {
-		idle := s.besidePion("idle connection", idleHeap, s.bothIdle, connector.idle)
-		idle.rounds = 1 // it is exact, and the peers' timers take long to end
-		rows = append(rows,
-			s.besidePion("handshake and close", opTime, s.closedHandshakes, connector.handshakes),
-			s.besidePion("datagram of 64 B", opTime, func(t *trial) round { return s.records(t, 64) },
-				func(c connector, t *trial) round { return c.datagrams(t, 64) }),
-			s.besidePion("datagram of 1 KB", opTime, func(t *trial) round { return s.records(t, 1<<10) },
-				func(c connector, t *trial) round { return c.datagrams(t, 1<<10) }),
-			idle)
+		rows = append(rows, s.besidePion("handshake and close", opTime, s.closedHandshakes, connector.handshakes))
+		for _, size := range recordSizes[:2] {
+			rows = append(rows, s.besidePion("datagram of "+size.name, opTime,
+				func(t *trial) round { return s.records(t, size.bytes) },
+				func(c connector, t *trial) round { return c.datagrams(t, size.bytes) }))
+		}
+	}
+	return rows
+}
+
+// pionMemoryRows are idle connections. They are exact, and the peers' timers take long to end: one
+// round is enough.
+func pionMemoryRows() (rows []row) {
+	for _, s := range pionSettings {
+		r := s.besidePion("idle connection", idleHeap, s.bothIdle, connector.idle)
+		r.rounds = 1
+		rows = append(rows, r)
 	}
 	return rows
 }

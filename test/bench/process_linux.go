@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/pem"
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/hermetic-tls/hermetic/internal/pkitest"
@@ -12,34 +13,46 @@ import (
 // A workload measures a server once.
 type workload func(t *trial, s *process.Server) (sample, error)
 
-// processRows are whole servers under load.
-func processRows() []row {
-	alsoCircl := map[string][]string{
-		process.Gnettls:      {process.NetHTTP, process.Nginx},
-		process.GnettlsCircl: {process.NetHTTP, process.Nginx},
-	}
-	withFloor := map[string][]string{process.Gnettls: {process.NetHTTP, process.Nginx, process.Gnet}}
-	tls := []string{process.Gnettls, process.NetHTTP, process.Nginx}
-	all := append([]string{process.Gnet}, tls...)
+// The contestants of most rows: those with TLS, and with the floor of gnettls.
+var (
+	secureServers = []string{process.Gnettls, process.NetHTTP, process.Nginx}
+	allServers    = append([]string{process.Gnettls, process.Gnet}, secureServers[1:]...)
+)
+
+const serverRounds = 9
+
+// serverRows are whole servers under load.
+func serverRows() []row {
+	circl := append([]string{process.Gnettls, process.GnettlsCircl}, secureServers[1:]...)
+	peers := secureServers[1:]
+	versus := map[string][]string{process.Gnettls: peers, process.GnettlsCircl: peers}
 	return []row{
-		{name: "full handshakes, X25519, P-256", measure: perCPU, rounds: 9, versus: alsoCircl,
-			contestants: servers(handshakeLoad, append([]string{process.GnettlsCircl}, tls...))},
-		{name: "2 KB answers, 64 connections", measure: perCPU, rounds: 9, versus: withFloor,
-			contestants: servers(answerLoad(64), all)},
-		{name: "2 KB answers, 1,000 connections", measure: perCPU, rounds: 9, versus: withFloor,
-			contestants: servers(answerLoad(1000), all)},
-		{name: "4,000 answers of 2 KB a second", measure: p99, rounds: 9, versus: withFloor,
-			contestants: servers(latencyLoad, all)},
-		{name: "10,000 idle connections, each", measure: rss, rounds: 1,
-			contestants: servers(idleLoad, tls)},
+		{name: "full handshakes, X25519, P-256", measure: perCPU, rounds: serverRounds, versus: versus, contestants: servers(handshakeLoad, circl)},
+		{name: "2 KB answers, 64 connections", measure: perCPU, rounds: serverRounds, contestants: servers(answerLoad(64), allServers)},
+		{name: "2 KB answers, 1,000 connections", measure: perCPU, rounds: serverRounds, contestants: servers(answerLoad(1000), allServers)},
 	}
+}
+
+// latencyRows are servers that are asked at a moderate rate: each can answer several times as many
+// requests.
+func latencyRows() []row {
+	return []row{{name: "4,000 answers of 2 KB a second", measure: p99, rounds: serverRounds, contestants: servers(latencyLoad, allServers)}}
+}
+
+// serverMemoryRows are servers with idle connections.
+func serverMemoryRows() []row {
+	return []row{{name: "10,000 idle connections, each", measure: rss, rounds: 1, contestants: servers(idleLoad, secureServers)}}
 }
 
 // servers are contestants, each of which is a process that lives as long as the row.
 func servers(load workload, names []string) (list []contestant) {
 	for _, name := range names {
 		list = append(list, contestant{name, func(t *trial) round {
-			s, err := process.Start(name, newPKI(t), "")
+			profile := t.profile
+			if profile != "" {
+				profile += "." + strings.ReplaceAll(name, "/", "-")
+			}
+			s, err := process.Start(name, newPKI(t), profile)
 			var missing *process.MissingError
 			switch {
 			case errors.As(err, &missing):
@@ -92,7 +105,6 @@ func answerLoad(conns int) workload {
 	}
 }
 
-// latencyLoad has a moderate rate: all contestants can answer several times as many requests.
 func latencyLoad(t *trial, s *process.Server) (sample, error) {
 	l, err := s.Latency(t.ctx, some(t, 64), 4000, window(t))
 	return sample{p50: float64(l.P50), p99: float64(l.P99), p999: float64(l.P999)}, err

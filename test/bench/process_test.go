@@ -11,7 +11,7 @@ import (
 
 // TestPeers: in each row every server, and every library, does something.
 func TestPeers(t *testing.T) {
-	out, err := run(t, "--quick", "--json", "--rows", "^(Processes|DTLS beside pion)")
+	out, err := run(t, "--quick", "--json", "--rows", "^(Server|DTLS.*beside pion)")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -19,7 +19,7 @@ func TestPeers(t *testing.T) {
 	if err := json.Unmarshal([]byte(out), &r); err != nil {
 		t.Fatal(err)
 	}
-	if want := len(processRows()) + len(pionRows()); len(r.Rows) != want {
+	if want := len(serverRows()) + len(latencyRows()) + len(serverMemoryRows()) + len(pionRows()) + len(pionMemoryRows()); len(r.Rows) != want {
 		t.Errorf("%d rows, want %d", len(r.Rows), want)
 	}
 	for _, row := range r.Rows {

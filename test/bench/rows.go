@@ -19,7 +19,10 @@ func sections() []section {
 		{name: "Memory", oneThread: true, rows: memoryRows},
 		{name: "Resident memory", oneThread: true, detailed: true, rows: crowdRows},
 		{name: "DTLS beside pion", oneThread: true, detailed: true, rows: pionRows},
-		{name: "Processes", detailed: true, rows: processRows},
+		{name: "DTLS memory beside pion", oneThread: true, detailed: true, rows: pionMemoryRows},
+		{name: "Servers", rows: serverRows},
+		{name: "Server latency", detailed: true, rows: latencyRows},
+		{name: "Server memory", rows: serverMemoryRows},
 	}
 }
 

@@ -13,10 +13,11 @@ import (
 
 // A runner measures rows.
 type runner struct {
-	rounds int
-	slice  time.Duration
-	quick  bool
-	log    *progress
+	rounds  int
+	slice   time.Duration
+	quick   bool
+	profile string // see trial
+	log     *progress
 }
 
 // run measures the rows whose section and name match.
@@ -63,7 +64,7 @@ func (r *result) keep(wanted *regexp.Regexp) {
 
 // row measures a row: the contestants take turns, each second time in the other order.
 func (r *runner) row(ctx context.Context, row *row) (*measuredRow, error) {
-	t := &trial{ctx: ctx, slice: r.slice, quick: r.quick}
+	t := &trial{ctx: ctx, slice: r.slice, quick: r.quick, profile: r.profile}
 	defer t.clean()
 	rounds := make([]round, len(row.contestants))
 	samples := make([]map[measure][]float64, len(row.contestants))

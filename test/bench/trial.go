@@ -14,6 +14,7 @@ type trial struct {
 	ctx      context.Context
 	slice    time.Duration // what a round takes
 	quick    bool          // see only that it works
+	profile  string        // the file for a CPU profile, to which servers add their names; empty: none
 	cleanups []func()
 }
 
