@@ -90,6 +90,7 @@ type Engine struct {
 	conn       *handshake.Connection
 	pending    Pending      // what the caller is asked: the public form of the machine's question
 	tickets    *[]TicketKey // for this handshake, once they are known
+	putOff     error        // of the record that the caller has next: OpenAll has opened it
 	err        error        // a fatal failure: final until Reset
 	owed       string       // the bytes that must still be sent after it
 	serverName string
@@ -349,23 +350,31 @@ func (e *Engine) Open(in []byte) (Opened, error) {
 	if e.trace.Enter() {
 		return e.traceOpen(in)
 	}
-	data, n, kind, err := e.open(in)
+	data, n, kind, err := e.open(in, false)
 	return Opened{Data: data, N: n, Kind: kind}, err
 }
 
-// open is Open. Its results, unlike an Opened, stay in registers.
-func (e *Engine) open(in []byte) (data []byte, n int, kind Kind, err error) {
+// open is Open. Its results, unlike an Opened, stay in registers. After data that the same call
+// returns, an error is put off.
+func (e *Engine) open(in []byte, after bool) (data []byte, n int, kind Kind, err error) {
 	e.start()
-	if e.err != nil {
+	switch {
+	case e.err != nil:
 		return nil, 0, KindNone, e.err
-	}
-	if e.pending != nil {
+	case e.pending != nil:
 		return nil, 0, KindNone, ErrPending
+	case e.putOff != nil:
+		n, err = e.openPutOff(in)
+		return nil, n, KindNone, err
 	}
 	now := e.now()
 	o, n, err := e.carrier.Open(now, in)
 	if err == nil && o.Data == nil { // with data there are no messages
 		err = e.handleMessages(now)
+	}
+	if err != nil && after {
+		e.putOff = err
+		return nil, 0, KindNone, err
 	}
 	if err != nil {
 		if err != carrier.ErrClosed {

@@ -16,20 +16,21 @@ const maxJoined = 512
 // it until N is 0 or in is used up, because one call may stop early: after a record that is not
 // application data, and before one that is incomplete or large.
 //
-// An error that comes after data is returned by the next call, and N leaves out its record. So
-// an error never comes with data. In DTLS, OpenAll is Open: each datagram stands alone.
+// A record that comes after data and ends the connection is left to the next call, as if it had
+// not been opened yet: N leaves it out, and until then the engine sends and answers as before. So an
+// error never comes with data. In DTLS, OpenAll is Open: each datagram stands alone.
 func (e *Engine) OpenAll(in []byte) (Opened, error) {
 	if e.trace.Enter() {
 		return e.traceOpenAll(in)
 	}
-	data, n, kind, err := e.open(in)
+	data, n, kind, err := e.open(in, false)
 	s, stream := e.carrier.(*carrier.Stream)
 	if kind == KindNone || !stream || !joinable(s, in[n:]) || len(data) > maxJoined {
 		return Opened{Data: data, N: n, Kind: kind}, err
 	}
 	all := append(in[:0], data...) // the record was longer
 	for joinable(s, in[n:]) {
-		next, m, kind, err := e.open(in[n:])
+		next, m, kind, err := e.open(in[n:], true)
 		if err != nil {
 			break
 		}
@@ -41,6 +42,19 @@ func (e *Engine) OpenAll(in []byte) (Opened, error) {
 	}
 	poison.Around(in[:n], all)
 	return Opened{Data: all[:len(all):len(all)], N: n, Kind: kind}, nil
+}
+
+// openPutOff returns the error of the record that in begins with, which is decrypted already.
+func (e *Engine) openPutOff(in []byte) (n int, err error) {
+	s := e.carrier.(*carrier.Stream)
+	if s.Missing(in) > 0 {
+		return 0, nil
+	}
+	if e.putOff == carrier.ErrClosed {
+		n = s.Length(in)
+	}
+	err, e.putOff = e.putOff, nil
+	return n, e.fail(err)
 }
 
 // joinable reports whether in begins with a small record that is complete.

@@ -44,6 +44,7 @@ var stateLabel = []byte("hermetic engine state")
 
 var (
 	errOver   = &invalidOperation{"both sides have closed the connection, and its keys are forgotten"}
+	errPutOff = &invalidOperation{"a received record ends the connection: call Open or OpenAll with what is not opened yet"}
 	errNoAEAD = &invalidOperation{"the AEAD is nil: the state must be sealed, for example with chacha20poly1305.NewX"}
 )
 
@@ -65,6 +66,8 @@ func (e *Engine) Export(dst []byte, aead cipher.AEAD) ([]byte, error) {
 		return dst, errOver
 	case aead == nil:
 		return dst, errNoAEAD
+	case e.putOff != nil:
+		return dst, errPutOff
 	}
 	s, err := e.carrier.Sleep(e.plan.cfg.now())
 	if err != nil {
