@@ -116,7 +116,7 @@ func (c *Conn) WriteBuffers(data [][]byte) (int, error) { return c.writeBuffers(
 // an error. io.Copy uses it: data is not copied in between. Until it returns, Read waits. Data
 // that w does not take is left to Read.
 //
-// In DTLS, each datagram is one Write.
+// In DTLS, each datagram is one Write, and what w does not take of it is lost.
 func (c *Conn) WriteTo(w io.Writer) (int64, error) { return c.session.WriteTo(w) }
 
 // Close sends close_notify, unless it would have to wait for another call, and closes the

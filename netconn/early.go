@@ -99,6 +99,15 @@ func (s *stream) takeEarly(p []byte, w which) (n int, err error) {
 	return n, err
 }
 
+// readAllEarly makes all early data that has arrived what is read next. The caller holds reading, and
+// nothing else is to be read.
+func (s *stream) readAllEarly(w which) error {
+	return s.use(w, func() {
+		s.data, s.earlyData = s.earlyData, nil
+		s.early.Store(false)
+	})
+}
+
 // sealEarly runs while the engine is guarded: until then, setProtocols may replace it.
 func (s *stream) sealEarly(dst, data []byte) ([]byte, error) {
 	s.used = true

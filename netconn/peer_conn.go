@@ -74,11 +74,8 @@ func (p *peer) WriteTo(w io.Writer) (n int64, err error) {
 		case err != nil:
 			return n, err
 		}
-		m, err := w.Write(buf[:size])
-		if n += int64(m); err == nil && m < size {
-			err = io.ErrShortWrite
-		}
-		if err != nil {
+		m, err := writeAll(w, buf[:size])
+		if n += int64(m); err != nil {
 			return n, err
 		}
 	}

@@ -30,8 +30,11 @@ const (
 	maxEmptyReads = 100
 )
 
-// errCount is the error for a broken transport, instead of a panic.
-var errCount = errors.New("netconn: the transport returned an invalid byte count")
+// Errors for a broken transport or writer, instead of a panic.
+var (
+	errCount  = errors.New("netconn: the transport returned an invalid byte count")
+	errWriter = errors.New("netconn: the writer returned an invalid byte count")
+)
 
 var (
 	largeReads = sync.Pool{New: func() any { return new([largeRead]byte) }}
@@ -59,7 +62,7 @@ type stream struct {
 	large   *[largeRead]byte // from largeReads, while needed
 	from    int              // buffer()[from:to] is not opened yet
 	to      int
-	data    []byte        // plaintext not read yet: aliases the buffer
+	data    []byte        // plaintext not read yet: aliases the buffer, unless it is early data
 	more    bool          // the next record is in the buffer
 	filled  bool          // by the transport's last read: there may be more
 	readErr error         // the transport's, final

@@ -2,6 +2,7 @@ package netconn
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -166,6 +167,7 @@ type picky struct {
 	got  bytes.Buffer
 	left int
 	err  error
+	lie  int // instead of the count, when there is no room
 }
 
 func (p *picky) Write(b []byte) (int, error) {
@@ -175,21 +177,31 @@ func (p *picky) Write(b []byte) (int, error) {
 	}
 	n, _ := p.got.Write(b[:p.left])
 	p.left = 0
-	return n, p.err
+	return cmp.Or(p.lie, n), p.err
+}
+
+type writeToFailure struct {
+	name string
+	w    *picky
+	want error
+}
+
+// writeToFailures are writers that do not take everything.
+func writeToFailures() []writeToFailure {
+	return []writeToFailure{
+		{"an error", &picky{left: 700, err: errFull}, errFull},
+		{"a short write", &picky{left: 700}, io.ErrShortWrite},
+		{"a writer that takes nothing", &picky{err: errFull}, errFull},
+		{"io.EOF, of the writer", &picky{left: 700, err: io.EOF}, io.EOF},
+		{"a count that is too large", &picky{left: 1000, lie: 1001}, errWriter},
+		{"a negative count", &picky{left: 1000, lie: -1}, errWriter},
+	}
 }
 
 // TestWriteToFails: what the writer does not take is left to Read, and so is what comes after a
 // deadline.
 func TestWriteToFails(t *testing.T) {
-	for _, test := range []struct {
-		name string
-		w    *picky
-		want error
-	}{
-		{"an error", &picky{left: 1500, err: errFull}, errFull},
-		{"a short write", &picky{left: 1500}, io.ErrShortWrite},
-		{"a writer that takes nothing", &picky{err: errFull}, errFull},
-	} {
+	for _, test := range writeToFailures() {
 		t.Run(test.name, func(t *testing.T) {
 			c, s, from, to := taped(t)
 			want := write(t, c, 1000, 1000, 10, 10)
@@ -245,6 +257,37 @@ func TestWriteToEarlyData(t *testing.T) {
 		}
 		return nil
 	})
+}
+
+// TestWriteToEarlyDataFails: early data that the writer does not take is left to Read too.
+func TestWriteToEarlyDataFails(t *testing.T) {
+	for _, test := range writeToFailures() {
+		t.Run(test.name, func(t *testing.T) {
+			client, server := earlyConfigs(t)
+			c, s := earlyPair(t, client, server)
+			early := bytes.Repeat([]byte("early"), 200)
+			if n, err := c.WriteEarlyData(early); err != nil || n != len(early) {
+				t.Fatal(n, err)
+			}
+			both(t, func() error {
+				if err := c.Handshake(); err != nil {
+					return err
+				}
+				write(t, c, 3)
+				return c.CloseWrite()
+			}, func() error {
+				n, err := s.WriteTo(test.w)
+				if err != test.want || int(n) != test.w.got.Len() {
+					t.Errorf("%d bytes of %d, error %v, want %v", n, test.w.got.Len(), err, test.want)
+				}
+				rest, err := io.ReadAll(s)
+				if got, want := test.w.got.String()+string(rest), string(early)+"aaa"; err != nil || got != want {
+					t.Errorf("%d bytes come of %d, %v", len(got), len(want), err)
+				}
+				return nil
+			})
+		})
+	}
 }
 
 // TestWriteBuffers: slices are written as if they were joined, with one call of the transport.

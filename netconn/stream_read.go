@@ -48,57 +48,58 @@ func (s *stream) read(p []byte) (int, error) {
 	}
 }
 
-// WriteTo writes data to w from the buffer in which it was opened.
+// WriteTo writes data to w from the buffer in which it was opened. It keeps other readers out until
+// the end.
 func (s *stream) WriteTo(w io.Writer) (n int64, err error) {
 	if err := s.handshake(context.Background()); err != nil {
 		return 0, err
 	}
-	var early [512]byte
-	for s.early.Load() {
-		m, err := s.takeEarly(early[:], readDeadline)
-		if err == nil {
-			m, err = w.Write(early[:m])
-		}
-		if n += int64(m); err != nil {
-			return n, s.instead(err)
-		}
-	}
-	m, err := s.writeTo(w)
-	if err = s.instead(err); err == io.EOF {
-		err = nil
-	}
-	return n + m, err
-}
-
-// writeTo keeps other readers out until the end.
-func (s *stream) writeTo(w io.Writer) (n int64, err error) {
 	if err := s.lock(s.reading, readDeadline); err != nil {
-		return 0, err
+		return 0, s.instead(err)
 	}
 	defer s.reading.unlock()
 	for {
-		if err := s.over(); err != nil {
-			return n, err
+		switch err := s.await(); {
+		case err == io.EOF:
+			return n, nil
+		case err != nil:
+			return n, s.instead(err)
 		}
-		if len(s.data) == 0 {
-			if err := s.open(readDeadline); err != nil {
-				return n, err
-			}
-			continue
-		}
-		m, err := w.Write(s.data)
-		switch {
-		case m < 0 || m > len(s.data):
-			m, err = 0, errCount
-		case err == nil && m < len(s.data):
-			err = io.ErrShortWrite
-		}
+		m, err := writeAll(w, s.data)
 		n, s.data = n+int64(m), s.data[m:]
 		s.release()
 		if err != nil {
-			return n, err
+			return n, err // of w, whatever it is: also io.EOF
 		}
 	}
+}
+
+// await waits for data. The caller holds reading.
+func (s *stream) await() error {
+	for {
+		if err := s.over(); err != nil || len(s.data) > 0 {
+			return err
+		}
+		read := s.open
+		if s.early.Load() {
+			read = s.readAllEarly
+		}
+		if err := read(readDeadline); err != nil {
+			return err
+		}
+	}
+}
+
+// writeAll writes b to w, whose count it does not trust.
+func writeAll(w io.Writer, b []byte) (int, error) {
+	n, err := w.Write(b)
+	switch {
+	case n < 0 || n > len(b):
+		return 0, errWriter
+	case err == nil && n < len(b):
+		err = io.ErrShortWrite
+	}
+	return n, err
 }
 
 // open waits for the next record and opens it, and the small ones after it that have arrived
