@@ -742,7 +742,7 @@ func TestIdleReads(t *testing.T) {
 				m := newMux(conn)
 				time.Sleep(time.Minute)
 				synctest.Wait()
-				if most := int64(maxEmpty + time.Minute/pause + 1); conn.reads.Load() > most {
+				if most := int64(maxEmpty * (time.Minute/pause + 1)); conn.reads.Load() > most {
 					t.Errorf("%d reads in a minute, more than %d", conn.reads.Load(), most)
 				}
 				for range 2 * maxEmpty {
@@ -762,4 +762,44 @@ func TestIdleReads(t *testing.T) {
 			})
 		})
 	}
+}
+
+// floodedConn has so many datagrams of no use before each one that is.
+type floodedConn struct {
+	net.Conn
+	useless, n int
+	next       chan []byte
+}
+
+func (c *floodedConn) Read(p []byte) (int, error) {
+	if c.n++; c.n%(c.useless+1) != 0 {
+		return 0, nil
+	}
+	datagram, ok := <-c.next
+	if !ok {
+		return 0, io.EOF
+	}
+	return copy(p, datagram), nil
+}
+
+// TestUselessDatagrams: empty datagrams, which anybody may send, hardly delay others.
+func TestUselessDatagrams(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		conn := &floodedConn{useless: 1000, next: make(chan []byte)}
+		m := newMux(conn)
+		began := time.Now()
+		for range 100 {
+			conn.next <- []byte{22, 1, 2}
+			if n, err := m.dtls.Read(make([]byte, 10)); n != 3 || err != nil {
+				t.Fatalf("Read: %d, %v", n, err)
+			}
+		}
+		if took := time.Since(began); took > 10*time.Second {
+			t.Errorf("100 datagrams, each after 1,000 empty ones, take %v", took)
+		}
+		close(conn.next)
+		if _, err := m.dtls.Read(make([]byte, 10)); err != io.EOF {
+			t.Errorf("at the end: %v", err)
+		}
+	})
 }
