@@ -215,8 +215,8 @@ func (c *Context) step() error {
 	return c.fill()
 }
 
-// Read reads up to len(p) bytes of data from the peer, at most one record. It first performs the
-// handshake if that is not complete.
+// Read reads up to len(p) bytes of data from the peer: of one record, or of small ones that have
+// arrived together. It first performs the handshake if that is not complete.
 func (c *Context) Read(p []byte) (int, error) {
 	if err := c.enter(); err != nil {
 		return 0, err
@@ -251,7 +251,7 @@ func (c *Context) read(p []byte) (int, error) {
 	return n, nil
 }
 
-// fill opens one record, and reads it first if needed.
+// fill opens a record, and reads it first if needed.
 func (c *Context) fill() error {
 	if c.closed {
 		return ErrClosed
