@@ -216,6 +216,7 @@ func (e *Engine) handle(m wire.Message) error {
 func (e *Engine) advance() error {
 	for {
 		if e.machine.Finished() {
+			e.machine.Release()
 			e.machine, e.tickets, e.caller, e.complete = nil, nil, nil, true
 			e.traceCompleted()
 			e.keep()

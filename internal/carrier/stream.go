@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"math"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/hermetic-tls/hermetic/internal/alert"
@@ -420,17 +421,40 @@ func (s *Stream) Send(msg []byte) uint16 {
 		return 0
 	}
 	if s.queued == nil {
-		s.queued = make([]byte, 0, 1024)
+		s.queued = borrow()
 	}
 	s.queued = append(s.queued, msg...)
 	s.trace.MessageSent(msg, 0)
 	return 0
 }
 
+// roomSize is how much most flights take.
+const roomSize = 2048
+
+var rooms = sync.Pool{New: func() any { return new([roomSize]byte) }}
+
+// borrow returns an empty buffer for messages or records on their way out.
+func borrow() []byte { return rooms.Get().(*[roomSize]byte)[:0] }
+
+// giveBack lets other streams use the buffers. No message waits there.
+func (s *Stream) giveBack() {
+	for _, b := range [][]byte{s.queued, s.output} {
+		if cap(b) == roomSize { // else it has grown
+			room := (*[roomSize]byte)(b[:roomSize])
+			clear(room[:])
+			rooms.Put(room)
+		}
+	}
+	s.queued, s.output = nil, nil
+}
+
 // flush puts the queued messages into records.
 func (s *Stream) flush() {
 	if len(s.queued) > 0 {
 		s.Wake()
+		if s.output == nil {
+			s.output = borrow()
+		}
 	}
 	for rest := s.queued; len(rest) > 0; {
 		n := min(len(rest), s.MaxData())
@@ -540,6 +564,7 @@ func (s *Stream) Speaks() bool {
 
 // Forget drops all keys.
 func (s *Stream) Forget() {
+	s.giveBack()
 	*s = Stream{handler: s.handler, opt: s.opt, trace: s.trace, version: s.version, complete: s.complete, closed: s.closed, ended: true}
 }
 
@@ -547,7 +572,7 @@ func (s *Stream) Complete() {
 	s.complete = true
 	s.write = handshake.Application
 	if !s.HasOutput() {
-		s.output, s.queued = nil, nil
+		s.giveBack()
 	}
 }
 
@@ -579,7 +604,7 @@ func (s *Stream) appendOutput(dst []byte) []byte {
 	s.flush()
 	dst = append(dst, s.output...)
 	if s.complete {
-		s.output, s.queued = nil, nil // an idle connection keeps no buffers
+		s.giveBack() // an idle connection keeps no buffers
 	} else {
 		s.output, s.queued = s.output[:0], s.queued[:0]
 	}

@@ -11,10 +11,12 @@ import (
 	"crypto/subtle"
 	"fmt"
 	"io"
+	"sync"
 	"time"
 
 	"github.com/hermetic-tls/hermetic/internal/alert"
 	"github.com/hermetic-tls/hermetic/internal/pki"
+	"github.com/hermetic-tls/hermetic/internal/poison"
 	"github.com/hermetic-tls/hermetic/internal/suite"
 	"github.com/hermetic-tls/hermetic/internal/wire"
 )
@@ -165,8 +167,13 @@ type Machine struct {
 
 	randoms randoms
 	scratch []byte // a message is built here before it is sent
-	space   [1024]byte
+	space   *[spaceSize]byte
 }
+
+// spaceSize is how much most messages take.
+const spaceSize = 1024
+
+var spaces = sync.Pool{New: func() any { return new([spaceSize]byte) }}
 
 // NewClient returns a client's handshake. Start sends the ClientHello.
 func NewClient(p *Params, out Output, serverName string) *Machine {
@@ -185,11 +192,20 @@ func NewServer(p *Params, out Output, jar CookieJar) *Machine {
 
 func newMachine(p *Params, out Output) *Machine {
 	m := &Machine{params: p, out: out, conn: &Connection{Transport: out.Transport()}}
+	m.space = spaces.Get().(*[spaceSize]byte)
 	m.scratch, m.extensions = m.space[:0], ^wire.ExtensionSet(0)
 	if m.conn.Transport == wire.Stream {
 		m.extensions = m.extensions.Minus(wire.OnlyDatagrams)
 	}
 	return m
+}
+
+// Release lets other handshakes use the space of one that is finished. No message waits there.
+func (m *Machine) Release() {
+	clear(m.space[:])
+	poison.Around(m.space[:], nil)
+	spaces.Put(m.space)
+	m.space, m.scratch = nil, nil
 }
 
 // Start begins the handshake.
