@@ -139,12 +139,12 @@ func (e *Engine) certificate(q *handshake.Choose) (cert *tls.Certificate, asked 
 }
 
 // chosen uses the certificate from a callback or the caller in its current state: it may
-// be replaced in place, so nothing is cached by its address.
+// be replaced in place, so the one that was prepared last is known by its content, not its address.
 func (e *Engine) chosen(q *handshake.Choose, cert *tls.Certificate) {
 	if cert == nil || len(cert.Certificate) == 0 && cert.PrivateKey == nil {
 		return // none; a client sends an empty Certificate then
 	}
-	id, err := pki.Prepare(cert)
+	id, err := e.plan.recent.Prepare(cert)
 	if err != nil {
 		q.Err = alert.Wrap(alert.InternalError, "the chosen certificate cannot be used", err)
 		return

@@ -45,6 +45,7 @@ type plan struct {
 	stream         [2]carrier.StreamOptions   // a client's, a server's
 	datagram       [3]carrier.DatagramOptions // client, server, server with cookies
 	identities     []*pki.Identity
+	recent         pki.Recent // of those that callbacks choose
 	chains         pki.Cache
 	compressed     handshake.Compressed
 	sessionKeys    [2]string      // of a client of ServerName, by transport
