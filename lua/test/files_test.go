@@ -229,6 +229,7 @@ func makeFiles(t *testing.T) string {
 	writeFile(t, dir, "pkcs1.pem", rsaServer, block("RSA PRIVATE KEY", x509.MarshalPKCS1PrivateKey(rsaKey)))
 	writeFile(t, dir, "keyfirst.pem", keyPEM, server)
 	writeFile(t, dir, "chain.pem", middle.leaf("localhost", x509.ExtKeyUsageServerAuth, key.Public()), middle.pem, keyPEM)
+	writeFile(t, dir, "clientchain.pem", middle.leaf("client", x509.ExtKeyUsageClientAuth, key.Public()), middle.pem, keyPEM)
 	writeFile(t, dir, "client.pem", ca.leaf("client", x509.ExtKeyUsageClientAuth, key.Public()), keyPEM)
 	writeFile(t, dir, "other.pem", otherCA.leaf("localhost", x509.ExtKeyUsageServerAuth, key.Public()), keyPEM)
 	writeFile(t, dir, "expired.pem", expiredPEM, keyPEM)

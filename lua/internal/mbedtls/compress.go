@@ -12,6 +12,16 @@ func compressorNamed(name string) (hermetic.CertificateCompressor, bool) {
 	return hermetic.CertificateCompressor{}, false
 }
 
+// compressorName returns the name of an algorithm with that number; 0 is none.
+func compressorName(number uint16) string {
+	for _, c := range compressors {
+		if c.Algorithm == number {
+			return c.Name
+		}
+	}
+	return ""
+}
+
 // compressorNames are all algorithms, for an error.
 func compressorNames() string {
 	var all []string

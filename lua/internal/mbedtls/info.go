@@ -45,6 +45,7 @@ func Info(state hermetic.ConnectionState) []Field {
 	add("alpn", state.NegotiatedProtocol)
 	add("hostname", state.ServerName)
 	add("psk", string(state.PSKIdentity))
+	add("tlsunique", string(state.TLSUnique))
 	switch {
 	case state.EarlyDataAccepted:
 		add("early", "accepted")
@@ -52,6 +53,8 @@ func Info(state hermetic.ConnectionState) []Field {
 		add("early", "rejected")
 	}
 	add("srtp", srtpName(state.SRTPProfile))
+	add("compression", compressorName(state.LocalCertificateCompression))
+	add("peercompression", compressorName(state.PeerCertificateCompression))
 	if state.PeerSignatureScheme != 0 {
 		add("signature", state.PeerSignatureScheme.String())
 	}

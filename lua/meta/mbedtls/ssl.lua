@@ -64,6 +64,9 @@ local ssl = {}
 ---@field alpn string?
 ---@field hostname string?
 ---@field psk string?
+---@field tlsunique string?
+---@field compression "brotli"|"zstd"|"zlib"|nil
+---@field peercompression "brotli"|"zstd"|"zlib"|nil
 ---@field signature string?
 ---@field srtp string?
 ---@field early 'accepted'|'rejected'|nil
