@@ -114,12 +114,12 @@ function connection:getpeerchain() end
 ---@return string|table<integer, string[]>|nil why
 function connection:getpeerverification() end
 
----@return nil
----@return string err
+---@return string? unique
+---@return string? err
 function connection:getfinished() end
 
----@return nil
----@return string err
+---@return string? unique
+---@return string? err
 function connection:getpeerfinished() end
 
 ---@param label string

@@ -428,16 +428,21 @@ function Connection:getpeerverification()
   return false, { [depth] = { reason } }
 end
 
-local no_finished = "the Finished messages are not available: bind to the channel with exportkeyingmaterial('EXPORTER-Channel-Binding', 32, '')"
-  .. ', which is tls-exporter (RFC 9266), not tls-unique'
+local no_finished = "only the first Finished message of TLS 1.2 is available, which is tls-unique (RFC 5929): "
+  .. "bind to the channel with exportkeyingmaterial('EXPORTER-Channel-Binding', 32, ''), which is tls-exporter (RFC 9266)"
 
-local function finished(conn)
+-- The verify_data of the Finished message that we have sent, or the peer. The first of both is
+-- the client's, but in a resumed session the server's.
+local function finished(conn, ours)
   if conn.state ~= 'connected' then return nil, 'closed' end
+  local info = conn.tls:info()
+  local first = (conn.context.mode == 'client') ~= info.resumed
+  if info.tlsunique and ours == first then return info.tlsunique end
   return nil, no_finished
 end
 
-function Connection:getfinished() return finished(check(self, 'getfinished')) end
-function Connection:getpeerfinished() return finished(check(self, 'getpeerfinished')) end
+function Connection:getfinished() return finished(check(self, 'getfinished'), true) end
+function Connection:getpeerfinished() return finished(check(self, 'getpeerfinished'), false) end
 
 function Connection:exportkeyingmaterial(label, length, bound)
   if check(self, 'exportkeyingmaterial').state ~= 'connected' then return nil, 'closed' end

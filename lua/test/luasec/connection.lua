@@ -289,14 +289,27 @@ tests['keying material is that of the other side'] = function()
   assert(c:exportkeyingmaterial('EXPORTER-other', 32) ~= secret)
 end
 
-tests['tls-unique is not there, and what is there instead'] = function()
-  if t.original then h.skip 'LuaSec has it' end
-  local c = t.established()
-  for _, name in ipairs { 'getfinished', 'getpeerfinished' } do
-    local data, err = c[name](c)
-    h.same(data, nil)
-    assert(err:find 'exportkeyingmaterial')
+tests['tls-unique is what the client has finished with'] = function()
+  local c, s = t.established(t.client { protocol = 'tlsv1_2' })
+  local unique = c:getfinished()
+  h.same(#unique, 12)
+  h.results(unique)(s:getpeerfinished())
+end
+
+tests['other Finished messages are not there, and what is there instead'] = function()
+  if t.original then h.skip 'LuaSec has them' end
+  local c, s = t.established()
+  local old_c, old_s = t.established(t.client { protocol = 'tlsv1_2' })
+  for conn, names in pairs { [c] = { 'getfinished', 'getpeerfinished' }, [s] = { 'getfinished', 'getpeerfinished' },
+    [old_c] = { 'getpeerfinished' }, [old_s] = { 'getfinished' } } do
+    for _, name in ipairs(names) do
+      local data, err = conn[name](conn)
+      h.same(data, nil)
+      assert(err:find 'exportkeyingmaterial')
+    end
   end
+  c:close()
+  h.results(nil, 'closed')(c:getfinished())
 end
 
 tests['statistics'] = function()
