@@ -456,6 +456,26 @@ func TestAnew(t *testing.T) {
 	}
 }
 
+// TestEmptyDatagrams: empty datagrams, which anybody may send to a socket that is wrapped too, hardly
+// delay others.
+func TestEmptyDatagrams(t *testing.T) {
+	client, server := configs(t)
+	w, l := onWire(t, server, PacketConfig{})
+	c := w.caller(t, "c", client)
+	c.speak()
+	conn := accept(t, l)
+	for range 3 {
+		for range 3000 {
+			w.send("stranger", nil)
+		}
+		c.say("a word")
+		hears(t, conn, "a word")
+	}
+	if n := l.Drops().Empty; n < 9000 {
+		t.Errorf("%d empty datagrams are counted of 9000", n)
+	}
+}
+
 // TestLastRecordNumbers: a stranger that begins with the last record number leaves
 // none for our answers, which must not be empty datagrams then.
 func TestLastRecordNumbers(t *testing.T) {

@@ -28,6 +28,12 @@ const (
 	minPause = time.Millisecond
 	maxPause = 100 * time.Millisecond
 	slower   = 64 // reads until the delay doubles
+
+	// Empty datagrams of a socket for many peers, in contrast, anybody may send. They must not keep
+	// it busy either if the transport makes them up, but others must not wait for them: 20,000 in a
+	// second leave time.
+	maxEmpty   = 100 // in a row, until one pause
+	emptyPause = 5 * time.Millisecond
 )
 
 // A socket is a transport of datagrams with DTLS peers on it. One goroutine reads
@@ -91,10 +97,13 @@ func (s *socket) run() {
 	for _, p := range s.all() {
 		p.begin()
 	}
-	failures, idle := 0, 0 // in a row: errors, and reads that have brought nothing
+	failures, idle, empty := 0, 0, 0 // in a row: errors, reads that have brought nothing, empty datagrams
 	take := func(from address, datagram []byte) {
-		if len(datagram) > 0 || s.transport.waits() { // anybody may send empty datagrams
-			failures, idle = 0, 0
+		switch {
+		case len(datagram) > 0 || s.transport.waits():
+			failures, idle, empty = 0, 0, 0
+		case from.addr != nil: // not of a net.Conn, which reads nothing and no datagram alike
+			idle, empty = 0, empty+1
 		}
 		s.handle(from, datagram)
 	}
@@ -102,7 +111,7 @@ func (s *socket) run() {
 		idle++
 		err := s.transport.read(take)
 		switch {
-		case idle > 0 && s.isOver() || isDone(s.stop):
+		case idle+empty > 0 && s.isOver() || isDone(s.stop):
 			return
 		case err == nil || isTemporary(err):
 		case isFinal(err):
@@ -117,14 +126,25 @@ func (s *socket) run() {
 			}
 			s.refused(err)
 		}
-		if idle > maxFailures {
+		if pause := pauseAfter(idle, empty); pause > 0 {
 			select {
-			case <-time.After(min(maxPause, minPause<<min(idle/slower, 16))):
+			case <-time.After(pause):
 			case <-s.ended:
 				return
 			}
 		}
 	}
+}
+
+// pauseAfter is how long to wait before the next read.
+func pauseAfter(idle, empty int) time.Duration {
+	switch {
+	case idle > maxFailures:
+		return min(maxPause, minPause<<min(idle/slower, 16))
+	case idle == 0 && empty > 0 && empty%maxEmpty == 0:
+		return emptyPause
+	}
+	return 0
 }
 
 // isOver reports whether the socket is closed, on this side.
