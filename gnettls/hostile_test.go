@@ -1,6 +1,7 @@
 package gnettls
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"io"
@@ -412,4 +413,51 @@ func (r *rawConn) Discard(n int) (int, error) {
 func (r *rawConn) Write(p []byte) (int, error) {
 	r.written = append(r.written, p...)
 	return len(p), nil
+}
+
+// writerFunc is a writer.
+type writerFunc func([]byte) (int, error)
+
+func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
+
+// TestWriteToHostile: whatever a writer returns, WriteTo does not panic, and what it has not taken
+// stays.
+func TestWriteToHostile(t *testing.T) {
+	for _, test := range []struct {
+		name  string
+		write func(c *conn, p []byte) (int, error)
+		n     int64
+		left  string
+		err   error
+	}{
+		{"too many", func(_ *conn, p []byte) (int, error) { return len(p) + 1, nil }, 0, "words", errWriter},
+		{"negative", func(*conn, []byte) (int, error) { return -1, nil }, 0, "words", errWriter},
+		{"negative, with an error", func(*conn, []byte) (int, error) { return -1, io.EOF }, 0, "words", io.EOF},
+		{"some", func(*conn, []byte) (int, error) { return 2, io.EOF }, 2, "rds", io.EOF},
+		{"some, and nothing is left", func(c *conn, p []byte) (int, error) { c.plain = nil; return 2, nil }, 0, "", errWriter},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			c := &conn{plain: []byte("words")}
+			n, err := c.WriteTo(writerFunc(func(p []byte) (int, error) { return test.write(c, p) }))
+			if n != test.n || err != test.err || string(c.plain) != test.left {
+				t.Errorf("%d, %v, %q is left; want %d, %v, %q", n, err, c.plain, test.n, test.err, test.left)
+			}
+		})
+	}
+}
+
+type readerFunc func([]byte) (int, error)
+
+func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
+
+// TestReadFromHostile: nor does ReadFrom, whatever a reader returns.
+func TestReadFromHostile(t *testing.T) {
+	for name, n := range map[string]int{"too many": 16<<10 + 1, "negative": -1} {
+		for _, fails := range []error{nil, io.ErrUnexpectedEOF} {
+			want := cmp.Or(fails, errReader)
+			if n, err := new(conn).ReadFrom(readerFunc(func([]byte) (int, error) { return n, fails })); n != 0 || err != want {
+				t.Errorf("%s, with error %v: %d, %v, want %v", name, fails, n, err, want)
+			}
+		}
+	}
 }

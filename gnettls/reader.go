@@ -1,6 +1,10 @@
 package gnettls
 
-import "io"
+import (
+	"cmp"
+	"errors"
+	"io"
+)
 
 // The methods of a gnet.Reader, on plaintext. After OnClose there is none left.
 
@@ -46,6 +50,12 @@ func (c *conn) Read(p []byte) (int, error) {
 
 func (c *conn) WriteTo(w io.Writer) (int64, error) {
 	n, err := w.Write(c.plain)
+	if n < 0 || n > len(c.plain) { // or w has closed c
+		return 0, cmp.Or(err, errWriter)
+	}
 	c.plain = c.plain[n:]
 	return int64(n), err
 }
+
+// errWriter is the error for a broken writer, instead of a panic.
+var errWriter = errors.New("gnettls: the writer returned an invalid byte count")

@@ -1,6 +1,8 @@
 package gnettls
 
 import (
+	"cmp"
+	"errors"
 	"io"
 	"net"
 	"sync"
@@ -92,7 +94,10 @@ func (c *conn) ReadFrom(r io.Reader) (n int64, err error) {
 	buf := make([]byte, 16<<10)
 	for idle := 0; idle < 100; idle++ { // the bound of bufio and io
 		m, err := r.Read(buf)
-		if m > 0 {
+		switch {
+		case m < 0 || m > len(buf):
+			return n, cmp.Or(err, errReader)
+		case m > 0:
 			idle = 0
 			if _, err := c.Write(buf[:m]); err != nil {
 				return n, err
@@ -109,6 +114,9 @@ func (c *conn) ReadFrom(r io.Reader) (n int64, err error) {
 	}
 	return n, io.ErrNoProgress
 }
+
+// errReader is the error for a broken reader, instead of a panic.
+var errReader = errors.New("gnettls: the reader returned an invalid byte count")
 
 // Flush sends what gnet has buffered, as far as the socket takes it.
 func (c *conn) Flush() error {
