@@ -21,8 +21,8 @@ import (
 // A fragmented ClientHello must have its cookie in the first fragments, those that this datagram
 // has without a gap. A datagram without the start of a ClientHello gets no answer. DTLS only.
 //
-// [Config.Trace] is told of each ClientHello that gets an answer, and of the answer, as of
-// connection 0: anyone may send any number of these.
+// [Config.Trace] gets events for each ClientHello that is answered, and for the answer, with
+// connection number 0. Anyone can cause any number of them.
 func (c *Config) AnswerHello(dst, peerID, datagram []byte) (answer []byte, ok bool) {
 	plan, err := c.plan()
 	if err != nil {

@@ -22,10 +22,10 @@ import (
 // A TicketKey seals session tickets. Anyone who has it can resume all sessions that were sealed
 // with it, and decrypt recorded TLS 1.2 connections of those.
 //
-// Tickets are sealed with XChaCha20-Poly1305. With GODEBUG=fips140=on, and under a [Policy] whose
-// CipherSuites leave out ChaCha20-Poly1305, as those of all presets do, it is AES-256-GCM, with a key
-// for each ticket (HKDF-SHA256) and a random nonce from crypto/cipher. A server declines tickets that
-// were sealed in the other way: the handshake is a full one.
+// Tickets are sealed with XChaCha20-Poly1305 by default. They are sealed with AES-256-GCM if
+// GODEBUG=fips140=on is set, or if a [Policy] permits no ChaCha20-Poly1305, as in all presets: then
+// each ticket has its own key (HKDF-SHA256) and a random nonce from crypto/cipher. A server declines
+// a ticket that is sealed the other way, and the handshake is a full one.
 type TicketKey [32]byte
 
 // A TicketKeySource has the ticket keys of a server, which may change. Its method may be called

@@ -147,8 +147,8 @@ type Config struct {
 	Time func() time.Time
 
 	// Rand is the source of randomness. It must be safe for concurrent use when the Config
-	// is. If it fails, or returns nothing a hundred times in a row, the handshake fails with
-	// internal_error. Nil means crypto/rand.Reader.
+	// is. If it fails, or returns no bytes and no error 100 times in a row, the handshake fails
+	// with internal_error. Nil means crypto/rand.Reader.
 	Rand io.Reader
 
 	// Certificates are our own certificates. The first that fits the peer best is sent: by

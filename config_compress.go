@@ -28,10 +28,9 @@ type CertificateCompressor struct {
 	// Decompress returns a reader of the message whose compressed form is in r, and whose length
 	// the peer has declared. The reader is closed if it is an io.Closer. The peer has not
 	// authenticated and may send anything, so Decompress must bound its memory by length. It
-	// need not bound or check what the reader returns: at most length+1 bytes are read, and an
-	// error, another length or a hundred empty reads in a row end the handshake with
-	// bad_certificate. A nil Decompress means
-	// that the algorithm is not offered to the peer.
+	// need not bound or check what the reader returns: at most length+1 bytes are read. An
+	// error, another length, or 100 empty reads in a row end the handshake with
+	// bad_certificate. If Decompress is nil, the algorithm is not offered to the peer.
 	Decompress func(r io.Reader, length int) (io.Reader, error)
 }
 

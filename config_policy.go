@@ -18,11 +18,12 @@ import (
 // ([PolicyFIPS], [PolicyWPA3], [PolicyCNSA1], [PolicyCNSA2]), or write your own. It must not be
 // modified after its first use.
 //
-// The keys of certificates are limited too, also where the peer is not verified: an ECDSA key
-// must be on the curve of one of the SignatureSchemes, and an RSA key have MinRSABits. In a
-// verified chain that holds for each key, and each signature must be of one of the
-// SignatureSchemes, but for that of the root on itself. The same holds for OCSP responses and their
-// responders, where [Config.OCSPCheck] verifies them.
+// The keys of certificates are limited too, even where the peer is not verified: an ECDSA key must
+// be on the curve of one of the SignatureSchemes, and an RSA key must have at least MinRSABits. In a
+// verified chain this applies to each key, and each signature must be of one of the
+// SignatureSchemes, except that of the root on itself. Where [Config.OCSPCheck] verifies OCSP
+// responses, the same applies to them and to their responders. How tickets are sealed depends on the
+// CipherSuites: see [TicketKey].
 type Policy struct {
 	// Name is the policy's name in error texts.
 	Name string
@@ -198,10 +199,10 @@ func (p *Policy) keys() *pki.Keys {
 	return &pki.Keys{Policy: p.Name, Schemes: listAs[suite.Scheme](p.SignatureSchemes), MinRSA: p.MinRSABits}
 }
 
-// CheckChain returns an error if the policy forbids the key of a certificate, or a signature on one,
-// but for that on the last. [Config.Policy] does so with each chain that hermetic verifies: this is
-// for callbacks and [AsyncVerify] that verify one themselves, and for the responder and the issuer
-// after [VerifyOCSP]. A nil Policy permits all.
+// CheckChain returns an error if the policy forbids the key of a certificate in chain, or the
+// signature on any of them except the last. hermetic checks the chains that it verifies itself
+// against [Config.Policy]. Call CheckChain where you verify a chain, in a callback or with
+// [AsyncVerify], and with the responder and the issuer after [VerifyOCSP]. A nil Policy permits all.
 func (p *Policy) CheckChain(chain []*x509.Certificate) error {
 	if p == nil {
 		return nil
@@ -209,9 +210,8 @@ func (p *Policy) CheckChain(chain []*x509.Certificate) error {
 	return p.keys().CheckChain(chain)
 }
 
-// CheckSignature returns an error if the policy forbids the algorithm, for callbacks that verify
-// what is neither a handshake nor a certificate: OCSP responses and revocation lists. A nil Policy
-// permits all.
+// CheckSignature returns an error if the policy forbids the algorithm. Call it where you verify the
+// signature of an OCSP response or of a revocation list. A nil Policy permits all.
 func (p *Policy) CheckSignature(algorithm x509.SignatureAlgorithm) error {
 	if p == nil {
 		return nil

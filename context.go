@@ -215,8 +215,8 @@ func (c *Context) step() error {
 	return c.fill()
 }
 
-// Read reads up to len(p) bytes of data from the peer: of one record, or of small ones that have
-// arrived together. It first performs the handshake if that is not complete.
+// Read reads up to len(p) bytes of data from the peer. The data is from one record, or from several
+// small ones that have arrived together. If the handshake is not complete, Read performs it first.
 func (c *Context) Read(p []byte) (int, error) {
 	if err := c.enter(); err != nil {
 		return 0, err

@@ -6,19 +6,19 @@ import (
 	"github.com/hermetic-tls/hermetic/internal/record"
 )
 
-// maxJoined is the largest record whose data is moved, so that it joins that of the records
-// before it. A larger one costs less alone: moving it takes longer than a call.
+// maxJoined is the size of the largest record whose data is moved to join the data before it. For a
+// larger one, another call costs less than moving the data.
 const maxJoined = 512
 
-// OpenAll is [Engine.Open] for many small records: it consumes the records of in one after
-// another, and joins their application data in place. Opened.Data is all of it, and aliases in;
-// N is the number of bytes of all the records, and Kind is that of the data. As with Open, call
-// it until N is 0 or in is used up, because one call may stop early: after a record that is not
-// application data, and before one that is incomplete or large.
+// OpenAll is like [Engine.Open], but opens many small records in one call. It joins their
+// application data in place: Opened.Data is all of it and aliases in, N is the number of bytes of
+// all these records, and Kind is the kind of the data. A call stops before a record that is
+// incomplete or large, and after one that is not application data. So, as with Open, call it until
+// N is 0 or in is used up.
 //
-// A record that comes after data and ends the connection is left to the next call, as if it had
-// not been opened yet: N leaves it out, and until then the engine sends and answers as before. So an
-// error never comes with data. In DTLS, OpenAll is Open: each datagram stands alone.
+// An error never comes with data. If a record after data ends the connection, N leaves it out, and
+// the next call returns its error. Until then, the engine behaves as if it had not opened that
+// record. In DTLS, OpenAll is the same as Open.
 func (e *Engine) OpenAll(in []byte) (Opened, error) {
 	if e.trace.Enter() {
 		return e.traceOpenAll(in)
@@ -44,7 +44,7 @@ func (e *Engine) OpenAll(in []byte) (Opened, error) {
 	return Opened{Data: all[:len(all):len(all)], N: n, Kind: kind}, nil
 }
 
-// openPutOff returns the error of the record that in begins with, which is decrypted already.
+// openPutOff returns the error of the record at the start of in, which is already decrypted.
 func (e *Engine) openPutOff(in []byte) (n int, err error) {
 	s := e.carrier.(*carrier.Stream)
 	if s.Missing(in) > 0 {
@@ -62,10 +62,10 @@ func joinable(s *carrier.Stream, in []byte) bool {
 	return len(in) > 0 && s.Missing(in) == 0 && s.Length(in) <= maxJoined
 }
 
-// SealBuffers is [Engine.Seal] for data that stands in several slices, such as a header and a
-// body, or a net.Buffers. It seals them as if they were joined, and copies each byte only into its
-// record: records do not end where slices do. In DTLS they are one datagram. The slices are not
-// modified.
+// SealBuffers is like [Engine.Seal], but takes data in several slices, such as a header and a body,
+// or a net.Buffers. It seals them as if they were joined, so a record may span slices. Each byte is
+// copied only once, into its record. In DTLS, all slices together are one datagram. The slices are
+// not modified.
 func (e *Engine) SealBuffers(dst []byte, data [][]byte) ([]byte, error) {
 	if e.trace.Enter() {
 		return e.traceSealBuffers(dst, data)

@@ -69,14 +69,15 @@ type OCSPStatus struct {
 	// that of a responder that the issuer has delegated to.
 	Responder *x509.Certificate
 
-	// SignatureAlgorithm is what the response is signed with, for [Policy.CheckSignature].
+	// SignatureAlgorithm is the algorithm of the response's signature: see
+	// [Policy.CheckSignature].
 	SignatureAlgorithm x509.SignatureAlgorithm
 }
 
 // VerifyOCSP verifies an OCSP response about the certificate at that time: RFC 6960, Section 3.2.
-// It is what [Config.OCSPCheck] does, for callbacks and [AsyncVerify], except that it knows no
-// [Config.Policy]: see [Policy.CheckChain]. The error is an *[AlertError], and there is one for a
-// revoked certificate too. The status is nil only if the response is not authentic.
+// It is for callbacks and [AsyncVerify], and does what [Config.OCSPCheck] does, except for
+// [Config.Policy]: see [Policy.CheckChain]. The error is an *[AlertError]; a revoked certificate is
+// an error too. The status is nil only if the response is not authentic.
 func VerifyOCSP(response []byte, certificate, issuer *x509.Certificate, now time.Time) (*OCSPStatus, error) {
 	o, err := pki.VerifyOCSP(response, certificate, issuer, now, nil)
 	if o == nil {

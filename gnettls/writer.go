@@ -31,8 +31,8 @@ func (c *conn) Write(p []byte) (int, error) {
 	return c.send(buf, len(p))
 }
 
-// Writev seals the slices of bs and sends them together. Up to 64 KiB are sealed as if they were
-// joined; of more, each slice has its own records.
+// Writev seals the slices of bs and sends them together. It seals up to 64 KiB as if they were
+// joined; beyond that, each slice has its own records.
 func (c *conn) Writev(bs [][]byte) (n int, err error) {
 	if c.closed {
 		return 0, net.ErrClosed

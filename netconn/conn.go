@@ -106,15 +106,15 @@ func (c *Conn) Read(p []byte) (int, error) { return c.session.Read(p) }
 // [ErrNotHTTP2], and nothing is sent.
 func (c *Conn) Write(p []byte) (int, error) { return c.session.Write(p) }
 
-// WriteBuffers is Write for data that stands in several slices, such as a header and a body, or a
-// net.Buffers. They are sealed and written as if they were joined, without another copy and with
-// one call of the connection below for up to 64 KiB. In DTLS they are one datagram. The slices
-// are not modified; net.Buffers.WriteTo, in contrast, would call Write for each.
+// WriteBuffers is like Write, but takes data in several slices, such as a header and a body, or a
+// net.Buffers. It seals and writes them as if they were joined, without another copy. Up to 64 KiB
+// take one Write of the connection below. In DTLS, all slices together are one datagram. The slices
+// are not modified. Use it instead of net.Buffers.WriteTo, which calls Write for each slice.
 func (c *Conn) WriteBuffers(data [][]byte) (int, error) { return c.writeBuffers(data) }
 
-// WriteTo reads data from the peer and writes it to w until the peer's close_notify, which is not
-// an error. io.Copy uses it: data is not copied in between. Until it returns, Read waits. Data
-// that w does not take is left to Read.
+// WriteTo implements io.WriterTo, which io.Copy uses. It writes data from the peer to w, without a
+// copy in between, until the peer's close_notify, which is not an error. Read waits until WriteTo
+// returns. Data that w does not take is left for Read.
 //
 // In DTLS, each datagram is one Write, and what w does not take of it is lost.
 func (c *Conn) WriteTo(w io.Writer) (int64, error) { return c.session.WriteTo(w) }

@@ -35,18 +35,20 @@ var (
 // Export ends the listener and hands over its connections, to PacketConfig.Import in this process
 // or another, which continues them. The peers notice nothing.
 //
-// First, ClientHellos are dropped, which clients send again, and what is under way may end: a
-// handshake, a ticket without its ACK, the last flight of a DTLS 1.2 server before data has come.
-// That takes until ctx is done at most, and without a deadline four minutes where a DTLS 1.2 peer is
-// silent. Then nothing more is read, and every connection is exported
-// that can be. Its methods return [hermetic.ErrExported] from then on, also Close, which has nothing
-// to close. Those of any other one return net.ErrClosed, after a close_notify if its handshake was
-// complete. Last, the socket is closed.
+// Export first drops new ClientHellos, which clients send again, and waits for what is under way: a
+// handshake, a ticket without its ACK, or the last flight of a DTLS 1.2 server before data has
+// arrived. It waits until ctx is done; without a deadline, a silent DTLS 1.2 peer takes up to four
+// minutes. Then it stops reading, and exports every connection that can be exported. From then on,
+// all methods of an exported connection, including Close, return [hermetic.ErrExported]. Any other
+// connection is closed, with a close_notify if its handshake is complete, and its methods return
+// net.ErrClosed. Last, Export closes the socket.
 //
-// Datagrams that come after that wait in the socket, if another descriptor of it is open: get one
-// with [net.UDPConn.File] before, and import from it. Use an AEAD with random nonces of 24 bytes, as
-// XChaCha20-Poly1305 has, or a new key for each call. If the listener is closed already, the error is
-// net.ErrClosed. With a nil AEAD it is a [hermetic.ErrInvalidOperation], and nothing has changed.
+// Later datagrams wait in the socket if another descriptor of it is open: get one with
+// [net.UDPConn.File] before the call, and import from it. Use an AEAD with random nonces of 24 bytes,
+// such as XChaCha20-Poly1305, one that makes its nonces itself, such as
+// cipher.NewGCMWithRandomNonce, or a new key for each call. If the listener is already closed, the
+// error is net.ErrClosed. With a nil AEAD, the error is a [hermetic.ErrInvalidOperation], and nothing
+// has changed.
 func (l *PacketListener) Export(ctx context.Context, aead cipher.AEAD) ([]SavedConn, error) {
 	s := l.socket
 	socket, ok := s.transport.(*udp)

@@ -17,8 +17,8 @@ const stateTimeout = 30 * time.Second
 //
 // If the handshake is not complete, it is performed first, for at most 30 seconds: net/http calls
 // this method once, before it reads. A server then does not agree on "h2", since net/http continues
-// with HTTP/1.1: for HTTP/2 use [Serve]. A NextProtos that has nothing but "h2" stays, and so does
-// what the handshake of another goroutine has offered or chosen before.
+// with HTTP/1.1: for HTTP/2 use [Serve]. This changes neither a NextProtos of "h2" alone, nor what a
+// handshake in another goroutine has already offered or chosen.
 func (c *Conn) ConnectionState() tls.ConnectionState {
 	if !c.state().HandshakeComplete {
 		c.setProtocols(withoutHTTP2)

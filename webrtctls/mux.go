@@ -39,10 +39,10 @@ const (
 // maxDatagram is the largest datagram that netconn takes.
 const maxDatagram = 16896
 
-// Of reads that bring nothing of use, each maxEmpty in a row are followed by a pause: a connection
-// whose reads do not wait must not keep a processor busy. It must not end either, and its pauses must
-// be few, since anybody may send datagrams that are empty or too large: 20,000 of them in a second
-// leave time for those that others send.
+// After every maxEmpty reads in a row without a usable datagram, there is a pause, so that a
+// connection whose reads do not block does not keep a processor busy. But anyone may send datagrams
+// that are empty or too large. So such reads do not end the connection, and there are few pauses:
+// with 20,000 reads in a second, there is still time for useful datagrams.
 const (
 	maxEmpty = 100
 	pause    = 5 * time.Millisecond
