@@ -114,41 +114,44 @@ func (o *DatagramOptions) fault(n record.Number, err error) error {
 
 // Datagram carries a connection over datagrams of DTLS records: RFC 9147bis and RFC 6347.
 // Receiving is in datagram_open.go, sending in datagram_send.go.
+//
+// Every idle connection has one: it points to what most connections need for a moment only, or
+// never.
 type Datagram struct {
 	handler  Handler
 	opt      *DatagramOptions
 	trace    *tracer.Tracer // nil: off
-	protocol protocol
-	readers  readers
-	x        *exchange // nil when no handshake message is in transit
-	sending  sending
-	cids     cids
+	asleep   string         // what is left of protocol and sending; "": awake, see Sleep
+	protocol protocol       // nil: asleep
+	x        *exchange      // nil when no handshake message is in transit
+	sending  record.Sealer  // the newest keys; nil: asleep
+	cids     *cids          // nil: none
 	path     path
 	paths    *paths // nil: there is only one
 	ending   ending
 	early    earlyData
 
-	newestRecord record.Number   // of all that have authenticated
-	received     flight.Received // acks continues with it
-	dropped      record.Drops
-	nextIn       int32 // message_seq of the next message to receive: in continues with it
-	nextOut      int32 // message_seq of the next message to send; 1<<16: there is none
-	rest         int32 // bytes of the current datagram that are not opened yet
-	count        counts
-	version      uint16 // 0 until the hellos have agreed
+	newest   order           // of all records that have authenticated
+	received flight.Received // acks continues with it
+	dropped  *record.Drops   // nil: none
+	nextIn   int32           // message_seq of the next message to receive: in continues with it
+	nextOut  int32           // message_seq of the next message to send; 1<<16: there is none
+	rest     int32           // bytes of the current datagram that are not opened yet
+	count    counts
+	version  uint16 // 0 until the hellos have agreed
 
-	complete    bool // the handshake
-	authentic   bool // a record has authenticated: unencrypted ones are not needed any longer
-	asleep      bool // the keys are dropped: see Sleep
-	checksPaths bool // rrc was negotiated
-	paused      bool // see Pause
+	level     handshake.Level // of sending
+	exhausted bool            // sending is, and the handler was told so
+	complete  bool            // the handshake
+	authentic bool            // a record has authenticated: unencrypted ones are not needed any longer
+	paused    bool            // see Pause
 }
 
-// sending has the sending keys.
-type sending struct {
-	record.Sealer // never nil
-	level         handshake.Level
-	exhausted     bool // the handler was told so
+// order is a record number for comparisons, in half the space: epochs have 16 bits.
+type order uint64
+
+func orderOf(n record.Number) order {
+	return order(n.Epoch<<48 | min(n.Sequence, record.MaxSequence))
 }
 
 // cids are the connection IDs of received records, which have one size, and of sent ones.
@@ -165,9 +168,9 @@ type earlyData struct {
 
 // ending is the state of the close_notify or fatal alert of both sides.
 type ending struct {
-	closedBy record.Number // the record with the peer's close_notify
-	closed   bool          // which has arrived
-	ended    bool          // our last alert was queued: no message and no alert follows
+	closedBy order // the record with the peer's close_notify
+	closed   bool  // which has arrived
+	ended    bool  // our last alert was queued: no message and no alert follows
 }
 
 // exchange is the state that is needed only while handshake messages are in transit: until
@@ -196,9 +199,20 @@ func NewDatagram(h Handler, opt *DatagramOptions) *Datagram {
 		nextOut: int32(opt.FirstMessage),
 	}
 	d.begin()
-	d.sending.Sealer = &d.x.clearOut
-	d.protocol, d.readers = &undecided{opt}, &noReaders{opt.Server}
+	d.sending = &d.x.clearOut
+	d.protocol = d.newProtocol()
 	return d
+}
+
+// newProtocol returns the protocol of the version.
+func (d *Datagram) newProtocol() protocol {
+	switch d.version {
+	case 0:
+		return &undecided{d.opt}
+	case wire.VersionTLS13:
+		return &dtls13{readers13{d: d}}
+	}
+	return &dtls12{opt: d.opt, complete: d.complete}
 }
 
 // begin starts an exchange, unless there is one.
@@ -206,6 +220,7 @@ func (d *Datagram) begin() {
 	if d.x != nil {
 		return
 	}
+	d.Wake()
 	d.x = &exchange{
 		in:  flight.Reassembly{Memory: d.opt.memory(), Limit: maxMessage, Certificate: d.opt.maxCertificate()},
 		out: flight.Outbox{Flight: flight.Flight{Trace: d.trace}, Timer: d.opt.timer(), MaxFlightPause: d.opt.MaxFlightPause},
@@ -243,13 +258,9 @@ func (d *Datagram) SetVersion(version uint16) {
 		return
 	}
 	d.version = version
+	d.protocol = d.newProtocol()
 	d.x.clearOut.Version = wire.VersionDTLS12
-	if version == wire.VersionTLS13 {
-		p := &dtls13{opt: d.opt, readers13: readers13{renewer: d}}
-		d.protocol, d.readers = p, &p.readers13
-	} else {
-		p := &dtls12{opt: d.opt}
-		d.protocol, d.readers = p, &p.readers12
+	if version == wire.VersionTLS12 {
 		d.x.acks = acks{none: true}
 	}
 }
@@ -276,11 +287,10 @@ func (d *Datagram) SetTimeout(initial time.Duration) {
 // 9146, Section 3). An empty one is none.
 func (d *Datagram) SetCIDs(local, peer []byte) {
 	if len(local) > 0 {
-		d.cids.local = [][]byte{local}
-		d.trace.Path("local_cid", local)
+		d.AddLocalCID(local)
 	}
-	d.cids.peer = peer
 	if len(peer) > 0 {
+		d.ids().peer = peer
 		d.trace.Path("peer_cid", peer)
 	}
 }
@@ -288,14 +298,15 @@ func (d *Datagram) SetCIDs(local, peer []byte) {
 // AddLocalCID adds a connection ID that the peer may send to us: we have
 // offered it in a NewConnectionId. All have one size.
 func (d *Datagram) AddLocalCID(cid []byte) {
-	d.cids.local = append(d.cids.local, cid)
+	ids := d.ids()
+	ids.local = append(ids.local, cid)
 	d.trace.Path("local_cid", cid)
 }
 
 // SetPeerCID changes the connection ID of all records from now on, as the peer
 // asked for in a NewConnectionId of usage cid_immediate.
 func (d *Datagram) SetPeerCID(cid []byte) {
-	d.cids.peer = cid
+	d.ids().peer = cid
 	d.trace.Path("peer_cid", cid)
 	d.sealers(func(s record.Sealer) {
 		if e, ok := s.(*record.Writer13); ok {
@@ -306,13 +317,21 @@ func (d *Datagram) SetPeerCID(cid []byte) {
 
 // LimitRecords limits the content of records, also of those that are sent again.
 func (d *Datagram) LimitRecords(send, receive int) {
+	if d.asleep != "" {
+		s := d.left()
+		s.limits = [2]uint16{uint16(receive), uint16(send)}
+		d.fallAsleep(&s)
+		return
+	}
 	d.sealers(func(s record.Sealer) { s.SetLimit(send) })
-	d.readers.setLimit(receive)
+	d.protocol.setLimit(receive)
 }
 
 // sealers applies set to the sending keys, and to those of the flight.
 func (d *Datagram) sealers(set func(record.Sealer)) {
-	set(d.sending.Sealer)
+	if d.asleep == "" {
+		set(d.sending)
+	}
 	if d.x != nil {
 		d.x.out.Epochs(set)
 	}
@@ -320,45 +339,85 @@ func (d *Datagram) sealers(set func(record.Sealer)) {
 
 // CIDs returns the connection IDs in use: ours, which may be several, and the
 // peer's.
-func (d *Datagram) CIDs() (local [][]byte, peer []byte) { return d.cids.local, d.cids.peer }
+func (d *Datagram) CIDs() (local [][]byte, peer []byte) {
+	if d.cids == nil {
+		return nil, nil
+	}
+	return d.cids.local, d.cids.peer
+}
+
+// ids returns the connection IDs, to change them.
+func (d *Datagram) ids() *cids {
+	if d.cids == nil {
+		d.cids = new(cids)
+	}
+	return d.cids
+}
 
 // localCID returns the first of our connection IDs, or nil.
 func (c *cids) localCID() []byte {
-	if len(c.local) == 0 {
+	if c == nil || len(c.local) == 0 {
 		return nil
 	}
 	return c.local[0]
 }
 
+// peerCID returns the connection ID of sent records, or nil.
+func (c *cids) peerCID() []byte {
+	if c == nil {
+		return nil
+	}
+	return c.peer
+}
+
 // foreign reports whether a connection ID is not one of ours.
 func (c *cids) foreign(cid []byte) bool {
-	return len(cid) > 0 && !slices.ContainsFunc(c.local, func(c []byte) bool { return string(c) == string(cid) })
+	return len(cid) > 0 && (c == nil || !slices.ContainsFunc(c.local, func(c []byte) bool { return string(c) == string(cid) }))
+}
+
+// drop counts a record of that many bytes that is dropped.
+func (d *Datagram) drop(why record.Drop, size int) {
+	if d.dropped == nil {
+		d.dropped = new(record.Drops)
+	}
+	d.dropped[why]++
+	d.trace.Dropped(why, size)
 }
 
 // Dropped returns how many records were dropped, and why.
-func (d *Datagram) Dropped() record.Drops { return d.dropped }
+func (d *Datagram) Dropped() (dropped record.Drops) {
+	if d.dropped != nil {
+		dropped = *d.dropped
+	}
+	return dropped
+}
 
 // MaxData returns how many bytes of data one record takes now.
 func (d *Datagram) MaxData() int {
+	d.Wake()
 	if d.opt.BoundData {
 		return max(0, min(int(d.path.mtu)-d.sending.Overhead(), record.MaxPlaintext-1, d.sending.MaxData()))
 	}
 	return d.sending.MaxData()
 }
 
-func (d *Datagram) Overhead() int { return d.sending.Overhead() }
+func (d *Datagram) Overhead() int {
+	d.Wake()
+	return d.sending.Overhead()
+}
 
 // sealsData reports whether there are keys for application data.
-func (d *Datagram) sealsData() bool { return d.sending.level == handshake.Application }
+func (d *Datagram) sealsData() bool { return d.level == handshake.Application }
 
 // sealsEarly reports whether the sending keys are those of early data.
-func (d *Datagram) sealsEarly() bool { return d.sending.level == handshake.EarlyData }
+func (d *Datagram) sealsEarly() bool { return d.level == handshake.EarlyData }
 
 // Speaks reports whether a close_notify can be sent.
 func (d *Datagram) Speaks() bool { return d.sealsData() || d.sealsEarly() && d.early.sent }
 
 // KeyUpdatesLeft: a KeyUpdate needs a message_seq and an epoch.
 func (d *Datagram) KeyUpdatesLeft() error {
+	d.Wake()
 	switch {
 	case d.nextOut > 0xffff:
 		return errMessages
@@ -371,8 +430,8 @@ func (d *Datagram) KeyUpdatesLeft() error {
 // Forget drops all keys.
 func (d *Datagram) Forget() {
 	d.stopPaths()
-	d.x, d.sending, d.ending.ended = nil, sending{Sealer: new(record.Clear)}, true
-	d.protocol, d.readers = &undecided{d.opt}, &noReaders{d.opt.Server}
+	d.x, d.sending, d.level, d.ending.ended = nil, new(record.Clear), handshake.Initial, true
+	d.protocol, d.asleep = &undecided{d.opt}, ""
 }
 
 // Acknowledged reports whether the peer has everything that it must have: only then can a
@@ -459,7 +518,7 @@ func (d *Datagram) traceTimers() {
 // Complete notes the end of the handshake.
 func (d *Datagram) Complete() {
 	d.complete = true
-	d.sending.level = handshake.Application
+	d.level = handshake.Application
 	d.protocol.completed(d.x)
 }
 

@@ -118,7 +118,7 @@ func TestExhaustedKeys(t *testing.T) {
 	s.SealLimit = 4
 	k := keys(wire.VersionTLS13, false, 9)
 	k.Suite = &s
-	p.client.sending.Sealer = record.NewWriter13(9, k, nil)
+	p.client.sending = record.NewWriter13(9, k, nil)
 	for range 5 {
 		p.seal(p.client, "x")
 	}
@@ -189,7 +189,7 @@ func TestLastEpoch(t *testing.T) {
 		t.Error(err)
 	}
 	roomtest.WantAlert(t, p.client.InstallRead(handshake.Application, k), alert.UnexpectedMessage)
-	p.client.sending.Sealer = record.NewWriter13(maxEpoch, k, nil)
+	p.client.sending = record.NewWriter13(maxEpoch, k, nil)
 	p.client.InstallWrite(handshake.Application, k)
 	roomtest.WantAlert(t, p.client.Expire(p.now), alert.InternalError)
 }

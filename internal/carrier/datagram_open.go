@@ -74,7 +74,7 @@ func (d *Datagram) openRecord(now time.Time, in []byte) (Opened, int, error) {
 		}
 		var o Opened
 		r.size = n
-		newer := r.cid && r.number.Compare(d.newestRecord) > 0
+		newer := r.cid && orderOf(r.number) > d.newest
 		if o, err = d.handle(now, &r, newer); err == nil || err == ErrClosed {
 			d.used(&r)
 		}
@@ -93,8 +93,7 @@ func (d *Datagram) openRecord(now time.Time, in []byte) (Opened, int, error) {
 		return Opened{}, n, nil
 	}
 	if why, ok := err.(record.Drop); ok {
-		d.dropped[why]++
-		d.trace.Dropped(why, n)
+		d.drop(why, n)
 		err = nil
 	}
 	return Opened{}, n, err
@@ -112,9 +111,7 @@ func (d *Datagram) traceKind(k Kind) {
 
 // used marks the number of a record that was not dropped, so that it is not accepted again.
 func (d *Datagram) used(r *opened) {
-	if r.number.Compare(d.newestRecord) > 0 {
-		d.newestRecord = r.number
-	}
+	d.newest = max(d.newest, orderOf(r.number))
 	if r.from != nil {
 		r.from.Mark(r.number.Sequence)
 	}
@@ -132,7 +129,7 @@ func (d *Datagram) unprotect(now time.Time, in []byte, r *opened) (n int, err er
 		if d.cids.foreign(u.CID) {
 			return len(in), record.Foreign
 		}
-		*r, err = d.readers.openUnified(now, u)
+		err = d.openUnified(now, &u, r)
 		r.cid = len(u.CID) > 0
 		return n, d.authenticated(now, r, err)
 	}
@@ -145,7 +142,7 @@ func (d *Datagram) unprotect(now time.Time, in []byte, r *opened) (n int, err er
 	case d.cids.foreign(c.CID):
 		return len(in), record.Foreign
 	case c.Number.Epoch != 0:
-		*r, err = d.readers.openClassic(c)
+		err = d.openClassic(&c, r)
 		r.cid = len(c.CID) > 0
 		return n, d.authenticated(now, r, err)
 	case d.complete:
@@ -161,11 +158,33 @@ func (d *Datagram) unprotect(now time.Time, in []byte, r *opened) (n int, err er
 	return n, err
 }
 
+// openUnified and openClassic open a protected record of that form with the keys of the protocol,
+// but not through its interface: what is passed through one is allocated.
+func (d *Datagram) openUnified(now time.Time, u *record.Unified, r *opened) error {
+	switch p := d.protocol.(type) {
+	case *dtls13:
+		return p.openUnified(now, u, r)
+	case *undecided:
+		return p.openUnified(u)
+	}
+	return record.NoKeys
+}
+
+func (d *Datagram) openClassic(c *record.Classic, r *opened) error {
+	switch p := d.protocol.(type) {
+	case *dtls12:
+		return p.openClassic(c, r)
+	case *undecided:
+		return p.openClassic(c)
+	}
+	return record.NoKeys
+}
+
 // unparsed: a record with a connection ID does not parse before its size is
 // known.
 func (d *Datagram) unparsed() error {
-	if !d.complete && d.cids.localCID() == nil && d.readers.readEpoch() == 0 {
-		return d.readers.ahead()
+	if !d.complete && d.cids.localCID() == nil && d.protocol.readEpoch() == 0 {
+		return d.protocol.ahead()
 	}
 	return record.Malformed
 }
@@ -199,8 +218,7 @@ func (d *Datagram) renewReading() bool {
 // derived. A client may tell the server that it waits, unless a ServerHello comes soon.
 func (d *Datagram) keepAhead(now time.Time, in []byte) {
 	if d.complete || !d.x.ahead.keep(&d.x.in, in) {
-		d.dropped[record.NoKeys]++
-		d.trace.Dropped(record.NoKeys, len(in))
+		d.drop(record.NoKeys, len(in))
 		return
 	}
 	if d.protocol.asksForRest() {
@@ -261,7 +279,7 @@ func (d *Datagram) take() (m wire.Message, ok bool) {
 	if m, ok = d.x.in.Take(); !ok {
 		return m, false
 	}
-	d.x.lastClear = d.readers.readEpoch() == 0
+	d.x.lastClear = d.protocol.readEpoch() == 0
 	d.x.acks.add(d.x.in.Records()...)
 	if !d.complete {
 		// During the handshake the peer's next message is the answer to our
@@ -329,7 +347,7 @@ func (d *Datagram) handleData(r *opened, path bool) (Opened, error) {
 	}
 	// RFC 9147bis, Section 5.10: "Any data received with an epoch/sequence
 	// number pair after that of a valid received closure alert MUST be ignored."
-	if d.ending.closed && r.number.Compare(d.ending.closedBy) > 0 {
+	if d.ending.closed && orderOf(r.number) > d.ending.closedBy {
 		return Opened{}, ErrClosed
 	}
 	if kind == EarlyData {
@@ -360,7 +378,7 @@ func (d *Datagram) handleAlert(r *opened) error {
 	case err != nil:
 		return d.opt.fault(r.number, err)
 	case description == alert.CloseNotify && !r.clear():
-		d.ending.closed, d.ending.closedBy = true, r.number
+		d.ending.closed, d.ending.closedBy = true, orderOf(r.number)
 		return ErrClosed
 	case level == alertFatal:
 		return &PeerAlert{description}
@@ -416,7 +434,7 @@ func (d *Datagram) handleFragment(r *opened, h *wire.FragmentHeader, fragment []
 		got.again = got.again || last && h.Offset == 0
 		got.whole = got.whole || last && h.FragmentLength == h.Length
 		return nil
-	case r.number.Epoch == d.readers.readEpoch():
+	case r.number.Epoch == d.protocol.readEpoch():
 	case d.authentic && r.clear():
 		return record.Unprotected
 	default:
@@ -453,8 +471,7 @@ func (d *Datagram) assemble(r *opened, h *wire.FragmentHeader, fragment []byte) 
 		kept, err = d.x.in.AddUnprotected(h, fragment)
 	}
 	for range d.x.ahead.yield(&d.x.in) {
-		d.dropped[record.NoKeys]++
-		d.trace.Dropped(record.NoKeys, 0)
+		d.drop(record.NoKeys, 0)
 	}
 	if err != nil {
 		return false, d.opt.fault(r.number, err)
@@ -467,17 +484,16 @@ func (d *Datagram) assemble(r *opened, h *wire.FragmentHeader, fragment []byte) 
 func (d *Datagram) InstallRead(level handshake.Level, k suite.Keys) error {
 	d.begin()
 	if !d.x.in.Empty() {
-		if d.readers.readEpoch() > 0 || d.opt.TrustUnprotected {
+		if d.protocol.readEpoch() > 0 || d.opt.TrustUnprotected {
 			return errKeyBoundary
 		}
 		d.x.in.Discard()
-		d.dropped[record.Unprotected]++
-		d.trace.Dropped(record.Unprotected, 0)
+		d.drop(record.Unprotected, 0)
 	}
 	d.x.ahead.retry(&d.x.in)
-	err := d.readers.install(level, k, d.cids.localCID())
+	err := d.protocol.install(level, k, d.cids.localCID())
 	if err == nil {
-		d.trace.Keys(false, d.readers.readEpoch())
+		d.trace.Keys(false, d.protocol.readEpoch())
 	}
 	return err
 }

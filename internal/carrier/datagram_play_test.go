@@ -24,12 +24,14 @@ func keys(version uint16, fromServer bool, epoch uint64) suite.Keys {
 	if version == wire.VersionTLS12 {
 		s = suite.ByID(0xc02b)
 	}
-	key := make([]byte, s.KeyLen)
-	key[0], key[1] = byte(epoch), byte(epoch>>8)
+	m := suite.Material{IV: [12]byte{byte(epoch)}}
+	m.Keys[0], m.Keys[1] = byte(epoch), byte(epoch>>8)
 	if fromServer {
-		key[2] = 1
+		m.Keys[2] = 1
 	}
-	return suite.Keys{Suite: s, AEAD: s.AEAD(key), Mask: s.Mask(key), IV: [12]byte{byte(epoch)}}
+	k := s.RestingKeys(m)
+	k.Wake()
+	return k
 }
 
 // play is a handshake without cryptography: it sends the messages of a real one
@@ -507,7 +509,7 @@ func (p *pair) describe(e *end, d []byte) string {
 	var records []string
 	peer := p.peer(e)
 	for in := bytes.Clone(d); len(in) > 0; {
-		n, epoch, typ, content, err := decode(e.version, e.server, len(peer.cids.localCID()), peer.cids.local, in)
+		n, epoch, typ, content, err := decode(e.version, e.server, len(peer.cids.localCID()), peer.ids().local, in)
 		if err != nil {
 			p.t.Fatalf("a record that the %s sends: %v", e.name, err)
 		}

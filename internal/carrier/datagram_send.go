@@ -35,7 +35,7 @@ func (d *Datagram) Send(msg []byte) (seq uint16) {
 		d.x.err = errQueue
 	default:
 		d.Wake()
-		d.x.out.Send(d.sending.Sealer, msg, seq)
+		d.x.out.Send(d.sending, msg, seq)
 		d.trace.MessageSent(msg, seq)
 	}
 	return seq
@@ -56,7 +56,7 @@ func (d *Datagram) takeSeq() (seq uint16, ok bool) {
 // Finished: data may be sent once the handshake is complete.
 func (d *Datagram) SendChangeCipherSpec(k suite.Keys) {
 	d.begin()
-	d.x.out.SendChangeCipherSpec(d.sending.Sealer)
+	d.x.out.SendChangeCipherSpec(d.sending)
 	d.InstallWrite(handshake.Handshake, k)
 }
 
@@ -77,12 +77,12 @@ func (d *Datagram) installWrite(level handshake.Level, k suite.Keys) error {
 	var next record.Sealer = &d.x.clearOut // early data was rejected before there was an answer
 	if level != handshake.Initial {
 		var err error
-		if next, err = d.protocol.writer(level, d.sending.Next().Epoch, k, d.cids.peer); err != nil {
+		if next, err = d.protocol.writer(level, d.sending.Next().Epoch, k, d.cids.peerCID()); err != nil {
 			return err
 		}
 	}
 	next.SetLimit(d.sending.Limit())
-	d.sending = sending{Sealer: next, level: level}
+	d.sending, d.level, d.exhausted = next, level, false
 	d.trace.Keys(true, next.Next().Epoch)
 	return nil
 }
@@ -93,7 +93,7 @@ func (d *Datagram) SendKeyUpdate(msg []byte, next suite.Keys) {
 	d.begin()
 	if seq, ok := d.takeSeq(); ok {
 		d.Wake()
-		d.x.out.SendKeyUpdate(d.sending.Sealer, msg, seq, next)
+		d.x.out.SendKeyUpdate(d.sending, msg, seq, next)
 		d.trace.MessageSent(msg, seq)
 	}
 }
@@ -128,7 +128,7 @@ func (d *Datagram) SendAlert(description alert.Description) {
 // that nothing fits in the MTU; then a datagram is larger, because what is never sent would
 // never time out.
 func (d *Datagram) room() int {
-	mtu := max(int(d.path.mtu), minRecord(d.sending.Sealer))
+	mtu := max(int(d.path.mtu), minRecord(d.sending))
 	if !d.opt.Server && d.version == 0 && d.x.out.Timer.Expired()%lowerMTU != 0 {
 		// A server that asks for cookies may not reassemble a first ClientHello: every
 		// other attempt is complete again.
@@ -151,7 +151,7 @@ func (d *Datagram) HasOutput() bool { return d.hasRRC() || d.hasOutput() }
 
 // hasOutput is HasOutput without messages about paths.
 func (d *Datagram) hasOutput() bool {
-	return d.x != nil && (d.x.acks.due || d.sendable() || d.alertsDue()) && d.room() >= minRecord(d.sending.Sealer)
+	return d.x != nil && (d.x.acks.due || d.sendable() || d.alertsDue()) && d.room() >= minRecord(d.sending)
 }
 
 // Output appends one datagram. It is for the current path, unless the caller tells paths and
@@ -221,7 +221,7 @@ func (d *Datagram) notEarly() record.Sealer {
 	if d.sealsEarly() {
 		return &d.x.clearOut
 	}
-	return d.sending.Sealer
+	return d.sending
 }
 
 // appendAlerts appends alerts under the newest keys. Those of early data are only for the
@@ -230,7 +230,7 @@ func (d *Datagram) appendAlerts(dst []byte, start, room int) []byte {
 	keys := d.notEarly()
 	alerts := d.x.alerts
 	if d.early.sent && alert.Description(alerts[0][1]) == alert.CloseNotify {
-		keys = d.sending.Sealer
+		keys = d.sending
 	}
 	for len(alerts) > 0 && len(dst)-start+keys.Overhead()+2 <= room {
 		dst, _ = d.seal(keys, dst, record.Alert, alerts[0][:])
@@ -299,8 +299,8 @@ func (d *Datagram) SealParts(dst []byte, parts [][]byte) ([]byte, error) {
 
 // reportExhausted tells the handler, once, that the sending keys approach their limit.
 func (d *Datagram) reportExhausted() {
-	if d.sending.Exhausted() && !d.sending.exhausted && !d.KeyUpdatePending() {
-		d.sending.exhausted = true
+	if d.sending.Exhausted() && !d.exhausted && !d.KeyUpdatePending() {
+		d.exhausted = true
 		d.handler.KeysExhausted(false)
 	}
 }

@@ -23,6 +23,12 @@ func (p *dtls12) writer(_ handshake.Level, _ uint64, k suite.Keys, cid []byte) (
 	return record.NewWriter12(1, k, cid), nil
 }
 
+func (p *dtls12) rewriter(k suite.Keys, next record.Number, cid []byte) record.Sealer {
+	w := record.NewWriter12(1, k, cid)
+	w.SetNext(next.Sequence)
+	return w
+}
+
 // took: a repeated flight means that our answer was lost (RFC 6347, Section 4.2.4), or that
 // the network duplicates.
 func (p *dtls12) took(_ time.Time, _ *exchange, _ record.Number, got receipt) verdict {

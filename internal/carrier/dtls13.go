@@ -13,18 +13,23 @@ import (
 
 // dtls13 is DTLS 1.3: RFC 9147bis. A level is an epoch, and each KeyUpdate starts another.
 // Messages without an answer are acknowledged by an ACK.
-type dtls13 struct {
-	opt      *DatagramOptions
-	complete bool
-	readers13
-}
+type dtls13 struct{ readers13 }
 
 func (p *dtls13) writer(level handshake.Level, epoch uint64, k suite.Keys, cid []byte) (record.Sealer, error) {
 	if epoch = nextEpoch(level, epoch); epoch > maxEpoch {
 		return nil, errEpochs
 	}
-	k.StayAwake()
+	if level == handshake.Application {
+		k.Loosen()
+	}
 	return record.NewWriter13(epoch, k, cid), nil
+}
+
+func (p *dtls13) rewriter(k suite.Keys, next record.Number, cid []byte) record.Sealer {
+	k.Loosen()
+	w := record.NewWriter13(next.Epoch, k, cid)
+	w.SetNext(next.Sequence)
+	return w
 }
 
 // took: RFC 9147bis, Section 7. A record is acknowledged after a while, if nothing has
@@ -33,17 +38,17 @@ func (p *dtls13) writer(level handshake.Level, epoch uint64, k suite.Keys, cid [
 // kept nothing of its HelloRetryRequest sends an answered message whole again, and may reuse
 // the record's number.
 func (p *dtls13) took(now time.Time, x *exchange, n record.Number, got receipt) (v verdict) {
-	if got.fresh && !p.complete && p.opt.trusts(n) {
+	if got.fresh && !p.d.complete && p.d.opt.trusts(n) {
 		p.answered(now, x, n)
 	}
 	// The peer repeats its flight: not a client's last one, which has an ACK.
-	if got.again && n.Epoch <= uint64(handshake.Handshake) && !(p.complete && p.opt.Server) {
+	if got.again && n.Epoch <= uint64(handshake.Handshake) && !(p.d.complete && p.d.opt.Server) {
 		v = resend
 	}
 	switch {
-	case got.refused, got.whole && !got.fresh && !p.complete:
+	case got.refused, got.whole && !got.fresh && !p.d.complete:
 		return v
-	case p.opt.trusts(n):
+	case p.d.opt.trusts(n):
 		x.acks.add(n)
 	case !got.fresh:
 		return v
@@ -55,7 +60,7 @@ func (p *dtls13) took(now time.Time, x *exchange, n record.Number, got receipt) 
 // implicit acknowledgement for the entire flight". A client's hello is retransmitted until
 // its answer is complete: the server, which only waits, has the answer ready.
 func (p *dtls13) answered(now time.Time, x *exchange, n record.Number) {
-	if n.Epoch == 0 && !p.opt.Server {
+	if n.Epoch == 0 && !p.d.opt.Server {
 		return
 	}
 	if n.Epoch > 0 {
@@ -83,9 +88,9 @@ func (p *dtls13) control(x *exchange, r opened) (verdict, error) {
 func (p *dtls13) acknowledge(x *exchange, r opened) (verdict, error) {
 	numbers, ok := flight.ParseACK(r.content)
 	if !ok {
-		return 0, p.opt.fault(r.number, errBadACK)
+		return 0, p.d.opt.fault(r.number, errBadACK)
 	}
-	trusted := p.opt.trusts(r.number)
+	trusted := p.d.opt.trusts(r.number)
 	for i := range numbers.Len() {
 		acked := numbers.At(i)
 		// "If any element of record_numbers in the ACK references an epoch that is higher
@@ -93,7 +98,7 @@ func (p *dtls13) acknowledge(x *exchange, r opened) (verdict, error) {
 		// the connection": during the handshake, for after it each side counts its own key
 		// updates.
 		if r.number.Epoch < uint64(handshake.Application) && acked.Epoch > r.number.Epoch {
-			return 0, p.opt.fault(r.number, errACKEpoch)
+			return 0, p.d.opt.fault(r.number, errACKEpoch)
 		}
 		x.out.Acknowledge(acked, !trusted)
 	}
@@ -102,7 +107,7 @@ func (p *dtls13) acknowledge(x *exchange, r opened) (verdict, error) {
 		return 0, nil
 	case !x.out.Acknowledged():
 		return resendRest, nil
-	case p.complete && !p.opt.Server:
+	case p.d.complete && !p.d.opt.Server:
 		// The server has our Finished, so it repeats nothing of the handshake.
 		p.dropHandshake()
 	}
@@ -115,7 +120,7 @@ func (p *dtls13) data(epoch uint64) (Kind, error) {
 		return EarlyData, nil
 	case epoch == uint64(handshake.Handshake):
 		return None, errDataEpoch
-	case !p.complete:
+	case !p.d.complete:
 		return None, record.Misplaced
 	}
 	return Data, nil
@@ -126,13 +131,12 @@ func (p *dtls13) warns(d alert.Description) bool { return d == alert.UserCancele
 
 // asksForRest: RFC 9147bis, Section 7.1: "Sending an empty ACK can avoid waiting for the
 // server's retransmission timeout."
-func (p *dtls13) asksForRest() bool { return !p.opt.Server }
+func (p *dtls13) asksForRest() bool { return !p.d.opt.Server }
 
 // completed: the client's Finished is acknowledged at once, since nothing else answers it.
 func (p *dtls13) completed(x *exchange) {
-	p.complete = true
 	x.out.Complete()
-	if p.opt.Server {
+	if p.d.opt.Server {
 		x.acks.hurry()
 		p.rest()
 	}

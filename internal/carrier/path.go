@@ -10,6 +10,7 @@ type path struct {
 	fullMTU int32 // mtu before lost flights lowered it
 	credit  int32 // bytes that may be sent while the address is not proved
 	proved  bool
+	checked bool // rrc was negotiated: new ones are checked
 }
 
 // maxCredit is more than any handshake sends.

@@ -86,10 +86,10 @@ func (d *Datagram) ways() *paths {
 }
 
 // CheckPaths: the hellos have agreed on rrc.
-func (d *Datagram) CheckPaths() { d.checksPaths = true }
+func (d *Datagram) CheckPaths() { d.path.checked = true }
 
 // ChecksPaths reports whether CheckPaths was called.
-func (d *Datagram) ChecksPaths() bool { return d.checksPaths }
+func (d *Datagram) ChecksPaths() bool { return d.path.checked }
 
 // From says where the following datagrams come from. The first one of a server's handshake is
 // the path to the peer: its cookie was good, or its address is trusted.
@@ -131,7 +131,7 @@ func (d *Datagram) CheckedPath() (p Path, ok bool) {
 // address, because nothing checks that.
 func (d *Datagram) callerDecides() bool {
 	w := d.paths
-	return w == nil || w.from == (Path{}) || !d.checksPaths && w.moved()
+	return w == nil || w.from == (Path{}) || !d.path.checked && w.moved()
 }
 
 // moved reports whether the datagram being opened has come from a new address of the peer. A
@@ -142,7 +142,7 @@ func (w *paths) moved() bool { return w.from.Remote != w.current.Remote }
 // RFC 9853, Section 3.1: "the receiver SHOULD perform a return routability check".
 func (d *Datagram) arrived(now time.Time, typ record.ContentType, size int, newer bool) error {
 	w := d.paths
-	if w == nil || w.from == (Path{}) || !d.checksPaths || !d.complete || d.ending.closed || d.ending.ended {
+	if w == nil || w.from == (Path{}) || !d.path.checked || !d.complete || d.ending.closed || d.ending.ended {
 		return nil
 	}
 	switch c := w.check; {
@@ -236,14 +236,14 @@ func (d *Datagram) handleRRC(now time.Time, r *opened) (Opened, error) {
 	switch {
 	case r.clear():
 		return Opened{}, record.Unprotected
-	case !d.checksPaths:
+	case !d.path.checked:
 		return Opened{}, errContentType
 	}
 	// "using the currently active security context": not that of the handshake.
 	if kind, err := d.protocol.data(r.number.Epoch); err != nil || kind != Data {
 		return Opened{}, record.Misplaced
 	}
-	if d.ending.closed && r.number.Compare(d.ending.closedBy) > 0 {
+	if d.ending.closed && orderOf(r.number) > d.ending.closedBy {
 		return Opened{}, ErrClosed
 	}
 	if err := d.expirePaths(now); err != nil { // the time may be over, and nobody has called Expire
@@ -262,8 +262,7 @@ func (d *Datagram) handleRRC(now time.Time, r *opened) (Opened, error) {
 		}
 	}
 	if !taken {
-		d.dropped[record.Misplaced]++
-		d.trace.Dropped(record.Misplaced, r.size)
+		d.drop(record.Misplaced, r.size)
 	}
 	return Opened{Kind: kind}, nil
 }
@@ -350,7 +349,7 @@ func (d *Datagram) appendRRC(dst []byte) ([]byte, Path) {
 func (d *Datagram) sealRRC(dst []byte, message *[messageLen]byte) []byte {
 	d.Wake()
 	d.trace.BeginDatagram(len(dst))
-	out, err := d.seal(d.sending.Sealer, dst, record.RRC, message[:])
+	out, err := d.seal(d.sending, dst, record.RRC, message[:])
 	if err != nil {
 		return dst
 	}

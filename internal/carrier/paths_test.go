@@ -287,7 +287,7 @@ func TestForeignRRC(t *testing.T) {
 					to = challengeHome
 				}
 				m.sends("a challenge", to)
-				before, dropped := *m.server.paths.check, m.server.dropped
+				before, dropped := *m.server.paths.check, m.server.Dropped()
 				d := m.message(m.client, record.RRC, test.content)
 				for range 2 {
 					m.mustCome(test.name, test.from, d, None)
@@ -301,8 +301,8 @@ func TestForeignRRC(t *testing.T) {
 				}
 				dropped[record.Misplaced]++
 				dropped[record.Replayed]++
-				if m.server.dropped != dropped {
-					t.Errorf("%s: drops %v, want %v", test.name, m.server.dropped, dropped)
+				if m.server.Dropped() != dropped {
+					t.Errorf("%s: drops %v, want %v", test.name, m.server.Dropped(), dropped)
 				}
 			}
 		})
@@ -319,10 +319,10 @@ func TestRRCOutOfPlace(t *testing.T) {
 			fresh := newPair(t, playOptions{version: version}, nil)
 			for _, p := range []*pair{m.pair, fresh} {
 				for _, e := range []*end{p.client, p.server} {
-					before := e.dropped[record.Unprotected]
+					before := e.Dropped()[record.Unprotected]
 					p.mustInput(e, m.reseal(m.client, 0, record.RRC, []byte(challenge)))
-					if e.dropped[record.Unprotected] != before+1 || e.paths != nil && len(e.paths.replies) > 0 {
-						t.Errorf("the %s: drops %v", e.name, e.dropped)
+					if e.Dropped()[record.Unprotected] != before+1 || e.paths != nil && len(e.paths.replies) > 0 {
+						t.Errorf("the %s: drops %v", e.name, e.Dropped())
 					}
 				}
 			}
@@ -349,7 +349,7 @@ func TestRRCOutOfPlace(t *testing.T) {
 				t.Skip("DTLS 1.2 has one generation of keys")
 			}
 			m := newMovers(t, version, nil)
-			before := m.server.dropped[record.Misplaced]
+			before := m.server.Dropped()[record.Misplaced]
 			s := record.NewWriter13(2, keys(version, false, 2), []byte("to-server"))
 			for range 100 {
 				s.Seal(nil, record.RRC, nil)
@@ -358,7 +358,7 @@ func TestRRCOutOfPlace(t *testing.T) {
 			m.mustCome("the handshake's keys", away, d, None)
 			m.sends("nothing")
 			m.stays("nothing", home, false)
-			if got := m.server.dropped[record.Misplaced]; got != before+1 {
+			if got := m.server.Dropped()[record.Misplaced]; got != before+1 {
 				t.Errorf("%d are misplaced, want one more than %d", got, before)
 			}
 		})
@@ -403,7 +403,7 @@ func TestPathAmplification(t *testing.T) {
 		m := newMovers(t, version, nil)
 		m.server.SetPeerCID(bytes.Repeat([]byte{7}, 255)) // DTLS 1.3
 		if version == wire.VersionTLS12 {
-			m.server.sending.Sealer = record.NewWriter12(1, keys(version, true, 1), bytes.Repeat([]byte{7}, 255))
+			m.server.sending = record.NewWriter12(1, keys(version, true, 1), bytes.Repeat([]byte{7}, 255))
 		}
 		in, out := 0, 0
 		for i := range 40 {
@@ -478,11 +478,11 @@ func TestManyChallenges(t *testing.T) {
 			}
 			m.mustInput(m.client, d)
 		}
-		d := m.server.dropped
+		d := m.server.Dropped()
 		if n != maxReplies || d[record.Misplaced] != many-maxReplies || d[record.Replayed] < maxReplies {
 			t.Errorf("%d replies; drops %v", n, d)
 		}
-		if got := m.client.dropped[record.Misplaced]; got != uint64(n) {
+		if got := m.client.Dropped()[record.Misplaced]; got != uint64(n) {
 			t.Errorf("the client ignores %d replies to what it has not sent, want %d", got, n)
 		}
 		if m.server.paths.replies != nil {

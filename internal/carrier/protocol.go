@@ -11,11 +11,14 @@ import (
 )
 
 // protocol is what differs between DTLS 1.2, DTLS 1.3, and the time before the version is
-// known. The reading keys are separate: see readers.
+// known.
 type protocol interface {
+	readers
 	// writer returns the next generation of sending keys. epoch is that of the
 	// current one.
 	writer(level handshake.Level, epoch uint64, k suite.Keys, cid []byte) (record.Sealer, error)
+	// rewriter returns the sending keys of application data, to continue with next.
+	rewriter(k suite.Keys, next record.Number, cid []byte) record.Sealer
 	// took judges the receipt of a handshake record.
 	took(now time.Time, x *exchange, n record.Number, got receipt) verdict
 	// late judges a fragment after the handshake: the verdict is 0 unless the fragment
@@ -74,17 +77,47 @@ func (d *Datagram) follow(now time.Time, v verdict) error {
 			return err
 		}
 	}
-	out.SendQueued(d.sending.Sealer)
+	out.SendQueued(d.sending)
 	return nil
 }
 
-// undecided is the protocol until the hellos have agreed on a version.
+// undecided is the protocol until the hellos have agreed on a version: it has no reading keys.
 type undecided struct{ opt *DatagramOptions }
+
+func (p *undecided) openClassic(c *record.Classic) error {
+	if c.Number.Epoch != 1 {
+		return record.NoKeys
+	}
+	return p.ahead()
+}
+
+func (p *undecided) openUnified(u *record.Unified) error {
+	if u.EpochBits != uint8(handshake.Handshake) {
+		return record.NoKeys
+	}
+	return p.ahead()
+}
+
+// ahead: a server keeps nothing for a peer that has not said which version it speaks.
+func (p *undecided) ahead() error {
+	if p.opt.Server {
+		return record.NoKeys
+	}
+	return errAhead
+}
+
+func (p *undecided) readEpoch() uint64                                 { return 0 }
+func (p *undecided) install(handshake.Level, suite.Keys, []byte) error { return nil }
+func (p *undecided) setLimit(int)                                      {}
+func (p *undecided) sleep(time.Time, *sleeping) bool                   { return false }
+func (p *undecided) wake(suite.Keys, *sleeping, []byte)                {}
 
 // writer: a client sends early data before it knows the version.
 func (p *undecided) writer(level handshake.Level, _ uint64, k suite.Keys, _ []byte) (record.Sealer, error) {
 	return record.NewWriter13(uint64(level), k, nil), nil
 }
+
+func (p *undecided) rewriter(suite.Keys, record.Number, []byte) record.Sealer { return nil }
 
 // took: records that DTLS 1.3 acknowledges may arrive before the version is known.
 func (p *undecided) took(_ time.Time, x *exchange, n record.Number, got receipt) (v verdict) {

@@ -16,9 +16,6 @@ const maxEpoch = 1<<16 - 1
 // readers are the reading keys of a connection. What they open is not marked as received
 // yet.
 type readers interface {
-	// openClassic and openUnified open a protected record of that form.
-	openClassic(c record.Classic) (opened, error)
-	openUnified(now time.Time, u record.Unified) (opened, error)
 	// readEpoch is the epoch that new handshake messages must have.
 	readEpoch() uint64
 	// install begins a new epoch. cid is the connection ID that its records have.
@@ -27,15 +24,10 @@ type readers interface {
 	setLimit(n int)
 	// ahead returns the error of a record whose keys are not installed yet.
 	ahead() error
-	// forget drops keys that were kept long enough.
-	forget(now time.Time)
-	// sleep drops the keys, and puts what is left of them into s. It fails if keys
+	// sleep puts into s what wake needs, with the keys, on a new protocol. It fails if keys
 	// before the newest ones are still in use.
-	sleep(s *State) bool
-	// wake puts the keys back.
-	wake(k suite.Keys)
-	// restore starts with what sleep has left.
-	restore(c *suite.Suite, s *State, cid []byte)
+	sleep(now time.Time, s *sleeping) bool
+	wake(k suite.Keys, s *sleeping, cid []byte)
 }
 
 // opened is a record without its protection.
@@ -52,58 +44,23 @@ type opened struct {
 // clear reports whether the record is unprotected.
 func (r *opened) clear() bool { return r.number.Epoch == 0 }
 
-// noReaders are the reading keys until the hellos have agreed on a version.
-type noReaders struct{ server bool }
-
-func (r *noReaders) openClassic(c record.Classic) (opened, error) {
-	if c.Number.Epoch != 1 {
-		return opened{}, record.NoKeys
-	}
-	return opened{}, r.ahead()
-}
-
-func (r *noReaders) openUnified(_ time.Time, u record.Unified) (opened, error) {
-	if u.EpochBits != uint8(handshake.Handshake) {
-		return opened{}, record.NoKeys
-	}
-	return opened{}, r.ahead()
-}
-
-// ahead: a server keeps nothing for a peer that has not said which version it speaks.
-func (r *noReaders) ahead() error {
-	if r.server {
-		return record.NoKeys
-	}
-	return errAhead
-}
-
-func (r *noReaders) readEpoch() uint64                                 { return 0 }
-func (r *noReaders) install(handshake.Level, suite.Keys, []byte) error { return nil }
-func (r *noReaders) setLimit(int)                                      {}
-func (r *noReaders) forget(time.Time)                                  {}
-func (r *noReaders) sleep(*State) bool                                 { return false }
-func (r *noReaders) wake(suite.Keys)                                   {}
-func (r *noReaders) restore(*suite.Suite, *State, []byte)              {}
-
 // readers12 are the reading keys of DTLS 1.2.
 type readers12 struct {
 	keys  *record.Reader12 // of epoch 1; nil: not installed yet
 	limit int              // see setLimit
 }
 
-func (r *readers12) openClassic(c record.Classic) (opened, error) {
+// openClassic opens a protected record.
+func (r *readers12) openClassic(c *record.Classic, o *opened) (err error) {
 	switch {
 	case c.Number.Epoch != 1:
-		return opened{}, record.NoKeys
+		return record.NoKeys
 	case r.keys == nil:
-		return opened{}, errAhead
+		return errAhead
 	}
-	typ, content, err := r.keys.Open(&c)
-	return opened{typ: typ, number: c.Number, content: content, from: &r.keys.Received}, err
-}
-
-func (r *readers12) openUnified(time.Time, record.Unified) (opened, error) {
-	return opened{}, record.NoKeys
+	o.number, o.from = c.Number, &r.keys.Received
+	o.typ, o.content, err = r.keys.Open(c)
+	return err
 }
 
 func (r *readers12) readEpoch() uint64 {
@@ -125,34 +82,28 @@ func (r *readers12) setLimit(n int) {
 	}
 }
 
-func (r *readers12) ahead() error     { return errAhead }
-func (r *readers12) forget(time.Time) {}
+func (r *readers12) ahead() error { return errAhead }
 
-func (r *readers12) sleep(s *State) bool {
-	s.Read.Epoch = 1
-	s.Read.Sequence, s.Seen, s.Forged = r.keys.State()
-	r.keys.Sleep()
+func (r *readers12) sleep(_ time.Time, s *sleeping) bool {
+	s.read.Epoch, s.limits[0] = 1, uint16(r.limit)
+	s.read.Sequence, s.seen, s.forged = r.keys.State()
 	return true
 }
 
-func (r *readers12) wake(k suite.Keys) { r.keys.SetKeys(k) }
-
-func (r *readers12) restore(c *suite.Suite, s *State, cid []byte) {
-	r.install(handshake.Application, suite.Keys{Suite: c}, cid)
-	r.keys.SetState(s.Read.Sequence, s.Seen, s.Forged)
+func (r *readers12) wake(k suite.Keys, s *sleeping, cid []byte) {
+	r.limit = int(s.limits[0])
+	r.install(handshake.Application, k, cid)
+	r.keys.SetState(s.read.Sequence, s.seen, s.forged)
 }
 
 // readers13 are the reading keys of DTLS 1.3. Since a KeyUpdate comes under the newest
 // keys, there are never more than three generations: the next one, the one in use, and the
 // one before, for records that were overtaken. Two bits tell them apart.
 type readers13 struct {
-	renewer     renewer
+	d           *Datagram
 	generations []generation // the oldest first; see use
 	expire      int64        // when those before the one in use are dropped, in Unix milliseconds; 0: never
 }
-
-// renewer asks for new reading keys, and reports whether it did.
-type renewer interface{ renewReading() bool }
 
 // generation is one generation of reading keys.
 type generation struct {
@@ -161,11 +112,9 @@ type generation struct {
 	threatened       bool // by forgeries: the peer was asked for new keys
 }
 
-func (r *readers13) openClassic(record.Classic) (opened, error) { return opened{}, record.NoKeys }
-
-// openUnified chooses the keys by the two bits: "implementations SHOULD use the most recent
-// past epoch which has matching bits" (RFC 9147bis, Section 4.2.2).
-func (r *readers13) openUnified(now time.Time, u record.Unified) (o opened, err error) {
+// openUnified opens a protected record. It chooses the keys by the two bits: "implementations
+// SHOULD use the most recent past epoch which has matching bits" (RFC 9147bis, Section 4.2.2).
+func (r *readers13) openUnified(now time.Time, u *record.Unified, o *opened) (err error) {
 	if r.expire != 0 {
 		r.forget(now)
 	}
@@ -175,7 +124,7 @@ func (r *readers13) openUnified(now time.Time, u record.Unified) (o opened, err 
 			continue
 		}
 		o.from = &g.Received
-		o.number, o.typ, o.content, err = g.Open(&u)
+		o.number, o.typ, o.content, err = g.Open(u)
 		o.replayable = o.number.Epoch == uint64(handshake.EarlyData)
 		switch {
 		case err != nil:
@@ -183,12 +132,12 @@ func (r *readers13) openUnified(now time.Time, u record.Unified) (o opened, err 
 		case !g.used:
 			r.use(now, i)
 		}
-		return o, err
+		return err
 	}
 	if u.EpochBits == uint8(nextEpoch(handshake.Handshake, r.readEpoch())&3) {
-		return o, errAhead
+		return errAhead
 	}
-	return o, record.NoKeys
+	return record.NoKeys
 }
 
 // refused: a record did not open. It may be one forgery too many.
@@ -196,7 +145,7 @@ func (r *readers13) refused(i int, err error) error {
 	g, newest := &r.generations[i], i == len(r.generations)-1
 	switch {
 	case err == record.Forged && g.Threatened():
-		g.threatened = g.threatened || newest && r.renewer.renewReading()
+		g.threatened = g.threatened || newest && r.d.renewReading()
 	case err == record.ErrForgeries && !newest:
 		// "Once a key update has been initiated, the previous keys can be dropped when
 		// the limit is reached rather than closing the connection."
@@ -207,10 +156,14 @@ func (r *readers13) refused(i int, err error) error {
 }
 
 // use: a record has arrived under new keys. Those before the previous ones are dropped now,
-// and the previous ones soon.
+// and the previous ones, which rest until then, soon.
 func (r *readers13) use(now time.Time, i int) {
 	r.generations[i].used = true
+	r.generations[i].Wake()
 	r.drop(0, max(0, i-1))
+	if i > 0 {
+		r.generations[0].Rest()
+	}
 	r.expire = now.Add(flight.TwiceMSL).UnixMilli()
 }
 
@@ -262,7 +215,8 @@ func (r *readers13) install(level handshake.Level, k suite.Keys, _ []byte) error
 		return errKeyUpdates
 	}
 	if level == handshake.Application {
-		k.StayAwake()
+		k.Loosen()
+		k.AEAD = nil // until the peer uses them
 	}
 	next := record.NewReader13(epoch, k)
 	if len(r.generations) > 0 {
@@ -283,41 +237,36 @@ func (r *readers13) setLimit(n int) {
 
 func (r *readers13) ahead() error { return errAhead }
 
-// sleep drops all keys except the newest, and those for a client's last flight.
-func (r *readers13) sleep(s *State) bool {
-	newest := *r.newest()
+// sleep keeps the newest generation, and the handshake's, for a client's last flight.
+func (r *readers13) sleep(now time.Time, s *sleeping) bool {
+	r.forget(now)
+	newest := r.newest()
 	if !newest.used && newest.Epoch() != uint64(handshake.Application) {
 		return false // the peer still uses the keys before them
 	}
-	s.Read.Epoch = newest.Epoch()
-	s.Read.Sequence, s.Seen, s.Forged = newest.State()
-	last := len(r.generations) - 1
-	resting := slices.DeleteFunc(r.generations[:last:last], func(g generation) bool { return !g.Resting() })
-	r.generations = append(resting, newest)
-	for _, g := range resting {
-		if g.Epoch() == uint64(handshake.Handshake) {
-			s.Finished = g.Rested()
-		}
+	s.read.Epoch, s.limits[0] = newest.Epoch(), uint16(newest.Limit())
+	s.read.Sequence, s.seen, s.forged = newest.State()
+	s.used, s.threatened = newest.used, newest.threatened
+	if first := &r.generations[0]; first.Epoch() == uint64(handshake.Handshake) && first.Resting() {
+		s.finished, s.expire = first.Rested(), uint64(r.expire)
 	}
-	newest.Sleep()
 	return true
 }
 
-func (r *readers13) wake(k suite.Keys) { r.newest().SetKeys(k) }
-
-func (r *readers13) restore(c *suite.Suite, s *State, _ []byte) {
-	newest := generation{Reader13: record.NewReader13(s.Read.Epoch, suite.Keys{Suite: c}), used: true}
-	newest.SetState(s.Read.Sequence, s.Seen, s.Forged)
-	if s.Finished != nil {
-		finished := record.NewRested13(uint64(handshake.Handshake), c, s.Finished)
-		r.generations = []generation{{Reader13: finished, used: true}}
-		newest.used = false // its next record starts the expiry of the others, see use
+func (r *readers13) wake(k suite.Keys, s *sleeping, _ []byte) {
+	if s.finished != nil {
+		r.expire = int64(s.expire)
+		finished := record.NewRested13(uint64(handshake.Handshake), k.Suite, s.finished)
+		r.generations = append(r.generations, generation{Reader13: finished, used: true})
 	}
-	r.generations = append(r.generations, newest)
+	k.Loosen()
+	newest := record.NewReader13(s.read.Epoch, k)
+	newest.SetState(s.read.Sequence, s.seen, s.forged)
+	r.generations = append(r.generations, generation{newest, s.used, s.threatened})
+	r.setLimit(int(s.limits[0]))
 }
 
 var (
-	_ readers = (*noReaders)(nil)
 	_ readers = (*readers12)(nil)
 	_ readers = (*readers13)(nil)
 )

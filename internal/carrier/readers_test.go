@@ -11,11 +11,6 @@ import (
 	"github.com/hermetic-tls/hermetic/internal/wire"
 )
 
-// noRenewal never asks for new keys.
-type noRenewal struct{}
-
-func (noRenewal) renewReading() bool { return false }
-
 // TestGenerations: which reading keys of DTLS 1.3 are kept, and for how long.
 func TestGenerations(t *testing.T) {
 	const hs, app = handshake.Handshake, handshake.Application
@@ -41,7 +36,8 @@ func TestGenerations(t *testing.T) {
 			if !ok {
 				t.Fatal("the record does not parse")
 			}
-			o, err := r.openUnified(start.Add(after), u)
+			var o opened
+			err = r.openUnified(start.Add(after), &u, &o)
 			if err != want || err == nil && (o.number.Epoch != epoch || string(o.content) != "data") {
 				t.Errorf("a record of epoch %d: got error %v, want %v; %+v", epoch, err, want, o)
 			}
@@ -67,7 +63,7 @@ func TestGenerations(t *testing.T) {
 		{"the handshake's are dropped", []func(*testing.T, *readers13){install(hs, app), func(_ *testing.T, r *readers13) { r.dropHandshake() }}, []uint64{3}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			r := &readers13{renewer: noRenewal{}}
+			r := &readers13{d: new(Datagram)}
 			for _, step := range test.steps {
 				step(t, r)
 			}
@@ -77,6 +73,17 @@ func TestGenerations(t *testing.T) {
 			}
 			if !slices.Equal(got, test.want) {
 				t.Errorf("the epochs %d are left, want %d", got, test.want)
+			}
+			inUse := -1
+			for i, g := range r.generations {
+				if g.used {
+					inUse = i
+				}
+			}
+			for i, g := range r.generations {
+				if want := i < inUse || !g.used && g.Epoch() >= uint64(app); g.Resting() != want {
+					t.Errorf("epoch %d rests: %v", g.Epoch(), !want)
+				}
 			}
 		})
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/hermetic-tls/hermetic/internal/codec"
 	"github.com/hermetic-tls/hermetic/internal/handshake"
 	"github.com/hermetic-tls/hermetic/internal/record"
 	"github.com/hermetic-tls/hermetic/internal/suite"
@@ -82,7 +83,7 @@ func (s *Stream) Restore(c *suite.Suite, state State) {
 // of a server's handshake: a client's last flight may be repeated, and must be
 // acknowledged again (RFC 9147bis, Section 5.8.1).
 func (d *Datagram) Sleep(now time.Time) (State, error) {
-	d.readers.forget(now)
+	d.Wake() // old keys are dropped by their time
 	if d.x != nil && d.x.out.Forget(now) {
 		d.end()
 	}
@@ -98,57 +99,112 @@ func (d *Datagram) Sleep(now time.Time) (State, error) {
 	case d.x != nil:
 		return State{}, errBusyExchange
 	}
-	state := State{
-		Write:     d.sending.Next(),
-		NextIn:    int(d.nextIn),
-		NextOut:   int(d.nextOut),
-		LocalCIDs: d.cids.local,
-		PeerCID:   d.cids.peer,
-		Closed:    d.ending.closed,
-
-		ChecksPaths: d.checksPaths,
-	}
-	if !d.readers.sleep(&state) {
+	var s sleeping
+	if !d.protocol.sleep(now, &s) {
 		return State{}, errBusyUpdate
 	}
-	d.sending.Sealer.(sleeper).Sleep()
-	d.asleep = true
-	return state, nil
+	s.write, s.limits[1] = d.sending.Next(), uint16(d.sending.Limit())
+	d.fallAsleep(&s)
+	local, peer := d.CIDs()
+	return State{
+		Read:      s.read,
+		Write:     s.write,
+		Seen:      s.seen,
+		Forged:    s.forged,
+		NextIn:    int(d.nextIn),
+		NextOut:   int(d.nextOut),
+		LocalCIDs: local,
+		PeerCID:   peer,
+		Closed:    d.ending.closed,
+		Finished:  s.finished,
+
+		ChecksPaths: d.path.checked,
+	}, nil
 }
 
-// sleeper has sending keys that can be dropped and put back.
-type sleeper interface {
-	Sleep()
-	SetKeys(suite.Keys)
-	SetNext(sequence uint64)
+// sleeping is what is left of the keys of an idle connection, besides the secrets that they
+// are derived from again.
+type sleeping struct {
+	read, write record.Number  // the next ones
+	seen        [4]uint64      // the replay window
+	forged      uint64         // the records that did not authenticate
+	limits      [2]uint16      // of the content of records: received, sent
+	used        bool           // a record has arrived under the reading keys
+	threatened  bool           // the peer was asked for new ones
+	finished    *record.Rested // see State
+	expire      uint64         // when it is dropped, in Unix milliseconds; 0: not known yet
+}
+
+// fields is its form while it sleeps. Most numbers are small.
+func (s *sleeping) fields(c *codec.Coder) {
+	finished := s.finished != nil
+	c.Flags(&s.used, &s.threatened, &finished)
+	c.Varint(&s.read.Epoch)
+	c.Varint(&s.read.Sequence)
+	c.Varint(&s.write.Epoch)
+	c.Varint(&s.write.Sequence)
+	for i := range s.seen {
+		c.Varint(&s.seen[i])
+	}
+	c.Varint(&s.forged)
+	c.Uint16(&s.limits[0])
+	c.Uint16(&s.limits[1])
+	if finished {
+		if !c.Appending {
+			s.finished = new(record.Rested)
+		}
+		s.finished.Pack(c)
+		c.Varint(&s.expire)
+	}
+}
+
+// fallAsleep keeps only s.
+func (d *Datagram) fallAsleep(s *sleeping) {
+	var room [256]byte
+	d.asleep = string(codec.Append(room[:0], s.fields))
+	d.protocol, d.sending = nil, nil
+}
+
+// left returns what a sleeping carrier has kept.
+func (d *Datagram) left() (s sleeping) {
+	codec.Parse([]byte(d.asleep), s.fields)
+	return s
 }
 
 // Wake makes the keys again.
 func (d *Datagram) Wake() {
-	if d.asleep {
-		d.asleep = false
-		read, write := d.handler.Keys()
-		d.readers.wake(read)
-		d.sending.Sealer.(sleeper).SetKeys(write)
+	if d.asleep != "" {
+		d.wake()
 	}
+}
+
+func (d *Datagram) wake() {
+	s := d.left()
+	d.asleep = ""
+	read, write := d.handler.Keys()
+	d.protocol = d.newProtocol()
+	d.protocol.wake(read, &s, d.cids.localCID())
+	sealer := d.protocol.rewriter(write, s.write, d.cids.peerCID())
+	sealer.SetLimit(int(s.limits[1]))
+	d.sending = sealer
 }
 
 // Restore continues from a state.
 func (d *Datagram) Restore(c *suite.Suite, s State) {
-	d.SetVersion(c.Version)
-	d.Complete()
+	d.version, d.complete, d.x = c.Version, true, nil
+	d.level = handshake.Application
 	d.nextIn, d.nextOut = int32(s.NextIn), int32(s.NextOut)
-	d.cids = cids{s.LocalCIDs, s.PeerCID}
-	d.path.proved, d.authentic, d.asleep = true, true, true
-	d.checksPaths = s.ChecksPaths
-	d.newestRecord = record.Number{Epoch: s.Read.Epoch - 1, Sequence: record.MaxSequence}
-	if s.Read.Sequence > 0 {
-		d.newestRecord = record.Number{Epoch: s.Read.Epoch, Sequence: s.Read.Sequence - 1}
+	if len(s.LocalCIDs) > 0 || len(s.PeerCID) > 0 {
+		d.cids = &cids{s.LocalCIDs, s.PeerCID}
 	}
-	d.ending = ending{closed: s.Closed, closedBy: d.newestRecord, ended: s.Ended}
-	d.readers.restore(c, &s, d.cids.localCID())
-	epoch := min(max(s.Write.Epoch, 1), maxEpoch)
-	d.sending.Sealer, _ = d.protocol.writer(handshake.Application, epoch-1, suite.Keys{Suite: c}, s.PeerCID)
-	d.sending.Sealer.(sleeper).SetNext(s.Write.Sequence)
-	d.x = nil
+	d.path.proved, d.authentic = true, true
+	d.path.checked = s.ChecksPaths
+	newest := record.Number{Epoch: s.Read.Epoch - 1, Sequence: record.MaxSequence}
+	if s.Read.Sequence > 0 {
+		newest = record.Number{Epoch: s.Read.Epoch, Sequence: s.Read.Sequence - 1}
+	}
+	d.newest = orderOf(newest)
+	d.ending = ending{closed: s.Closed, closedBy: d.newest, ended: s.Ended}
+	// With keys for a client's last flight, the next record starts their expiry: see use.
+	d.fallAsleep(&sleeping{read: s.Read, write: s.Write, seen: s.Seen, forged: s.Forged, used: s.Finished == nil, finished: s.Finished})
 }

@@ -10,6 +10,8 @@
 // A structure that is appended is only read: goroutines may share it.
 package codec
 
+import "encoding/binary"
+
 // A Coder goes through the fields of a structure in one of two directions: it reads them
 // from In, or it appends them to Out.
 type Coder struct {
@@ -86,6 +88,18 @@ func (c *Coder) Uint64(v *uint64) {
 	} else {
 		*v = c.In.Uint64()
 	}
+}
+
+// Varint is a number that takes a byte for each seven of its bits that are in use, in the form of
+// encoding/binary.
+func (c *Coder) Varint(v *uint64) {
+	if c.Appending {
+		c.Out = binary.AppendUvarint(c.Out, *v)
+		return
+	}
+	got, n := binary.Uvarint(c.In.B)
+	c.Require(n > 0)
+	*v, c.In.B = got, c.In.B[max(0, n):]
 }
 
 // Flags are up to eight bits of one byte, the first flag the lowest. A bit without a flag

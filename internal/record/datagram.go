@@ -75,7 +75,7 @@ type Sealer interface {
 // protection is one generation of keys, for one direction.
 type protection struct {
 	keys  suite.Keys
-	epoch uint64
+	epoch uint16
 	limit uint16   // see SetLimit
 	nonce [12]byte // here, not on the stack, since it escapes through the AEAD
 }
@@ -88,11 +88,7 @@ func (p *protection) SetLimit(n int) { p.limit = uint16(n) }
 func (p *protection) Limit() int { return int(p.limit) }
 
 // Epoch is the epoch's number.
-func (p *protection) Epoch() uint64 { return p.epoch }
-
-// Sleep drops the ciphers until SetKeys puts keys back.
-func (p *protection) Sleep()               { p.keys = suite.Keys{Suite: p.keys.Suite} }
-func (p *protection) SetKeys(k suite.Keys) { p.keys = k }
+func (p *protection) Epoch() uint64 { return uint64(p.epoch) }
 
 // forgeries counts the records that did not authenticate: RFC 9147bis, Section
 // 4.5.3: "If the number of packets that fail authentication exceeds a limit

@@ -91,7 +91,7 @@ type protection12 struct {
 }
 
 func newProtection12(epoch uint64, k suite.Keys, cid []byte) protection12 {
-	return protection12{protection{keys: k, epoch: epoch}, cid, make([]byte, 0, 23+len(cid))}
+	return protection12{protection{keys: k, epoch: uint16(epoch)}, cid, make([]byte, 0, 23+len(cid))}
 }
 
 // NewReader12 returns the protected epoch with these keys. Its records have the
@@ -105,7 +105,7 @@ func NewWriter12(epoch uint64, k suite.Keys, cid []byte) *Writer12 {
 	return &Writer12{protection12: newProtection12(epoch, k, cid)}
 }
 
-func (e *Writer12) Next() Number { return Number{e.epoch, e.next} }
+func (e *Writer12) Next() Number { return Number{e.Epoch(), e.next} }
 
 // MaxData: RFC 9146, Section 5: with its type and a connection ID the data "MUST NOT exceed
 // 2^14". So the type counts against any other limit too.
@@ -135,7 +135,7 @@ func (e *Reader12) Open(r *Classic) (ContentType, []byte, error) {
 	// RFC 9146, Section 3: a record without the CID that was negotiated, or
 	// with another one, is invalid.
 	switch {
-	case r.Number.Epoch != e.epoch:
+	case r.Number.Epoch != e.Epoch():
 		return 0, nil, NoKeys
 	case string(r.CID) != string(e.cid):
 		return 0, nil, Foreign
@@ -181,7 +181,7 @@ func (e *Writer12) Seal(dst []byte, typ ContentType, data []byte) ([]byte, error
 	if len(e.cid) > 0 {
 		outer = TLS12CID
 	}
-	dst = appendClassicHeader(dst, outer, wire.VersionDTLS12, e.epoch<<48|seq, e.cid, length)
+	dst = appendClassicHeader(dst, outer, wire.VersionDTLS12, e.Epoch()<<48|seq, e.cid, length)
 	e.setNonce(seq)
 	dst = append(dst, e.nonce[12-e.keys.Suite.ExplicitLen:]...)
 	start := len(dst)
@@ -198,7 +198,7 @@ func (e *Writer12) Seal(dst []byte, typ ContentType, data []byte) ([]byte, error
 // 3; RFC 6655, Section 3), ChaCha20-Poly1305 adds them to the IV (RFC 7905,
 // Section 2).
 func (e *protection12) setNonce(seq uint64) {
-	number := e.epoch<<48 | seq
+	number := e.Epoch()<<48 | seq
 	if e.keys.Suite.ExplicitLen == 0 {
 		number ^= binary.BigEndian.Uint64(e.keys.IV[4:])
 	}
@@ -210,7 +210,7 @@ func (e *protection12) setNonce(seq uint64) {
 // 9146, Section 5.3, whose placeholder is a sequence number that never occurs.
 func (e *protection12) setAAD(typ ContentType, seq uint64, length int) {
 	b := e.aad[:0]
-	number := e.epoch<<48 | seq
+	number := e.Epoch()<<48 | seq
 	if len(e.cid) > 0 {
 		b = binary.BigEndian.AppendUint64(b, 1<<64-1)
 		b = append(b, byte(TLS12CID), byte(len(e.cid)), byte(TLS12CID), 0xfe, 0xfd)

@@ -1,6 +1,7 @@
 package record
 
 import (
+	"bytes"
 	"encoding/binary"
 	"slices"
 
@@ -12,7 +13,6 @@ import (
 type Reader13 struct {
 	protection13
 	Received
-	rests bool // see Rest
 }
 
 // Writer13 is one generation of sending keys of DTLS 1.3.
@@ -28,17 +28,17 @@ type protection13 struct{ protection }
 
 // NewReader13 returns the protected epoch with these keys.
 func NewReader13(epoch uint64, k suite.Keys) *Reader13 {
-	return &Reader13{protection13: protection13{protection{keys: k, epoch: epoch}}}
+	return &Reader13{protection13: protection13{protection{keys: k, epoch: uint16(epoch)}}}
 }
 
 // NewWriter13 is the same for sending, with the connection ID cid unless that is
 // empty.
 func NewWriter13(epoch uint64, k suite.Keys, cid []byte) *Writer13 {
-	return &Writer13{protection13: protection13{protection{keys: k, epoch: epoch}}, CID: cid}
+	return &Writer13{protection13: protection13{protection{keys: k, epoch: uint16(epoch)}}, CID: cid}
 }
 
 func (e *Writer13) MaxData() int { return maxContent(e.limit) }
-func (e *Writer13) Next() Number { return Number{e.epoch, e.next} }
+func (e *Writer13) Next() Number { return Number{e.Epoch(), e.next} }
 
 // Exhausted reports whether the keys approach the limit of what they may protect (RFC
 // 9147bis, Section 4.5.3): time for a KeyUpdate.
@@ -65,13 +65,13 @@ func (e *Reader13) Threatened() bool { return e.forged.many(e.keys.Suite.Integri
 
 // Rest makes e small, for records that are no longer expected: opening one costs
 // more from now on.
-func (e *Reader13) Rest() {
-	e.rests = true
-	e.keys.Rest()
-}
+func (e *Reader13) Rest() { e.keys.Rest() }
+
+// Wake ends the rest.
+func (e *Reader13) Wake() { e.keys.Wake() }
 
 // Resting reports whether e was made small.
-func (e *Reader13) Resting() bool { return e.rests }
+func (e *Reader13) Resting() bool { return e.keys.AEAD == nil }
 
 // Rested is a Reader13 at rest, for a session that moves.
 type Rested struct {
@@ -92,17 +92,31 @@ func (r *Rested) Fields(c *codec.Coder) {
 	}
 }
 
+// Pack is its form in a connection that sleeps: without unused bytes.
+func (r *Rested) Pack(c *codec.Coder) {
+	n := uint8(len(bytes.TrimRight(r.Keys[:], "\x00")))
+	c.Uint8(&n)
+	c.Require(int(n) <= len(r.Keys))
+	c.Fixed(r.Keys[:min(int(n), len(r.Keys))])
+	c.Fixed(r.IV[:])
+	c.Varint(&r.window.next)
+	c.Varint((*uint64)(&r.forged))
+	for i := range r.window.seen {
+		c.Varint(&r.window.seen[i])
+	}
+}
+
 // NewRested13 is NewReader13 of one that has moved.
 func NewRested13(epoch uint64, c *suite.Suite, r *Rested) *Reader13 {
 	e := NewReader13(epoch, c.RestingKeys(r.Material))
-	e.Received, e.rests = r.Received, true
+	e.Received = r.Received
 	return e
 }
 
 // Open decrypts u, a record of this epoch, in place. The content aliases u. Its number
 // is not marked yet.
 func (e *Reader13) Open(u *Unified) (Number, ContentType, []byte, error) {
-	if e.rests {
+	if e.Resting() {
 		return e.openResting(u)
 	}
 	return e.open(u)
@@ -115,16 +129,17 @@ func (e *Reader13) openResting(u *Unified) (Number, ContentType, []byte, error) 
 }
 
 func (e *Reader13) open(u *Unified) (Number, ContentType, []byte, error) {
-	number := Number{Epoch: e.epoch}
+	number := Number{Epoch: e.Epoch()}
 	if len(u.Body) < minCiphertext || len(u.Body) < e.keys.Suite.TagLen {
 		return number, 0, nil, Malformed
 	}
-	e.mask(u.number, u.Body)
-	low := uint64(u.number[0])
-	if len(u.number) == 2 {
-		low = low<<8 | uint64(u.number[1])
+	masked := u.number()
+	e.mask(masked, u.Body)
+	low, bits := uint64(masked[0]), uint64(8)
+	if len(masked) == 2 {
+		low, bits = low<<8|uint64(masked[1]), 16
 	}
-	number.Sequence = reconstruct(low, 8*uint64(len(u.number)), e.window.Next())
+	number.Sequence = reconstruct(low, bits, e.window.Next())
 	e.setNonce(number.Sequence)
 	plain, err := e.keys.AEAD.Open(u.Body[:0], e.nonce[:], u.Body, u.header)
 	if err != nil {
@@ -181,9 +196,10 @@ func (e *Writer13) appendHeader(b []byte, length int) []byte {
 
 // mask encrypts or decrypts a record number: RFC 9147bis, Section 4.2.3.
 func (e *protection13) mask(number, ciphertext []byte) {
-	mask := e.keys.Mask.Mask((*[16]byte)(ciphertext))
-	for i := range number {
-		number[i] ^= mask[i]
+	mask := e.keys.Mask((*[16]byte)(ciphertext))
+	number[0] ^= mask[0]
+	if len(number) == 2 {
+		number[1] ^= mask[1]
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"runtime"
 	"testing"
 
 	"github.com/hermetic-tls/hermetic/internal/alert"
@@ -21,10 +22,13 @@ func testKeys(s *suite.Suite) suite.Keys {
 	for i := range key {
 		key[i] = byte(i + int(s.ID))
 	}
-	k := suite.Keys{Suite: s, AEAD: s.AEAD(key), Mask: s.Mask(key)}
-	for i := range k.IV {
-		k.IV[i] = byte(0xa0 + i)
+	var m suite.Material
+	copy(m.Keys[copy(m.Keys[:], key):], key)
+	for i := range m.IV {
+		m.IV[i] = byte(0xa0 + i)
 	}
+	k := s.RestingKeys(m)
+	k.Wake()
 	return k
 }
 
@@ -481,12 +485,49 @@ func TestRest(t *testing.T) {
 		out, in := NewWriter13(2, k, nil), NewReader13(2, k)
 		in.Rest()
 		for range 2 {
-			if in.keys.AEAD != nil || in.keys.Mask != nil {
+			if in.keys.AEAD != nil {
 				t.Fatalf("%s: it does not rest", s.Name)
 			}
 			_, _, content, err := openUnified(in, mustSeal(t, out, ApplicationData, []byte("hello")), 0)
 			if err != nil || string(content) != "hello" {
 				t.Errorf("%s: got %q, error %v", s.Name, content, err)
+			}
+		}
+	}
+}
+
+// TestCollected: keys that have lost their ciphers to the garbage collector make the same ones
+// again, whether they are in use, at rest, or loosened while they are.
+func TestCollected(t *testing.T) {
+	for _, s := range suites(wire.VersionTLS13) {
+		secret := sample(s.Hash.Size())
+		for name, prepare := range map[string]func(in, out *suite.Keys){
+			"held":           func(in, out *suite.Keys) {},
+			"loose":          func(in, out *suite.Keys) { in.Loosen(); out.Loosen() },
+			"at rest":        func(in, out *suite.Keys) { in.Rest() },
+			"at rest, loose": func(in, out *suite.Keys) { in.Loosen(); in.Rest() },
+			"awake again":    func(in, out *suite.Keys) { in.Rest(); in.Wake() },
+		} {
+			a, b := s.TrafficKeys(suite.DTLS, secret), s.TrafficKeys(suite.DTLS, secret)
+			prepare(&a, &b)
+			in, out := NewReader13(3, a), NewWriter13(3, b, nil)
+			rests := in.Resting()
+			for range 3 {
+				rec := mustSeal(t, out, ApplicationData, []byte("hello"))
+				forged := bytes.Clone(rec)
+				forged[len(forged)-1]++
+				if _, _, _, err := openUnified(in, forged, 0); err != Forged {
+					t.Errorf("%s, %s: a forgery: %v", s.Name, name, err)
+				}
+				runtime.GC()
+				_, _, content, err := openUnified(in, rec, 0)
+				if err != nil || string(content) != "hello" || in.Resting() != rests {
+					t.Errorf("%s, %s: %q, %v, at rest %v", s.Name, name, content, err, in.Resting())
+				}
+				runtime.GC()
+			}
+			if in.Rested().Material != out.keys.Material() {
+				t.Errorf("%s, %s: another key", s.Name, name)
 			}
 		}
 	}

@@ -38,10 +38,19 @@ func IsUnified(first byte) bool { return first&unifiedMask == unifiedBits }
 //	+-+-+-+-+-+-+-+-+
 type Unified struct {
 	EpochBits uint8 // the epoch's last two bits
+	long      bool  // the number has 16 bits
 	CID       []byte
 	Body      []byte
 	header    []byte
-	number    []byte // part of header
+}
+
+// number is the encrypted number, in the header.
+func (u *Unified) number() []byte {
+	at := 1 + len(u.CID)
+	if u.long {
+		return u.header[at : at+2]
+	}
+	return u.header[at : at+1]
 }
 
 // ParseUnified reads the record at in[0] and returns how many bytes it has;
@@ -60,13 +69,12 @@ func ParseUnified(in []byte, cidLen int) (u Unified, n int, ok bool) {
 		n += cidLen
 	}
 	size := 1
-	if first&longBit != 0 {
+	if u.long = first&longBit != 0; u.long {
 		size = 2
 	}
 	if len(in) < n+size {
 		return u, 0, false
 	}
-	u.number = in[n : n+size]
 	n += size
 	length := len(in) - n
 	if first&lengthBit != 0 {

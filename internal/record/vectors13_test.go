@@ -106,7 +106,11 @@ func TestVectors13(t *testing.T) {
 
 // keys are r's for our code.
 func (r *record13) keys(s *suite.Suite) suite.Keys {
-	return suite.Keys{Suite: s, AEAD: s.AEAD(r.key), Mask: s.Mask(r.sn), IV: [12]byte(r.iv)}
+	m := suite.Material{IV: [12]byte(r.iv)}
+	copy(m.Keys[copy(m.Keys[:], r.key):], r.sn)
+	k := s.RestingKeys(m)
+	k.Wake()
+	return k
 }
 
 // check seals it with our code, if that has such headers, and opens it.

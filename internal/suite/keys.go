@@ -1,42 +1,91 @@
 package suite
 
-import "crypto/cipher"
+import (
+	"crypto/cipher"
+	"weak"
+)
 
 // Keys protect the records of one direction for one epoch.
 type Keys struct {
 	Suite *Suite
-	AEAD  cipher.AEAD
-	IV    [12]byte // TLS 1.2 with an explicit nonce: the first 4 bytes
-	Mask  Masker   // DTLS 1.3 only, else nil
-
-	material *[64]byte // DTLS 1.3: what AEAD and Mask are made of
+	AEAD  cipher.AEAD // nil: at rest
+	of    *pair       // DTLS 1.3, else nil
+	IV    [12]byte    // TLS 1.2 with an explicit nonce: the first 4 bytes
 }
 
-// Rest gives up the ciphers of DTLS 1.3, which are much larger than what they
-// are made of, until Wake: for keys that are kept only in case.
-func (k *Keys) Rest() {
-	if k.material != nil {
-		k.AEAD, k.Mask = nil, nil
-	}
+// pair is what the ciphers of DTLS 1.3 are made of, and the way to them.
+//
+// AES takes 512 bytes for a key, and GCM 256 more. An idle connection has the AEADs that are
+// in use, and no other cipher: a weak pointer finds those until the next garbage collection,
+// and a record after it makes them again. So a busy connection always has them.
+type pair struct {
+	keys  [64]byte // the AEAD's, then that of record numbers
+	held  *ciphers // until Loosen or Rest
+	found weak.Pointer[ciphers]
 }
 
-// Material is the keys as bytes, for a session that moves: they must not stay awake.
+type ciphers struct {
+	aead  cipher.AEAD  // nil: not made yet
+	block cipher.Block // of AES, for record numbers; nil: not made yet
+	buf   [16]byte     // here, not on the stack, since it escapes through block
+}
+
+// Material is the keys of DTLS 1.3 as bytes.
 type Material struct {
-	Keys [64]byte
+	Keys [64]byte // the AEAD's, then that of record numbers
 	IV   [12]byte
 }
 
-func (k *Keys) Material() Material { return Material{*k.material, k.IV} }
+// Material returns what the keys of DTLS 1.3 are made of.
+func (k *Keys) Material() Material { return Material{k.of.keys, k.IV} }
 
 // RestingKeys are the keys of that material, at rest.
-func (s *Suite) RestingKeys(m Material) Keys { return Keys{Suite: s, IV: m.IV, material: &m.Keys} }
+func (s *Suite) RestingKeys(m Material) Keys {
+	return Keys{Suite: s, IV: m.IV, of: &pair{keys: m.Keys}}
+}
 
-// StayAwake forgets what the ciphers are made of: these keys will not rest.
-func (k *Keys) StayAwake() { k.material = nil }
-
-// Wake makes the ciphers, for the first time or after Rest.
-func (k *Keys) Wake() {
-	if k.AEAD == nil {
-		k.AEAD, k.Mask = k.Suite.AEAD(k.material[:k.Suite.KeyLen]), k.Suite.Mask(k.material[k.Suite.KeyLen:2*k.Suite.KeyLen])
+// Loosen keeps of the ciphers only the AEAD, beyond the next garbage collection: for keys that
+// are kept for long.
+func (k *Keys) Loosen() {
+	if c := k.of.held; c != nil {
+		k.of.held, k.of.found = nil, weak.Make(c)
 	}
+}
+
+// Rest gives up the AEAD too, until Wake: for keys that are kept only in case.
+func (k *Keys) Rest() { k.AEAD, k.of.held = nil, nil }
+
+// Wake makes the AEAD, for the first time or after Rest.
+func (k *Keys) Wake() {
+	if k.AEAD != nil {
+		return
+	}
+	c := k.ciphers()
+	if c.aead == nil {
+		c.aead = k.Suite.AEAD(k.of.keys[:k.Suite.KeyLen])
+	}
+	k.AEAD = c.aead
+}
+
+// Mask encrypts a record's number: it returns the mask for the first 16 bytes of the
+// ciphertext (RFC 9147bis, Section 4.2.3). Its keys are those of DTLS 1.3.
+func (k *Keys) Mask(sample *[16]byte) [16]byte {
+	c := k.ciphers()
+	if c.block == nil {
+		n := k.Suite.KeyLen
+		return k.Suite.mask(c, k.of.keys[n:2*n], sample)
+	}
+	return c.maskAES(sample)
+}
+
+func (k *Keys) ciphers() *ciphers {
+	c := k.of.held
+	if c == nil {
+		c = k.of.found.Value()
+	}
+	if c == nil {
+		c = &ciphers{aead: k.AEAD}
+		k.of.found = weak.Make(c)
+	}
+	return c
 }

@@ -18,16 +18,17 @@ func prf12(h crypto.Hash, secret []byte, label string, seed []byte, n int) []byt
 	return out[:n:n]
 }
 
-const mainSecretLen = 48
+// MainSecretLen is the size of a main secret.
+const MainSecretLen = 48
 
 // MainSecret12 is the main secret of RFC 5246, Section 8.1.
 func MainSecret12(h crypto.Hash, premain, clientRandom, serverRandom []byte) []byte {
-	return prf12(h, premain, "master secret", join(clientRandom, serverRandom), mainSecretLen)
+	return prf12(h, premain, "master secret", join(clientRandom, serverRandom), MainSecretLen)
 }
 
 // ExtendedMainSecret12 is that of RFC 7627, Section 4.
 func ExtendedMainSecret12(h crypto.Hash, premain, sessionHash []byte) []byte {
-	return prf12(h, premain, "extended master secret", sessionHash, mainSecretLen)
+	return prf12(h, premain, "extended master secret", sessionHash, MainSecretLen)
 }
 
 // Keys12 are the keys of both directions: RFC 5246, Section 6.3.

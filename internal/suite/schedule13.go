@@ -213,9 +213,10 @@ func (s *Suite) TrafficKeys(p Prefix, secret []byte) Keys {
 func (s *Suite) trafficKeys(x *expander) Keys {
 	k := Keys{Suite: s}
 	if x.prefix == DTLS {
-		k.material = new([64]byte)
-		copy(k.material[:], x.label("key", nil, s.KeyLen))
-		copy(k.material[s.KeyLen:], x.label("sn", nil, s.KeyLen))
+		k.of = new(pair)
+		copy(k.of.keys[:], x.label("key", nil, s.KeyLen))
+		copy(k.of.keys[s.KeyLen:], x.label("sn", nil, s.KeyLen))
+		k.of.held = new(ciphers)
 		k.Wake()
 	} else {
 		k.AEAD = s.AEAD(x.label("key", nil, s.KeyLen))

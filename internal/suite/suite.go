@@ -48,18 +48,12 @@ type Cipher struct {
 	IVLen       int // TLS 1.2: fixed_iv_length from the key block: 4 or 12
 	ExplicitLen int // TLS 1.2: record_iv_length, 8 for GCM and CCM, else 0
 	TagLen      int
-	AEAD        func(key []byte) cipher.AEAD // panics on a wrong key length only
-	Mask        func(key []byte) Masker      // DTLS 1.3 record number encryption
+	AEAD        func(key []byte) cipher.AEAD                            // panics on a wrong key length only
+	mask        func(c *ciphers, key []byte, sample *[16]byte) [16]byte // see Keys.Mask
 	// SealLimit is how many records one key may protect, IntegrityLimit how
 	// many forged records it may meet (RFC 9846, Section 5.5; RFC 9147bis,
 	// Section 4.5.3).
 	SealLimit, IntegrityLimit uint64
 	OnRequest                 bool // not offered unless the configuration names it (CCM)
 	WithoutAES                bool // fast on machines without AES instructions (ChaCha20-Poly1305)
-}
-
-// Masker encrypts record numbers (RFC 9147bis, Section 4.2.3): it computes the
-// mask for the first 16 bytes of a record's ciphertext.
-type Masker interface {
-	Mask(sample *[16]byte) (mask [16]byte)
 }

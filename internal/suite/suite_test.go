@@ -204,8 +204,8 @@ func TestSchedule13(t *testing.T) {
 			k := suite.TrafficKeys(p, th)
 			equal("IV", k.IV[:], expand(th, "iv", nil, 12))
 			if p == DTLS { // RFC 9147bis, Section 4.2.3
-				equal("key", k.material[:suite.KeyLen], expand(th, "key", nil, suite.KeyLen))
-				equal("record number key", k.material[suite.KeyLen:2*suite.KeyLen], expand(th, "sn", nil, suite.KeyLen))
+				equal("key", k.of.keys[:suite.KeyLen], expand(th, "key", nil, suite.KeyLen))
+				equal("record number key", k.of.keys[suite.KeyLen:2*suite.KeyLen], expand(th, "sn", nil, suite.KeyLen))
 			}
 			sum := h.New()
 			sum.Write([]byte("context"))

@@ -23,13 +23,13 @@ const (
 )
 
 var (
-	rowAES128GCM  = Cipher{16, 4, 8, 16, newGCM, newAESMask, gcmSeal, integrity, false, false}
-	rowAES256GCM  = Cipher{32, 4, 8, 16, newGCM, newAESMask, gcmSeal, integrity, false, false}
-	rowChaCha20   = Cipher{32, 12, 0, 16, newChaCha, newChaChaMask, chachaSeal, integrity, false, true}
-	rowAES128CCM  = Cipher{16, 4, 8, 16, newCCM, newAESMask, ccmSeal, ccmIntegrity, true, false}
-	rowAES256CCM  = Cipher{32, 4, 8, 16, newCCM, newAESMask, ccmSeal, ccmIntegrity, true, false}
-	rowAES128CCM8 = Cipher{16, 4, 8, 8, newCCM8, newAESMask, ccmSeal, ccm8Integrity, true, false}
-	rowAES256CCM8 = Cipher{32, 4, 8, 8, newCCM8, newAESMask, ccmSeal, ccm8Integrity, true, false}
+	rowAES128GCM  = Cipher{16, 4, 8, 16, newGCM, maskAES, gcmSeal, integrity, false, false}
+	rowAES256GCM  = Cipher{32, 4, 8, 16, newGCM, maskAES, gcmSeal, integrity, false, false}
+	rowChaCha20   = Cipher{32, 12, 0, 16, newChaCha, maskChaCha, chachaSeal, integrity, false, true}
+	rowAES128CCM  = Cipher{16, 4, 8, 16, newCCM, maskAES, ccmSeal, ccmIntegrity, true, false}
+	rowAES256CCM  = Cipher{32, 4, 8, 16, newCCM, maskAES, ccmSeal, ccmIntegrity, true, false}
+	rowAES128CCM8 = Cipher{16, 4, 8, 8, newCCM8, maskAES, ccmSeal, ccm8Integrity, true, false}
+	rowAES256CCM8 = Cipher{32, 4, 8, 8, newCCM8, maskAES, ccmSeal, ccm8Integrity, true, false}
 )
 
 func suite13(id uint16, name string, c Cipher, h crypto.Hash) *Suite {
