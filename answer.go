@@ -215,7 +215,7 @@ func (e *Engine) verifyPeer(p *handshake.Peer, staples [][]byte) (chains [][]*x5
 		return nil, err
 	}
 	if ask := e.plan.cfg.VerifyPeerCertificate; ask != nil {
-		if err := ask(p.Chain.DER(), chains); err != nil {
+		if err := ask(p.Chain.DER(), pki.CloneChains(chains)); err != nil {
 			return nil, callbackError(alert.BadCertificate, err)
 		}
 	}

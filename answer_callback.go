@@ -98,7 +98,7 @@ func fits(c *tls.Certificate, criteria *pki.Criteria, authorities [][]byte) (*pk
 
 // newClientHello copies what a caller may want to keep.
 func newClientHello(e *Engine, h *wire.ClientHello, criteria *pki.Criteria) *ClientHello {
-	hello := &ClientHello{Mode: e.mode, ServerName: h.ServerName, PeerID: e.peerID, Conn: e.connOf(), criteria: criteria, ctx: e.context()}
+	hello := &ClientHello{Mode: e.mode, ServerName: h.ServerName, PeerID: e.peerID(), Conn: e.connOf(), criteria: criteria, ctx: e.context()}
 	versions := h.SupportedVersions
 	if len(versions) == 0 {
 		versions = wire.AppendUint16s(nil, wire.VersionTLS12)

@@ -136,13 +136,13 @@ type TicketKeysRequest struct{ question }
 // with an error, the handshake continues without tickets.
 func (r *TicketKeysRequest) Answer(keys []TicketKey, err error) error {
 	e := r.engine
-	if e.pending != Pending(r) {
+	if e.Pending() != Pending(r) {
 		return stale("list of ticket keys")
 	}
 	if err != nil {
 		keys = nil
 	}
-	e.tickets = &keys
+	e.hs.tickets, e.hs.keyed = keys, true
 	e.resume()
 	return nil
 }
@@ -203,10 +203,10 @@ func (question) pending() {}
 // reply answers the handshake's question of which r is the public form, and continues,
 // or returns the error of stale.
 func reply[Q handshake.Question](e *Engine, r Pending, what string, fill func(Q)) error {
-	if e.pending != r {
+	if e.Pending() != r {
 		return stale(what)
 	}
-	fill(e.machine.Question().(Q))
+	fill(e.hs.machine.Question().(Q))
 	e.proceed()
 	return nil
 }

@@ -186,7 +186,7 @@ func (f *ticketForm) open(keys []TicketKey, ticket []byte) *session.Session {
 // caller. Without keys there are no tickets.
 func (e *Engine) ticketKeys() ([]TicketKey, Pending) {
 	switch keeper := e.keeper(); {
-	case e.tickets != nil:
+	case e.hs.keyed:
 	case keeper.cfg.asks(AsyncTicketKeys):
 		return nil, &TicketKeysRequest{question{e}}
 	default:
@@ -194,9 +194,9 @@ func (e *Engine) ticketKeys() ([]TicketKey, Pending) {
 		if err != nil {
 			keys = nil
 		}
-		e.tickets = &keys
+		e.hs.tickets, e.hs.keyed = keys, true
 	}
-	return *e.tickets, nil
+	return e.hs.tickets, nil
 }
 
 // openTicket returns the session in the ticket that an identity may be, or nil, or the question

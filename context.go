@@ -140,10 +140,10 @@ func (c *Context) welcome() error {
 				return err
 			}
 		}
-		if c.engine.peerID == nil {
+		if c.engine.peerID() == nil {
 			return errNoPeerID
 		}
-		answer, ok := c.engine.plan.cfg.AnswerHello(c.outBuffer(), c.engine.peerID, c.in[c.from:c.to])
+		answer, ok := c.engine.plan.cfg.AnswerHello(c.outBuffer(), c.engine.peerID(), c.in[c.from:c.to])
 		if ok {
 			c.dropOut()
 			c.cookieSeen = true

@@ -86,16 +86,11 @@ type Engine struct {
 	asked      *plan          // before plan, of the Config whose GetConfigForClient was asked; nil: none
 	trace      *tracer.Tracer // nil: off
 	carrier    carrier.Carrier
-	machine    *handshake.Machine // nil once the handshake is complete
+	hs         *handshaking // nil: none of it
 	conn       *handshake.Connection
-	pending    Pending      // what the caller is asked: the public form of the machine's question
-	tickets    *[]TicketKey // for this handshake, once they are known
-	putOff     error        // of the record that the caller has next: OpenAll has opened it
-	err        error        // a fatal failure: final until Reset
-	owed       string       // the bytes that must still be sent after it
+	putOff     error // of the record that the caller has next: OpenAll has opened it
+	err        error // a fatal failure: final until Reset
 	serverName string
-	peerID     []byte
-	caller     *handshakeCaller // until the handshake is complete; nil: unknown
 }
 
 // NewEngine returns an engine at the start of a handshake. A client has its ClientHello ready
@@ -154,18 +149,19 @@ func (e *Engine) start() {
 
 func (e *Engine) begin() {
 	e.started = true
+	hs := e.during()
 	e.trace.State("started", 0)
 	if e.mode.IsServer() {
 		var jar handshake.CookieJar
-		if e.peerID != nil {
-			jar = &cookieJar{e.plan.cfg, e.peerID, e.now()}
+		if id := e.peerID(); id != nil {
+			jar = &cookieJar{e.plan.cfg, id, e.now()}
 		}
-		e.machine = handshake.NewServer(e.params(), e.carrier, jar)
+		hs.machine = handshake.NewServer(e.params(), e.carrier, jar)
 	} else {
-		e.machine = handshake.NewClient(e.params(), e.carrier, e.serverName)
+		hs.machine = handshake.NewClient(e.params(), e.carrier, e.serverName)
 	}
-	e.conn = e.machine.Connection()
-	err := e.machine.Start()
+	e.conn = hs.machine.Connection()
+	err := hs.machine.Start()
 	if err == nil {
 		err = e.advance()
 	}
@@ -206,7 +202,7 @@ func (e *Engine) handle(m wire.Message) error {
 		e.keep()
 		return err
 	}
-	if err := e.machine.Handle(m); err != nil {
+	if err := e.hs.machine.Handle(m); err != nil {
 		return err
 	}
 	return e.advance()
@@ -215,25 +211,26 @@ func (e *Engine) handle(m wire.Message) error {
 // advance answers the questions that the Config answers, and stops at one for the caller.
 func (e *Engine) advance() error {
 	for {
-		if e.machine.Finished() {
-			e.machine.Release()
-			e.machine, e.tickets, e.caller, e.complete = nil, nil, nil, true
+		hs := e.hs
+		if hs.machine.Finished() {
+			hs.machine.Release()
+			e.hs, e.complete = nil, true
 			e.traceCompleted()
 			e.keep()
 			return nil
 		}
-		q := e.machine.Question()
+		q := hs.machine.Question()
 		if q == nil {
 			e.traceWaiting()
 			return nil
 		}
-		e.pending = e.ask(q)
+		hs.pending = e.ask(q)
 		e.traceQuestion(q)
-		if e.pending != nil {
+		if hs.pending != nil {
 			e.carrier.Pause()
 			return nil
 		}
-		if err := e.machine.Resume(); err != nil {
+		if err := hs.machine.Resume(); err != nil {
 			return err
 		}
 	}
@@ -244,8 +241,8 @@ func (e *Engine) proceed() {
 	if e.trace.Enter() {
 		defer e.trace.Leave()
 	}
-	e.traceAnswer(e.machine.Question())
-	if err := e.machine.Resume(); err != nil {
+	e.traceAnswer(e.hs.machine.Question())
+	if err := e.hs.machine.Resume(); err != nil {
 		e.fail(err)
 		return
 	}
@@ -257,9 +254,9 @@ func (e *Engine) resume() {
 	if e.trace.Enter() {
 		defer e.trace.Leave()
 	}
-	e.pending = nil
+	e.hs.pending = nil
 	err := e.advance()
-	if err == nil && e.pending == nil {
+	if err == nil && e.Pending() == nil {
 		now := e.now()
 		e.carrier.Resume(now)
 		err = e.handleMessages(now)
@@ -284,6 +281,7 @@ func (e *Engine) now() time.Time {
 func (e *Engine) fail(err error) error {
 	var fault *alert.Error
 	var received *carrier.PeerAlert
+	var owed string
 	switch {
 	case err == nil:
 		return nil
@@ -295,7 +293,7 @@ func (e *Engine) fail(err error) error {
 		e.err = ErrTimeout
 	case errors.As(err, &fault):
 		e.carrier.SendAlert(fault.Description)
-		e.owed = string(e.carrier.Output(e.now(), nil))
+		owed = string(e.carrier.Output(e.now(), nil))
 		e.err = &AlertError{Alert: Alert(fault.Description), Cause: fault.Cause + e.hint(fault), err: fault.Err, header: fault.Header, unverified: fault.Unverified}
 	case errors.As(err, &received):
 		e.err = &AlertError{Alert: Alert(received.Description), Received: true}
@@ -304,6 +302,9 @@ func (e *Engine) fail(err error) error {
 	}
 	e.traceFailed()
 	e.forget(true)
+	if owed != "" {
+		e.during().owed = owed
+	}
 	return e.err
 }
 
@@ -320,7 +321,7 @@ func (e *Engine) hint(fault *alert.Error) string {
 // forget drops the secrets of a connection that is over: RFC 9846, Section 6: "Servers and
 // clients MUST forget the secret values and keys established in failed connections".
 func (e *Engine) forget(failed bool) {
-	e.machine, e.tickets, e.pending = nil, nil, nil
+	e.hs = nil
 	e.carrier.Forget()
 	if e.conn != nil {
 		e.conn = e.conn.Forget(failed)
@@ -362,7 +363,7 @@ func (e *Engine) open(in []byte, after bool) (data []byte, n int, kind Kind, err
 	switch {
 	case e.err != nil:
 		return nil, 0, KindNone, e.err
-	case e.pending != nil:
+	case e.Pending() != nil:
 		return nil, 0, KindNone, ErrPending
 	case e.putOff != nil:
 		n, err = e.openPutOff(in)
@@ -408,7 +409,10 @@ func (e *Engine) Missing(in []byte) int {
 // Pending returns the question that the engine waits on, or nil. Only what Config.Async names
 // is asked.
 func (e *Engine) Pending() Pending {
-	return e.pending
+	if e.hs == nil {
+		return nil
+	}
+	return e.hs.pending
 }
 
 // Seal appends data to dst as protected records. dst's spare capacity must not overlap data.
@@ -478,7 +482,9 @@ func (e *Engine) Output(dst []byte) []byte {
 	}
 	e.startClient()
 	if e.err != nil {
-		dst, e.owed = append(dst, e.owed...), ""
+		if e.hs != nil {
+			dst, e.hs.owed = append(dst, e.hs.owed...), ""
+		}
 		return dst
 	}
 	dst = e.carrier.Output(e.now(), dst)
@@ -489,7 +495,10 @@ func (e *Engine) Output(dst []byte) []byte {
 // HasOutput reports whether Output has something to append.
 func (e *Engine) HasOutput() bool {
 	e.startClient()
-	return len(e.owed) > 0 || e.err == nil && e.carrier.HasOutput()
+	if e.err != nil {
+		return e.hs != nil && e.hs.owed != ""
+	}
+	return e.carrier.HasOutput()
 }
 
 // Close ends what we send with close_notify: Seal then fails, and Open still works. The

@@ -13,7 +13,7 @@ func (e *Engine) datagramOptions() *carrier.DatagramOptions {
 	switch {
 	case !e.mode.IsServer():
 		return &e.plan.datagram[0]
-	case e.peerID == nil:
+	case e.peerID() == nil:
 		return &e.plan.datagram[1]
 	}
 	return &e.plan.datagram[2]
@@ -29,7 +29,7 @@ func (e *Engine) SetPeerID(id []byte) error {
 	if e.started {
 		return errBegun
 	}
-	e.peerID = append([]byte{}, id...)
+	e.during().peerID = append([]byte{}, id...)
 	e.newCarrier()
 	return nil
 }

@@ -30,7 +30,7 @@ func (e *Engine) SealEarlyData(dst, data []byte) ([]byte, error) {
 		return dst, e.err
 	case e.closed:
 		return dst, errWriteClosed
-	case server && !e.HandshakeComplete() && (!e.exportsEarly() || e.pending != nil):
+	case server && !e.HandshakeComplete() && (!e.exportsEarly() || e.Pending() != nil):
 		return dst, errNoEarlyData
 	case server:
 		return e.Seal(dst, data)

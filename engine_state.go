@@ -213,8 +213,8 @@ func (e *Engine) State() ConnectionState {
 			s.PeerCertificates = slices.Clone(p.Chain.Certificates())
 			s.VerifiedChains = pki.CloneChains(p.Verified)
 		}
-		s.OCSPResponse = slices.Clone(p.OCSP)
-		for sct := range wire.SCTs(p.SCTs) {
+		s.OCSPResponse = slices.Clone(p.OCSP())
+		for sct := range wire.SCTs(p.SCTs()) {
 			s.SignedCertificateTimestamps = append(s.SignedCertificateTimestamps, slices.Clone(sct))
 		}
 	}

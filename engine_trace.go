@@ -106,8 +106,8 @@ func (e *Engine) traceOutputTo(dst []byte) ([]byte, Path) {
 
 // traceWaiting tells which messages the handshake waits for.
 func (e *Engine) traceWaiting() {
-	if e.trace != nil && e.machine != nil && e.machine.Question() == nil {
-		e.trace.State("waiting", e.machine.Expects())
+	if e.trace != nil && e.hs != nil && e.hs.machine != nil && e.hs.machine.Question() == nil {
+		e.trace.State("waiting", e.hs.machine.Expects())
 	}
 }
 
@@ -141,8 +141,8 @@ func (e *Engine) traceQuestion(q handshake.Question) {
 	if e.trace == nil {
 		return
 	}
-	e.trace.Tell(&trace.Question{Question: questionName(q), Async: e.pending != nil})
-	if e.pending == nil {
+	e.trace.Tell(&trace.Question{Question: questionName(q), Async: e.Pending() != nil})
+	if e.Pending() == nil {
 		e.traceAnswer(q)
 	}
 }

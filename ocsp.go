@@ -109,5 +109,5 @@ func (e *Engine) checkStaples(p *handshake.Peer, staples [][]byte, chains [][]*x
 		return nil
 	}
 	s := pki.Stapling{MustStaple: check >= OCSPCheckMustStaple, Require: check == OCSPCheckRequire, Now: e.plan.cfg.now(), Keys: e.params().Keys}
-	return s.Check(p.Chain.Certificates(), append([][]byte{p.OCSP}, staples...), chains)
+	return s.Check(p.Chain.Certificates(), append([][]byte{p.OCSP()}, staples...), chains)
 }

@@ -49,7 +49,7 @@ func (m *Machine) parseCertificate13(received wire.Message, offered wire.Extensi
 			return errMisplaced
 		}
 		if len(chain) == 0 {
-			peer.OCSP, peer.SCTs = slices.Clone(e.OCSP), slices.Clone(e.SCTs)
+			peer.staple(slices.Clone(e.OCSP), slices.Clone(e.SCTs))
 		} else {
 			m.staples = append(m.staples, slices.Clone(e.OCSP))
 		}

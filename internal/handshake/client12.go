@@ -109,7 +109,7 @@ func (c *client12) onCertificate(msg wire.Message, scts []byte) (step, error) {
 	if c.conn.Peer == nil {
 		return step{}, errNoCertificate
 	}
-	c.conn.Peer.SCTs = scts
+	c.conn.Peer.staple(nil, scts)
 	if authentication(c.conn.Peer) != c.conn.Suite.Auth {
 		return step{}, errKeyForSuite
 	}
@@ -135,7 +135,7 @@ func (c *client12) onStatusOrKeyExchange(msg wire.Message) (step, error) {
 		if err := status.Parse(msg.Body); err != nil {
 			return step{}, err
 		}
-		c.conn.Peer.OCSP = slices.Clone(status.OCSP)
+		c.conn.Peer.staple(slices.Clone(status.OCSP), nil)
 		c.transcript.add(msg)
 		return c.verify(then(c.expectKey())), nil
 	}
@@ -279,8 +279,8 @@ func (c *client12) sendKeyExchange() error {
 // finished12 makes or checks a Finished of TLS 1.2. The first is kept: see Connection.Unique.
 func (m *Machine) finished12(k *keys12, label string) []byte {
 	mac := suite.FinishedMAC12(m.conn.Suite.Hash, k.main, label, m.transcript.sum())
-	if s, ok := m.conn.secrets.(*secrets12); ok && s.unique == nil {
-		s.unique = mac
+	if s, ok := m.conn.secrets.(*secrets12); ok && !s.once {
+		s.once = copy(s.unique[:], mac) > 0
 	}
 	return mac
 }

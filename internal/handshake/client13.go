@@ -190,7 +190,7 @@ func (c *client13) onFinished(msg wire.Message) (step, error) {
 	}
 	c.main = c.secret.MainSecret()
 	c.secrets = c.applicationSecrets(c.main, c.transcript.sum())
-	if err := c.out.InstallRead(Application, c.conn.trafficKeys(c.secrets.read)); err != nil {
+	if err := c.out.InstallRead(Application, c.conn.trafficKeys(c.secrets.read())); err != nil {
 		return step{}, err
 	}
 	if c.conn.EarlyData == EarlyDataAccepted {
@@ -218,9 +218,9 @@ func (c *client13) authenticate() (step, error) {
 
 func (c *client13) finish13() (step, error) {
 	c.sendFinished13(&c.client)
-	c.out.InstallWrite(Application, c.conn.trafficKeys(c.secrets.write))
+	c.out.InstallWrite(Application, c.conn.trafficKeys(c.secrets.write()))
 	if c.params.AskSession {
-		c.secrets.resumption = slices.Clone(c.main.ResumptionSecret(c.transcript.sum()))
+		c.secrets.all = append(c.secrets.all, c.main.ResumptionSecret(c.transcript.sum())...)
 	}
 	c.main.Done()
 	return c.finish()

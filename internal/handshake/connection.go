@@ -85,12 +85,49 @@ const (
 type Peer struct {
 	Chain  *pki.Chain       // nil for a raw public key
 	RawKey crypto.PublicKey // RFC 7250
-	OCSP   []byte
-	SCTs   []byte // SignedCertificateTimestampList, length included
+	came   *staples         // with the certificate; nil: nothing did
 
 	// Verified are the chains that verification has built, now or when the session was
 	// accepted; nil: none was demanded.
 	Verified [][]*x509.Certificate
+}
+
+// staples are what a certificate came with.
+type staples struct {
+	ocsp []byte
+	scts []byte // SignedCertificateTimestampList, length included
+}
+
+// OCSP is the response that the peer has stapled, or nil.
+func (p *Peer) OCSP() []byte {
+	if p.came == nil {
+		return nil
+	}
+	return p.came.ocsp
+}
+
+// SCTs is the list that the peer has sent, or nil.
+func (p *Peer) SCTs() []byte {
+	if p.came == nil {
+		return nil
+	}
+	return p.came.scts
+}
+
+// staple keeps what is not nil.
+func (p *Peer) staple(ocsp, scts []byte) {
+	if ocsp == nil && scts == nil {
+		return
+	}
+	if p.came == nil {
+		p.came = new(staples)
+	}
+	if ocsp != nil {
+		p.came.ocsp = ocsp
+	}
+	if scts != nil {
+		p.came.scts = scts
+	}
 }
 
 // PublicKey is the key that signs the handshake.

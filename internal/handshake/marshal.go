@@ -40,13 +40,15 @@ type form struct {
 	conn    *Connection
 	in12    secrets12
 	in13    secrets13
+
+	read, write, resumption []byte // see secrets13
 }
 
 func (f *form) fields(c *codec.Coder) {
 	c.Nested24(f.session.Fields)
-	c.Optional8(&f.in13.read)
-	c.Optional8(&f.in13.write)
-	c.Optional8(&f.in13.resumption)
+	c.Optional8(&f.read)
+	c.Optional8(&f.write)
+	c.Optional8(&f.resumption)
 	random(c, &f.in12.randoms.client)
 	random(c, &f.in12.randoms.server)
 	c.Uint16((*uint16)(&f.conn.LocalScheme))

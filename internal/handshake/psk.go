@@ -232,7 +232,8 @@ func RestorePeer(s *session.Session, chains *pki.Cache) (*Peer, error) {
 	if len(s.PeerChain) == 0 && s.PeerKey == nil {
 		return nil, nil
 	}
-	p := &Peer{OCSP: s.OCSP, SCTs: s.SCTs, Verified: s.Verified}
+	p := &Peer{Verified: s.Verified}
+	p.staple(s.OCSP, s.SCTs)
 	var err error
 	if len(s.PeerChain) > 0 {
 		p.Chain, err = chains.Get(s.PeerChain)

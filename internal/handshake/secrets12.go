@@ -21,13 +21,14 @@ var reservedLabels = map[string]bool{"client finished": true, "server finished":
 
 // secrets12 are the secrets of TLS 1.2: what all its keys are derived from.
 type secrets12 struct {
-	main    []byte
+	main    [suite.MainSecretLen]byte
 	randoms randoms
-	unique  []byte // the verify_data of the first Finished; nil after ParseConnection
+	unique  [12]byte // the verify_data of the first Finished
+	once    bool     // which is known: not after ParseConnection
 }
 
 func (s *secrets12) keys(c *Connection, server bool) (read, write suite.Keys) {
-	client, own := c.Suite.Keys12(s.main, s.randoms.client[:], s.randoms.server[:])
+	client, own := c.Suite.Keys12(s.main[:], s.randoms.client[:], s.randoms.server[:])
 	if server {
 		return client, own
 	}
@@ -41,7 +42,7 @@ func (s *secrets12) export(c *Connection, label string, context []byte, n int) (
 	case reservedLabels[label]:
 		return nil, ErrReservedLabel
 	}
-	return suite.Export12(c.Suite.Hash, s.main, s.randoms.client[:], s.randoms.server[:], label, context, n), nil
+	return suite.Export12(c.Suite.Hash, s.main[:], s.randoms.client[:], s.randoms.server[:], label, context, n), nil
 }
 
 // Unique returns the channel binding "tls-unique" (RFC 5929, Section 3): the verify_data of
@@ -50,10 +51,10 @@ func (s *secrets12) export(c *Connection, label string, context []byte, n int) (
 // 7627, Section 1).
 func (c *Connection) Unique() []byte {
 	s, ok := c.secrets.(*secrets12)
-	if !ok || c.Resumed && !c.EMS {
+	if !ok || !s.once || c.Resumed && !c.EMS {
 		return nil
 	}
-	return s.unique
+	return s.unique[:]
 }
 
 // handle refuses renegotiation, and ends the connection: RFC 5246, Section 7.2.2, permits
@@ -68,12 +69,11 @@ func (s *secrets12) handle(_ *Connection, _ Output, p *Params, msg wire.Message)
 // ended keeps all: the exporter of TLS 1.2 needs the main secret.
 func (s *secrets12) ended() secrets { return s }
 
-func (s *secrets12) save(f *form) { f.session.Secret, f.in12 = s.main, *s }
+func (s *secrets12) save(f *form) { f.session.Secret, f.in12 = s.main[:], *s }
 
 func (s *secrets12) restore(f *form, _ *suite.Suite) bool {
 	*s = f.in12
-	s.main = f.session.Secret
-	return true
+	return copy(s.main[:], f.session.Secret) == len(s.main) && len(f.session.Secret) == len(s.main)
 }
 
 // keys12 are the keys that a handshake of TLS 1.2 agrees on.
@@ -94,7 +94,9 @@ func (m *Machine) deriveKeys12(premain []byte) keys12 {
 // useMainSecret makes the keys of a main secret, new or resumed.
 func (m *Machine) useMainSecret(main []byte) keys12 {
 	m.keyLog("CLIENT_RANDOM", main)
-	m.conn.secrets = &secrets12{main: main, randoms: m.randoms}
-	client, server := m.conn.Suite.Keys12(main, m.randoms.client[:], m.randoms.server[:])
-	return keys12{main, client, server}
+	s := &secrets12{randoms: m.randoms}
+	copy(s.main[:], main)
+	m.conn.secrets = s
+	client, server := m.conn.Suite.Keys12(s.main[:], m.randoms.client[:], m.randoms.server[:])
+	return keys12{s.main[:], client, server}
 }

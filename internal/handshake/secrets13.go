@@ -1,6 +1,8 @@
 package handshake
 
 import (
+	"slices"
+
 	"github.com/hermetic-tls/hermetic/internal/alert"
 	"github.com/hermetic-tls/hermetic/internal/suite"
 	"github.com/hermetic-tls/hermetic/internal/wire"
@@ -11,13 +13,22 @@ var errKeyUpdateValue = alert.New(alert.IllegalParameter, "a KeyUpdate has an un
 // secrets13 are the secrets of TLS 1.3 and what its messages after the handshake need:
 // RFC 9846, Sections 4.7 and 7.1.
 type secrets13 struct {
-	read, write []byte // the current application traffic secrets
-	exporter    []byte
-	resumption  []byte   // of clients that take tickets
-	spareCIDs   [][]byte // of the peer's choice, for our records to change to
-	awaitsCIDs  bool     // the peer has been asked for more of them
-	updates     keyUpdates
+	all        []byte   // the exporter secret, what we read and write under, and resumption
+	spareCIDs  [][]byte // of the peer's choice, for our records to change to
+	size       uint8    // of each secret
+	awaitsCIDs bool     // the peer has been asked for more of them
+	updates    keyUpdates
 }
+
+// exporter is the exporter secret.
+func (s *secrets13) exporter() []byte { return s.all[:s.size] }
+
+// read and write are the current application traffic secrets.
+func (s *secrets13) read() []byte  { return s.all[s.size:][:s.size] }
+func (s *secrets13) write() []byte { return s.all[2*int(s.size):][:s.size] }
+
+// resumption is the secret of clients that take tickets, or nothing.
+func (s *secrets13) resumption() []byte { return s.all[min(3*int(s.size), len(s.all)):] }
 
 // keyUpdates are the KeyUpdates that are due or expected.
 type keyUpdates struct {
@@ -39,20 +50,22 @@ func (c *Connection) trafficKeys(secret []byte) suite.Keys {
 // up to the server's Finished.
 func (m *Machine) applicationSecrets(main *suite.MainSecret, sum []byte) *secrets13 {
 	n := m.conn.Suite.Hash.Size()
-	all := make([]byte, 0, 3*n)
-	keep := func(label string, secret []byte) []byte {
+	room := 3 * n
+	if !m.params.Server && m.params.AskSession {
+		room += n // for the resumption secret
+	}
+	s := &secrets13{all: make([]byte, 3*n, room), size: uint8(n)}
+	keep := func(label string, to, secret []byte) {
 		m.keyLog(label, secret)
-		all = append(all, secret...)
-		return all[len(all)-n : len(all) : len(all)]
+		copy(to, secret)
 	}
-	s := new(secrets13)
-	client := keep("CLIENT_TRAFFIC_SECRET_0", main.ClientTrafficSecret(sum))
-	server := keep("SERVER_TRAFFIC_SECRET_0", main.ServerTrafficSecret(sum))
-	s.exporter = keep("EXPORTER_SECRET", main.ExporterSecret(sum))
-	s.read, s.write = server, client
+	client, server := s.write(), s.read()
 	if m.params.Server {
-		s.read, s.write = client, server
+		client, server = server, client
 	}
+	keep("CLIENT_TRAFFIC_SECRET_0", client, main.ClientTrafficSecret(sum))
+	keep("SERVER_TRAFFIC_SECRET_0", server, main.ServerTrafficSecret(sum))
+	keep("EXPORTER_SECRET", s.exporter(), main.ExporterSecret(sum))
 	m.conn.secrets = s
 	return s
 }
@@ -82,11 +95,11 @@ func (m *Machine) acceptFinished13(t *suite.TrafficSecret, msg wire.Message) err
 }
 
 func (s *secrets13) keys(c *Connection, _ bool) (read, write suite.Keys) {
-	return c.trafficKeys(s.read), c.trafficKeys(s.write)
+	return c.trafficKeys(s.read()), c.trafficKeys(s.write())
 }
 
 func (s *secrets13) export(c *Connection, label string, context []byte, n int) ([]byte, error) {
-	return suite.Export13(c.Suite.Hash, c.prefix(), s.exporter, label, context, n), nil
+	return suite.Export13(c.Suite.Hash, c.prefix(), s.exporter(), label, context, n), nil
 }
 
 func (s *secrets13) handle(c *Connection, out Output, p *Params, msg wire.Message) error {
@@ -103,15 +116,20 @@ func (s *secrets13) handle(c *Connection, out Output, p *Params, msg wire.Messag
 	return unexpected(msg.Type, wire.Types(wire.TypeKeyUpdate))
 }
 
-func (s *secrets13) ended() secrets { return &secrets13{exporter: s.exporter} }
+func (s *secrets13) ended() secrets {
+	return &secrets13{all: slices.Clone(s.exporter()), size: s.size}
+}
 
-func (s *secrets13) save(f *form) { f.session.Secret, f.in13 = s.exporter, *s }
+func (s *secrets13) save(f *form) {
+	f.session.Secret, f.in13 = s.exporter(), *s
+	f.read, f.write, f.resumption = s.read(), s.write(), s.resumption()
+}
 
 func (s *secrets13) restore(f *form, of *suite.Suite) bool {
 	*s = f.in13
-	s.exporter = f.session.Secret
 	n := of.Hash.Size()
-	return len(s.read) == n && len(s.write) == n && len(s.exporter) == n
+	s.all, s.size = slices.Concat(f.session.Secret, f.read, f.write, f.resumption), uint8(n)
+	return len(f.session.Secret) == n && len(f.read) == n && len(f.write) == n
 }
 
 // onKeyUpdate: RFC 9846, Section 4.7.3.
@@ -123,8 +141,8 @@ func (s *secrets13) onKeyUpdate(c *Connection, out Output, msg wire.Message) err
 	if ku.RequestUpdate > 1 {
 		return errKeyUpdateValue
 	}
-	suite.UpdateTrafficSecret(c.Suite.Hash, c.prefix(), s.read)
-	if err := out.InstallRead(Application, c.trafficKeys(s.read)); err != nil {
+	suite.UpdateTrafficSecret(c.Suite.Hash, c.prefix(), s.read())
+	if err := out.InstallRead(Application, c.trafficKeys(s.read())); err != nil {
 		return err
 	}
 	s.updates.awaits = false
@@ -168,6 +186,6 @@ func (s *secrets13) sendUpdate(c *Connection, out Output) {
 	s.updates.answers = s.updates.owes
 	s.updates.owes, s.updates.wants = false, false
 	out.Wake()
-	suite.UpdateTrafficSecret(c.Suite.Hash, c.prefix(), s.write)
-	out.SendKeyUpdate(ku.Append(nil), c.trafficKeys(s.write))
+	suite.UpdateTrafficSecret(c.Suite.Hash, c.prefix(), s.write())
+	out.SendKeyUpdate(ku.Append(nil), c.trafficKeys(s.write()))
 }

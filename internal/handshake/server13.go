@@ -317,7 +317,7 @@ func (s *server13) sendFinished() (step, error) {
 	s.sendFinished13(&s.server)
 	s.main = s.secret.MainSecret()
 	s.secrets = s.applicationSecrets(s.main, s.transcript.sum())
-	s.out.InstallWrite(Application, s.conn.trafficKeys(s.secrets.write))
+	s.out.InstallWrite(Application, s.conn.trafficKeys(s.secrets.write()))
 	next := expect(s.onFinished, wire.TypeFinished)
 	switch {
 	case s.requestsCertificate():
@@ -353,7 +353,7 @@ func (s *server13) onFinished(msg wire.Message) (step, error) {
 	if err := s.acceptFinished13(&s.client, msg); err != nil {
 		return step{}, err
 	}
-	if err := s.out.InstallRead(Application, s.conn.trafficKeys(s.secrets.read)); err != nil {
+	if err := s.out.InstallRead(Application, s.conn.trafficKeys(s.secrets.read())); err != nil {
 		return step{}, err
 	}
 	var resumption []byte

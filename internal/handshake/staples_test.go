@@ -29,7 +29,7 @@ func TestStaplesOfEntries(t *testing.T) {
 		t.Fatal(err)
 	}
 	p := m.conn.Peer
-	if string(p.OCSP) != "0" || len(m.staples) != 2 || m.staples[0] != nil || string(m.staples[1]) != "2" {
-		t.Errorf("%q, %q", p.OCSP, m.staples)
+	if string(p.OCSP()) != "0" || len(m.staples) != 2 || m.staples[0] != nil || string(m.staples[1]) != "2" {
+		t.Errorf("%q, %q", p.OCSP(), m.staples)
 	}
 }

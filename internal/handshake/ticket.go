@@ -40,7 +40,7 @@ func (c *Connection) session(now time.Time, secret []byte) *session.Session {
 		s.Began = time.UnixMilli(c.began)
 	}
 	if p := c.Peer; p != nil {
-		s.OCSP, s.SCTs, s.Verified = p.OCSP, p.SCTs, p.Verified
+		s.OCSP, s.SCTs, s.Verified = p.OCSP(), p.SCTs(), p.Verified
 		if p.Chain != nil {
 			s.PeerChain = p.Chain.DER()
 		} else {
@@ -67,10 +67,10 @@ func (s *secrets13) onNewSessionTicket(c *Connection, msg wire.Message, now func
 	if life > maxTicketLife {
 		return errTicketLife
 	}
-	if s.resumption == nil || life == 0 {
+	if len(s.resumption()) == 0 || life == 0 {
 		return nil
 	}
-	c.ticket = c.session(now(), suite.ResumptionPSK(c.Suite.Hash, c.prefix(), s.resumption, t.Nonce))
+	c.ticket = c.session(now(), suite.ResumptionPSK(c.Suite.Hash, c.prefix(), s.resumption(), t.Nonce))
 	c.ticket.Lifetime, c.ticket.AgeAdd, c.ticket.MaxEarlyData = life, t.AgeAdd, t.MaxEarlyData
 	c.ticket.Ticket = slices.Clone(t.Ticket)
 	return nil

@@ -100,7 +100,8 @@ type verdict struct {
 	chains      [][]*x509.Certificate
 }
 
-// verified returns the chains of an earlier verdict that holds for v, or nil.
+// verified returns the chains of an earlier verdict that holds for v, or nil. All its peers share
+// them.
 func (c *Chain) verified(v *Verifier) [][]*x509.Certificate {
 	c.mu.Lock()
 	d := c.verdict
@@ -113,7 +114,7 @@ func (c *Chain) verified(v *Verifier) [][]*x509.Certificate {
 			return nil
 		}
 	}
-	return CloneChains(d.chains)
+	return d.chains
 }
 
 // trusts reports whether the pool still has the root, without a constraint on it. Nothing else
@@ -139,7 +140,7 @@ func (c *Chain) remember(v *Verifier, chains [][]*x509.Certificate) {
 		}
 	}
 	leaf := chains[0][0]
-	d := &verdict{roots: v.Roots, usage: v.Usage, from: leaf.NotBefore, until: leaf.NotAfter, chains: CloneChains(chains)}
+	d := &verdict{roots: v.Roots, usage: v.Usage, from: leaf.NotBefore, until: leaf.NotAfter, chains: chains}
 	for _, chain := range chains {
 		for _, cert := range chain {
 			if cert.NotBefore.After(d.from) {
@@ -157,7 +158,7 @@ func (c *Chain) remember(v *Verifier, chains [][]*x509.Certificate) {
 	}
 }
 
-// CloneChains copies the slices of chains for users, who may change the slices that they get.
+// CloneChains copies the slices of chains for users, who may change what they get.
 func CloneChains(chains [][]*x509.Certificate) [][]*x509.Certificate {
 	if chains == nil {
 		return nil
