@@ -77,6 +77,27 @@ func TestSim(t *testing.T) {
 	}
 }
 
+// TestSimCompact plays seeds whose engines are made small after each step, if they can be.
+func TestSimCompact(t *testing.T) {
+	slept, completed := 0, 0
+	for seed := *first; seed < *first+*seeds; seed++ {
+		r := newRun(Options{Seed: seed})
+		r.sleepy = true
+		r.play()
+		for _, p := range r.problems {
+			t.Errorf("seed %d: %s\n\t%v", seed, p, r.plan)
+		}
+		slept += r.slept
+		if r.complete(toClient) && r.complete(toServer) {
+			completed++
+		}
+	}
+	t.Logf("%d of %d handshakes completed; engines were made small %d times", completed, *seeds, slept)
+	if slept < completed {
+		t.Error("most engines were never made small")
+	}
+}
+
 // traced plays a seed, and returns its trace.
 func traced(t *testing.T, o Options) (Result, string) {
 	t.Helper()
