@@ -122,7 +122,8 @@ func (d *Datagram) used(r *opened) {
 func (d *Datagram) unprotect(now time.Time, in []byte, r *opened) (n int, err error) {
 	cidLen := len(d.cids.localCID())
 	if record.IsUnified(in[0]) {
-		u, n, ok := record.ParseUnified(in, cidLen)
+		var u record.Unified
+		n, ok := u.Parse(in, cidLen)
 		if !ok {
 			return len(in), d.unparsed()
 		}

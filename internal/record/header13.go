@@ -56,6 +56,12 @@ func (u *Unified) number() []byte {
 // ParseUnified reads the record at in[0] and returns how many bytes it has;
 // cidLen is the size of our connection IDs. What it returns aliases in.
 func ParseUnified(in []byte, cidLen int) (u Unified, n int, ok bool) {
+	n, ok = u.Parse(in, cidLen)
+	return u, n, ok
+}
+
+// Parse is ParseUnified into a zero u.
+func (u *Unified) Parse(in []byte, cidLen int) (n int, ok bool) {
 	first := in[0]
 	u.EpochBits = first & epochMask
 	n = 1
@@ -63,7 +69,7 @@ func ParseUnified(in []byte, cidLen int) (u Unified, n int, ok bool) {
 		// RFC 9147bis, Section 9.1: "If no CID is negotiated, then the receiver
 		// MUST reject any records it receives that contain a CID."
 		if cidLen == 0 || len(in) < n+cidLen {
-			return u, 0, false
+			return 0, false
 		}
 		u.CID = in[n : n+cidLen]
 		n += cidLen
@@ -73,23 +79,23 @@ func ParseUnified(in []byte, cidLen int) (u Unified, n int, ok bool) {
 		size = 2
 	}
 	if len(in) < n+size {
-		return u, 0, false
+		return 0, false
 	}
 	n += size
 	length := len(in) - n
 	if first&lengthBit != 0 {
 		if length < 2 {
-			return u, 0, false
+			return 0, false
 		}
 		length = int(binary.BigEndian.Uint16(in[n:]))
 		n += 2
 	}
 	if length > len(in)-n || length > MaxPlaintext+MaxOverhead13 {
-		return u, 0, false
+		return 0, false
 	}
 	u.header = in[:n]
 	u.Body = in[n : n+length : n+length]
-	return u, n + length, true
+	return n + length, true
 }
 
 // reconstruct finds the sequence number with these low bits that is closest to

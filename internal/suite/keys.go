@@ -67,9 +67,9 @@ func (k *Keys) Wake() {
 	k.AEAD = c.aead
 }
 
-// Mask encrypts a record's number: it returns the mask for the first 16 bytes of the
-// ciphertext (RFC 9147bis, Section 4.2.3). Its keys are those of DTLS 1.3.
-func (k *Keys) Mask(sample *[16]byte) [16]byte {
+// Mask returns what encrypts a record's number, of at most 16 bits: the start of the mask for the
+// first 16 bytes of the ciphertext (RFC 9147bis, Section 4.2.3). The keys are those of DTLS 1.3.
+func (k *Keys) Mask(sample *[16]byte) [2]byte {
 	c := k.ciphers()
 	if c.block == nil {
 		n := k.Suite.KeyLen

@@ -48,8 +48,8 @@ type Cipher struct {
 	IVLen       int // TLS 1.2: fixed_iv_length from the key block: 4 or 12
 	ExplicitLen int // TLS 1.2: record_iv_length, 8 for GCM and CCM, else 0
 	TagLen      int
-	AEAD        func(key []byte) cipher.AEAD                            // panics on a wrong key length only
-	mask        func(c *ciphers, key []byte, sample *[16]byte) [16]byte // see Keys.Mask
+	AEAD        func(key []byte) cipher.AEAD                           // panics on a wrong key length only
+	mask        func(c *ciphers, key []byte, sample *[16]byte) [2]byte // see Keys.Mask
 	// SealLimit is how many records one key may protect, IntegrityLimit how
 	// many forged records it may meet (RFC 9846, Section 5.5; RFC 9147bis,
 	// Section 4.5.3).
