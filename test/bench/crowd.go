@@ -35,12 +35,14 @@ type crowd struct {
 	Version   uint16
 	Datagrams bool
 	CryptoTLS bool
+	Listener  bool // they are the peers of one: see measureListener
 	Count     int
 }
 
 // crowdMemory is resident memory, in bytes of each server.
 type crowdMemory struct {
 	Idle, Compact float64
+	Wake          float64 // nanoseconds of the processor until all have been heard and answered
 }
 
 // crowdCommand is the first argument with which this program starts itself to measure a crowd. The
@@ -75,8 +77,11 @@ func (c crowd) start(t *trial) round {
 		if err := json.Unmarshal(out, &m); err != nil {
 			t.Fatal(err)
 		}
-		if c.CryptoTLS {
+		switch {
+		case c.CryptoTLS:
 			return sample{idleRSS: m.Idle}
+		case c.Listener:
+			return sample{compactRSS: m.Compact, wakeTime: m.Wake}
 		}
 		return sample{idleRSS: m.Idle, compactRSS: m.Compact}
 	}
@@ -107,6 +112,10 @@ func crowdChild() {
 func (c crowd) measure() (m crowdMemory, err error) {
 	t := &trial{ctx: context.Background()}
 	s := settings{version: c.Version, datagrams: c.Datagrams, group: tls.X25519}
+	if c.Listener {
+		err = t.try(func() { m = c.measureListener(t) })
+		return m, err
+	}
 	failed := t.try(func() {
 		ca := pkitest.CA(t)
 		leaf := ca.Leaf(t, pkitest.Options{})

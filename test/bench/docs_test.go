@@ -135,7 +135,7 @@ func TestFrom(t *testing.T) {
 	if _, err := run(t, "--from", saved(t, r), "--check"); err == nil || !strings.Contains(err.Error(), "goals are missed") {
 		t.Errorf("--check: %v", err)
 	}
-	if _, err := run(t, "--from", saved(t, r), "--check", "--rows", "^Memory"); err == nil || !strings.Contains(err.Error(), "no goal") {
+	if _, err := run(t, "--from", saved(t, r), "--check", "--rows", "^Resident memory"); err == nil || !strings.Contains(err.Error(), "no goal") {
 		t.Errorf("--check without goals: %v", err)
 	}
 	for name, text := range map[string]string{"no JSON": "# Title", "no rows": "null", "no contestants": `{"rows":[{"name":"work"}]}`,

@@ -18,6 +18,7 @@ func sections() []section {
 		{name: "Records", oneThread: true, rows: recordRows},
 		{name: "Memory", oneThread: true, rows: memoryRows},
 		{name: "Resident memory", oneThread: true, detailed: true, rows: crowdRows},
+		{name: "Peers of a listener", detailed: true, rows: listenerRows},
 		{name: "DTLS beside pion", oneThread: true, detailed: true, rows: pionRows},
 		{name: "DTLS memory beside pion", oneThread: true, detailed: true, rows: pionMemoryRows},
 		{name: "Servers", rows: serverRows},
@@ -69,6 +70,7 @@ const (
 	stacks      measure = "stacks"         // bytes of goroutines' stacks that an established connection keeps
 	idleRSS     measure = "idle RSS"       // resident memory of an established connection
 	compactRSS  measure = "compact RSS"    // the same once it is made small
+	wakeTime    measure = "wake"           // of the processor, until all small connections have been heard and answered
 	rss         measure = "rss"            // bytes of resident memory
 	perCPU      measure = "per CPU second" // operations, for a second of the processor that a server took
 	p50         measure = "p50"            // the time that half of the operations do not exceed
@@ -92,6 +94,7 @@ var measures = []struct {
 	{stacks, showBytes, false},
 	{idleRSS, showBytes, false},
 	{compactRSS, showBytes, false},
+	{wakeTime, showTime, false},
 	{rss, showBytes, false},
 	{perCPU, showCount, true},
 	{p50, showTime, false},
