@@ -15,7 +15,7 @@ func TestBenchmark(t *testing.T) {
 		seconds := "0.02"
 		if t.Setenv("HERMETIC_ORIGINAL", ""); lua.name == "5.4" && original != "" {
 			t.Setenv("HERMETIC_ORIGINAL", original)
-			seconds = "1"
+			seconds = "0.2"
 		}
 		out := lua.run(t, ".", "../bench/bench.lua", seconds)
 		lines := strings.Split(strings.TrimSpace(out), "\n")

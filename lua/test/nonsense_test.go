@@ -22,6 +22,7 @@ func TestNonsense(t *testing.T) {
 		seconds = "1"
 	}
 	eachLua(t, func(t *testing.T, real interpreter) {
+		t.Parallel()
 		for seed := range 2 {
 			args := []string{"nonsense/nonsense.lua", strconv.Itoa(seed), seconds, "dtls"}
 			t.Log(strings.TrimSpace(real.run(t, "suite", args...)))
@@ -60,14 +61,11 @@ func TestNonsenseSanitized(t *testing.T) {
 	if err != nil || !strings.Contains(path, "/") {
 		missing(t, "libasan")
 	}
+	prefix := installAs(t, "--asan")
 	for _, real := range known {
 		t.Run(real.name, func(t *testing.T) {
+			t.Parallel()
 			need(t, real.command)
-			prefix := t.TempDir()
-			out, err := exec.Command("../../scripts/install-lua", "--asan", "--lua", real.abi, "--prefix", prefix).CombinedOutput()
-			if err != nil {
-				t.Fatalf("%v\n%s", err, out)
-			}
 			args := []string{"nonsense/nonsense.lua", "7", "3", "dtls"}
 			cmd := real.cmd(t.Context(), "suite", args...)
 			cmd.Env = append(cmd.Env,
@@ -75,7 +73,7 @@ func TestNonsenseSanitized(t *testing.T) {
 				"LD_PRELOAD="+path,
 				"ASAN_OPTIONS=detect_leaks=0:handle_segv=0:allow_user_segv_handler=1",
 			)
-			out, err = cmd.CombinedOutput()
+			out, err := cmd.CombinedOutput()
 			if err != nil {
 				t.Fatalf("%v\n%s", err, out)
 			}
