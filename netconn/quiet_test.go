@@ -132,7 +132,7 @@ func TestNeverQuiet(t *testing.T) {
 // TestPeerMemory: what an established connection costs a listener, its map entries
 // included: in use, and idle.
 func TestPeerMemory(t *testing.T) {
-	const count, inUse, idle = 300, 5000, 2500
+	const count, inUse, idle = 300, 4096, 1792
 	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
 		now, client, w, l := quietListener(t, version, PacketConfig{CompactAfter: time.Hour})
 		conns := make([]*Conn, count)
