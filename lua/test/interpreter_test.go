@@ -162,7 +162,7 @@ func install(t *testing.T, abi string) string {
 	return installed.prefix
 }
 
-// installAs installs a build of its own, for every Lua whose headers are there.
+// installAs installs a separate build, for every Lua whose headers are there.
 func installAs(t *testing.T, option string) (prefix string) {
 	t.Helper()
 	prefix = t.TempDir()
