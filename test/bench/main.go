@@ -1,5 +1,6 @@
 // Command bench measures hermetic and its peers side by side, and prints one table: handshakes,
-// records and memory beside crypto/tls and beside the cryptography that nobody can avoid.
+// records, memory and whole servers, beside crypto/tls, pion/dtls, net/http and nginx, and beside the
+// cryptography that the work cannot avoid.
 package main
 
 import (
@@ -77,14 +78,14 @@ func rootCommand() *cobra.Command {
 		Short: "Measures hermetic beside its peers, and prints one table",
 		Long: `Measures hermetic beside its peers, and prints one table.
 
-The contestants of a row take turns: each works for a moment, again and again, so that whatever
-disturbs the machine disturbs all of them. The table has the median of these rounds and, after ±,
-half the distance between their quartiles. The columns with × have ratios to other contestants:
-the median of the ratios of each round. Handshakes and records run in one thread, and their time is
-that of the processor. The floor is the cryptography that the work needs, and nothing else.
+The contestants of a row take short turns, in many rounds, so that whatever disturbs the machine
+disturbs all of them. A figure is the median of the rounds; the number after ± is half the distance
+between their quartiles. A column with × has the ratio to another contestant: the median of the
+ratios in each round. Handshakes and records run in one thread, and their time is CPU time. The
+floor is the cryptography that the work cannot avoid, called directly.
 
-A goal is missed if the better quartile of the rounds does not reach it. If only the median does
-not, it is within the noise.
+A goal is missed if even the better quartile of the rounds does not reach it. If only the median
+does not, it is within the noise.
 
 Exit codes:
    0  success
@@ -94,7 +95,7 @@ Exit codes:
   go run ./test/bench --check --json > result.json`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) > 0 {
-				return misuse("there are no arguments, but %q is given", args[0])
+				return misuse("unexpected argument %q: there are only flags", args[0])
 			}
 			return nil
 		},
@@ -105,14 +106,14 @@ Exit codes:
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{plainly(err)} })
 	f := root.Flags()
 	f.StringVar(&o.rows, "rows", "", "measure only the rows whose section and name match this `REGEXP`")
-	f.IntVar(&o.rounds, "rounds", usualRounds, "the number of rounds")
+	f.IntVar(&o.rounds, "rounds", usualRounds, "the number of rounds; some rows have fewer")
 	f.BoolVar(&o.quick, "quick", false, fmt.Sprintf("%d very short rounds, to see that everything works; the figures mean little", quickRounds))
 	f.BoolVar(&o.json, "json", false, "print all figures as JSON, instead of the table")
 	f.BoolVar(&o.check, "check", false, "exit with 1 if a goal is missed by more than the noise")
 	f.StringVar(&o.from, "from", "", "measure nothing: take the figures from this `FILE`, which --json has written")
-	f.StringVar(&o.docs, "docs", "", "write the tables of whole sections into this Markdown `FILE`: docs/performance.md")
-	f.StringVar(&o.charts, "charts", "", "write charts as SVG into this `FOLDER`: docs/performance")
-	f.StringVar(&o.profile, "cpuprofile", "", "write a CPU profile to this `FILE`, labeled with row and contestant, and those of Go servers of the last row to FILE.NAME")
+	f.StringVar(&o.docs, "docs", "", "write the tables of the measured sections into this Markdown `FILE`, such as docs/performance.md")
+	f.StringVar(&o.charts, "charts", "", "write SVG charts into this `FOLDER`, such as docs/performance")
+	f.StringVar(&o.profile, "cpuprofile", "", "write a CPU profile to this `FILE`, labeled with row and contestant, and one of each Go server of the last row to FILE.NAME")
 	return root
 }
 
@@ -127,8 +128,8 @@ func plainly(err error) error {
 	return fmt.Errorf("--%s: %q is not %s", f.Name, invalid.GetValue(), wanted)
 }
 
-// consistent refuses flags that exclude each other, and names of files that are empty: in a script, a
-// variable that is not set.
+// consistent refuses flags that exclude each other, and empty file names, which in a script are
+// variables that are not set.
 func (o *options) consistent(f *pflag.FlagSet) error {
 	for _, name := range []string{"from", "docs", "charts", "cpuprofile"} {
 		if f.Changed(name) && f.Lookup(name).Value.String() == "" {
@@ -179,9 +180,9 @@ func (o *options) result(ctx context.Context) (*result, error) {
 	case err != nil:
 		return nil, misuse("--rows: %w", err)
 	case o.rounds < 1:
-		return nil, misuse("--rounds: %d is not a number from 1", o.rounds)
+		return nil, misuse("--rounds: %d is less than 1", o.rounds)
 	case o.quick && (o.check || o.docs != "" || o.charts != ""):
-		return nil, misuse("--check, --docs and --charts need figures that mean something, and those of --quick do not")
+		return nil, misuse("--quick excludes --check, --docs and --charts: its figures mean little")
 	}
 	var r *result
 	if o.from != "" {
@@ -201,9 +202,9 @@ func (o *options) result(ctx context.Context) (*result, error) {
 func (o *options) allowed(r *result) error {
 	switch {
 	case r.Quick && (o.check || o.docs != "" || o.charts != ""):
-		return misuse("--from: %s was measured with --quick: its figures mean nothing", o.from)
+		return misuse("--from: %s was measured with --quick: its figures mean little", o.from)
 	case o.check && len(r.Goals) == 0:
-		return misuse("--check: there is no goal for these rows")
+		return misuse("--check: these rows have no goal")
 	}
 	return nil
 }

@@ -34,9 +34,9 @@ func TestFlags(t *testing.T) {
 	}{
 		"no regexp":                {[]string{"--rows", "("}, "--rows: error parsing regexp"},
 		"no row":                   {[]string{"--rows", "nothing has this name"}, `no row matches "nothing has this name"`},
-		"no rounds":                {[]string{"--rounds", "0"}, "--rounds: 0 is not"},
-		"an argument":              {[]string{"--quick", "records"}, `"records" is given`},
-		"a check of quick figures": {[]string{"--quick", "--check"}, "--check, --docs and --charts need figures"},
+		"no rounds":                {[]string{"--rounds", "0"}, "--rounds: 0 is less than 1"},
+		"an argument":              {[]string{"--quick", "records"}, `unexpected argument "records"`},
+		"a check of quick figures": {[]string{"--quick", "--check"}, "--quick excludes --check, --docs and --charts"},
 		"no number":                {[]string{"--rounds", "many"}, `--rounds: "many" is not a number`},
 		"no name":                  {[]string{"--docs", ""}, "--docs: the name is empty"},
 		"to measure, and not to":   {[]string{"--from", "x.json", "--rounds", "3"}, "--rounds and --from exclude each other"},

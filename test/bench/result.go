@@ -71,12 +71,12 @@ func (r *result) valid() error {
 		for _, c := range row.Contestants {
 			for m := range c.Figures {
 				if !m.known() {
-					return fmt.Errorf("nobody measures %q", m)
+					return fmt.Errorf("unknown measure %q", m)
 				}
 			}
 		}
 		if !row.Measure.known() {
-			return fmt.Errorf("nobody measures %q", row.Measure)
+			return fmt.Errorf("unknown measure %q", row.Measure)
 		}
 	}
 	return nil
