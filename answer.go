@@ -138,8 +138,8 @@ func (e *Engine) certificate(q *handshake.Choose) (cert *tls.Certificate, asked 
 	return nil, false, nil
 }
 
-// chosen uses the certificate from a callback or the caller in its current state: it may
-// be replaced in place, so the one that was prepared last is known by its content, not its address.
+// chosen uses the certificate from a callback or the caller in its current state. The caller may
+// change it in place, so the certificate that was prepared last is recognized by its content.
 func (e *Engine) chosen(q *handshake.Choose, cert *tls.Certificate) {
 	if cert == nil || len(cert.Certificate) == 0 && cert.PrivateKey == nil {
 		return // none; a client sends an empty Certificate then

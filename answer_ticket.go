@@ -93,23 +93,23 @@ const (
 	ticketHead = keyNameLen + ticketSalt
 )
 
-// A ticketForm is how keys seal. Each form has its own names for keys, so that a server sees tickets
-// of another form as those of unknown keys: a full handshake.
+// A ticketForm is a way to seal tickets. Each form has its own names for keys. So a ticket of another
+// form has an unknown key, and the handshake is a full one.
 type ticketForm struct {
 	label string // of the key's name
 	aead  func(k *TicketKey, salt []byte) (aead cipher.AEAD, nonce []byte, err error)
 }
 
-// xchachaTickets are sealed with XChaCha20-Poly1305, whose nonce is the salt. It is fast without AES
-// instructions too, and takes the same time for all keys there.
+// xchachaTickets are sealed with XChaCha20-Poly1305, whose nonce is the salt. Even without AES
+// instructions it is fast, and takes the same time for all keys.
 var xchachaTickets = &ticketForm{"hermetic ticket key name", func(k *TicketKey, salt []byte) (cipher.AEAD, []byte, error) {
 	aead, err := chacha20poly1305.NewX(k[:])
 	return aead, salt, err
 }}
 
-// gcmTickets are for the rules of FIPS 140-3: AES-256-GCM with a random nonce that the library makes
-// (NIST SP 800-38D, Section 8.2.2). Each ticket has its own key, from the salt, since with one key
-// such nonces are good for 2^32 tickets only.
+// gcmTickets follow the rules of FIPS 140-3: AES-256-GCM with a random nonce that the library makes
+// (NIST SP 800-38D, Section 8.2.2). With one key, such nonces suffice for 2^32 tickets only, so the
+// salt gives each ticket its own key.
 var gcmTickets = &ticketForm{"hermetic ticket key name, AES-256-GCM", func(k *TicketKey, salt []byte) (cipher.AEAD, []byte, error) {
 	key, err := hkdf.Expand(sha256.New, k[:], "hermetic ticket, AES-256-GCM "+string(salt), 32)
 	if err != nil {
@@ -123,8 +123,8 @@ var gcmTickets = &ticketForm{"hermetic ticket key name, AES-256-GCM", func(k *Ti
 	return aead, nil, err
 }}
 
-// ticketForm returns how tickets are sealed: by the rules of FIPS 140-3 in that mode, and where the
-// policy does not know ChaCha20-Poly1305.
+// ticketForm returns how tickets are sealed. They follow the rules of FIPS 140-3 if Go is in that
+// mode, or if the policy permits no ChaCha20-Poly1305.
 func (p *Policy) ticketForm() *ticketForm {
 	chacha := func(id uint16) bool { return suite.ByID(id).WithoutAES }
 	if fips140.Enabled() || p.CipherSuites != nil && !slices.ContainsFunc(p.CipherSuites, chacha) {

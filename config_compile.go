@@ -45,7 +45,7 @@ type plan struct {
 	stream         [2]carrier.StreamOptions   // a client's, a server's
 	datagram       [3]carrier.DatagramOptions // client, server, server with cookies
 	identities     []*pki.Identity
-	recent         pki.Recent // of those that callbacks choose
+	recent         pki.Recent // the last identity from a callback
 	chains         pki.Cache
 	compressed     handshake.Compressed
 	sessionKeys    [2]string      // of a client of ServerName, by transport
@@ -138,8 +138,8 @@ func newPlan(cfg *Config) (*plan, error) {
 	return c, nil
 }
 
-// random returns the source of randomness. The library's own is not wrapped: the FIPS 140-3 module
-// knows it by its type.
+// random returns the source of randomness. It does not wrap the standard library's own, which the
+// FIPS 140-3 module recognizes by its type.
 func (c *Config) random() io.Reader {
 	if c.Rand == nil || c.Rand == rand.Reader {
 		return rand.Reader

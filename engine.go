@@ -88,7 +88,7 @@ type Engine struct {
 	carrier    carrier.Carrier
 	hs         *handshaking // nil: none of it
 	conn       *handshake.Connection
-	putOff     error // of the record that the caller has next: OpenAll has opened it
+	putOff     error // the error of the next record, which OpenAll has already opened
 	err        error // a fatal failure: final until Reset
 	serverName string
 }
@@ -356,8 +356,8 @@ func (e *Engine) Open(in []byte) (Opened, error) {
 	return Opened{Data: data, N: n, Kind: kind}, err
 }
 
-// open is Open. Its results, unlike an Opened, stay in registers. After data that the same call
-// returns, an error is put off.
+// open is Open, with results that, unlike an Opened, stay in registers. If after is true, the caller
+// already has data to return, and an error is put off.
 func (e *Engine) open(in []byte, after bool) (data []byte, n int, kind Kind, err error) {
 	e.start()
 	switch {
@@ -444,7 +444,7 @@ func (e *Engine) Seal(dst, data []byte) ([]byte, error) {
 	return out, nil
 }
 
-// beginSeal does what comes before data, or returns an error if none may come.
+// beginSeal prepares for sending data, or returns an error if data must not be sent.
 func (e *Engine) beginSeal() error {
 	e.startClient()
 	switch {

@@ -25,11 +25,11 @@ func (e *Engine) beginTrace() {
 	e.trace = tracer.New(cfg.Trace, cfg.now, cfg.shared().conns.Add(1), e.mode.IsServer(), transport)
 }
 
-// maxTraced bounds the records of a stranger's datagram in a trace.
+// maxTraced is how many records of a stranger's datagram a trace shows at most.
 const maxTraced = 64
 
-// traceHello tells of a ClientHello that is answered without an engine, and of the answer, which out
-// has from at on: a handshake message, or an alert.
+// traceHello traces a ClientHello that is answered without an engine, and the answer, a handshake
+// message or an alert, which is out[at:].
 func (c *Config) traceHello(datagram []byte, h *foundHello, answer, out []byte, at int) {
 	if c.Trace == nil {
 		return

@@ -99,8 +99,8 @@ func (s *stream) takeEarly(p []byte, w which) (n int, err error) {
 	return n, err
 }
 
-// readAllEarly makes all early data that has arrived what is read next. The caller holds reading, and
-// nothing else is to be read.
+// readAllEarly moves all early data that has arrived to where Read finds it. The caller holds
+// reading, and nothing else is left to read.
 func (s *stream) readAllEarly(w which) error {
 	return s.use(w, func() {
 		s.data, s.earlyData = s.earlyData, nil
@@ -108,7 +108,7 @@ func (s *stream) readAllEarly(w which) error {
 	})
 }
 
-// sealEarly runs while the engine is guarded: until then, setProtocols may replace it.
+// sealEarly runs while the engine is guarded. From then on, setProtocols may not replace it.
 func (s *stream) sealEarly(dst, data []byte) ([]byte, error) {
 	s.used = true
 	return s.engine.SealEarlyData(dst, data)

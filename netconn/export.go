@@ -82,8 +82,8 @@ func (s *socket) isClosed() bool {
 	return s.closed
 }
 
-// settle is how often Export looks again by itself: the wait for data after the last flight of a DTLS
-// 1.2 server ends with time alone.
+// settle is how often Export checks by itself, because only time ends the wait for data after the
+// last flight of a DTLS 1.2 server.
 const settle = time.Second
 
 // drain waits until nothing is under way.
@@ -188,7 +188,7 @@ func (p *peer) export(aead cipher.AEAD) ([]byte, error) {
 	return saved.seal(aead, p.addr.id()), nil
 }
 
-// awaitExport waits until the engine has left or is back, for a moment at most.
+// awaitExport waits, for a moment at most, until the export of the engine has succeeded or failed.
 func (p *peer) awaitExport() {
 	if !p.exporting {
 		return

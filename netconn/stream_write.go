@@ -37,7 +37,7 @@ func (s *stream) writeBuffers(data [][]byte) (int, error) {
 	return n, s.instead(err)
 }
 
-// within returns the bytes of data from one offset to another.
+// within returns the bytes of data from one offset to another, as slices.
 func within(data [][]byte, from, to int) (parts [][]byte) {
 	for _, b := range data {
 		if part := b[min(from, len(b)):max(0, min(to, len(b)))]; len(part) > 0 {
@@ -48,7 +48,7 @@ func within(data [][]byte, from, to int) (parts [][]byte) {
 	return parts
 }
 
-// write seals and writes data of that size, which begins with head. seal seals the part from one
+// write seals and writes size bytes of data, which begin with head. seal seals the bytes from one
 // offset to another.
 func (s *stream) write(head []byte, size int, w which, seal func(dst []byte, from, to int) ([]byte, error)) (int, error) {
 	if err := s.lockWriting(w); err != nil {

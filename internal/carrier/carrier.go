@@ -86,7 +86,7 @@ type Carrier interface {
 	// Seal appends what Output would, then data as protected records.
 	Seal(dst, data []byte) ([]byte, error)
 
-	// SealParts is Seal for data that stands in several places.
+	// SealParts is Seal for data in several slices.
 	SealParts(dst []byte, parts [][]byte) ([]byte, error)
 
 	// SealEarly is Seal for early data.

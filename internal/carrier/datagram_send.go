@@ -283,8 +283,8 @@ func (d *Datagram) Seal(dst, data []byte) ([]byte, error) {
 	return dst, nil
 }
 
-// SealParts is Seal for data that stands in several places. It is joined where the record will
-// not stand.
+// SealParts is Seal for data in several slices. They are joined in dst, beyond the room for the
+// record.
 func (d *Datagram) SealParts(dst []byte, parts [][]byte) ([]byte, error) {
 	d.Wake()
 	data := record.NewParts(parts)

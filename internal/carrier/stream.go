@@ -643,7 +643,7 @@ func (s *Stream) Seal(dst, data []byte) ([]byte, error) {
 	}
 }
 
-// SealParts is Seal for data that stands in several places. Records do not end where the parts do.
+// SealParts is Seal for data in several slices. A record may span them.
 func (s *Stream) SealParts(dst []byte, parts [][]byte) ([]byte, error) {
 	if s.write != handshake.Application {
 		return dst, ErrNotReady

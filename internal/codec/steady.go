@@ -10,9 +10,9 @@ const maxEmptyReads = 100
 
 var errCount = errors.New("the reader returned an invalid byte count")
 
-// Steady returns a reader of r for io.ReadAll and io.ReadFull, which wait forever for a reader that
-// always returns nothing and no error: it returns io.ErrNoProgress after a hundred. An invalid count,
-// at which they panic, is an error as well.
+// Steady returns a reader of r for io.ReadAll and io.ReadFull, which never return if r always
+// returns no bytes and no error. After 100 such reads in a row, it returns io.ErrNoProgress. An
+// invalid count, which makes them panic, is an error too.
 func Steady(r io.Reader) io.Reader { return steady{r} }
 
 type steady struct{ io.Reader }

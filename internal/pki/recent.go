@@ -14,8 +14,8 @@ import (
 // for most peers. It is safe for concurrent use.
 type Recent struct{ last atomic.Pointer[snapshot] }
 
-// snapshot is an Identity, and a copy of all that it was prepared from: the owner may replace any
-// part of that in place.
+// snapshot is an Identity, and a copy of what it was prepared from, because the owner may change
+// that in place.
 type snapshot struct {
 	id         *Identity
 	der, scts  [][]byte
@@ -25,7 +25,7 @@ type snapshot struct {
 	key        crypto.PrivateKey
 }
 
-// Prepare is the function of that name, unless c is what it was the last time.
+// Prepare returns the last Identity if c has not changed since, and else calls the function Prepare.
 func (r *Recent) Prepare(c *tls.Certificate) (*Identity, error) {
 	if s := r.last.Load(); s != nil && s.of(c) {
 		return s.id, nil
@@ -48,8 +48,8 @@ func cloneAll(list [][]byte) (all [][]byte) {
 	return all
 }
 
-// of reports whether c is what s was made from. A key that cannot be compared, or makes its public
-// key anew, is never the same.
+// of reports whether s was made from a certificate that equals c. A key never equals another if it
+// cannot be compared, or if each call of Public makes a new public key.
 func (s *snapshot) of(c *tls.Certificate) bool {
 	return c.Leaf == s.leaf && same(c.PrivateKey, s.key) && same(c.PrivateKey.(crypto.Signer).Public(), s.id.Public) &&
 		slices.EqualFunc(c.Certificate, s.der, bytes.Equal) &&

@@ -167,7 +167,7 @@ func (e *Writer13) Seal(dst []byte, typ ContentType, data []byte) ([]byte, error
 	padding := max(0, minCiphertext-e.keys.Suite.TagLen-1-len(data))
 	length := len(data) + 1 + padding + e.keys.Suite.TagLen
 	dst = slices.Grow(dst, e.Overhead()+len(data)+padding)
-	e.setNonce(e.next) // early: a processor waits when it reads soon what it has written in parts
+	e.setNonce(e.next) // early, because reading it soon after writing it in parts would stall
 	start := len(dst)
 	dst = e.appendHeader(dst, length)
 	body := len(dst)

@@ -1,6 +1,6 @@
 package record
 
-// Parts is data that stands in several places.
+// Parts is data in several slices.
 type Parts struct {
 	list [][]byte
 	used int // bytes of list[0]
@@ -19,7 +19,7 @@ func NewParts(list [][]byte) Parts {
 // Len is how many bytes are left.
 func (p *Parts) Len() int { return p.left }
 
-// Append appends the next n bytes to dst. So many must be left.
+// Append appends the next n bytes to dst. At least n bytes must be left.
 func (p *Parts) Append(dst []byte, n int) []byte {
 	p.left -= n
 	for n > 0 {

@@ -246,8 +246,8 @@ func (s *Stream) seal12(dst []byte, start int, typ ContentType, data []byte) []b
 	return dst
 }
 
-// putHeader writes a record's header. A processor that reads four bytes soon after they were
-// written has to wait, unless they were written at once.
+// putHeader writes a record's header. It writes the first four bytes at once, because reading them
+// soon after would otherwise stall the processor.
 func putHeader(header *[HeaderLen]byte, typ ContentType, length int) {
 	binary.BigEndian.PutUint32(header[:], uint32(typ)<<24|uint32(wire.VersionTLS12)<<8|uint32(length)>>8)
 	header[4] = byte(length)
@@ -255,8 +255,8 @@ func putHeader(header *[HeaderLen]byte, typ ContentType, length int) {
 
 // setNumber sets the number of the next record, and its nonce: RFC 9846, Section 5.3, and
 // RFC 7905. Where TLS 1.2 has an explicit nonce, the IV has zeros in its place. The nonce is
-// computed when the previous record is done, not when it is needed, because a processor has to
-// wait when it reads 12 bytes that it has written in two parts just before.
+// computed when the previous record is done, not when it is needed, because reading 12 bytes just
+// after writing them in two parts stalls the processor.
 func (s *Stream) setNumber(sequence uint64) {
 	s.seq = sequence
 	*(*[4]byte)(s.nonce[:]) = [4]byte(s.keys.IV[:])

@@ -13,11 +13,11 @@ type Keys struct {
 	IV    [12]byte    // TLS 1.2 with an explicit nonce: the first 4 bytes
 }
 
-// pair is what the ciphers of DTLS 1.3 are made of, and the way to them.
+// pair has the keys of DTLS 1.3, and finds the ciphers that are made from them.
 //
-// AES takes 512 bytes for a key, and GCM 256 more. An idle connection has the AEADs that are
-// in use, and no other cipher: a weak pointer finds those until the next garbage collection,
-// and a record after it makes them again. So a busy connection always has them.
+// AES takes 512 bytes for a key, and GCM 256 more. So an idle connection holds only its current
+// AEADs. A weak pointer finds the other ciphers until the next garbage collection, and the next
+// record makes them again. A busy connection thus has them nearly always.
 type pair struct {
 	keys  [64]byte // the AEAD's, then that of record numbers
 	held  *ciphers // until Loosen or Rest
@@ -44,15 +44,15 @@ func (s *Suite) RestingKeys(m Material) Keys {
 	return Keys{Suite: s, IV: m.IV, of: &pair{keys: m.Keys}}
 }
 
-// Loosen keeps of the ciphers only the AEAD, beyond the next garbage collection: for keys that
-// are kept for long.
+// Loosen lets the next garbage collection free all ciphers but the AEAD. It is for keys that are
+// kept for a long time.
 func (k *Keys) Loosen() {
 	if c := k.of.held; c != nil {
 		k.of.held, k.of.found = nil, weak.Make(c)
 	}
 }
 
-// Rest gives up the AEAD too, until Wake: for keys that are kept only in case.
+// Rest gives up the AEAD too, until Wake. It is for keys that may not be needed again.
 func (k *Keys) Rest() { k.AEAD, k.of.held = nil, nil }
 
 // Wake makes the AEAD, for the first time or after Rest.

@@ -6,8 +6,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// cpuTime is what this process has used of the processors. Unlike the time of day, it does not
-// go on while other processes run.
+// cpuTime is the CPU time of this process. It does not advance while only other processes run.
 func cpuTime() time.Duration {
 	var t unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_PROCESS_CPUTIME_ID, &t); err != nil {

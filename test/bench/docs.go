@@ -73,8 +73,9 @@ func between(text []byte, start, body string) ([]byte, error) {
 	return []byte(before + start + "\n\n" + body + "\n" + docsEnd + after), nil
 }
 
-// markdown is the table of a section. Detailed, it has a line for each contestant. Otherwise it has a line
-// for each row: what the contestants are compared by, and the other measures of the first.
+// markdown returns the table of a section. A detailed one has a line for each contestant. Another one
+// has a line for each row, with the main measure of all contestants and the other measures of the
+// first.
 func markdown(rows []measuredRow, detailed bool) string {
 	var lines [][]string
 	if detailed {

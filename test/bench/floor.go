@@ -17,10 +17,9 @@ import (
 	"github.com/hermetic-tls/hermetic/internal/pkitest"
 )
 
-// floor is what the asymmetric cryptography of a handshake takes, on both sides: the keys for the
-// exchange and the shared secrets; one signature, and its verification; for mutual authentication
-// the same again; for a chain never seen the verification of the leaf. Nothing is parsed, hashed or
-// derived, but what the primitives themselves do.
+// floor is the asymmetric cryptography of a handshake, on both sides: the key pairs and the shared
+// secrets; a signature and its verification, twice for mutual authentication; and the verification
+// of the leaf of a fresh chain. It parses, hashes and derives only what the primitives themselves do.
 func (s settings) floor(t *trial) round {
 	ca := pkitest.CA(t)
 	leaf := ca.Leaf(t, pkitest.Options{Kind: s.kind})

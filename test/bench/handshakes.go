@@ -86,10 +86,10 @@ func (s settings) handshakeName() string {
 	return strings.Join(name, ", ")
 }
 
-// A supply has more certificates than any cache has room for: it gives each handshake another
-// one, whose chain nobody remembers. The engine's cache has 256 chains; crypto/tls has
-// one for as long as a connection uses it. The contestants share a supply: each collection of
-// garbage visits all of it.
+// A supply gives each handshake a different certificate. It has more of them than any cache, so that
+// no chain is remembered: the engine remembers 256 chains, and crypto/tls remembers a certificate
+// while a connection uses it. The contestants share one supply, because each garbage collection
+// visits all of it.
 type supply struct {
 	ca     *pkitest.Authority
 	leaves []tls.Certificate
@@ -111,8 +111,8 @@ func (s *supply) fill(t *trial, kind string) *pkitest.Authority {
 	return s.ca
 }
 
-// order returns a function that gives one certificate after the other. Each contestant goes through all of
-// them: if they took turns, each would meet a part of them too soon again.
+// order returns a function that returns one certificate after the other. Each contestant has its own
+// order: with a common one, each would see some certificates again too soon.
 func (s *supply) order() func() (*tls.Certificate, error) {
 	next := 0
 	return func() (*tls.Certificate, error) {
