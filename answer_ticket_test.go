@@ -238,8 +238,8 @@ func TestTicketsAreFresh(t *testing.T) {
 const savedGCMTicket = "41d264df1b2fa3539a4ed6549c92eebf0a4b0ef65d83adc1b028895976d40b03cc00ad7b779fbac7d4043fae99ef09e594a3a7b680de44474e9bd88904081e1d3d00b128d71b6cc0f5a086d2b0fc" +
 	"1858c5dd35bdd50553ce9c6fa3bc471fab050fa0b54259660e91739df416d26df8681cb9c43f499be438840fa1e6e6d08079369ad54705ba4b9f4d6c39afb16415334f206dcaf0e963ba937ac9cd"
 
-// TestTicketForms: how tickets are sealed under each policy, and what becomes of them at a server that
-// has the same key and another policy: it resumes, or there is a full handshake.
+// TestTicketForms: how tickets are sealed under each policy, and whether a server with the same key and
+// another policy resumes them or does a full handshake.
 func TestTicketForms(t *testing.T) {
 	custom := func(ids ...uint16) *Policy { return &Policy{Name: "custom", CipherSuites: ids} }
 	policies := []struct {
@@ -282,8 +282,8 @@ func TestTicketForms(t *testing.T) {
 	})
 }
 
-// TestTicketsOfForms: in each form a ticket is new each time, opens with its key only, and not when
-// it was changed or has lost its end.
+// TestTicketsOfForms: in each form, every ticket is different, and opens only with its own key, and
+// only if it was neither changed nor cut off.
 func TestTicketsOfForms(t *testing.T) {
 	client, server, _ := sessionConfigs(t, tls.VersionTLS13)
 	server.TicketKeys = StaticTicketKeys(TicketKey{1})

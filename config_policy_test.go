@@ -257,8 +257,7 @@ func TestParsePolicy(t *testing.T) {
 	}
 }
 
-// TestPolicyOnOCSP: the policy counts for the responder that says that a certificate is good, and for
-// how that is signed.
+// TestPolicyOnOCSP: the policy limits the signature of an OCSP response, and its responder.
 func TestPolicyOnOCSP(t *testing.T) {
 	ca := pkitest.CAWith(t, pkitest.P384)
 	leaf := ca.Leaf(t, pkitest.Options{Kind: pkitest.P384})

@@ -77,8 +77,8 @@ func TestOpenAll(t *testing.T) {
 	}
 }
 
-// TestOpenAllInPieces: whatever is cut where, and however the calls stop, OpenAll returns what Open
-// does. Nothing else is traced.
+// TestOpenAllInPieces: wherever the input is cut and the calls stop, OpenAll returns what Open does,
+// and the trace is the same.
 func TestOpenAllInPieces(t *testing.T) {
 	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
 		random := rand.New(rand.NewPCG(uint64(version), 1))
@@ -111,8 +111,8 @@ func TestOpenAllInPieces(t *testing.T) {
 	}
 }
 
-// TestOpenAllEnds: what comes after data ends the batch. An error is returned by the next call, which
-// a caller makes that goes on until its input is used up.
+// TestOpenAllEnds: anything other than data ends the batch. The next call returns an error: a caller
+// makes it, because it calls until its input is used up.
 func TestOpenAllEnds(t *testing.T) {
 	forged := func(t *testing.T, m *meeting) []byte {
 		rec, _ := sealed(t, m.client, 10)

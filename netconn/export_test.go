@@ -496,8 +496,8 @@ func TestExportIsTold(t *testing.T) {
 	}
 }
 
-// TestExportOfSilent: a DTLS 1.2 peer that says nothing delays Export for four minutes, and not
-// forever where nothing else looks at idle connections.
+// TestExportOfSilent: a silent DTLS 1.2 peer delays Export for four minutes, and not forever, even if
+// nothing else checks idle connections.
 func TestExportOfSilent(t *testing.T) {
 	bubble(t, func(t *testing.T, client, server *hermetic.Config) {
 		client.MaxVersion = tls.VersionTLS12
@@ -528,8 +528,7 @@ func (a *slowAEAD) Seal(dst, nonce, data, ad []byte) []byte {
 	return a.AEAD.Seal(dst, nonce, data, ad)
 }
 
-// TestCloseDuringExport: either the connection is closed, or it has left: never both, and never
-// neither.
+// TestCloseDuringExport: a connection is either closed or exported, never both and never neither.
 func TestCloseDuringExport(t *testing.T) {
 	for _, slow := range []bool{false, true} {
 		t.Run(fmt.Sprintf("Close is first: %v", slow), func(t *testing.T) {

@@ -1012,9 +1012,10 @@ func TestFamilies(t *testing.T) {
 	}
 }
 
-// TestReplyBesideKeyUpdate: while the application replies, the listener goes on reading. So a reply to
-// data beside a KeyUpdate is under the old keys or the new ones, as the ACK of our own KeyUpdate comes
-// after it or before (RFC 9147bis, Section 8), or is lost: the peer can read it in each order.
+// TestReplyBesideKeyUpdate: while the application replies, the listener continues to read. So a reply
+// to data beside a KeyUpdate is under the old keys or the new ones: that depends on whether the ACK of
+// our own KeyUpdate arrives after the reply, before it, or never (RFC 9147bis, Section 8). The peer can
+// read the reply in each case.
 func TestReplyBesideKeyUpdate(t *testing.T) {
 	for _, order := range []string{"reply, ACK", "ACK, reply", "reply, the ACK is lost", "the ACK is lost, reply"} {
 		t.Run(order, func(t *testing.T) {

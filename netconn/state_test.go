@@ -309,8 +309,8 @@ func (g *gate) Read(b []byte) (int, error) {
 	return g.Conn.Read(b)
 }
 
-// TestConnectionStateDuringHandshake: beside a handshake that waits for its first record,
-// ConnectionState waits for the same one. A server still leaves "h2" out; a client has offered it.
+// TestConnectionStateDuringHandshake: while a handshake waits for its first record, ConnectionState
+// waits for the same handshake. A server still leaves "h2" out; a client has already offered it.
 func TestConnectionStateDuringHandshake(t *testing.T) {
 	for _, side := range []string{"client", "server"} {
 		t.Run(side, func(t *testing.T) {

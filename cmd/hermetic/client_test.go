@@ -43,7 +43,7 @@ func TestNoAnswer(t *testing.T) {
 	}
 }
 
-// TestReadAllEnds: input that never brings anything ends, and short pauses do not end it.
+// TestReadAllEnds: reading ends if the input never returns anything, but not because of short pauses.
 func TestReadAllEnds(t *testing.T) {
 	for name, reads := range map[string][]int{"nothing": {0}, "pauses": {99, 99, 99}} {
 		in, out := &pauses{reads}, make(chan []byte, 10)

@@ -98,8 +98,8 @@ func TestNonsenseValgrind(t *testing.T) {
 			}
 			log := filepath.Join(t.TempDir(), "valgrind")
 			under := interpreter{name: real.name, command: valgrind, abi: real.abi}
-			// Where Go's stacks have been, valgrind takes memory for inaccessible. What is loaded from
-			// there is good, but partial loads would make it undefined, and Lua stumble over it.
+			// valgrind considers memory inaccessible where Go's stacks have been. Its contents are
+			// good, but valgrind would call them undefined after a partial load, and report Lua.
 			t.Log(under.run(t, "suite", "-q", "--log-file="+log, "--error-limit=no", "--partial-loads-ok=no", command,
 				"nonsense/nonsense.lua", "3", "4", "dtls"))
 			text, err := os.ReadFile(log)
@@ -113,8 +113,8 @@ func TestNonsenseValgrind(t *testing.T) {
 	}
 }
 
-// outsideGo returns those errors of valgrind's log that do not occur in Go's own frames: stacks
-// that grow, move and switch are beyond valgrind.
+// outsideGo returns the errors of valgrind's log that do not occur in Go's own frames. valgrind does
+// not understand stacks that grow, move and switch.
 func outsideGo(log string) (found []string) {
 	for _, report := range regexp.MustCompile(`(?m)^==\d+== \n`).Split(log, -1) {
 		at := regexp.MustCompile(`(?m)^==\d+==    at 0x.*$`).FindString(report)

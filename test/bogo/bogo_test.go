@@ -25,7 +25,7 @@ type pass struct {
 	// runner expects another one: "", it is not; passed, the runner objects only to the
 	// shim's notes.
 	rule func(outcome) string
-	// either are tests that pass or fail with that text, as chance has it: by rule.
+	// either are tests that pass, or fail with that text, by chance: both are by rule.
 	either map[string]string
 }
 

@@ -66,9 +66,9 @@ var unbuilt = map[string]string{
 	"TLS13-TicketAgeSkew-Forward-61-Reject":  noSkew,
 }
 
-// beside are the tests of netconn in which the runner wants to read a reply under the old keys, and
-// acknowledges our KeyUpdate before it: netconn reads that while its user replies, and a reply that
-// comes later is under the new keys. TestReplyBesideKeyUpdate of netconn has each order.
+// beside are the tests of netconn in which the runner acknowledges our KeyUpdate, and then wants to
+// read a reply under the old keys. netconn reads the ACK while its user replies, so a reply that comes
+// later is under the new keys. TestReplyBesideKeyUpdate of netconn has each order.
 var beside = map[string]string{"KeyUpdate-Requested-DTLS": `local: "dtls: bad epoch"`}
 
 // lenient is the rule for an engine without TrustUnprotected. A record without protection that

@@ -194,7 +194,8 @@ func Connections(events []trace.Event) []*Connection {
 	return list
 }
 
-// answersOnly reports whether b has what belongs to no connection. An engine says that it has started.
+// answersOnly reports whether the events of b belong to no connection. Those of a connection include
+// that its engine has started.
 func (b *builder) answersOnly() bool {
 	return b.Conn == 0 && b.Side == trace.Server && !slices.ContainsFunc(b.Events, func(e trace.Event) bool {
 		_, started := e.Data.(*trace.State)

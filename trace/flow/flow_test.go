@@ -268,7 +268,7 @@ func FuzzConnections(f *testing.F) {
 	})
 }
 
-// TestHellosWithoutEngine: what belongs to no connection is none, and is no part of others.
+// TestHellosWithoutEngine: events of no connection make no connection, and are in no other.
 func TestHellosWithoutEngine(t *testing.T) {
 	answered := trace.Event{Side: trace.Server, Data: &trace.Message{Type: "ClientHello"}}
 	own := trace.Event{Conn: 1, Side: trace.Server, Data: &trace.Message{Type: "ClientHello", Sequence: 1}}

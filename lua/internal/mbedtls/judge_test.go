@@ -16,7 +16,7 @@ import (
 	"github.com/hermetic-tls/hermetic/internal/pkitest"
 )
 
-// TestJudgePolicy: option 'policy' counts for chains that only the judge verifies (verify = 'chain',
+// TestJudgePolicy: option 'policy' applies to chains that only the judge verifies (verify = 'chain',
 // and a server's purpose = 'any'), and for revocation lists.
 func TestJudgePolicy(t *testing.T) {
 	list := func(ca *pkitest.Authority, algorithm x509.SignatureAlgorithm) *x509.RevocationList {

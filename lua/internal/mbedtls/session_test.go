@@ -195,8 +195,8 @@ func TestNoEarlyByteIsLostWhateverTheTransportTakes(t *testing.T) {
 	}
 }
 
-// TestEarlyDataLeaveWhatFollows: early data that had to wait for the handshake is returned through
-// the room where what followed it in one piece still is.
+// TestEarlyDataLeaveWhatFollows: early data that waits for the handshake is returned through the same
+// memory that still holds the input after it, and does not overwrite that input.
 func TestEarlyDataLeaveWhatFollows(t *testing.T) {
 	cc := &hermetic.Config{InsecureSkipVerify: true, SessionCache: hermetic.NewSessionCache(1), EarlyData: true}
 	once := func(state hermetic.ConnectionState) bool { return !state.DidResume } // nothing to send then

@@ -173,7 +173,7 @@ func (g *generator) work(while time.Duration) error {
 		case elapsed >= while && g.done-done >= enough:
 			return nil
 		case elapsed >= while+patience:
-			return fmt.Errorf("the server has done only %d of %d %s", g.done-done, enough, g.spec.Load)
+			return fmt.Errorf("the server has completed only %d of %d %s", g.done-done, enough, g.spec.Load)
 		}
 		for ; g.spec.Load == paced && !next.After(now); next = next.Add(time.Second / time.Duration(g.spec.Rate)) {
 			g.due = append(g.due, next)

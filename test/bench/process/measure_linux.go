@@ -137,7 +137,7 @@ func rank(sorted []time.Duration, q float64) time.Duration {
 // answered a request.
 func (s *Server) Idle(ctx context.Context, n int) (_ float64, err error) {
 	if n > MaxConns {
-		return 0, fmt.Errorf("%d connections are more than %d", n, MaxConns)
+		return 0, fmt.Errorf("%d connections are too many: the limit is %d", n, MaxConns)
 	}
 	// Buffers that all connections share are part of the process.
 	if _, err := s.Answers(ctx, min(n, 64), 50*time.Millisecond); err != nil {
