@@ -4,7 +4,8 @@
 //
 // An [Engine] is one connection. [Engine.Open] decrypts a received record in place;
 // [Engine.Output] and [Engine.Seal] append what must be sent to the caller's slice. A record
-// costs no allocation. [Context] is the same engine over a non-blocking io.ReadWriter: the
+// costs no allocation. [Engine.OpenAll] and [Engine.SealBuffers] take many small records and many
+// slices at once. [Context] is the same engine over a non-blocking io.ReadWriter: the
 // callback API of the Lua module mbedtls.ssl, in Go. Package netconn has net.Conn and
 // net.Listener over the engine.
 //

@@ -341,9 +341,9 @@ func (e *Engine) settle(peerClosed bool) {
 // Open consumes the first record of in. From the call on, the bytes of in belong to the
 // engine: records are decrypted in place, and Opened.Data aliases them.
 //
-// In TLS, call it until Opened.N is 0, which means that the record is incomplete and more
-// bytes must be appended, or in is used up. In DTLS, in is the rest of one datagram, and N is
-// 0 only if in is empty.
+// In TLS, call it until in is used up or Opened.N is 0. If N is 0, the record is incomplete:
+// append more bytes. For many small records, [Engine.OpenAll] is faster. In DTLS, in is the rest of one
+// datagram, and N is 0 only if in is empty.
 //
 // N > 0 with [KindNone] is ordinary. The error is [ErrClosed] after the peer's close_notify;
 // [ErrPending] while an answer is awaited, and then nothing is consumed; and an *[AlertError]
@@ -418,9 +418,10 @@ func (e *Engine) Pending() Pending {
 // Seal appends data to dst as protected records. dst's spare capacity must not overlap data.
 // After an error dst is unchanged.
 //
-// In TLS it first appends what Output would, and then as many records as data needs. In DTLS
-// it appends one datagram with one record. Send what Output has before that: a peer that has
-// not received our Finished has no keys for data, and drops it.
+// In TLS it first appends what Output would, and then as many records as data needs. For data in
+// several slices, see [Engine.SealBuffers]. In DTLS it appends one datagram with one record. Send
+// what Output has before that: a peer that has not received our Finished has no keys for data, and
+// drops it.
 //
 // It is an [ErrInvalidOperation] before there are keys for application data, after Close, and
 // in DTLS with more data than [Engine.MaxData], or with more bytes than an address may get

@@ -99,6 +99,8 @@ func (c *Conn) Read(p []byte) (int, error) { return c.session.Read(p) }
 // [hermetic.ErrInvalidOperation], and nothing is sent. A datagram that the transport has not
 // taken at the deadline may still be sent later.
 //
+// For data in several slices, see [Conn.WriteBuffers].
+//
 // A peer that does not read, even one that has sent its close_notify, blocks a Write over a stream
 // until the write deadline, as with crypto/tls: set one.
 //
