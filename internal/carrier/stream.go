@@ -436,7 +436,7 @@ var rooms = sync.Pool{New: func() any { return new([roomSize]byte) }}
 // borrow returns an empty buffer for messages or records on their way out.
 func borrow() []byte { return rooms.Get().(*[roomSize]byte)[:0] }
 
-// giveBack lets other streams use the buffers. No message waits there.
+// giveBack lets other streams use the buffers, from which nothing is sent any more.
 func (s *Stream) giveBack() {
 	for _, b := range [][]byte{s.queued, s.output} {
 		if cap(b) == roomSize { // else it has grown
@@ -603,11 +603,7 @@ func (s *Stream) Output(_ time.Time, dst []byte) []byte { return s.appendOutput(
 func (s *Stream) appendOutput(dst []byte) []byte {
 	s.flush()
 	dst = append(dst, s.output...)
-	if s.complete {
-		s.giveBack() // an idle connection keeps no buffers
-	} else {
-		s.output, s.queued = s.output[:0], s.queued[:0]
-	}
+	s.giveBack() // a connection that waits for its peer keeps no buffers
 	return dst
 }
 
