@@ -10,7 +10,7 @@ import (
 	"github.com/hermetic-tls/hermetic/trace"
 )
 
-// TestOwnHandshake: each visitor sees the drawing of its own handshake, over HTTP/1.1 and HTTP/2.
+// TestOwnHandshake: each visitor sees the drawing of the handshake that brought it, over HTTP/1.1 and HTTP/2.
 func TestOwnHandshake(t *testing.T) {
 	address, _ := startServer(t, pageServer())
 	names := []string{"first.example", "second.example", "third.example"}

@@ -214,17 +214,12 @@ func netconnConnector(t *trial, s settings) connector {
 
 func pion3Connector(t *trial, s settings) connector {
 	ca := pkitest.CA(t)
-	common := []pion3.Option{
-		pion3.WithCipherSuites(pion3.CipherSuiteID(s.suite)),
-		pion3.WithEllipticCurves(curves3.Curve(s.group)),
+	suites := pion3.WithCipherSuites(pion3.CipherSuiteID(s.suite))
+	groups := pion3.WithEllipticCurves(curves3.Curve(s.group))
+	client := []pion3.ClientOption{suites, groups, pion3.WithRootCAs(ca.Pool()), pion3.WithServerName("localhost")}
+	server := []pion3.ServerOption{
+		suites, groups, pion3.WithCertificates(ca.Leaf(t, pkitest.Options{})), pion3.WithInsecureSkipVerifyHello(true),
 	}
-	var client []pion3.ClientOption
-	var server []pion3.ServerOption
-	for _, o := range common {
-		client, server = append(client, o), append(server, o)
-	}
-	client = append(client, pion3.WithRootCAs(ca.Pool()), pion3.WithServerName("localhost"))
-	server = append(server, pion3.WithCertificates(ca.Leaf(t, pkitest.Options{})), pion3.WithInsecureSkipVerifyHello(true))
 	return func(up, down *queue) (handshaker, handshaker, error) {
 		c, clientErr := pion3.ClientWithOptions(&queueEnd{in: down, out: up}, queueAddr{}, client...)
 		s, serverErr := pion3.ServerWithOptions(&queueEnd{in: up, out: down}, queueAddr{}, server...)
@@ -238,18 +233,13 @@ func pion4Connector(t *trial, s settings) connector {
 	if s.version == tls.VersionTLS13 {
 		version = protocol.Version1_3
 	}
-	common := []pion4.Option{
-		pion4.WithMinVersion(version), pion4.WithMaxVersion(version),
-		pion4.WithCipherSuites(suites4.ID(s.suite)),
-		pion4.WithEllipticCurves(curves4.Curve(s.group)),
+	oldest, newest := pion4.WithMinVersion(version), pion4.WithMaxVersion(version)
+	suites, groups := pion4.WithCipherSuites(suites4.ID(s.suite)), pion4.WithEllipticCurves(curves4.Curve(s.group))
+	client := []pion4.ClientOption{oldest, newest, suites, groups, pion4.WithRootCAs(ca.Pool()), pion4.WithServerName("localhost")}
+	server := []pion4.ServerOption{
+		oldest, newest, suites, groups,
+		pion4.WithCertificates(ca.Leaf(t, pkitest.Options{})), pion4.WithInsecureSkipVerifyHello(true),
 	}
-	var client []pion4.ClientOption
-	var server []pion4.ServerOption
-	for _, o := range common {
-		client, server = append(client, o), append(server, o)
-	}
-	client = append(client, pion4.WithRootCAs(ca.Pool()), pion4.WithServerName("localhost"))
-	server = append(server, pion4.WithCertificates(ca.Leaf(t, pkitest.Options{})), pion4.WithInsecureSkipVerifyHello(true))
 	return func(up, down *queue) (handshaker, handshaker, error) {
 		c, clientErr := pion4.Client(&queueEnd{in: down, out: up}, queueAddr{}, client...)
 		s, serverErr := pion4.Server(&queueEnd{in: up, out: down}, queueAddr{}, server...)

@@ -43,8 +43,8 @@ type row struct {
 // A contestant does the work of a row.
 type contestant struct {
 	name string
-	// start prepares it, and returns what measures it once. What start leaves behind ends
-	// with [trial.Cleanup].
+	// start prepares the work, and returns what measures it once. What must end with the trial, start
+	// registers with [trial.Cleanup].
 	start func(t *trial) round
 }
 
